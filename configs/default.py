@@ -1,0 +1,76 @@
+"""Every key of a run, once, with its unit. Recipes are deltas on this file.
+
+Used by itself it is `mel_cnn` without augmentation; see the recipes beside it.
+"""
+
+import ml_collections
+from ml_collections import config_dict
+
+
+def get_config() -> ml_collections.ConfigDict:
+  config = ml_collections.ConfigDict()
+  config.recipe = "default"
+  config.seed = 0  # weights, order, dropout, augmentation; never the split
+
+  config.data = data = ml_collections.ConfigDict()
+  data.path = config_dict.placeholder(str)  # unset: the synthetic corpus
+  data.dir = "~/.cache/gtzan_jax"  # prepared data sets, one folder each
+  data.features = "logmel_1024"  # a name in gtzan_jax.features.FEATURES
+  data.protocol = "tracks_70_10_20"  # a name in tfds_gtzan.PROTOCOLS
+  data.split_seed = 42  # decides random splits, alone
+  data.fold = 0  # k-fold protocols: the test fold; the next is validation
+  data.train_fraction = 1.0  # of the train tracks, stratified by genre
+  data.tracks_per_genre = 20  # size of the synthetic corpus
+  data.standardize = "none"  # none | global | bin; statistics of train only
+  data.cache_mb = 4096  # what fits is read once into memory
+
+  config.model = ml_collections.ConfigDict()
+  config.model.name = "mel_cnn"  # recipes add the model's own fields here
+
+  config.optim = optim = ml_collections.ConfigDict()
+  optim.name = "adam"  # adam | adamw | rmsprop | sgd
+  optim.learning_rate = 1e-3
+  optim.momentum = 0.9  # sgd
+  optim.weight_decay = 0.0  # adamw
+  optim.clip_norm = 0.0  # global norm of the gradient; 0: no clipping
+  optim.schedule = "constant"  # constant | exponential | cosine | plateau
+  optim.warmup_epochs = 0.0  # cosine
+  optim.decay_rate = 0.95  # exponential, an epoch
+  optim.decay_begin = 10  # exponential: first epoch (from 0) that decays
+  optim.plateau_factor = 0.2  # plateau: times this after ...
+  optim.plateau_patience = 5  # ... this many evaluations without a best
+  optim.min_learning_rate = 0.0  # plateau: never below
+
+  config.loss = loss = ml_collections.ConfigDict()
+  loss.label_smoothing = 0.0
+  loss.class_weights = "none"  # none | balanced
+  loss.l2 = 0.0  # times the sum of squares of the kernels ...
+  loss.l2_layers = ".*"  # ... whose layer matches this expression
+
+  config.augment = augment = ml_collections.ConfigDict()
+  augment.gain_db = 0.0  # uniform in +-dB, on waveform or stored log-mel
+  augment.shift_s = 0.0  # circular, up to +-seconds
+  augment.noise_probability = 0.0  # share of examples with white noise
+  augment.noise_snr_db = (10.0, 30.0)  # its range; waveforms only
+  augment.time_masks = 0  # SpecAugment
+  augment.time_width = 0.2  # widest mask, a fraction of the frames
+  augment.bin_masks = 0
+  augment.bin_width = 0.2  # widest mask, a fraction of the bins
+  augment.mixup_alpha = 0.0  # 0: off
+
+  config.train = train = ml_collections.ConfigDict()
+  train.batch_size = 32  # over all devices together
+  train.epochs = 30
+  train.max_steps = 0  # end the run here; 0: no limit
+  train.monitor = "validation/track_accuracy"  # any reported scalar but test
+  train.patience = 10  # evaluations without a best, as Keras counts; 0: off
+
+  config.eval = ml_collections.ConfigDict()
+  config.eval.batch_size = 128
+  config.eval.bootstrap = 1000  # resamples behind each 95 % interval
+
+  config.log = log = ml_collections.ConfigDict()
+  log.every_steps = 20  # a line of train scalars in metrics.jsonl
+  log.tensorboard = True
+  log.compilation_cache = "~/.cache/gtzan_jax/compiled"  # "": none
+  return config

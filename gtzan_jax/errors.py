@@ -1,0 +1,10 @@
+"""The one error that is the user's to mend."""
+
+
+class InputError(ValueError):
+  """A mistake in what the user gave: a path, a name, a value, a file.
+
+  Its message is one line that names the value received and the values
+  accepted (or the remedy). `launch.py` prints it without a traceback and exits
+  with status 2; anything else that escapes is a defect of ours.
+  """

@@ -1,0 +1,125 @@
+"""The time axis of a log-mel archive, whose columns are thinned frames.
+
+An archive holds `columns` columns a track, picked evenly from its `n_frames`
+frames of a 2048-point, hop-512 log-mel at 22,050 Hz, whatever feature set is
+then asked for. GTZAN's own keeps 387 of about 1293; nothing here depends on
+those numbers.
+"""
+
+import jax
+import numpy as np
+
+from gtzan_jax.features import mel, stft
+from gtzan_jax.features.spec import FeatureSpec
+
+SAMPLE_RATE = 22_050
+N_FFT = 2048
+HOP = 512
+N_MELS = 128
+TOP_DB = 80.0
+
+# Audio is lengthened to a multiple of this before it is compiled for, so that
+# files of any length share a few compiled programs (256 frames, 5.9 s).
+_BLOCK = 256 * HOP
+
+
+def columns_per_frame(columns: int, n_frames: np.ndarray) -> float:
+  """Columns kept of each frame, by the archive's median track.
+
+  Args:
+    columns: columns of every track in the archive.
+    n_frames: int `[tracks]`, frames of each track.
+  """
+  return float(columns / np.median(n_frames))
+
+
+def segment_columns(spec: FeatureSpec, columns_per_frame: float) -> int:
+  """Whole columns that one segment spans: the width of archive examples."""
+  return max(1, int(spec.segment_samples / HOP * columns_per_frame))
+
+
+def starts(
+  n_frames: int, spec: FeatureSpec, max_segments: int | None
+) -> np.ndarray:
+  """Start times in seconds of a track's segments, float64 `[s]`.
+
+  The number is rounded, not cut: published lengths vary by a few frames
+  round 30 s and each such track holds ten segments.
+  """
+  count = max(1, round(n_frames * HOP / spec.segment_samples))
+  if max_segments is not None:
+    count = min(count, max_segments)
+  return np.arange(count) * spec.segment_samples / SAMPLE_RATE
+
+
+def segments(
+  db: np.ndarray,
+  n_frames: int,
+  spec: FeatureSpec,
+  width: int,
+  max_segments: int | None,
+) -> np.ndarray:
+  """Cuts a track into segments of `width` columns.
+
+  Segment i starts at column `round(start_s * 22050 / 512 * columns /
+  n_frames)`, moved left where it would stand out beyond the end. A track with
+  a column rate of its own (another length squeezed into as many columns) is
+  read at the nearest columns, so that a segment lasts as long as any other.
+  A track of fewer than `width` columns is padded with its minimum.
+
+  Args:
+    db: float32 `[columns, n_mels]`, absolute dB.
+    n_frames: frames that the columns were picked from.
+    width: columns a segment, from `segment_columns`.
+    max_segments: segments at most; None for no limit.
+
+  Returns:
+    float32 `[s, width, n_mels]`; `starts` gives the seconds.
+  """
+  rate = len(db) / n_frames
+  # What the width says of the archive: its segments span [width, width + 1)
+  # columns. Within 5 % of that, columns are taken one by one.
+  span = spec.segment_samples / HOP * rate
+  same_rate = 0.95 * width <= span < 1.05 * (width + 1)
+  step = 1.0 if same_rate else span / width
+  picked = np.floor((np.arange(width) + 0.5) * step).astype(int)
+  length = picked[-1] + 1
+  if len(db) < length:
+    short = ((0, length - len(db)), (0, 0))
+    db = np.pad(db, short, constant_values=db.min())
+  start = np.rint(
+    starts(n_frames, spec, max_segments) * (SAMPLE_RATE / HOP) * rate
+  )
+  start = np.minimum(start.astype(int), len(db) - length)
+  return db[start[:, None] + picked[None, :]]
+
+
+def from_audio(
+  audio: np.ndarray, columns_per_frame: float
+) -> tuple[np.ndarray, int]:
+  """What the archive would hold for a waveform.
+
+  Column j is frame `floor((j + 0.5) / (columns + 0.5) * n_frames)`.
+
+  Args:
+    audio: float32 `[n]` at 22,050 Hz.
+    columns_per_frame: of the archive that a model was trained on.
+
+  Returns:
+    float32 `[columns, 128]`, absolute dB, floored 80 dB below the maximum over
+    all frames; and the number of frames.
+  """
+  n_frames = 1 + len(audio) // HOP
+  columns = max(1, round(columns_per_frame * n_frames))
+  # The edge of a centred frame is zeros already: more of them change nothing.
+  padded = np.pad(audio, (0, -len(audio) % _BLOCK)).astype(np.float32)
+  db = np.asarray(_logmel(padded))[:n_frames]
+  db = np.maximum(db, db.max() - np.float32(TOP_DB))
+  picked = (np.arange(columns) + 0.5) / (columns + 0.5) * n_frames
+  return db[picked.astype(int)], n_frames
+
+
+@jax.jit
+def _logmel(audio: jax.Array) -> jax.Array:
+  power = stft.power(audio, N_FFT, HOP)
+  return mel.power_to_db(mel.mel(power, SAMPLE_RATE, N_MELS))

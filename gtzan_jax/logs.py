@@ -1,0 +1,90 @@
+"""Scalars to metrics.jsonl and TensorBoard, each step once.
+
+metrics.jsonl has one JSON object a line: {"step", "time/seconds", name: value}.
+Keys that begin with "time/" are timings: all the rest repeats bit for bit.
+After a kill the run goes on from its last checkpoint, and the lines written
+since are cut off before they are written again.
+"""
+
+import json
+import math
+import pathlib
+import time
+from collections.abc import Mapping
+
+import tensorboardX
+
+
+def read(path: pathlib.Path) -> list[dict]:
+  """The whole lines of a metrics.jsonl; a line cut short by a kill is none."""
+  if not path.is_file():
+    return []
+  rows = []
+  for line in path.read_text().splitlines():
+    try:
+      rows.append(json.loads(line))
+    except json.JSONDecodeError:
+      break
+  return rows
+
+
+class Scalars:
+  """Writes one run's scalars; opening it forgets what came after `step`."""
+
+  def __init__(
+    self, workdir: pathlib.Path, *, step: int, rows: int, tensorboard: bool
+  ):
+    """Continues a run.
+
+    Args:
+      workdir: where metrics.jsonl and tensorboard/ stand.
+      step: the step that the run resumes from, 0 for a new one.
+      rows: how many lines of metrics.jsonl belong to it.
+      tensorboard: write event files too.
+    """
+    self._path = workdir / "metrics.jsonl"
+    kept = read(self._path)[:rows]
+    self._rows = len(kept)
+    text = "".join(json.dumps(row) + "\n" for row in kept)
+    temporary = self._path.with_suffix(".tmp")
+    temporary.write_text(text)
+    temporary.replace(self._path)
+    self._file = self._path.open("a", buffering=1)
+    self._start = time.monotonic()
+    self._elapsed = kept[-1]["time/seconds"] if kept else 0.0
+    self._events = None
+    if tensorboard:
+      self._events = tensorboardX.SummaryWriter(
+        str(workdir / "tensorboard"), purge_step=step + 1 if step else None
+      )
+
+  @property
+  def rows(self) -> int:
+    """Lines written so far: saved in `last/`, given back when resuming."""
+    return self._rows
+
+  @property
+  def seconds(self) -> float:
+    """Time spent in this run, earlier starts included."""
+    return round(self._elapsed + time.monotonic() - self._start, 3)
+
+  def write(self, step: int, scalars: Mapping[str, float]) -> None:
+    """One line; a scalar that is not a number is written as null."""
+    row = {"step": step, "time/seconds": self.seconds}
+    row |= {key: _plain(value) for key, value in scalars.items()}
+    self._file.write(json.dumps(row) + "\n")
+    self._rows += 1
+    if self._events is not None:
+      for key, value in scalars.items():
+        self._events.add_scalar(key, value, step)
+
+  def close(self) -> None:
+    self._file.close()
+    if self._events is not None:
+      self._events.close()
+
+
+def _plain(value: float) -> float | int | None:
+  if isinstance(value, int):
+    return value
+  return float(value) if math.isfinite(value) else None

@@ -1,0 +1,117 @@
+"""Cross-entropy, class weights and L2: pure functions on arrays."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import traverse_util
+
+from gtzan_jax.errors import InputError
+
+
+def cross_entropy(
+  logits: jax.Array, labels: jax.Array, *, smoothing: float = 0.0
+) -> jax.Array:
+  """Softmax cross-entropy of each example, in nats.
+
+  Args:
+    logits: `[batch, num_classes]`.
+    labels: integers `[batch]`, or probabilities `[batch, num_classes]`.
+    smoothing: share of each label spread evenly over all classes, as in Keras
+      and PyTorch: `(1 - s) * label + s / num_classes`.
+
+  Returns:
+    `[batch]`.
+  """
+  if labels.ndim == 1:
+    labels = jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
+  labels = (1.0 - smoothing) * labels + smoothing / logits.shape[-1]
+  return optax.softmax_cross_entropy(logits, labels)
+
+
+def example_weights(labels: jax.Array, class_weights: jax.Array) -> jax.Array:
+  """The class weight of each example, `[batch]`.
+
+  Args:
+    labels: integers `[batch]`, or probabilities `[batch, num_classes]`, whose
+      weight is the expected one.
+    class_weights: `[num_classes]`.
+  """
+  class_weights = jnp.asarray(class_weights)
+  return class_weights[labels] if labels.ndim == 1 else labels @ class_weights
+
+
+def masked_mean(
+  values: jax.Array,
+  *,
+  weights: jax.Array | None = None,
+  mask: jax.Array | None = None,
+) -> jax.Array:
+  """Mean of `values` `[batch]` over the examples that the mask keeps.
+
+  Weights multiply the values and the sum is divided by the number of examples,
+  not by the sum of weights (Keras's rule, where PyTorch divides by the
+  weights): a batch of rare classes then counts for more. Nothing kept gives 0.
+
+  Args:
+    values: `[batch]`.
+    weights: `[batch]`, or None for ones.
+    mask: `[batch]` of true and false, or None to keep all.
+  """
+  keep = jnp.ones_like(values) if mask is None else mask.astype(values.dtype)
+  # A masked example may be padding with no finite loss; 0 * inf is no number.
+  values = jnp.where(keep > 0, values, 0.0)
+  if weights is not None:
+    values = values * weights
+  return values.sum() / jnp.maximum(keep.sum(), 1.0)
+
+
+def balanced_class_weights(counts) -> np.ndarray:
+  """Weights that let each class count the same, `[num_classes]` float32.
+
+  `n_examples / (n_classes_present * count)`, scikit-learn's "balanced" for the
+  classes that occur; a class with no example has weight 0.
+
+  Args:
+    counts: training examples of each class, `[num_classes]`.
+  """
+  counts = np.asarray(counts, np.float64)
+  present = counts > 0
+  weights = np.zeros_like(counts)
+  weights[present] = counts.sum() / (present.sum() * counts[present])
+  return weights.astype(np.float32)
+
+
+def l2(params, *, strength: float, layers: str) -> jax.Array:
+  """`strength * sum(w^2)` over chosen kernels, Keras's `regularizers.l2`.
+
+  Biases and BatchNorm's scales are never penalised.
+
+  Args:
+    params: the model's parameters (nested dicts).
+    strength: the factor; 0 gives exactly 0 whatever the layers.
+    layers: regular expression that has to match a layer's whole path, names
+      joined by "/": "dense" is that layer alone, ".*" every layer.
+
+  Raises:
+    InputError: if the expression is none, or matches no layer with a kernel.
+  """
+  if strength == 0:
+    return jnp.zeros(())
+  try:
+    pattern = re.compile(layers)
+  except re.error as error:
+    raise InputError(
+      f"L2 layers {layers!r} is no regular expression: {error}"
+    ) from None
+  flat = traverse_util.flatten_dict(params)
+  kernels = {"/".join(p[:-1]): w for p, w in flat.items() if p[-1] == "kernel"}
+  chosen = [w for name, w in kernels.items() if pattern.fullmatch(name)]
+  if not chosen:
+    raise InputError(
+      f"L2 layers {layers!r} matches no layer; the layers are"
+      f" {', '.join(sorted(kernels))}"
+    )
+  return strength * sum(jnp.sum(jnp.square(w)) for w in chosen)

@@ -1,0 +1,258 @@
+"""Accuracy, precision, recall, F1, loss and their uncertainty.
+
+Every statistic is scikit-learn's, except in `quick`, which runs at each
+evaluation of a training run and is plain numpy. Two conventions:
+
+- A genre without an example in the split has no recall. It is left out of the
+  macro and weighted means, its own row is null, and its support says 0. (With
+  scikit-learn's labels=all and zero_division=0 it would count as a failure.)
+- A genre that has examples but is never predicted has precision 0.
+"""
+
+import numpy as np
+
+from gtzan_jax.errors import InputError
+from gtzan_jax.predictions import Predictions
+
+RESAMPLES = 1_000
+SMALLEST = 1e-7  # probabilities are lifted to this before the logarithm
+
+
+def evaluate(
+  predictions: Predictions, *, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, dict]:
+  """`scores` of the segments, and of the tracks by mean and by majority."""
+  levels = {
+    "segment": predictions,
+    "track": predictions.by_track("mean"),
+    "track_majority": predictions.by_track("majority"),
+  }
+  return {
+    name: scores(level, resamples=resamples, seed=seed)
+    for name, level in levels.items()
+  }
+
+
+def scores(
+  predictions: Predictions, *, resamples: int = RESAMPLES, seed: int = 0
+) -> dict:
+  """Every statistic of one table of predictions, as plain Python values.
+
+  Args:
+    predictions: the rows to score; segments or tracks.
+    resamples: how many bootstrap samples of the tracks the interval uses.
+    seed: of the bootstrap.
+
+  Returns:
+    {"n": 0} for no rows; otherwise n (rows), accuracy, ci95 [low, high],
+    macro_precision, macro_recall, macro_f1, weighted_f1, loss (mean cross
+    entropy in nats), per_genre {genre: {precision, recall, f1, support}} and
+    confusion [C][C] (row = true genre, column = predicted genre). For majority
+    votes the loss is that of the vote shares.
+
+  Raises:
+    InputError: a row has a NaN: the model diverged.
+  """
+  if not len(predictions):
+    return {"n": 0}
+  true, predicted = predictions.label, predictions.predicted
+  if (predicted < 0).any():
+    track = predictions.track[predicted.argmin()]
+    raise InputError(
+      f"probabilities: NaN at track {track}, finite ones are accepted; the"
+      " model diverged, train it with a lower learning rate"
+    )
+  # Imported here: scikit-learn takes a second that `quick` need not wait for.
+  from sklearn import metrics
+
+  present = np.unique(true)
+  averages = {
+    mean: metrics.precision_recall_fscore_support(
+      true, predicted, labels=present, average=mean, zero_division=0
+    )
+    for mean in ("macro", "weighted")
+  }
+  precision, recall, f1, _ = averages["macro"]
+  labels = np.arange(len(predictions.genres))
+  return {
+    "n": len(predictions),
+    "accuracy": float(metrics.accuracy_score(true, predicted)),
+    "ci95": bootstrap(
+      predictions.track, predicted == true, resamples=resamples, seed=seed
+    ),
+    "macro_precision": float(precision),
+    "macro_recall": float(recall),
+    "macro_f1": float(f1),
+    "weighted_f1": float(averages["weighted"][2]),
+    "loss": float(
+      metrics.log_loss(true, _lifted(predictions.probabilities), labels=labels)
+    ),
+    "per_genre": _per_genre(predictions),
+    "confusion": metrics.confusion_matrix(
+      true, predicted, labels=labels
+    ).tolist(),
+  }
+
+
+def bootstrap(
+  track: np.ndarray, correct: np.ndarray, *, resamples: int, seed: int
+) -> list[float]:
+  """95 % percentile interval of the accuracy, resampling whole tracks.
+
+  The segments of a track share its recording, so they are no independent
+  draws: a resample takes tracks with replacement, each with all its rows.
+
+  Args:
+    track: [N] the track of each row, N > 0.
+    correct: [N] bool.
+
+  Returns:
+    [low, high] as fractions. Where every row is right (or wrong) the two are
+    equal: a bootstrap cannot see what the sample does not contain.
+  """
+  _, group = np.unique(track, return_inverse=True)
+  rows = np.bincount(group)
+  hits = np.bincount(group, weights=correct)
+  drawn = np.random.default_rng(seed).integers(
+    len(rows), size=(resamples, len(rows))
+  )
+  accuracy = hits[drawn].sum(axis=1) / rows[drawn].sum(axis=1)
+  return [float(x) for x in np.percentile(accuracy, [2.5, 97.5])]
+
+
+def quick(predictions: Predictions) -> dict[str, float]:
+  """The scalars of one evaluation during training, in milliseconds.
+
+  Returns:
+    loss and accuracy of the rows; track_loss, track_accuracy and
+    track_macro_f1 of the tracks by mean probability. A NaN among the
+    probabilities makes the losses NaN and counts as a wrong answer.
+
+  Raises:
+    InputError: no rows.
+  """
+  if not len(predictions):
+    raise InputError("predictions: 0 rows received, one or more are accepted")
+  tracks = predictions.by_track("mean")
+  return {
+    "loss": _loss(predictions),
+    "accuracy": float(np.mean(predictions.predicted == predictions.label)),
+    "track_loss": _loss(tracks),
+    "track_accuracy": float(np.mean(tracks.predicted == tracks.label)),
+    "track_macro_f1": _macro_f1(tracks),
+  }
+
+
+def reliability(predictions: Predictions, bins: int = 10) -> list[dict]:
+  """How often the model is right among rows about equally sure of themselves.
+
+  Returns:
+    one {confidence, accuracy, n} a bin of the greatest probability that has
+    rows: the mean of that probability, the share of right answers, the rows.
+  """
+  if not len(predictions):
+    return []
+  from sklearn.calibration import calibration_curve
+
+  sure = predictions.probabilities.max(axis=1).clip(0, 1)
+  right = predictions.predicted == predictions.label
+  accuracy, confidence = calibration_curve(
+    right, sure, n_bins=bins, strategy="uniform", pos_label=True
+  )
+  # The same bins as calibration_curve, which returns no counts.
+  place = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], sure)
+  counts = np.bincount(place, minlength=bins)
+  return [
+    {"confidence": float(c), "accuracy": float(a), "n": int(n)}
+    for c, a, n in zip(confidence, accuracy, counts[counts > 0], strict=True)
+  ]
+
+
+def hardest(predictions: Predictions, count: int = 10) -> list[dict]:
+  """The tracks whose true genre the model believes in least.
+
+  Returns:
+    up to `count` of {track, genre, predicted, probability, true_probability},
+    by mean probability, the least believed first, ties in order of track.
+  """
+  tracks = predictions.by_track("mean")
+  if not len(tracks):
+    return []
+  belief = tracks.probabilities[np.arange(len(tracks)), tracks.label]
+  chosen = np.lexsort((tracks.track, belief))[:count]
+  return [
+    {
+      "track": str(tracks.track[i]),
+      "genre": tracks.genres[tracks.label[i]],
+      "predicted": tracks.genres[tracks.predicted[i]],
+      "probability": float(tracks.probabilities[i].max()),
+      "true_probability": float(belief[i]),
+    }
+    for i in chosen
+  ]
+
+
+def confused(
+  confusion: list[list[int]], genres: list[str], count: int = 8
+) -> list[dict]:
+  """The largest cells off the diagonal: [{genre, predicted, n, share}].
+
+  `share` is the part of the true genre's examples that went astray this way.
+  """
+  pairs = [
+    {
+      "genre": genres[i],
+      "predicted": genres[j],
+      "n": n,
+      "share": n / sum(row),
+    }
+    for i, row in enumerate(confusion)
+    for j, n in enumerate(row)
+    if i != j and n
+  ]
+  return sorted(pairs, key=lambda p: (-p["n"], -p["share"]))[:count]
+
+
+def _per_genre(predictions: Predictions) -> dict[str, dict]:
+  from sklearn import metrics
+
+  table = metrics.precision_recall_fscore_support(
+    predictions.label,
+    predictions.predicted,
+    labels=np.arange(len(predictions.genres)),
+    zero_division=0,
+  )
+  rows = {}
+  for genre, precision, recall, f1, support in zip(
+    predictions.genres, *table, strict=True
+  ):
+    values = [float(x) if support else None for x in (precision, recall, f1)]
+    rows[genre] = dict(
+      zip(("precision", "recall", "f1"), values, strict=True),
+      support=int(support),
+    )
+  return rows
+
+
+def _lifted(probabilities: np.ndarray) -> np.ndarray:
+  """Float64 rows without zeros that sum to 1 as closely as float64 can."""
+  lifted = np.maximum(probabilities.astype(np.float64), SMALLEST)
+  return lifted / lifted.sum(axis=1, keepdims=True)
+
+
+def _loss(predictions: Predictions) -> float:
+  rows = np.arange(len(predictions))
+  chosen = _lifted(predictions.probabilities)[rows, predictions.label]
+  return float(-np.log(chosen).mean())
+
+
+def _macro_f1(predictions: Predictions) -> float:
+  """Mean F1 over the genres that have examples: 2 TP / (2 TP + FP + FN)."""
+  genres = np.arange(len(predictions.genres))
+  true = predictions.label[:, None] == genres
+  predicted = predictions.predicted[:, None] == genres
+  support = true.sum(axis=0)
+  f1 = 2 * (true & predicted).sum(axis=0) / np.maximum(
+    support + predicted.sum(axis=0), 1
+  )
+  return float(f1[support > 0].mean())

@@ -1,0 +1,52 @@
+"""Model families by name. Add one: a file, a line in MODELS, a row in docs."""
+
+import dataclasses
+
+from gtzan_jax.errors import InputError
+from gtzan_jax.models.base import Classifier
+from gtzan_jax.models.cnn import MelCNN
+from gtzan_jax.models.resnet import ResNet
+
+MODELS: dict[str, type[Classifier]] = {
+  "mel_cnn": MelCNN,
+  "resnet": ResNet,
+}
+
+# Fields that Linen adds to every module; not a user's to set.
+_LINEN_FIELDS = ("parent", "name")
+
+
+def create(name: str, num_classes: int, **kwargs) -> Classifier:
+  """The model called `name`, untrained and without variables.
+
+  Args:
+    name: a key of MODELS.
+    num_classes: number of logits.
+    **kwargs: fields of the model class; those left out keep their default. A
+      list is taken as a tuple (JSON knows no tuples).
+
+  Raises:
+    InputError: if the model or one of the fields does not exist.
+  """
+  if name not in MODELS:
+    raise InputError(
+      f"unknown model {name!r}; the models are {', '.join(sorted(MODELS))}"
+    )
+  known = options(name)
+  for key in kwargs:
+    if key not in known:
+      raise InputError(
+        f"model {name!r} has no option {key!r}; its options are"
+        f" {', '.join(known)}"
+      )
+  kwargs = {
+    k: tuple(v) if isinstance(v, list) else v for k, v in kwargs.items()
+  }
+  return MODELS[name](num_classes=num_classes, **kwargs)
+
+
+def options(name: str) -> tuple[str, ...]:
+  """The keyword arguments that `create(name, num_classes, ...)` takes."""
+  hidden = (*_LINEN_FIELDS, "num_classes")
+  fields = dataclasses.fields(MODELS[name])
+  return tuple(f.name for f in fields if f.name not in hidden)

@@ -1,0 +1,34 @@
+"""What every model promises, said once."""
+
+import jax
+from flax import linen as nn
+
+
+class Classifier(nn.Module):
+  """A genre classifier on one array of features.
+
+  Contract, tested for every entry of `gtzan_jax.models.MODELS`:
+
+    variables = model.init(key, x, train=False)
+    logits = model.apply(variables, x, train=False)
+    logits, changed = model.apply(variables, x, train=True,
+                                  rngs={"dropout": key},
+                                  mutable=["batch_stats"])
+
+  - `x` is `[batch, frames, bins]`, float32, in the feature set's own unit
+    (dB for log-mel); logits are `[batch, num_classes]`, before the softmax.
+  - An example's logits depend on no other example when `train=False`.
+  - The first layer is `InputStats`, in the collection `input_stats`: it is the
+    identity until a recipe fills it, and counts as no parameter.
+  - `params` holds what is trained and `batch_stats` what BatchNorm averages; no
+    other collection exists. A model without BatchNorm has no `batch_stats`.
+
+  Attributes:
+    num_classes: the number of logits.
+  """
+
+  num_classes: int
+
+  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    """Returns logits `[batch, num_classes]` of `x` `[batch, frames, bins]`."""
+    raise NotImplementedError(f"{type(self).__name__} defines no __call__")

@@ -1,0 +1,56 @@
+"""The plain CNN on log-mel spectrograms (source document 3's base CNN).
+
+The source names convolution, pooling, dropout and fully connected layers but
+no sizes; these were chosen on the validation split of the fault-filtered
+partition.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from gtzan_jax.models.base import Classifier
+from gtzan_jax.models.input_stats import InputStats
+from gtzan_jax.models.pooling import max_pool
+
+
+class MelCNN(Classifier):
+  """Blocks of 3x3 convolution, BatchNorm, ReLU, 2x2 max pool; one hidden layer.
+
+  After the last block the mean and the maximum over time are kept for every
+  frequency band: any number of frames fits the same weights (258 at hop 256,
+  38 archive columns), while low and high stay apart, as they mean different
+  things in music. The number of bins is fixed at init.
+
+  Attributes:
+    channels: output channels of each block.
+    stem_stride: stride (frames, bins) of the first convolution; a stride is
+      what makes the model cheap, as the first block sees the largest picture.
+    dense: width of the hidden layer.
+    dropout: share dropped, in training, before and after the hidden layer.
+  """
+
+  channels: tuple[int, ...] = (16, 32, 64, 128)
+  stem_stride: tuple[int, int] = (1, 1)
+  dense: int = 128
+  dropout: float = 0.4
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    x = InputStats(name="standardise")(x)[..., None]
+    for number, channels in enumerate(self.channels):
+      stride = self.stem_stride if number == 0 else (1, 1)
+      # BatchNorm has a bias of its own, so the convolution needs none.
+      x = nn.Conv(
+        channels, (3, 3), stride, use_bias=False, name=f"conv{number}"
+      )(x)
+      x = nn.BatchNorm(
+        use_running_average=not train, momentum=0.9, name=f"norm{number}"
+      )(x)
+      x = max_pool(nn.relu(x))
+    x = jnp.concatenate([x.mean(1), x.max(1)], axis=-1)
+    x = x.reshape(x.shape[0], -1)
+    x = nn.Dropout(self.dropout, deterministic=not train)(x)
+    x = nn.relu(nn.Dense(self.dense, name="dense")(x))
+    x = nn.Dropout(self.dropout, deterministic=not train)(x)
+    return nn.Dense(self.num_classes, name="head")(x)

@@ -1,0 +1,83 @@
+"""The residual network on MFCC slices (source document 1, phase 5).
+
+Built layer for layer as in the source's notebook (Keras): convolution, ReLU,
+then BatchNorm; ReLU again after the sum; "same" padding and pooling throughout.
+217,226 values with BatchNorm statistics at 130 x 13 and ten classes.
+"""
+
+from functools import partial
+
+import jax
+from flax import linen as nn
+
+from gtzan_jax.models.base import Classifier
+from gtzan_jax.models.input_stats import InputStats
+from gtzan_jax.models.pooling import max_pool
+
+# Keras's own defaults: a seed that names no value means these.
+batch_norm = partial(nn.BatchNorm, momentum=0.99, epsilon=1e-3)
+conv = partial(
+  nn.Conv, padding="SAME", kernel_init=nn.initializers.glorot_uniform()
+)
+dense = partial(nn.Dense, kernel_init=nn.initializers.glorot_uniform())
+
+
+class ConvReluNorm(nn.Module):
+  """3x3 convolution, ReLU, BatchNorm: `[..., h, w, c]` to `[..., features]`."""
+
+  features: int
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    x = nn.relu(conv(self.features, (3, 3), name="conv")(x))
+    return batch_norm(use_running_average=not train, name="norm")(x)
+
+
+class ResidualBlock(nn.Module):
+  """ReLU of (two Conv-ReLU-BatchNorm layers + shortcut).
+
+  The shortcut is the input itself, or a 1x1 convolution of it (no BatchNorm)
+  where the number of channels changes; with `shortcut=False` nothing is added.
+  """
+
+  features: int
+  shortcut: bool = True
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    y = ConvReluNorm(self.features, name="first")(x, train=train)
+    y = ConvReluNorm(self.features, name="second")(y, train=train)
+    if self.shortcut:
+      if x.shape[-1] != self.features:
+        x = conv(self.features, (1, 1), name="shortcut")(x)
+      y = y + x
+    return nn.relu(y)
+
+
+class ResNet(Classifier):
+  """Stem, two residual blocks, Dense 64; for `[batch, 130, 13]` MFCCs.
+
+  The features are read as a picture of one channel. Takes any number of frames
+  and bins (at least one); the flattened size, and with it the Dense layer,
+  follows them. The source puts an L2 penalty of 1e-3 on the kernel of `dense`:
+  it is part of the loss, see `gtzan_jax.losses.l2`.
+
+  Attributes:
+    dropout: share of the Dense layer's outputs dropped in training.
+    shortcuts: whether the residual blocks add their shortcut.
+  """
+
+  dropout: float = 0.4
+  shortcuts: bool = True
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    x = InputStats(name="standardise")(x)[..., None]
+    x = max_pool(ConvReluNorm(32, name="stem")(x, train=train))
+    for number, features in enumerate((32, 64), start=1):
+      block = ResidualBlock(features, self.shortcuts, name=f"block{number}")
+      x = max_pool(block(x, train=train))
+    x = x.reshape(x.shape[0], -1)
+    x = nn.relu(dense(64, name="dense")(x))
+    x = nn.Dropout(self.dropout, deterministic=not train)(x)
+    return dense(self.num_classes, name="head")(x)

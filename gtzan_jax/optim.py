@@ -1,0 +1,164 @@
+"""Optimisers and learning rate schedules, by name.
+
+Reduce-on-plateau depends on results and not on the step, so it is no schedule
+of the step: its factor is state of the host, saved with the run. The train step
+takes it as `lr_scale` and multiplies the optimiser's updates by it, which is the
+same as a smaller learning rate (updates are linear in it for every optimiser
+here, AdamW's decay included) and compiles nothing again.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from gtzan_jax.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Rate:
+  """What a schedule may depend on.
+
+  Attributes:
+    learning_rate: the peak, and the value where nothing changes it.
+    steps_per_epoch: training steps of one epoch.
+    epochs: epochs of the whole run; "cosine" ends there.
+    decay: factor an epoch of "exponential".
+    begin_epoch: first epoch (from 0) that "exponential" has made smaller.
+    warmup_epochs: length of the linear rise of "cosine".
+  """
+
+  learning_rate: float
+  steps_per_epoch: int
+  epochs: int
+  decay: float = 0.95
+  begin_epoch: int = 10
+  warmup_epochs: float = 0.0
+
+
+def constant(rate: Rate) -> optax.Schedule:
+  """The same rate at every step (also "plateau", whose factor is the host's)."""
+  return optax.constant_schedule(rate.learning_rate)
+
+
+def exponential(rate: Rate) -> optax.Schedule:
+  """Keras's per-epoch rule: `lr * decay^(epoch - begin_epoch + 1)`, from begin.
+
+  Epochs count from 0 and the rate is constant within one. With decay 0.95 and
+  begin_epoch 10, epoch 9 runs at `lr` and epoch 10 at `0.95 lr`: source
+  document 1's callback.
+  """
+
+  def schedule(step):
+    past = step // rate.steps_per_epoch - rate.begin_epoch + 1
+    return rate.learning_rate * rate.decay ** jnp.maximum(past, 0)
+
+  return schedule
+
+
+def cosine(rate: Rate) -> optax.Schedule:
+  """Linear rise from 0 in `warmup_epochs`, then half a cosine down to 0.
+
+  Raises:
+    InputError: if the run is over before the rise is.
+  """
+  if not 0 <= rate.warmup_epochs < rate.epochs:
+    raise InputError(
+      f"warmup_epochs {rate.warmup_epochs} has to lie between 0 and the"
+      f" {rate.epochs} epochs of the run"
+    )
+  return optax.warmup_cosine_decay_schedule(
+    init_value=0.0,
+    peak_value=rate.learning_rate,
+    warmup_steps=round(rate.warmup_epochs * rate.steps_per_epoch),
+    decay_steps=rate.epochs * rate.steps_per_epoch,
+  )
+
+
+SCHEDULES: dict[str, Callable[[Rate], optax.Schedule]] = {
+  "constant": constant,
+  "cosine": cosine,
+  "exponential": exponential,
+  "plateau": constant,
+}
+
+
+def create_schedule(name: str, **rate) -> optax.Schedule:
+  """The schedule called `name`: a function from step to learning rate.
+
+  Args:
+    name: a key of SCHEDULES.
+    **rate: the fields of `Rate`.
+
+  Raises:
+    InputError: if there is no such schedule, or its values cannot be.
+  """
+  if name not in SCHEDULES:
+    raise InputError(
+      f"unknown schedule {name!r}; the schedules are"
+      f" {', '.join(sorted(SCHEDULES))}"
+    )
+  return SCHEDULES[name](Rate(**rate))
+
+
+def _kernels(params):
+  """Which parameters decay: those of rank 2 and more, no bias and no scale."""
+  return jax.tree.map(lambda leaf: leaf.ndim >= 2, params)
+
+
+# Each entry: (schedule, momentum, weight_decay) -> transformation. RMSprop has
+# Keras's defaults (rho 0.9, epsilon 1e-7 under the root); Adam's are the usual.
+OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {
+  "adam": lambda schedule, momentum, decay: optax.adam(schedule),
+  "adamw": lambda schedule, momentum, decay: optax.adamw(
+    schedule, weight_decay=decay, mask=_kernels
+  ),
+  "rmsprop": lambda schedule, momentum, decay: optax.rmsprop(
+    schedule, decay=0.9, eps=1e-7, eps_in_sqrt=True
+  ),
+  "sgd": lambda schedule, momentum, decay: optax.sgd(
+    schedule, momentum=momentum or None
+  ),
+}
+
+
+def create(
+  name: str,
+  schedule: optax.Schedule,
+  *,
+  momentum: float = 0.0,
+  weight_decay: float = 0.0,
+  clip_norm: float = 0.0,
+) -> optax.GradientTransformation:
+  """The optimiser called `name`.
+
+  Args:
+    name: a key of OPTIMIZERS.
+    schedule: learning rate of each step.
+    momentum: of "sgd"; the others have their own and do not read it.
+    weight_decay: of "adamw": kernels shrink by `rate * weight_decay` a step.
+    clip_norm: gradients are scaled to this global norm at most; 0 is off.
+
+  Raises:
+    InputError: if there is no such optimiser, or it has no weight decay and one
+      was asked for (an L2 penalty belongs to the loss).
+  """
+  if name not in OPTIMIZERS:
+    raise InputError(
+      f"unknown optimizer {name!r}; the optimizers are"
+      f" {', '.join(sorted(OPTIMIZERS))}"
+    )
+  if weight_decay and name != "adamw":
+    raise InputError(
+      f"optimizer {name!r} takes no weight decay (got {weight_decay}): use"
+      " adamw, or the L2 penalty of the loss"
+    )
+  if min(weight_decay, momentum, clip_norm) < 0:
+    raise InputError(
+      f"momentum {momentum}, weight_decay {weight_decay} and clip_norm"
+      f" {clip_norm} have to be 0 or more"
+    )
+  clip = optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity()
+  return optax.chain(clip, OPTIMIZERS[name](schedule, momentum, weight_decay))

@@ -1,0 +1,368 @@
+"""The pictures of a report, drawn once for two places.
+
+Each function returns a matplotlib `Figure`; no pyplot, so no global state.
+`save_png` writes it for a paper or a slide; `inline_svg` returns it for the
+HTML page, where every colour of PALETTE becomes a CSS variable, so that the
+page's light and dark themes colour the same drawing.
+"""
+
+import html
+import io
+import os
+import pathlib
+import re
+
+import matplotlib.style
+import matplotlib.ticker
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+# name -> colour on white. No colour twice: `inline_svg` finds them by value.
+PALETTE = {
+  "ink": "#1f2933",
+  "muted": "#6b7785",
+  "grid": "#e4e8ec",
+  "accent": "#1f6f8b",
+  "middle": "#6fa8b8",
+  "pale": "#c3dbe2",
+  "warm": "#d0763a",
+  "on-accent": "#fdfefe",
+}
+
+# Nothing that differs between two runs or two machines goes into a file.
+STYLE = {
+  "font.family": "DejaVu Sans",
+  "font.size": 10,
+  "text.color": PALETTE["ink"],
+  "axes.labelcolor": PALETTE["muted"],
+  "axes.labelsize": 9,
+  "axes.edgecolor": PALETTE["grid"],
+  "axes.facecolor": "none",
+  "axes.titlelocation": "left",
+  "axes.titlesize": 11,
+  "axes.titleweight": "bold",
+  "axes.titlepad": 26,
+  "axes.titlecolor": PALETTE["ink"],
+  "axes.spines.top": False,
+  "axes.spines.right": False,
+  "axes.spines.left": False,
+  "axes.axisbelow": True,
+  "grid.color": PALETTE["grid"],
+  "grid.linewidth": 0.8,
+  "xtick.color": PALETTE["muted"],
+  "ytick.color": PALETTE["muted"],
+  "xtick.labelsize": 9,
+  "ytick.labelsize": 9,
+  "xtick.major.size": 0,
+  "ytick.major.size": 0,
+  "legend.frameon": False,
+  "legend.fontsize": 9,
+  "lines.linewidth": 1.8,
+  "lines.solid_capstyle": "round",
+  "figure.dpi": 100,
+  "svg.fonttype": "none",
+  "svg.hashsalt": "gtzan_jax",
+}
+
+# key in a history row -> (panel, legend, colour, line width)
+CURVES = {
+  "train/loss": ("loss", "train", "warm", 1.4),
+  "validation/loss": ("loss", "validation", "accent", 2.0),
+  "train/accuracy": ("accuracy", "train, segments", "warm", 1.4),
+  "validation/accuracy": ("accuracy", "validation, segments", "middle", 1.4),
+  "validation/track_accuracy": (
+    "accuracy",
+    "validation, tracks",
+    "accent",
+    2.0,
+  ),
+}
+
+LEVELS = {
+  "segment": "segments",
+  "track_majority": "tracks, majority vote",
+  "track": "tracks, mean probability",
+}
+
+
+def learning_curves(history: list[dict], best_epoch: int | None) -> Figure:
+  """Loss and accuracy by epoch; the best epoch marked, what followed shaded.
+
+  Args:
+    history: rows with "epoch" and any of the keys of CURVES (None = a gap).
+    best_epoch: the epoch whose parameters were kept.
+  """
+  with _style():
+    figure = _figure(10, 3.7)
+    panels = dict(
+      zip(("loss", "accuracy"), figure.subplots(1, 2), strict=True)
+    )
+    for key, (panel, label, colour, width) in CURVES.items():
+      points = [(r["epoch"], r[key]) for r in history if r.get(key) is not None]
+      if points:
+        panels[panel].plot(
+          *zip(*points, strict=True),
+          color=PALETTE[colour],
+          linewidth=width,
+          label=label,
+          # A line of one point would be invisible.
+          marker="o" if len(points) == 1 else None,
+          markersize=4,
+        )
+    epochs = [row["epoch"] for row in history]
+    for name, axes in panels.items():
+      axes.set_title(name.capitalize() + (" (nats)" if name == "loss" else ""))
+      axes.set_xlabel("epoch")
+      axes.xaxis.get_major_locator().set_params(integer=True)
+      axes.grid(axis="y")
+      if axes.lines:
+        _legend(axes)
+      else:
+        _note(axes, "nothing recorded")
+      if axes.lines and best_epoch is not None:
+        _mark_best(axes, best_epoch, max(epochs))
+    panels["loss"].set_ylim(bottom=0)
+    panels["loss"].yaxis.get_major_locator().set_params(nbins=5)
+    panels["accuracy"].set_ylim(0, 1)
+    _percent(panels["accuracy"].yaxis)
+  return figure
+
+
+def confusion(matrix: list[list[int]], genres: list[str], title: str) -> Figure:
+  """Counts, each cell as dark as its share of the true genre's row."""
+  with _style():
+    size = 2.2 + 0.46 * len(genres)
+    figure = _figure(size + 0.4, size)
+    axes = figure.subplots()
+    for i, row in enumerate(matrix):
+      for j, count in enumerate(row):
+        _cell(axes, i, j, count, count / max(sum(row), 1))
+    axes.set_xlim(-0.5, len(genres) - 0.5)
+    axes.set_ylim(len(genres) - 0.5, -0.5)
+    axes.set_aspect("equal")
+    axes.spines["bottom"].set_visible(False)
+    axes.set_xticks(range(len(genres)), genres, rotation=40, ha="right")
+    axes.set_yticks(range(len(genres)), genres)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.set_title(title, pad=12)
+  return figure
+
+
+def per_genre(table: dict[str, dict], title: str) -> Figure:
+  """Precision, recall and F1 of each genre; an absent genre says so."""
+  with _style():
+    figure = _figure(10, 3.7)
+    axes = figure.subplots()
+    bars = {"precision": "pale", "recall": "middle", "f1": "accent"}
+    for k, (name, colour) in enumerate(bars.items()):
+      axes.bar(
+        [i + (k - 1) * 0.25 for i in range(len(table))],
+        [row[name] or 0.0 for row in table.values()],
+        width=0.22,
+        color=PALETTE[colour],
+        label="F1" if name == "f1" else name,
+      )
+    for i, row in enumerate(table.values()):
+      if not row["support"]:
+        axes.text(i, 0.02, "absent", ha="center", color=PALETTE["muted"])
+    axes.set_xticks(
+      range(len(table)),
+      [f"{genre}\n{row['support']}" for genre, row in table.items()],
+    )
+    axes.set_xlim(-0.6, len(table) - 0.4)
+    axes.set_ylim(0, 1)
+    _percent(axes.yaxis)
+    axes.grid(axis="y")
+    axes.set_title(title)
+    _legend(axes)
+  return figure
+
+
+def levels(split: dict, chance: float, title: str) -> Figure:
+  """Accuracy by segment, majority vote and mean, with 95 % intervals."""
+  with _style():
+    figure = _figure(6.4, 2.9)
+    axes = figure.subplots()
+    shown = {k: split[k] for k in LEVELS if split[k]["n"]}
+    for y, (name, level) in enumerate(shown.items()):
+      colour = PALETTE["accent" if name == "track" else "middle"]
+      axes.plot(level["ci95"], [y, y], color=colour, linewidth=3)
+      axes.plot(level["accuracy"], y, "o", color=colour, markersize=9)
+      axes.text(
+        level["accuracy"],
+        y + 0.2,
+        f"{100 * level['accuracy']:.1f} %",
+        ha="center",
+        fontweight="bold",
+      )
+    axes.axvline(chance, color=PALETTE["muted"], linewidth=1, dashes=(2, 2))
+    axes.annotate(
+      "chance",
+      (chance, 1),
+      (4, -2),
+      xycoords=("data", "axes fraction"),
+      textcoords="offset points",
+      va="top",
+      fontsize=8,
+      color=PALETTE["muted"],
+    )
+    axes.set_yticks(range(len(shown)), [LEVELS[name] for name in shown])
+    axes.set_ylim(-0.5, len(shown) - 0.3)
+    axes.set_xlim(0, 1)
+    _percent(axes.xaxis)
+    axes.grid(axis="x")
+    axes.set_title(title, pad=12)
+  return figure
+
+
+def reliability(bins: list[dict], title: str) -> Figure:
+  """Accuracy against confidence; dots on the line are well calibrated."""
+  with _style():
+    figure = _figure(3.6, 2.9)
+    axes = figure.subplots()
+    axes.plot(
+      [0, 1], [0, 1], color=PALETTE["muted"], linewidth=1, dashes=(2, 2)
+    )
+    total = sum(row["n"] for row in bins)
+    x = [row["confidence"] for row in bins]
+    y = [row["accuracy"] for row in bins]
+    axes.plot(x, y, color=PALETTE["middle"], linewidth=1.2)
+    axes.scatter(
+      x,
+      y,
+      s=[16 + 240 * row["n"] / total for row in bins],
+      color=PALETTE["accent"],
+      zorder=3,
+    )
+    axes.set_xlim(-0.03, 1.05)
+    axes.set_ylim(-0.03, 1.05)
+    _percent(axes.xaxis)
+    _percent(axes.yaxis)
+    axes.set_xlabel("confidence")
+    axes.set_ylabel("accuracy")
+    axes.grid()
+    axes.set_title(title, pad=12)
+  return figure
+
+
+def save_png(figure: Figure, path: str | os.PathLike) -> None:
+  """Writes a 160 dpi PNG on white; the same figure gives the same bytes."""
+  path = pathlib.Path(path)
+  temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+  try:
+    with _style(), temporary.open("wb") as file:
+      figure.savefig(
+        file,
+        format="png",
+        dpi=160,
+        facecolor="white",
+        metadata={"Software": None},
+      )
+    os.replace(temporary, path)
+  finally:
+    temporary.unlink(missing_ok=True)
+
+
+def inline_svg(figure: Figure, name: str, description: str) -> str:
+  """An <svg> element for an HTML page, coloured by var(--plot-<colour>).
+
+  Args:
+    figure: what to draw.
+    name: prefixes the ids, so that several drawings can share a page.
+    description: one sentence for those who cannot see it.
+  """
+  buffer = io.StringIO()
+  nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+  with _style():
+    figure.savefig(buffer, format="svg", facecolor="none", metadata=nothing)
+  svg = buffer.getvalue()
+  svg = svg[svg.index("<svg") :]
+  svg = re.sub(r' xmlns(:xlink)?="[^"]*"', "", svg)
+  svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", svg)
+  for colour, value in PALETTE.items():
+    svg = svg.replace(value, f"var(--plot-{colour})")
+  label = html.escape(description)
+  return svg.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
+
+
+def _style():
+  """Our style over matplotlib's own defaults, whatever the user's rc says."""
+  return matplotlib.style.context(["default", STYLE])
+
+
+def _figure(width: float, height: float) -> Figure:
+  figure = Figure(figsize=(width, height), layout="constrained")
+  FigureCanvasAgg(figure)
+  return figure
+
+
+def _legend(axes) -> None:
+  """In one line above the panel, right, where no curve can pass."""
+  axes.legend(
+    loc="lower right",
+    bbox_to_anchor=(1.0, 1.03),
+    ncols=3,
+    handlelength=1.2,
+    columnspacing=1.2,
+    borderaxespad=0,
+  )
+
+
+def _note(axes, text: str) -> None:
+  axes.text(
+    0.5,
+    0.5,
+    text,
+    transform=axes.transAxes,
+    ha="center",
+    va="center",
+    color=PALETTE["muted"],
+  )
+
+
+def _mark_best(axes, best: int, last: int) -> None:
+  """A line at the best epoch; the epochs of waiting after it are shaded."""
+  axes.axvline(best, color=PALETTE["muted"], linewidth=1, dashes=(2, 2))
+  if last > best:
+    axes.axvspan(best, last, color=PALETTE["grid"], alpha=0.45, linewidth=0)
+  left, right = axes.get_xlim()
+  outward = -1 if best > (left + right) / 2 else 1  # into the wider side
+  axes.annotate(
+    f"best: {best}",
+    (best, 0.03),
+    (4 * outward, 0),
+    xycoords=("data", "axes fraction"),
+    textcoords="offset points",
+    ha="right" if outward < 0 else "left",
+    fontsize=8,
+    color=PALETTE["muted"],
+  )
+
+
+def _cell(axes, i: int, j: int, count: int, share: float) -> None:
+  # 0.12 at least: one lost track in a hundred should still be seen.
+  colour, alpha = ("accent", 0.12 + 0.88 * share) if count else ("grid", 0.4)
+  corner = (j - 0.48, i - 0.48)
+  axes.add_patch(
+    Rectangle(
+      corner, 0.96, 0.96, color=PALETTE[colour], alpha=alpha, linewidth=0
+    )
+  )
+  if count:
+    axes.text(
+      j,
+      i,
+      str(count),
+      ha="center",
+      va="center",
+      fontsize=9,
+      fontweight="bold" if i == j else "normal",
+      color=PALETTE["on-accent" if share > 0.45 else "ink"],
+    )
+
+
+def _percent(axis) -> None:
+  axis.set_major_locator(matplotlib.ticker.MultipleLocator(0.2))
+  axis.set_major_formatter(matplotlib.ticker.PercentFormatter(1, decimals=0))

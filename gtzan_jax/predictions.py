@@ -1,0 +1,233 @@
+"""Predictions: the one hand-off between a model and everything after it.
+
+Whatever made the probabilities (an evaluation, an ensemble, another program),
+voting, metrics, plots and reports start from this table and import no JAX.
+"""
+
+import dataclasses
+import os
+import pathlib
+import zipfile
+from typing import Literal
+
+import numpy as np
+
+from gtzan_jax.errors import InputError
+
+TRACK_ROW = -1  # the segment number of a row that speaks for a whole track
+
+_COLUMNS = ("track", "segment", "label", "probabilities", "genres")
+_TIE = 1e-3  # the part of a vote that settles a tie: too small to turn a vote
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Predictions:
+  """What a model said about N examples, in plain numpy. N may be zero.
+
+  Attributes:
+    track: [N] str, the track that each example was cut from.
+    segment: [N] int32, its place in the track; -1 stands for the whole track.
+    label: [N] int32, the true genre, an index into `genres`.
+    probabilities: [N, C] float32; a row sums to 1, or holds a NaN where the
+      model gave no usable answer (it diverged). Such a row predicts no genre.
+    genres: the C genre names in the order of the columns.
+
+  Raises:
+    InputError: shapes or types disagree, a label has no genre, a row does not
+      sum to 1, an example stands twice, or a track carries two labels.
+  """
+
+  track: np.ndarray
+  segment: np.ndarray
+  label: np.ndarray
+  probabilities: np.ndarray
+  genres: tuple[str, ...]
+
+  def __post_init__(self):
+    exact = {
+      "genres": tuple(str(genre) for genre in self.genres),
+      "track": _strings(self.track),
+      "segment": _integers("segment", self.segment),
+      "label": _integers("label", self.label),
+      "probabilities": np.asarray(self.probabilities, np.float32),
+    }
+    for name, value in exact.items():
+      object.__setattr__(self, name, value)  # the class is frozen
+    _check_shapes(self)
+    _check_values(self)
+
+  def __len__(self) -> int:
+    return len(self.track)
+
+  @property
+  def predicted(self) -> np.ndarray:
+    """[N] int32: the likeliest genre of each row, -1 where a row has a NaN."""
+    usable = np.isfinite(self.probabilities).all(axis=1)
+    return np.where(usable, self.probabilities.argmax(axis=1), -1).astype(
+      np.int32
+    )
+
+  def by_track(
+    self, vote: Literal["mean", "majority"] = "mean"
+  ) -> "Predictions":
+    """One row a track (segment -1), in order of first appearance.
+
+    Args:
+      vote: "mean" averages the probabilities of a track's rows. "majority"
+        gives each row one vote for its likeliest genre; the probabilities are
+        the shares of the votes. Where genres tie, the tied one with the
+        greatest mean probability (then the first in `genres`) receives a
+        thousandth of a vote more, so that argmax finds the winner.
+
+    Raises:
+      InputError: another `vote`.
+    """
+    if vote not in ("mean", "majority"):
+      raise InputError(f"vote {vote!r}: 'mean' or 'majority' is accepted")
+    first, group = _groups(self.track)
+    total = np.zeros((len(first), len(self.genres)))
+    np.add.at(total, group, self.probabilities.astype(np.float64))
+    rows = np.bincount(group, minlength=len(first))[:, None]
+    probabilities = total / rows
+    if vote == "majority":
+      ballots = self.predicted[:, None] == np.arange(len(self.genres))
+      votes = np.zeros_like(total)
+      np.add.at(votes, group, ballots)
+      probabilities = _shares(votes, probabilities)
+    return Predictions(
+      track=self.track[first],
+      segment=np.full(len(first), TRACK_ROW, np.int32),
+      label=self.label[first],
+      probabilities=probabilities,
+      genres=self.genres,
+    )
+
+  def save(self, path: str | os.PathLike) -> None:
+    """Writes an .npz without pickles; it appears whole or not at all."""
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+      with temporary.open("wb") as file:
+        np.savez_compressed(
+          file,
+          allow_pickle=False,
+          **{name: np.asarray(getattr(self, name)) for name in _COLUMNS},
+        )
+      os.replace(temporary, path)
+    finally:
+      temporary.unlink(missing_ok=True)
+
+
+def load(path: str | os.PathLike) -> Predictions:
+  """Reads what `Predictions.save` wrote.
+
+  Raises:
+    InputError: no such file, not such an .npz (pickled objects are refused),
+      or contents that `Predictions` refuses.
+  """
+  wanted = f"an .npz with {', '.join(_COLUMNS)} is accepted"
+  try:
+    with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
+      names = {name.removesuffix(".npy") for name in archive.namelist()}
+      absent = [name for name in _COLUMNS if name not in names]
+      if absent:
+        raise InputError(f"{path}: no {', '.join(absent)} inside; {wanted}")
+      columns = {}
+      for name in _COLUMNS:
+        with archive.open(f"{name}.npy") as member:
+          columns[name] = np.lib.format.read_array(member, allow_pickle=False)
+  except InputError:
+    raise
+  except OSError as error:
+    raise InputError(f"{path}: {error.strerror or error}; {wanted}") from error
+  except (ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
+    reason = str(error).splitlines()[0] if str(error) else "unreadable"
+    raise InputError(f"{path}: {reason}; {wanted}") from error
+  try:
+    return Predictions(**columns)
+  except InputError as error:
+    raise InputError(f"{path}: {error}") from error
+
+
+def _groups(track: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """First row of each track ([T], ascending) and each row's track ([N])."""
+  _, first, group = np.unique(track, return_index=True, return_inverse=True)
+  order = np.argsort(first)
+  return first[order], np.argsort(order)[group]
+
+
+def _shares(votes: np.ndarray, mean: np.ndarray) -> np.ndarray:
+  """Votes [T, C] as shares [T, C], ties settled by the mean [T, C]."""
+  leading = votes == votes.max(axis=1, keepdims=True)
+  tied = leading.sum(axis=1) > 1
+  winner = np.where(leading, np.nan_to_num(mean), -1.0).argmax(axis=1)
+  votes = votes.copy()
+  votes[tied, winner[tied]] += np.where(votes[tied].any(axis=1), _TIE, np.nan)
+  return votes / votes.sum(axis=1, keepdims=True)
+
+
+def _strings(value) -> np.ndarray:
+  array = np.asarray(value)
+  if array.dtype == object and all(isinstance(x, str) for x in array.flat):
+    array = array.astype(np.str_)
+  if array.size and array.dtype.kind != "U":
+    raise InputError(f"track: {array.dtype} received, str is accepted")
+  return array.astype(np.str_)
+
+
+def _integers(name: str, value) -> np.ndarray:
+  array = np.asarray(value)
+  if array.size and array.dtype.kind not in "iu":
+    raise InputError(f"{name}: {array.dtype} received, int32 is accepted")
+  return array.astype(np.int32)
+
+
+def _check_shapes(p: Predictions) -> None:
+  count, genres = len(p.genres), p.genres
+  if count < 2 or len(set(genres)) != count:
+    raise InputError(f"genres: {genres} received, two or more names, each once")
+  rows = p.track.shape[0] if p.track.ndim == 1 else None
+  wanted = {
+    "track": ("[N]", (rows,)),
+    "segment": ("[N]", (rows,)),
+    "label": ("[N]", (rows,)),
+    "probabilities": (f"[N, {count}]", (rows, count)),
+  }
+  for name, (words, shape) in wanted.items():
+    if getattr(p, name).shape != shape:
+      raise InputError(
+        f"{name}: shape {getattr(p, name).shape} received, {words} is accepted"
+        f" (N = {rows})"
+      )
+
+
+def _check_values(p: Predictions) -> None:
+  bad = np.flatnonzero((p.label < 0) | (p.label >= len(p.genres)))
+  if bad.size:
+    raise InputError(
+      f"label: {p.label[bad[0]]} at track {p.track[bad[0]]} received, 0 to"
+      f" {len(p.genres) - 1} is accepted"
+    )
+  sums = p.probabilities.sum(axis=1, dtype=np.float64)
+  off = np.abs(sums - 1) > 1e-3
+  bad = np.flatnonzero(off | (p.probabilities < 0).any(axis=1))
+  if bad.size:
+    raise InputError(
+      f"probabilities: a row of track {p.track[bad[0]]} sums to"
+      f" {sums[bad[0]]:.4g} or has a negative part; softmax outputs are accepted"
+    )
+  first, group = _groups(p.track)
+  bad = np.flatnonzero(p.label != p.label[first][group])
+  if bad.size:
+    raise InputError(
+      f"label: two genres for track {p.track[bad[0]]}, one a track is accepted"
+    )
+  pairs = np.stack([group, p.segment], axis=1) if len(p) else np.zeros((0, 2))
+  unique, counts = np.unique(pairs, axis=0, return_counts=True)
+  if (counts > 1).any():
+    group_index, segment = unique[counts.argmax()]
+    raise InputError(
+      f"segment: {segment} of track {p.track[first[group_index]]} stands"
+      f" {counts.max()} times, once is accepted"
+    )

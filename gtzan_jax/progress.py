@@ -1,0 +1,121 @@
+"""What a run remembers between evaluations: best, patience, plateau.
+
+Host side, plain numbers, saved in `last/`, so that a resumed run decides as
+the uninterrupted one would have. Patience counts as Keras does: patience=7
+stops after the seventh evaluation in a row that was not a best. NaN is never
+best. The plateau counts evaluations, not batches.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+
+from gtzan_jax import errors
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+  """State after `evaluations` evaluations.
+
+  Attributes:
+    evaluations: evaluations (= whole epochs) done.
+    best_epoch: the epoch (from 1) of the best evaluation, 0 before any.
+    best_value: the monitored scalar there; `best_tie` breaks ties (lower wins).
+    bad: evaluations since the best one.
+    plateau_bad: evaluations since the best one or the last reduction.
+    lr_scale: what plateau reductions have multiplied the learning rate by.
+  """
+
+  evaluations: int = 0
+  best_epoch: int = 0
+  best_value: float | None = None
+  best_tie: float | None = None
+  bad: int = 0
+  plateau_bad: int = 0
+  lr_scale: float = 1.0
+
+  def to_dict(self) -> dict:
+    return dataclasses.asdict(self)
+
+
+def lower_is_better(monitor: str) -> bool:
+  return monitor.endswith("loss")
+
+
+def update(
+  progress: Progress,
+  scalars: Mapping[str, float],
+  *,
+  monitor: str,
+  plateau_factor: float = 1.0,
+  plateau_patience: int = 0,
+  min_lr_scale: float = 0.0,
+) -> tuple[Progress, bool]:
+  """One evaluation's scalars -> (the next state, is it the best so far?).
+
+  Ties in the monitored scalar are broken by the loss of the same split: a
+  track accuracy takes few values, and the first of many equals is seldom the
+  best of them.
+
+  Args:
+    progress: the state before this evaluation.
+    scalars: everything this evaluation reported.
+    monitor: the key to follow; names ending in `loss` are to be low.
+    plateau_factor: multiplies `lr_scale` after `plateau_patience` evaluations
+      without a best; 1.0 is no plateau rule.
+    plateau_patience: see above.
+    min_lr_scale: `lr_scale` never falls below.
+
+  Raises:
+    InputError: `monitor` is not among the scalars.
+  """
+  if monitor not in scalars:
+    raise errors.InputError(
+      f"config.train.monitor={monitor!r} is not reported; this run reports"
+      f" {', '.join(sorted(scalars))}"
+    )
+  sign = 1.0 if lower_is_better(monitor) else -1.0
+  value = float(scalars[monitor])
+  tie = float(scalars.get(f"{monitor.split('/')[0]}/loss", math.nan))
+  is_best = not math.isnan(value) and (
+    progress.best_value is None
+    or sign * value < sign * progress.best_value
+    or (
+      value == progress.best_value
+      and progress.best_tie is not None
+      and tie < progress.best_tie
+    )
+  )
+  evaluations = progress.evaluations + 1
+  if is_best:
+    return (
+      dataclasses.replace(
+        progress,
+        evaluations=evaluations,
+        best_epoch=evaluations,
+        best_value=value,
+        best_tie=None if math.isnan(tie) else tie,
+        bad=0,
+        plateau_bad=0,
+      ),
+      True,
+    )
+  plateau_bad, lr_scale = progress.plateau_bad + 1, progress.lr_scale
+  if plateau_factor < 1.0 and plateau_bad >= plateau_patience:
+    plateau_bad = 0
+    lr_scale = max(lr_scale * plateau_factor, min_lr_scale)
+  return (
+    dataclasses.replace(
+      progress,
+      evaluations=evaluations,
+      bad=progress.bad + 1,
+      plateau_bad=plateau_bad,
+      lr_scale=lr_scale,
+    ),
+    False,
+  )
+
+
+def should_stop(progress: Progress, patience: int) -> bool:
+  """Early stopping; `patience` 0 never stops."""
+  return patience > 0 and progress.bad >= patience

@@ -1,0 +1,283 @@
+"""report.json, the truth about a run, and the files drawn from it.
+
+`build` makes the report of plain values and checks it against SCHEMA; `write`
+puts it into the workdir with the predictions, the pictures and the page. The
+same input gives the same bytes, so a resumed run can be compared with an
+uninterrupted one; of all values only `seconds` may differ. docs/report.md
+describes every key.
+"""
+
+import json
+import os
+import pathlib
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from gtzan_jax import metrics, page, plots
+from gtzan_jax.predictions import Predictions
+
+SPLITS = ("train", "validation", "test")
+
+# A spec is a type, a tuple of specs (any of them), a list of one spec (each
+# item) or a dict of specs; in a dict the key ... stands for all other keys.
+_MAYBE = type(None)
+_GENRE = {
+  "precision": (float, _MAYBE),
+  "recall": (float, _MAYBE),
+  "f1": (float, _MAYBE),
+  "support": int,
+}
+_LEVEL = {
+  "n": int,
+  "accuracy": float,
+  "ci95": [float],
+  "macro_precision": float,
+  "macro_recall": float,
+  "macro_f1": float,
+  "weighted_f1": float,
+  "loss": float,
+  "per_genre": {...: _GENRE},
+  "confusion": [[int]],
+}
+_EMPTY = {"n": int}
+_SPLIT = {
+  "n": int,
+  "missing": int,
+  "sha256": (str, _MAYBE),
+  "segment": (_EMPTY, _LEVEL),
+  "track": (_EMPTY, _LEVEL),
+  "track_majority": (_EMPTY, _LEVEL),
+  "hardest": [
+    {
+      "track": str,
+      "genre": str,
+      "predicted": str,
+      "probability": float,
+      "true_probability": float,
+    }
+  ],
+  "reliability": [{"confidence": float, "accuracy": float, "n": int}],
+}
+SCHEMA = {
+  "recipe": str,
+  "corpus": str,
+  "source": str,
+  "protocol": str,
+  "leak": (str, _MAYBE),
+  "seed": int,
+  "num_params": int,
+  "commit": (str, _MAYBE),
+  "versions": {...: str},
+  "device": str,
+  "config": {...: object},
+  "data_fingerprint": str,
+  "tracks": int,
+  "skipped": [{"track": str, "reason": str}],
+  "best_epoch": (int, _MAYBE),
+  "epochs_run": int,
+  "seconds": float,
+  "monitor": {"name": str, "value": (float, _MAYBE)},
+  "genres": [str],
+  "headline": (str, _MAYBE),
+  "splits": {...: _SPLIT},
+  "history": [{"epoch": int, "step": int, ...: (float, bool, str, _MAYBE)}],
+  ...: object,
+}
+_COMPUTED = ("genres", "headline", "splits", "history")
+
+
+def build(
+  run: Mapping,
+  predictions: Mapping[str, Predictions],
+  history: list[Mapping],
+  missing: Mapping[str, int],
+  sha256: Mapping[str, str],
+  tracks: Mapping[str, int] | None = None,
+) -> dict:
+  """The report as plain values: what json.loads of report.json returns.
+
+  Args:
+    run: every key of SCHEMA except genres, headline, splits and history. Other
+      keys are carried along.
+    predictions: of the splits that were scored, by split.
+    history: one row an evaluation, as in metrics.jsonl; "epoch" and "step" are
+      required. Keys that begin with "time/" are dropped: they never repeat.
+    missing: how many tracks of a split the corpus at hand lacks.
+    sha256: of the sorted track ids of each split.
+    tracks: how many tracks a split has at hand, where that is more than its
+      predictions show: a train split that was not scored, say.
+
+  Returns:
+    the report; a number that is not finite is None in it.
+
+  Raises:
+    ValueError: a key is absent or of another type than SCHEMA says.
+  """
+  named = {*predictions, *missing, *sha256, *(tracks or {})}
+  order = [*SPLITS, *sorted(named - {*SPLITS})]
+  splits = {
+    name: {
+      **_split(predictions.get(name), (tracks or {}).get(name)),
+      "missing": missing.get(name, 0),
+      "sha256": sha256.get(name),
+    }
+    for name in order
+    if name in named
+  }
+  first = next(iter(predictions.values()), None)
+  computed = {
+    "genres": first.genres if first else (),
+    "headline": _headline(splits),
+    "splits": {
+      name: {key: split[key] for key in _SPLIT}
+      for name, split in splits.items()
+    },
+    "history": [
+      {k: v for k, v in row.items() if not k.startswith("time/")}
+      for row in history
+    ],
+  }
+  known = {k: run[k] for k in SCHEMA if k in run and k not in _COMPUTED}
+  others = {k: v for k, v in run.items() if k not in SCHEMA}
+  report = _plain({**known, **computed, **others})
+  problems = list(violations(report))
+  if problems:
+    raise ValueError(f"report: {'; '.join(problems)}")
+  return report
+
+
+def violations(value, spec=SCHEMA, path: str = "") -> Iterator[str]:
+  """Where `value` departs from `spec`: "splits.test.n: str, int wanted"."""
+  if isinstance(spec, tuple):
+    tries = [list(violations(value, one, path)) for one in spec]
+    if all(tries):
+      yield from min(tries, key=len)  # the spec that was meant, most likely
+  elif isinstance(spec, list):
+    if not isinstance(value, list):
+      yield f"{path}: {type(value).__name__}, list wanted"
+      return
+    for i, item in enumerate(value):
+      yield from violations(item, spec[0], f"{path}[{i}]")
+  elif isinstance(spec, dict):
+    if not isinstance(value, dict):
+      yield f"{path}: {type(value).__name__}, dict wanted"
+      return
+    dot = f"{path}." if path else ""
+    for key in spec:
+      if key is not ... and key not in value:
+        yield f"{dot}{key}: absent"
+    for key, item in value.items():
+      if key in spec or ... in spec:
+        yield from violations(item, spec.get(key, spec.get(...)), dot + key)
+      else:
+        yield f"{dot}{key}: unknown"
+  elif not _is(value, spec):
+    yield f"{path}: {type(value).__name__}, {spec.__name__} wanted"
+
+
+def write(
+  workdir: str | os.PathLike,
+  report: dict,
+  predictions: Mapping[str, Predictions],
+) -> pathlib.Path:
+  """Writes predictions, pictures, report.html and, last of all, report.json.
+
+  So where report.json stands, all the rest does. What an earlier report left
+  for a split that is empty now is removed.
+
+  Args:
+    workdir: created where it does not exist.
+    report: from `build`.
+    predictions: the same as given to `build`.
+
+  Returns:
+    the path of report.html.
+  """
+  workdir = pathlib.Path(workdir)
+  (workdir / "predictions").mkdir(parents=True, exist_ok=True)
+  plots.save_png(
+    plots.learning_curves(report["history"], report["best_epoch"]),
+    workdir / "learning_curves.png",
+  )
+  for name in {**dict.fromkeys(SPLITS), **report["splits"]}:
+    table = workdir / "predictions" / f"{name}.npz"
+    matrix = workdir / f"confusion_{name}.png"
+    bars = workdir / f"per_genre_{name}.png"
+    track = report["splits"].get(name, {}).get("track", {"n": 0})
+    if not track["n"]:
+      for path in (table, matrix, bars):
+        path.unlink(missing_ok=True)
+      continue
+    predictions[name].save(table)
+    title = f"{name}, {track['n']} tracks"
+    plots.save_png(
+      plots.confusion(track["confusion"], report["genres"], title), matrix
+    )
+    plots.save_png(plots.per_genre(track["per_genre"], title), bars)
+  _write_text(workdir / "report.html", page.render(report))
+  text = json.dumps(report, indent=2, allow_nan=False, ensure_ascii=False)
+  _write_text(workdir / "report.json", text + "\n")
+  return workdir / "report.html"
+
+
+def _split(predictions: Predictions | None, tracks: int | None) -> dict:
+  if predictions is None or not len(predictions):
+    return {
+      "n": tracks or 0,
+      "segment": {"n": 0},
+      "track": {"n": 0},
+      "track_majority": {"n": 0},
+      "hardest": [],
+      "reliability": [],
+    }
+  levels = metrics.evaluate(predictions)
+  return {
+    "n": levels["track"]["n"] if tracks is None else tracks,
+    **levels,
+    "hardest": metrics.hardest(predictions),
+    "reliability": metrics.reliability(predictions.by_track("mean")),
+  }
+
+
+def _headline(splits: dict) -> str | None:
+  """The split whose numbers stand for the run: test, else validation."""
+  for name in ("test", "validation"):
+    if name in splits and splits[name]["track"]["n"]:
+      return name
+  return None
+
+
+def _plain(value):
+  """Plain JSON values; tuples become lists, NaN and infinities None.
+
+  Raises:
+    ValueError: a value that JSON has no place for, with its type.
+  """
+  if isinstance(value, np.generic | np.ndarray):
+    value = value.tolist()
+  if isinstance(value, Mapping):
+    return {str(key): _plain(item) for key, item in value.items()}
+  if isinstance(value, list | tuple):
+    return [_plain(item) for item in value]
+  if isinstance(value, float):
+    return float(value) if np.isfinite(value) else None
+  if value is None or isinstance(value, bool | int | str):
+    return value
+  raise ValueError(f"report: {value!r} is no JSON value, {type(value)}")
+
+
+def _is(value, kind: type) -> bool:
+  """An integer passes for a float, as in JSON; a bool for neither."""
+  if isinstance(value, bool):
+    return kind in (bool, object)
+  return isinstance(value, (int, float) if kind is float else kind)
+
+
+def _write_text(path: pathlib.Path, text: str) -> None:
+  temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+  try:
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+  finally:
+    temporary.unlink(missing_ok=True)

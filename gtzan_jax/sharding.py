@@ -1,0 +1,62 @@
+"""Devices: the mesh is made here and nowhere else.
+
+Data parallelism over every device there is: parameters are replicated, the
+batch is cut along its first axis. Under `jit` the compiler inserts the
+collectives, so BatchNorm sees the global batch.
+"""
+
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from gtzan_jax import errors
+
+
+def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
+  """One axis, `data`, over `devices` (all there are by default)."""
+  devices = list(devices or jax.devices())
+  # jax.make_mesh defaults to Explicit axes in recent releases, which Flax
+  # layers do not support.
+  return Mesh(np.asarray(devices), ("data",), axis_types=(AxisType.Auto,))
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+  return NamedSharding(mesh, PartitionSpec())
+
+
+def batched(mesh: Mesh) -> NamedSharding:
+  return NamedSharding(mesh, PartitionSpec("data"))
+
+
+def check_batch_size(batch_size: int, mesh: Mesh, key: str) -> None:
+  """Raises InputError unless the batch divides over the devices."""
+  if batch_size < 1 or batch_size % mesh.size:
+    raise errors.InputError(
+      f"{key}={batch_size} cannot be divided over {mesh.size} devices: give a"
+      f" positive multiple of {mesh.size}"
+    )
+
+
+def put(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
+  """This process's share of a batch -> global arrays cut over the mesh."""
+  sharding = batched(mesh)
+  return {
+    key: jax.make_array_from_process_local_data(sharding, value)
+    for key, value in batch.items()
+  }
+
+
+def fetch(array: jax.Array) -> np.ndarray:
+  """The whole of a global array on this host, whatever process holds it."""
+  if array.is_fully_addressable:
+    return np.asarray(array)
+  return np.asarray(multihost_utils.process_allgather(array, tiled=True))
+
+
+def describe(mesh: Mesh) -> str:
+  """'4 x cpu', 'NVIDIA H200', ... for the console and the report."""
+  kinds = [device.device_kind for device in mesh.devices.flat]
+  return kinds[0] if len(kinds) == 1 else f"{len(kinds)} x {kinds[0]}"

@@ -1,0 +1,320 @@
+"""Genre classification as pure functions on pytrees.
+
+The task knows neither devices nor time nor disk; `train.py` has those. Random
+keys are `fold_in(state.key, state.step)`, so a resumed run repeats itself.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import optax
+
+from gtzan_jax import audio as audio_lib
+from gtzan_jax import augment, errors, features, losses, models, optim
+from gtzan_jax.models import input_stats
+
+# What acts before features are computed, and so needs what they come from.
+RAW_AUGMENT = ("gain_db", "shift_s", "noise_probability", "noise_snr_db")
+
+Batch = Mapping[str, jax.Array]
+Scalars = dict[str, jax.Array]
+
+
+class TrainState(flax.struct.PyTreeNode):
+  """Everything a step changes, and what its randomness comes from.
+
+  Attributes:
+    step: int32, steps taken.
+    key: the run's random key, never changed.
+    params: the model's parameters.
+    model_state: its other collections (`batch_stats`, `input_stats`).
+    opt_state: the optimizer's.
+    lr_scale: float32, what plateau reductions multiply the updates by.
+    totals: float32 sums of loss, right answers and examples since the last
+      evaluation.
+  """
+
+  step: jax.Array
+  key: jax.Array
+  params: dict
+  model_state: dict
+  opt_state: optax.OptState
+  lr_scale: jax.Array
+  totals: Scalars
+
+
+def variables_of(state: TrainState) -> dict:
+  """What `model.apply` takes, and what best/ holds."""
+  return {"params": state.params, **state.model_state}
+
+
+def with_input_stats(
+  state: TrainState, mean: np.ndarray, std: np.ndarray
+) -> TrainState:
+  """The state with the model's input standardisation filled in."""
+  filled = input_stats.fill(state.model_state, mean, std)
+  return state.replace(model_state=filled)
+
+
+def no_totals() -> Scalars:
+  # three arrays, not one thrice: the step donates its input buffers
+  return {
+    name: jnp.zeros((), jnp.float32) for name in ("loss", "correct", "count")
+  }
+
+
+@dataclasses.dataclass(frozen=True)
+class Classify:
+  """A model, an optimizer and how an example becomes a loss.
+
+  Attributes:
+    model: Linen module, `(x [b, frames, bins], train) -> logits [b, genres]`.
+    optimizer: gradients -> updates.
+    spec: the feature set, to compute features of augmented waveforms.
+    source: the batch entry that training starts from: "features" as stored, or
+      "audio" / "logmel", augmented first and turned into features on device.
+    genres: how many.
+    class_weights: [genres] float32, or None.
+    label_smoothing, l2, l2_layers: see gtzan_jax.losses.
+    learning_rate: step -> learning rate, for the log.
+    raw_augment: keyword arguments of augment.on_audio or on_logmel.
+    feature_augment: keyword arguments of augment.on_features.
+    standardized: is `input_stats` filled?
+    example_shape: [frames, bins] of the features.
+  """
+
+  model: nn.Module
+  optimizer: optax.GradientTransformation
+  spec: features.FeatureSpec
+  source: str
+  genres: int
+  class_weights: np.ndarray | None
+  label_smoothing: float
+  l2: float
+  l2_layers: str
+  learning_rate: Callable[[int], jax.Array]
+  raw_augment: Mapping[str, object]
+  feature_augment: Mapping[str, float]
+  standardized: bool
+  example_shape: tuple[int, ...]
+
+  def init(self, key: jax.Array) -> TrainState:
+    """The state before the first step."""
+    example = jnp.zeros((1, *self.example_shape), jnp.float32)
+    variables = dict(
+      self.model.init(jax.random.fold_in(key, 0), example, train=False)
+    )
+    params = variables.pop("params")
+    return TrainState(
+      step=jnp.zeros((), jnp.int32),
+      key=key,
+      params=params,
+      model_state=variables,
+      opt_state=self.optimizer.init(params),
+      lr_scale=jnp.ones((), jnp.float32),
+      totals=no_totals(),
+    )
+
+  def check(self, fields: Mapping[str, tuple], batch_size: int) -> None:
+    """Traces one step, computing nothing: whatever cannot be raises here.
+
+    Args:
+      fields: (shape, dtype) of each stored array of an example.
+      batch_size: examples a step.
+    """
+    shape, dtype = fields[self.source]
+    batch = {
+      self.source: jax.ShapeDtypeStruct((batch_size, *shape), dtype),
+      "label": jax.ShapeDtypeStruct((batch_size,), jnp.int32),
+    }
+    state = jax.eval_shape(self.init, jax.random.key(0))
+    jax.eval_shape(self.train_step, state, batch)
+
+  def inputs(
+    self, key: jax.Array, batch: Batch, fill: jax.Array | None
+  ) -> tuple[jax.Array, jax.Array]:
+    """Augmented features [b, frames, bins] and soft labels [b, genres]."""
+    raw_key, feature_key = jax.random.split(key)
+    if self.source == "audio":
+      wave = audio_lib.to_float(batch["audio"])
+      x = features.extract(
+        augment.on_audio(raw_key, wave, **self.raw_augment), self.spec
+      )
+    elif self.source == "logmel":
+      db = augment.on_logmel(raw_key, batch["logmel"], **self.raw_augment)
+      x = features.from_logmel(db, self.spec)
+    else:
+      x = batch["features"]
+    labels = jax.nn.one_hot(batch["label"], self.genres)
+    return augment.on_features(
+      feature_key, x, labels, fill=fill, **self.feature_augment
+    )
+
+  def train_step(
+    self, state: TrainState, batch: Batch
+  ) -> tuple[TrainState, Scalars]:
+    key = jax.random.fold_in(state.key, state.step + 1)
+    input_key, dropout_key = jax.random.split(key)
+    # Masked cells take the train mean, which is 0 once standardised.
+    fill = None
+    if self.standardized:
+      (stats,) = state.model_state[input_stats.COLLECTION].values()
+      fill = stats["mean"]
+    x, labels = self.inputs(input_key, batch, fill)
+    weights = None
+    if self.class_weights is not None:
+      weights = losses.example_weights(labels, self.class_weights)
+
+    def loss_fn(params):
+      logits, changed = self.model.apply(
+        {"params": params, **state.model_state},
+        x,
+        train=True,
+        rngs={"dropout": dropout_key},
+        mutable=["batch_stats"],
+      )
+      cross_entropy = losses.masked_mean(
+        losses.cross_entropy(logits, labels, smoothing=self.label_smoothing),
+        weights=weights,
+      )
+      penalty = losses.l2(params, strength=self.l2, layers=self.l2_layers)
+      return cross_entropy + penalty, (cross_entropy, logits, changed)
+
+    (loss, (cross_entropy, logits, changed)), gradients = jax.value_and_grad(
+      loss_fn, has_aux=True
+    )(state.params)
+    updates, opt_state = self.optimizer.update(
+      gradients, state.opt_state, state.params
+    )
+    updates = jax.tree.map(lambda u: u * state.lr_scale, updates)
+    size = jnp.float32(labels.shape[0])
+    correct = (logits.argmax(-1) == batch["label"]).sum().astype(jnp.float32)
+    totals = {
+      "loss": state.totals["loss"] + cross_entropy * size,
+      "correct": state.totals["correct"] + correct,
+      "count": state.totals["count"] + size,
+    }
+    state = state.replace(
+      step=state.step + 1,
+      params=optax.apply_updates(state.params, updates),
+      model_state={**state.model_state, **changed},
+      opt_state=opt_state,
+      totals=totals,
+    )
+    return state, {
+      "train/step_loss": loss,
+      "train/step_accuracy": correct / size,
+      "train/gradient_norm": optax.global_norm(gradients),
+    }
+
+  def summarize(self, totals: Mapping[str, float]) -> dict[str, float]:
+    """Sums since the last evaluation -> scalars of the train part."""
+    count = max(float(totals["count"]), 1.0)
+    return {
+      "train/loss": float(totals["loss"]) / count,
+      "train/accuracy": float(totals["correct"]) / count,
+    }
+
+
+def predict(model: nn.Module, variables: Mapping, x: jax.Array) -> jax.Array:
+  """Features [b, frames, bins] -> probabilities [b, genres]."""
+  return jax.nn.softmax(model.apply(variables, x, train=False))
+
+
+def create_model(config: ml_collections.ConfigDict, genres: int) -> nn.Module:
+  """The model that config.model describes, for so many genres."""
+  options = dict(config.model)
+  return models.create(options.pop("name"), genres, **options)
+
+
+def create(
+  config: ml_collections.ConfigDict,
+  *,
+  genres: int,
+  spec: features.FeatureSpec,
+  kind: str,
+  class_counts: np.ndarray,
+  epoch_steps: int,
+  example_shape: tuple[int, ...],
+  columns_per_second: float | None,
+) -> Classify:
+  """Reads a config into a task.
+
+  Args:
+    config: configs/default.py with a recipe's changes.
+    genres: number of classes.
+    spec: the feature set of the prepared data.
+    kind: what is stored beside the features, "audio" or "logmel".
+    class_counts: [genres] train examples of each genre.
+    epoch_steps: optimizer steps an epoch, for schedules told in epochs.
+    example_shape: [frames, bins] of one example's features.
+    columns_per_second: of stored log-mel; None for audio.
+
+  Raises:
+    InputError: a name or a value that does not exist, or an augmentation that
+      this kind of data cannot carry.
+  """
+  augmentation = dict(config.augment)
+  augment.check(kind, **augmentation)
+  raw = {key: augmentation.pop(key) for key in RAW_AUGMENT}
+  if kind == "audio":
+    raw["sample_rate"] = spec.sample_rate
+  else:
+    raw = {key: raw[key] for key in ("gain_db", "shift_s")}
+    raw["columns_per_second"] = columns_per_second
+  learning_rate = optim.create_schedule(
+    config.optim.schedule,
+    learning_rate=config.optim.learning_rate,
+    steps_per_epoch=epoch_steps,
+    epochs=config.train.epochs,
+    decay=config.optim.decay_rate,
+    begin_epoch=config.optim.decay_begin,
+    warmup_epochs=config.optim.warmup_epochs,
+  )
+  optimizer = optim.create(
+    config.optim.name,
+    learning_rate,
+    momentum=config.optim.momentum,
+    weight_decay=config.optim.weight_decay,
+    clip_norm=config.optim.clip_norm,
+  )
+  weights = None
+  if config.loss.class_weights == "balanced":
+    weights = losses.balanced_class_weights(class_counts)
+  elif config.loss.class_weights != "none":
+    raise errors.InputError(
+      f"config.loss.class_weights={config.loss.class_weights!r}: give none or"
+      " balanced"
+    )
+  return Classify(
+    model=create_model(config, genres),
+    optimizer=optimizer,
+    spec=spec,
+    source=training_source(config, kind),
+    genres=genres,
+    class_weights=weights,
+    label_smoothing=config.loss.label_smoothing,
+    l2=config.loss.l2,
+    l2_layers=config.loss.l2_layers,
+    learning_rate=learning_rate,
+    raw_augment=raw,
+    feature_augment=augmentation,
+    standardized=config.data.standardize != "none",
+    example_shape=example_shape,
+  )
+
+
+def training_source(config: ml_collections.ConfigDict, kind: str) -> str:
+  """The stored array that training starts from (see Classify.source).
+
+  Features are computed on the device only where something acts before them.
+  """
+  raw = config.augment
+  acts = raw.gain_db or raw.shift_s or raw.noise_probability
+  return kind if acts else "features"

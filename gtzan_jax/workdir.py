@@ -1,0 +1,185 @@
+"""A workdir: everything of one run, self-contained.
+
+    run.json        config, recipe, genres, feature spec, data fingerprint
+    best/ last/     checkpoints: reported, resumed
+    metrics.jsonl   scalars; tensorboard/ the same for TensorBoard
+    report.json     the truth; report.html, *.png and predictions/ beside it
+
+evaluate and predict take a workdir and never a config.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import pathlib
+from collections.abc import Iterator, Mapping
+
+import ml_collections
+
+from gtzan_jax import errors, pipeline
+
+RUN_FILE = "run.json"
+# What may differ when a run is taken up again: how long, and what is logged.
+FREE_KEYS = ("train.epochs", "train.patience", "log.")
+
+
+def write_json(path: pathlib.Path, value: object) -> None:
+  """All of it or nothing: a reader never meets half a file."""
+  temporary = path.with_name(f".{path.name}.tmp")
+  temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n")
+  os.replace(temporary, path)
+
+
+def flatten(config: Mapping, prefix: str = "") -> dict[str, object]:
+  """{"train": {"epochs": 3}} -> {"train.epochs": 3}."""
+  flat = {}
+  for key, value in config.items():
+    if isinstance(value, Mapping):
+      flat |= flatten(value, f"{prefix}{key}.")
+    else:
+      flat[prefix + key] = value
+  return flat
+
+
+def _is_free(key: str) -> bool:
+  return any(
+    key == free or (free.endswith(".") and key.startswith(free))
+    for free in FREE_KEYS
+  )
+
+
+def as_plain(config: ml_collections.ConfigDict) -> dict:
+  """The config as JSON gives it back (tuples become lists)."""
+  return json.loads(config.to_json_best_effort())
+
+
+def default_path(config: ml_collections.ConfigDict) -> pathlib.Path:
+  """runs/<recipe>-<hash of every key that a resume may not change>."""
+  keys = {
+    key: value
+    for key, value in flatten(as_plain(config)).items()
+    if not _is_free(key)
+  }
+  digest = hashlib.sha256(json.dumps(keys, sort_keys=True).encode())
+  return pathlib.Path("runs") / f"{config.recipe}-{digest.hexdigest()[:10]}"
+
+
+def load(path: pathlib.Path) -> dict:
+  """run.json of a workdir.
+
+  Raises:
+    InputError: the folder is missing or holds no run.
+  """
+  path = pathlib.Path(path)
+  if not path.is_dir():
+    raise errors.InputError(f"--workdir={path}: no such folder; train first")
+  try:
+    return json.loads((path / RUN_FILE).read_text())
+  except FileNotFoundError:
+    raise errors.InputError(
+      f"--workdir={path} holds no {RUN_FILE}: it is no workdir of launch.py"
+    ) from None
+  except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    raise errors.InputError(
+      f"{path / RUN_FILE} cannot be read as JSON: {error}"
+    ) from error
+
+
+def check(path: pathlib.Path, config: ml_collections.ConfigDict) -> bool:
+  """Is there a run here to take up? Refuses what is another run's, by name.
+
+  Raises:
+    InputError: the folder holds other things, or a run whose config differs in
+      more than FREE_KEYS.
+  """
+  path = pathlib.Path(path)
+  if path.exists() and not path.is_dir():
+    raise errors.InputError(f"--workdir={path} is a file: give a folder")
+  if not path.exists() or not any(
+    entry.name != ".lock" for entry in path.iterdir()
+  ):
+    return False
+  if not (path / RUN_FILE).is_file():
+    raise errors.InputError(
+      f"--workdir={path} is not empty and holds no {RUN_FILE}: give an empty or"
+      " new folder"
+    )
+  before = flatten(load(path)["config"])
+  now = flatten(as_plain(config))
+  if before.get("recipe") != now["recipe"]:
+    raise errors.InputError(
+      f"--workdir={path} belongs to the recipe {before.get('recipe')!r}, not to"
+      f" {now['recipe']!r}: give another --workdir"
+    )
+  changed = [
+    f"config.{key} (was {before.get(key)!r}, now {now.get(key)!r})"
+    for key in sorted(before.keys() | now.keys())
+    if before.get(key) != now.get(key) and not _is_free(key)
+  ]
+  if changed:
+    raise errors.InputError(
+      f"--workdir={path} was begun with other values: {', '.join(changed)};"
+      " give another --workdir or the values it was begun with"
+    )
+  return True
+
+
+@contextlib.contextmanager
+def locked(path: pathlib.Path) -> Iterator[None]:
+  """Keeps a second process out; the lock dies with its holder.
+
+  Raises:
+    InputError: another process is at work here, or nothing can be written.
+  """
+  try:
+    path.mkdir(parents=True, exist_ok=True)
+    lock = (path / ".lock").open("w")
+  except OSError as error:
+    raise errors.InputError(
+      f"--workdir={path} cannot be written: {error.strerror}"
+    ) from error
+  with lock:
+    try:
+      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+      raise errors.InputError(
+        f"--workdir={path} is in use by another process: wait for it or give"
+        " another --workdir"
+      ) from None
+    yield
+
+
+def begin(
+  path: pathlib.Path,
+  config: ml_collections.ConfigDict,
+  dataset: pipeline.Dataset,
+) -> None:
+  """Writes run.json: all that evaluate and predict need beside best/.
+
+  Raises:
+    InputError: the run here was begun on other data.
+  """
+  fingerprint = dataset.metadata["fingerprint"]
+  if (path / RUN_FILE).is_file():
+    before = load(path)["data_fingerprint"]
+    if before != fingerprint:
+      raise errors.InputError(
+        f"--workdir={path} was begun on data {before[:12]}, at hand is"
+        f" {fingerprint[:12]}: the corpus or the features changed since; give"
+        " another --workdir"
+      )
+  write_json(
+    path / RUN_FILE,
+    {
+      "recipe": config.recipe,
+      "config": as_plain(config),
+      "genres": list(dataset.genres),
+      "kind": dataset.kind,
+      "feature_spec": dataset.metadata["feature_spec"],
+      "example_shape": list(dataset.example_shape),
+      "columns_per_frame": dataset.metadata["columns_per_frame"],
+      "data_fingerprint": fingerprint,
+    },
+  )

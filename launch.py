@@ -1,0 +1,212 @@
+"""The only entry point: launch.py [verb] --config=... --workdir=... [files]
+
+  (none), train   train, evaluate and report; the same command again resumes
+  prepare         only prepare the data set
+  evaluate        report anew on a workdir's best checkpoint
+  predict         genres of audio files, by a workdir's model
+
+Examples:
+  python launch.py --config=configs/quickstart.py
+  python launch.py --config=configs/resnet.py --config.data.path=/data/gtzan
+  python launch.py predict --workdir=runs/demo song.mp3
+"""
+
+import json
+import os
+import pathlib
+import sys
+
+from absl import flags
+from ml_collections import config_flags
+
+from gtzan_jax import errors
+
+FLAGS = flags.FLAGS
+CONFIG = config_flags.DEFINE_config_file("config", None, "a file in configs/")
+WORKDIR = flags.DEFINE_string(
+  "workdir", None, "folder of the run; default runs/<recipe>-<config hash>"
+)
+JSON = flags.DEFINE_bool("json", False, "predict: print JSON")
+
+
+def open_dataset(config, *, quiet: bool = False):
+  """Prepares what the config's data section names, and cuts it."""
+  import tfds_gtzan
+  from gtzan_jax import pipeline
+
+  data = config.data
+  prepared = tfds_gtzan.prepare(
+    data.path, data.features, data.dir, data.tracks_per_genre
+  )
+  partition = tfds_gtzan.apply(
+    data.protocol,
+    prepared.rows,
+    fold=data.fold,
+    split_seed=data.split_seed,
+    train_fraction=data.train_fraction,
+  )
+  dataset = pipeline.open_dataset(
+    prepared.directory, data.protocol, partition
+  )
+  if not quiet:
+    _announce(prepared, partition)
+  return dataset
+
+
+def _announce(prepared, partition) -> None:
+  if prepared.corpus == "synthetic":
+    _banner(
+      "SYNTHETIC CORPUS: embedded, made by this program. Its numbers are not"
+      " GTZAN numbers. Give --config.data.path=... for real music."
+    )
+  if partition.leak:
+    _banner(f"LEAKING PROTOCOL: {partition.leak}")
+  print(
+    f"corpus: {prepared.corpus}, {len(prepared.rows)} tracks,"
+    f" {len(prepared.genres)} genres, {sum(r.segments for r in prepared.rows)}"
+    f" segments\nprepared: {prepared.directory}"
+  )
+  for skipped in prepared.skipped:
+    print(f"skipped: {skipped['track']}: {skipped['reason']}")
+  for part, number in partition.missing.items():
+    if number:
+      print(f"missing: {number} tracks of the {part} list are not in the corpus")
+
+
+def _banner(text: str) -> None:
+  line = "*" * 78
+  print(f"{line}\n{text}\n{line}")
+
+
+def train(files: list[str]) -> int:
+  from gtzan_jax import evaluate, runtime, sharding, workdir
+  from gtzan_jax import train as loop
+
+  _no_files(files)
+  config = _config()
+  path = pathlib.Path(WORKDIR.value or workdir.default_path(config))
+  if workdir.check(path, config) and loop.is_reported(config, path):
+    print(f"finished before; the report: {path / 'report.html'}")
+    return 0
+  runtime.use_compilation_cache(config.log.compilation_cache)
+  dataset = open_dataset(config)
+  mesh = sharding.make_mesh()
+  loop.check(config, dataset, mesh)
+  with workdir.locked(path):
+    workdir.begin(path, config, dataset)
+    print(f"workdir: {path}")
+    loop.train(config, dataset, path, mesh)
+    evaluate.evaluate(path, dataset, mesh)
+  _print_result(path)
+  return 0
+
+
+def prepare(files: list[str]) -> int:
+  _no_files(files)
+  open_dataset(_config())
+  return 0
+
+
+def evaluate_verb(files: list[str]) -> int:
+  import ml_collections
+
+  from gtzan_jax import evaluate, runtime, sharding, workdir
+
+  _no_files(files)
+  path = _workdir()
+  config = ml_collections.ConfigDict(workdir.load(path)["config"])
+  runtime.use_compilation_cache(config.log.compilation_cache)
+  dataset = open_dataset(config)
+  with workdir.locked(path):
+    evaluate.evaluate(path, dataset, sharding.make_mesh())
+  _print_result(path)
+  return 0
+
+
+def predict(files: list[str]) -> int:
+  from gtzan_jax import predict as prediction
+
+  path = _workdir()
+  found = prediction.find(files)
+  model = prediction.load(path)
+  answers, failed = [], 0
+  for file in found:
+    try:
+      probabilities = model(file)
+    except errors.InputError as error:
+      print(f"skipped: {error}", file=sys.stderr)
+      failed += 1
+      continue
+    genre = next(iter(probabilities))
+    answers.append(
+      {"file": str(file), "genre": genre, "probabilities": probabilities}
+    )
+    if not JSON.value:
+      best = [f"{name} {p:.3f}" for name, p in list(probabilities.items())[:3]]
+      print(f"{file}: {', '.join(best)}")
+  if JSON.value:
+    print(json.dumps(answers, indent=2))
+  return 1 if failed else 0
+
+
+VERBS = {
+  "train": train,
+  "prepare": prepare,
+  "evaluate": evaluate_verb,
+  "predict": predict,
+}
+
+
+def _print_result(path: pathlib.Path) -> None:
+  report = json.loads((path / "report.json").read_text())
+  for name, split in report["splits"].items():
+    track = split["track"]
+    if not track["n"]:
+      print(f"{name}: no tracks at hand, {split['missing']} missing")
+      continue
+    low, high = track["ci95"]
+    print(
+      f"{name}: track accuracy {track['accuracy']:.3f} (95 % {low:.3f} to"
+      f" {high:.3f}), macro-F1 {track['macro_f1']:.3f}, {track['n']} tracks;"
+      f" segment accuracy {split['segment']['accuracy']:.3f}"
+    )
+  print(f"report: {path / 'report.html'}\n        {path / 'report.json'}")
+
+
+def _config():
+  if CONFIG.value is None:
+    known = sorted(pathlib.Path(__file__).parent.glob("configs/*.py"))
+    names = ", ".join(f"configs/{file.name}" for file in known)
+    raise errors.InputError(f"--config is needed: one of {names}")
+  return CONFIG.value
+
+
+def _workdir() -> pathlib.Path:
+  if not WORKDIR.value:
+    raise errors.InputError("--workdir is needed: the folder of a trained run")
+  return pathlib.Path(WORKDIR.value)
+
+
+def _no_files(files: list[str]) -> None:
+  if files:
+    raise errors.InputError(
+      f"unexpected {files[0]!r}: the verbs are {', '.join(VERBS)}"
+    )
+
+
+def main(argv: list[str]) -> int:
+  # The log lines of TFDS, Orbax and XLA are not for our users.
+  os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+  try:
+    rest = FLAGS(argv)[1:]
+    verb = rest.pop(0) if rest and rest[0] in VERBS else "train"
+    return VERBS[verb](rest)
+  except errors.InputError as error:
+    print(f"error: {error}", file=sys.stderr)
+  except flags.Error as error:
+    print(f"error: {error}", file=sys.stderr)
+  return 2
+
+
+if __name__ == "__main__":
+  sys.exit(main(sys.argv))

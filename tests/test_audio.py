@@ -1,0 +1,237 @@
+"""Reading files, 16 bit, and the segment rule for waveforms."""
+
+import re
+import struct
+
+import numpy as np
+import pytest
+import soundfile
+
+from gtzan_jax import audio
+from gtzan_jax.errors import InputError
+
+RATE = audio.SAMPLE_RATE
+
+
+def tone(seconds=1.0, rate=RATE, hz=440.0, level=0.5):
+  t = np.arange(int(seconds * rate)) / rate
+  return (level * np.sin(2 * np.pi * hz * t)).astype(np.float32)
+
+
+def pitch(samples, rate=RATE):
+  """The frequency of the strongest line of the spectrum, Hz."""
+  spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
+  return np.argmax(spectrum) * rate / len(samples)
+
+
+@pytest.mark.parametrize(
+  ("extension", "tolerance"),
+  # 16 bit for what keeps samples; Vorbis and MP3 keep what is heard.
+  [("wav", 4e-5), ("au", 4e-5), ("flac", 4e-5), ("ogg", 0.02), ("mp3", 0.05)],
+)
+def test_reads_every_format(tmp_path, extension, tolerance):
+  path = tmp_path / f"clip.{extension}"
+  soundfile.write(path, tone(), RATE)
+  samples = audio.read(path)
+  assert samples.dtype == np.float32
+  assert samples.shape == (RATE,)
+  middle = slice(4000, -4000)  # codecs smear the edges
+  np.testing.assert_allclose(
+    samples[middle], tone()[middle], atol=tolerance, rtol=0
+  )
+
+
+def test_channels_are_averaged(tmp_path):
+  left, right = tone(hz=440), tone(hz=880, level=0.25)
+  soundfile.write(
+    tmp_path / "a.wav", np.stack([left, right], 1), RATE, subtype="FLOAT"
+  )
+  np.testing.assert_allclose(
+    audio.read(tmp_path / "a.wav"), (left + right) / 2, atol=1e-6
+  )
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000, 44_100, 48_000])
+def test_resamples_keeping_pitch_level_and_duration(tmp_path, rate):
+  soundfile.write(tmp_path / "a.wav", tone(2.0, rate), rate)
+  samples = audio.read(str(tmp_path / "a.wav"))
+  assert samples.dtype == np.float32
+  assert abs(len(samples) - 2 * RATE) <= 1
+  assert pitch(samples) == pytest.approx(440, abs=1)
+  np.testing.assert_allclose(
+    samples[2000:-2000], tone(2.0)[2000 : len(samples) - 2000], atol=2e-3
+  )
+
+
+def test_rate_is_the_callers(tmp_path):
+  soundfile.write(tmp_path / "a.wav", tone(1.0), RATE)
+  assert len(audio.read(tmp_path / "a.wav", sample_rate=16_000)) == 16_000
+
+
+def test_eight_bit(tmp_path):
+  soundfile.write(tmp_path / "a.wav", tone(), RATE, subtype="PCM_U8")
+  np.testing.assert_allclose(
+    audio.read(tmp_path / "a.wav"), tone(), atol=1.01 / 128
+  )
+
+
+def test_every_16_bit_value_survives_the_round_trip(tmp_path):
+  pcm = np.arange(-32768, 32768).astype(np.int16)
+  soundfile.write(tmp_path / "a.wav", pcm, RATE, subtype="PCM_16")
+  samples = audio.read(tmp_path / "a.wav")
+  np.testing.assert_array_equal(audio.to_int16(samples), pcm)
+  np.testing.assert_array_equal(audio.to_float(pcm), samples)
+  assert audio.to_float(pcm).dtype == np.float32
+
+
+def test_int16_rounds_and_clips():
+  samples = np.array([1.0, 2.0, -2.0, 0.6 / 32768, -0.6 / 32768], np.float32)
+  np.testing.assert_array_equal(
+    audio.to_int16(samples), np.array([32767, 32767, -32768, 1, -1], np.int16)
+  )
+
+
+# Files that cannot be used. Each ends in one line with its name and a reason.
+
+
+def _error(path) -> str:
+  with pytest.raises(InputError) as caught:
+    audio.read(path)
+  message = str(caught.value)
+  assert "\n" not in message
+  assert message.startswith(f"{path}: ")
+  return message.removeprefix(f"{path}: ")
+
+
+def test_missing(tmp_path):
+  assert _error(tmp_path / "no.wav") == "no such audio file"
+  assert _error(tmp_path) == "no such audio file"
+
+
+EXTENSIONS = ["wav", "au", "flac", "ogg", "mp3", "raw"]
+
+
+@pytest.mark.parametrize("extension", EXTENSIONS)
+def test_zero_bytes(tmp_path, extension):
+  path = tmp_path / f"a.{extension}"
+  path.touch()
+  assert _error(path) == "empty file (0 bytes)"
+
+
+@pytest.mark.parametrize("extension", EXTENSIONS)
+def test_renamed_text(tmp_path, extension):
+  """libsndfile reads any text called .au as 8 kHz telephony, unless told."""
+  path = tmp_path / f"a.{extension}"
+  path.write_text("Not a sound, but a line of text.\n" * 40)
+  reason = _error(path)
+  assert reason.startswith("not decodable as audio (")
+  assert "exist" not in reason
+  assert "Error opening" not in reason
+
+
+@pytest.mark.parametrize("extension", ["wav", "au", "aiff"])
+def test_truncated_says_how_much_is_left(tmp_path, extension):
+  path = tmp_path / f"a.{extension}"
+  soundfile.write(path, tone(), RATE)
+  path.write_bytes(path.read_bytes()[:20_000])
+  left, whole = re.fullmatch(
+    r"truncated \((\d+) of (\d+) bytes of sound\)", _error(path)
+  ).groups()
+  assert int(whole) == pytest.approx(2 * RATE, abs=8)
+  assert int(left) == pytest.approx(20_000, abs=60)
+
+
+@pytest.mark.parametrize("extension", ["wav", "flac", "ogg"])
+@pytest.mark.parametrize("keep", [3, 20])
+def test_truncated_inside_the_header(tmp_path, extension, keep):
+  path = tmp_path / f"a.{extension}"
+  soundfile.write(path, tone(), RATE)
+  path.write_bytes(path.read_bytes()[:keep])
+  assert _error(path).startswith("not decodable as audio (")
+
+
+def test_truncated_flac(tmp_path):
+  path = tmp_path / "a.flac"
+  soundfile.write(path, tone(), RATE)
+  whole = path.read_bytes()
+  path.write_bytes(whole[: len(whole) // 2])
+  assert _error(path).startswith("not decodable as audio (")
+
+
+def test_no_samples(tmp_path):
+  soundfile.write(tmp_path / "a.wav", np.zeros(0, np.float32), RATE)
+  assert _error(tmp_path / "a.wav") == "no audio samples in it"
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_not_finite(tmp_path, value):
+  samples = tone()
+  samples[100] = value
+  soundfile.write(tmp_path / "a.wav", samples, RATE, subtype="FLOAT")
+  assert "not finite" in _error(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize(
+  ("extension", "field", "order"),
+  # The field of the header that holds the number of bytes of sound.
+  [("wav", 40, "<I"), ("au", 8, ">I")],
+)
+def test_a_recorder_that_cannot_seek_is_no_truncation(
+  tmp_path, extension, field, order
+):
+  """ffmpeg writing into a pipe leaves 2^32 - 1 as the size of the sound."""
+  path = tmp_path / f"a.{extension}"
+  soundfile.write(path, tone(), RATE, subtype="PCM_16")
+  content = bytearray(path.read_bytes())
+  assert struct.unpack_from(order, content, field) == (2 * RATE,)
+  struct.pack_into(order, content, field, 0xFFFFFFFF)
+  path.write_bytes(content)
+  assert len(audio.read(path)) == RATE
+
+
+# The segment rule.
+
+
+@pytest.mark.parametrize(
+  ("samples", "segment", "expected"),
+  [
+    (660_000, 66_000, 10),
+    (661_794, 66_000, 10),
+    (675_808, 66_000, 10),
+    (675_808, 66_150, 10),
+    (661_500, 66_150, 10),
+    (660_000, 66_150, 9),  # the tenth would be short: dropped
+    (15 * RATE, 66_000, 5),
+    (2 * RATE, 66_000, 1),  # padded, never lost
+    (3 * RATE, 66_150, 1),
+    (120 * RATE, 66_000, 10),  # a whole song: its first 30 s
+    (1, 66_000, 1),
+  ],
+)
+def test_segment_rule(samples, segment, expected):
+  sound = np.arange(1, samples + 1)
+  cut = audio.segments(sound, segment, max_segments=10)
+  assert cut.shape == (expected, segment)
+  flat = cut.reshape(-1)
+  kept = min(samples, expected * segment)
+  np.testing.assert_array_equal(flat[:kept], sound[:kept])
+  assert not flat[kept:].any()
+
+
+def test_segments_without_a_limit_keep_the_dtype():
+  cut = audio.segments(np.ones(120 * RATE, np.int16), 66_000, None)
+  assert cut.shape == (40, 66_000)
+  assert cut.dtype == np.int16
+
+
+def test_real_clips(gtzan_data):
+  """Real lengths: full clips give ten segments, the shortened ones five."""
+  folder = gtzan_data / "gtzan" / "genres"
+  full = audio.read(folder / "blues" / "blues.00000.wav")
+  assert len(full) == 661_794
+  pcm, _ = soundfile.read(folder / "blues" / "blues.00000.wav", dtype="int16")
+  np.testing.assert_array_equal(audio.to_int16(full), pcm)
+  assert audio.segments(full, 66_000, 10).shape == (10, 66_000)
+  cuts = sorted((gtzan_data / "gtzan_cuts" / "genres").glob("*/*.wav"))[::40]
+  for cut in cuts:
+    assert audio.segments(audio.read(cut), 66_000, 10).shape == (1, 66_000)

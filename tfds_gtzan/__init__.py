@@ -1,0 +1,23 @@
+"""GTZAN as facts: tracks, labels, faults, splits, and a TFDS builder.
+
+Importing this package registers the TFDS data set `tfds_gtzan`.
+"""
+
+from tfds_gtzan.corpus import CORPORA, GENRES, open_corpus
+from tfds_gtzan.prepare import Prepared, prepare
+from tfds_gtzan.protocols import PROTOCOLS, Partition, apply
+from tfds_gtzan.tfds_gtzan_dataset_builder import Builder
+from tfds_gtzan.track import Row
+
+__all__ = [
+  "CORPORA",
+  "GENRES",
+  "PROTOCOLS",
+  "Builder",
+  "Partition",
+  "Prepared",
+  "Row",
+  "apply",
+  "open_corpus",
+  "prepare",
+]

@@ -1,0 +1,215 @@
+"""The cuts behind the protocols: from a track table to units of each part.
+
+Every cut is a pure function `(rows sorted by id, fold, seed) -> Parts`. Random
+ones rank units by a hash of seed and unit: neither the order of the rows nor,
+where tracks are dealt out, the number of segments in a track plays a part.
+"""
+
+import hashlib
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from gtzan_jax.errors import InputError
+from tfds_gtzan import track_lists
+from tfds_gtzan.track import Row
+
+PARTS = ("train", "validation", "test")
+
+# What is dealt out: a track (id,) or one segment of it (id, index).
+Unit = tuple[str] | tuple[str, int]
+Parts = Mapping[str, Iterable[Unit]]
+
+
+def by_genre(
+  units: Iterable[Unit], by_id: Mapping[str, Row]
+) -> dict[str, list[Unit]]:
+  genres = defaultdict(list)
+  for unit in units:
+    genres[by_id[unit[0]].genre].append(unit)
+  return dict(sorted(genres.items()))
+
+
+def ranked(units: Iterable[Unit], seed: int, use: str) -> list[Unit]:
+  """A random order that depends on seed, use and the units alone."""
+
+  def rank(unit: Unit) -> bytes:
+    return hashlib.sha256(f"{use} {seed} {unit}".encode()).digest()
+
+  return sorted(units, key=rank)
+
+
+def artist_key(name: str) -> str:
+  """A name without case, accents, punctuation, "the", with & as "and"."""
+  plain = unicodedata.normalize("NFKD", name).casefold().replace("&", " and ")
+  plain = "".join(c for c in plain if not unicodedata.combining(c))
+  return re.sub(r"^the ", "", " ".join(re.findall(r"\w+", plain)))
+
+
+# Random protocols.
+
+
+def _units(rows: Sequence[Row], whole_tracks: bool) -> list[Unit]:
+  if whole_tracks:
+    return [(row.id,) for row in rows]
+  return [(row.id, s) for row in rows for s in range(row.segments)]
+
+
+def random(
+  validation: float, test: float, *, whole_tracks: bool = True
+) -> Callable[[Sequence[Row], int, int], Parts]:
+  """Stratified by genre: shares of each genre, rounded, never below one."""
+
+  def cut(rows: Sequence[Row], fold: int, seed: int) -> Parts:
+    del fold
+    by_id = {row.id: row for row in rows}
+    parts = {part: [] for part in PARTS}
+    units = _units(rows, whole_tracks)
+    for genre, of_genre in by_genre(units, by_id).items():
+      _require(genre, of_genre, 3)
+      tested = max(1, round(test * len(of_genre)))
+      held_out = tested + max(1, round(validation * len(of_genre)))
+      order = ranked(of_genre, seed, "split")
+      parts["test"] += order[:tested]
+      parts["validation"] += order[tested:held_out]
+      parts["train"] += order[held_out:]
+    return parts
+
+  return cut
+
+
+def _require(genre: str, units: Sequence[Unit], least: int) -> None:
+  if len(units) < least:
+    what = "tracks" if len(units[0]) == 1 else "segments"
+    raise InputError(
+      f"the genre {genre} has {len(units)} {what} and needs at least {least},"
+      " one for each part"
+    )
+
+
+def selected_on_test(rows: Sequence[Row], fold: int, seed: int) -> Parts:
+  """Train 80, test 20, and the test part is the validation part as well."""
+  parts = random(0.1, 0.2)(rows, fold, seed)
+  return {
+    "train": [*parts["train"], *parts["validation"]],
+    "validation": parts["test"],
+    "test": parts["test"],
+  }
+
+
+def track_folds(rows: Sequence[Row], fold: int, seed: int) -> Parts:
+  """Ten folds, each with a tenth of every genre."""
+  by_id = {row.id: row for row in rows}
+  if len(rows) < 10:
+    raise InputError(f"the corpus has {len(rows)} tracks; 10 folds need 10")
+  dealt = []
+  for genre, of_genre in by_genre(_units(rows, True), by_id).items():
+    _require(genre, of_genre, 3)
+    dealt += ranked(of_genre, seed, "folds")
+  # Dealt round over all genres, so that folds differ by one track at most.
+  return _fold_parts([dealt[i::10] for i in range(10)], fold)
+
+
+def artist_folds(rows: Sequence[Row], fold: int, seed: int) -> Parts:
+  """Three folds of like genre mixture; no artist or recording in two."""
+  # Imported here: scikit-learn takes a second, and only this needs it.
+  from sklearn.model_selection import StratifiedGroupKFold
+
+  for genre, of_genre in by_genre(
+    _units(rows, True), {row.id: row for row in rows}
+  ).items():
+    _require(genre, of_genre, 3)
+  splitter = StratifiedGroupKFold(3, shuffle=True, random_state=seed)
+  genres = [row.genre for row in rows]
+  split = splitter.split(genres, genres, artist_groups(rows))
+  parts = _fold_parts(
+    [[(rows[i].id,) for i in test] for _, test in split], fold
+  )
+  genre_of = {row.id: row.genre for row in rows}
+  learnt = {genre_of[name] for (name,) in parts["train"]}
+  for genre in sorted(set(genres) - learnt):
+    raise InputError(
+      f"fold {fold} leaves no {genre} to train on: it has too few artists;"
+      " take another fold or a protocol by tracks"
+    )
+  return parts
+
+
+def _fold_parts(folds: Sequence[Sequence[Unit]], fold: int) -> Parts:
+  """Fold `fold` is tested, the next one validates, the others train."""
+  validation = (fold + 1) % len(folds)
+  others = set(range(len(folds))) - {fold, validation}
+  return {
+    "train": [unit for i in sorted(others) for unit in folds[i]],
+    "validation": folds[validation],
+    "test": folds[fold],
+  }
+
+
+def artist_groups(rows: Sequence[Row]) -> list[int]:
+  """A number for each row, the same where artist or recording is the same.
+
+  Exact duplicates are one recording, whatever genre they are filed under. A
+  track without artist is a group of its own.
+  """
+  parent = {row.id: row.id for row in rows}
+
+  def root(name: str) -> str:
+    while parent[name] != name:
+      name = parent[name]
+    return name
+
+  same = [pair for pair in track_lists.duplicates() if set(pair) <= set(parent)]
+  first: dict[str, str] = {}
+  for row in rows:
+    key = artist_key(row.artist)
+    if key:
+      same.append((first.setdefault(key, row.id), row.id))
+  for one, other in same:
+    parent[root(other)] = root(one)
+  number = {name: i for i, name in enumerate(parent)}
+  return [number[root(row.id)] for row in rows]
+
+
+# Published lists.
+
+
+def is_gtzan(rows: Iterable[Row]) -> bool:
+  return any(row.id in track_lists.artists() for row in rows)
+
+
+def _published(rows: Sequence[Row]) -> dict[str, set[str]]:
+  """The corpus's own partition; GTZAN's in full, whatever is at hand."""
+  if is_gtzan(rows):
+    return {k: set(ids) for k, ids in track_lists.parts("filtered").items()}
+  return {
+    part: {row.id for row in rows if row.partition == part} for part in PARTS
+  }
+
+
+def filtered(rows: Sequence[Row], fold: int, seed: int) -> Parts:
+  del fold, seed
+  return _tracks(_published(rows))
+
+
+def filtered_strict(rows: Sequence[Row], fold: int, seed: int) -> Parts:
+  """`filtered` without the test tracks of artists met before the test."""
+  del fold, seed
+  parts = _published(rows)
+  artist = {row.id: row.artist for row in rows}
+  if is_gtzan(rows):
+    artist = track_lists.artists()
+  met = {artist_key(artist[i]) for i in parts["train"] | parts["validation"]}
+  met.discard("")  # not known to be anybody's
+  strict = {i for i in parts["test"] if artist_key(artist[i]) not in met}
+  return _tracks(parts | {"test": strict})
+
+
+def stratified(rows: Sequence[Row], fold: int, seed: int) -> Parts:
+  del rows, fold, seed
+  return _tracks(track_lists.parts("stratified"))
+
+
+def _tracks(parts: Mapping[str, Iterable[str]]) -> Parts:
+  return {part: [(name,) for name in parts[part]] for part in PARTS}

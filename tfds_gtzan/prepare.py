@@ -1,0 +1,182 @@
+"""Prepares a corpus for a feature set, once, and says where it lies.
+
+    <data_dir>/<corpus>-<feature set>-<fingerprint>/
+        tfds_gtzan/<feature set>/<version>/
+
+TFDS writes into `incomplete.*` beside the last folder and renames it when all
+is written, so a folder of that name is whole. What a killed process leaves
+behind goes at the next call.
+"""
+
+import contextlib
+import dataclasses
+import fcntl
+import io
+import pathlib
+import shutil
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import tensorflow_datasets as tfds
+from absl import logging
+
+from gtzan_jax import features
+from gtzan_jax.errors import InputError
+from tfds_gtzan import tfds_gtzan_dataset_builder as dataset_builder
+from tfds_gtzan.corpus import Corpus, open_corpus
+from tfds_gtzan.track import Row
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+  """A prepared data set: all that is known without reading a record.
+
+  Attributes:
+    directory: the TFDS folder, for tfds.builder_from_directory.
+    corpus: "audio", "archive" or "synthetic".
+    kind: what records hold beside features, "audio" or "logmel".
+    source: what the features were computed from: "audio", or "archive", whose
+      time axis is coarser and whose mel is n_fft 2048 whatever the set's name.
+    genres: the labels, in label order.
+    rows: the track table. Record order in each TFDS split is row order, a
+      track's segments ascending, so positions follow from it.
+    skipped: [{"track", "reason"}] of the tracks that cannot be decoded.
+    fingerprint: sha256 (hex) of corpus content, segment rule, feature spec and
+      feature code version.
+    feature_spec: FeatureSpec.to_dict().
+    columns_per_frame: of an archive; None for others.
+    example: (shape, dtype name) of each field of a record.
+  """
+
+  directory: pathlib.Path
+  corpus: str
+  kind: str
+  source: str
+  genres: tuple[str, ...]
+  rows: tuple[Row, ...]
+  skipped: tuple[Mapping[str, str], ...]
+  fingerprint: str
+  feature_spec: Mapping
+  columns_per_frame: float | None
+  example: Mapping[str, tuple[tuple[int, ...], str]]
+
+
+def prepare(
+  path: str | None,
+  feature_name: str,
+  data_dir: str | pathlib.Path,
+  tracks_per_genre: int = 20,
+  progress: bool = True,
+) -> Prepared:
+  """Prepares what is not prepared yet; returns at once where it is.
+
+  Args:
+    path: the corpus, see `corpus.open_corpus`; None or "": synthetic.
+    feature_name: a key of FEATURES.
+    data_dir: folder of prepared data; made if need be.
+    tracks_per_genre: size of the synthetic corpus.
+    progress: whether to show a progress bar (on a terminal only).
+
+  Raises:
+    InputError: an unusable corpus, feature set or folder; an impossible pair;
+      too many unreadable tracks. Nothing half-written stays.
+  """
+  spec = features.get(feature_name)
+  data_dir = pathlib.Path(data_dir).expanduser()
+  with _writing_to(data_dir):
+    data_dir.mkdir(parents=True, exist_ok=True)
+    (data_dir / ".locks").mkdir(exist_ok=True)
+  corpus = open_corpus(path, tracks_per_genre, data_dir / ".digests")
+  dataset_builder.check_kind(spec, corpus)
+  fingerprint = dataset_builder.fingerprint(spec, corpus)
+  folder = data_dir / f"{corpus.name}-{spec.name}-{fingerprint[:16]}"
+  builder = dataset_builder.Builder
+  directory = folder / builder.name / spec.name / str(builder.VERSION)
+  with _writing_to(data_dir):
+    _remove_leftovers(data_dir)
+    if not directory.is_dir():
+      with _locked(folder, wait=True):
+        # Another process may have prepared it while this one waited.
+        if not directory.is_dir():
+          _write(folder, spec.name, corpus, progress)
+  return _load(directory)
+
+
+@contextlib.contextmanager
+def _writing_to(data_dir: pathlib.Path) -> Iterator[None]:
+  """A full disk or a folder without permission is the user's to mend."""
+  try:
+    yield
+  except OSError as error:
+    raise InputError(
+      f"cannot prepare in {data_dir}: {error}; give another folder as"
+      " config.data.dir"
+    ) from error
+
+
+@contextlib.contextmanager
+def _locked(folder: pathlib.Path, *, wait: bool) -> Iterator[bool]:
+  """Holds the lock of a prepared folder; it dies with its holder.
+
+  Yields whether it is held, which is always so with `wait`.
+  """
+  with (folder.parent / ".locks" / folder.name).open("w") as lock:
+    try:
+      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+      held = True
+    except BlockingIOError:
+      held = wait
+      if wait:
+        logging.warning("another process prepares %s: waiting", folder)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    yield held
+
+
+def _remove_leftovers(data_dir: pathlib.Path) -> None:
+  """Takes away what processes that are no more left half-written."""
+  pattern = f"*/{dataset_builder.Builder.name}/*/incomplete.*"
+  for leftover in data_dir.glob(pattern):
+    with _locked(leftover.parents[2], wait=False) as held:
+      if held:
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _write(
+  folder: pathlib.Path, feature_name: str, corpus: Corpus, progress: bool
+) -> None:
+  shutil.rmtree(folder, ignore_errors=True)
+  try:
+    # TFDS talks on stdout, which belongs to the caller.
+    with contextlib.redirect_stdout(io.StringIO()):
+      dataset_builder.Builder(
+        corpus=corpus,
+        config=feature_name,
+        data_dir=folder,
+        file_format="array_record",
+        progress=progress,
+      ).download_and_prepare()
+    shutil.rmtree(folder / "downloads", ignore_errors=True)  # always empty
+  except BaseException:
+    shutil.rmtree(folder, ignore_errors=True)
+    raise
+
+
+def _load(directory: pathlib.Path) -> Prepared:
+  info = tfds.builder_from_directory(str(directory)).info
+  facts = dict(info.metadata)
+  return Prepared(
+    directory=directory,
+    corpus=facts["corpus"],
+    kind=facts["kind"],
+    source=facts["source"],
+    genres=tuple(facts["genres"]),
+    rows=tuple(Row(**row) for row in facts["rows"]),
+    skipped=tuple(facts["skipped"]),
+    fingerprint=facts["fingerprint"],
+    feature_spec=facts["feature_spec"],
+    columns_per_frame=facts["columns_per_frame"],
+    example={
+      name: (tuple(feature.shape), np.dtype(feature.np_dtype).name)
+      for name, feature in info.features.items()
+    },
+  )

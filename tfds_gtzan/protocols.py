@@ -1,0 +1,189 @@
+"""Evaluation protocols: from a track table to train, validation and test.
+
+Each is a pure function of the rows, the fold and the split seed. Prepared data
+is random access, so another protocol prepares nothing again. Numbers in names
+are train_validation_test in percent. Only the `leaky_*` ones let what is tested
+be known beforehand; they repeat published recipes and say so.
+"""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from gtzan_jax.errors import InputError
+from tfds_gtzan import cuts
+from tfds_gtzan.cuts import PARTS, Parts, Unit
+from tfds_gtzan.track import Row
+
+
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+  """How to cut a track table.
+
+  Attributes:
+    cut: (rows sorted by id, fold, split seed) -> the units of each part. Units
+      that are not at hand are left out and counted.
+    leak: one sentence on what it leaks; None if nothing.
+    folds: how many there are.
+    needs: what the corpus must have: "" nothing, "partition" a published one,
+      "gtzan" GTZAN's own ids.
+  """
+
+  cut: Callable[[Sequence[Row], int, int], Parts]
+  leak: str | None = None
+  folds: int = 1
+  needs: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Partition:
+  """What a protocol makes of a track table.
+
+  Attributes:
+    parts: {"train", "validation", "test"}: (track id, segment index) pairs,
+      sorted.
+    missing: how many tracks a part's list names that the rows lack.
+    leak: one sentence on what the protocol leaks; None if nothing.
+    sha256: of each part's track ids, distinct, sorted and a line each.
+  """
+
+  parts: Mapping[str, tuple[tuple[str, int], ...]]
+  missing: Mapping[str, int]
+  leak: str | None
+  sha256: Mapping[str, str]
+
+
+def apply(
+  name: str,
+  rows: Iterable[Row],
+  *,
+  fold: int = 0,
+  split_seed: int = 42,
+  train_fraction: float = 1.0,
+) -> Partition:
+  """Cuts a track table by the protocol of that name.
+
+  Args:
+    name: a key of `PROTOCOLS`.
+    rows: the track table, in any order.
+    fold: the fold that is tested, for protocols with folds.
+    split_seed: decides whatever is random, alone.
+    train_fraction: share of the train part's tracks to keep in each genre (of
+      its segments where segments are split); a smaller share is a subset of a
+      larger one.
+
+  Raises:
+    InputError: unknown protocol, a fold or fraction that does not exist, a
+      corpus that cannot carry the protocol, or is too small for it.
+  """
+  rows = sorted(rows, key=lambda row: row.id)
+  protocol = _get(name, rows)
+  if fold not in range(protocol.folds):
+    folds = f"0 to {protocol.folds - 1}" if protocol.folds > 1 else "only 0"
+    raise InputError(f"fold {fold} of protocol {name!r}: there is {folds}")
+  if not 0 < train_fraction <= 1:
+    raise InputError(f"train_fraction {train_fraction} is not in (0, 1]")
+  try:
+    cut = protocol.cut(rows, fold, split_seed)
+  except InputError as error:
+    raise InputError(f"protocol {name!r}: {error}") from error
+  by_id = {row.id: row for row in rows}
+  at_hand = {
+    part: {unit for unit in cut[part] if unit[0] in by_id} for part in PARTS
+  }
+  missing = {part: len(set(cut[part]) - at_hand[part]) for part in PARTS}
+  if not at_hand["train"]:
+    raise InputError(
+      f"protocol {name!r}: not one track of its train part is at hand"
+      f" ({missing['train']} missing); take another protocol"
+    )
+  if train_fraction < 1:
+    at_hand["train"] = _fraction(
+      at_hand["train"], by_id, train_fraction, split_seed
+    )
+  return Partition(
+    parts={part: _segments(at_hand[part], by_id) for part in PARTS},
+    missing=missing,
+    leak=protocol.leak,
+    sha256={part: _digest(at_hand[part]) for part in PARTS},
+  )
+
+
+# What apply() is made of.
+
+_NEEDS = {
+  "gtzan": "published lists of GTZAN, of whose tracks this corpus has none",
+  "partition": "a published partition, and this corpus has none",
+}
+
+
+def _get(name: str, rows: Sequence[Row]) -> Protocol:
+  if name not in PROTOCOLS:
+    raise InputError(
+      f"unknown protocol {name!r}; there are {', '.join(PROTOCOLS)}"
+    )
+  has = {"": True, "gtzan": cuts.is_gtzan(rows)}
+  has["partition"] = has["gtzan"] or any(row.partition in PARTS for row in rows)
+  if not has[PROTOCOLS[name].needs]:
+    able = [key for key, value in PROTOCOLS.items() if has[value.needs]]
+    raise InputError(
+      f"protocol {name!r} follows {_NEEDS[PROTOCOLS[name].needs]}; it can carry"
+      f" {', '.join(able)}"
+    )
+  return PROTOCOLS[name]
+
+
+def _segments(
+  units: Iterable[Unit], by_id: Mapping[str, Row]
+) -> tuple[tuple[str, int], ...]:
+  pairs = []
+  for unit in units:
+    whole = range(by_id[unit[0]].segments)
+    pairs += [unit] if len(unit) == 2 else [(unit[0], s) for s in whole]
+  return tuple(sorted(pairs))
+
+
+def _digest(units: Iterable[Unit]) -> str:
+  lines = "".join(f"{name}\n" for name in sorted({unit[0] for unit in units}))
+  return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _fraction(
+  units: Iterable[Unit], by_id: Mapping[str, Row], fraction: float, seed: int
+) -> set[Unit]:
+  kept = set()
+  for of_genre in cuts.by_genre(units, by_id).values():
+    order = cuts.ranked(of_genre, seed, "fraction")
+    kept.update(order[: max(1, round(fraction * len(order)))])
+  return kept
+
+
+_SHARED_TRACKS = (
+  "Segments of one track stand in train and in test, so the score measures how"
+  " well tracks are recognised again, not how well genres are."
+)
+
+PROTOCOLS: dict[str, Protocol] = {
+  "tracks_70_10_20": Protocol(cuts.random(0.1, 0.2)),
+  "tracks_70_20_10": Protocol(cuts.random(0.2, 0.1)),
+  # An eighth of the 80 validates: as many tracks as tracks_70_10_20 has.
+  "tracks_80_20": Protocol(cuts.random(0.8 / 8, 0.2)),
+  "stratified": Protocol(cuts.stratified, needs="gtzan"),
+  "filtered": Protocol(cuts.filtered, needs="partition"),
+  "filtered_strict": Protocol(cuts.filtered_strict, needs="partition"),
+  "kfold10": Protocol(cuts.track_folds, folds=10),
+  "artist_kfold": Protocol(cuts.artist_folds, folds=3),
+  "leaky_segments_70_20_10": Protocol(
+    cuts.random(0.2, 0.1, whole_tracks=False), leak=_SHARED_TRACKS
+  ),
+  "leaky_segments_80_20": Protocol(
+    cuts.random(0.8 / 8, 0.2, whole_tracks=False), leak=_SHARED_TRACKS
+  ),
+  "leaky_selection_80_20": Protocol(
+    cuts.selected_on_test,
+    leak=(
+      "The checkpoint is chosen on the very tracks that are reported, so the"
+      " score is the best of many tries at the test."
+    ),
+  ),
+}

@@ -1,0 +1,223 @@
+"""The data set `tfds_gtzan` in TFDS's own form.
+
+One config a feature set, one record a segment. Splits are the published
+fault-filtered partition; which part a segment plays in an experiment is for
+`protocols` to say when reading.
+"""
+
+import contextlib
+import functools
+import hashlib
+import itertools
+import json
+import math
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
+
+import numpy as np
+import tensorflow_datasets as tfds
+import tqdm
+
+from gtzan_jax import features
+from gtzan_jax.errors import InputError
+from tfds_gtzan import examples, track_lists
+from tfds_gtzan.corpus import CORPORA, Corpus, Track, open_corpus
+
+SPLITS = ("train", "validation", "test", "unlisted")
+MAX_UNREADABLE = 0.05  # of a corpus's tracks; above that it is an error
+_SHARD_BYTES = 128 * 2**20  # what is held in memory while a shard is written
+
+
+class Builder(tfds.core.ShardBasedBuilder):
+  """Builder of every corpus; record order is track order, segments ascending.
+
+  A ShardBasedBuilder and not a GeneratorBasedBuilder: the latter keeps a split
+  in memory to sort it and, above 1 GB (GTZAN), spills through TensorFlow.
+  """
+
+  VERSION = tfds.core.Version("1.0.0")
+  RELEASE_NOTES: ClassVar = {"1.0.0": "First release."}
+  BUILDER_CONFIGS: ClassVar = [
+    tfds.core.BuilderConfig(name=name, description=f"feature set {name}")
+    for name in features.FEATURES
+  ]
+
+  def __init__(
+    self,
+    *,
+    path: str | None = None,
+    tracks_per_genre: int = 20,
+    corpus: Corpus | None = None,
+    progress: bool = True,
+    **kwargs,
+  ):
+    """Takes TFDS's keyword arguments and four more.
+
+    Args:
+      path: a corpus (see `open_corpus`); None for the synthetic one.
+      tracks_per_genre: size of the synthetic corpus.
+      corpus: an opened corpus, in place of `path`.
+      progress: whether to show a progress bar (on a terminal only).
+      **kwargs: data_dir, config, version, file_format="array_record".
+
+    Raises:
+      InputError: no such corpus, a feature set that cannot be computed from
+        what its tracks hold, or a data_dir that holds another one.
+    """
+    self.corpus = corpus or open_corpus(path, tracks_per_genre)
+    self._progress = progress
+    super().__init__(**kwargs)
+    check_kind(self.spec, self.corpus)
+    found = (self.info.metadata or {}).get("fingerprint")
+    if found and found != fingerprint(self.spec, self.corpus):
+      raise InputError(
+        f"{self.data_dir} was prepared from other data or by other code; give"
+        " another data_dir, or read it with tfds.builder_from_directory"
+      )
+
+  @property
+  def spec(self) -> features.FeatureSpec:
+    return features.get(self.builder_config.name)
+
+  def _info(self) -> tfds.core.DatasetInfo:
+    return self.dataset_info_from_configs(
+      features=tfds.features.FeaturesDict(
+        examples.example_features(self.spec, self.corpus)
+      ),
+      supervised_keys=("features", "label"),
+      homepage="https://github.com/boblsturm/GTZAN",
+      disable_shuffling=True,
+      metadata=tfds.core.MetadataDict(),
+    )
+
+  def _download_and_prepare(self, dl_manager, download_config=None) -> None:
+    """Writes the splits, then what came to light by reading every track."""
+    self._rows: list[dict] = []
+    self._skipped: list[dict] = []
+    with contextlib.closing(
+      tqdm.tqdm(
+        total=len(self.corpus.tracks),
+        desc=f"{self.corpus.name} -> {self.spec.name}",
+        unit=" tracks",
+        disable=None if self._progress else True,  # None: not on a pipe
+      )
+    ) as self._bar:
+      super()._download_and_prepare(dl_manager, download_config)
+    left = {row["genre"] for row in self._rows}
+    for genre in self.corpus.genres:
+      if genre not in left:
+        raise InputError(
+          f"not one track of the genre {genre} can be read; the first: "
+          + next(s["reason"] for s in self._skipped if s["genre"] == genre)
+        )
+    self.info.metadata.update(
+      fingerprint=fingerprint(self.spec, self.corpus),
+      corpus=self.corpus.name,
+      kind=self.corpus.kind,
+      source="audio" if self.corpus.kind == "audio" else "archive",
+      genres=list(self.corpus.genres),
+      feature_spec=self.spec.to_dict(),
+      columns_per_frame=self.corpus.columns_per_frame,
+      rows=self._rows,
+      skipped=[
+        {"track": s["track"], "reason": s["reason"]} for s in self._skipped
+      ],
+    )
+
+  def _shard_iterators_per_split(self, dl_manager):
+    """Shards of equal numbers of tracks, written one after the other."""
+    del dl_manager
+    example = sum(
+      math.prod(feature.shape) * np.dtype(feature.np_dtype).itemsize
+      for feature in self.info.features.values()
+    )
+    most = max(1, _SHARD_BYTES // (example * self.spec.segments_per_track))
+    shards = {}
+    for split in SPLITS:
+      tracks = [t for t in self.corpus.tracks if t.partition == split]
+      # A split of unreadable tracks only is not written: TFDS takes none that
+      # is empty. As a rule this reads one track of each split twice.
+      if any(self._readable(track) for track in tracks):
+        count = math.ceil(len(tracks) / most)
+        bounds = [len(tracks) * i // count for i in range(count + 1)]
+        shards[split] = [
+          functools.partial(self._shard, tracks[start:stop])
+          for start, stop in itertools.pairwise(bounds)
+        ]
+      else:
+        for _ in self._shard(tracks):
+          pass  # there is none: this notes why
+    return shards
+
+  def _readable(self, track: Track) -> bool:
+    try:
+      track.read()
+    except InputError:
+      return False
+    return True
+
+  def _shard(self, tracks: Sequence[Track]) -> Iterator[tuple[str, dict]]:
+    """The examples of some tracks; rows and skipped tracks are noted."""
+    read = functools.partial(examples.read_segments, self.spec, self.corpus)
+    for track, result in examples.decode_ahead(read, tracks):
+      self._bar.update()
+      if isinstance(result, InputError):
+        self._skip(track, result)
+        continue
+      segments, starts = result
+      values = examples.compute(self.spec, segments)
+      facts = {"track": track.id, "artist": track.artist, "label": track.genre}
+      for i, start in enumerate(starts):
+        example = {
+          self.corpus.kind: segments[i],
+          "features": values[i],
+          "segment": i,
+          "start": start,
+        }
+        yield f"{track.id}/{i}", example | facts
+      self._rows.append(
+        {
+          "id": track.id,
+          "genre": track.genre,
+          "artist": track.artist,
+          "partition": track.partition,
+          "segments": len(segments),
+        }
+      )
+
+  def _skip(self, track: Track, reason: InputError) -> None:
+    self._skipped.append(
+      {"track": track.id, "genre": track.genre, "reason": str(reason)}
+    )
+    number, total = len(self._skipped), len(self.corpus.tracks)
+    if number > MAX_UNREADABLE * total:
+      raise InputError(
+        f"{number} of {total} tracks cannot be read, more than"
+        f" {MAX_UNREADABLE:.0%}; the first: {self._skipped[0]['reason']}"
+      )
+
+
+def check_kind(spec: features.FeatureSpec, corpus: Corpus) -> None:
+  """Raises InputError if the set cannot be computed from such tracks."""
+  if corpus.kind not in spec.kinds:
+    able = [name for name, kind in CORPORA.items() if kind in spec.kinds]
+    raise InputError(
+      f"the feature set {spec.name} cannot be computed from the corpus"
+      f" {corpus.name}, whose tracks hold {corpus.kind}; corpora that work:"
+      f" {', '.join(able)}"
+    )
+
+
+def fingerprint(spec: features.FeatureSpec, corpus: Corpus) -> str:
+  """sha256 (hex) of all that decides what is written, and in what form."""
+  content = {
+    "builder": str(Builder.VERSION),
+    "corpus": corpus.fingerprint,
+    "kind": corpus.kind,
+    "facts": track_lists.digest(),
+    "features": features.FEATURES_VERSION,
+    "spec": spec.to_dict(),
+  }
+  return hashlib.sha256(
+    json.dumps(content, sort_keys=True).encode()
+  ).hexdigest()

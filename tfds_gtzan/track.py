@@ -1,0 +1,100 @@
+"""What a corpus is made of: tracks, and what a track holds."""
+
+import dataclasses
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+GENRES = (
+  "blues",
+  "classical",
+  "country",
+  "disco",
+  "hiphop",
+  "jazz",
+  "metal",
+  "pop",
+  "reggae",
+  "rock",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Audio:
+  """A waveform: float32 `[n]` at 22,050 Hz, mono."""
+
+  samples: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class LogMel:
+  """A stored log-mel: float32 `[columns, 128]`, absolute dB (reference 1.0).
+
+  n_frames: hop-512 frames that the columns were picked from.
+  """
+
+  db: np.ndarray
+  n_frames: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Track:
+  """One track of a corpus.
+
+  Attributes:
+    id: unique in its corpus, "<genre>.<number>".
+    genre: its label.
+    artist: "" where nobody knows.
+    partition: "train", "validation", "test" or "unlisted": the TFDS split.
+    read: what it holds; raises InputError where it cannot be decoded. May be
+      called from any thread.
+  """
+
+  id: str
+  genre: str
+  artist: str
+  partition: str
+  read: Callable[[], Audio | LogMel] = dataclasses.field(compare=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Corpus:
+  """Tracks in a fixed order: by genre as in `genres`, then by id.
+
+  Attributes:
+    name: "audio", "archive" or "synthetic".
+    kind: what its tracks hold, "audio" or "logmel".
+    genres: the labels, in label order.
+    tracks: at least one of each genre.
+    fingerprint: sha256 (hex) of its content, wherever that lies.
+    columns_per_frame: of an archive, see gtzan_jax.features.archive.
+  """
+
+  name: str
+  kind: str
+  genres: tuple[str, ...]
+  tracks: tuple[Track, ...]
+  fingerprint: str
+  columns_per_frame: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+  """One readable track: what the track table of prepared data holds.
+
+  partition: "train", "validation", "test" or "unlisted". segments: >= 1.
+  """
+
+  id: str
+  genre: str
+  artist: str
+  partition: str
+  segments: int
+
+
+def in_genre_order(found: Iterable[str]) -> tuple[str, ...]:
+  """GTZAN's genres in GTZAN's order, then any others alphabetically."""
+  found = set(found)
+  return tuple(g for g in GENRES if g in found) + tuple(
+    sorted(found - set(GENRES))
+  )
