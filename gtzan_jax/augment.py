@@ -44,8 +44,8 @@ def noise(
 ) -> jax.Array:
   """White noise added to a share of the waveforms `[b, n]`.
 
-  The signal-to-noise ratio of each is uniform in `snr_db` (low, high) and exact:
-  both powers are measured over the example. Silence stays silent.
+  The signal-to-noise ratio of each is uniform in `snr_db` (low, high) and
+  exact: both powers are measured over the example. Silence stays silent.
   """
   kinds = [jax.random.fold_in(key, i) for i in range(3)]
   white = jax.random.normal(kinds[0], audio.shape)

@@ -252,7 +252,9 @@ def _macro_f1(predictions: Predictions) -> float:
   true = predictions.label[:, None] == genres
   predicted = predictions.predicted[:, None] == genres
   support = true.sum(axis=0)
-  f1 = 2 * (true & predicted).sum(axis=0) / np.maximum(
-    support + predicted.sum(axis=0), 1
+  f1 = (
+    2
+    * (true & predicted).sum(axis=0)
+    / np.maximum(support + predicted.sum(axis=0), 1)
   )
   return float(f1[support > 0].mean())

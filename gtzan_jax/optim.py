@@ -1,10 +1,10 @@
 """Optimisers and learning rate schedules, by name.
 
 Reduce-on-plateau depends on results and not on the step, so it is no schedule
-of the step: its factor is state of the host, saved with the run. The train step
-takes it as `lr_scale` and multiplies the optimiser's updates by it, which is the
-same as a smaller learning rate (updates are linear in it for every optimiser
-here, AdamW's decay included) and compiles nothing again.
+of the step: its factor is state of the host, saved with the run. The train
+step takes it as `lr_scale` and multiplies the optimiser's updates by it, which
+is the same as a smaller learning rate (updates are linear in it for every
+optimiser here, AdamW's decay included) and compiles nothing again.
 """
 
 import dataclasses
@@ -39,7 +39,7 @@ class Rate:
 
 
 def constant(rate: Rate) -> optax.Schedule:
-  """The same rate at every step (also "plateau", whose factor is the host's)."""
+  """One rate at every step; also "plateau", whose factor is the host's."""
   return optax.constant_schedule(rate.learning_rate)
 
 

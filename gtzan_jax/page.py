@@ -37,7 +37,9 @@ def render(report: dict) -> str:
     percent=_percent, number=_number, duration=_duration
   )
   scored = {
-    name: split for name, split in report["splits"].items() if split["track"]["n"]
+    name: split
+    for name, split in report["splits"].items()
+    if split["track"]["n"]
   }
   return environment.from_string(TEMPLATE.read_text("utf-8")).render(
     report=report,
@@ -46,6 +48,7 @@ def render(report: dict) -> str:
     others=[name for name in scored if name != report["headline"]],
     statement=_statement(report),
     level_names=LEVEL_NAMES,
+    resamples=metrics.RESAMPLES,
     curves=_curves(report),
     pictures={name: _pictures(report, name) for name in scored},
     confused={

@@ -95,9 +95,7 @@ def learning_curves(history: list[dict], best_epoch: int | None) -> Figure:
   """
   with _style():
     figure = _figure(10, 3.7)
-    panels = dict(
-      zip(("loss", "accuracy"), figure.subplots(1, 2), strict=True)
-    )
+    panels = dict(zip(("loss", "accuracy"), figure.subplots(1, 2), strict=True))
     for key, (panel, label, colour, width) in CURVES.items():
       points = [(r["epoch"], r[key]) for r in history if r.get(key) is not None]
       if points:

@@ -215,7 +215,7 @@ def _check_values(p: Predictions) -> None:
   if bad.size:
     raise InputError(
       f"probabilities: a row of track {p.track[bad[0]]} sums to"
-      f" {sums[bad[0]]:.4g} or has a negative part; softmax outputs are accepted"
+      f" {sums[bad[0]]:.4g} or has a negative part; 1 and none are accepted"
     )
   first, group = _groups(p.track)
   bad = np.flatnonzero(p.label != p.label[first][group])

@@ -57,6 +57,5 @@ def fetch(array: jax.Array) -> np.ndarray:
 
 
 def describe(mesh: Mesh) -> str:
-  """'4 x cpu', 'NVIDIA H200', ... for the console and the report."""
-  kinds = [device.device_kind for device in mesh.devices.flat]
-  return kinds[0] if len(kinds) == 1 else f"{len(kinds)} x {kinds[0]}"
+  """`4 x cpu`, `1 x NVIDIA H200`: for the console and the report."""
+  return f"{mesh.size} x {mesh.devices.flat[0].device_kind}"

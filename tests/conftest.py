@@ -4,8 +4,10 @@ The flags have to be in the environment before JAX makes its first array, so
 they are set when pytest loads this file.
 """
 
+import importlib
 import os
 import pathlib
+import tempfile
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 if "xla_force_host_platform" not in os.environ.get("XLA_FLAGS", ""):
@@ -15,9 +17,16 @@ if "xla_force_host_platform" not in os.environ.get("XLA_FLAGS", ""):
   ).strip()
 
 import jax
+import ml_collections
 import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+# Each run jits anew; programs that an earlier test compiled come from here.
+CACHE = tempfile.TemporaryDirectory()
+jax.config.update("jax_compilation_cache_dir", CACHE.name)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -30,3 +39,36 @@ def gtzan_data() -> pathlib.Path:
   if not path.is_dir():
     pytest.skip(f"no real GTZAN material at {path} (set GTZAN_DATA)")
   return path
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory) -> pathlib.Path:
+  """Prepared data shared by the whole session, its parallel workers too."""
+  base = tmp_path_factory.getbasetemp()
+  if os.environ.get("PYTEST_XDIST_WORKER"):
+    base = base.parent
+  return base / "prepared"
+
+
+@pytest.fixture
+def make_config(data_dir):
+  """A recipe's config, made small: 40 synthetic tracks, a tiny network."""
+
+  def make(recipe: str = "quickstart", **changes):
+    config = importlib.import_module(f"configs.{recipe}").get_config()
+    config.data.dir = str(data_dir)
+    config.data.features = "mfcc_slices"  # 130 x 13: quick on a CPU
+    config.data.tracks_per_genre = 4
+    config.model = ml_collections.ConfigDict(
+      {"name": "mel_cnn", "channels": (4, 8), "dense": 16}
+    )
+    config.optim.learning_rate = 3e-3
+    config.eval.bootstrap = 50
+    config.train.update(epochs=3, batch_size=32, patience=0)
+    config.log.update(
+      every_steps=1, tensorboard=False, compilation_cache=""
+    )
+    config.update_from_flattened_dict(changes)
+    return config
+
+  return make

@@ -120,9 +120,14 @@ def artist_folds(rows: Sequence[Row], fold: int, seed: int) -> Parts:
     _units(rows, True), {row.id: row for row in rows}
   ).items():
     _require(genre, of_genre, 3)
+  groups = artist_groups(rows)
+  if len(set(groups)) < 3:
+    raise InputError(
+      f"the corpus has {len(set(groups))} artists; three folds need three"
+    )
   splitter = StratifiedGroupKFold(3, shuffle=True, random_state=seed)
   genres = [row.genre for row in rows]
-  split = splitter.split(genres, genres, artist_groups(rows))
+  split = splitter.split(genres, genres, groups)
   parts = _fold_parts(
     [[(rows[i].id,) for i in test] for _, test in split], fold
   )
@@ -131,7 +136,7 @@ def artist_folds(rows: Sequence[Row], fold: int, seed: int) -> Parts:
   for genre in sorted(set(genres) - learnt):
     raise InputError(
       f"fold {fold} leaves no {genre} to train on: it has too few artists;"
-      " take another fold or a protocol by tracks"
+      " take a protocol that splits tracks"
     )
   return parts
 

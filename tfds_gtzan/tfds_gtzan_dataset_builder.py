@@ -67,7 +67,6 @@ class Builder(tfds.core.ShardBasedBuilder):
     self.corpus = corpus or open_corpus(path, tracks_per_genre)
     self._progress = progress
     super().__init__(**kwargs)
-    check_kind(self.spec, self.corpus)
     found = (self.info.metadata or {}).get("fingerprint")
     if found and found != fingerprint(self.spec, self.corpus):
       raise InputError(
@@ -80,6 +79,7 @@ class Builder(tfds.core.ShardBasedBuilder):
     return features.get(self.builder_config.name)
 
   def _info(self) -> tfds.core.DatasetInfo:
+    check_kind(self.spec, self.corpus)
     return self.dataset_info_from_configs(
       features=tfds.features.FeaturesDict(
         examples.example_features(self.spec, self.corpus)

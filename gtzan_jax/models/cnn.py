@@ -11,7 +11,7 @@ from flax import linen as nn
 
 from gtzan_jax.models.base import Classifier
 from gtzan_jax.models.input_stats import InputStats
-from gtzan_jax.models.pooling import max_pool
+from gtzan_jax.models.pooling import axis_max, max_pool
 
 
 class MelCNN(Classifier):
@@ -48,7 +48,7 @@ class MelCNN(Classifier):
         use_running_average=not train, momentum=0.9, name=f"norm{number}"
       )(x)
       x = max_pool(nn.relu(x))
-    x = jnp.concatenate([x.mean(1), x.max(1)], axis=-1)
+    x = jnp.concatenate([x.mean(1), axis_max(x, 1)], axis=-1)
     x = x.reshape(x.shape[0], -1)
     x = nn.Dropout(self.dropout, deterministic=not train)(x)
     x = nn.relu(nn.Dense(self.dense, name="dense")(x))

@@ -210,7 +210,7 @@ class Classify:
     return state, {
       "train/step_loss": loss,
       "train/step_accuracy": correct / size,
-      "train/gradient_norm": optax.global_norm(gradients),
+      "train/gradient_norm": optax.tree.norm(gradients),
     }
 
   def summarize(self, totals: Mapping[str, float]) -> dict[str, float]:

@@ -4,6 +4,7 @@ The functions follow the same rule as those of `roots`.
 """
 
 from tfds_gtzan.synthetic import drums, voices
+from tfds_gtzan.synthetic.arrangement import SECTIONS, arrangement
 from tfds_gtzan.synthetic.harmony import (
   BLUES,
   MAJOR,
@@ -15,7 +16,6 @@ from tfds_gtzan.synthetic.harmony import (
   melody,
   near,
 )
-from tfds_gtzan.synthetic.roots import balance
 
 
 def disco(stage, artist, song) -> None:
@@ -24,7 +24,7 @@ def disco(stage, artist, song) -> None:
   strings = voices.bowed(artist, 0.06)
   kick, clap = drums.kick(artist), drums.clap(artist)
   hat, shut = drums.hat(artist, 0.25), drums.hat(artist)
-  mix = balance(artist, 6)
+  mixes = arrangement(artist, song, 6)
   key = int(song.integers(40, 52))
   turns = (
     ((0, "m7"), (5, "m7"), (10, ""), (3, "maj7")),
@@ -37,6 +37,7 @@ def disco(stage, artist, song) -> None:
   rhythms = (((0, 1.5), (1.5, 0.5), (2, 1.8)), ((0, 3.5),), ((2.5, 1.2),))
   tune = melody(song, MINOR, rhythms, 4, span=7)
   for bar in stage.bars:
+    mix = mixes[bar // 4 % SECTIONS]
     root, kind = form[bar % 4]
     root += key
     for beat in range(4):
@@ -63,7 +64,7 @@ def hiphop(stage, artist, song) -> None:
   rapper = voices.singer(artist)
   kick = drums.kick(artist, 0.35, 0.1)
   snare = (drums.snare, drums.clap)[artist.integers(2)](artist)
-  hat, mix = drums.hat(artist), balance(artist, 5)
+  hat, mixes = drums.hat(artist), arrangement(artist, song, 6)
   key = int(song.integers(45, 57))
   beats = ((0, 1.75, 2.5), (0, 0.75, 2.25), (0, 2.5, 2.75), (0, 0.5, 2.25))
   boom = beats[song.integers(4)]
@@ -72,6 +73,7 @@ def hiphop(stage, artist, song) -> None:
   flow = song.random((2, 16)) < 0.55
   rise = song.integers(-1, 2, size=(2, 16)).tolist()
   for bar in stage.bars:
+    mix = mixes[bar // 4 % SECTIONS]
     for beat in boom:
       stage.hit(kick, bar, beat, 1.2 * mix[0])
       stage.note(low, near(key, 30), bar, beat, 0.7, 1.3 * mix[3])
@@ -86,7 +88,8 @@ def hiphop(stage, artist, song) -> None:
     for sixteenth in range(16):
       if flow[bar % 2, sixteenth]:
         pitch = near(key, 45) + rise[bar % 2][sixteenth]
-        stage.note(rapper, pitch, bar, sixteenth / 4, 0.15, 0.5, bend=-2.0)
+        beat, gain = sixteenth / 4, 0.5 * mix[5]
+        stage.note(rapper, pitch, bar, beat, 0.15, gain, bend=-2.0)
 
 
 def metal(stage, artist, song) -> None:
@@ -95,7 +98,7 @@ def metal(stage, artist, song) -> None:
   ring = voices.distorted(artist)
   low = voices.distorted(artist, decay=0.2, power=False)
   kick, snare = drums.kick(artist, 0.1, 0.6), drums.snare(artist, 0.15)
-  crash, mix = drums.crash(artist), balance(artist, 4)
+  crash, mixes = drums.crash(artist), arrangement(artist, song, 4)
   key = int(song.integers(38, 44))
   gallops = ((0, 2, 3), (0, 1, 2, 3), (0, 1, 2))
   gallop = gallops[song.integers(3)]
@@ -103,6 +106,7 @@ def metal(stage, artist, song) -> None:
   riff = [degree(PHRYGIAN, int(i)) for i in song.integers(0, 5, size=8)]
   accents = song.random((2, 4)) < 0.3
   for bar in stage.bars:
+    mix = mixes[bar // 4 % SECTIONS]
     for beat in range(4):
       shift = riff[(bar % 2) * 4 + beat] if accents[bar % 2, beat] else 0
       if shift:
@@ -124,7 +128,7 @@ def pop(stage, artist, song) -> None:
   synth, pad = voices.saw(artist, 0.2), voices.saw(artist)
   low, hook = voices.saw(artist, 0.4), voices.singer(artist)
   kick, clap = drums.kick(artist), drums.clap(artist)
-  hat, mix = drums.hat(artist), balance(artist, 6)
+  hat, mixes = drums.hat(artist), arrangement(artist, song, 6)
   key = int(song.integers(43, 55))
   form = ((0, ""), (7, ""), (9, "m"), (5, ""))
   start = int(song.integers(4))
@@ -135,6 +139,7 @@ def pop(stage, artist, song) -> None:
   )
   tune = melody(song, PENTATONIC, rhythms, 4, span=7)
   for bar in stage.bars:
+    mix = mixes[bar // 4 % SECTIONS]
     root, kind = form[(bar + start) % 4]
     pitches = chord(key + root, kind, 64)
     for sixteenth in range(16):
@@ -159,7 +164,7 @@ def rock(stage, artist, song) -> None:
   low = voices.bass(artist)
   kick, snare = drums.kick(artist), drums.snare(artist)
   hat, crash = drums.hat(artist, 0.12), drums.crash(artist)
-  mix = balance(artist, 5)
+  mixes = arrangement(artist, song, 5)
   key = int(song.integers(40, 50))
   turns = ((0, 5, 7, 5), (0, 10, 5, 0), (9, 5, 0, 7), (0, 3, 5, 10))
   form = turns[song.integers(4)]
@@ -167,6 +172,7 @@ def rock(stage, artist, song) -> None:
   rhythms = ((), ((0, 1.4), (1.5, 0.5), (2, 1.8)), ((2, 0.5), (2.5, 1.4)))
   tune = melody(song, BLUES if song.integers(2) else MAJOR, rhythms, 4)
   for bar in stage.bars:
+    mix = mixes[bar // 4 % SECTIONS]
     root = near(key + form[bar % 4], 40)
     for eighth in range(8):
       length = 0.45 if eighth % 2 else 0.4

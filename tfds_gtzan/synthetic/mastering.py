@@ -2,23 +2,28 @@
 
 Genres differ in their average spectrum and their loudness, and a classifier
 that looks at nothing else would do well on raw mixes. Mastering takes most of
-that away, as a record's mastering does: the long-term spectrum is pulled
-towards a target curve and the short-term level towards a target mean and
-spread, each drawn without a look at the genre. What remains is what happens
-in time.
+that away, as a record's mastering does: the long-term spectrum is brought to
+a target curve and the short-term level to a target mean and spread, each
+drawn without a look at the genre. What remains is what happens in
+time.
 """
 
 import numpy as np
 
 from tfds_gtzan.synthetic.voices import SAMPLE_RATE
 
-MATCH = 0.9  # how far the spectrum goes to its target: 0 stays, 1 arrives
+# Set by measurement (docs/synthetic.md): finer curves and a larger spread
+# between takes make the average spectrum say less about the genre, a larger
+# spread between artists makes it say more about the artist.
 _KNOTS = 20  # of the tone curves, spread evenly on the mel scale
+_ARTIST_DB = 2.5
+_TAKE_DB = 5.0
+_TILT_DB = 5.0
 _FRAME = 1024
 
 
 def master(mix, artist, take) -> np.ndarray:
-  """The finished track: float32 [samples], |x| < 1.
+  """The finished track, float32 [samples], |x| < 1.
 
   mix: float32 [samples], any level. artist, take: generators; an artist's
   records share a room and a tone, a take has its own noise, tone, level and
@@ -28,13 +33,12 @@ def master(mix, artist, take) -> np.ndarray:
   hiss = take.uniform(-45, -25), take.uniform(-1.0, 0.0)
   # Music falls by some 30 dB from the bass to the top of the band.
   tone = np.linspace(0, -30, _KNOTS)
-  tone += artist.normal(0, A_SD, size=_KNOTS) + take.normal(0, T_SD, size=_KNOTS)
-  tone += take.normal(0, 5.0) * np.linspace(-1, 1, _KNOTS)
+  tone += artist.normal(0, _ARTIST_DB, size=_KNOTS)
+  tone += take.normal(0, _TAKE_DB, size=_KNOTS)
+  tone += take.normal(0, _TILT_DB) * np.linspace(-1, 1, _KNOTS)
   sound = _tone(_room(mix, room, hiss, take), tone)
   return _level(sound, take.uniform(-30, -18), take.uniform(3.0, 5.0))
 
-import os
-A_SD=float(os.environ.get('A_SD','2.5')); T_SD=float(os.environ.get('T_SD','3.0')); MATCH=float(os.environ.get('MATCH','0.9')); _KNOTS=int(os.environ.get('KNOTS',20))
 
 def _padded(size) -> int:
   # A multiple of 2^15 by a small number: lengths that an FFT likes.
@@ -61,7 +65,11 @@ def _room(mix, room, hiss, take) -> np.ndarray:
 
 
 def _tone(sound, target) -> np.ndarray:
-  """Pulls the mean of the log spectrum over time towards a curve in dB."""
+  """Brings the mean over time of the log spectrum to a curve in dB [_KNOTS].
+
+  The log's mean and not the power's: it is what a mean of log-mel frames
+  shows, and it sees how much of the time a band is silent.
+  """
   whole = sound[: sound.size // _FRAME * _FRAME].reshape(-1, _FRAME)
   window = np.hanning(_FRAME).astype(np.float32)
   frames = np.fft.rfft(whole * window)
@@ -70,10 +78,8 @@ def _tone(sound, target) -> np.ndarray:
   position = _position(_FRAME)
   near = np.maximum(0, 1 - np.abs(position - np.arange(_KNOTS)[:, None]))
   actual = near @ bins / near.sum(axis=1)
-  gain = target - actual
-  gain = MATCH * gain + (1 - MATCH) * (target + gain.mean())
   size = _padded(sound.size)
-  decibels = np.interp(_position(size), np.arange(_KNOTS), gain)
+  decibels = np.interp(_position(size), np.arange(_KNOTS), target - actual)
   spectrum = np.fft.rfft(sound, size)
   spectrum *= np.exp(decibels * (np.log(10) / 20)).astype(np.float32)
   return np.fft.irfft(spectrum, size)[: sound.size].astype(np.float32)

@@ -7,6 +7,7 @@ tune) in all excerpts of a song.
 """
 
 from tfds_gtzan.synthetic import drums, voices
+from tfds_gtzan.synthetic.arrangement import SECTIONS, arrangement
 from tfds_gtzan.synthetic.harmony import (
   BLUES,
   MAJOR,
@@ -18,17 +19,12 @@ from tfds_gtzan.synthetic.harmony import (
 )
 
 
-def balance(artist, count) -> list[float]:
-  """How loud an artist's instruments are beside each other, about 1."""
-  return [10 ** (x / 20) for x in artist.normal(0, 2.5, size=count)]
-
-
 def blues(stage, artist, song) -> None:
   """Twelve bars of shuffle: boogie guitar, walking bass, bent answers."""
   guitar, low = voices.plucked(artist, 0.35), voices.bass(artist)
   lead = (voices.reed, voices.steel)[artist.integers(2)](artist)
   kick, snare = drums.kick(artist), drums.snare(artist)
-  hat, mix = drums.hat(artist), balance(artist, 5)
+  hat, mixes = drums.hat(artist), arrangement(artist, song, 6)
   key = int(song.integers(40, 52))
   form = (0, 0, 0, 0, 5, 5, 0, 0, 7, 5, 0, 7)
   rhythms = (
@@ -39,6 +35,7 @@ def blues(stage, artist, song) -> None:
   )
   tune = melody(song, BLUES, rhythms, 12, span=9)
   for bar in stage.bars:
+    mix = mixes[bar // 4 % SECTIONS]
     root = key + form[bar % 12]
     for beat in range(4):
       sixth = (7, 7, 9, 9)[beat]
@@ -55,7 +52,7 @@ def blues(stage, artist, song) -> None:
       stage.hit(snare, bar, beat + 1, 0.6 * mix[3])
     for beat, length, step in tune[bar % 12]:
       pitch = near(key, 60) + step
-      stage.note(lead, pitch, bar, beat, length, 0.7, bend=1.5)
+      stage.note(lead, pitch, bar, beat, length, 0.7 * mix[5], bend=1.5)
 
 
 def classical(stage, artist, song) -> None:
@@ -63,7 +60,7 @@ def classical(stage, artist, song) -> None:
   keys = (voices.keys, voices.plucked)[artist.integers(2)](artist, 0.9)
   strings = voices.bowed(artist, 0.2)
   lead = (voices.bowed, voices.reed)[artist.integers(2)](artist)
-  mix = balance(artist, 3)
+  mixes = arrangement(artist, song, 3)
   key = int(song.integers(45, 57))
   minor = bool(song.integers(2))
   kinds = ("m", "m", "", "m") if minor else ("", "", "", "m")
@@ -77,6 +74,7 @@ def classical(stage, artist, song) -> None:
   )
   tune = melody(song, MINOR if minor else MAJOR, rhythms, 8)
   for bar in stage.bars:
+    mix = mixes[bar // 4 % SECTIONS]
     place = order[bar % 4]
     pitches = chord(key + roots[place], kinds[place], 52)
     # The swell: four bars up and four down, some 20 dB in all.
@@ -99,7 +97,7 @@ def country(stage, artist, song) -> None:
   guitar, low = voices.plucked(artist, 0.25), voices.bass(artist, 0.35)
   lead = voices.steel(artist)
   brush, kick = drums.brush(artist), drums.kick(artist, 0.15)
-  mix = balance(artist, 5)
+  mixes = arrangement(artist, song, 5)
   key = int(song.integers(43, 55))
   turns = ((0, 0, 5, 0, 7, 7, 0, 0), (0, 5, 0, 7, 0, 5, 7, 0))
   form = turns[song.integers(2)]
@@ -110,6 +108,7 @@ def country(stage, artist, song) -> None:
   )
   tune = melody(song, PENTATONIC, rhythms, 8, span=7)
   for bar in stage.bars:
+    mix = mixes[bar // 4 % SECTIONS]
     root = key + form[bar % 8]
     for beat, step in ((0, 0), (2, 7)):
       stage.note(low, near(root + step, 33), bar, beat, 0.6, 1.1 * mix[0])
@@ -130,7 +129,7 @@ def jazz(stage, artist, song) -> None:
   piano, low = voices.keys(artist, 0.4), voices.bass(artist, 0.5)
   horn = voices.reed(artist, 0.15)
   ride, hat = drums.ride(artist), drums.hat(artist, 0.08)
-  kick, mix = drums.kick(artist, 0.15), balance(artist, 5)
+  kick, mixes = drums.kick(artist, 0.15), arrangement(artist, song, 5)
   key = int(song.integers(41, 53))
   turns = (
     ((2, "m9"), (7, "9"), (0, "maj7"), (9, "9")),
@@ -147,6 +146,7 @@ def jazz(stage, artist, song) -> None:
   )
   tune = melody(song, MAJOR, rhythms, 8, span=11)
   for bar in stage.bars:
+    mix = mixes[bar // 4 % SECTIONS]
     root, kind = form[bar % 4]
     root += key
     for beat in range(4):
@@ -157,7 +157,7 @@ def jazz(stage, artist, song) -> None:
       if beat % 2:
         stage.hit(ride, bar, beat + 0.5, 0.3 * mix[1])
         stage.hit(hat, bar, beat, 0.3 * mix[2])
-    stage.hit(kick, bar, 0, 0.2)
+    stage.hit(kick, bar, 0, 0.2 * mix[2])
     for beat in comp[bar % 8]:
       stage.chord(piano, chord(root, kind, 58), bar, beat, 0.4, 0.5 * mix[3])
     for beat, length, step in tune[bar % 8]:
@@ -170,7 +170,7 @@ def reggae(stage, artist, song) -> None:
   guitar, low = voices.plucked(artist, 0.12), voices.bass(artist, 0.7)
   organ = voices.organ(artist)
   kick, rim = drums.kick(artist), drums.rim(artist)
-  hat, mix = drums.hat(artist), balance(artist, 5)
+  hat, mixes = drums.hat(artist), arrangement(artist, song, 5)
   key = int(song.integers(43, 55))
   turns = (
     ((0, "m"), (0, "m"), (5, "m"), (0, "m")),
@@ -185,6 +185,7 @@ def reggae(stage, artist, song) -> None:
   )
   line = [lines[i] for i in song.integers(3, size=4)]
   for bar in stage.bars:
+    mix = mixes[bar // 4 % SECTIONS]
     root, kind = form[bar % 4]
     skank = chord(key + root, kind, 60)
     for beat in range(4):

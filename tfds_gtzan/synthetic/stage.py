@@ -38,7 +38,9 @@ class Stage:
     return range(int(self._offset // self.meter), int(last // self.meter) + 1)
 
   def hit(self, sound, bar, beat, gain=1.0) -> None:
-    """Adds a ready sound [samples] at a time, a little uneven."""
+    """Adds a ready sound [samples] at a time, a little uneven; gain 0: not."""
+    if not gain:
+      return
     unit, ratio = self._unit, self._ratio
     whole, part = divmod(beat / unit, 1.0)
     if part <= 0.5:

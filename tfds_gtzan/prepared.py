@@ -87,7 +87,6 @@ def prepare(
     data_dir.mkdir(parents=True, exist_ok=True)
     (data_dir / ".locks").mkdir(exist_ok=True)
   corpus = open_corpus(path, tracks_per_genre, data_dir / ".digests")
-  dataset_builder.check_kind(spec, corpus)
   fingerprint = dataset_builder.fingerprint(spec, corpus)
   folder = data_dir / f"{corpus.name}-{spec.name}-{fingerprint[:16]}"
   builder = dataset_builder.Builder

@@ -1,0 +1,104 @@
+# make          what there is
+# make demo     train, evaluate and report on the embedded corpus
+# make test     the whole test suite
+#
+# Everything is installed into .venv, for the accelerator found here. Choose
+# otherwise with PYTHON=python3.12 and ACCELERATOR=cpu|cuda12|tpu.
+
+VENV := .venv
+RUN := $(VENV)/bin/python
+PIP := PIP_ROOT_USER_ACTION=ignore $(RUN) -m pip -qq \
+  --disable-pip-version-check install
+
+# Names on PATH first, then pyenv's versions: its shims are on PATH for versions
+# that are installed but not switched on, and those do not run.
+define FIND_PYTHON
+runs() { "$$1" -c 'import ctypes, ensurepip, ssl, sys, venv, zlib; \
+  sys.exit(sys.version_info < (3, 11) or "t" in sys.abiflags)' \
+  >/dev/null 2>&1; }; \
+find_python() { \
+  if [ -n "$(PYTHON)" ]; then \
+    if runs "$(PYTHON)"; then echo "$(PYTHON)"; return 0; fi; \
+    echo "error: PYTHON=$(PYTHON) does not run, is older than 3.11, or lacks" \
+      "venv, ensurepip or ssl" >&2; return 1; \
+  fi; \
+  root=$$(pyenv root 2>/dev/null); \
+  for version in 3.13 3.12 3.11; do \
+    for python in "python$$version" python3 \
+      "$$root/versions/$$version".*/bin/python$$version; do \
+      if runs "$$python" && "$$python" --version | grep -q "n $$version\."; \
+      then echo "$$python"; return 0; fi; \
+    done; \
+  done; \
+  echo "error: no Python 3.13, 3.12 or 3.11 that runs and has venv, ensurepip" \
+    "and ssl: install one, or name one with make PYTHON=..." >&2; return 1; \
+}
+endef
+
+ifndef ACCELERATOR
+ACCELERATOR := $(shell \
+  if nvidia-smi -L 2>/dev/null | grep -q GPU; then echo cuda12; \
+  elif [ -e /dev/accel0 ] || { [ -e /dev/vfio/0 ] && \
+    [ -n "$$TPU_NAME$$TPU_WORKER_ID$$TPU_ACCELERATOR_TYPE" ]; }; \
+  then echo tpu; else echo cpu; fi)
+endif
+ifeq ($(filter cpu cuda12 tpu,$(ACCELERATOR)),)
+$(error ACCELERATOR=$(ACCELERATOR): give cpu, cuda12 or tpu)
+endif
+REQUIREMENTS := requirements.txt \
+  $(wildcard requirements-$(ACCELERATOR).txt)
+
+# Written last: an installation that was interrupted has none and starts anew.
+READY := $(VENV)/ready-$(ACCELERATOR)
+READY_DEV := $(VENV)/ready-dev
+
+# .venv is made anew where its Python is gone or another one is asked for.
+HAVE := $(shell $(RUN) --version 2>/dev/null)
+WANT := $(if $(PYTHON),$(shell "$(PYTHON)" --version 2>&1),$(HAVE))
+ifneq ($(HAVE),$(or $(WANT),some Python))
+$(READY): anew
+endif
+
+.PHONY: help demo test lint format clean anew
+
+help:
+	@echo "make demo     train on the embedded corpus -> runs/demo/report.html"
+	@echo "make test     the whole test suite"
+	@echo "make lint     style of the code; make format mends it"
+	@echo "make clean    remove .venv and runs/demo"
+	@echo "options       PYTHON=python3.12 ACCELERATOR=cpu|cuda12|tpu"
+
+demo: $(READY)
+	@rm -rf runs/demo
+	@$(RUN) launch.py --config=configs/quickstart.py --workdir=runs/demo
+
+test: $(READY_DEV)
+	@$(RUN) -m pytest
+
+lint: $(READY_DEV)
+	@$(RUN) -m ruff check --quiet .
+	@$(RUN) -m ruff format --check --quiet .
+
+format: $(READY_DEV)
+	@$(RUN) -m ruff check --quiet --fix .
+	@$(RUN) -m ruff format --quiet .
+
+anew:
+	@rm -f $(VENV)/ready-*
+
+clean:
+	rm -rf $(VENV) runs/demo
+
+$(READY): $(REQUIREMENTS) pyproject.toml
+	@$(FIND_PYTHON); \
+	python=$$(find_python) || exit 1; \
+	if ! ls $(VENV)/ready-* >/dev/null 2>&1; then \
+	  "$$python" -m venv --clear $(VENV) || exit 1; \
+	fi; \
+	rm -f $(VENV)/ready-*; \
+	echo "installing into $(VENV) with $$($(RUN) --version), for" \
+	  "$(ACCELERATOR): a minute or more"; \
+	$(PIP) $(REQUIREMENTS:%=-r %) && $(PIP) --no-deps -e . && touch $@
+
+$(READY_DEV): $(READY) requirements-dev.txt
+	@$(PIP) -r requirements-dev.txt && touch $@

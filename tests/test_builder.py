@@ -1,0 +1,514 @@
+import dataclasses
+import fcntl
+import io
+import pathlib
+import subprocess
+import sys
+import time
+from concurrent import futures
+
+import corpora
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+import tqdm
+
+import tfds_gtzan
+from gtzan_jax import audio, features
+from gtzan_jax.errors import InputError
+from gtzan_jax.features import archive
+from tfds_gtzan import corpus, examples, synthetic
+from tfds_gtzan import prepared as preparing
+from tfds_gtzan import tfds_gtzan_dataset_builder as dataset_builder
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+SPLITS = ("train", "validation", "test", "unlisted")
+# GTZAN ids: blues 0-2 validate, rock 0-2 train; see the published lists.
+LENGTHS = {"blues": (7.0, 2.0, 3.1), "rock": (3.0, 15.0, 3.0)}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+  return corpora.write_folder(tmp_path_factory.mktemp("c") / "gtzan", LENGTHS)
+
+
+@pytest.fixture(scope="module")
+def prepared(folder, tmp_path_factory):
+  """Both feature sets of the folder and of an archive, and synthetic ones."""
+  data_dir = tmp_path_factory.mktemp("prepared")
+  npz = corpora.write_archive(data_dir / "archive.npz")
+  return {
+    (name, features_): tfds_gtzan.prepare(
+      path and str(path), features_, data_dir / "data", tracks_per_genre=1
+    )
+    for name, path in (("audio", folder), ("archive", npz), ("synthetic", None))
+    for features_ in features.FEATURES
+    if (name, features_) != ("synthetic", "mfcc_slices")
+  }
+
+
+PREPARED = [
+  ("audio", "logmel_1024"),
+  ("audio", "mfcc_slices"),
+  ("archive", "logmel_1024"),
+  ("archive", "mfcc_slices"),
+  ("synthetic", "logmel_1024"),
+]
+
+
+def records(done, split):
+  builder = tfds.builder_from_directory(str(done.directory))
+  return list(builder.as_data_source(split))
+
+
+# What is written.
+
+
+@pytest.mark.parametrize("which", PREPARED)
+def test_record_order_is_row_order(prepared, which):
+  done = prepared[which]
+  info = tfds.builder_from_directory(str(done.directory)).info
+  found = {row.partition for row in done.rows}
+  assert set(info.splits) == found
+  for split in found:
+    wanted = [
+      (row.id, segment, row.genre, row.artist)
+      for row in done.rows
+      if row.partition == split
+      for segment in range(row.segments)
+    ]
+    got = [
+      (
+        record["track"].decode(),
+        int(record["segment"]),
+        done.genres[record["label"]],
+        record["artist"].decode(),
+      )
+      for record in records(done, split)
+    ]
+    assert got == wanted
+
+
+@pytest.mark.parametrize("which", PREPARED)
+def test_features_are_those_of_what_stands_beside_them(prepared, which):
+  done = prepared[which]
+  spec = features.FeatureSpec.from_dict(done.feature_spec)
+  assert spec == features.get(which[1])
+  for record in records(done, done.rows[0].partition):
+    if done.kind == "audio":
+      assert record["audio"].dtype == np.int16
+      own = features.extract(audio.to_float(record["audio"]), spec)
+      seconds = spec.segment_samples / 22_050
+      assert record["start"] == pytest.approx(record["segment"] * seconds)
+    else:
+      assert record["logmel"].dtype == np.float32
+      own = features.from_logmel(record["logmel"], spec)
+    assert record["features"].dtype == np.float32
+    assert record["features"].shape == own.shape
+    np.testing.assert_allclose(record["features"], own, atol=2e-4)
+    for name, (shape, dtype) in done.example.items():
+      if shape:
+        assert (record[name].shape, record[name].dtype) == (shape, dtype)
+
+
+def test_segment_rule_on_audio(prepared):
+  def segments(which):
+    return [row.segments for row in prepared["audio", which].rows]
+
+  # In order of splits: train is rock (3, 15 and 3 s), then blues (7, 2, 3.1).
+  assert segments("logmel_1024") == [1, 5, 1, 2, 1, 1]
+  assert segments("mfcc_slices") == [1, 5, 1, 2, 1, 1]
+  assert prepared["audio", "logmel_1024"].example["features"][0] == (258, 128)
+  assert prepared["audio", "mfcc_slices"].example["features"][0] == (130, 13)
+
+
+def test_short_tracks_are_padded_and_never_lost(prepared, folder):
+  (record,) = [
+    record
+    for record in records(prepared["audio", "logmel_1024"], "validation")
+    if record["track"] == b"blues.00001"
+  ]
+  two_seconds = audio.to_int16(audio.read(folder / "blues/blues.00001.wav"))
+  assert len(two_seconds) == 44_100
+  np.testing.assert_array_equal(record["audio"][:44_100], two_seconds)
+  assert not record["audio"][44_100:].any()
+
+
+@pytest.mark.parametrize(
+  ("samples", "name", "number"),
+  [
+    (660_000, "logmel_1024", 10),
+    (661_794, "logmel_1024", 10),
+    (675_808, "logmel_1024", 10),
+    (660_000, "mfcc_slices", 9),  # the short tenth is dropped
+    (661_794, "mfcc_slices", 10),
+    (675_808, "mfcc_slices", 10),
+    (330_750, "logmel_1024", 5),
+    (44_100, "mfcc_slices", 1),
+    (10_000_000, "logmel_1024", 10),
+  ],
+)
+def test_segments_a_track(samples, name, number):
+  spec = features.get(name)
+  track = corpus.Track(
+    "a.1", "a", "", "train", lambda: corpus.Audio(np.zeros(samples, np.float32))
+  )
+  segments, starts = examples.read_segments(spec, None, track)
+  assert segments.shape == (number, spec.segment_samples)
+  np.testing.assert_allclose(
+    starts, np.arange(number) * spec.segment_samples / 22_050
+  )
+
+
+def test_segment_rule_on_an_archive(prepared):
+  done = prepared["archive", "logmel_1024"]
+  assert [row.segments for row in done.rows] == [10, 10, 10]
+  assert done.columns_per_frame == pytest.approx(387 / 1293)
+  assert done.source == "archive"
+  found = records(done, "train") + records(done, "validation")
+  tenth = [record for record in found if record["track"] == b"rock.00001"]
+  opened = corpora.archive_arrays()
+  stored = opened["mel"][0].T.astype(np.float32)  # rock.00001 stands first
+  db = opened["top_db"][0] - opened["range_db"][0] * (1 - stored / 255)
+  for i, record in enumerate(tenth):
+    start_s = i * 66_000 / 22_050
+    assert record["start"] == pytest.approx(start_s)
+    first = round(start_s * 22_050 / 512 * 387 / 1293)
+    np.testing.assert_allclose(
+      record["logmel"], db[first : first + 38], atol=1e-4
+    )
+
+
+def test_metadata_says_where_it_comes_from(prepared):
+  for (name, which), done in prepared.items():
+    assert done.corpus == name
+    assert done.genres == tuple(
+      tfds.builder_from_directory(str(done.directory))
+      .info.features["label"]
+      .names
+    )
+    assert done.skipped == ()
+    expected = f"{name}-{which}-{done.fingerprint[:16]}"
+    assert done.directory.parts[-4] == expected
+    assert done.directory.parts[-3:] == ("tfds_gtzan", which, "1.0.0")
+
+
+# Tracks that cannot be read.
+
+
+def many(tmp_path, bad, tracks=11):
+  """Two genres of short tracks, those named in `bad` no audio."""
+  lengths = {"blues": (0.1,) * tracks, "rock": (0.1,) * tracks}
+  root = corpora.write_folder(tmp_path / "many", lengths)
+  for name in bad:
+    (root / name.split(".")[0] / f"{name}.wav").write_bytes(b"not audio")
+  return root
+
+
+def whole(data_dir):
+  return sorted(data_dir.glob("*/tfds_gtzan/*/[0-9]*"))
+
+
+def test_an_unreadable_track_is_skipped_by_name(tmp_path):
+  root = many(tmp_path, ["rock.00003"])
+  done = tfds_gtzan.prepare(str(root), "mfcc_slices", tmp_path / "d")
+  (skipped,) = done.skipped
+  assert skipped["track"] == "rock.00003"
+  assert "not decodable" in skipped["reason"]
+  assert str(tmp_path) not in skipped["reason"]
+  assert len(done.rows) == 21
+  assert "rock.00003" not in {row.id for row in done.rows}
+
+
+def test_shards_without_a_track_do_not_shift_records(tmp_path, monkeypatch):
+  monkeypatch.setattr(dataset_builder, "_SHARD_BYTES", 1)  # a track a shard
+  root = many(tmp_path, ["rock.00003"])
+  done = tfds_gtzan.prepare(str(root), "mfcc_slices", tmp_path / "d")
+  assert len(list(done.directory.glob("*-train.array_record-*"))) > 1
+  for split in {row.partition for row in done.rows}:
+    wanted = [row.id for row in done.rows if row.partition == split]
+    got = [record["track"].decode() for record in records(done, split)]
+    assert got == wanted
+
+
+def test_a_split_of_unreadable_tracks_is_not_written(tmp_path):
+  root = many(tmp_path, [], tracks=10)
+  # blues.00012 is of the test list: the only one here, and no audio.
+  (root / "blues" / "blues.00012.wav").write_bytes(b"not audio")
+  found = {track.partition for track in corpus.open_corpus(str(root)).tracks}
+  assert "test" in found
+  done = tfds_gtzan.prepare(str(root), "mfcc_slices", tmp_path / "d")
+  info = tfds.builder_from_directory(str(done.directory)).info
+  assert set(info.splits) == {row.partition for row in done.rows}
+  assert "test" not in info.splits
+  assert [s["track"] for s in done.skipped] == ["blues.00012"]
+
+
+@pytest.mark.parametrize(
+  ("bad", "message"),
+  [
+    (
+      ["rock.00003", "blues.00001"],
+      r"2 of 22 tracks cannot be read, more than 5%; the first: \w+\.0000[13]",
+    ),
+    (["jazz.00000"], "not one track of the genre jazz can be read; the first"),
+  ],
+)
+def test_too_much_unreadable_leaves_nothing(tmp_path, bad, message):
+  root = many(tmp_path, [])
+  (root / "jazz").mkdir()
+  for name in bad:
+    (root / name.split(".")[0] / f"{name}.wav").write_bytes(b"not audio")
+  if not any((root / "jazz").iterdir()):
+    (root / "jazz").rmdir()
+  with pytest.raises(InputError, match=message):
+    tfds_gtzan.prepare(str(root), "mfcc_slices", tmp_path / "d")
+  assert not [p for p in (tmp_path / "d").iterdir() if p.name[0] != "."]
+
+
+def test_other_music_is_unlisted(tmp_path):
+  lengths = {"zouk": (0.1, 0.1), "ambient": (0.1,)}
+  root = corpora.write_folder(tmp_path / "c", lengths)
+  done = tfds_gtzan.prepare(str(root), "mfcc_slices", tmp_path / "d")
+  info = tfds.builder_from_directory(str(done.directory)).info
+  assert set(info.splits) == {"unlisted"}
+  ids = ["ambient.00000", "zouk.00000", "zouk.00001"]
+  assert [row.id for row in done.rows] == ids
+
+
+def test_progress_counts_every_track(tmp_path, monkeypatch):
+  bars = []
+
+  class Bar(tqdm.tqdm):
+    def __init__(self, **kwargs):
+      super().__init__(**kwargs | {"disable": False, "file": io.StringIO()})
+      bars.append((self, kwargs["disable"]))
+
+  monkeypatch.setattr(tqdm, "tqdm", Bar)
+  root = many(tmp_path, ["rock.00003"])
+  tfds_gtzan.prepare(str(root), "mfcc_slices", tmp_path / "d")
+  tfds_gtzan.prepare(str(root), "logmel_1024", tmp_path / "d", progress=False)
+  assert [(bar.n, bar.total) for bar, _ in bars] == [(22, 22)] * 2
+  assert [off for _, off in bars] == [None, True]  # None: on terminals only
+
+
+# Once, in one place, whole or not at all.
+
+
+def test_what_is_prepared_is_not_decoded_again(
+  folder, tmp_path, monkeypatch, capfd
+):
+  arguments = (str(folder), "mfcc_slices", tmp_path / "d")
+  first = tfds_gtzan.prepare(*arguments)
+  monkeypatch.setattr(examples, "read_segments", None)
+  assert tfds_gtzan.prepare(*arguments) == first
+  assert capfd.readouterr().out == ""  # stdout is the caller's
+
+
+@pytest.mark.parametrize("what", ["content", "code", "facts", "spec"])
+def test_a_change_is_a_new_folder(folder, what, monkeypatch):
+  spec = features.get("logmel_1024")
+  opened = corpus.open_corpus(str(folder))
+  before = dataset_builder.fingerprint(spec, opened)
+  if what == "content":
+    opened = corpus.open_corpus(None, 1)
+  elif what == "code":
+    monkeypatch.setattr(features, "FEATURES_VERSION", 1000)
+  elif what == "facts":
+    monkeypatch.setattr(
+      dataset_builder.track_lists, "digest", lambda: "another"
+    )
+  else:
+    spec = features.FeatureSpec.from_dict(
+      spec.to_dict() | {"segment_samples": 22_050}
+    )
+  assert dataset_builder.fingerprint(spec, opened) != before
+
+
+SLOW = """
+import time
+import tfds_gtzan
+from tfds_gtzan import examples
+read = examples.read_segments
+def slow(*arguments):
+  time.sleep(1)
+  return read(*arguments)
+examples.read_segments = slow
+tfds_gtzan.prepare({path!r}, "mfcc_slices", {data_dir!r})
+"""
+
+
+def test_what_a_killed_process_left_is_not_taken_for_whole(folder, tmp_path):
+  data_dir = tmp_path / "d"
+  program = SLOW.format(path=str(folder), data_dir=str(data_dir))
+  pattern = "*/tfds_gtzan/*/incomplete.*/*array_record*"
+  leftovers = []
+  deadline = time.monotonic() + 60
+  with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT) as child:
+    try:
+      while not leftovers and time.monotonic() < deadline:
+        assert child.poll() is None, "it ended before it could be killed"
+        leftovers = list(data_dir.glob(pattern))
+        time.sleep(0.02)
+    finally:
+      child.kill()
+  assert leftovers[0].exists()
+  assert not whole(data_dir)
+  # Another data set's turn comes first: that sweeps as well.
+  tfds_gtzan.prepare(str(folder), "logmel_1024", data_dir)
+  assert not list(data_dir.glob("**/incomplete.*"))
+  done = tfds_gtzan.prepare(str(folder), "mfcc_slices", data_dir)
+  assert len(whole(data_dir)) == 2
+  assert len(done.rows) == 6
+
+
+def test_leftovers_of_a_process_at_work_stay(tmp_path):
+  (tmp_path / ".locks").mkdir()
+  at_work = tmp_path / "audio-x-0" / "tfds_gtzan" / "x" / "incomplete.A_1.0.0"
+  at_work.mkdir(parents=True)
+  with (tmp_path / ".locks" / "audio-x-0").open("w") as lock:
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    preparing._remove_leftovers(tmp_path)
+    assert at_work.exists()
+  preparing._remove_leftovers(tmp_path)
+  assert not at_work.exists()
+
+
+def test_a_second_process_waits_and_writes_nothing(
+  folder, tmp_path, monkeypatch
+):
+  arguments = (str(folder), "mfcc_slices", tmp_path / "d")
+  first = tfds_gtzan.prepare(*arguments)
+  away, place = tmp_path / "away", first.directory
+  place.rename(away)
+  monkeypatch.setattr(examples, "read_segments", None)  # it must not decode
+  with (
+    (tmp_path / "d" / ".locks" / place.parts[-4]).open("w") as lock,
+    futures.ThreadPoolExecutor(1) as pool,
+  ):
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    second = pool.submit(tfds_gtzan.prepare, *arguments)
+    with pytest.raises(futures.TimeoutError):
+      second.result(timeout=0.5)
+    away.rename(place)  # the first process is done
+    fcntl.flock(lock, fcntl.LOCK_UN)
+    assert second.result(timeout=20) == first
+
+
+# Mistakes.
+
+
+def test_a_feature_set_that_the_corpus_cannot_feed(tmp_path, monkeypatch):
+  spec = features.get("logmel_1024").to_dict() | {"kinds": ["audio"]}
+  monkeypatch.setitem(
+    features.FEATURES, "logmel_1024", features.FeatureSpec.from_dict(spec)
+  )
+  npz = corpora.write_archive(tmp_path / "a.npz")
+  with pytest.raises(
+    InputError,
+    match=r"logmel_1024 cannot be computed from the corpus archive, .*"
+    "corpora that work: audio, synthetic$",
+  ):
+    tfds_gtzan.prepare(str(npz), "logmel_1024", tmp_path / "d")
+  assert not whole(tmp_path / "d")
+
+
+def test_an_unknown_feature_set(tmp_path):
+  with pytest.raises(InputError, match="unknown feature set 'mel'"):
+    tfds_gtzan.prepare(None, "mel", tmp_path / "d")
+  assert not (tmp_path / "d").exists()
+
+
+@pytest.mark.parametrize("below", ["", "below"])
+def test_a_data_dir_that_cannot_be(tmp_path, below):
+  (tmp_path / "file").write_text("")
+  with pytest.raises(
+    InputError, match=r"cannot prepare in .*config\.data\.dir"
+  ):
+    tfds_gtzan.prepare(None, "logmel_1024", tmp_path / "file" / below)
+
+
+# As any TFDS user gets it.
+
+TFDS_USER = """
+import sys
+import tensorflow_datasets as tfds
+import tfds_gtzan
+builder = tfds.builder(
+  "tfds_gtzan/logmel_1024", data_dir={data_dir!r}, file_format="array_record",
+  tracks_per_genre=1,
+)
+builder.download_and_prepare()
+source = builder.as_data_source("train")
+print(len(source), source[0]["features"].shape)
+assert "tensorflow" not in sys.modules
+"""
+
+
+def test_by_name_and_without_tensorflow(tmp_path):
+  program = TFDS_USER.format(data_dir=str(tmp_path))
+  done = subprocess.run(
+    [sys.executable, "-W", "error", "-c", program],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == 0, done.stderr
+  assert done.stdout.splitlines()[-1].endswith(" (258, 128)")
+
+
+def test_a_folder_of_another_corpus_is_not_passed_off(prepared, tmp_path):
+  done = prepared["synthetic", "logmel_1024"]
+  again = {"config": "logmel_1024", "data_dir": done.directory.parents[2]}
+  dataset_builder.Builder(tracks_per_genre=1, **again)
+  with pytest.raises(InputError, match="prepared from other data"):
+    dataset_builder.Builder(tracks_per_genre=2, **again)
+
+
+def test_every_feature_set_is_a_config():
+  configs = dataset_builder.Builder.builder_configs
+  assert set(configs) == set(features.FEATURES)
+
+
+def test_description_comes_from_the_package(prepared):
+  done = prepared["audio", "logmel_1024"]
+  info = tfds.builder_from_directory(str(done.directory)).info
+  assert "George Tzanetakis" in info.description
+  assert "kereliuk2015deep" in info.citation
+
+
+# The real thing.
+
+
+def test_real_tracks(gtzan_data, tmp_path, monkeypatch):
+  opened = corpus.open_corpus(str(gtzan_data / "gtzan"))
+  few = [t for t in opened.tracks if t.id.endswith(("00000", "00009"))]
+  spec = features.get("mfcc_slices")
+  part = dataclasses.replace(opened, tracks=tuple(few))
+  monkeypatch.setattr(preparing, "open_corpus", lambda *_: part)
+  done = tfds_gtzan.prepare("gtzan", "mfcc_slices", tmp_path)
+  assert done.skipped == ()
+  for row in done.rows:
+    track = next(track for track in few if track.id == row.id)
+    samples = len(track.read().samples)
+    assert row.segments == min(10, samples // spec.segment_samples)
+    assert row.artist == track.artist
+
+
+def test_real_archive_has_ten_segments_of_38_columns_a_track(gtzan_data):
+  opened = corpus.open_corpus(str(gtzan_data / "gtzan_logmel.npz"))
+  spec = features.get("logmel_1024")
+  width = archive.segment_columns(spec, opened.columns_per_frame)
+  assert width == 38
+  for track in opened.tracks[::25]:
+    segments, starts = examples.read_segments(spec, opened, track)
+    assert segments.shape == (10, 38, 128)
+    assert len(starts) == 10
+
+
+def test_synthetic_corpus_is_prepared_as_it_is_rendered(prepared):
+  done = prepared["synthetic", "logmel_1024"]
+  record = records(done, done.rows[0].partition)[0]
+  rendered = synthetic.render(record["track"].decode())[:66_000]
+  np.testing.assert_array_equal(record["audio"], audio.to_int16(rendered))

@@ -1,0 +1,436 @@
+import hashlib
+import os
+import shutil
+
+import corpora
+import numpy as np
+import pytest
+import soundfile
+
+from gtzan_jax.errors import InputError
+from tfds_gtzan import content, corpus, synthetic, track_lists
+from tfds_gtzan.cuts import artist_key
+
+TINY = {"blues": (0.1, 0.1), "rock": (0.1,)}
+
+
+def ids(opened):
+  return [track.id for track in opened.tracks]
+
+
+# Folders of audio.
+
+
+@pytest.mark.parametrize("below", ["", "genres", "genres_original"])
+def test_layouts_are_the_same_corpus(tmp_path, below):
+  corpora.write_folder(tmp_path / "here" / below, TINY)
+  (tmp_path / "here" / "features_30_sec.csv").write_text("filename\n")
+  opened = corpus.open_corpus(str(tmp_path / "here"))
+  assert (opened.name, opened.kind) == ("audio", "audio")
+  assert opened.genres == ("blues", "rock")
+  assert ids(opened) == ["blues.00000", "blues.00001", "rock.00000"]
+  plain = corpora.write_folder(tmp_path / "plain", TINY)
+  assert opened.fingerprint == corpus.open_corpus(str(plain)).fingerprint
+
+
+def test_labels_are_in_gtzan_order_and_others_follow(tmp_path):
+  lengths = dict.fromkeys(("rock", "zouk", "ambient", "blues"), (0.1,))
+  corpora.write_folder(tmp_path / "c", lengths)
+  opened = corpus.open_corpus(str(tmp_path / "c"))
+  assert opened.genres == ("blues", "rock", "ambient", "zouk")
+  assert [track.genre for track in opened.tracks] == list(opened.genres)
+
+
+@pytest.mark.parametrize("ext", ["au", "wav", "flac", "ogg", "mp3", "WAV"])
+def test_every_format_is_a_track_and_decodes(tmp_path, ext):
+  root = corpora.write_folder(tmp_path / "c", {"pop": (0.5,)})
+  samples, rate = soundfile.read(root / "pop" / "pop.00000.wav")
+  (root / "jazz").mkdir()
+  soundfile.write(root / "jazz" / f"jazz.00007.{ext}", samples, rate)
+  track = corpus.open_corpus(str(root)).tracks[0]
+  assert track.id == "jazz.00007"
+  assert abs(len(track.read().samples) - len(samples)) < 0.1 * rate
+
+
+def test_hidden_and_foreign_files_are_no_tracks(tmp_path):
+  root = corpora.write_folder(tmp_path / "c", TINY)
+  for name in ("._blues.00000.wav", ".DS_Store", "notes.txt"):
+    (root / "blues" / name).write_bytes(b"x")
+  for name in (".cache", "__MACOSX"):
+    (root / name).mkdir()
+  assert len(corpus.open_corpus(str(root)).tracks) == 3
+
+
+def test_facts_of_gtzan_ids(tmp_path):
+  root = tmp_path / "c"
+  for name in ("blues.00000", "blues.00012", "jazz.00054", "jazz.00001"):
+    (root / name[:-6]).mkdir(parents=True, exist_ok=True)
+    (root / name[:-6] / f"{name}.wav").write_bytes(b"never read here")
+  tracks = {track.id: track for track in corpus.open_corpus(str(root)).tracks}
+  assert tracks["blues.00000"].artist == "John Lee Hooker"
+  assert tracks["blues.00000"].partition == "validation"
+  assert tracks["blues.00012"].partition == "test"
+  assert tracks["jazz.00054"].artist == ""  # one of the 17
+
+
+def break_empty(root):
+  shutil.rmtree(root)
+  root.mkdir()
+
+
+def break_one_genre(root):
+  shutil.rmtree(root / "rock")
+
+
+def break_empty_genre(root):
+  (root / "disco").mkdir()
+
+
+def break_two_files_of_one_track(root):
+  shutil.copy(root / "rock" / "rock.00000.wav", root / "rock/rock.00000.au")
+
+
+def break_name(root):
+  (root / "rock" / "rock.00000.wav").rename(root / "rock" / "song.wav")
+
+
+def break_genre_in_name(root):
+  (root / "rock" / "rock.00000.wav").rename(root / "rock" / "pop.00000.wav")
+
+
+def break_two_roots(root):
+  (root / "genres").mkdir()
+  (root / "genres_original").mkdir()
+
+
+@pytest.mark.parametrize(
+  ("damage", "message"),
+  [
+    (break_empty, "holds no track; accepted are files <genre>"),
+    (shutil.rmtree, "does not exist; give a folder"),
+    (break_one_genre, r"one genre only \(blues\)"),
+    (break_empty_genre, "disco is a genre folder without a track"),
+    (break_two_files_of_one_track, "two files of the track rock.00000"),
+    (break_name, "song.wav is not a track's name"),
+    (break_genre_in_name, "pop.00000.wav is not a track's name"),
+    (break_two_roots, "both genres/ and genres_original/"),
+  ],
+)
+def test_unusable_folders(tmp_path, damage, message):
+  root = corpora.write_folder(tmp_path / "c", TINY)
+  damage(root)
+  with pytest.raises(InputError, match=message) as caught:
+    corpus.open_corpus(str(root))
+  assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+  ("data", "reason"),
+  [(b"", "0 bytes"), (b"MZ\x90 no audio at all" * 99, "not decodable")],
+)
+def test_an_unreadable_track_says_why_without_our_folders(
+  tmp_path, data, reason
+):
+  root = corpora.write_folder(tmp_path / "c", TINY)
+  (root / "rock" / "rock.00000.wav").write_bytes(data)
+  track = corpus.open_corpus(str(root)).tracks[-1]
+  with pytest.raises(InputError, match=rf"^rock\.00000\.wav.*{reason}") as got:
+    track.read()
+  assert str(tmp_path) not in str(got.value)
+
+
+# Fingerprints.
+
+
+def test_fingerprint_is_of_content_and_names(tmp_path):
+  root = corpora.write_folder(tmp_path / "c", TINY)
+  first = corpus.open_corpus(str(root)).fingerprint
+  file = root / "rock" / "rock.00000.wav"
+  file.rename(root / "rock" / "rock.00001.wav")
+  renamed = corpus.open_corpus(str(root)).fingerprint
+  (root / "rock" / "rock.00001.wav").rename(file)
+  assert corpus.open_corpus(str(root)).fingerprint == first
+  file.write_bytes(file.read_bytes()[:-2] + b"\0\1")
+  assert len({first, renamed, corpus.open_corpus(str(root)).fingerprint}) == 3
+
+
+def test_files_are_hashed_once(tmp_path, monkeypatch):
+  root = corpora.write_folder(tmp_path / "c", TINY)
+  hashed = []
+  sha256 = content._sha256
+
+  def counted(name):
+    hashed.append(os.path.basename(name))
+    return sha256(name)
+
+  monkeypatch.setattr(content, "_sha256", counted)
+
+  def fingerprint():
+    hashed.clear()
+    return corpus.open_corpus(
+      str(root), cache_dir=tmp_path / "cache"
+    ).fingerprint
+
+  first = fingerprint()
+  assert len(hashed) == 3
+  assert (fingerprint(), hashed) == (first, [])
+  # Same length, other content, later: hashed again, and no other file is.
+  file = root / "rock" / "rock.00000.wav"
+  before = file.stat()
+  file.write_bytes(file.read_bytes()[:-2] + b"\0\1")
+  os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+  changed = fingerprint()
+  assert changed != first
+  assert hashed == ["rock.00000.wav"]
+  for nonsense in ("{", "[1]", '{"a": 3}', "\0"):
+    (cache,) = (tmp_path / "cache").iterdir()
+    cache.write_text(nonsense)
+    assert fingerprint() == changed
+    assert len(hashed) == 3
+
+
+# Archives.
+
+
+def test_archive_gives_absolute_db_frames_first(tmp_path):
+  path = corpora.write_archive(tmp_path / "a.npz")
+  arrays = corpora.archive_arrays()
+  opened = corpus.open_corpus(str(path))
+  assert (opened.name, opened.kind) == ("archive", "logmel")
+  assert ids(opened) == ["blues.00000", "blues.00001", "rock.00001"]
+  assert opened.columns_per_frame == pytest.approx(387 / 1293)
+  held = opened.tracks[0].read()  # the archive's last
+  assert held.n_frames == 1293
+  assert held.db.shape == (387, 128)
+  assert held.db.dtype == np.float32
+  column, band = 17, 5
+  stored = int(arrays["mel"][2, band, column])
+  wanted = arrays["top_db"][2] - arrays["range_db"][2] * (1 - stored / 255)
+  assert held.db[column, band] == pytest.approx(wanted, abs=1e-5)
+  assert opened.fingerprint == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_archive_tracks_are_in_label_order(tmp_path):
+  arrays = corpora.archive_arrays(("ambient.00000", "rock.00001", "pop.00001"))
+  path = corpora.write_archive(tmp_path / "a.npz", **arrays)
+  opened = corpus.open_corpus(str(path))
+  assert opened.genres == ("pop", "rock", "ambient")
+  assert tuple(track.genre for track in opened.tracks) == opened.genres
+
+
+@pytest.mark.parametrize("columns", [1, 130, 1293])
+def test_any_number_of_columns_is_accepted(tmp_path, columns):
+  arrays = corpora.archive_arrays(columns=columns)
+  path = corpora.write_archive(tmp_path / "a.npz", **arrays)
+  assert corpus.open_corpus(str(path)).tracks[0].read().db.shape[0] == columns
+
+
+@pytest.mark.parametrize(
+  ("changed", "message"),
+  [
+    ({"mel": None}, "no array 'mel'"),
+    ({"n_frames": None}, "no array 'n_frames'"),
+    ({"mel": np.zeros((3, 64, 9), np.uint8)}, r"wanted is uint8 \(tracks, 128"),
+    ({"mel": np.zeros((3, 128), np.uint8)}, r"wanted is uint8 \(tracks, 128"),
+    ({"mel": np.zeros((3, 128, 9), np.float32)}, "'mel' is float32"),
+    ({"mel": np.zeros((3, 128, 0), np.uint8)}, "at least one track and one"),
+    ({"mel": np.zeros((2, 128, 9), np.uint8)}, r"'track' is .* text \(2,\)"),
+    ({"genre": np.array([0, 1, 1])}, r"'genre' is int64 .* text \(3,\)"),
+    ({"genre": np.array(["rock"] * 3)}, r"one genre only \(rock\)"),
+    ({"genre": np.array(["rock", "", "pop"])}, "'genre' has an empty entry"),
+    ({"track": np.array(["a", "b", "a"])}, "the track a stands twice"),
+    ({"range_db": np.array([1.0, np.nan, 1.0])}, "'range_db' is not finite"),
+    ({"range_db": np.array([1.0, -1.0, 1.0])}, "'range_db' is negative"),
+    ({"top_db": np.array([1.0, np.inf, 1.0])}, "'top_db' is not finite"),
+    ({"top_db": np.zeros((3, 2))}, "one entry a track"),
+    ({"n_frames": np.array([1.0, 1.0, 1.0])}, r"integer \(3,\)"),
+    ({"n_frames": np.array([1, 0, 1])}, "'n_frames' is below 1"),
+  ],
+)
+def test_unusable_archives(tmp_path, changed, message):
+  path = corpora.write_archive(tmp_path / "a.npz", **changed)
+  with pytest.raises(InputError, match=message) as caught:
+    corpus.open_corpus(str(path))
+  assert "\n" not in str(caught.value)
+
+
+class Trap:
+  """Unpickled, it leaves a file behind."""
+
+  def __init__(self, path):
+    self.path = path
+
+  def __reduce__(self):
+    return open, (str(self.path), "w")
+
+
+@pytest.mark.parametrize("key", ["mel", "track", "range_db"])
+def test_pickled_objects_are_refused_and_never_run(tmp_path, key):
+  objects = np.array([Trap(tmp_path / "trapped")] * 3, dtype=object)
+  path = corpora.write_archive(tmp_path / "a.npz", **{key: objects})
+  with pytest.raises(InputError, match=f"'{key}' holds pickled objects"):
+    corpus.open_corpus(str(path))
+  assert not (tmp_path / "trapped").exists()
+
+
+def test_files_that_are_no_archive(tmp_path):
+  path = corpora.write_archive(tmp_path / "a.npz")
+  data = bytearray(path.read_bytes())
+  data[len(data) // 2] ^= 255  # inside 'mel': its checksum is wrong now
+  path.write_bytes(data)
+  with pytest.raises(InputError, match="the array 'mel' is damaged"):
+    corpus.open_corpus(str(path))
+  for name, content_ in {
+    "cut.npz": data[: len(data) // 2],
+    "empty.npz": b"",
+    "song.wav": b"RIFF",
+  }.items():
+    (tmp_path / name).write_bytes(content_)
+    with pytest.raises(InputError, match=r"is no \.npz archive; accepted are"):
+      corpus.open_corpus(str(tmp_path / name))
+
+
+# The synthetic corpus.
+
+
+@pytest.mark.parametrize("path", [None, ""])
+def test_no_path_is_the_synthetic_corpus(path):
+  opened = corpus.open_corpus(path, tracks_per_genre=3)
+  assert (opened.name, opened.kind) == ("synthetic", "audio")
+  assert opened.genres == corpus.GENRES == synthetic.GENRES
+  assert len(opened.tracks) == 30
+  assert {t.partition for t in opened.tracks} == {"train", "validation", "test"}
+  held = opened.tracks[4].read()
+  np.testing.assert_array_equal(
+    held.samples, synthetic.render(opened.tracks[4].id)
+  )
+  other = corpus.open_corpus(path, tracks_per_genre=4)
+  assert opened.fingerprint != other.fingerprint
+
+
+def test_kinds_are_those_of_the_table(tmp_path):
+  corpora.write_folder(tmp_path / "c", TINY)
+  corpora.write_archive(tmp_path / "a.npz")
+  for path in (None, str(tmp_path / "c"), str(tmp_path / "a.npz")):
+    opened = corpus.open_corpus(path, tracks_per_genre=1)
+    assert corpus.CORPORA[opened.name] == opened.kind
+    held = {"audio": corpus.Audio, "logmel": corpus.LogMel}[opened.kind]
+    assert isinstance(opened.tracks[0].read(), held)
+
+
+# Published lists: constants as published.
+
+
+@pytest.mark.parametrize("name", track_lists.FILES)
+def test_lists_are_as_published(name):
+  header, body = track_lists.read(name)
+  assert "# Source: " in header
+  assert all(line.startswith("#") for line in header.splitlines())
+  sha256 = hashlib.sha256(body).hexdigest()
+  assert f"# sha256: {sha256}\n" in header
+  published = {
+    "train_filtered": "2b04966cef1486f1a7767b74271533fa"
+    "23e220388db804a1937835e1fc4fa3fa",
+    "valid_filtered": "f8fbee7c52397a0e0f3a91dc54fedecb"
+    "2e27f5bdc9a9daeab8cb10d077e26956",
+    "test_filtered": "09cafa6a89ce0a27f30ed250d56ecb4d"
+    "03c22fffb5a693f96c7ae655ee02ac72",
+  }
+  assert published.get(name, sha256) == sha256
+
+
+def test_list_counts():
+  def counts(kind):
+    return [len(ids) for ids in track_lists.parts(kind).values()]
+
+  assert counts("filtered") == [443, 197, 290]
+  assert counts("stratified") == [500, 250, 250]
+  artists = track_lists.artists()
+  assert len(artists) == 1000
+  assert sum(not artist for artist in artists.values()) == 17
+  assert artists["reggae.00051"] == "Amand Van Helden & DJ Sneak"
+  everything = set(artists)
+  for kind in ("filtered", "stratified"):
+    parts = track_lists.parts(kind)
+    union = set().union(*parts.values())
+    assert len(union) == sum(map(len, parts.values()))  # disjoint
+    assert union <= everything
+  assert track_lists.partition("blues.00012") == "test"
+  assert sum(track_lists.partition(i) == "unlisted" for i in everything) == 70
+
+
+def test_filtered_counts_by_genre():
+  wanted = {
+    "train": (46, 48, 45, 42, 47, 43, 44, 41, 43, 44),
+    "validation": (23, 20, 23, 22, 18, 17, 20, 13, 17, 24),
+    "test": (31, 31, 30, 29, 27, 27, 27, 30, 26, 32),
+  }
+  for part, numbers in wanted.items():
+    found = [i.split(".")[0] for i in track_lists.parts("filtered")[part]]
+    assert tuple(found.count(genre) for genre in corpus.GENRES) == numbers
+
+
+def test_of_each_duplicate_pair_the_filtered_lists_keep_one():
+  pairs = track_lists.duplicates()
+  assert len(pairs) == 14
+  listed = set().union(*track_lists.parts("filtered").values())
+  assert [len(set(pair) & listed) for pair in pairs] == [1] * 14
+
+
+def test_artists_shared_by_filtered_parts():
+  name = {i: artist_key(a) for i, a in track_lists.artists().items()}
+  train, validation, test = track_lists.parts("filtered").values()
+
+  def met(part):
+    return {name[i] for i in part} - {""}
+
+  assert met(train) & met(test) == {
+    "anthrax",
+    "boney m",
+    "burning spear",
+    "danzig",
+    "earth wind and fire",
+    "kc and the sunshine band",
+  }
+  assert sum(name[i] in met(train) for i in test) == 14
+  assert len(met(validation) & met(test)) == 4
+  assert sum(name[i] in met(validation) for i in test) == 20
+  assert sum(name[i] in met(train | validation) for i in test) == 27
+  distinct = (9, 21, 45, 61, 27, 13, 33, 23, 22, 20)
+  for genre, number in zip(corpus.GENRES, distinct, strict=True):
+    assert len(met(i for i in name if i.startswith(genre))) == number
+
+
+def test_artist_keys():
+  same = ("The Böney M.", "boney  m", "BONEY M")
+  assert {artist_key(name) for name in same} == {"boney m"}
+  assert artist_key("Earth, Wind & Fire") == "earth wind and fire"
+  assert artist_key("") == ""
+
+
+# GTZAN itself, where it is at hand.
+
+
+@pytest.mark.parametrize(
+  ("name", "number", "parts"),
+  [
+    ("gtzan", 96, (38, 51, 0, 7)),
+    ("gtzan_cuts", 371, (230, 93, 0, 48)),
+    ("gtzan_logmel.npz", 709, (442, 197, 0, 70)),
+  ],
+)
+def test_real_corpora(gtzan_data, name, number, parts):
+  opened = corpus.open_corpus(str(gtzan_data / name))
+  assert opened.genres == corpus.GENRES
+  assert len(opened.tracks) == number
+  found = [track.partition for track in opened.tracks]
+  names = ("train", "validation", "test", "unlisted")
+  assert tuple(map(found.count, names)) == parts
+  artists = {track.id: track.artist for track in opened.tracks}
+  assert artists["blues.00001"] == "John Lee Hooker"
+  held = opened.tracks[0].read()
+  if opened.kind == "audio":
+    assert np.abs(held.samples).max() <= 1
+  else:
+    assert held.db.shape == (387, 128)
+    assert opened.columns_per_frame == pytest.approx(387 / 1293)

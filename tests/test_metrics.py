@@ -1,0 +1,255 @@
+"""Scores by hand, by scikit-learn, and by the binomial distribution."""
+
+import math
+
+import numpy as np
+import pytest
+import sklearn.metrics
+
+from gtzan_jax import metrics
+from gtzan_jax.errors import InputError
+from gtzan_jax.predictions import Predictions
+
+GENRES = ("blues", "jazz", "rock")
+
+
+def guesses(true, predicted, sure=0.8, genres=GENRES) -> Predictions:
+  """One segment a track; the predicted genre has probability `sure`."""
+  count = len(genres)
+  probabilities = np.full((len(true), count), (1 - sure) / (count - 1))
+  probabilities[np.arange(len(true)), predicted] = sure
+  return Predictions(
+    np.array([f"t{i}" for i in range(len(true))]),
+    np.zeros(len(true), np.int32),
+    np.array(true, np.int32),
+    probabilities,
+    genres,
+  )
+
+
+def random_table(seed=0, tracks=60, segments=10, genres=10) -> Predictions:
+  """Tracks of unequal length, half informed guesses, all genres present."""
+  rng = np.random.default_rng(seed)
+  lengths = rng.integers(1, segments + 1, tracks)
+  track = np.repeat(np.arange(tracks), lengths)
+  label = (np.arange(tracks) % genres)[track]
+  probabilities = rng.dirichlet(np.ones(genres), len(track))
+  probabilities[np.arange(len(track)), label] += 0.15
+  probabilities /= probabilities.sum(axis=1, keepdims=True)
+  return Predictions(
+    np.array([f"t{i:03d}" for i in track]),
+    np.concatenate([np.arange(n) for n in lengths]),
+    label,
+    probabilities,
+    tuple(f"g{i}" for i in range(genres)),
+  )
+
+
+def test_by_hand():
+  # true blues x3: two right, one heard as jazz; jazz x2: one right, one as
+  # rock; rock x1: right.
+  got = metrics.scores(guesses([0, 0, 0, 1, 1, 2], [0, 0, 1, 1, 2, 2]))
+  assert got["n"] == 6
+  assert got["confusion"] == [[2, 1, 0], [0, 1, 1], [0, 0, 1]]
+  assert got["accuracy"] == pytest.approx(4 / 6)
+  assert got["per_genre"] == {
+    "blues": {
+      "precision": 1.0,
+      "recall": pytest.approx(2 / 3),
+      "f1": pytest.approx(0.8),
+      "support": 3,
+    },
+    "jazz": {"precision": 0.5, "recall": 0.5, "f1": 0.5, "support": 2},
+    "rock": {
+      "precision": 0.5,
+      "recall": 1.0,
+      "f1": pytest.approx(2 / 3),
+      "support": 1,
+    },
+  }
+  assert got["macro_precision"] == pytest.approx((1 + 0.5 + 0.5) / 3)
+  assert got["macro_recall"] == pytest.approx((2 / 3 + 0.5 + 1) / 3)
+  assert got["macro_f1"] == pytest.approx((0.8 + 0.5 + 2 / 3) / 3)
+  assert got["weighted_f1"] == pytest.approx((3 * 0.8 + 2 * 0.5 + 2 / 3) / 6)
+  assert got["loss"] == pytest.approx(
+    -(4 * math.log(0.8) + 2 * math.log(0.1)) / 6, rel=1e-6
+  )
+
+
+def test_against_scikit_learn_with_every_genre_present():
+  table = random_table()
+  got = metrics.scores(table)
+  true, predicted = table.label, table.predicted
+  report = sklearn.metrics.classification_report(
+    true,
+    predicted,
+    target_names=table.genres,
+    output_dict=True,
+    zero_division=0,
+  )
+  assert got["accuracy"] == pytest.approx(report["accuracy"])
+  for key, theirs in (
+    ("macro_precision", "precision"),
+    ("macro_recall", "recall"),
+    ("macro_f1", "f1-score"),
+  ):
+    assert got[key] == pytest.approx(report["macro avg"][theirs])
+  assert got["weighted_f1"] == pytest.approx(report["weighted avg"]["f1-score"])
+  for genre, row in got["per_genre"].items():
+    assert row["f1"] == pytest.approx(report[genre]["f1-score"])
+    assert row["support"] == report[genre]["support"]
+
+
+def test_quick_agrees_with_the_full_scores():
+  for seed, genres in ((1, 10), (2, 3)):
+    table = random_table(seed, genres=genres)
+    quick, full = metrics.quick(table), metrics.evaluate(table)
+    assert quick == {
+      "loss": pytest.approx(full["segment"]["loss"]),
+      "accuracy": pytest.approx(full["segment"]["accuracy"]),
+      "track_loss": pytest.approx(full["track"]["loss"]),
+      "track_accuracy": pytest.approx(full["track"]["accuracy"]),
+      "track_macro_f1": pytest.approx(full["track"]["macro_f1"]),
+    }
+
+
+def test_an_absent_genre_is_left_out_of_the_means():
+  # No rock at all, and one blues is heard as rock.
+  table = guesses([0, 0, 1, 1], [0, 2, 1, 1])
+  got = metrics.scores(table)
+  assert got["per_genre"]["rock"] == {
+    "precision": None,
+    "recall": None,
+    "f1": None,
+    "support": 0,
+  }
+  assert got["macro_recall"] == pytest.approx((0.5 + 1) / 2)
+  assert got["macro_f1"] == pytest.approx((2 / 3 + 1) / 2)
+  assert got["confusion"] == [[1, 0, 1], [0, 2, 0], [0, 0, 0]]
+  assert metrics.quick(table)["track_macro_f1"] == pytest.approx(
+    got["macro_f1"]
+  )
+
+
+def test_a_genre_never_predicted_counts_as_precision_zero():
+  got = metrics.scores(guesses([0, 1], [0, 0]))
+  assert got["per_genre"]["jazz"]["precision"] == 0
+  assert got["macro_precision"] == pytest.approx(0.25)
+
+
+def test_no_rows():
+  none = guesses([], [])
+  assert metrics.scores(none) == {"n": 0}
+  assert metrics.evaluate(none) == {
+    "segment": {"n": 0},
+    "track": {"n": 0},
+    "track_majority": {"n": 0},
+  }
+  assert metrics.hardest(none) == metrics.reliability(none) == []
+  with pytest.raises(InputError, match="0 rows"):
+    metrics.quick(none)
+
+
+def test_the_interval_of_independent_tracks_is_the_binomial_one():
+  n, accuracy = 400, 0.7
+  right = np.arange(n) < n * accuracy
+  low, high = metrics.bootstrap(
+    np.arange(n).astype(str), right, resamples=20_000, seed=0
+  )
+  half = 1.96 * math.sqrt(accuracy * (1 - accuracy) / n)
+  assert low == pytest.approx(accuracy - half, abs=0.005)
+  assert high == pytest.approx(accuracy + half, abs=0.005)
+
+
+def test_the_interval_covers_the_truth_about_as_often_as_it_says():
+  rng = np.random.default_rng(0)
+  covered = 0
+  for seed in range(200):
+    right = rng.random(200) < 0.6
+    low, high = metrics.bootstrap(
+      np.arange(200), right, resamples=1_000, seed=seed
+    )
+    covered += low <= 0.6 <= high
+  # 190 expected, standard deviation 3.1.
+  assert 178 <= covered <= 199
+
+
+def test_segments_of_a_track_are_drawn_together():
+  # Every track is wholly right or wholly wrong, so that ten segments a track
+  # say no more than one: the interval must not shrink.
+  right = np.arange(100) < 70
+  single = metrics.bootstrap(np.arange(100), right, resamples=1_000, seed=0)
+  tenfold = metrics.bootstrap(
+    np.repeat(np.arange(100), 10),
+    np.repeat(right, 10),
+    resamples=1_000,
+    seed=0,
+  )
+  assert tenfold == single
+  assert single[1] - single[0] > 0.15
+
+
+def test_the_interval_is_seeded():
+  table = random_table()
+  first = metrics.scores(table)["ci95"]
+  assert metrics.scores(table)["ci95"] == first
+  assert metrics.scores(table, seed=1)["ci95"] != first
+
+
+def test_a_perfect_model():
+  got = metrics.scores(guesses([0, 1, 2], [0, 1, 2], sure=1.0))
+  assert got["accuracy"] == got["macro_f1"] == 1
+  assert got["ci95"] == [1.0, 1.0]
+  assert got["loss"] == pytest.approx(0, abs=1e-6)
+
+
+def test_certainty_of_the_wrong_genre_costs_a_finite_loss():
+  table = guesses([0, 1, 2], [1, 2, 0], sure=1.0)
+  expected = pytest.approx(-math.log(metrics.SMALLEST), rel=1e-3)
+  assert metrics.scores(table)["loss"] == expected
+  assert metrics.quick(table)["loss"] == expected
+
+
+def test_a_diverged_model_is_no_result_but_training_may_see_it():
+  table = guesses([0, 1], [0, 1])
+  table.probabilities[1] = np.nan
+  with pytest.raises(InputError, match="NaN at track t1"):
+    metrics.scores(table)
+  quick = metrics.quick(table)
+  assert math.isnan(quick["loss"])
+  assert quick["accuracy"] == quick["track_accuracy"] == 0.5
+
+
+def test_hardest_tracks_by_hand():
+  table = guesses([0, 1, 2, 2], [0, 0, 2, 1], sure=0.9)
+  got = metrics.hardest(table, count=2)
+  assert [row["track"] for row in got] == ["t1", "t3"]
+  assert got[0] == {
+    "track": "t1",
+    "genre": "jazz",
+    "predicted": "blues",
+    "probability": pytest.approx(0.9),
+    "true_probability": pytest.approx(0.05),
+  }
+
+
+def test_confused_pairs_by_hand():
+  matrix = [[8, 2, 0], [1, 3, 0], [2, 0, 8]]
+  assert metrics.confused(matrix, list(GENRES)) == [
+    {"genre": "blues", "predicted": "jazz", "n": 2, "share": 0.2},
+    {"genre": "rock", "predicted": "blues", "n": 2, "share": 0.2},
+    {"genre": "jazz", "predicted": "blues", "n": 1, "share": 0.25},
+  ]
+
+
+def test_reliability_counts_every_row_once():
+  table = random_table()
+  bins = metrics.reliability(table)
+  total = sum(row["n"] for row in bins)
+  assert total == len(table)
+  mean = sum(row["n"] * row["accuracy"] for row in bins) / total
+  assert mean == pytest.approx(metrics.scores(table)["accuracy"])
+  sure = sum(row["n"] * row["confidence"] for row in bins) / total
+  assert sure == pytest.approx(table.probabilities.max(axis=1).mean())
+  certain = metrics.reliability(guesses([0, 1], [0, 2], sure=1.0))
+  assert certain == [{"confidence": 1.0, "accuracy": 0.5, "n": 2}]

@@ -1,0 +1,242 @@
+"""The hand-off table: what it refuses, how it votes, how it is kept."""
+
+import pickle
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+
+from gtzan_jax.errors import InputError
+from gtzan_jax.predictions import Predictions, load
+
+GENRES = ("blues", "jazz", "rock")
+
+
+def table(rows, genres=GENRES) -> Predictions:
+  """Predictions of (track, segment, label, probabilities) rows."""
+  track, segment, label, probabilities = zip(*rows, strict=True)
+  return Predictions(
+    np.array(track),
+    np.array(segment),
+    np.array(label),
+    np.array(probabilities),
+    genres,
+  )
+
+
+def empty() -> Predictions:
+  return Predictions([], [], [], np.zeros((0, 3)), GENRES)
+
+
+def test_types_are_the_documented_ones():
+  p = table([("a", 0, 1, [0.2, 0.5, 0.3])])
+  assert p.track.dtype.kind == "U"
+  assert p.segment.dtype == p.label.dtype == np.int32
+  assert p.probabilities.dtype == np.float32
+  assert len(p) == 1
+  assert p.predicted.tolist() == [1]
+
+
+@pytest.mark.parametrize(
+  ("change", "message"),
+  [
+    ({"track": np.array([b"a", b"a"])}, "track: .* str is accepted"),
+    ({"track": np.array([["a", "a"]])}, "track: shape"),
+    ({"segment": np.array([0.0, 1.0])}, "segment: float64 .* int32"),
+    ({"segment": np.array([0, 0])}, "segment: 0 of track a stands 2 times"),
+    ({"label": np.array([3, 3])}, "label: 3 at track a .* 0 to 2"),
+    ({"label": np.array([-1, -1])}, "label: -1"),
+    ({"label": np.array([0])}, r"label: shape \(1,\)"),
+    ({"label": np.array([0, 1])}, "label: two genres for track a"),
+    ({"probabilities": np.full((2, 2), 0.5)}, r"probabilities: shape \(2, 2\)"),
+    ({"probabilities": np.full((2, 3), 0.5)}, "sums to 1.5"),
+    (
+      {"probabilities": np.array([[1.5, -0.5, 0]] * 2)},
+      "a negative part",
+    ),
+    ({"genres": ("blues", "blues", "rock")}, "genres: .* each once"),
+    ({"genres": ("blues",)}, "genres: .* two or more"),
+  ],
+)
+def test_contradictions_are_refused(change, message):
+  good = {
+    "track": np.array(["a", "a"]),
+    "segment": np.array([0, 1]),
+    "label": np.array([0, 0]),
+    "probabilities": np.full((2, 3), 1 / 3),
+    "genres": GENRES,
+  }
+  Predictions(**good)
+  with pytest.raises(InputError, match=message) as caught:
+    Predictions(**{**good, **change})
+  assert "\n" not in str(caught.value)
+
+
+def test_mean_vote_by_hand_in_order_of_first_appearance():
+  p = table(
+    [
+      ("z", 1, 2, [0.1, 0.2, 0.7]),
+      ("a", 0, 0, [0.6, 0.4, 0.0]),
+      ("z", 0, 2, [0.3, 0.6, 0.1]),
+    ]
+  )
+  tracks = p.by_track("mean")
+  assert tracks.track.tolist() == ["z", "a"]
+  assert tracks.segment.tolist() == [-1, -1]
+  assert tracks.label.tolist() == [2, 0]
+  np.testing.assert_allclose(
+    tracks.probabilities, [[0.2, 0.4, 0.4], [0.6, 0.4, 0.0]], atol=1e-7
+  )
+
+
+def test_majority_differs_from_the_mean_where_one_segment_shouts():
+  rows = [
+    ("a", 0, 0, [0.4, 0.35, 0.25]),
+    ("a", 1, 0, [0.4, 0.35, 0.25]),
+    ("a", 2, 0, [0.0, 1.0, 0.0]),
+  ]
+  p = table(rows)
+  assert p.by_track("mean").predicted.tolist() == [1]
+  majority = p.by_track("majority")
+  assert majority.predicted.tolist() == [0]
+  np.testing.assert_allclose(
+    majority.probabilities, [[2 / 3, 1 / 3, 0]], atol=1e-7
+  )
+
+
+@pytest.mark.parametrize(
+  ("rows", "winner"),
+  [
+    # One vote each for 0 and 1; the mean prefers 1.
+    ([[0.5, 0.4, 0.1], [0.1, 0.9, 0.0]], 1),
+    # The mean prefers 2, which has no vote and cannot win, then 1.
+    ([[0.45, 0.15, 0.4], [0.05, 0.5, 0.45]], 1),
+    # Two votes each for 1 and 2, the mean prefers 2 by a hair.
+    (
+      [[0, 0.6, 0.4], [0, 0.6, 0.4], [0, 0.4, 0.6], [0, 0.39999, 0.60001]],
+      2,
+    ),
+  ],
+)
+def test_tied_votes_are_settled_by_the_mean(rows, winner):
+  tracks = table([("a", i, 0, row) for i, row in enumerate(rows)]).by_track(
+    "majority"
+  )
+  assert tracks.predicted.tolist() == [winner]
+  votes = np.bincount(np.argmax(rows, axis=1), minlength=3) / len(rows)
+  np.testing.assert_allclose(tracks.probabilities[0], votes, atol=1e-3)
+  assert tracks.probabilities.sum() == pytest.approx(1, abs=1e-6)
+
+
+def test_another_vote_is_refused():
+  with pytest.raises(InputError, match=r"'loudest'.*'mean' or 'majority'"):
+    table([("a", 0, 1, [0.2, 0.5, 0.3])]).by_track("loudest")
+
+
+@pytest.mark.parametrize("vote", ["mean", "majority"])
+def test_no_rows_give_no_tracks(vote, tmp_path):
+  assert len(empty().by_track(vote)) == 0
+  empty().save(tmp_path / "none.npz")
+  assert load(tmp_path / "none.npz").probabilities.shape == (0, 3)
+
+
+@pytest.mark.parametrize("vote", ["mean", "majority"])
+def test_a_diverged_row_predicts_nothing(vote):
+  p = table([("a", 0, 0, [np.nan] * 3), ("b", 0, 1, [0, 1, 0])])
+  assert p.predicted.tolist() == [-1, 1]
+  assert p.by_track(vote).predicted.tolist() == [-1, 1]
+
+
+def test_save_and_load_return_the_same_table(tmp_path):
+  rng = np.random.default_rng(0)
+  p = Predictions(
+    np.repeat([f"rock.{i:05d}" for i in range(7)], 3),
+    np.tile(np.arange(3), 7),
+    np.repeat(rng.integers(0, 3, 7), 3),
+    rng.dirichlet(np.ones(3), 21),
+    GENRES,
+  )
+  path = tmp_path / "deep" / "test.npz"
+  p.save(path)
+  q = load(path)
+  assert q.genres == GENRES
+  for name in ("track", "segment", "label", "probabilities"):
+    np.testing.assert_array_equal(getattr(p, name), getattr(q, name))
+  assert [f.name for f in path.parent.iterdir()] == ["test.npz"]
+  first = path.read_bytes()
+  p.save(path)
+  assert path.read_bytes() == first
+  # Any numpy reads it, without pickles.
+  with np.load(path, allow_pickle=False) as plain:
+    assert plain["genres"].tolist() == list(GENRES)
+
+
+def test_a_failed_save_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
+  path = tmp_path / "test.npz"
+  empty().save(path)
+  before = path.read_bytes()
+
+  def full(file, **_):
+    file.write(b"half")
+    raise OSError("no space left on device")
+
+  monkeypatch.setattr(np, "savez_compressed", full)
+  with pytest.raises(OSError, match="no space"):
+    empty().save(path)
+  assert path.read_bytes() == before
+  assert list(tmp_path.iterdir()) == [path]
+
+
+def _bad_files(folder):
+  (folder / "zero.npz").write_bytes(b"")
+  (folder / "text.npz").write_text("these are no predictions")
+  np.savez(folder / "other.npz", x=np.zeros(3))
+  np.save(folder / "single.npy", np.zeros(3))
+  (folder / "single.npy").rename(folder / "single.npz")
+  empty().save(folder / "whole.npz")
+  data = (folder / "whole.npz").read_bytes()
+  (folder / "cut.npz").write_bytes(data[: len(data) // 2])
+  with (
+    zipfile.ZipFile(folder / "whole.npz") as old,
+    zipfile.ZipFile(folder / "garbled.npz", "w") as new,
+  ):
+    for name in old.namelist():
+      new.writestr(name, b"nonsense" if name == "label.npy" else old.read(name))
+  (folder / "pickled.npz").write_bytes(pickle.dumps({"track": 1}))
+  columns = {"segment": [0], "label": [0], "probabilities": [[1.0, 0, 0]]}
+  np.savez(
+    folder / "objects.npz",
+    track=np.array(["a"], dtype=object),
+    genres=np.array(GENRES),
+    **columns,
+  )
+  np.savez(
+    folder / "sums.npz",
+    track=np.array(["a"]),
+    genres=np.array(GENRES),
+    **{**columns, "probabilities": [[1.0, 1.0, 1.0]]},
+  )
+  return sorted(set(folder.glob("*.npz")) - {folder / "whole.npz"})
+
+
+def test_every_bad_file_is_one_clear_line(tmp_path):
+  bad = [tmp_path / "absent.npz", tmp_path, *_bad_files(tmp_path)]
+  assert len(bad) == 11
+  for path in bad:
+    with pytest.raises(InputError) as caught:
+      load(path)
+    assert str(caught.value).startswith(str(path)), path
+    assert "accepted" in str(caught.value), path
+    assert "\n" not in str(caught.value), path
+
+
+def test_no_jax_comes_with_what_follows_the_probabilities():
+  code = (
+    "import sys, gtzan_jax.predictions, gtzan_jax.metrics, gtzan_jax.report;"
+    "sys.exit(any(m in sys.modules for m in ('jax', 'tensorflow')))"
+  )
+  assert (
+    subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+  )

@@ -1,0 +1,341 @@
+"""The shape of the code base: which file may know of which, and the tables.
+
+The picture that these tests keep true stands in docs/design.md. If one fails
+on a new file, give the file a place in LAYERS (and there), as low as it goes.
+"""
+
+import ast
+import importlib
+import importlib.metadata
+import pathlib
+import re
+import sys
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import pytest
+
+import tfds_gtzan
+from gtzan_jax import features, models, optim, workdir
+from gtzan_jax.features import archive
+from gtzan_jax.tasks import TASKS
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+CONFIGS = sorted(
+  path.stem
+  for path in (ROOT / "configs").glob("*.py")
+  if path.stem != "__init__"
+)
+
+# Inside gtzan_jax a file imports from layers above its own in this list (the
+# leaves), never from its own layer or a later one. A package is one name.
+LAYERS = (
+  {"errors"},
+  {"audio", "features", "losses", "models", "optim", "predictions"},
+  {"checkpoint", "logs", "progress", "runtime", "sharding"},
+  {"augment", "metrics", "pipeline", "plots"},
+  {"page", "tasks", "workdir"},
+  {"report"},
+  {"evaluate"},
+  {"predict", "train"},
+)
+LEAVES_FOR_DATA = {"audio", "errors", "features"}
+WITHOUT_JAX = ("predictions", "metrics", "plots", "page", "report")
+BRINGS_JAX = {"clu", "flax", "grain", "jax", "jaxlib", "optax", "orbax"}
+NO_SUBJECT = {"utils", "util", "common", "helpers", "helper", "misc"}
+
+
+def sources(*places: str) -> list[pathlib.Path]:
+  """Every Python file of these folders or files, relative to the root."""
+  found = []
+  for place in places:
+    path = ROOT / place
+    files = sorted(path.rglob("*.py")) if path.is_dir() else [path]
+    found += [file.relative_to(ROOT) for file in files]
+  return found
+
+
+def imports(file: pathlib.Path) -> set[str]:
+  """Dotted names that a file imports anywhere, inside functions too."""
+  names = set()
+  for node in ast.walk(ast.parse((ROOT / file).read_text())):
+    if isinstance(node, ast.Import):
+      names |= {alias.name for alias in node.names}
+    elif isinstance(node, ast.ImportFrom):
+      assert not node.level, f"{file}: write whole names, not `from .`"
+      names |= {f"{node.module}.{alias.name}" for alias in node.names}
+  return names
+
+
+def parts_of_gtzan_jax(file: pathlib.Path) -> set[str]:
+  """{"audio", "features"} for a file with `from gtzan_jax import audio` ..."""
+  return {
+    name.split(".")[1]
+    for name in imports(file)
+    if name.startswith("gtzan_jax.")
+  }
+
+
+def own_name(file: pathlib.Path) -> str:
+  """gtzan_jax/models/cnn.py -> models; gtzan_jax/audio.py -> audio."""
+  return file.parts[1].removesuffix(".py")
+
+
+@pytest.mark.parametrize("file", sources("tfds_gtzan"), ids=str)
+def test_data_set_knows_only_the_leaves_of_gtzan_jax(file):
+  if file.stem.endswith("_test"):
+    return
+  wrong = parts_of_gtzan_jax(file) - LEAVES_FOR_DATA
+  assert not wrong, f"{file} imports gtzan_jax.{wrong.pop()}"
+
+
+@pytest.mark.parametrize("file", sources("gtzan_jax"), ids=str)
+def test_imports_inside_gtzan_jax_point_down(file):
+  assert not any(
+    name.split(".")[0] == "tfds_gtzan" for name in imports(file)
+  ), f"{file}: gtzan_jax meets the data set only through its TFDS folder"
+  level = {name: i for i, layer in enumerate(LAYERS) for name in layer}
+  own = own_name(file)
+  if own == "__init__":
+    assert not parts_of_gtzan_jax(file)
+    return
+  assert own in level, f"{file} has no place in LAYERS"
+  for name in parts_of_gtzan_jax(file) - {own}:
+    assert level[name] < level[own], f"{file} imports {name}: not downwards"
+
+
+def test_no_layer_names_a_file_that_is_gone():
+  here = {own_name(file) for file in sources("gtzan_jax")} - {"__init__"}
+  assert set().union(*LAYERS) == here
+
+
+@pytest.mark.parametrize("name", WITHOUT_JAX)
+def test_what_begins_at_predictions_imports_no_jax(name):
+  """Neither itself nor through what it imports of this package."""
+  seen, queue = set(), [name]
+  while queue:
+    part = queue.pop()
+    seen.add(part)
+    file = pathlib.Path("gtzan_jax", f"{part}.py")
+    outside = {module.split(".")[0] for module in imports(file)}
+    assert not outside & BRINGS_JAX, f"{file} (by way of {name})"
+    queue += parts_of_gtzan_jax(file) - seen
+
+
+def test_there_is_one_loop():
+  """Only train.py runs a training step (tasks define it)."""
+  callers = []
+  for file in sources("gtzan_jax", "tfds_gtzan", "launch.py"):
+    for node in ast.walk(ast.parse((ROOT / file).read_text())):
+      name = getattr(node, "attr", getattr(node, "id", None))
+      if name == "train_step" and file.parts[1:2] != ("tasks",):
+        callers.append(file.as_posix())
+  assert set(callers) == {"gtzan_jax/train.py"}
+
+
+def test_every_file_has_a_subject():
+  files = sources("gtzan_jax", "tfds_gtzan", "configs", "tests", "launch.py")
+  assert not [file for file in files if file.stem in NO_SUBJECT]
+
+
+def test_every_file_says_what_it_is():
+  for file in sources("gtzan_jax", "tfds_gtzan", "configs", "launch.py"):
+    text = (ROOT / file).read_text()
+    assert not text.strip() or ast.get_docstring(ast.parse(text)), file
+
+
+def test_requirements_name_every_import():
+  """And none is TensorFlow, which is not needed at run time."""
+  lines = (ROOT / "requirements.txt").read_text().splitlines()
+  required = {
+    _normal(re.match(r"[\w.-]+", line)[0])
+    for line in lines
+    if line and not line.startswith("#")
+  }
+  origin = importlib.metadata.packages_distributions()
+  ours = {"gtzan_jax", "tfds_gtzan", "configs"}
+  for file in sources("gtzan_jax", "tfds_gtzan", "configs", "launch.py"):
+    for module in {name.split(".")[0] for name in imports(file)}:
+      if module in ours or module in sys.stdlib_module_names:
+        continue
+      found = {_normal(name) for name in origin.get(module, ())}
+      assert found & required, f"{file} imports {module}: not in requirements"
+  assert not {name for name in required if name == "tensorflow"}
+
+
+def _normal(name: str) -> str:
+  return re.sub(r"[-_.]+", "-", name).lower()
+
+
+# Recipes.
+
+
+@pytest.fixture(scope="module")
+def default_config():
+  return importlib.import_module("configs.default").get_config()
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_config_is_default_and_a_delta(name, default_config):
+  config = importlib.import_module(f"configs.{name}").get_config()
+  assert config.recipe == name
+  ours, default = (workdir.flatten(c) for c in (config, default_config))
+  assert not default.keys() - ours.keys(), "a key of default.py is gone"
+  added = {key for key in ours.keys() - default.keys()}
+  assert all(key.startswith("model.") for key in added), added
+  for key, value in default.items():
+    if value is not None:
+      assert type(ours[key]) is type(value), key
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_config_refuses_a_misspelt_key(name):
+  config = importlib.import_module(f"configs.{name}").get_config()
+  with pytest.raises(AttributeError, match="epoch"):
+    config.train.epoch = 3
+  with pytest.raises(KeyError, match="batchsize"):
+    config.update_from_flattened_dict({"train.batchsize": 3})
+
+
+@pytest.mark.parametrize("name", sorted(set(CONFIGS) - {"default"}))
+def test_config_names_what_exists(name):
+  config = importlib.import_module(f"configs.{name}").get_config()
+  assert config.data.features in features.FEATURES
+  assert config.data.protocol in tfds_gtzan.PROTOCOLS
+  assert config.optim.name in optim.OPTIMIZERS
+  assert config.optim.schedule in optim.SCHEDULES
+  options = config.model.to_dict()
+  models.create(options.pop("name"), 10, **options)
+
+
+@pytest.mark.parametrize("name", sorted(set(CONFIGS) - {"default"}))
+def test_config_header_is_a_promise(name):
+  header = importlib.import_module(f"configs.{name}").__doc__
+  command = f"launch.py --config=configs/{name}.py"
+  assert command in header, "the header of a recipe shows how to run it"
+
+
+def test_comments_of_the_default_config_list_the_tables():
+  text = (ROOT / "configs" / "default.py").read_text()
+  for key, table in (("name", optim.OPTIMIZERS), ("schedule", optim.SCHEDULES)):
+    listed = re.search(rf"optim\.{key} = .*?# (.*)", text)[1]
+    assert set(listed.split(" | ")) == set(table)
+
+
+# Tables: what stands in one can be made by its name alone.
+
+
+@pytest.mark.parametrize("name", sorted(features.FEATURES))
+def test_feature_set_keeps_its_contract(name):
+  spec = features.get(name)
+  assert spec.name == name
+  assert features.FeatureSpec.from_dict(spec.to_dict()) == spec
+  audio = np.random.default_rng(0).uniform(-0.5, 0.5, (2, spec.segment_samples))
+  x = features.extract(audio.astype(np.float32), name)
+  assert x.shape == (2, spec.frames(spec.segment_samples), spec.bins)
+  assert x.dtype == jnp.float32
+  assert np.isfinite(x).all()
+  db = np.zeros((3, archive.segment_columns(spec, 0.3), 128), np.float32)
+  assert features.from_logmel(db, name).shape == (*db.shape[:2], spec.bins)
+
+
+@pytest.mark.parametrize("name", sorted(models.MODELS))
+def test_model_keeps_its_contract(name):
+  """Logits, running statistics beside the parameters, input_stats apart."""
+  model = models.create(name, num_classes=7)
+  assert all(option in repr(model) for option in models.options(name))
+  x = jax.ShapeDtypeStruct((2, 130, 13), jnp.float32)
+  key = jax.random.key(0)
+  variables = jax.eval_shape(lambda x: model.init(key, x, train=False), x)
+  assert {"params", "input_stats"} <= variables.keys()
+  assert variables.keys() <= {"params", "input_stats", "batch_stats"}
+  logits = jax.eval_shape(
+    lambda v, x: model.apply(v, x, train=False), variables, x
+  )
+  assert logits.shape == (2, 7)
+  assert logits.dtype == jnp.float32
+
+
+def _table(name: str) -> list[tfds_gtzan.Row]:
+  """As many tracks and artists as every protocol needs, with GTZAN's ids."""
+  partitions = ("train", "train", "validation", "test", "unlisted")
+  return [
+    tfds_gtzan.Row(
+      f"{genre}.{i:05d}", genre, f"{genre} {i // 2}", partitions[i % 5], 2
+    )
+    for genre in tfds_gtzan.GENRES
+    for i in range(60)
+  ]
+
+
+@pytest.mark.parametrize("name", sorted(tfds_gtzan.PROTOCOLS))
+def test_protocol_keeps_its_contract(name):
+  """Parts of known tracks; no track in two parts unless the name says leaky."""
+  rows = _table(name)
+  cut = tfds_gtzan.apply(name, rows)
+  assert set(cut.parts) == {"train", "validation", "test"}
+  known = {(row.id, s) for row in rows for s in range(row.segments)}
+  assert all(set(part) <= known for part in cut.parts.values())
+  assert (cut.leak is not None) == name.startswith("leaky_")
+  if cut.leak is None:
+    tracks = [{track for track, _ in part} for part in cut.parts.values()]
+    assert sum(map(len, tracks)) == len(set.union(*tracks))
+  assert tfds_gtzan.apply(name, rows[::-1]) == cut
+
+
+@pytest.mark.parametrize("name", sorted(optim.SCHEDULES))
+def test_schedule_keeps_its_contract(name):
+  schedule = optim.create_schedule(
+    name,
+    learning_rate=0.1,
+    steps_per_epoch=5,
+    epochs=4,
+    decay=0.9,
+    begin_epoch=1,
+    warmup_epochs=1.0,
+  )
+  rates = np.array([schedule(step) for step in range(20)])
+  assert ((rates >= 0) & (rates <= 0.1 + 1e-6)).all()
+  assert rates.max() == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("name", sorted(optim.OPTIMIZERS))
+def test_optimizer_goes_downhill(name):
+  optimizer = optim.create(
+    name, lambda step: 0.05, momentum=0.9, weight_decay=0.0, clip_norm=1.0
+  )
+  params = {"dense": {"kernel": jnp.full((2, 2), 3.0)}}
+
+  def loss(params):
+    return (params["dense"]["kernel"] ** 2).sum()
+
+  @jax.jit
+  def step(params, state):
+    updates, state = optimizer.update(jax.grad(loss)(params), state, params)
+    return jax.tree.map(jnp.add, params, updates), state
+
+  before, state = loss(params), optimizer.init(params)
+  for _ in range(30):
+    params, state = step(params, state)
+  assert loss(params) < 0.9 * before
+
+
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_task_is_made_from_the_default_config(name, default_config):
+  config = ml_collections.ConfigDict(default_config)
+  task = TASKS[name](
+    config,
+    genres=10,
+    spec=features.get("mfcc_slices"),
+    kind="audio",
+    class_counts=np.ones(10),
+    epoch_steps=3,
+    example_shape=(130, 13),
+    columns_per_second=None,
+  )
+  task.check({"features": ((130, 13), np.float32)}, 4)
+  assert {"train/loss", "train/accuracy"} <= task.summarize(
+    {"loss": 2.0, "correct": 1.0, "count": 4.0}
+  ).keys()
