@@ -154,7 +154,7 @@ def evaluate(
   facts = {
     "recipe": run["recipe"],
     "corpus": dataset.metadata["corpus"],
-    "source": dataset.metadata["corpus"],
+    "source": dataset.metadata["source"],
     "protocol": dataset.protocol,
     "leak": dataset.leak,
     "seed": config.seed,

@@ -112,7 +112,7 @@ def finished(reference, make_config):
 
 def test_a_run_leaves_a_whole_report(finished, make_config):
   found = report(finished)
-  assert found["corpus"] == found["source"] == "synthetic"
+  assert (found["corpus"], found["source"]) == ("synthetic", "audio")
   assert found["recipe"] == "quickstart"
   assert found["protocol"] == "tracks_70_10_20"
   assert found["epochs_run"] == 3
