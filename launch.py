@@ -45,9 +45,7 @@ def open_dataset(config, *, quiet: bool = False):
     split_seed=data.split_seed,
     train_fraction=data.train_fraction,
   )
-  dataset = pipeline.open_dataset(
-    prepared.directory, data.protocol, partition
-  )
+  dataset = pipeline.open_dataset(prepared.directory, data.protocol, partition)
   if not quiet:
     _announce(prepared, partition)
   return dataset
@@ -70,7 +68,9 @@ def _announce(prepared, partition) -> None:
     print(f"skipped: {skipped['track']}: {skipped['reason']}")
   for part, number in partition.missing.items():
     if number:
-      print(f"missing: {number} tracks of the {part} list are not in the corpus")
+      print(
+        f"missing: {number} tracks of the {part} list are not in the corpus"
+      )
 
 
 def _banner(text: str) -> None:
@@ -89,9 +89,10 @@ def train(files: list[str]) -> int:
     print(f"finished before; the report: {path / 'report.html'}")
     return 0
   runtime.use_compilation_cache(config.log.compilation_cache)
-  dataset = open_dataset(config)
   mesh = sharding.make_mesh()
-  loop.check(config, dataset, mesh)
+  loop.check_config(config, mesh)
+  dataset = open_dataset(config)
+  loop.check(config, dataset)
   with workdir.locked(path):
     workdir.begin(path, config, dataset)
     print(f"workdir: {path}")
@@ -175,10 +176,13 @@ def _print_result(path: pathlib.Path) -> None:
 
 def _config():
   if CONFIG.value is None:
-    known = sorted(pathlib.Path(__file__).parent.glob("configs/*.py"))
-    names = ", ".join(f"configs/{file.name}" for file in known)
-    raise errors.InputError(f"--config is needed: one of {names}")
+    raise errors.InputError(f"--config is needed: one of {_known_configs()}")
   return CONFIG.value
+
+
+def _known_configs() -> str:
+  known = sorted(pathlib.Path(__file__).parent.glob("configs/*.py"))
+  return ", ".join(f"configs/{file.name}" for file in known)
 
 
 def _workdir() -> pathlib.Path:
@@ -194,16 +198,44 @@ def _no_files(files: list[str]) -> None:
     )
 
 
+def _parse(argv: list[str]) -> list[str]:
+  """Sets the flags; what is left. Every mistake in them is an InputError."""
+  try:
+    rest = FLAGS(argv)[1:]
+    if CONFIG.value is not None:
+      CONFIG.value.to_dict()  # a file that could not be loaded fails here
+    return rest
+  except flags.Error as error:
+    raise errors.InputError(" ".join(str(error).split())) from error
+  except OSError as error:
+    given = [arg for arg in argv if arg.startswith("--config=")]
+    raise errors.InputError(
+      f"{' '.join(given)} cannot be read: give one of {_known_configs()}"
+    ) from error
+  except (AttributeError, KeyError) as error:
+    from configs import default
+
+    key = str(error).strip("\"'")
+    paths = {arg: arg.split("=")[0].split(".")[1:] for arg in argv}
+    given = next((arg for arg, path in paths.items() if key in path), None)
+    if given is None:
+      raise  # not a flag's doing
+    section = default.get_config()
+    for name in paths[given][: paths[given].index(key)]:
+      section = section[name]
+    raise errors.InputError(
+      f"{given}: there is no key {key!r}; there are {', '.join(section)}"
+    ) from error
+
+
 def main(argv: list[str]) -> int:
   # The log lines of TFDS, Orbax and XLA are not for our users.
   os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
   try:
-    rest = FLAGS(argv)[1:]
+    rest = _parse(argv)
     verb = rest.pop(0) if rest and rest[0] in VERBS else "train"
     return VERBS[verb](rest)
   except errors.InputError as error:
-    print(f"error: {error}", file=sys.stderr)
-  except flags.Error as error:
     print(f"error: {error}", file=sys.stderr)
   return 2
 

@@ -1,6 +1,6 @@
 """A small mel_cnn that learns the synthetic corpus while one watches.
 
-  make demo        (or: python launch.py --config=configs/quickstart.py)
+make demo        (or: python launch.py --config=configs/quickstart.py)
 """
 
 from configs import default

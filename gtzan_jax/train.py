@@ -69,38 +69,47 @@ class Interrupt:
       signal.signal(number, handler)
 
 
-def check(
-  config: ml_collections.ConfigDict,
-  dataset: pipeline.Dataset,
-  mesh: jax.sharding.Mesh,
+def check_config(
+  config: ml_collections.ConfigDict, mesh: jax.sharding.Mesh
 ) -> None:
-  """Refuses, before anything is written, what this config cannot train.
+  """Refuses, before any data is prepared, what no data could mend.
 
   Raises:
     InputError: a batch that does not divide over the devices, a monitor that
-      nothing reports, an empty part, or what the task itself refuses.
+      nothing reports, a length below 0, an unknown model.
   """
   for key in ("train", "eval"):
     size = config[key].batch_size
     sharding.check_batch_size(size, mesh, f"config.{key}.batch_size")
-  for key in ("epochs", "max_steps", "patience"):
-    if config.train[key] < (key == "epochs"):
+  for key, least in (("epochs", 1), ("max_steps", 0), ("patience", 0)):
+    if config.train[key] < least:
       raise errors.InputError(
-        f"config.train.{key}={config.train[key]}: give"
-        f" {'1' if key == 'epochs' else '0'} or more"
+        f"config.train.{key}={config.train[key]}: give {least} or more"
       )
-  monitor = config.train.monitor
-  if monitor not in MONITORS:
+  if config.log.every_steps < 1:
     raise errors.InputError(
-      f"config.train.monitor={monitor!r}: give one of {', '.join(MONITORS)}"
-      " (never a scalar of the test part)"
+      f"config.log.every_steps={config.log.every_steps}: give 1 or more"
+    )
+  if config.train.monitor not in MONITORS:
+    raise errors.InputError(
+      f"config.train.monitor={config.train.monitor!r}: give one of"
+      f" {', '.join(MONITORS)} (never a scalar of the test part)"
     )
   if config.data.standardize not in pipeline.STANDARDIZE:
     raise errors.InputError(
       f"config.data.standardize={config.data.standardize!r}: give one of"
       f" {', '.join(pipeline.STANDARDIZE)}"
     )
-  for part in ("train", monitor.split("/")[0]):
+  classify.create_model(config, genres=2)
+
+
+def check(config: ml_collections.ConfigDict, dataset: pipeline.Dataset) -> None:
+  """Refuses, before anything is trained, what this data cannot carry.
+
+  Raises:
+    InputError: an empty part, or what the task itself refuses.
+  """
+  for part in ("train", config.train.monitor.split("/")[0]):
     if not dataset.parts[part]:
       raise errors.InputError(
         f"config.data.protocol={dataset.protocol!r} leaves the {part} part of"
@@ -139,9 +148,7 @@ def finished(config: ml_collections.ConfigDict, facts: Mapping) -> bool:
 
 def _print_start(state, mesh, dataset, config, epoch_steps: int) -> None:
   print(parameter_overview.get_parameter_overview(state.params))
-  sizes = ", ".join(
-    f"{len(ids)} {part}" for part, ids in dataset.parts.items()
-  )
+  sizes = ", ".join(f"{len(ids)} {part}" for part, ids in dataset.parts.items())
   print(
     f"devices: {sharding.describe(mesh)}\nsegments: {sizes}\n"
     f"up to {config.train.epochs} epochs of {epoch_steps} steps"

@@ -106,9 +106,7 @@ def test_any_length_is_taken(trained, track, tmp_path, seconds):
   assert sum(found.values()) == pytest.approx(1.0)
 
 
-def test_the_verb_prints_three_genres_or_json(
-  trained, track, tmp_path, capsys
-):
+def test_the_verb_prints_three_genres_or_json(trained, track, tmp_path, capsys):
   samples, _ = track
   inner = tmp_path / "music" / "deep"
   inner.mkdir(parents=True)
@@ -171,9 +169,7 @@ def test_a_model_of_the_archive_predicts_audio(
   gtzan_data, tmp_path, make_config
 ):
   """A clip's audio gives what its row in the archive gave."""
-  config = make_config(
-    **{"train.max_steps": 20, "data.protocol": "filtered"}
-  )
+  config = make_config(**{"train.max_steps": 20, "data.protocol": "filtered"})
   config.data.path = str(gtzan_data / "gtzan_logmel.npz")
   path = fit(config, tmp_path)
   report = json.loads((path / "report.json").read_text())

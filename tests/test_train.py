@@ -32,7 +32,7 @@ def fit(config, path, devices=None) -> list[dict]:
   """Trains in this process, without a report; returns the scalars."""
   dataset = launch.open_dataset(config)
   mesh = sharding.make_mesh(devices)
-  train.check(config, dataset, mesh)
+  train.check(config, dataset)
   with workdir.locked(path):
     workdir.begin(path, config, dataset)
     train.train(config, dataset, path, mesh)
@@ -174,9 +174,7 @@ def test_four_devices_agree_with_one(finished, tmp_path, make_config):
   four = scalars(finished)[:5]
   assert [row["step"] for row in four] == [1, 2, 3, 4, 5]
   for a, b in zip(one[:4], four[:4], strict=True):
-    assert a["train/step_loss"] == pytest.approx(
-      b["train/step_loss"], abs=1e-5
-    )
+    assert a["train/step_loss"] == pytest.approx(b["train/step_loss"], abs=1e-5)
   # the fifth step ends the short run: its loss is in the mean of all five
   mean = np.mean([row["train/step_loss"] for row in four])
   assert one[4]["train/loss"] == pytest.approx(mean, abs=1e-5)
@@ -355,7 +353,8 @@ def test_what_cannot_be_trained_is_refused_first(make_config, changes, message):
   config = make_config(**changes)
   dataset = launch.open_dataset(config)
   with pytest.raises(errors.InputError, match=message):
-    train.check(config, dataset, sharding.make_mesh())
+    train.check_config(config, sharding.make_mesh())
+    train.check(config, dataset)
 
 
 @pytest.mark.parametrize(
@@ -458,11 +457,7 @@ def test_train_batches_see_every_example_and_can_start_anywhere(make_config):
       np.sort(batch["features"].sum((1, 2))),
       np.sort(first["features"].sum((1, 2))),
     )
-  np.testing.assert_array_equal(
-    next(stream(1))["features"], second["features"]
-  )
+  np.testing.assert_array_equal(next(stream(1))["features"], second["features"])
   assert not np.array_equal(
     next(stream(0, seed=1))["features"], first["features"]
   )
-
-

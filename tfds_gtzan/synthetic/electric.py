@@ -148,10 +148,9 @@ def pop(stage, artist, song) -> None:
     for beat in range(4):  # the pad ducks under the kick
       stage.chord(pad, pitches, bar, beat + 0.5, 0.45, 0.18 * mix[1])
       stage.note(low, near(key + root, 33), bar, beat + 0.5, 0.4, mix[2])
-      stage.hit(kick, bar, beat, 0.9 * mix[3]) if beat % 2 == 0 else None
+      drum, gain = ((kick, 0.9), (clap, 0.7))[beat % 2]
+      stage.hit(drum, bar, beat, gain * mix[3])
       stage.hit(hat, bar, beat + 0.5, 0.25 * mix[4])
-      if beat % 2:
-        stage.hit(clap, bar, beat, 0.7 * mix[3])
     for beat, length, step in tune[bar % 4]:
       pitch = near(key, 60) + step
       stage.note(hook, pitch, bar, beat, length, 0.7 * mix[5])

@@ -24,7 +24,7 @@ def chord(root, kind, low) -> list[int]:
 
 
 def near(pitch, low) -> int:
-  """The same note of the scale in the octave from `low` up."""
+  """The pitch moved by octaves into the twelve semitones from `low` up."""
   return low + (pitch - low) % 12
 
 
@@ -45,8 +45,10 @@ def melody(rng, scale, rhythms, bars, span=8) -> list:
     line = []
     for beat, length in rhythms[rng.integers(len(rhythms))]:
       step += int(rng.choice((-2, -1, -1, 0, 1, 1, 2)))
-      if not 0 <= step < span:
-        step = max(0, min(span - 1, 2 * (step >= span) * (span - 1) - step))
+      if step < 0:
+        step = -step
+      elif step >= span:
+        step = 2 * (span - 1) - step
       line.append((beat, length, degree(scale, step)))
     tune.append(line)
   return tune

@@ -26,7 +26,9 @@ class Voice:
   damping: how much faster high harmonics fade (0: they all fade together).
   vibrato: depth in semitones; it sets in after 0.15 s at 5.5 Hz.
   drive: above 0, the sound goes through tanh(drive x) as through an
-    overdriven amplifier. Power chords are driven as a whole (see `power`).
+    overdriven amplifier.
+  power: a note is a power chord, its root, fifth and octave driven as one,
+    which gives the growl that driving them apart would not.
   """
 
   harmonics: np.ndarray

@@ -1,6 +1,6 @@
 """How long a run keeps its user, or its devices, waiting.
 
-  python benchmarks/launch.py [--config=configs/quickstart.py] [--runs=3]
+  python benchmarks/waiting.py [--config=configs/quickstart.py] [--runs=3]
 
 Each run is a whole `launch.py` process on the synthetic corpus. Printed, one
 JSON line: seconds from the command to the first training step, with the
@@ -81,7 +81,7 @@ def main() -> None:
   print(
     json.dumps(
       {
-        "benchmark": "launch",
+        "benchmark": "waiting",
         "config": pathlib.Path(arguments.config).stem,
         "first_step_cold_s": round(found[0]["first_step_s"], 1),
         "first_step_warm_s": round(statistics.median(warm), 1),
