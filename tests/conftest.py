@@ -65,6 +65,7 @@ def make_config(data_dir):
     config.optim.learning_rate = 3e-3
     config.eval.bootstrap = 50
     config.train.update(epochs=3, batch_size=32, patience=0)
+    config.train.monitor = "validation/track_accuracy"
     config.log.update(every_steps=1, tensorboard=False, compilation_cache="")
     config.update_from_flattened_dict(changes)
     return config

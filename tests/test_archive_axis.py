@@ -144,6 +144,15 @@ def test_the_floor_follows_all_frames_not_the_kept_ones():
   assert db.min() == pytest.approx(top - 80, abs=1e-3)
 
 
+def test_no_frame_beyond_the_end_is_looked_at():
+  """A click on the last sample is loudest in a frame that does not exist."""
+  sound = 1e-4 * noise(20 * 512 - 1)
+  sound[-1] = 1.0
+  db, n_frames = archive.from_audio(sound, 1.0)
+  assert n_frames == 20
+  np.testing.assert_allclose(db, every_frame(sound), atol=1e-3)
+
+
 def test_short_audio_becomes_one_segment():
   db, n_frames = archive.from_audio(noise(44_100), GTZAN_RATE)
   assert db.shape == (26, 128)

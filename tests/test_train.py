@@ -1,5 +1,6 @@
 """The loop with a toy, end to end: through early stop, kill, resume, report."""
 
+import itertools
 import json
 import os
 import pathlib
@@ -397,7 +398,9 @@ def test_a_plateau_lowers_the_rate(tmp_path, make_config):
   rates = [row["learning_rate"] for row in epochs(fit(config, tmp_path))]
   assert rates[0] == pytest.approx(1e-12)
   assert min(rates) <= 0.5e-12
-  assert all(b in (a, pytest.approx(a / 2)) for a, b in zip(rates, rates[1:]))
+  assert all(
+    b in (a, pytest.approx(a / 2)) for a, b in itertools.pairwise(rates)
+  )
 
 
 def test_evaluation_counts_each_example_once(finished, make_config):
