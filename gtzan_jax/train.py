@@ -242,7 +242,7 @@ def train(
       while not finished(config, facts()):
         epoch = done.evaluations + 1
         epoch_end = min(epoch * epoch_steps, last_step)
-        began, waited = time.monotonic(), 0.0
+        began, waited, of_step = time.monotonic(), 0.0, None
         for _ in tqdm.trange(
           step, epoch_end, desc=f"epoch {epoch}", leave=False, disable=None
         ):
@@ -250,8 +250,12 @@ def train(
           asked = time.monotonic()
           batch = next(batches)
           waited += time.monotonic() - asked
+          before = of_step
           state, of_step = train_step(state, sharding.put(batch, mesh))
           step += 1
+          # Steps are only queued here. Two in flight keep the devices busy;
+          # more would keep a signal waiting for all of them.
+          jax.block_until_ready(before)
           if step % config.log.every_steps == 0 and step < epoch_end:
             scalars.write(step, jax.device_get(of_step))
         row = task.summarize(jax.device_get(state.totals))

@@ -183,7 +183,9 @@ def test_config_is_default_and_a_delta(name, default_config):
   """A misspelt key would be an added one: only model.* may be added."""
   config = importlib.import_module(f"configs.{name}").get_config()
   assert config.recipe == name
-  ours, default = (workdir.flatten(c) for c in (config, default_config))
+  ours, default = (
+    workdir.flatten(c.to_dict()) for c in (config, default_config)
+  )
   assert not default.keys() - ours.keys(), "a key of default.py is gone"
   added = set(ours) - set(default)
   assert all(key.startswith("model.") for key in added), added

@@ -1,0 +1,400 @@
+"""What a user can get wrong: one line, a status, and nothing left behind."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from absl import flags
+from corpora import write_archive, write_folder
+from ml_collections import config_flags
+
+import launch
+from configs import resnet
+from gtzan_jax import workdir
+
+# ml_collections 1.1.0 loads config files by way of what Python 3.12 deprecates.
+pytestmark = pytest.mark.filterwarnings(
+  r"ignore:the load_module\(\) method is deprecated:DeprecationWarning"
+)
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+QUICKSTART = f"--config={ROOT / 'configs' / 'quickstart.py'}"
+# Two genres of ten tracks: the twentieth part, one track, may be unreadable.
+MUSIC = {"blues": [3.0] * 10, "rock": [3.0] * 10}
+
+
+class Pickled:
+  """What an archive would run if it were unpickled."""
+
+  def __init__(self, path: pathlib.Path):
+    self._path = path
+
+  def __reduce__(self):
+    return pathlib.Path.touch, (self._path,)
+
+
+@pytest.fixture
+def call(monkeypatch, capfd, tmp_path):
+  """launch.main with flags of its own -> (status, stdout, lines of stderr).
+
+  Prepared data goes to tmp_path/prepared, the run to tmp_path/run.
+  """
+
+  def main(*arguments: str) -> tuple[int, str, list[str]]:
+    argv = ["launch.py", *map(str, arguments)]
+    values = flags.FlagValues()
+    own = {
+      "FLAGS": values,
+      "CONFIG": config_flags.DEFINE_config_file(
+        "config", flag_values=values, sys_argv=argv
+      ),
+      "WORKDIR": flags.DEFINE_string("workdir", None, "", flag_values=values),
+      "JSON": flags.DEFINE_bool("json", False, "", flag_values=values),
+    }
+    for name, value in own.items():
+      monkeypatch.setattr(launch, name, value)
+    capfd.readouterr()
+    status = launch.main(argv)
+    out, err = capfd.readouterr()
+    return status, out, err.splitlines()
+
+  return main
+
+
+@pytest.fixture
+def train(call, tmp_path):
+  """`call` with the arguments that every run here needs."""
+
+  def main(*arguments: str, config: str = QUICKSTART):
+    return call(
+      config,
+      f"--workdir={tmp_path / 'run'}",
+      f"--config.data.dir={tmp_path / 'prepared'}",
+      "--config.data.tracks_per_genre=3",
+      "--config.log.compilation_cache=",
+      *arguments,
+    )
+
+  return main
+
+
+def assert_one_line(answer: tuple[int, str, list[str]], *words: object) -> None:
+  status, _, lines = answer
+  assert status == 2
+  assert len(lines) == 1, lines
+  assert lines[0].startswith("error: ")
+  for word in words:
+    assert str(word) in lines[0]
+
+
+def assert_nothing_left(tmp_path: pathlib.Path) -> None:
+  """No workdir, and no data set that is not whole."""
+  assert not (tmp_path / "run").exists()
+  prepared = tmp_path / "prepared"
+  assert not list(prepared.rglob("*incomplete*"))
+  for folder in prepared.glob("*/tfds_gtzan"):
+    assert list(folder.glob("*/*/dataset_info.json")), folder
+
+
+FOLDS = ("--config.data.protocol=kfold10", "--config.data.fold=10")
+
+
+@pytest.mark.parametrize(
+  ("argument", "words"),
+  [
+    # value received, then what is accepted
+    ("--config.train.epoch=3", ("train.epoch=3", "'epoch'", "epochs")),
+    ("--config.trian.epochs=3", ("trian.epochs=3", "'trian'", "train")),
+    ("--config.train.epochs=64.5", ("train.epochs", "64.5", "int")),
+    ("--config.train.epochs=many", ("train.epochs", "many", "int")),
+    ("--config.log.tensorboard=perhaps", ("log.tensorboard", "perhaps")),
+    ("--config.train.epochs=0", ("config.train.epochs=0", "1 or more")),
+    ("--wrokdir=runs/x", ("wrokdir", "workdir")),
+    ("--config.model.name=vgg", ("'vgg'", "mel_cnn", "resnet")),
+    ("--config.data.features=mfc", ("'mfc'", "mfcc_slices")),
+    ("--config.data.path=/no/such", ("/no/such", "does not exist", "folder")),
+    ("--config.train.monitor=test/loss", ("'test/loss'", "validation/loss")),
+    ("--config.train.batch_size=0", ("config.train.batch_size=0",)),
+    ("trian", ("'trian'", "train", "predict")),
+  ],
+)
+def test_a_wrong_argument(train, tmp_path, argument, words):
+  assert_one_line(train(argument), *words)
+  assert_nothing_left(tmp_path)
+  assert not (tmp_path / "prepared").exists(), "found out before preparing"
+
+
+@pytest.mark.parametrize(
+  ("arguments", "words"),
+  [
+    (["--config.data.protocol=kfold"], ("'kfold'", "kfold10")),
+    (["--config.data.protocol=stratified"], ("GTZAN", "tracks_70_10_20")),
+    (FOLDS, ("fold 10", "'kfold10'", "0 to 9")),
+    ([*FOLDS, "--config.data.fold=-1"], ("fold -1", "0 to 9")),
+    (["--config.data.fold=1"], ("fold 1", "only 0")),
+    (["--config.data.train_fraction=0.0"], ("train_fraction", "(0, 1]")),
+    (["--config.optim.name=lion"], ("'lion'", "adamw")),
+    (["--config.optim.schedule=step"], ("'step'", "cosine")),
+    (["--config.optim.learning_rate=-1.0"], ("learning_rate",)),
+  ],
+  ids=lambda value: str(value)[-30:],
+)
+def test_a_value_that_does_not_exist(
+  train, shared_music, tmp_path, arguments, words
+):
+  path = f"--config.data.path={shared_music}"
+  assert_one_line(train(path, *arguments), *words)
+  assert_nothing_left(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def shared_music(tmp_path_factory):
+  return write_folder(tmp_path_factory.mktemp("music"), MUSIC)
+
+
+def test_a_config_file_that_is_missing_or_not_given(call):
+  answer = call("--config=configs/no.py")
+  assert_one_line(answer, "configs/no.py", "configs/quickstart.py")
+  assert_one_line(call(), "--config is needed", "configs/quickstart.py")
+
+
+def empty(root):
+  root.mkdir()
+  return "holds no track"
+
+
+def one_genre(root):
+  write_folder(root, {"blues": [3.0, 3.0]})
+  return "one genre only (blues)"
+
+
+def a_folder_of_other_files(root):
+  root.mkdir()
+  (root / "notes.txt").write_text("nothing to hear")
+  return "holds no track"
+
+
+def zero_bytes(root):
+  _spoil(write_folder(root, MUSIC), lambda content: b"")
+  return "rock.00000.wav: empty file (0 bytes)"
+
+
+def truncated(root):
+  _spoil(write_folder(root, MUSIC), lambda content: content[:50_000])
+  return "rock.00000.wav: truncated"
+
+
+def renamed(root):
+  _spoil(write_folder(root, MUSIC), lambda content: b"%PDF-1.7 " * 999)
+  return "rock.00000.wav: not decodable as audio"
+
+
+def _spoil(root, change):
+  """Two tracks of twenty: more than the 5 % that may be skipped."""
+  for number in range(2):
+    file = root / "rock" / f"rock.{number:05d}.wav"
+    file.write_bytes(change(file.read_bytes()))
+
+
+def a_genre_without_a_readable_track(root):
+  write_folder(root, {"blues": [3.0] * 25, "rock": [3.0]})
+  (root / "rock" / "rock.00000.wav").write_bytes(b"")
+  return "genre rock"
+
+
+def wrong_shape(root):
+  write_archive(root.with_suffix(".npz"), mel=np.zeros((3, 387), np.uint8))
+  root.with_suffix(".npz").rename(root)
+  return "'mel' is uint8 (3, 387)"
+
+
+def pickled(root):
+  objects = np.array([Pickled(root.with_name("ran"))] * 3)
+  write_archive(root.with_suffix(".npz"), genre=objects)
+  root.with_suffix(".npz").rename(root)
+  return "pickled objects"
+
+
+def no_archive(root):
+  root.write_text("not a zip")
+  return "is no .npz archive"
+
+
+@pytest.mark.parametrize(
+  "spoilt",
+  [
+    empty,
+    one_genre,
+    a_folder_of_other_files,
+    zero_bytes,
+    truncated,
+    renamed,
+    a_genre_without_a_readable_track,
+    wrong_shape,
+    pickled,
+    no_archive,
+  ],
+)
+def test_an_unusable_corpus(train, tmp_path, spoilt):
+  message = spoilt(tmp_path / "music")
+  answer = train(f"--config.data.path={tmp_path / 'music'}")
+  assert_one_line(answer, message)
+  assert_nothing_left(tmp_path)
+  assert not list((tmp_path / "prepared").glob("*/tfds_gtzan"))
+  assert not (tmp_path / "ran").exists(), "a pickled object was run"
+
+
+def test_one_unreadable_track_in_twenty_is_skipped_by_name(train, tmp_path):
+  root = write_folder(tmp_path / "music", MUSIC)
+  (root / "rock" / "rock.00003.wav").write_bytes(b"")
+  status, out, _ = train("prepare", f"--config.data.path={root}")
+  assert status == 0
+  assert "skipped: rock.00003: rock.00003.wav: empty file (0 bytes)" in out
+  assert "19 tracks" in out
+
+
+def test_waveform_noise_is_refused_on_a_log_mel_archive(train, tmp_path):
+  """An archive of enough tracks, so that nothing else is wrong with it."""
+  tracks = [f"{genre}.{i:05d}" for genre in MUSIC for i in range(20)]
+  from corpora import archive_arrays
+
+  path = tmp_path / "music.npz"
+  np.savez(path, **archive_arrays(tracks))
+  answer = train(
+    f"--config.data.path={path}", "--config.augment.noise_probability=0.5"
+  )
+  assert_one_line(answer, "noise_probability", "waveform")
+  assert_nothing_left(tmp_path)
+
+
+# Workdirs.
+
+
+@pytest.fixture
+def run_of_resnet(tmp_path) -> pathlib.Path:
+  """What a run of another recipe leaves when it has just begun."""
+  path = tmp_path / "run"
+  path.mkdir()
+  config = resnet.get_config()
+  config.data.dir = str(tmp_path / "prepared")
+  run = {"recipe": "resnet", "config": workdir.as_plain(config)}
+  (path / workdir.RUN_FILE).write_text(json.dumps(run))
+  return path
+
+
+def _listing(path: pathlib.Path) -> dict[str, bytes]:
+  return {file.name: file.read_bytes() for file in path.iterdir()}
+
+
+def test_a_workdir_of_another_recipe(train, run_of_resnet):
+  before = _listing(run_of_resnet)
+  answer = train()
+  assert_one_line(
+    answer, run_of_resnet, "'resnet'", "'quickstart'", "--workdir"
+  )
+  assert _listing(run_of_resnet) == before
+
+
+def test_a_workdir_begun_with_another_value(train, run_of_resnet, tmp_path):
+  before = _listing(run_of_resnet)
+  answer = train(
+    "--config.optim.learning_rate=0.5",
+    config=f"--config={ROOT / 'configs' / 'resnet.py'}",
+  )
+  assert_one_line(
+    answer, "config.optim.learning_rate (was 0.001, now 0.5)", "--workdir"
+  )
+  assert _listing(run_of_resnet) == before
+
+
+def test_a_folder_of_something_else_is_no_workdir(train, tmp_path):
+  (tmp_path / "run").mkdir()
+  (tmp_path / "run" / "thesis.tex").write_text("precious")
+  assert_one_line(train(), tmp_path / "run", "give an empty or new folder")
+  assert _listing(tmp_path / "run") == {"thesis.tex": b"precious"}
+
+
+def test_a_file_is_no_workdir(train, tmp_path):
+  (tmp_path / "run").write_text("precious")
+  assert_one_line(train(), tmp_path / "run", "is a file")
+  assert (tmp_path / "run").read_text() == "precious"
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "predict"])
+def test_verbs_that_need_a_trained_workdir(call, tmp_path, verb):
+  files = [__file__] if verb == "predict" else []
+  assert_one_line(call(verb, *files), "--workdir is needed")
+  missing = tmp_path / "no"
+  answer = call(verb, f"--workdir={missing}", *files)
+  assert_one_line(answer, missing, "no such folder", "train first")
+  assert not missing.exists()
+  answer = call(verb, f"--workdir={tmp_path}", *files)
+  assert_one_line(answer, tmp_path, "run.json")
+  assert not list(tmp_path.iterdir())
+
+
+def test_predict_needs_files(call, run_of_resnet, tmp_path):
+  answer = call("predict", f"--workdir={run_of_resnet}")
+  assert_one_line(answer, "files or folders")
+  (tmp_path / "silence").mkdir()
+  answer = call("predict", f"--workdir={run_of_resnet}", tmp_path / "silence")
+  assert_one_line(answer, tmp_path / "silence", "no audio file", ".wav")
+
+
+def test_predict_needs_a_checkpoint(call, run_of_resnet):
+  run = json.loads((run_of_resnet / workdir.RUN_FILE).read_text())
+  from gtzan_jax import features
+
+  run |= {
+    "genres": ["blues", "rock"],
+    "kind": "audio",
+    "example_shape": [130, 13],
+    "columns_per_frame": None,
+    "feature_spec": features.get("mfcc_slices").to_dict(),
+  }
+  (run_of_resnet / workdir.RUN_FILE).write_text(json.dumps(run))
+  answer = call("predict", f"--workdir={run_of_resnet}", __file__)
+  assert_one_line(
+    answer, run_of_resnet / "best", "no checkpoint", "train first"
+  )
+  assert [file.name for file in run_of_resnet.iterdir()] == [workdir.RUN_FILE]
+
+
+# As a user meets it: another process, whatever libraries print included.
+
+
+@pytest.mark.parametrize(
+  ("arguments", "words"),
+  [
+    (["--config.train.epoch=3"], ("'epoch'", "epochs")),
+    (["--config.data.path=no/such"], ("no/such", "does not exist")),
+  ],
+)
+def test_the_command_itself(tmp_path, arguments, words):
+  began = time.monotonic()
+  done = subprocess.run(
+    [
+      sys.executable,
+      ROOT / "launch.py",
+      QUICKSTART,
+      f"--workdir={tmp_path / 'run'}",
+      f"--config.data.dir={tmp_path / 'prepared'}",
+      *arguments,
+    ],
+    cwd=tmp_path,
+    env={**os.environ, "XLA_FLAGS": ""},
+    capture_output=True,
+    text=True,
+    timeout=120,
+  )
+  assert_one_line(
+    (done.returncode, done.stdout, done.stderr.splitlines()), *words
+  )
+  assert not done.stdout
+  assert_nothing_left(tmp_path)
+  assert time.monotonic() - began < 60
