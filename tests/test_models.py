@@ -13,7 +13,7 @@ from flax import traverse_util
 from gtzan_jax import models, sharding
 from gtzan_jax.errors import InputError
 from gtzan_jax.models import input_stats
-from gtzan_jax.models.pooling import max_pool
+from gtzan_jax.models.pooling import axis_max, max_pool
 from gtzan_jax.models.resnet import ResidualBlock
 
 EXAMPLE = {"mel_cnn": (38, 128), "resnet": (39, 13)}
@@ -197,6 +197,15 @@ def test_max_pool_agrees_with_linen(shape):
   np.testing.assert_array_equal(found, expected)
   grad = jax.random.normal(jax.random.key(1), expected.shape)
   np.testing.assert_allclose(own_back(grad)[0], back(grad)[0], atol=1e-6)
+
+
+def test_axis_max_sends_the_gradient_to_the_first_of_equal_values():
+  x = jnp.array([[1.0, 5.0, 5.0], [2.0, 0.0, -1.0]])
+  found, back = jax.vjp(lambda v: axis_max(v, 1), x)
+  np.testing.assert_array_equal(found, [5.0, 2.0])
+  np.testing.assert_array_equal(
+    back(jnp.array([3.0, 4.0]))[0], [[0, 3, 0], [4, 0, 0]]
+  )
 
 
 def test_a_strided_stem_keeps_the_classes_and_shrinks_the_picture():

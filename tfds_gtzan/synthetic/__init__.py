@@ -13,7 +13,7 @@ from tfds_gtzan.synthetic.catalogue import (
   track,
   tracks,
 )
-from tfds_gtzan.synthetic.render import SAMPLE_RATE, VERSION, render
+from tfds_gtzan.synthetic.rendering import SAMPLE_RATE, VERSION, render
 
 __all__ = [
   "GENRES",
