@@ -54,8 +54,9 @@ READY_DEV := $(VENV)/ready-dev
 
 # .venv is made anew where its Python is gone or another one is asked for.
 HAVE := $(shell $(RUN) --version 2>/dev/null)
-WANT := $(if $(PYTHON),$(shell "$(PYTHON)" --version 2>&1),$(HAVE))
-ifneq ($(HAVE),$(or $(WANT),some Python))
+WANT := $(if $(PYTHON),$(shell ("$(PYTHON)" --version) 2>/dev/null),$(HAVE))
+ifneq ($(HAVE),$(or $(WANT),another))
+ANEW := yes
 $(READY): anew
 endif
 
@@ -83,8 +84,7 @@ format: $(READY_DEV)
 	@$(RUN) -m ruff check --quiet --fix .
 	@$(RUN) -m ruff format --quiet .
 
-anew:
-	@rm -f $(VENV)/ready-*
+anew: ;
 
 clean:
 	rm -rf $(VENV) runs/demo
@@ -92,7 +92,7 @@ clean:
 $(READY): $(REQUIREMENTS) pyproject.toml
 	@$(FIND_PYTHON); \
 	python=$$(find_python) || exit 1; \
-	if ! ls $(VENV)/ready-* >/dev/null 2>&1; then \
+	if [ -n "$(ANEW)" ] || ! ls $(VENV)/ready-* >/dev/null 2>&1; then \
 	  "$$python" -m venv --clear $(VENV) || exit 1; \
 	fi; \
 	rm -f $(VENV)/ready-*; \

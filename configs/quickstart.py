@@ -17,11 +17,11 @@ def get_config():
   config.model.stem_stride = (4, 2)
   config.model.dense = 64
   config.model.dropout = 0.3
-  config.optim.learning_rate = 3e-3
+  config.optim.learning_rate = 2e-3
   config.optim.schedule = "cosine"
-  config.optim.warmup_epochs = 2.0
+  config.optim.warmup_epochs = 1.0
   config.augment.bin_masks = 1
-  config.augment.mixup_alpha = 0.2
+  config.augment.bin_width = 0.12
   config.train.epochs = 30
   config.train.monitor = "validation/loss"
   config.train.patience = 5

@@ -63,6 +63,7 @@ def make_config(data_dir):
       {"name": "mel_cnn", "channels": (4, 8), "dense": 16}
     )
     config.optim.learning_rate = 3e-3
+    config.optim.schedule = "constant"
     config.eval.bootstrap = 50
     config.train.update(epochs=3, batch_size=32, patience=0)
     config.train.monitor = "validation/track_accuracy"

@@ -300,7 +300,7 @@ def test_a_workdir_of_another_recipe(train, run_of_resnet):
   before = _listing(run_of_resnet)
   answer = train()
   assert_one_line(
-    answer, run_of_resnet, "'resnet'", "'quickstart'", "--workdir"
+    answer, run_of_resnet, "recipe 'resnet'", "'quickstart'", "--workdir"
   )
   assert _listing(run_of_resnet) == before
 

@@ -63,7 +63,7 @@ def mel(power: jax.Array, sample_rate: int, n_mels: int) -> jax.Array:
   bank = filterbank(sample_rate, 2 * (power.shape[-1] - 1), n_mels)
   bands = []
   # Most of the bank is zeros: 32 bands at a time, over the bins they touch,
-  # cost a third of the whole product and give the same sums.
+  # cost a quarter of the whole product and give the same sums.
   for start in range(0, n_mels, _GROUP):
     group = bank[:, start : start + _GROUP]
     touched = np.flatnonzero(group.any(axis=1))
