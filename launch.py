@@ -14,6 +14,7 @@ Examples:
 import json
 import os
 import pathlib
+import re
 import sys
 
 from absl import flags
@@ -215,7 +216,8 @@ def _parse(argv: list[str]) -> list[str]:
   except (AttributeError, KeyError) as error:
     from configs import default
 
-    key = str(error).strip("\"'")
+    # "'epoch'\nDid you mean ...", in one or two pairs of quotes
+    key = re.search(r"\w+", str(error))[0]
     paths = {arg: arg.split("=")[0].split(".")[1:] for arg in argv}
     given = next((arg for arg, path in paths.items() if key in path), None)
     if given is None:
