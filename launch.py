@@ -30,12 +30,16 @@ WORKDIR = flags.DEFINE_string(
 JSON = flags.DEFINE_bool("json", False, "predict: print JSON")
 
 
-def open_dataset(config, *, quiet: bool = False):
+def open_dataset(config):
   """Prepares what the config's data section names, and cuts it."""
   import tfds_gtzan
   from gtzan_jax import pipeline
+  from tfds_gtzan import protocols
 
   data = config.data
+  protocols.check(
+    data.protocol, fold=data.fold, train_fraction=data.train_fraction
+  )
   prepared = tfds_gtzan.prepare(
     data.path, data.features, data.dir, data.tracks_per_genre
   )
@@ -47,8 +51,7 @@ def open_dataset(config, *, quiet: bool = False):
     train_fraction=data.train_fraction,
   )
   dataset = pipeline.open_dataset(prepared.directory, data.protocol, partition)
-  if not quiet:
-    _announce(prepared, partition)
+  _announce(prepared, partition)
   return dataset
 
 

@@ -60,6 +60,9 @@ def get_config() -> ml_collections.ConfigDict:
 
   config.train = train = ml_collections.ConfigDict()
   train.batch_size = 32  # over all devices together
+  # Epochs may change when a run is taken up again; a cosine then follows the
+  # new length from there on, so that is not the run of that length from the
+  # start.
   train.epochs = 30
   train.max_steps = 0  # end the run here; 0: no limit
   train.monitor = "validation/track_accuracy"  # any reported scalar but test

@@ -100,6 +100,10 @@ def create_schedule(name: str, **rate) -> optax.Schedule:
       f"unknown schedule {name!r}; the schedules are"
       f" {', '.join(sorted(SCHEDULES))}"
     )
+  if not rate["learning_rate"] > 0:
+    raise InputError(
+      f"learning_rate {rate['learning_rate']} has to be greater than 0"
+    )
   return SCHEDULES[name](Rate(**rate))
 
 

@@ -76,7 +76,7 @@ def check_config(
 
   Raises:
     InputError: a batch that does not divide over the devices, a monitor that
-      nothing reports, a length below 0, an unknown model.
+      nothing reports, a length below 0, an unknown model or optimizer.
   """
   for key in ("train", "eval"):
     size = config[key].batch_size
@@ -101,6 +101,7 @@ def check_config(
       f" {', '.join(pipeline.STANDARDIZE)}"
     )
   classify.create_model(config, genres=2)
+  classify.create_optimizer(config, epoch_steps=1)
 
 
 def check(config: ml_collections.ConfigDict, dataset: pipeline.Dataset) -> None:

@@ -347,6 +347,7 @@ def test_divergence_is_said(tmp_path, make_config):
     ({"data.standardize": "frame"}, "config.data.standardize='frame'"),
     ({"loss.class_weights": "equal"}, "class_weights='equal'"),
     ({"optim.name": "lion"}, "lion"),
+    ({"optim.learning_rate": 0.0}, "learning_rate 0.0"),
     ({"optim.schedule": "step"}, "step"),
     ({"model.name": "vgg"}, "vgg"),
     ({"loss.l2": 0.1, "loss.l2_layers": "nope"}, "nope"),

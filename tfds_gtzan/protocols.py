@@ -76,13 +76,9 @@ def apply(
     InputError: unknown protocol, a fold or fraction that does not exist, a
       corpus that cannot carry the protocol, or is too small for it.
   """
+  check(name, fold=fold, train_fraction=train_fraction)
   rows = sorted(rows, key=lambda row: row.id)
   protocol = _get(name, rows)
-  if fold not in range(protocol.folds):
-    folds = f"0 to {protocol.folds - 1}" if protocol.folds > 1 else "only 0"
-    raise InputError(f"fold {fold} of protocol {name!r}: there is {folds}")
-  if not 0 < train_fraction <= 1:
-    raise InputError(f"train_fraction {train_fraction} is not in (0, 1]")
   try:
     cut = protocol.cut(rows, fold, split_seed)
   except InputError as error:
@@ -109,6 +105,20 @@ def apply(
   )
 
 
+def check(name: str, *, fold: int, train_fraction: float) -> None:
+  """Refuses, without any rows, what `apply` would refuse of every corpus."""
+  if name not in PROTOCOLS:
+    raise InputError(
+      f"unknown protocol {name!r}; there are {', '.join(PROTOCOLS)}"
+    )
+  folds = PROTOCOLS[name].folds
+  if fold not in range(folds):
+    known = f"0 to {folds - 1}" if folds > 1 else "only 0"
+    raise InputError(f"fold {fold} of protocol {name!r}: there is {known}")
+  if not 0 < train_fraction <= 1:
+    raise InputError(f"train_fraction {train_fraction} is not in (0, 1]")
+
+
 # What apply() is made of.
 
 _NEEDS = {
@@ -118,10 +128,6 @@ _NEEDS = {
 
 
 def _get(name: str, rows: Sequence[Row]) -> Protocol:
-  if name not in PROTOCOLS:
-    raise InputError(
-      f"unknown protocol {name!r}; there are {', '.join(PROTOCOLS)}"
-    )
   has = {"": True, "gtzan": cuts.is_gtzan(rows)}
   has["partition"] = has["gtzan"] or any(row.partition in PARTS for row in rows)
   if not has[PROTOCOLS[name].needs]:

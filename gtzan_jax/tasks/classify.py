@@ -233,6 +233,29 @@ def create_model(config: ml_collections.ConfigDict, genres: int) -> nn.Module:
   return models.create(options.pop("name"), genres, **options)
 
 
+def create_optimizer(
+  config: ml_collections.ConfigDict, epoch_steps: int
+) -> tuple[optax.GradientTransformation, optax.Schedule]:
+  """What config.optim describes: the optimizer and its learning rate."""
+  learning_rate = optim.create_schedule(
+    config.optim.schedule,
+    learning_rate=config.optim.learning_rate,
+    steps_per_epoch=epoch_steps,
+    epochs=config.train.epochs,
+    decay=config.optim.decay_rate,
+    begin_epoch=config.optim.decay_begin,
+    warmup_epochs=config.optim.warmup_epochs,
+  )
+  optimizer = optim.create(
+    config.optim.name,
+    learning_rate,
+    momentum=config.optim.momentum,
+    weight_decay=config.optim.weight_decay,
+    clip_norm=config.optim.clip_norm,
+  )
+  return optimizer, learning_rate
+
+
 def create(
   config: ml_collections.ConfigDict,
   *,
@@ -268,22 +291,7 @@ def create(
   else:
     raw = {key: raw[key] for key in ("gain_db", "shift_s")}
     raw["columns_per_second"] = columns_per_second
-  learning_rate = optim.create_schedule(
-    config.optim.schedule,
-    learning_rate=config.optim.learning_rate,
-    steps_per_epoch=epoch_steps,
-    epochs=config.train.epochs,
-    decay=config.optim.decay_rate,
-    begin_epoch=config.optim.decay_begin,
-    warmup_epochs=config.optim.warmup_epochs,
-  )
-  optimizer = optim.create(
-    config.optim.name,
-    learning_rate,
-    momentum=config.optim.momentum,
-    weight_decay=config.optim.weight_decay,
-    clip_norm=config.optim.clip_norm,
-  )
+  optimizer, learning_rate = create_optimizer(config, epoch_steps)
   weights = None
   if config.loss.class_weights == "balanced":
     weights = losses.balanced_class_weights(class_counts)
