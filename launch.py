@@ -119,7 +119,9 @@ def evaluate_verb(files: list[str]) -> int:
 
   _no_files(files)
   path = _workdir()
-  config = ml_collections.ConfigDict(workdir.load(path)["config"])
+  run = workdir.load(path)
+  config = ml_collections.ConfigDict(run["config"])
+  config.data.path = run["data_path"]
   runtime.use_compilation_cache(config.log.compilation_cache)
   dataset = open_dataset(config)
   with workdir.locked(path):
@@ -205,12 +207,17 @@ def _no_files(files: list[str]) -> None:
 def _parse(argv: list[str]) -> list[str]:
   """Sets the flags; what is left. Every mistake in them is an InputError."""
   try:
-    rest = FLAGS(argv)[1:]
+    # --config first, wherever it was given: the others change what it loads
+    words = sorted(argv[1:], key=lambda word: not word.startswith("--config="))
+    rest = FLAGS([argv[0], *words])[1:]
     if CONFIG.value is not None:
       CONFIG.value.to_dict()  # a file that could not be loaded fails here
     return rest
   except flags.Error as error:
-    raise errors.InputError(" ".join(str(error).split())) from error
+    text = " ".join(str(error).split())
+    text = re.sub("invalid literal for int.*", "an int is wanted", text)
+    text = re.sub("could not convert string.*", "a float is wanted", text)
+    raise errors.InputError(text) from error
   except OSError as error:
     given = [arg for arg in argv if arg.startswith("--config=")]
     raise errors.InputError(
@@ -242,7 +249,10 @@ def main(argv: list[str]) -> int:
     return VERBS[verb](rest)
   except errors.InputError as error:
     print(f"error: {error}", file=sys.stderr)
-  return 2
+    return 2
+  except KeyboardInterrupt:
+    print("interrupted", file=sys.stderr)
+    return 130
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Orbax checkpoints: `best/` (what is reported) and `last/` (what resumes).
 
-Each holds one step. `best/` is always written before `last/`: a run killed
-between the two resumes before that evaluation, repeats it to the bit, and
-writes the same best again.
+Each holds the newest only. `best/` is always written before `last/`: a run
+killed between the two resumes before that evaluation, repeats it to the bit,
+and writes the same best again.
 """
 
 import pathlib
@@ -17,7 +17,12 @@ PyTree = Any
 
 
 class Store:
-  """One checkpoint folder holding the newest step: arrays plus a JSON dict."""
+  """One checkpoint folder holding the newest save: arrays plus a JSON dict.
+
+  Saves are numbered, not named by the training step: a step may be saved twice
+  (before its evaluation and after), and the older save has to stand until the
+  newer one is whole.
+  """
 
   def __init__(self, folder: pathlib.Path):
     self._folder = pathlib.Path(folder).absolute()
@@ -34,7 +39,7 @@ class Store:
     return self._manager
 
   def latest(self) -> int | None:
-    """The step held, or None."""
+    """The number of the save held, or None."""
     return self._open().latest_step() if self._folder.is_dir() else None
 
   def _step(self) -> int:
@@ -45,14 +50,11 @@ class Store:
       )
     return step
 
-  def save(self, step: int, state: PyTree, facts: dict) -> None:
+  def save(self, state: PyTree, facts: dict) -> None:
     """Writes in the background; `wait` (or the next save) makes sure."""
     manager = self._open()
-    if step in manager.all_steps():  # repeated after a kill: the same again
-      manager.wait_until_finished()
-      manager.delete(step)
     manager.save(
-      step,
+      (manager.latest_step() or 0) + 1,
       args=ocp.args.Composite(
         state=ocp.args.StandardSave(state), facts=ocp.args.JsonSave(facts)
       ),
@@ -60,7 +62,7 @@ class Store:
     )
 
   def restore(self, like: PyTree) -> tuple[PyTree, dict]:
-    """The step held, with the shapes, types and shardings of `like`.
+    """What is held, with the shapes, types and shardings of `like`.
 
     Raises:
       InputError: there is none, or it holds another model's arrays.
@@ -84,7 +86,7 @@ class Store:
     return restored["state"], restored["facts"]
 
   def facts(self) -> dict:
-    """The JSON part alone of the step held.
+    """The JSON part alone of what is held.
 
     Raises:
       InputError: there is none.

@@ -180,6 +180,7 @@ def evaluate(
     [row for row in rows if "epoch" in row],
     missing=dataset.missing,
     sha256=dataset.sha256,
+    resamples=config.eval.bootstrap,
   )
   return report.write(path, built, predictions)
 

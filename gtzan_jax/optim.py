@@ -61,18 +61,18 @@ def exponential(rate: Rate) -> optax.Schedule:
 def cosine(rate: Rate) -> optax.Schedule:
   """Linear rise from 0 in `warmup_epochs`, then half a cosine down to 0.
 
+  A run of fewer than twice `warmup_epochs` rises for its first half.
+
   Raises:
-    InputError: if the run is over before the rise is.
+    InputError: if `warmup_epochs` is negative.
   """
-  if not 0 <= rate.warmup_epochs < rate.epochs:
-    raise InputError(
-      f"warmup_epochs {rate.warmup_epochs} has to lie between 0 and the"
-      f" {rate.epochs} epochs of the run"
-    )
+  if rate.warmup_epochs < 0:
+    raise InputError(f"warmup_epochs {rate.warmup_epochs} has to be 0 or more")
+  rise = min(rate.warmup_epochs, rate.epochs / 2)
   return optax.warmup_cosine_decay_schedule(
     init_value=0.0,
     peak_value=rate.learning_rate,
-    warmup_steps=round(rate.warmup_epochs * rate.steps_per_epoch),
+    warmup_steps=round(rise * rate.steps_per_epoch),
     decay_steps=rate.epochs * rate.steps_per_epoch,
   )
 

@@ -23,8 +23,10 @@ BATCH = 32  # segments at a time: a file of any length compiles nothing new
 def find(paths: Iterable[str]) -> list[pathlib.Path]:
   """The audio files named, and those in the folders named, sorted.
 
+  A folder without any stands for itself, as a file that cannot be read.
+
   Raises:
-    InputError: nothing was named, or a folder holds no audio file.
+    InputError: nothing was named.
   """
   found = []
   for path in map(pathlib.Path, paths):
@@ -36,11 +38,7 @@ def find(paths: Iterable[str]) -> list[pathlib.Path]:
       for file in path.rglob("*")
       if file.suffix.lower() in EXTENSIONS and not file.name.startswith(".")
     )
-    if not inside:
-      raise errors.InputError(
-        f"{path} holds no audio file ({', '.join(EXTENSIONS)})"
-      )
-    found += inside
+    found += inside or [path]
   if not found:
     raise errors.InputError("predict needs files or folders: none were named")
   return found
@@ -90,6 +88,10 @@ def load(path: pathlib.Path) -> Callable[[pathlib.Path], dict[str, float]]:
   apply = jax.jit(functools.partial(classify.predict, model, variables))
 
   def predict(file: pathlib.Path) -> dict[str, float]:
+    if file.is_dir():
+      raise errors.InputError(
+        f"{file} holds no audio file ({', '.join(EXTENSIONS)})"
+      )
     x = examples(audio.read(file, spec.sample_rate), run)
     rows = [np.asarray(apply(batch))[:n] for batch, n in _batches(x)]
     mean = np.concatenate(rows).astype(np.float64).mean(0)

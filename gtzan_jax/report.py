@@ -94,6 +94,7 @@ def build(
   missing: Mapping[str, int],
   sha256: Mapping[str, str],
   tracks: Mapping[str, int] | None = None,
+  resamples: int = metrics.RESAMPLES,
 ) -> dict:
   """The report as plain values: what json.loads of report.json returns.
 
@@ -107,6 +108,7 @@ def build(
     sha256: of the sorted track ids of each split.
     tracks: how many tracks a split has at hand, where that is more than its
       predictions show: a train split that was not scored, say.
+    resamples: behind each bootstrap interval.
 
   Returns:
     the report; a number that is not finite is None in it.
@@ -118,7 +120,7 @@ def build(
   order = [*SPLITS, *sorted(named - {*SPLITS})]
   splits = {
     name: {
-      **_split(predictions.get(name), (tracks or {}).get(name)),
+      **_split(predictions.get(name), (tracks or {}).get(name), resamples),
       "missing": missing.get(name, 0),
       "sha256": sha256.get(name),
     }
@@ -221,7 +223,9 @@ def write(
   return workdir / "report.html"
 
 
-def _split(predictions: Predictions | None, tracks: int | None) -> dict:
+def _split(
+  predictions: Predictions | None, tracks: int | None, resamples: int
+) -> dict:
   if predictions is None or not len(predictions):
     return {
       "n": tracks or 0,
@@ -231,7 +235,7 @@ def _split(predictions: Predictions | None, tracks: int | None) -> dict:
       "hardest": [],
       "reliability": [],
     }
-  levels = metrics.evaluate(predictions)
+  levels = metrics.evaluate(predictions, resamples=resamples)
   return {
     "n": levels["track"]["n"] if tracks is None else tracks,
     **levels,

@@ -47,15 +47,23 @@ class Interrupted(SystemExit):
 
 
 class Interrupt:
-  """Turns SIGTERM and SIGINT into a flag that the loop asks for."""
+  """Turns SIGTERM and SIGINT into a flag that the loop asks for.
+
+  Only once `arm` was called: while the first step compiles, Python could not
+  look at a flag for long, and there is nothing to save that is not saved.
+  """
 
   def __enter__(self):
     self._signal = None
-    self._before = {
-      number: signal.signal(number, self._note)
-      for number in (signal.SIGTERM, signal.SIGINT)
-    }
+    self._before = {}
     return self
+
+  def arm(self) -> None:
+    if not self._before:
+      self._before = {
+        number: signal.signal(number, self._note)
+        for number in (signal.SIGTERM, signal.SIGINT)
+      }
 
   def _note(self, number, frame):
     self._signal = number
@@ -100,6 +108,21 @@ def check_config(
       f"config.data.standardize={config.data.standardize!r}: give one of"
       f" {', '.join(pipeline.STANDARDIZE)}"
     )
+  for key, valid, wanted in (
+    ("seed", config.seed >= 0, "0 or more"),
+    ("eval.bootstrap", config.eval.bootstrap >= 1, "1 or more"),
+    ("data.cache_mb", config.data.cache_mb >= 0, "0 or more"),
+    (
+      "optim.plateau_factor",
+      0 < config.optim.plateau_factor <= 1,
+      "more than 0 and at most 1",
+    ),
+  ):
+    if not valid:
+      section = config
+      for name in key.split("."):
+        section = section[name]
+      raise errors.InputError(f"config.{key}={section}: give {wanted}")
   classify.create_model(config, genres=2)
   classify.create_optimizer(config, epoch_steps=1)
 
@@ -257,6 +280,7 @@ def train(
           # Steps are only queued here. Two in flight keep the devices busy;
           # more would keep a signal waiting for all of them.
           jax.block_until_ready(before)
+          interrupt.arm()
           if step % config.log.every_steps == 0 and step < epoch_end:
             scalars.write(step, jax.device_get(of_step))
         row = task.summarize(jax.device_get(state.totals))
@@ -280,7 +304,7 @@ def train(
           done, row, monitor=config.train.monitor, **_plateau(config)
         )
         if is_best:
-          best.save(step, variables, {"epoch": epoch})
+          best.save(variables, {"epoch": epoch})
         scalars.write(step, {"epoch": epoch} | row)
         _print_epoch(epoch, row, is_best)
         state = jax.device_put(
@@ -290,9 +314,10 @@ def train(
           everywhere,
         )
         best.wait()
-        last.save(step, state, facts())
+        last.save(state, facts())
+      interrupt.check()
     except Interrupted:
-      last.save(step, state, facts())
+      last.save(state, facts())
       last.wait()
       print(f"interrupted: saved at step {step}; the same command goes on")
       raise

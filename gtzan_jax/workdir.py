@@ -175,6 +175,9 @@ def begin(
     {
       "recipe": config.recipe,
       "config": as_plain(config),
+      # evaluate may be called from another folder than train was
+      "data_path": config.data.path
+      and str(pathlib.Path(config.data.path).absolute()),
       "genres": list(dataset.genres),
       "kind": dataset.kind,
       "feature_spec": dataset.metadata["feature_spec"],

@@ -64,8 +64,17 @@ def test_constant_and_plateau_do_not_move(name):
 
 
 def test_a_warm_up_longer_than_the_run_is_refused():
-  with pytest.raises(InputError, match=r"warmup_epochs 60.*60 epochs"):
-    optim.create_schedule("cosine", **{**RATE, "warmup_epochs": 60})
+  with pytest.raises(InputError, match=r"warmup_epochs -1 .* 0 or more"):
+    optim.create_schedule("cosine", **{**RATE, "warmup_epochs": -1})
+
+
+def test_cosine_of_a_run_shorter_than_its_rise_peaks_half_way():
+  rate = {**RATE, "warmup_epochs": 60, "epochs": 2}
+  schedule = optim.create_schedule("cosine", **rate)
+  steps = 2 * RATE["steps_per_epoch"]
+  values = [float(schedule(step)) for step in range(steps + 1)]
+  assert int(np.argmax(values)) == steps // 2
+  assert max(values) == pytest.approx(RATE["learning_rate"])
 
 
 # --- optimisers

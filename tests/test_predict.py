@@ -140,14 +140,16 @@ def test_a_bad_file_is_named_and_skipped(trained, track, tmp_path, capsys):
   soundfile.write(tmp_path / "good.wav", samples, 22_050)
   (tmp_path / "zero.wav").touch()
   (tmp_path / "text.mp3").write_text("this is not audio")
+  (tmp_path / "empty").mkdir()
+  more = (tmp_path / "gone.au", tmp_path / "empty")
   status, out, err = call(
-    capsys, "predict", f"--workdir={trained}", tmp_path, tmp_path / "gone.au"
+    capsys, "predict", f"--workdir={trained}", tmp_path, *more
   )
   assert status == 1
   assert "good.wav" in out
   assert len(out.splitlines()) == 1
-  assert len(err.splitlines()) == 3
-  for name in ("zero.wav", "text.mp3", "gone.au"):
+  assert len(err.splitlines()) == 4
+  for name in ("zero.wav", "text.mp3", "gone.au", "empty holds no audio"):
     assert sum(name in line for line in err.splitlines()) == 1
 
 
@@ -155,7 +157,7 @@ def test_nothing_to_predict_is_an_error(trained, tmp_path):
   with pytest.raises(errors.InputError, match="none were named"):
     predict.find([])
   with pytest.raises(errors.InputError, match="holds no audio file"):
-    predict.find([str(tmp_path)])
+    predict.load(trained)(predict.find([str(tmp_path)])[0])
 
 
 def test_a_workdir_without_a_run_is_an_error(tmp_path):

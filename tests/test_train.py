@@ -19,6 +19,7 @@ from gtzan_jax import (
   errors,
   evaluate,
   logs,
+  metrics,
   pipeline,
   predictions,
   sharding,
@@ -132,6 +133,14 @@ def _best_params(path) -> list:
   return jax.tree.leaves(variables["params"])
 
 
+def test_intervals_come_from_as_many_resamples_as_asked(finished):
+  saved = predictions.load(finished / "predictions" / "test.npz")
+  found = report(finished)["splits"]["test"]
+  for resamples, same in ((50, True), (1000, False)):
+    scores = metrics.evaluate(saved, resamples=resamples)
+    assert (scores["segment"]["ci95"] == found["segment"]["ci95"]) == same
+
+
 def test_the_best_checkpoint_is_reported(finished):
   found = report(finished)
   key = "validation/track_accuracy"
@@ -217,6 +226,23 @@ def test_sigterm_during_an_evaluation_repeats_it(
     return batches(*args)
 
   monkeypatch.setattr(pipeline, "eval_batches", batches_and_signal)
+  with pytest.raises(train.Interrupted):
+    fit(make_config(), tmp_path)
+  fit(make_config(), tmp_path)
+  assert_same_training(finished, tmp_path)
+
+
+def test_sigterm_in_the_last_evaluation_is_not_lost(
+  finished, tmp_path, make_config, monkeypatch
+):
+  shown = train._print_epoch
+
+  def show_and_signal(epoch, row, is_best):
+    shown(epoch, row, is_best)
+    if epoch == 3:
+      os.kill(os.getpid(), signal.SIGTERM)
+
+  monkeypatch.setattr(train, "_print_epoch", show_and_signal)
   with pytest.raises(train.Interrupted):
     fit(make_config(), tmp_path)
   fit(make_config(), tmp_path)
@@ -348,6 +374,10 @@ def test_divergence_is_said(tmp_path, make_config):
     ({"loss.class_weights": "equal"}, "class_weights='equal'"),
     ({"optim.name": "lion"}, "lion"),
     ({"optim.learning_rate": 0.0}, "learning_rate 0.0"),
+    ({"optim.plateau_factor": 0.0}, "config.optim.plateau_factor=0.0"),
+    ({"eval.bootstrap": 0}, "config.eval.bootstrap=0"),
+    ({"seed": -1}, "config.seed=-1"),
+    ({"model.channels": ("abc",)}, "channels="),
     ({"optim.schedule": "step"}, "step"),
     ({"model.name": "vgg"}, "vgg"),
     ({"loss.l2": 0.1, "loss.l2_layers": "nope"}, "nope"),
@@ -447,6 +477,18 @@ def test_input_statistics_are_those_of_the_train_part(make_config):
   mean, std = pipeline.input_statistics(records, "global")
   np.testing.assert_allclose(mean, np.full(13, x.mean()), rtol=1e-4)
   np.testing.assert_allclose(std, np.full(13, x.std()), rtol=1e-4)
+
+
+def test_training_standardises_by_the_train_part(finished, make_config):
+  """best/ holds the statistics of the train part, not of all or of another."""
+  dataset = launch.open_dataset(make_config())
+  _, variables, _ = evaluate.restore_best(finished, workdir.load(finished))
+  (stats,) = variables["input_stats"].values()
+  for part in ("train", "validation"):
+    records = pipeline.load_parts(dataset, {part: ["features"]}, 100)[part]
+    mean, std = pipeline.input_statistics(records, "bin")
+    same = np.allclose(stats["mean"], mean) and np.allclose(stats["std"], std)
+    assert same == (part == "train")
 
 
 def test_train_batches_see_every_example_and_can_start_anywhere(make_config):

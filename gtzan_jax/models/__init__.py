@@ -39,10 +39,27 @@ def create(name: str, num_classes: int, **kwargs) -> Classifier:
         f"model {name!r} has no option {key!r}; its options are"
         f" {', '.join(known)}"
       )
+    _check_type(name, key, kwargs[key])
   kwargs = {
     k: tuple(v) if isinstance(v, list) else v for k, v in kwargs.items()
   }
   return MODELS[name](num_classes=num_classes, **kwargs)
+
+
+def _check_type(name: str, key: str, value) -> None:
+  """Raises InputError where an option is of another type than its default."""
+  default = {f.name: f.default for f in dataclasses.fields(MODELS[name])}[key]
+  wanted = default if isinstance(default, tuple) else (default,)
+  given = value if isinstance(value, tuple | list) else (value,)
+  number = (int, float) if isinstance(wanted[0], float) else type(wanted[0])
+  if (
+    isinstance(default, tuple) != isinstance(value, tuple | list)
+    or not given
+    or not all(isinstance(v, number) for v in given)
+  ):
+    raise InputError(
+      f"model {name!r}: {key}={value!r} is not of the kind of {default!r}"
+    )
 
 
 def options(name: str) -> tuple[str, ...]:
