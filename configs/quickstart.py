@@ -2,6 +2,7 @@
 
   make demo        (or: python launch.py --config=configs/quickstart.py)
 
+About 40 seconds on two CPU cores, test track accuracy 0.95 (n=1, 40 tracks).
 Its numbers say that the machinery works; they are never GTZAN numbers.
 """
 

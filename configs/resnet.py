@@ -7,6 +7,9 @@ a rate that falls by 5 % an epoch from the eleventh epoch on, 60 epochs. The
 source split segments and chose its checkpoint by the test set; here tracks are
 split and validation chooses. Its own split: --config.data.protocol=
 leaky_segments_80_20.
+
+On the log-mel archive with --config.data.protocol=filtered: about 3 minutes on
+two CPU cores, validation track accuracy 0.50 (n=1).
 """
 
 from configs import default

@@ -193,7 +193,8 @@ class Builder(tfds.core.ShardBasedBuilder):
     if number > MAX_UNREADABLE * total:
       raise InputError(
         f"{number} of {total} tracks cannot be read, more than"
-        f" {MAX_UNREADABLE:.0%}; the first: {self._skipped[0]['reason']}"
+        f" {MAX_UNREADABLE:.0%}; the first: {self._skipped[0]['reason']};"
+        " mend or remove them"
       )
 
 
