@@ -48,7 +48,6 @@ def render(report: dict) -> str:
     others=[name for name in scored if name != report["headline"]],
     statement=_statement(report),
     level_names=LEVEL_NAMES,
-    resamples=metrics.RESAMPLES,
     curves=_curves(report),
     pictures={name: _pictures(report, name) for name in scored},
     confused={
