@@ -30,6 +30,7 @@ from gtzan_jax import (
   sharding,
 )
 from gtzan_jax.tasks import TASKS, classify
+from gtzan_jax.workdir import flatten
 
 MONITORS = (
   "train/loss",
@@ -89,14 +90,24 @@ def check_config(
   for key in ("train", "eval"):
     size = config[key].batch_size
     sharding.check_batch_size(size, mesh, f"config.{key}.batch_size")
-  for key, least in (("epochs", 1), ("max_steps", 0), ("patience", 0)):
-    if config.train[key] < least:
+  values = flatten(config.to_dict())
+  for key, least in (
+    ("seed", 0),
+    ("train.epochs", 1),
+    ("train.max_steps", 0),
+    ("train.patience", 0),
+    ("eval.bootstrap", 1),
+    ("data.cache_mb", 0),
+    ("log.every_steps", 1),
+  ):
+    if values[key] < least:
       raise errors.InputError(
-        f"config.train.{key}={config.train[key]}: give {least} or more"
+        f"config.{key}={values[key]}: give {least} or more"
       )
-  if config.log.every_steps < 1:
+  if not 0 < config.optim.plateau_factor <= 1:
     raise errors.InputError(
-      f"config.log.every_steps={config.log.every_steps}: give 1 or more"
+      f"config.optim.plateau_factor={config.optim.plateau_factor}: give more"
+      " than 0 and at most 1"
     )
   if config.train.monitor not in MONITORS:
     raise errors.InputError(
@@ -108,21 +119,6 @@ def check_config(
       f"config.data.standardize={config.data.standardize!r}: give one of"
       f" {', '.join(pipeline.STANDARDIZE)}"
     )
-  for key, valid, wanted in (
-    ("seed", config.seed >= 0, "0 or more"),
-    ("eval.bootstrap", config.eval.bootstrap >= 1, "1 or more"),
-    ("data.cache_mb", config.data.cache_mb >= 0, "0 or more"),
-    (
-      "optim.plateau_factor",
-      0 < config.optim.plateau_factor <= 1,
-      "more than 0 and at most 1",
-    ),
-  ):
-    if not valid:
-      section = config
-      for name in key.split("."):
-        section = section[name]
-      raise errors.InputError(f"config.{key}={section}: give {wanted}")
   classify.create_model(config, genres=2)
   classify.create_optimizer(config, epoch_steps=1)
 
