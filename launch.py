@@ -2,13 +2,21 @@
 
   (none), train   train, evaluate and report; the same command again resumes
   prepare         only prepare the data set
-  evaluate        report anew on a workdir's best checkpoint
+  evaluate        report anew on a workdir's best checkpoint; of several
+                  --workdir, report on their mean probability into --out
   predict         genres of audio files, by a workdir's model
+  sweep           the runs of --sweep=configs/sweeps/..., one after the other,
+                  of the recipe that --config names (resnet if it is left out)
+  leaderboard     tables of the report.json files below the folders named
+  models          the table of models
 
 Examples:
   python launch.py --config=configs/quickstart.py
   python launch.py --config=configs/resnet.py --config.data.path=/data/gtzan
   python launch.py predict --workdir=runs/demo song.mp3
+  python launch.py evaluate --workdir=runs/a --workdir=runs/b --out=runs/ab
+  python launch.py sweep --sweep=configs/sweeps/seeds.py \\
+    --config=configs/lstm.py --config.data.path=/data/gtzan
 """
 
 import json
@@ -24,9 +32,14 @@ from gtzan_jax import errors
 
 FLAGS = flags.FLAGS
 CONFIG = config_flags.DEFINE_config_file("config", None, "a file in configs/")
-WORKDIR = flags.DEFINE_string(
-  "workdir", None, "folder of the run; default runs/<recipe>-<config hash>"
+WORKDIR = flags.DEFINE_multi_string(
+  "workdir", [], "folder of the run; default runs/<recipe>-<config hash>"
 )
+OUT = flags.DEFINE_string(
+  "out", None, "ensemble, sweep, leaderboard, models: where results go"
+)
+SWEEP = flags.DEFINE_string("sweep", None, "sweep: a file in configs/sweeps/")
+RETRY = flags.DEFINE_bool("retry", False, "sweep: start what failed again")
 JSON = flags.DEFINE_bool("json", False, "predict: print JSON")
 
 
@@ -40,17 +53,21 @@ def open_dataset(config):
   protocols.check(
     data.protocol, fold=data.fold, train_fraction=data.train_fraction
   )
+  genres = tuple(data.genres)
   prepared = tfds_gtzan.prepare(
     data.path, data.features, data.dir, data.tracks_per_genre
   )
   partition = tfds_gtzan.apply(
     data.protocol,
     prepared.rows,
+    genres=genres,
     fold=data.fold,
     split_seed=data.split_seed,
     train_fraction=data.train_fraction,
   )
-  dataset = pipeline.open_dataset(prepared.directory, data.protocol, partition)
+  dataset = pipeline.open_dataset(
+    prepared.directory, data.protocol, partition, genres
+  )
   _announce(prepared, partition)
   return dataset
 
@@ -83,24 +100,32 @@ def _banner(text: str) -> None:
 
 
 def train(files: list[str]) -> int:
-  from gtzan_jax import evaluate, runtime, sharding, workdir
+  from gtzan_jax import classical, evaluate, runtime, sharding, workdir
   from gtzan_jax import train as loop
 
   _no_files(files)
   config = _config()
-  path = pathlib.Path(WORKDIR.value or workdir.default_path(config))
-  if workdir.check(path, config) and loop.is_reported(config, path):
+  fitted_once = config.task == "classical"
+  path = _workdir(default=workdir.default_path(config))
+  if workdir.check(path, config) and (
+    classical.is_reported(path)
+    if fitted_once
+    else loop.is_reported(config, path)
+  ):
     print(f"finished before; the report: {path / 'report.html'}")
     return 0
   runtime.use_compilation_cache(config.log.compilation_cache)
   mesh = sharding.make_mesh()
   loop.check_config(config, mesh)
   dataset = open_dataset(config)
-  loop.check(config, dataset)
+  (classical if fitted_once else loop).check(config, dataset)
   with workdir.locked(path):
     workdir.begin(path, config, dataset)
     print(f"workdir: {path}")
-    loop.train(config, dataset, path, mesh)
+    if fitted_once:
+      classical.fit(config, dataset, path)
+    else:
+      loop.train(config, dataset, path, mesh)
     evaluate.evaluate(path, dataset, mesh)
   _print_result(path)
   return 0
@@ -115,9 +140,17 @@ def prepare(files: list[str]) -> int:
 def evaluate_verb(files: list[str]) -> int:
   import ml_collections
 
-  from gtzan_jax import evaluate, runtime, sharding, workdir
+  from gtzan_jax import ensemble, evaluate, runtime, sharding, workdir
 
   _no_files(files)
+  if len(WORKDIR.value) > 1:
+    if not OUT.value:
+      raise errors.InputError(
+        "--out is needed: the folder for the report of several --workdir"
+      )
+    ensemble.evaluate(WORKDIR.value, OUT.value)
+    _print_result(pathlib.Path(OUT.value))
+    return 0
   path = _workdir()
   run = workdir.load(path)
   config = ml_collections.ConfigDict(run["config"])
@@ -132,9 +165,10 @@ def evaluate_verb(files: list[str]) -> int:
 
 def predict(files: list[str]) -> int:
   from gtzan_jax import predict as prediction
+  from gtzan_jax import workdir
 
   path = _workdir()
-  found = prediction.find(files)
+  found = prediction.find(files, workdir.load(path)["kind"])
   model = prediction.load(path)
   answers, failed = [], 0
   for file in found:
@@ -156,11 +190,58 @@ def predict(files: list[str]) -> int:
   return 1 if failed else 0
 
 
+def sweep(files: list[str]) -> int:
+  from gtzan_jax import sweep as runs
+
+  _no_files(files)
+  if not SWEEP.value:
+    raise errors.InputError(
+      f"--sweep is needed: one of {_known_configs('sweeps/')}"
+    )
+  if WORKDIR.value:
+    raise errors.InputError(
+      f"--workdir={WORKDIR.value[0]}: a sweep makes its own below --out"
+    )
+  return runs.run(
+    SWEEP.value,
+    launcher=pathlib.Path(__file__).resolve(),
+    recipe=config_flags.get_config_filename(FLAGS["config"]),
+    overrides=config_flags.get_override_values(FLAGS["config"]),
+    out=OUT.value,
+    retry=RETRY.value,
+  )
+
+
+def models(files: list[str]) -> int:
+  from gtzan_jax.models import reference
+
+  _no_files(files)
+  if OUT.value:
+    reference.redraw(OUT.value)
+  else:
+    print(reference.table())
+  return 0
+
+
+def leaderboard(files: list[str]) -> int:
+  from gtzan_jax import leaderboard as board
+
+  if not files:
+    raise errors.InputError(
+      "leaderboard needs workdirs, or folders that hold some: none were named"
+    )
+  print(f"leaderboard: {board.write(files, OUT.value or 'runs')}")
+  return 0
+
+
 VERBS = {
   "train": train,
   "prepare": prepare,
   "evaluate": evaluate_verb,
   "predict": predict,
+  "sweep": sweep,
+  "leaderboard": leaderboard,
+  "models": models,
 }
 
 
@@ -186,15 +267,20 @@ def _config():
   return CONFIG.value
 
 
-def _known_configs() -> str:
-  known = sorted(pathlib.Path(__file__).parent.glob("configs/*.py"))
-  return ", ".join(f"configs/{file.name}" for file in known)
+def _known_configs(folder: str = "") -> str:
+  known = sorted(pathlib.Path(__file__).parent.glob(f"configs/{folder}*.py"))
+  return ", ".join(f"configs/{folder}{file.name}" for file in known)
 
 
-def _workdir() -> pathlib.Path:
-  if not WORKDIR.value:
+def _workdir(default: pathlib.Path | None = None) -> pathlib.Path:
+  if len(WORKDIR.value) > 1:
+    raise errors.InputError(
+      f"--workdir={WORKDIR.value[1]}: one is enough; evaluate alone takes"
+      " several"
+    )
+  if not WORKDIR.value and default is None:
     raise errors.InputError("--workdir is needed: the folder of a trained run")
-  return pathlib.Path(WORKDIR.value)
+  return pathlib.Path(WORKDIR.value[0]) if WORKDIR.value else default
 
 
 def _no_files(files: list[str]) -> None:
@@ -209,6 +295,9 @@ def _parse(argv: list[str]) -> list[str]:
   try:
     # --config first, wherever it was given: the others change what it loads
     words = sorted(argv[1:], key=lambda word: not word.startswith("--config="))
+    if "sweep" in words and not words[0].startswith("--config="):
+      here = pathlib.Path(__file__).parent
+      words.insert(0, f"--config={here / 'configs' / 'resnet.py'}")
     rest = FLAGS([argv[0], *words])[1:]
     if CONFIG.value is not None:
       CONFIG.value.to_dict()  # a file that could not be loaded fails here

@@ -1,10 +1,13 @@
 """Every feature set beside librosa, over all audio files below a folder.
 
-  python benchmarks/parity.py FOLDER
+  python benchmarks/parity.py FOLDER [--clips=N]
 
-One segment at a time, since librosa 0.11 floors an array as a whole. Prints
-one JSON line a set: the number of segments, and the largest and the median of
-each segment's largest difference (dB for log-mel).
+One segment at a time, since librosa 0.11 floors an array as a whole; a set of
+whole clips one clip at a time. Prints one JSON line for each part of each set
+that is made of frames: how many examples, the largest and the median of each
+example's largest difference, and the 99th percentile of all differences (dB of
+log-mel and contrast, Hz of centroid, bandwidth and roll-off). The tests import
+`reference` and `compare` from here.
 """
 
 import argparse
@@ -19,55 +22,115 @@ from gtzan_jax import audio, features
 from gtzan_jax.errors import InputError
 
 EXTENSIONS = {".wav", ".au", ".flac", ".ogg", ".mp3"}
+EVERY_PART = features.FeatureSpec(
+  "every_part",
+  parts=(
+    *("logmel", "mfcc", "chroma", "contrast", "centroid", "bandwidth"),
+    *("rolloff", "zero_crossing_rate", "rms"),
+  ),
+)
 
 
-def reference(segment: np.ndarray, spec: features.FeatureSpec) -> np.ndarray:
-  """`[samples]` to `[frames, bins]` by librosa."""
-  power = librosa.feature.melspectrogram(
-    y=segment,
-    sr=spec.sample_rate,
-    n_fft=spec.n_fft,
-    hop_length=spec.hop_length,
-    n_mels=spec.n_mels,
-  )
-  db = librosa.power_to_db(power, top_db=spec.top_db)
-  if spec.n_mfcc is None:
-    return db.T
-  return librosa.feature.mfcc(S=db, n_mfcc=spec.n_mfcc).T
+def reference(y: np.ndarray, spec: features.FeatureSpec) -> dict:
+  """Each part of a set by librosa: `[frames, bins]`."""
+  sr, hop, center = spec.sample_rate, spec.hop_length, spec.center
+  spectral = {
+    "y": y,
+    "sr": sr,
+    "n_fft": spec.n_fft,
+    "hop_length": hop,
+    "center": center,
+  }
+  framed = {"frame_length": spec.n_fft, "hop_length": hop, "center": center}
+  feature = librosa.feature
+
+  def logmel() -> np.ndarray:
+    power = feature.melspectrogram(**spectral, n_mels=spec.n_mels)
+    return librosa.power_to_db(power, top_db=spec.top_db)
+
+  compute = {
+    "logmel": logmel,
+    "mfcc": lambda: feature.mfcc(S=logmel(), n_mfcc=spec.n_mfcc),
+    "chroma": lambda: feature.chroma_stft(**spectral, tuning=0.0),
+    "contrast": lambda: feature.spectral_contrast(**spectral),
+    "centroid": lambda: feature.spectral_centroid(**spectral),
+    "bandwidth": lambda: feature.spectral_bandwidth(**spectral),
+    "rolloff": lambda: feature.spectral_rolloff(**spectral),
+    "zero_crossing_rate": lambda: feature.zero_crossing_rate(y, **framed),
+    "rms": lambda: feature.rms(y=y, **framed),
+  }
+  return {part: compute[part]().T for part in spec.parts}
 
 
-def differences(folder: pathlib.Path, spec: features.FeatureSpec) -> list:
-  """Each segment's largest difference."""
-  found = []
-  for path in sorted(folder.rglob("*")):
-    if path.suffix not in EXTENSIONS:
-      continue
+def compare(ours: np.ndarray, theirs: dict[str, np.ndarray]) -> dict:
+  """Differences of one example, part by part."""
+  found, start = {}, 0
+  for part, values in theirs.items():
+    frames, bins = min(len(ours), len(values)), values.shape[1]
+    columns = ours[:frames, start : start + bins]
+    found[part] = np.abs(columns - values[:frames])
+    start += bins
+  return found
+
+
+def examples(path: pathlib.Path, spec: features.FeatureSpec) -> list:
+  """(ours, theirs) of each example in a file."""
+  sound = audio.read(path)
+  if spec.whole_clip:
+    return [(features.extract_clip(sound, spec), reference(sound, spec))]
+  cut = audio.segments(sound, spec.segment_samples, spec.segments_per_track)
+  ours = np.asarray(features.extract(cut, spec))
+  return [
+    (mine, reference(segment, spec))
+    for segment, mine in zip(cut, ours, strict=True)
+  ]
+
+
+def differences(paths: list[pathlib.Path], spec: features.FeatureSpec) -> dict:
+  """Each part's differences, one array an example."""
+  found: dict[str, list] = {part: [] for part in spec.parts}
+  for path in paths:
     try:
-      sound = audio.read(path)
+      pairs = examples(path, spec)
     except InputError as error:
       print(error)
       continue
-    cut = audio.segments(sound, spec.segment_samples, spec.segments_per_track)
-    ours = np.asarray(features.extract(cut, spec))
-    for segment, feature in zip(cut, ours, strict=True):
-      found.append(np.abs(feature - reference(segment, spec)).max())
+    for ours, theirs in pairs:
+      for part, difference in compare(ours, theirs).items():
+        found[part].append(difference)
   return found
+
+
+def line(name: str, part: str, found: list[np.ndarray]) -> dict:
+  largest = [difference.max() for difference in found]
+  every = np.concatenate([difference.ravel() for difference in found])
+  return {
+    "benchmark": "parity",
+    "features": name,
+    "part": part,
+    "examples": len(found),
+    "largest": float(f"{max(largest):.1e}"),
+    "median": float(f"{np.median(largest):.1e}"),
+    "p99": float(f"{np.quantile(every, 0.99):.1e}"),
+    "device": jax.default_backend(),
+    "jax": jax.__version__,
+    "librosa": librosa.__version__,
+  }
 
 
 if __name__ == "__main__":
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument("folder", type=pathlib.Path)
-  folder = parser.parse_args().folder
-  for name, spec in features.FEATURES.items():
-    found = differences(folder, spec)
-    line = {
-      "benchmark": "parity",
-      "features": name,
-      "segments": len(found),
-      "largest": float(f"{max(found):.1e}") if found else None,
-      "median": float(f"{np.median(found):.1e}") if found else None,
-      "device": jax.default_backend(),
-      "jax": jax.__version__,
-      "librosa": librosa.__version__,
-    }
-    print(json.dumps(line))
+  parser.add_argument("--clips", type=int, help="only so many, spread evenly")
+  given = parser.parse_args()
+  paths = sorted(
+    path for path in given.folder.rglob("*") if path.suffix in EXTENSIONS
+  )
+  if given.clips:
+    paths = paths[:: max(1, len(paths) // given.clips)]
+  for spec in (*features.FEATURES.values(), EVERY_PART):
+    # Pictures and tables are no frames, and a table is librosa's already.
+    if set(spec.parts) <= set(EVERY_PART.parts):
+      for part, found in differences(paths, spec).items():
+        if found:
+          print(json.dumps(line(spec.name, part, found)))

@@ -10,6 +10,7 @@ from ml_collections import config_dict
 def get_config() -> ml_collections.ConfigDict:
   config = ml_collections.ConfigDict()
   config.recipe = "default"
+  config.task = "classify"  # classify | classical (scikit-learn, no steps)
   config.seed = 0  # weights, order, dropout, augmentation; never the split
 
   config.data = data = ml_collections.ConfigDict()
@@ -20,6 +21,7 @@ def get_config() -> ml_collections.ConfigDict:
   data.split_seed = 42  # decides random splits, alone
   data.fold = 0  # k-fold protocols: the test fold; the next is validation
   data.train_fraction = 1.0  # of the train tracks, stratified by genre
+  data.genres = ()  # some of the corpus's, as ("jazz", "rock"); (): all
   data.tracks_per_genre = 20  # size of the synthetic corpus
   data.standardize = "none"  # none | global | bin; statistics of train only
   data.cache_mb = 4096  # what fits is read once into memory
@@ -59,6 +61,9 @@ def get_config() -> ml_collections.ConfigDict:
   augment.mixup_alpha = 0.0  # 0: off
 
   config.train = train = ml_collections.ConfigDict()
+  # Weights to begin with: a workdir of the same model, or a file that
+  # gtzan_jax.weights reads (.h5, .safetensors, .pt, .npz). Unset: at random.
+  train.init_from = config_dict.placeholder(str)
   train.batch_size = 32  # over all devices together
   # Epochs may change when a run is taken up again; a cosine then follows the
   # new length from there on, so that is not the run of that length from the

@@ -184,11 +184,11 @@ def on_features(
   mixup_alpha: float = 0.0,
   fill: jax.Array | None = None,
 ) -> tuple[jax.Array, jax.Array]:
-  """Features `[b, frames, bins]` and labels, augmented: SpecAugment, mixup.
+  """Features and labels, augmented: SpecAugment, mixup.
 
   Args:
     key: a key of this step.
-    x: `[b, frames, bins]`.
+    x: `[b, frames, bins]`; mixup takes any `[b, ...]`, `check` refuses masks.
     labels: `[b, num_classes]`, probabilities (one-hot).
     time_masks: number of masks in time.
     time_width: longest of them, as a fraction of the frames.
@@ -201,23 +201,22 @@ def on_features(
   Returns:
     x and labels, shapes unchanged; labels still sum to 1.
   """
-  if fill is None:
-    filling = x.mean((1, 2), keepdims=True)
-  else:
-    filling = fill[None, None, :]
-  if time_masks and time_width:
-    time_key = jax.random.fold_in(key, 0)
-    x = mask(time_key, x, 1, time_masks, time_width, filling)
-  if bin_masks and bin_width:
-    bin_key = jax.random.fold_in(key, 1)
-    x = mask(bin_key, x, 2, bin_masks, bin_width, filling)
+  masks = ((1, time_masks, time_width), (2, bin_masks, bin_width))
+  for number, (axis, count, width) in enumerate(masks):
+    if count and width:
+      if fill is None:
+        filling = x.mean((1, 2), keepdims=True)
+      else:
+        filling = fill[None, None, :]
+      x = mask(jax.random.fold_in(key, number), x, axis, count, width, filling)
   if mixup_alpha:
     x, labels = mixup(jax.random.fold_in(key, 2), x, labels, mixup_alpha)
   return x, labels
 
 
 def check(
-  kind: str,
+  raw: str | None,
+  example_shape: tuple[int, ...],
   *,
   gain_db: float,
   shift_s: float,
@@ -232,12 +231,13 @@ def check(
   """Refuses strengths that cannot be, before anything is prepared or trained.
 
   Args:
-    kind: what the corpus holds, "audio" or "logmel".
+    raw: what is stored beside the features, "audio", "logmel" or None.
+    example_shape: of one example's features.
     gain_db, ...: the strengths of the three stages.
 
   Raises:
     InputError: for a negative strength, a share outside [0, 1], an SNR range
-      from high to low, or waveform noise on a corpus without waveforms.
+      from high to low, or an augmentation that such examples cannot carry.
   """
   strengths = {
     "gain_db": gain_db,
@@ -261,9 +261,21 @@ def check(
     raise InputError(
       f"augment.noise_snr_db {tuple(noise_snr_db)} has to be (low, high)"
     )
-  if noise_probability and kind != "audio":
+  for name, value in (("gain_db", gain_db), ("shift_s", shift_s)):
+    if value and raw is None:
+      raise InputError(
+        f"augment.{name} {value} acts before features are computed, and this"
+        " feature set stores nothing that they could be computed from: set it"
+        " to 0"
+      )
+  if noise_probability and raw != "audio":
     raise InputError(
       f"augment.noise_probability {noise_probability} acts on waveforms, which"
-      f" a corpus of kind {kind!r} has none of: set it to 0, or use gain_db,"
-      " shift_s, SpecAugment or mixup"
+      " are not stored here: set it to 0, or use mixup or SpecAugment"
     )
+  for name, value in (("time_masks", time_masks), ("bin_masks", bin_masks)):
+    if value and len(example_shape) != 2:
+      raise InputError(
+        f"augment.{name} {value} masks frames or bins, and an example here is"
+        f" an array of shape {tuple(example_shape)}: set it to 0"
+      )

@@ -1,10 +1,7 @@
-"""From best/ to Predictions of every part, and on to the report."""
+"""From a workdir's model to Predictions of every part, and to the report."""
 
 import functools
-import importlib.metadata
 import pathlib
-import platform
-import subprocess
 from collections.abc import Callable, Mapping
 
 import flax.linen as nn
@@ -14,29 +11,17 @@ import numpy as np
 
 from gtzan_jax import (
   checkpoint,
+  classical,
   errors,
   logs,
   pipeline,
+  provenance,
   report,
   sharding,
   workdir,
 )
 from gtzan_jax.predictions import Predictions
 from gtzan_jax.tasks import classify
-
-PACKAGES = (
-  "gtzan_jax",
-  "jax",
-  "jaxlib",
-  "flax",
-  "optax",
-  "orbax-checkpoint",
-  "grain",
-  "tensorflow-datasets",
-  "librosa",
-  "numpy",
-  "scikit-learn",
-)
 
 
 def predictor(
@@ -107,13 +92,85 @@ def restore_best(
   return model, variables, size
 
 
+def load_model(
+  path: pathlib.Path, run: Mapping, mesh: jax.sharding.Mesh | None = None
+) -> tuple[Callable[[jax.Array], jax.Array], int]:
+  """The model of a workdir, whatever its task, as a function.
+
+  Args:
+    path: a workdir that has been trained.
+    run: its run.json.
+    mesh: the devices, None for one; what scikit-learn fitted runs on the host.
+
+  Returns:
+    features [b, ...] -> probabilities [b, genres], and how many numbers were
+    trained.
+
+  Raises:
+    InputError: no model in the workdir, or another one than run.json says.
+  """
+  if run["config"]["task"] == "classical":
+    return classical.load(path, run), classical.num_params(path)
+  model, variables, size = restore_best(path, run)
+  mesh = mesh or sharding.make_mesh(jax.devices()[:1])
+  variables = jax.device_put(variables, sharding.replicated(mesh))
+  apply = predictor(model, mesh)
+  return lambda x: apply(variables, {"features": x}), size
+
+
+def predict_parts(
+  path: pathlib.Path,
+  run: Mapping,
+  dataset: pipeline.Dataset,
+  mesh: jax.sharding.Mesh,
+) -> tuple[dict[str, Predictions], int]:
+  """What a workdir's model says of every part, and its number of parameters."""
+  config = ml_collections.ConfigDict(run["config"])
+  model, num_params = load_model(path, run, mesh)
+  fields = {part: ["features"] for part, ids in dataset.parts.items() if ids}
+  records = pipeline.load_parts(dataset, fields, config.data.cache_mb)
+  if config.task == "classical":
+    predict = functools.partial(
+      classical.predict_part, model, genres=dataset.genres
+    )
+  else:
+    predict = functools.partial(
+      predict_part,
+      lambda batch: model(batch["features"]),
+      genres=dataset.genres,
+      batch_size=config.eval.batch_size,
+      mesh=mesh,
+    )
+  return {part: predict(records[part]) for part in fields}, num_params
+
+
+def trained(path: pathlib.Path, run: Mapping) -> dict:
+  """How the training went: best_epoch, epochs_run and the monitor's value."""
+  config = ml_collections.ConfigDict(run["config"])
+  if config.task == "classical":  # fitted once
+    rows = logs.read(path / "metrics.jsonl")
+    epoch, epochs = 1, 1
+    value = rows[0].get(config.train.monitor) if rows else None
+  else:
+    last = checkpoint.Store(path / "last")
+    progress = last.facts()["progress"]
+    last.close()
+    epoch, epochs = progress["best_epoch"], progress["evaluations"]
+    value = progress["best_value"]
+  return {
+    "best_epoch": epoch,
+    "epochs_run": epochs,
+    "monitor": {"name": config.train.monitor, "value": value},
+  }
+
+
 def evaluate(
   path: pathlib.Path, dataset: pipeline.Dataset, mesh: jax.sharding.Mesh
 ) -> pathlib.Path:
-  """Scores best/ on every part and writes the report.
+  """Scores a workdir's model on every part and writes the report.
 
   Args:
-    path: a workdir that `train` has been through.
+    path: a workdir that `train` or `classical.fit` has been through.
     dataset: the data it was trained on.
     mesh: the devices.
 
@@ -121,7 +178,7 @@ def evaluate(
     the path of report.html.
 
   Raises:
-    InputError: no checkpoint, or data other than the run's.
+    InputError: no model, or data other than the run's.
   """
   run = workdir.load(path)
   if run["data_fingerprint"] != dataset.metadata["fingerprint"]:
@@ -131,25 +188,7 @@ def evaluate(
       f" {dataset.metadata['fingerprint'][:12]}: the corpus or the features"
       " changed since; train again"
     )
-  config = ml_collections.ConfigDict(run["config"])
-  model, variables, num_params = restore_best(path, run)
-  variables = jax.device_put(variables, sharding.replicated(mesh))
-  probabilities_of = functools.partial(predictor(model, mesh), variables)
-  fields = {part: ["features"] for part, ids in dataset.parts.items() if ids}
-  records = pipeline.load_parts(dataset, fields, config.data.cache_mb)
-  predictions = {
-    part: predict_part(
-      probabilities_of,
-      records[part],
-      dataset.genres,
-      config.eval.batch_size,
-      mesh,
-    )
-    for part in fields
-  }
-  last = checkpoint.Store(path / "last")
-  progress = last.facts()["progress"]
-  last.close()
+  predictions, num_params = predict_parts(path, run, dataset, mesh)
   rows = logs.read(path / "metrics.jsonl")
   facts = {
     "recipe": run["recipe"],
@@ -157,22 +196,17 @@ def evaluate(
     "source": dataset.metadata["source"],
     "protocol": dataset.protocol,
     "leak": dataset.leak,
-    "seed": config.seed,
+    "seed": run["config"]["seed"],
     "num_params": num_params,
-    "commit": commit(),
-    "versions": versions(),
+    "commit": provenance.commit(),
+    "versions": provenance.versions(),
     "device": sharding.describe(mesh),
     "config": run["config"],
     "data_fingerprint": run["data_fingerprint"],
     "tracks": len(dataset.metadata["rows"]),
     "skipped": dataset.metadata["skipped"],
-    "best_epoch": progress["best_epoch"],
-    "epochs_run": progress["evaluations"],
     "seconds": rows[-1]["time/seconds"] if rows else 0.0,
-    "monitor": {
-      "name": config.train.monitor,
-      "value": progress["best_value"],
-    },
+    **trained(path, run),
   }
   built = report.build(
     facts,
@@ -180,33 +214,6 @@ def evaluate(
     [row for row in rows if "epoch" in row],
     missing=dataset.missing,
     sha256=dataset.sha256,
-    resamples=config.eval.bootstrap,
+    resamples=run["config"]["eval"]["bootstrap"],
   )
   return report.write(path, built, predictions)
-
-
-def versions() -> dict[str, str]:
-  """Of Python and of what the numbers depend on."""
-  found = {"python": platform.python_version()}
-  for name in PACKAGES:
-    try:
-      found[name] = importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-      continue  # run from a checkout that was not installed
-  return found
-
-
-def commit() -> str | None:
-  """The commit of this checkout, "+" behind it where files differ; or None."""
-  here = pathlib.Path(__file__).resolve().parent.parent
-  try:
-    described = subprocess.run(
-      ["git", "describe", "--always", "--abbrev=40", "--dirty=+"],
-      cwd=here,
-      capture_output=True,
-      text=True,
-      timeout=10,
-    )
-  except (OSError, subprocess.TimeoutExpired):
-    return None
-  return described.stdout.strip() or None

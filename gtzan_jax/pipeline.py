@@ -34,6 +34,7 @@ class Dataset:
   Attributes:
     directory: the TFDS folder, of one corpus and one feature set.
     metadata: what its builder wrote down (see docs/data.md).
+    genres: the classes, in label order: the corpus's own, or some of them.
     fields: (shape, dtype) of each array of an example.
     parts: {"train", "validation", "test"}: (track id, segment index) pairs.
     protocol: the protocol's name; `leak` says what it leaks, None if nothing.
@@ -43,6 +44,7 @@ class Dataset:
 
   directory: pathlib.Path
   metadata: Mapping
+  genres: tuple[str, ...]
   fields: Mapping[str, tuple[tuple[int, ...], np.dtype]]
   parts: Mapping[str, Ids]
   protocol: str
@@ -51,17 +53,18 @@ class Dataset:
   sha256: Mapping[str, str]
 
   @property
-  def genres(self) -> tuple[str, ...]:
-    return tuple(self.metadata["genres"])
-
-  @property
   def kind(self) -> str:
-    """What is stored beside the features: "audio" or "logmel"."""
+    """What a track holds: "audio", "logmel", "picture" or "table"."""
     return self.metadata["kind"]
 
   @property
+  def raw(self) -> str | None:
+    """What is stored beside the features: "audio", "logmel" or nothing."""
+    return self.kind if self.kind in self.fields else None
+
+  @property
   def example_shape(self) -> tuple[int, ...]:
-    """[frames, bins] of one example's features."""
+    """Of one example's features: [frames, bins], a picture's or a row's."""
     return self.fields["features"][0]
 
   @property
@@ -76,7 +79,10 @@ class Dataset:
 
 
 def open_dataset(
-  directory: pathlib.Path, protocol: str, partition: object
+  directory: pathlib.Path,
+  protocol: str,
+  partition: object,
+  genres: Sequence[str] = (),
 ) -> Dataset:
   """A prepared folder, cut.
 
@@ -84,11 +90,17 @@ def open_dataset(
     directory: the TFDS folder.
     protocol: the name of what cut it.
     partition: has `parts`, `leak`, `missing` and `sha256` (see `Dataset`).
+    genres: the genres that `partition` was made for; none for all.
   """
   info = tfds.builder_from_directory(str(directory)).info
   return Dataset(
     directory=directory,
     metadata=dict(info.metadata),
+    genres=tuple(
+      genre
+      for genre in info.metadata["genres"]
+      if genre in genres or not genres
+    ),
     fields={
       name: (tuple(feature.shape), np.dtype(feature.np_dtype))
       for name, feature in info.features.items()
@@ -120,6 +132,11 @@ class Records:
         split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES
       )
       for split in builder.info.splits
+    }
+    self._label_of = {
+      stored: dataset.genres.index(genre)
+      for stored, genre in enumerate(dataset.metadata["genres"])
+      if genre in dataset.genres
     }
     place = positions(dataset.metadata["rows"])
     self._places = [place[track, int(segment)] for track, segment in self.ids]
@@ -156,6 +173,7 @@ class Records:
     for row, index in enumerate(indices):
       split, position = self._places[index]
       example = self._decode(self._sources[split][position])
+      example["label"] = self._label_of[int(example["label"])]
       for name, value in batch.items():
         value[row] = example[name]
     return batch

@@ -21,8 +21,10 @@ from clu import parameter_overview
 
 from gtzan_jax import (
   checkpoint,
+  classical,
   errors,
   evaluate,
+  initial,
   logs,
   metrics,
   pipeline,
@@ -119,6 +121,14 @@ def check_config(
       f"config.data.standardize={config.data.standardize!r}: give one of"
       f" {', '.join(pipeline.STANDARDIZE)}"
     )
+  if config.task not in (*TASKS, "classical"):
+    raise errors.InputError(
+      f"config.task={config.task!r}: give one of {', '.join(TASKS)}, classical"
+    )
+  if config.task == "classical":
+    options = dict(config.model)
+    classical.create(options.pop("name"), **options)
+    return
   classify.create_model(config, genres=2)
   classify.create_optimizer(config, epoch_steps=1)
 
@@ -135,16 +145,32 @@ def check(config: ml_collections.ConfigDict, dataset: pipeline.Dataset) -> None:
         f"config.data.protocol={dataset.protocol!r} leaves the {part} part of"
         " this corpus empty: give another protocol or another monitor"
       )
-  task = _create_task(config, dataset, np.ones(len(dataset.genres)), 1)
+  task = create_task(config, dataset, np.ones(len(dataset.genres)), 1)
   task.check(dataset.fields, config.train.batch_size)
+  if config.train.init_from:
+    shapes = initial.shapes_of(task.model, dataset.example_shape)
+    initial.load(config.train.init_from, config.model.name, shapes)
 
 
-def _create_task(config, dataset, class_counts, epoch_steps):
-  return TASKS["classify"](
+def create_task(
+  config: ml_collections.ConfigDict,
+  dataset: pipeline.Dataset,
+  class_counts: np.ndarray,
+  epoch_steps: int,
+) -> classify.Classify:
+  """The task that a config describes, for this data.
+
+  Args:
+    config: configs/default.py with a recipe's changes.
+    dataset: a prepared corpus cut by a protocol.
+    class_counts: [genres] train examples of each genre.
+    epoch_steps: optimizer steps an epoch.
+  """
+  return TASKS[config.task](
     config,
     genres=len(dataset.genres),
     spec=dataset.spec,
-    kind=dataset.kind,
+    raw=dataset.raw,
     class_counts=class_counts,
     epoch_steps=epoch_steps,
     example_shape=dataset.example_shape,
@@ -200,7 +226,7 @@ def train(
     InputError: see `check`; or the monitored scalar was never a number.
     Interrupted: a signal came; last/ holds everything up to it.
   """
-  source = classify.training_source(config, dataset.kind)
+  source = classify.training_source(config, dataset.raw)
   needs_stats = config.data.standardize != "none"
   fields = {"train": {source, "features"} if needs_stats else {source}}
   if dataset.parts["validation"]:
@@ -208,7 +234,7 @@ def train(
   records = pipeline.load_parts(dataset, fields, config.data.cache_mb)
   labels = records["train"].labels()
   epoch_steps = math.ceil(len(labels) / config.train.batch_size)
-  task = _create_task(
+  task = create_task(
     config,
     dataset,
     np.bincount(labels, minlength=len(dataset.genres)),
@@ -218,6 +244,12 @@ def train(
   state = jax.jit(task.init, out_shardings=everywhere)(
     jax.random.key(config.seed)
   )
+  last = checkpoint.Store(workdir / "last")
+  if config.train.init_from and last.latest() is None:
+    begin = initial.load(
+      config.train.init_from, config.model.name, classify.variables_of(state)
+    )
+    state = jax.device_put(classify.with_variables(state, begin), everywhere)
   if needs_stats:
     mean, std = pipeline.input_statistics(
       records["train"], config.data.standardize
@@ -228,7 +260,6 @@ def train(
   _print_start(state, mesh, dataset, config, epoch_steps)
 
   best = checkpoint.Store(workdir / "best")
-  last = checkpoint.Store(workdir / "last")
   done, rows = progress.Progress(), 0
   if last.latest() is not None:
     state, facts = last.restore(state)

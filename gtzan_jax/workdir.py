@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 
 import ml_collections
 
-from gtzan_jax import errors, pipeline
+from gtzan_jax import errors
 
 RUN_FILE = "run.json"
 # What may differ when a run is taken up again: how long, and what is logged.
@@ -154,9 +154,14 @@ def locked(path: pathlib.Path) -> Iterator[None]:
 def begin(
   path: pathlib.Path,
   config: ml_collections.ConfigDict,
-  dataset: pipeline.Dataset,
+  dataset,
 ) -> None:
   """Writes run.json: all that evaluate and predict need beside best/.
+
+  Args:
+    path: the workdir.
+    config: of the run.
+    dataset: a pipeline.Dataset, of which its facts are read.
 
   Raises:
     InputError: the run here was begun on other data.

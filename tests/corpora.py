@@ -1,10 +1,16 @@
-"""Small corpora on disk for the tests: noise in GTZAN's layout, an archive."""
+"""Small corpora on disk for the tests, one of each form."""
 
+import csv
 import pathlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import soundfile
+import tensorflow_datasets as tfds
+from PIL import Image
+
+import tfds_gtzan
+from gtzan_jax.features import table57
 
 RATE = 22_050
 
@@ -47,3 +53,59 @@ def write_archive(path: pathlib.Path, **changed: np.ndarray) -> pathlib.Path:
   kept = {key: value for key, value in arrays.items() if value is not None}
   np.savez(path, **kept)
   return path
+
+
+def write_pictures(
+  root: pathlib.Path,
+  numbers: Mapping[str, int],
+  size: tuple[int, int] = (48, 32),
+) -> pathlib.Path:
+  """Writes `<genre>/<genre>NNNNN.png`, opaque RGBA noise as Kaggle's are."""
+  for g, (genre, number) in enumerate(numbers.items()):
+    (root / genre).mkdir(parents=True)
+    for i in range(number):
+      rng = np.random.default_rng([g, i])
+      rgba = rng.integers(0, 256, (*size[::-1], 4), np.uint8)
+      rgba[..., 3] = 255
+      Image.fromarray(rgba).save(root / genre / f"{genre}{i:05d}.png")
+  return root
+
+
+def table_rows(filenames: Sequence[str]) -> list[dict[str, str]]:
+  """Lines of a features csv, with random values."""
+  rng = np.random.default_rng(0)
+  return [
+    {"filename": name, "length": "661794"}
+    | {column: str(rng.normal()) for column in table57.COLUMNS}
+    | {"label": name.split(".")[0]}
+    for name in filenames
+  ]
+
+
+def write_table(
+  path: pathlib.Path,
+  rows: Sequence[Mapping[str, str]],
+  without: Sequence[str] = (),
+) -> pathlib.Path:
+  """Writes a features csv, less some columns."""
+  names = [name for name in rows[0] if name not in without]
+  with path.open("w", newline="") as file:
+    writer = csv.DictWriter(file, names, extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(rows)
+  return path
+
+
+def records(
+  prepared: tfds_gtzan.Prepared,
+) -> list[tuple[tfds_gtzan.Row, dict]]:
+  """Each record of a prepared data set with its track's row."""
+  builder = tfds.builder_from_directory(str(prepared.directory))
+  sources = {
+    split: iter(builder.as_data_source(split)) for split in builder.info.splits
+  }
+  return [
+    (row, next(sources[row.partition]))
+    for row in prepared.rows
+    for _ in range(row.segments)
+  ]

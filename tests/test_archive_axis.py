@@ -9,6 +9,7 @@ from gtzan_jax.features import archive
 
 LOGMEL = features.get("logmel_1024")
 MFCC = features.get("mfcc_slices")
+PATCHES = features.get("patches")
 EVERY_SET = pytest.mark.parametrize(
   "spec", [LOGMEL, MFCC], ids=lambda s: s.name
 )
@@ -42,6 +43,19 @@ def test_columns_per_frame_is_the_median_tracks():
 @EVERY_SET
 def test_a_segment_of_gtzans_archive_is_38_columns(spec):
   assert archive.segment_columns(spec, GTZAN_RATE) == 38
+
+
+@pytest.mark.parametrize("n_frames", [1290, 1293, 1320])
+def test_fifteen_patches_of_25_columns(n_frames):
+  assert archive.segment_columns(PATCHES, GTZAN_RATE) == 25
+  cut = archive.segments(numbered(387), n_frames, PATCHES, 25, 15)
+  assert cut.shape == (15, 25, 128)
+  stretched = np.asarray(features.from_logmel(cut, PATCHES))
+  assert stretched.shape == (15, 80, 80)
+  # The columns' numbers are in their order still, first to last of each patch.
+  assert (np.diff(stretched[..., 40], axis=1) >= 0).all()
+  np.testing.assert_allclose(stretched[:, 0, 40], cut[:, 0, 0], atol=0.35)
+  np.testing.assert_allclose(stretched[:, -1, 40], cut[:, -1, 0], atol=0.35)
 
 
 def test_width_follows_the_rate():
@@ -195,3 +209,4 @@ def test_every_track_of_the_real_archive_gives_ten(gtzan_data):
   for spec in (LOGMEL, MFCC):
     assert archive.segment_columns(spec, rate) == 38
     assert {len(archive.starts(n, spec, 10)) for n in n_frames} == {10}
+  assert {len(archive.starts(n, PATCHES, 15)) for n in n_frames} == {15}

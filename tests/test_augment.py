@@ -203,13 +203,53 @@ def test_check_names_what_cannot_be():
     "bin_width": 0.2,
     "mixup_alpha": 0.3,
   }
-  augment.check("logmel", **good)
-  augment.check("audio", **{**good, "noise_probability": 0.5})
+  augment.check("logmel", (38, 128), **good)
+  augment.check("audio", (258, 128), **{**good, "noise_probability": 0.5})
   for change, message in [
-    ({"noise_probability": 0.5}, "noise_probability 0.5.*'logmel'"),
+    ({"noise_probability": 0.5}, "noise_probability 0.5.*not stored"),
     ({"gain_db": -1.0}, "gain_db -1.0.*0 or more"),
     ({"bin_width": 1.5}, "bin_width 1.5.*between 0 and 1"),
     ({"noise_snr_db": (30.0, 10.0)}, "low, high"),
   ]:
     with pytest.raises(InputError, match=message):
-      augment.check("logmel", **{**good, **change})
+      augment.check("logmel", (38, 128), **{**good, **change})
+
+
+@pytest.mark.parametrize(
+  ("raw", "shape", "change", "message"),
+  [
+    (None, (130, 187), {"gain_db": 6.0}, "gain_db 6.0.*stores nothing"),
+    (None, (130, 187), {"shift_s": 0.5}, "shift_s 0.5.*stores nothing"),
+    (None, (57,), {"time_masks": 1}, r"time_masks 1.*shape \(57,\)"),
+    (None, (180, 180, 3), {"bin_masks": 2}, "bin_masks 2.*180, 180, 3"),
+  ],
+)
+def test_check_refuses_what_such_examples_cannot_carry(
+  raw, shape, change, message
+):
+  nothing = {
+    "gain_db": 0.0,
+    "shift_s": 0.0,
+    "noise_probability": 0.0,
+    "noise_snr_db": (10.0, 30.0),
+    "time_masks": 0,
+    "time_width": 0.2,
+    "bin_masks": 0,
+    "bin_width": 0.2,
+    "mixup_alpha": 0.3,
+  }
+  augment.check(raw, shape, **nothing)
+  with pytest.raises(InputError, match=message):
+    augment.check(raw, shape, **{**nothing, **change})
+
+
+@pytest.mark.parametrize("shape", [(57,), (6, 5, 3)])
+def test_mixup_takes_examples_of_any_shape(shape):
+  x = jax.random.normal(jax.random.key(0), (8, *shape))
+  labels = jax.nn.one_hot(jnp.arange(8) % 3, 3)
+  mixed, soft = augment.on_features(
+    jax.random.key(1), x, labels, mixup_alpha=0.5, fill=jnp.zeros(shape[-1])
+  )
+  assert mixed.shape == x.shape
+  assert not np.allclose(mixed, x)
+  np.testing.assert_allclose(soft.sum(1), 1, atol=1e-6)

@@ -16,7 +16,7 @@ import tqdm
 import tfds_gtzan
 from gtzan_jax import audio, features
 from gtzan_jax.errors import InputError
-from gtzan_jax.features import archive
+from gtzan_jax.features import archive, clips
 from tfds_gtzan import corpus, examples, synthetic
 from tfds_gtzan import prepared as preparing
 from tfds_gtzan import tfds_gtzan_dataset_builder as dataset_builder
@@ -32,28 +32,38 @@ def folder(tmp_path_factory):
   return corpora.write_folder(tmp_path_factory.mktemp("c") / "gtzan", LENGTHS)
 
 
-@pytest.fixture(scope="module")
-def prepared(folder, tmp_path_factory):
-  """Both feature sets of the folder and of an archive, and synthetic ones."""
-  data_dir = tmp_path_factory.mktemp("prepared")
-  npz = corpora.write_archive(data_dir / "archive.npz")
-  return {
-    (name, features_): tfds_gtzan.prepare(
-      path and str(path), features_, data_dir / "data", tracks_per_genre=1
-    )
-    for name, path in (("audio", folder), ("archive", npz), ("synthetic", None))
-    for features_ in features.FEATURES
-    if (name, features_) != ("synthetic", "mfcc_slices")
-  }
-
-
-PREPARED = [
+SEGMENTS = [
   ("audio", "logmel_1024"),
   ("audio", "mfcc_slices"),
+  ("audio", "patches"),
   ("archive", "logmel_1024"),
   ("archive", "mfcc_slices"),
   ("synthetic", "logmel_1024"),
 ]
+CLIPS = [
+  ("audio", "fusion"),
+  ("audio", "image_180"),
+  ("archive", "image_180"),
+]
+PREPARED = SEGMENTS + CLIPS
+
+
+@pytest.fixture(scope="module")
+def paths(folder, tmp_path_factory):
+  npz = tmp_path_factory.mktemp("a") / "archive.npz"
+  corpora.write_archive(npz)
+  return {"audio": str(folder), "archive": str(npz), "synthetic": None}
+
+
+@pytest.fixture(scope="module")
+def prepared(paths, tmp_path_factory):
+  data_dir = tmp_path_factory.mktemp("prepared")
+  return {
+    (name, features_): tfds_gtzan.prepare(
+      paths[name], features_, data_dir, tracks_per_genre=1
+    )
+    for name, features_ in PREPARED
+  }
 
 
 def records(done, split):
@@ -89,7 +99,28 @@ def test_record_order_is_row_order(prepared, which):
     assert got == wanted
 
 
-@pytest.mark.parametrize("which", PREPARED)
+@pytest.mark.parametrize("which", CLIPS)
+def test_whole_clips_are_one_example_a_track_and_nothing_beside(
+  prepared, paths, which
+):
+  done = prepared[which]
+  spec = features.get(which[1])
+  assert {row.segments for row in done.rows} == {1}
+  assert not {"audio", "logmel", "picture"} & set(done.example)
+  opened = corpus.open_corpus(paths[which[0]])
+  held = {track.id: track.read() for track in opened.tracks}
+  for row, record in corpora.records(done):
+    assert record["start"] == record["segment"] == 0
+    if done.kind == "audio":
+      samples = audio.to_float(audio.to_int16(held[row.id].samples))
+      (own,) = clips.from_audio(samples, spec)
+    else:
+      (own,) = clips.from_logmel(held[row.id].db, spec)
+    assert done.example["features"] == (own.shape, "float32")
+    np.testing.assert_array_equal(record["features"], own)
+
+
+@pytest.mark.parametrize("which", SEGMENTS)
 def test_features_are_those_of_what_stands_beside_them(prepared, which):
   done = prepared[which]
   spec = features.FeatureSpec.from_dict(done.feature_spec)
@@ -146,14 +177,14 @@ def test_short_tracks_are_padded_and_never_lost(prepared, folder):
     (330_750, "logmel_1024", 5),
     (44_100, "mfcc_slices", 1),
     (10_000_000, "logmel_1024", 10),
+    (661_794, "patches", 15),
+    (661_794, "sequence", 10),
   ],
 )
 def test_segments_a_track(samples, name, number):
   spec = features.get(name)
-  track = corpus.Track(
-    "a.1", "a", "", "train", lambda: corpus.Audio(np.zeros(samples, np.float32))
-  )
-  segments, starts = examples.read_segments(spec, None, track)
+  content = corpus.Audio(np.zeros(samples, np.float32))
+  segments, starts = examples.cut(spec, None, content)
   assert segments.shape == (number, spec.segment_samples)
   np.testing.assert_allclose(
     starts, np.arange(number) * spec.segment_samples / 22_050
@@ -300,7 +331,7 @@ def test_what_is_prepared_is_not_decoded_again(
 ):
   arguments = (str(folder), "mfcc_slices", tmp_path / "d")
   first = tfds_gtzan.prepare(*arguments)
-  monkeypatch.setattr(examples, "read_segments", None)
+  monkeypatch.setattr(examples, "read", None)
   assert tfds_gtzan.prepare(*arguments) == first
   assert capfd.readouterr().out == ""  # stdout is the caller's
 
@@ -329,11 +360,11 @@ SLOW = """
 import time
 import tfds_gtzan
 from tfds_gtzan import examples
-read = examples.read_segments
+read = examples.read
 def slow(*arguments):
   time.sleep(1)
   return read(*arguments)
-examples.read_segments = slow
+examples.read = slow
 tfds_gtzan.prepare({path!r}, "mfcc_slices", {data_dir!r})
 """
 
@@ -381,7 +412,7 @@ def test_a_second_process_waits_and_writes_nothing(
   first = tfds_gtzan.prepare(*arguments)
   away, place = tmp_path / "away", first.directory
   place.rename(away)
-  monkeypatch.setattr(examples, "read_segments", None)  # it must not decode
+  monkeypatch.setattr(examples, "read", None)  # it must not decode
   with (
     (tmp_path / "d" / ".locks" / place.parts[-4]).open("w") as lock,
     futures.ThreadPoolExecutor(1) as pool,
@@ -398,18 +429,14 @@ def test_a_second_process_waits_and_writes_nothing(
 # Mistakes.
 
 
-def test_a_feature_set_that_the_corpus_cannot_feed(tmp_path, monkeypatch):
-  spec = features.get("logmel_1024").to_dict() | {"kinds": ["audio"]}
-  monkeypatch.setitem(
-    features.FEATURES, "logmel_1024", features.FeatureSpec.from_dict(spec)
-  )
+def test_a_feature_set_that_the_corpus_cannot_feed(tmp_path):
   npz = corpora.write_archive(tmp_path / "a.npz")
   with pytest.raises(
     InputError,
-    match=r"logmel_1024 cannot be computed from the corpus archive, .*"
-    "corpora that work: audio, synthetic$",
+    match=r"sequence cannot be computed from the corpus archive, .* logmel; "
+    r"corpora that work: audio, synthetic$",
   ):
-    tfds_gtzan.prepare(str(npz), "logmel_1024", tmp_path / "d")
+    tfds_gtzan.prepare(str(npz), "sequence", tmp_path / "d")
   assert not whole(tmp_path / "d")
 
 
@@ -502,7 +529,7 @@ def test_real_archive_has_ten_segments_of_38_columns_a_track(gtzan_data):
   width = archive.segment_columns(spec, opened.columns_per_frame)
   assert width == 38
   for track in opened.tracks[::25]:
-    segments, starts = examples.read_segments(spec, opened, track)
+    segments, starts = examples.cut(spec, opened, track.read())
     assert segments.shape == (10, 38, 128)
     assert len(starts) == 10
 

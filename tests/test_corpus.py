@@ -311,11 +311,28 @@ def test_no_path_is_the_synthetic_corpus(path):
 def test_kinds_are_those_of_the_table(tmp_path):
   corpora.write_folder(tmp_path / "c", TINY)
   corpora.write_archive(tmp_path / "a.npz")
-  for path in (None, str(tmp_path / "c"), str(tmp_path / "a.npz")):
+  corpora.write_pictures(tmp_path / "p", {"blues": 1, "rock": 1})
+  names = ("blues.00000.wav", "rock.00000.wav")
+  corpora.write_table(tmp_path / "t.CSV", corpora.table_rows(names))
+  paths = {None: "synthetic"}
+  for file, name in zip(
+    ("c", "a.npz", "p", "t.CSV"),
+    ("audio", "archive", "images", "table"),
+    strict=True,
+  ):
+    paths[str(tmp_path / file)] = name
+  held = {
+    "audio": corpus.Audio,
+    "logmel": corpus.LogMel,
+    "picture": corpus.Picture,
+    "table": corpus.Table,
+  }
+  assert set(paths.values()) == set(corpus.CORPORA)
+  for path, name in paths.items():
     opened = corpus.open_corpus(path, tracks_per_genre=1)
+    assert opened.name == name
     assert corpus.CORPORA[opened.name] == opened.kind
-    held = {"audio": corpus.Audio, "logmel": corpus.LogMel}[opened.kind]
-    assert isinstance(opened.tracks[0].read(), held)
+    assert isinstance(opened.tracks[0].read(), held[opened.kind])
 
 
 # Published lists: constants as published.

@@ -53,7 +53,12 @@ def call(monkeypatch, capfd, tmp_path):
       "CONFIG": config_flags.DEFINE_config_file(
         "config", flag_values=values, sys_argv=argv
       ),
-      "WORKDIR": flags.DEFINE_string("workdir", None, "", flag_values=values),
+      "WORKDIR": flags.DEFINE_multi_string(
+        "workdir", [], "", flag_values=values
+      ),
+      "OUT": flags.DEFINE_string("out", None, "", flag_values=values),
+      "SWEEP": flags.DEFINE_string("sweep", None, "", flag_values=values),
+      "RETRY": flags.DEFINE_bool("retry", False, "", flag_values=values),
       "JSON": flags.DEFINE_bool("json", False, "", flag_values=values),
     }
     for name, value in own.items():
@@ -287,7 +292,11 @@ def run_of_resnet(tmp_path) -> pathlib.Path:
   path.mkdir()
   config = resnet.get_config()
   config.data.dir = str(tmp_path / "prepared")
-  run = {"recipe": "resnet", "config": workdir.as_plain(config)}
+  run = {
+    "recipe": "resnet",
+    "config": workdir.as_plain(config),
+    "kind": "audio",
+  }
   (path / workdir.RUN_FILE).write_text(json.dumps(run))
   return path
 
@@ -352,7 +361,6 @@ def test_predict_needs_a_checkpoint(call, run_of_resnet):
   run = json.loads((run_of_resnet / workdir.RUN_FILE).read_text())
   run |= {
     "genres": ["blues", "rock"],
-    "kind": "audio",
     "example_shape": [130, 13],
     "columns_per_frame": None,
     "feature_spec": features.get("mfcc_slices").to_dict(),

@@ -1,7 +1,10 @@
 """Prediction sees the very features that evaluation saw."""
 
+import dataclasses
 import json
 
+import corpora
+import ml_collections
 import numpy as np
 import pytest
 import soundfile
@@ -12,13 +15,15 @@ from gtzan_jax import (
   audio,
   errors,
   evaluate,
+  features,
   predict,
   predictions,
   sharding,
   train,
   workdir,
 )
-from tfds_gtzan import synthetic
+from gtzan_jax.features import clips
+from tfds_gtzan import corpus, examples, synthetic
 
 
 def fit(config, path):
@@ -165,6 +170,103 @@ def test_a_workdir_without_a_run_is_an_error(tmp_path):
     predict.load(tmp_path)
   with pytest.raises(errors.InputError, match="no such folder"):
     predict.load(tmp_path / "gone")
+
+
+# Whole clips: the examples are those that the builder writes.
+
+
+def run_of(kind, name, columns_per_frame=None):
+  """What run.json says of a model's inputs."""
+  return {
+    "kind": kind,
+    "feature_spec": features.get(name).to_dict(),
+    "columns_per_frame": columns_per_frame,
+  }
+
+
+@pytest.mark.parametrize("name", ["logmel_1024", "fusion", "image_180"])
+def test_a_files_examples_are_those_that_are_prepared(tmp_path, name):
+  samples = np.random.default_rng(0).uniform(-0.4, 0.4, 4 * 22_050)
+  soundfile.write(tmp_path / "a.wav", audio.to_int16(samples), 22_050)
+  opened = corpus.open_corpus(None, 1)
+  track = dataclasses.replace(
+    opened.tracks[0], read=lambda: corpus.Audio(samples.astype(np.float32))
+  )
+  wanted = examples.read(features.get(name), opened, track)["features"]
+  found = predict.examples(tmp_path / "a.wav", run_of("audio", name))
+  np.testing.assert_allclose(found, wanted, atol=2e-4)
+
+
+@pytest.mark.parametrize(
+  ("seconds", "lengths"), [(29.0, [29]), (44.9, [44.9]), (90.0, [30, 30, 30])]
+)
+def test_a_long_file_is_clips_of_about_30_s(
+  tmp_path, monkeypatch, seconds, lengths
+):
+  def counted(samples, spec):
+    return np.full((1, 57), len(samples) / spec.sample_rate, np.float32)
+
+  monkeypatch.setattr(clips, "from_audio", counted)
+  soundfile.write(tmp_path / "a.wav", np.zeros(int(seconds * 22_050)), 22_050)
+  found = predict.examples(tmp_path / "a.wav", run_of("table", "table57"))
+  assert found.shape == (len(lengths), 57)
+  np.testing.assert_allclose(found[:, 0], lengths, atol=1e-3)
+
+
+def test_what_the_archive_would_show_is_drawn(gtzan_data):
+  """A clip's audio, by way of its columns, gives the archive's picture."""
+  opened = corpus.open_corpus(str(gtzan_data / "gtzan_logmel.npz"))
+  run = run_of("logmel", "image_180", opened.columns_per_frame)
+  for name in ("blues.00000", "metal.00000"):  # the full 30 s
+    track = next(track for track in opened.tracks if track.id == name)
+    wanted = examples.read(features.get("image_180"), opened, track)
+    folder = gtzan_data / "gtzan" / "genres" / name.split(".")[0]
+    found = predict.examples(folder / f"{name}.wav", run)
+    assert np.abs(found - wanted["features"]).mean() < 0.01
+
+
+def test_a_model_of_pictures_takes_pictures(
+  tmp_path, make_config, track, capsys
+):
+  """And names each of a picture and a sound that it cannot take."""
+  root = corpora.write_pictures(tmp_path / "images", {"blues": 9, "rock": 9})
+  config = make_config("fcn", **{"train.max_steps": 2, "train.batch_size": 8})
+  config.data.update(path=str(root), features="image_180")
+  config.model = ml_collections.ConfigDict({"name": "fcn", "widths": (4,)})
+  (tmp_path / "run").mkdir()
+  path = fit(config, tmp_path / "run")
+  stored = predictions.load(path / "predictions" / "test.npz").by_track()
+  name = stored.track[0]
+  file = root / name.split(".")[0] / f"{name.replace('.', '')}.png"
+  found = predict.load(path)(file)
+  for genre, probability in zip(
+    stored.genres, stored.probabilities[0], strict=True
+  ):
+    assert found[genre] == pytest.approx(probability, abs=1e-5)
+  soundfile.write(tmp_path / "song.wav", track[0], 22_050)
+  (tmp_path / "text.png").write_text("no picture")
+  given = (file, tmp_path / "song.wav", tmp_path / "text.png")
+  capsys.readouterr()  # what training said
+  status, out, err = call(capsys, "predict", f"--workdir={path}", *given)
+  assert status == 1
+  assert out.startswith(f"{file}: ")
+  assert len(out.splitlines()) == 1
+  sound, text = err.splitlines()
+  assert "song.wav: the model takes picture files (.png), no audio fi" in sound
+  assert "text.png: not decodable as PNG" in text
+  assert predict.find([str(root)], "picture") == sorted(root.rglob("*.png"))
+  with pytest.raises(errors.InputError, match=r"holds no picture file \(.png"):
+    predict.load(path)(tmp_path)
+
+
+def test_a_model_of_sound_takes_no_pictures(trained, tmp_path):
+  file = corpora.write_pictures(tmp_path, {"pop": 1}) / "pop" / "pop00000.png"
+  with pytest.raises(
+    errors.InputError, match=r"the model takes audio files .*, no picture fi"
+  ):
+    predict.load(trained)(file)
+  soundfile.write(tmp_path / "pop" / "a.wav", np.zeros(99), 22_050)
+  assert predict.find([str(tmp_path)]) == [tmp_path / "pop" / "a.wav"]
 
 
 def test_a_model_of_the_archive_predicts_audio(

@@ -276,6 +276,80 @@ def test_train_fractions_are_stratified_and_nested(name):
   assert before == tracks(whole)["train"]
 
 
+# Some genres.
+
+SOME = ("rock", "blues", "jazz")
+
+
+@pytest.mark.parametrize(("name", "fold"), ALL)
+def test_a_genre_is_cut_the_same_with_and_without_others(name, fold):
+  rows = gtzan_rows(segments=3)
+  whole = apply(name, rows, fold=fold)
+  some = apply(name, rows, fold=fold, genres=SOME)
+  for part in PARTS:
+    kept = tuple(p for p in whole.parts[part] if p[0].split(".")[0] in SOME)
+    assert some.parts[part] == kept
+  assert some.leak == whole.leak
+  assert apply(name, rows, fold=fold, genres=[*SOME[::-1], "rock"]) == some
+  assert apply(name, rows, fold=fold, genres=GENRES) == whole
+
+
+def test_only_tracks_of_the_genres_are_missed_and_hashed():
+  rows = [row for row in gtzan_rows() if row.partition != "test"]
+  some = apply("filtered", rows[1:], genres=SOME)  # rows[0] is of blues
+  assert rows[0].partition == "validation"
+  listed = [i.split(".")[0] for i in track_lists.parts("filtered")["test"]]
+  tested = sum(listed.count(genre) for genre in SOME)
+  assert some.missing == {"train": 0, "validation": 1, "test": tested}
+  lines = "".join(f"{i}\n" for i in sorted(tracks(some)["train"]))
+  assert some.sha256["train"] == hashlib.sha256(lines.encode()).hexdigest()
+
+
+def test_a_fraction_of_some_genres_is_that_of_all():
+  rows = gtzan_rows()
+  whole = tracks(apply("filtered", rows, train_fraction=0.2))["train"]
+  some = apply("filtered", rows, train_fraction=0.2, genres=SOME)
+  assert tracks(some)["train"] == {
+    name for name in whole if name.split(".")[0] in SOME
+  }
+
+
+@pytest.mark.parametrize(
+  ("genres", "message"),
+  [
+    (("rock", "zouk"), "genres rock, zouk: unknown genre 'zouk'; give two or"),
+    (("rock",), "genres rock: one genre only; .* of blues, classical, .* rock"),
+    (("rock", "rock"), "genres rock, rock: one genre only"),
+  ],
+)
+def test_genres_that_cannot_be(genres, message):
+  with pytest.raises(InputError, match=message) as caught:
+    apply("filtered", gtzan_rows(), genres=genres)
+  assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["tracks_70_10_20", "kfold10", "artist_kfold"])
+def test_a_genre_that_is_not_kept_and_too_small_is_no_obstacle(name):
+  rows = [*own_rows(9), *own_rows(2, ("jazz",))]
+  with pytest.raises(InputError, match="genre jazz has 2 tracks"):
+    apply(name, rows)
+  parts = tracks(apply(name, rows, genres=("blues", "rock")))
+  assert parts == tracks(apply(name, own_rows(9)))
+
+
+def test_artists_too_few_only_matter_in_genres_that_are_kept():
+  rows = own_rows(9, ("blues", "pop", "rock"))
+  rows = [
+    dataclasses.replace(row, artist="one" if row.genre == "pop" else "")
+    for row in rows
+  ]
+  folds = range(3)
+  with pytest.raises(InputError, match="leaves no pop to train on"):
+    _ = [apply("artist_kfold", rows, fold=fold) for fold in folds]
+  for fold in folds:
+    apply("artist_kfold", rows, fold=fold, genres=("blues", "rock"))
+
+
 # Small corpora and mistakes.
 
 

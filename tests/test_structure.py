@@ -18,8 +18,9 @@ import numpy as np
 import pytest
 
 import tfds_gtzan
-from gtzan_jax import features, models, optim, workdir
+from gtzan_jax import classical, features, models, optim, workdir
 from gtzan_jax.features import archive
+from gtzan_jax.models.reference import REFERENCE
 from gtzan_jax.tasks import TASKS
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -34,15 +35,25 @@ CONFIGS = sorted(
 LAYERS = (
   {"errors"},
   {"audio", "features", "losses", "models", "optim", "predictions"},
-  {"checkpoint", "logs", "progress", "runtime", "sharding"},
+  {"process", "published", "provenance"},
+  {"checkpoint", "logs", "progress", "runtime", "sharding", "weights"},
   {"augment", "metrics", "pipeline", "plots"},
-  {"page", "tasks", "workdir"},
+  {"classical", "page", "tasks", "workdir"},
   {"report"},
-  {"evaluate"},
-  {"predict", "train"},
+  {"ensemble", "evaluate", "leaderboard"},
+  {"initial", "predict", "sweep"},
+  {"train"},
 )
 LEAVES_FOR_DATA = {"audio", "errors", "features"}
-WITHOUT_JAX = ("predictions", "metrics", "plots", "page", "report")
+WITHOUT_JAX = (
+  "predictions",
+  "metrics",
+  "plots",
+  "page",
+  "report",
+  "leaderboard",
+  "sweep",
+)
 BRINGS_JAX = {"clu", "flax", "grain", "jax", "jaxlib", "optax", "orbax"}
 NO_SUBJECT = {"utils", "util", "common", "helpers", "helper", "misc"}
 
@@ -202,7 +213,11 @@ def test_config_names_what_exists(name):
   assert config.optim.name in optim.OPTIMIZERS
   assert config.optim.schedule in optim.SCHEDULES
   options = config.model.to_dict()
-  models.create(options.pop("name"), 10, **options)
+  if config.task == "classical":
+    classical.create(options.pop("name"), **options)
+  else:
+    assert config.task in TASKS
+    models.create(options.pop("name"), 10, **options)
 
 
 @pytest.mark.parametrize("name", sorted(set(CONFIGS) - {"default"}))
@@ -229,11 +244,15 @@ def test_feature_set_keeps_its_contract(name):
   assert features.FeatureSpec.from_dict(spec.to_dict()) == spec
   audio = np.random.default_rng(0).uniform(-0.5, 0.5, (2, spec.segment_samples))
   x = features.extract(audio.astype(np.float32), name)
-  assert x.shape == (2, spec.frames(spec.segment_samples), spec.bins)
-  assert x.dtype == jnp.float32
+  # A recipe's model was built for what its feature set gives.
+  inputs = {r.input for r in REFERENCE.values() if r.features == name}
+  assert inputs <= {x.shape[1:]}
+  assert len(x) == 2
+  assert x.dtype == np.float32
   assert np.isfinite(x).all()
-  db = np.zeros((3, archive.segment_columns(spec, 0.3), 128), np.float32)
-  assert features.from_logmel(db, name).shape == (*db.shape[:2], spec.bins)
+  if "logmel" in spec.kinds:
+    db = np.zeros((3, archive.segment_columns(spec, 0.3), 128), np.float32)
+    assert features.from_logmel(db, name).shape[2:] == x.shape[2:]
 
 
 @pytest.mark.parametrize("name", sorted(models.MODELS))
@@ -241,7 +260,7 @@ def test_model_keeps_its_contract(name):
   """Logits, running statistics beside the parameters, input_stats apart."""
   model = models.create(name, num_classes=7)
   assert all(option in repr(model) for option in models.options(name))
-  x = jax.ShapeDtypeStruct((2, 130, 13), jnp.float32)
+  x = jax.ShapeDtypeStruct((2, *REFERENCE[name].input), jnp.float32)
   key = jax.random.key(0)
   variables = jax.eval_shape(lambda x: model.init(key, x, train=False), x)
   assert {"params", "input_stats"} <= variables.keys()
@@ -324,7 +343,7 @@ def test_task_is_made_from_the_default_config(name, default_config):
     config,
     genres=10,
     spec=features.get("mfcc_slices"),
-    kind="audio",
+    raw="audio",
     class_counts=np.ones(10),
     epoch_steps=3,
     example_shape=(130, 13),

@@ -17,7 +17,7 @@ import numpy as np
 from gtzan_jax.errors import InputError
 from gtzan_jax.features import archive
 from tfds_gtzan import content, track_lists
-from tfds_gtzan.track import Corpus, LogMel, Track, in_genre_order
+from tfds_gtzan.track import FORMS, Corpus, LogMel, Track, in_genre_order
 
 KEYS = ("mel", "track", "genre", "range_db", "top_db", "n_frames")
 _DAMAGED = (
@@ -68,10 +68,7 @@ def open_archive(
 
 def _load(path: pathlib.Path) -> dict[str, np.ndarray]:
   if not zipfile.is_zipfile(path):
-    raise InputError(
-      f"{path} is no .npz archive; accepted are a folder of audio in GTZAN's"
-      " layout and a log-mel .npz"
-    )
+    raise InputError(f"{path} is no .npz archive; accepted are {FORMS}")
   arrays = {}
   try:
     with np.load(path, allow_pickle=False) as data:

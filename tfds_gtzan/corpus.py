@@ -1,8 +1,8 @@
 """From a path to a corpus, recognised by what the path is.
 
-A folder is `audio`, a file is an `archive`, no path is the embedded
-`synthetic` corpus. A path that is given and cannot be used is an error: there
-is no falling back.
+A folder of sound is `audio`, one of pictures `images`; a .csv is a `table`, any
+other file an `archive`; no path is the embedded `synthetic` corpus. A path
+that is given and cannot be used is an error: there is no falling back.
 """
 
 import functools
@@ -10,12 +10,21 @@ import hashlib
 import pathlib
 
 from gtzan_jax.errors import InputError
-from tfds_gtzan import archive, audio_folder, synthetic
+from tfds_gtzan import (
+  archive,
+  audio_folder,
+  feature_table,
+  image_folder,
+  synthetic,
+)
 from tfds_gtzan.track import (
+  FORMS,
   GENRES,
   Audio,
   Corpus,
   LogMel,
+  Picture,
+  Table,
   Track,
   in_genre_order,
 )
@@ -26,12 +35,20 @@ __all__ = [
   "Audio",
   "Corpus",
   "LogMel",
+  "Picture",
+  "Table",
   "Track",
   "open_corpus",
 ]
 
 # What the tracks of each corpus hold; a feature set names the kinds it takes.
-CORPORA = {"audio": "audio", "archive": "logmel", "synthetic": "audio"}
+CORPORA = {
+  "audio": "audio",
+  "archive": "logmel",
+  "images": "picture",
+  "table": "table",
+  "synthetic": "audio",
+}
 
 
 def open_corpus(
@@ -42,8 +59,8 @@ def open_corpus(
   """Opens the corpus at `path` without decoding a track.
 
   Args:
-    path: a folder in GTZAN's layout, a log-mel .npz, or None or "" for the
-      synthetic corpus.
+    path: a folder of audio in GTZAN's layout or of Kaggle's pictures, a log-mel
+      .npz, a features .csv, or None or "" for the synthetic corpus.
     tracks_per_genre: size of the synthetic corpus; of no effect on others.
     cache_dir: where digests of files are remembered; None: nowhere.
 
@@ -55,7 +72,12 @@ def open_corpus(
   place = pathlib.Path(path).expanduser()
   try:
     if place.is_dir():
+      pictures = image_folder.find(place)
+      if pictures:
+        return image_folder.open_folder(pictures, cache_dir)
       return audio_folder.open_folder(place, cache_dir)
+    if place.is_file() and place.suffix.lower() == ".csv":
+      return feature_table.open_table(place, cache_dir)
     if place.is_file():
       return archive.open_archive(place, cache_dir)
     there = place.exists()
@@ -63,8 +85,7 @@ def open_corpus(
     raise InputError(f"{path} cannot be read: {error.strerror}") from error
   what = "is neither a folder nor a file" if there else "does not exist"
   raise InputError(
-    f"{path} {what}; give a folder of audio in GTZAN's layout, a log-mel .npz,"
-    " or no path for the synthetic corpus"
+    f"{path} {what}; give {FORMS}, or no path for the synthetic corpus"
   )
 
 

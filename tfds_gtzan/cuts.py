@@ -128,17 +128,22 @@ def artist_folds(rows: Sequence[Row], fold: int, seed: int) -> Parts:
   splitter = StratifiedGroupKFold(3, shuffle=True, random_state=seed)
   genres = [row.genre for row in rows]
   split = splitter.split(genres, genres, groups)
-  parts = _fold_parts(
-    [[(rows[i].id,) for i in test] for _, test in split], fold
-  )
-  genre_of = {row.id: row.genre for row in rows}
-  learnt = {genre_of[name] for (name,) in parts["train"]}
+  return _fold_parts([[(rows[i].id,) for i in test] for _, test in split], fold)
+
+
+def require_learnt(
+  train: Iterable[Unit],
+  genre_of: Mapping[str, str],
+  genres: Iterable[str],
+  fold: int,
+) -> None:
+  """Raises InputError where a fold has none of some genre to train on."""
+  learnt = {genre_of[unit[0]] for unit in train}
   for genre in sorted(set(genres) - learnt):
     raise InputError(
       f"fold {fold} leaves no {genre} to train on: it has too few artists;"
       " take a protocol that splits tracks"
     )
-  return parts
 
 
 def _fold_parts(folds: Sequence[Sequence[Unit]], fold: int) -> Parts:

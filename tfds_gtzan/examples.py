@@ -1,9 +1,9 @@
-"""From a track to its examples: decode on threads, cut, compute in JAX."""
+"""From a track to its examples: decode, cut and compute, on threads."""
 
 import collections
 import functools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent import futures
 
 import jax
@@ -12,27 +12,30 @@ import tensorflow_datasets as tfds
 
 from gtzan_jax import audio, features
 from gtzan_jax.errors import InputError
-from gtzan_jax.features import archive
-from tfds_gtzan.track import Audio, Corpus, Track
+from gtzan_jax.features import archive, clips, image
+from tfds_gtzan.track import Audio, Content, Corpus, LogMel, Picture, Track
+
+Stacked = Mapping[str, np.ndarray]
 
 
 def example_features(
   spec: features.FeatureSpec, corpus: Corpus
 ) -> dict[str, tfds.features.FeatureConnector]:
-  """What a record holds; `audio` or `logmel`, as the corpus's tracks do."""
+  """What a record holds; of segments, what they were computed from as well."""
   tensor = functools.partial(
     tfds.features.Tensor, encoding=tfds.features.Encoding.BYTES
   )
-  if corpus.kind == "audio":
-    shape, dtype = (spec.segment_samples,), np.int16
+  if spec.whole_clip:
+    arrays = {"features": tensor(shape=clips.shape(spec), dtype=np.float32)}
   else:
-    width = archive.segment_columns(spec, corpus.columns_per_frame)
-    shape, dtype = (width, archive.N_MELS), np.float32
-  example = jax.ShapeDtypeStruct((1, *shape), dtype)
-  values = jax.eval_shape(functools.partial(_features, spec), example)
-  return {
-    corpus.kind: tensor(shape=shape, dtype=dtype),
-    "features": tensor(shape=values.shape[1:], dtype=np.float32),
+    shape, dtype = _segment(spec, corpus)
+    segment = jax.ShapeDtypeStruct((1, *shape), dtype)
+    values = jax.eval_shape(functools.partial(_features, spec), segment)
+    arrays = {
+      corpus.kind: tensor(shape=shape, dtype=dtype),
+      "features": tensor(shape=values.shape[1:], dtype=np.float32),
+    }
+  return arrays | {
     "label": tfds.features.ClassLabel(names=corpus.genres),
     "track": tfds.features.Text(),
     "artist": tfds.features.Text(),
@@ -41,15 +44,62 @@ def example_features(
   }
 
 
-def read_segments(
-  spec: features.FeatureSpec, corpus: Corpus, track: Track
+def _segment(
+  spec: features.FeatureSpec, corpus: Corpus
+) -> tuple[tuple[int, ...], type]:
+  """Shape and type of one segment before its features."""
+  if corpus.kind == "audio":
+    return (spec.segment_samples,), np.int16
+  width = archive.segment_columns(spec, corpus.columns_per_frame)
+  return (width, archive.N_MELS), np.float32
+
+
+def read(spec: features.FeatureSpec, corpus: Corpus, track: Track) -> Stacked:
+  """Decodes a track and makes its examples, stacked.
+
+  Returns:
+    "features" float32 `[s, ...]` and "start" `[s]` in seconds, s >= 1; beside
+    them, of segments, "audio" int16 `[s, segment_samples]` or "logmel" float32
+    `[s, width, 128]`.
+
+  Raises:
+    InputError: the track cannot be decoded.
+  """
+  content = track.read()
+  if spec.whole_clip:
+    return _whole(spec, content)
+  segments, starts = cut(spec, corpus, content)
+  return {
+    corpus.kind: segments,
+    "features": _compute(spec, segments),
+    "start": starts,
+  }
+
+
+def _whole(spec: features.FeatureSpec, content: Content) -> Stacked:
+  if isinstance(content, Audio):
+    # The same 16 bits as segments are computed from.
+    samples = audio.to_float(audio.to_int16(content.samples))
+    values = clips.from_audio(samples, spec)
+  elif isinstance(content, LogMel):
+    values = clips.from_logmel(content.db, spec)
+  elif isinstance(content, Picture):
+    values = clips.from_picture(content.rgb, spec)
+  else:
+    values = clips.from_rows(content.rows, spec)
+    return {"features": values, "start": content.starts[: len(values)]}
+  return {"features": values, "start": np.zeros(len(values))}
+
+
+def cut(
+  spec: features.FeatureSpec, corpus: Corpus, content: Audio | LogMel
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Decodes a track and cuts it: its segments [s, ...] and their starts in s.
+  """What a track holds, cut: its segments `[s, ...]` and their starts in s.
 
   int16 `[s, segment_samples]` of a waveform, float32 `[s, width, 128]` of a
-  log-mel. Raises InputError where the track cannot be decoded.
+  log-mel.
   """
-  content, most = track.read(), spec.segments_per_track
+  most = spec.segments_per_track
   if isinstance(content, Audio):
     # 16 bits on disk; features are computed from the same 16 bits.
     pcm = audio.to_int16(content.samples)
@@ -61,36 +111,7 @@ def read_segments(
   return segments, archive.starts(content.n_frames, spec, most)
 
 
-def decode_ahead(
-  read: Callable[[Track], tuple], tracks: Sequence[Track]
-) -> Iterator[tuple[Track, tuple | InputError]]:
-  """Reads on threads a few tracks ahead; in order, mistakes as values.
-
-  Threads and not processes: JAX has started, and its process must not fork.
-  """
-  threads = min(8, os.cpu_count() or 1)
-  waiting = collections.deque()
-  pool = futures.ThreadPoolExecutor(threads)
-
-  def first() -> tuple[Track, tuple | InputError]:
-    track, future = waiting.popleft()
-    try:
-      return track, future.result()
-    except InputError as error:
-      return track, error
-
-  try:
-    for track in tracks:
-      waiting.append((track, pool.submit(read, track)))
-      if len(waiting) > 2 * threads:
-        yield first()
-    while waiting:
-      yield first()
-  finally:
-    pool.shutdown(cancel_futures=True)
-
-
-def compute(spec: features.FeatureSpec, segments: np.ndarray) -> np.ndarray:
+def _compute(spec: features.FeatureSpec, segments: np.ndarray) -> np.ndarray:
   """Features of a track's segments: float32 `[s, frames, bins]`.
 
   Segments are padded to the most a track can have, so that XLA compiles once.
@@ -105,3 +126,37 @@ def _features(spec: features.FeatureSpec, segments: jax.Array) -> jax.Array:
   if segments.dtype == np.int16:
     return features.extract(audio.to_float(segments), spec)
   return features.from_logmel(segments, spec)
+
+
+def read_ahead(
+  read: Callable[[Track], Stacked], tracks: Sequence[Track]
+) -> Iterator[tuple[Track, Stacked | InputError]]:
+  """Reads on threads a few tracks ahead; in order, mistakes as values.
+
+  Threads and not processes: JAX has started, and its process must not fork.
+
+  Raises:
+    TransparentError: of a picture that must not be passed over.
+  """
+  threads = min(8, os.cpu_count() or 1)
+  waiting = collections.deque()
+  pool = futures.ThreadPoolExecutor(threads)
+
+  def first() -> tuple[Track, Stacked | InputError]:
+    track, future = waiting.popleft()
+    try:
+      return track, future.result()
+    except image.TransparentError:
+      raise
+    except InputError as error:
+      return track, error
+
+  try:
+    for track in tracks:
+      waiting.append((track, pool.submit(read, track)))
+      if len(waiting) > 2 * threads:
+        yield first()
+    while waiting:
+      yield first()
+  finally:
+    pool.shutdown(cancel_futures=True)

@@ -33,10 +33,12 @@ class Prepared:
 
   Attributes:
     directory: the TFDS folder, for tfds.builder_from_directory.
-    corpus: "audio", "archive" or "synthetic".
-    kind: what records hold beside features, "audio" or "logmel".
-    source: what the features were computed from: "audio", or "archive", whose
-      time axis is coarser and whose mel is n_fft 2048 whatever the set's name.
+    corpus: "audio", "archive", "images", "table" or "synthetic".
+    kind: what its tracks hold, "audio", "logmel", "picture" or "table"; records
+      of segments hold it as well, beside the features.
+    source: what the features were computed from: "audio"; "archive", whose time
+      axis is coarser and whose mel is n_fft 2048 whatever the set's name;
+      "images" or "table".
     genres: the labels, in label order.
     rows: the track table. Record order in each TFDS split is row order, a
       track's segments ascending, so positions follow from it.

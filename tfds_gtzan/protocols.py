@@ -6,6 +6,7 @@ are train_validation_test in percent. Only the `leaky_*` ones let what is tested
 be known beforehand; they repeat published recipes and say so.
 """
 
+import collections
 import dataclasses
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from gtzan_jax.errors import InputError
 from tfds_gtzan import cuts
 from tfds_gtzan.cuts import PARTS, Parts, Unit
-from tfds_gtzan.track import Row
+from tfds_gtzan.track import Row, in_genre_order
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +58,7 @@ def apply(
   name: str,
   rows: Iterable[Row],
   *,
+  genres: Iterable[str] = (),
   fold: int = 0,
   split_seed: int = 42,
   train_fraction: float = 1.0,
@@ -66,6 +68,8 @@ def apply(
   Args:
     name: a key of `PROTOCOLS`.
     rows: the track table, in any order.
+    genres: those to keep, two or more; none for all. A genre is cut the same
+      whichever others are kept.
     fold: the fold that is tested, for protocols with folds.
     split_seed: decides whatever is random, alone.
     train_fraction: share of the train part's tracks to keep in each genre (of
@@ -73,14 +77,16 @@ def apply(
       larger one.
 
   Raises:
-    InputError: unknown protocol, a fold or fraction that does not exist, a
-      corpus that cannot carry the protocol, or is too small for it.
+    InputError: unknown protocol, a genre, fold or fraction that does not exist,
+      one genre only, a corpus that cannot carry the protocol, or is too small
+      for it.
   """
   check(name, fold=fold, train_fraction=train_fraction)
   rows = sorted(rows, key=lambda row: row.id)
   protocol = _get(name, rows)
+  genres = _genres(genres, rows)
   try:
-    cut = protocol.cut(rows, fold, split_seed)
+    cut = _cut(protocol, rows, genres, fold, split_seed)
   except InputError as error:
     raise InputError(f"protocol {name!r}: {error}") from error
   by_id = {row.id: row for row in rows}
@@ -137,6 +143,50 @@ def _get(name: str, rows: Sequence[Row]) -> Protocol:
       f" {', '.join(able)}"
     )
   return PROTOCOLS[name]
+
+
+def _genres(wanted: Iterable[str], rows: Sequence[Row]) -> set[str]:
+  """The genres to keep, checked; none for all."""
+  wanted = tuple(wanted)
+  known = in_genre_order(row.genre for row in rows)
+  unknown = [genre for genre in wanted if genre not in known]
+  if unknown or len(set(wanted)) == 1:
+    problem = f"unknown genre {unknown[0]!r}" if unknown else "one genre only"
+    raise InputError(
+      f"genres {', '.join(wanted)}: {problem}; give two or more of"
+      f" {', '.join(known)}, or none for all"
+    )
+  return set(wanted)
+
+
+def _cut(
+  protocol: Protocol,
+  rows: Sequence[Row],
+  genres: set[str],
+  fold: int,
+  seed: int,
+) -> Parts:
+  """Cuts all genres, then keeps some: no cut depends on which are kept."""
+  count = collections.Counter(row.genre for row in rows)
+  kept = genres or set(count)
+  if not protocol.needs:
+    # What is not kept and too small to be dealt out stands in nobody's way.
+    rows = [row for row in rows if row.genre in kept or count[row.genre] >= 3]
+  cut = protocol.cut(rows, fold, seed)
+  genre_of = {row.id: row.genre for row in rows}
+  if genres:
+    cut = {
+      part: [
+        unit
+        for unit in cut[part]
+        # What only a list names is GTZAN's, and begins with its genre.
+        if genre_of.get(unit[0], unit[0].split(".")[0]) in genres
+      ]
+      for part in PARTS
+    }
+  if protocol.folds > 1:
+    cuts.require_learnt(cut["train"], genre_of, kept, fold)
+  return cut
 
 
 def _segments(

@@ -1,6 +1,7 @@
 """The data set `tfds_gtzan` in TFDS's own form.
 
-One config a feature set, one record a segment. Splits are the published
+One config a feature set, one record a segment or, of sets of whole clips, a
+track (of a table, a line). Splits are the published
 fault-filtered partition; which part a segment plays in an experiment is for
 `protocols` to say when reading.
 """
@@ -8,6 +9,7 @@ fault-filtered partition; which part a segment plays in an experiment is for
 import contextlib
 import functools
 import hashlib
+import importlib.metadata
 import itertools
 import json
 import math
@@ -24,6 +26,13 @@ from tfds_gtzan import examples, track_lists
 from tfds_gtzan.corpus import CORPORA, Corpus, Track, open_corpus
 
 SPLITS = ("train", "validation", "test", "unlisted")
+# What features were computed from, as reports name it, by kind of track.
+SOURCES = {
+  "audio": "audio",
+  "logmel": "archive",
+  "picture": "images",
+  "table": "table",
+}
 MAX_UNREADABLE = 0.05  # of a corpus's tracks; above that it is an error
 _SHARD_BYTES = 128 * 2**20  # what is held in memory while a shard is written
 
@@ -114,7 +123,7 @@ class Builder(tfds.core.ShardBasedBuilder):
       fingerprint=fingerprint(self.spec, self.corpus),
       corpus=self.corpus.name,
       kind=self.corpus.kind,
-      source="audio" if self.corpus.kind == "audio" else "archive",
+      source=SOURCES[self.corpus.kind],
       genres=list(self.corpus.genres),
       feature_spec=self.spec.to_dict(),
       columns_per_frame=self.corpus.columns_per_frame,
@@ -158,30 +167,24 @@ class Builder(tfds.core.ShardBasedBuilder):
 
   def _shard(self, tracks: Sequence[Track]) -> Iterator[tuple[str, dict]]:
     """The examples of some tracks; rows and skipped tracks are noted."""
-    read = functools.partial(examples.read_segments, self.spec, self.corpus)
-    for track, result in examples.decode_ahead(read, tracks):
+    read = functools.partial(examples.read, self.spec, self.corpus)
+    for track, result in examples.read_ahead(read, tracks):
       self._bar.update()
       if isinstance(result, InputError):
         self._skip(track, result)
         continue
-      segments, starts = result
-      values = examples.compute(self.spec, segments)
+      count = len(result["features"])
       facts = {"track": track.id, "artist": track.artist, "label": track.genre}
-      for i, start in enumerate(starts):
-        example = {
-          self.corpus.kind: segments[i],
-          "features": values[i],
-          "segment": i,
-          "start": start,
-        }
-        yield f"{track.id}/{i}", example | facts
+      for i in range(count):
+        example = {name: values[i] for name, values in result.items()}
+        yield f"{track.id}/{i}", example | facts | {"segment": i}
       self._rows.append(
         {
           "id": track.id,
           "genre": track.genre,
           "artist": track.artist,
           "partition": track.partition,
-          "segments": len(segments),
+          "segments": count,
         }
       )
 
@@ -201,7 +204,7 @@ class Builder(tfds.core.ShardBasedBuilder):
 def check_kind(spec: features.FeatureSpec, corpus: Corpus) -> None:
   """Raises InputError if the set cannot be computed from such tracks."""
   if corpus.kind not in spec.kinds:
-    able = [name for name, kind in CORPORA.items() if kind in spec.kinds]
+    able = [name for name, held in CORPORA.items() if held in spec.kinds]
     raise InputError(
       f"the feature set {spec.name} cannot be computed from the corpus"
       f" {corpus.name}, whose tracks hold {corpus.kind}; corpora that work:"
@@ -219,6 +222,8 @@ def fingerprint(spec: features.FeatureSpec, corpus: Corpus) -> str:
     "features": features.FEATURES_VERSION,
     "spec": spec.to_dict(),
   }
+  if corpus.kind == "audio" and "table57" in spec.parts:
+    content["librosa"] = importlib.metadata.version("librosa")
   return hashlib.sha256(
     json.dumps(content, sort_keys=True).encode()
   ).hexdigest()

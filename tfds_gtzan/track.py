@@ -17,6 +17,11 @@ GENRES = (
   "reggae",
   "rock",
 )
+# What a path may be, for messages.
+FORMS = (
+  "a folder of audio in GTZAN's layout, a folder of Kaggle's pictures"
+  " (images_original), a log-mel .npz or a features .csv"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +43,27 @@ class LogMel:
 
 
 @dataclasses.dataclass(frozen=True)
+class Picture:
+  """A spectrogram picture: uint8 `[height, width, 3]`, RGB."""
+
+  rgb: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+  """Rows of Kaggle's table: float32 `[s, 57]`.
+
+  starts: seconds from the start of the track at which each begins, `[s]`.
+  """
+
+  rows: np.ndarray
+  starts: np.ndarray
+
+
+Content = Audio | LogMel | Picture | Table
+
+
+@dataclasses.dataclass(frozen=True)
 class Track:
   """One track of a corpus.
 
@@ -54,7 +80,7 @@ class Track:
   genre: str
   artist: str
   partition: str
-  read: Callable[[], Audio | LogMel] = dataclasses.field(compare=False)
+  read: Callable[[], Content] = dataclasses.field(compare=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,8 +88,8 @@ class Corpus:
   """Tracks in a fixed order: by genre as in `genres`, then by id.
 
   Attributes:
-    name: "audio", "archive" or "synthetic".
-    kind: what its tracks hold, "audio" or "logmel".
+    name: "audio", "archive", "images", "table" or "synthetic".
+    kind: what its tracks hold, "audio", "logmel", "picture" or "table".
     genres: the labels, in label order.
     tracks: at least one of each genre.
     fingerprint: sha256 (hex) of its content, wherever that lies.

@@ -5,13 +5,12 @@ Every feature is a pure function of one example, `[*batch, samples]` to
 the same numbers alone and in a batch. Values agree with librosa's.
 """
 
-import functools
-
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from gtzan_jax.errors import InputError
-from gtzan_jax.features import mel, mfcc, stft
+from gtzan_jax.features import parts, stft, table57
 from gtzan_jax.features.spec import FEATURES_VERSION, FeatureSpec
 
 __all__ = [
@@ -19,15 +18,66 @@ __all__ = [
   "FEATURES_VERSION",
   "FeatureSpec",
   "extract",
+  "extract_clip",
   "from_logmel",
   "get",
 ]
+
+_BLOCK = 256  # frames; clips are lengthened to a multiple, see extract_clip
 
 FEATURES: dict[str, FeatureSpec] = {
   spec.name: spec
   for spec in (
     FeatureSpec("logmel_1024", n_fft=1024, hop_length=256),
-    FeatureSpec("mfcc_slices", n_mfcc=13, segment_samples=66_150),
+    FeatureSpec("mfcc", parts=("mfcc",)),
+    FeatureSpec("mfcc_slices", parts=("mfcc",), segment_samples=66_150),
+    FeatureSpec(
+      "sequence",
+      kinds=("audio",),
+      parts=("mfcc", "centroid", "chroma", "contrast"),
+      n_fft=4084,
+      hop_length=1024,
+      center=False,
+    ),
+    FeatureSpec(
+      "fusion",
+      kinds=("audio",),
+      parts=("logmel", "mfcc", "chroma", "contrast"),
+      n_mfcc=40,
+      max_frames=130,
+      whole_clip=True,
+      segments_per_track=1,
+    ),
+    FeatureSpec(
+      "patches",
+      n_mels=80,
+      hop_length=550,
+      max_frames=80,
+      segment_samples=44_000,
+      segments_per_track=15,
+    ),
+    FeatureSpec(
+      "image_180",
+      kinds=("audio", "logmel", "picture"),
+      parts=("picture",),
+      size=180,
+      whole_clip=True,
+      segments_per_track=1,
+    ),
+    FeatureSpec(
+      "image_256",
+      kinds=("audio", "logmel", "picture"),
+      parts=("picture",),
+      size=256,
+      whole_clip=True,
+      segments_per_track=1,
+    ),
+    FeatureSpec(
+      "table57",
+      kinds=("audio", "table"),
+      parts=("table57",),
+      whole_clip=True,
+    ),
   )
 }
 
@@ -54,35 +104,72 @@ def extract(audio: jax.Array, name: str | FeatureSpec) -> jax.Array:
     name: a key of `FEATURES`, or a spec.
 
   Returns:
-    float32 `[*batch, frames, bins]`, frames = 1 + samples // hop_length.
-    Without `n_mfcc` these are absolute dB (reference 1.0, cut off at 1e-10),
-    floored `top_db` below the example's maximum; with it, that log-mel's MFCC.
+    float32 `[*batch, frames, bins]`, the spec's parts side by side; pictures
+    `[*batch, size, size, 3]`; tables `[*batch, 57]`, which are computed on the
+    host: they alone can be neither jitted nor vmapped.
+
+  Raises:
+    InputError: no such set, or fewer samples than one window needs.
   """
-  return _extract(jnp.asarray(audio, jnp.float32), get(name))
+  spec = get(name)
+  if spec.parts == ("table57",):
+    return _tables(np.asarray(audio, np.float32), spec)
+  return parts.extract(jnp.asarray(audio, jnp.float32), spec)
+
+
+def _tables(audio: np.ndarray, spec: FeatureSpec) -> jax.Array:
+  clips = audio.reshape(-1, audio.shape[-1])
+  rows = [table57.from_audio(clip, spec.sample_rate) for clip in clips]
+  return jnp.asarray(np.stack(rows)).reshape(*audio.shape[:-1], -1)
 
 
 def from_logmel(db: jax.Array, name: str | FeatureSpec) -> jax.Array:
   """Features of stored log-mel spectrograms.
 
   Args:
-    db: float32 `[*batch, frames, n_mels]`, absolute dB (reference 1.0).
+    db: float32 `[*batch, columns, bands]`, absolute dB (reference 1.0).
     name: a key of `FEATURES`, or a spec. Its time axis and its n_fft play no
-      part here: frames and mel are those of what was stored.
+      part here: columns and mel are those of what was stored. A set with a
+      fixed number of frames stretches them to its own, linearly.
 
   Returns:
-    float32 `[*batch, frames, bins]`, as `extract`.
+    float32, as `extract`.
+
+  Raises:
+    InputError: a set that cannot be had from a log-mel.
   """
-  return _from_logmel(jnp.asarray(db, jnp.float32), get(name))
+  spec = get(name)
+  if "logmel" not in spec.kinds:
+    raise InputError(
+      f"feature set {spec.name!r} cannot be computed from a log-mel; it takes"
+      f" {' or '.join(spec.kinds)}"
+    )
+  return parts.from_logmel(jnp.asarray(db, jnp.float32), spec)
 
 
-@functools.partial(jax.jit, static_argnums=1)
-def _extract(audio: jax.Array, spec: FeatureSpec) -> jax.Array:
-  power = stft.power(audio, spec.n_fft, spec.hop_length)
-  bands = mel.mel(power, spec.sample_rate, spec.n_mels)
-  return _from_logmel(mel.power_to_db(bands), spec)
+def extract_clip(samples: np.ndarray, name: str | FeatureSpec) -> np.ndarray:
+  """Features of one whole clip of any length, by few compiled programs.
 
+  The clip is lengthened with zeros to a multiple of 256 hops, and the frames
+  beyond its end are left out: the numbers are those of `extract`.
 
-@functools.partial(jax.jit, static_argnums=1)
-def _from_logmel(db: jax.Array, spec: FeatureSpec) -> jax.Array:
-  db = mel.floor_db(db, spec.top_db)
-  return db if spec.n_mfcc is None else mfcc.mfcc(db, spec.n_mfcc)
+  Args:
+    samples: float32 `[n]` in -1..1 at the set's sample rate.
+    name: a key of `FEATURES`, or a spec; not a table.
+
+  Returns:
+    float32 `[frames, bins]`; a picture is `[size, size, 3]`.
+
+  Raises:
+    InputError: no such set, or fewer samples than one window needs.
+  """
+  spec = get(name)
+  samples = np.asarray(samples, np.float32)
+  n = len(samples)
+  count = stft.frames(n, spec.n_fft, spec.hop_length, spec.center)
+  if count < 1:
+    raise InputError(f"{n} samples are fewer than one window of {spec.n_fft}")
+  padded = np.pad(samples, (0, -n % (_BLOCK * spec.hop_length)))
+  values = np.asarray(parts.extract(padded, spec, np.int32(n)))
+  fixed = spec.max_frames is not None or spec.parts == ("picture",)
+  return values if fixed else values[:count]

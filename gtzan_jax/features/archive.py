@@ -6,10 +6,9 @@ then asked for. GTZAN's own keeps 387 of about 1293; nothing here depends on
 those numbers.
 """
 
-import jax
 import numpy as np
 
-from gtzan_jax.features import mel, stft
+from gtzan_jax import features
 from gtzan_jax.features.spec import FeatureSpec
 
 SAMPLE_RATE = 22_050
@@ -18,9 +17,14 @@ HOP = 512
 N_MELS = 128
 TOP_DB = 80.0
 
-# Audio is lengthened to a multiple of this before it is compiled for, so that
-# files of any length share a few compiled programs (256 frames, 5.9 s).
-_BLOCK = 256 * HOP
+_LOGMEL = FeatureSpec(
+  "archive",
+  sample_rate=SAMPLE_RATE,
+  n_fft=N_FFT,
+  hop_length=HOP,
+  n_mels=N_MELS,
+  top_db=TOP_DB,
+)
 
 
 def columns_per_frame(columns: int, n_frames: np.ndarray) -> float:
@@ -109,17 +113,8 @@ def from_audio(
     float32 `[columns, 128]`, absolute dB, floored 80 dB below the maximum over
     all frames; and the number of frames.
   """
-  n_frames = 1 + len(audio) // HOP
+  db = features.extract_clip(audio, _LOGMEL)
+  n_frames = len(db)
   columns = max(1, round(columns_per_frame * n_frames))
-  # The edge of a centred frame is zeros already: more of them change nothing.
-  padded = np.pad(audio, (0, -len(audio) % _BLOCK)).astype(np.float32)
-  db = np.asarray(_logmel(padded))[:n_frames]
-  db = np.maximum(db, db.max() - np.float32(TOP_DB))
   picked = (np.arange(columns) + 0.5) / (columns + 0.5) * n_frames
   return db[picked.astype(int)], n_frames
-
-
-@jax.jit
-def _logmel(audio: jax.Array) -> jax.Array:
-  power = stft.power(audio, N_FFT, HOP)
-  return mel.power_to_db(mel.mel(power, SAMPLE_RATE, N_MELS))

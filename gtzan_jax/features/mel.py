@@ -82,7 +82,9 @@ def power_to_db(power: jax.Array) -> jax.Array:
   return 10.0 * jnp.log10(jnp.maximum(power, AMIN))
 
 
-def floor_db(db: jax.Array, top_db: float) -> jax.Array:
+def floor_db(
+  db: jax.Array, top_db: float, valid: jax.Array | None = None
+) -> jax.Array:
   """Raises what lies more than `top_db` below the EXAMPLE's own maximum.
 
   librosa 0.11 takes the maximum of the whole array, so that a quiet clip in a
@@ -90,5 +92,8 @@ def floor_db(db: jax.Array, top_db: float) -> jax.Array:
 
   Args:
     db: `[*batch, frames, bins]`.
+    valid: bool `[frames, 1]`, the frames that the maximum is taken of; None
+      for all of them.
   """
-  return jnp.maximum(db, db.max((-2, -1), keepdims=True) - top_db)
+  heard = db if valid is None else jnp.where(valid, db, -jnp.inf)
+  return jnp.maximum(db, heard.max((-2, -1), keepdims=True) - top_db)

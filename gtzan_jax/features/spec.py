@@ -6,50 +6,59 @@ from gtzan_jax.errors import InputError
 
 # Part of the fingerprint of prepared data: raise it by one whenever the same
 # waveform no longer gives the same numbers (tests/test_features.py holds some).
-FEATURES_VERSION = 1
+FEATURES_VERSION = 2
 
 
 @dataclasses.dataclass(frozen=True)
 class FeatureSpec:
-  """One feature set: from a waveform to `[frames, bins]`.
+  """One feature set: from what a track holds to the array a model is given.
 
   Attributes:
     name: the key in `FEATURES`.
     kinds: what a track may hold for this set to be computed from it: "audio"
-      (a waveform) and "logmel" (absolute dB, as the archive stores it).
+      (a waveform), "logmel" (absolute dB, as the archive stores it), "picture"
+      (RGB), "table" (rows of 57 columns).
+    parts: what an example is made of: features of a frame, stacked in this
+      order, or one of "picture" and "table57" alone.
     sample_rate: Hz of the waveform.
     n_fft: samples in a window (and points of its Fourier transform).
     hop_length: samples from one frame to the next.
+    center: whether frames are centred on multiples of the hop, both edges
+      padded with zeros; otherwise the first frame starts at sample 0.
     n_mels: mel bands from 0 Hz to half the sample rate.
-    top_db: dB below the example's own maximum at which its floor lies.
-    n_mfcc: cepstral coefficients kept; None leaves the log-mel as it is.
-    segment_samples: samples of one training example.
+    top_db: dB below its maximum at which a log-mel's floor lies.
+    n_mfcc: cepstral coefficients kept by the part "mfcc".
+    max_frames: frames kept, the first ones, with zeros where there are fewer;
+      None keeps them all.
+    size: height and width of a picture.
+    whole_clip: whether an example is a whole track. Floors then refer to the
+      maximum of the track, and no waveform is stored beside the example.
+    segment_samples: samples of one example, where it is none.
     segments_per_track: examples taken from one track at most.
   """
 
   name: str
   kinds: tuple[str, ...] = ("audio", "logmel")
+  parts: tuple[str, ...] = ("logmel",)
   sample_rate: int = 22_050
   n_fft: int = 2048
   hop_length: int = 512
+  center: bool = True
   n_mels: int = 128
   top_db: float = 80.0
-  n_mfcc: int | None = None
+  n_mfcc: int = 13
+  max_frames: int | None = None
+  size: int | None = None
+  whole_clip: bool = False
   segment_samples: int = 66_000
   segments_per_track: int = 10
 
-  @property
-  def bins(self) -> int:
-    """Numbers in one frame: the last axis of the feature."""
-    return self.n_mels if self.n_mfcc is None else self.n_mfcc
-
-  def frames(self, samples: int) -> int:
-    """Frames of a waveform of `samples` samples, both edges padded."""
-    return 1 + samples // self.hop_length
-
   def to_dict(self) -> dict:
     """Plain values, ready for JSON (tuples become lists)."""
-    return dataclasses.asdict(self) | {"kinds": list(self.kinds)}
+    return {
+      key: list(value) if isinstance(value, tuple) else value
+      for key, value in dataclasses.asdict(self).items()
+    }
 
   @classmethod
   def from_dict(cls, values: dict) -> "FeatureSpec":
@@ -57,7 +66,12 @@ class FeatureSpec:
     known = {field.name for field in dataclasses.fields(cls)}
     if set(values) != known:
       raise InputError(
-        f"feature spec with keys {sorted(values)}; this version of the code "
-        f"writes {sorted(known)}: prepare or train again"
+        f"feature spec with keys {sorted(values)}; this version of the code"
+        f" writes {sorted(known)}: prepare or train again"
       )
-    return cls(**{**values, "kinds": tuple(values["kinds"])})
+    return cls(
+      **{
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in values.items()
+      }
+    )

@@ -1,8 +1,10 @@
-"""Power spectrogram, framed as librosa frames it (`center=True`)."""
+"""Power spectrogram, framed as librosa frames it."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from gtzan_jax.errors import InputError
 
 
 def hann(n_fft: int) -> np.ndarray:
@@ -11,32 +13,51 @@ def hann(n_fft: int) -> np.ndarray:
   return (0.5 - 0.5 * np.cos(angle)).astype(np.float32)
 
 
-def frame(audio: jax.Array, n_fft: int, hop_length: int) -> jax.Array:
-  """Overlapping windows, both edges padded with `n_fft // 2` zeros.
+def frames(samples, n_fft: int, hop_length: int, center: bool):
+  """Number of frames of a waveform (of an integer, traced or not)."""
+  edges = 2 * (n_fft // 2) if center else 0
+  return 1 + (samples + edges - n_fft) // hop_length
+
+
+def frame(
+  audio: jax.Array, n_fft: int, hop_length: int, center: bool = True
+) -> jax.Array:
+  """Overlapping windows.
 
   Args:
     audio: `[*batch, samples]`.
+    center: pads both edges with `n_fft // 2` zeros, so that frame t is centred
+      on sample `t * hop_length`; otherwise it starts there.
 
   Returns:
-    `[*batch, 1 + samples // hop_length, n_fft]`; frame t is centred on sample
-    `t * hop_length`.
+    `[*batch, frames, n_fft]`, with `1 + samples // hop_length` frames where
+    they are centred, `1 + (samples - n_fft) // hop_length` where not.
+
+  Raises:
+    InputError: not one window fits.
   """
-  edge = [(0, 0)] * (audio.ndim - 1) + [(n_fft // 2, n_fft // 2)]
-  frames = 1 + audio.shape[-1] // hop_length
-  first = np.arange(frames)[:, None] * hop_length
-  return jnp.pad(audio, edge)[..., first + np.arange(n_fft)[None, :]]
+  count = frames(audio.shape[-1], n_fft, hop_length, center)
+  if count < 1:
+    raise InputError(
+      f"{audio.shape[-1]} samples are fewer than one window of {n_fft}"
+    )
+  if center:
+    edge = [(0, 0)] * (audio.ndim - 1) + [(n_fft // 2, n_fft // 2)]
+    audio = jnp.pad(audio, edge)
+  first = np.arange(count)[:, None] * hop_length
+  return audio[..., first + np.arange(n_fft)[None, :]]
 
 
-def power(audio: jax.Array, n_fft: int, hop_length: int) -> jax.Array:
-  """Squared magnitude of the short-time Fourier transform.
+def power(windows: jax.Array) -> jax.Array:
+  """Squared magnitude of the short-time Fourier transform, Hann window.
 
   Args:
-    audio: float32 `[*batch, samples]`.
+    windows: float32 `[*batch, frames, n_fft]`, from `frame`.
 
   Returns:
     float32 `[*batch, frames, 1 + n_fft // 2]`.
   """
-  windows = frame(audio, n_fft, hop_length)
+  n_fft = windows.shape[-1]
   # Rank promotion is off in the tests: the window gets its axes by hand.
   window = hann(n_fft).reshape((1,) * (windows.ndim - 1) + (n_fft,))
   spectrum = jnp.fft.rfft(windows * window)

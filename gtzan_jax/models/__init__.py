@@ -5,11 +5,36 @@ import dataclasses
 from gtzan_jax.errors import InputError
 from gtzan_jax.models.base import Classifier
 from gtzan_jax.models.cnn import MelCNN
+from gtzan_jax.models.cnn_recurrent import CNNGRU, CNNLSTM
+from gtzan_jax.models.dense import FCN, MLP
+from gtzan_jax.models.fusion_cnn import FusionCNN
+from gtzan_jax.models.image_cnn import ImageCNN, PairedCNN, PairedNormCNN
+from gtzan_jax.models.lstm import LSTM
+from gtzan_jax.models.mobilenet import MobileNetV2
+from gtzan_jax.models.parallel_cnn import ParallelCNN
+from gtzan_jax.models.patch_rnn import CNNRNN, CNNBiLSTM
 from gtzan_jax.models.resnet import ResNet
+from gtzan_jax.models.slice_cnn import SliceCNN
+from gtzan_jax.models.transformer import Transformer
 
 MODELS: dict[str, type[Classifier]] = {
+  "cnn_bilstm": CNNBiLSTM,
+  "cnn_gru": CNNGRU,
+  "cnn_lstm": CNNLSTM,
+  "cnn_rnn": CNNRNN,
+  "fcn": FCN,
+  "fusion_cnn": FusionCNN,
+  "image_cnn": ImageCNN,
+  "image_cnn2": PairedCNN,
+  "image_cnn_bn": PairedNormCNN,
+  "lstm": LSTM,
   "mel_cnn": MelCNN,
+  "mlp": MLP,
+  "mobilenet_v2": MobileNetV2,
+  "parallel_cnn": ParallelCNN,
   "resnet": ResNet,
+  "slice_cnn": SliceCNN,
+  "transformer": Transformer,
 }
 
 # Fields that Linen adds to every module; not a user's to set.

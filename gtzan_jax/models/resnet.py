@@ -5,21 +5,13 @@ then BatchNorm; ReLU again after the sum; "same" padding and pooling throughout.
 217,226 values with BatchNorm statistics at 130 x 13 and ten classes.
 """
 
-from functools import partial
-
 import jax
 from flax import linen as nn
 
 from gtzan_jax.models.base import Classifier
 from gtzan_jax.models.input_stats import InputStats
+from gtzan_jax.models.keras_layers import batch_norm, conv, dense
 from gtzan_jax.models.pooling import max_pool
-
-# Keras's own defaults: a seed that names no value means these.
-batch_norm = partial(nn.BatchNorm, momentum=0.99, epsilon=1e-3)
-conv = partial(
-  nn.Conv, padding="SAME", kernel_init=nn.initializers.glorot_uniform()
-)
-dense = partial(nn.Dense, kernel_init=nn.initializers.glorot_uniform())
 
 
 class ConvReluNorm(nn.Module):

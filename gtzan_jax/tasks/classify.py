@@ -54,6 +54,12 @@ def variables_of(state: TrainState) -> dict:
   return {"params": state.params, **state.model_state}
 
 
+def with_variables(state: TrainState, variables: Mapping) -> TrainState:
+  """The state with these in place of the model's variables."""
+  variables = dict(variables)
+  return state.replace(params=variables.pop("params"), model_state=variables)
+
+
 def with_input_stats(
   state: TrainState, mean: np.ndarray, std: np.ndarray
 ) -> TrainState:
@@ -74,7 +80,7 @@ class Classify:
   """A model, an optimizer and how an example becomes a loss.
 
   Attributes:
-    model: Linen module, `(x [b, frames, bins], train) -> logits [b, genres]`.
+    model: Linen module, `(x [b, ...], train) -> logits [b, genres]`.
     optimizer: gradients -> updates.
     spec: the feature set, to compute features of augmented waveforms.
     source: the batch entry that training starts from: "features" as stored, or
@@ -86,7 +92,7 @@ class Classify:
     raw_augment: keyword arguments of augment.on_audio or on_logmel.
     feature_augment: keyword arguments of augment.on_features.
     standardized: is `input_stats` filled?
-    example_shape: [frames, bins] of the features.
+    example_shape: [frames, bins] of the features, or a picture's or a row's.
   """
 
   model: nn.Module
@@ -139,7 +145,7 @@ class Classify:
   def inputs(
     self, key: jax.Array, batch: Batch, fill: jax.Array | None
   ) -> tuple[jax.Array, jax.Array]:
-    """Augmented features [b, frames, bins] and soft labels [b, genres]."""
+    """Augmented features [b, ...] and soft labels [b, genres]."""
     raw_key, feature_key = jax.random.split(key)
     if self.source == "audio":
       wave = audio_lib.to_float(batch["audio"])
@@ -223,7 +229,7 @@ class Classify:
 
 
 def predict(model: nn.Module, variables: Mapping, x: jax.Array) -> jax.Array:
-  """Features [b, frames, bins] -> probabilities [b, genres]."""
+  """Features [b, ...] -> probabilities [b, genres]."""
   return jax.nn.softmax(model.apply(variables, x, train=False))
 
 
@@ -261,7 +267,7 @@ def create(
   *,
   genres: int,
   spec: features.FeatureSpec,
-  kind: str,
+  raw: str | None,
   class_counts: np.ndarray,
   epoch_steps: int,
   example_shape: tuple[int, ...],
@@ -273,10 +279,10 @@ def create(
     config: configs/default.py with a recipe's changes.
     genres: number of classes.
     spec: the feature set of the prepared data.
-    kind: what is stored beside the features, "audio" or "logmel".
+    raw: what is stored beside the features: "audio", "logmel" or None.
     class_counts: [genres] train examples of each genre.
     epoch_steps: optimizer steps an epoch, for schedules told in epochs.
-    example_shape: [frames, bins] of one example's features.
+    example_shape: of one example's features.
     columns_per_second: of stored log-mel; None for audio.
 
   Raises:
@@ -284,13 +290,13 @@ def create(
       this kind of data cannot carry.
   """
   augmentation = dict(config.augment)
-  augment.check(kind, **augmentation)
-  raw = {key: augmentation.pop(key) for key in RAW_AUGMENT}
-  if kind == "audio":
-    raw["sample_rate"] = spec.sample_rate
+  augment.check(raw, example_shape, **augmentation)
+  raw_augment = {key: augmentation.pop(key) for key in RAW_AUGMENT}
+  if raw == "audio":
+    raw_augment["sample_rate"] = spec.sample_rate
   else:
-    raw = {key: raw[key] for key in ("gain_db", "shift_s")}
-    raw["columns_per_second"] = columns_per_second
+    raw_augment = {key: raw_augment[key] for key in ("gain_db", "shift_s")}
+    raw_augment["columns_per_second"] = columns_per_second
   optimizer, learning_rate = create_optimizer(config, epoch_steps)
   weights = None
   if config.loss.class_weights == "balanced":
@@ -304,25 +310,25 @@ def create(
     model=create_model(config, genres),
     optimizer=optimizer,
     spec=spec,
-    source=training_source(config, kind),
+    source=training_source(config, raw),
     genres=genres,
     class_weights=weights,
     label_smoothing=config.loss.label_smoothing,
     l2=config.loss.l2,
     l2_layers=config.loss.l2_layers,
     learning_rate=learning_rate,
-    raw_augment=raw,
+    raw_augment=raw_augment,
     feature_augment=augmentation,
     standardized=config.data.standardize != "none",
     example_shape=example_shape,
   )
 
 
-def training_source(config: ml_collections.ConfigDict, kind: str) -> str:
+def training_source(config: ml_collections.ConfigDict, raw: str | None) -> str:
   """The stored array that training starts from (see Classify.source).
 
   Features are computed on the device only where something acts before them.
   """
-  raw = config.augment
-  acts = raw.gain_db or raw.shift_s or raw.noise_probability
-  return kind if acts else "features"
+  strength = config.augment
+  acts = strength.gain_db or strength.shift_s or strength.noise_probability
+  return raw if acts else "features"

@@ -1,0 +1,19 @@
+"""Logistic regression on statistics of log-mel frames: the strong baseline.
+
+  python launch.py --config=configs/logreg_logmel.py \\
+    --config.data.path=/path/to/gtzan
+
+As logreg_stats, on 128 mel bands in place of 13 MFCC.
+"""
+
+from configs import default
+
+
+def get_config():
+  config = default.get_config()
+  config.recipe = "logreg_logmel"
+  config.task = "classical"
+  config.data.features = "logmel_1024"
+  config.model.name = "logreg"
+  config.model.C = 0.01  # one over the strength of the L2 penalty
+  return config

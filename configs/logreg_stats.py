@@ -1,0 +1,20 @@
+"""Logistic regression on statistics of MFCC frames.
+
+  python launch.py --config=configs/logreg_stats.py \\
+    --config.data.path=/path/to/gtzan
+
+A baseline without a network: no deep result stands without it. scikit-learn
+fits it once; predictions and report are those of every other recipe.
+"""
+
+from configs import default
+
+
+def get_config():
+  config = default.get_config()
+  config.recipe = "logreg_stats"
+  config.task = "classical"
+  config.data.features = "mfcc"
+  config.model.name = "logreg"
+  config.model.C = 0.1  # one over the strength of the L2 penalty
+  return config

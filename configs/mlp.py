@@ -1,0 +1,26 @@
+"""MLP on 57 summary features of a track: source document 1, phase 1.
+
+  python launch.py --config=configs/mlp.py \\
+    --config.data.path=features_30_sec.csv
+
+Kaggle's table, or the same columns computed from audio; standardised by the
+train tracks alone; 256-128-64 with dropout 0.3, Adam, 50 epochs, batch 32,
+tracks split 80 / 20 as in the source, of the 80 an eighth to validate.
+"""
+
+from configs import default
+
+
+def get_config():
+  config = default.get_config()
+  config.recipe = "mlp"
+  config.data.features = "table57"
+  config.data.protocol = "tracks_80_20"
+  config.data.standardize = "bin"
+  config.model.name = "mlp"
+  config.optim.name = "adam"
+  config.optim.learning_rate = 1e-3
+  config.train.batch_size = 32
+  config.train.epochs = 50
+  config.train.patience = 0  # the source trains all epochs
+  return config

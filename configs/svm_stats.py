@@ -1,0 +1,21 @@
+"""Support vector machine on statistics of MFCC frames.
+
+  python launch.py --config=configs/svm_stats.py \\
+    --config.data.path=/path/to/gtzan
+
+A baseline without a network: no deep result stands without it. scikit-learn
+fits it once; predictions and report are those of every other recipe.
+"""
+
+from configs import default
+
+
+def get_config():
+  config = default.get_config()
+  config.recipe = "svm_stats"
+  config.task = "classical"
+  config.data.features = "mfcc"
+  config.model.name = "svm"
+  config.model.C = 1.0
+  config.model.gamma = 0.3  # times 1 / columns, scikit-learn's "scale"
+  return config

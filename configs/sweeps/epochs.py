@@ -1,0 +1,26 @@
+"""Source document 0's lengths of training, on the recipe of --config.
+
+  python launch.py sweep --sweep=configs/sweeps/epochs.py \\
+    --config=configs/resnet.py --config.data.path=/path/to/gtzan
+
+50 and 100 epochs to the end, and up to 100 stopped after 7 evaluations whose
+validation loss was no best. Each reports the parameters of its best evaluation
+by the scalar it monitors.
+"""
+
+from gtzan_jax.sweep import Run
+
+
+def get_sweep():
+  return [
+    Run("epochs_50", {"train.epochs": 50, "train.patience": 0}),
+    Run("epochs_100", {"train.epochs": 100, "train.patience": 0}),
+    Run(
+      "early_stopping",
+      {
+        "train.epochs": 100,
+        "train.patience": 7,
+        "train.monitor": "validation/loss",
+      },
+    ),
+  ]

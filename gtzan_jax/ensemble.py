@@ -1,0 +1,291 @@
+"""Ensembles: the mean of what several runs said (source document 3).
+
+An ensemble needs neither data nor a model: it reads the report and the
+predictions that stand in each workdir, and writes a report of its own.
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from gtzan_jax import predictions as tables
+from gtzan_jax import provenance, report
+from gtzan_jax.errors import InputError
+from gtzan_jax.predictions import Predictions
+
+RECIPE = "ensemble"
+# Numbers are quoted of these: here all members must have the same tracks. Two
+# corpora may lack different tracks of the train part, which is then not scored.
+_QUOTED = ("validation", "test")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Member:
+  """An evaluated run: its folder, its report, its table of each split."""
+
+  path: pathlib.Path
+  report: Mapping
+  predictions: Mapping[str, Predictions]
+
+
+def combine(predictions: Sequence[Predictions]) -> Predictions:
+  """The mean probability of several models, each with the same say.
+
+  Args:
+    predictions: one table a model, of the same tracks, in any order. Where all
+      have the same (track, segment) rows, rows are averaged; otherwise (their
+      segments were cut differently) the means of each track's rows.
+
+  Returns:
+    a table in the order of the first: its rows, or one row a track.
+
+  Raises:
+    InputError: no table, or genres, tracks or labels that differ.
+  """
+  if not predictions:
+    raise InputError("an ensemble of 0 predictions; give one table or more")
+  for number, other in enumerate(predictions[1:], start=2):
+    for problem in _differences(predictions[0], other):
+      raise InputError(f"predictions 1 and {number} differ: {problem}")
+  if not _same_rows(predictions):
+    predictions = [table.by_track("mean") for table in predictions]
+  first = predictions[0]
+  total = np.zeros(first.probabilities.shape)
+  for table in predictions:
+    place = {row: i for i, row in enumerate(_rows(table))}
+    total += table.probabilities[[place[row] for row in _rows(first)]]
+  return dataclasses.replace(first, probabilities=total / len(predictions))
+
+
+def evaluate(
+  workdirs: Sequence[str | os.PathLike], out: str | os.PathLike
+) -> pathlib.Path:
+  """Combines what evaluated runs have stored, and reports on it.
+
+  Args:
+    workdirs: two or more folders with report.json and predictions/.
+    out: the ensemble's own folder; made if need be.
+
+  Returns:
+    the path of report.html. The report's `config.members` lists the members;
+    its `num_params` and `seconds` are their sums, its `seed` is theirs (0 where
+    they differ), and it has no history.
+
+  Raises:
+    InputError: fewer than two workdirs or one of them twice; one without a
+      report or its predictions; members of other genres, protocols or tracks;
+      an `out` that holds something else.
+  """
+  members = [_read(path) for path in _distinct(workdirs)]
+  first, *others = members
+  for other in others:
+    for problem in _obstacles(first, other):
+      raise InputError(
+        f"--workdir={other.path} cannot join --workdir={first.path}: {problem}"
+      )
+  facts, out = _facts(members), pathlib.Path(out)
+  _check_out(out, facts["config"])
+  combined = {}
+  for split, table in first.predictions.items():
+    given = [member.predictions.get(split) for member in members]
+    if None not in given and not any(
+      problem for other in given for problem in _differences(table, other)
+    ):
+      combined[split] = combine(given)
+  splits = {
+    name: [member.report["splits"][name] for member in members]
+    for name in first.report["splits"]
+  }
+  built = report.build(
+    facts,
+    combined,
+    history=[],
+    missing={s: max(one["missing"] for one in splits[s]) for s in splits},
+    sha256={s: _common(one["sha256"] for one in splits[s]) for s in splits},
+    tracks={s: min(one["n"] for one in splits[s]) for s in splits},
+  )
+  return report.write(out, built, combined)
+
+
+def _rows(table: Predictions) -> list[tuple[str, int]]:
+  return list(zip(table.track.tolist(), table.segment.tolist(), strict=True))
+
+
+def _same_rows(predictions: Sequence[Predictions]) -> bool:
+  return len({frozenset(_rows(table)) for table in predictions}) == 1
+
+
+def _common(values) -> object | None:
+  """What all values are; None where they differ."""
+  found = set(values)
+  return found.pop() if len(found) == 1 else None
+
+
+def _differences(first: Predictions, other: Predictions) -> Iterator[str]:
+  """Why two tables cannot be averaged."""
+  if first.genres != other.genres:
+    yield (
+      f"genres {', '.join(other.genres)} received, {', '.join(first.genres)}"
+      " are accepted"
+    )
+    return
+  label_of, labels = (
+    dict(zip(table.track.tolist(), table.label.tolist(), strict=True))
+    for table in (first, other)
+  )
+  alone = sorted(label_of.keys() ^ labels.keys())
+  if alone:
+    side = "first" if alone[0] in label_of else "second"
+    number = f"{len(alone)} tracks stand" if alone[1:] else "1 track stands"
+    yield f"{number} in one of them alone, as {alone[0]} in the {side}"
+    return
+  for track, label in label_of.items():
+    if labels[track] != label:
+      yield (
+        f"track {track} is {first.genres[label]} in the first,"
+        f" {first.genres[labels[track]]} in the second"
+      )
+
+
+def _obstacles(first: _Member, other: _Member) -> Iterator[str]:
+  """Why two runs cannot be members of one ensemble."""
+  for key in ("protocol", "genres"):
+    ours, theirs = first.report[key], other.report[key]
+    if ours != theirs:
+      yield f"{key} {theirs!r} received, {ours!r} is accepted"
+  corpora = {member.report["corpus"] for member in (first, other)}
+  if "synthetic" in corpora and len(corpora) > 1:
+    yield "one is of the synthetic corpus, whose tracks only share their names"
+  for split in _QUOTED:
+    tables_of = [member.predictions.get(split) for member in (first, other)]
+    if tables_of.count(None) == 1:
+      yield f"only one of them has predictions of the {split} part"
+    elif None not in tables_of:
+      for problem in _differences(*tables_of):
+        yield f"in the {split} part {problem}"
+      if first.report["leak"] and not _same_rows(tables_of):
+        # Other segments of the same tracks: what one tests, another learnt.
+        yield f"in the {split} part their leaking protocol cut other segments"
+
+
+def _distinct(workdirs: Sequence[str | os.PathLike]) -> list[pathlib.Path]:
+  """The folders given.
+
+  Raises:
+    InputError: fewer than two, or one of them twice.
+  """
+  paths = [pathlib.Path(path) for path in workdirs]
+  seen = {}
+  for path in paths:
+    if path.resolve() in seen:
+      raise InputError(
+        f"--workdir={path} was given twice: give each member once"
+      )
+    seen[path.resolve()] = path
+  if len(paths) < 2:
+    given = ", ".join(map(str, paths)) or "none"
+    raise InputError(
+      f"an ensemble of {given}: give --workdir two times or more"
+    )
+  return paths
+
+
+def _read(path: pathlib.Path) -> _Member:
+  """A member from its folder.
+
+  Raises:
+    InputError: no folder, no report or not one of ours, or no predictions of a
+      split that the report has numbers of.
+  """
+  if not path.is_dir():
+    raise InputError(f"--workdir={path}: no such folder; train first")
+  file = path / "report.json"
+  try:
+    found = json.loads(file.read_text("utf-8"))
+  except FileNotFoundError:
+    raise InputError(
+      f"--workdir={path} holds no report.json: evaluate it first"
+    ) from None
+  except (OSError, ValueError) as error:
+    raise InputError(f"{file} cannot be read as JSON: {error}") from error
+  for problem in report.violations(found):
+    raise InputError(f"{file} is no report of this program: {problem}")
+  return _Member(
+    path,
+    found,
+    {
+      split: tables.load(path / "predictions" / f"{split}.npz")
+      for split, part in found["splits"].items()
+      if part["track"]["n"]
+    },
+  )
+
+
+def _facts(members: Sequence[_Member]) -> dict:
+  """What the report says of the run that an ensemble is."""
+
+  def every(key: str) -> list:
+    return [member.report[key] for member in members]
+
+  def joined(key: str) -> str:
+    return " + ".join(dict.fromkeys(every(key)))
+
+  skipped = {row["track"]: row for rows in every("skipped") for row in rows}
+  return {
+    "recipe": RECIPE,
+    "corpus": joined("corpus"),
+    "source": joined("source"),
+    "protocol": members[0].report["protocol"],
+    "leak": members[0].report["leak"],
+    "seed": _common(every("seed")) or 0,
+    "num_params": sum(every("num_params")),
+    "commit": provenance.commit(),
+    "versions": provenance.versions(),
+    "device": joined("device"),
+    "config": {"recipe": RECIPE, "members": _listed(members)},
+    "data_fingerprint": joined("data_fingerprint"),
+    "tracks": min(every("tracks")),
+    "skipped": [skipped[track] for track in sorted(skipped)],
+    "best_epoch": None,
+    "epochs_run": 0,
+    "seconds": sum(every("seconds")),
+    "monitor": {"name": "none", "value": None},
+  }
+
+
+def _listed(members: Sequence[_Member]) -> dict[str, dict]:
+  """{name of the folder: what it holds}; the whole path where names repeat."""
+  names = [member.path.resolve().name for member in members]
+  return {
+    name if names.count(name) == 1 else str(member.path): {
+      key: member.report[key] for key in ("recipe", "seed", "data_fingerprint")
+    }
+    for name, member in zip(names, members, strict=True)
+  }
+
+
+def _check_out(out: pathlib.Path, config: Mapping) -> None:
+  """Raises InputError unless `out` is new, empty or this very ensemble's."""
+  if out.exists() and not out.is_dir():
+    raise InputError(f"--out={out} is a file: give a folder")
+  held = sorted(out.iterdir()) if out.is_dir() else []
+  if all(entry.name == ".lock" for entry in held):
+    return
+  try:
+    before = _read(out).report["config"]
+  except InputError:
+    before = {}
+  if before.get("recipe") != RECIPE:
+    raise InputError(
+      f"--out={out} holds something else than an ensemble's report: give a new"
+      " folder"
+    )
+  if before != config:
+    raise InputError(
+      f"--out={out} holds the ensemble of {', '.join(before['members'])}: give"
+      " another --out"
+    )

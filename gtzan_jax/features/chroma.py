@@ -1,0 +1,58 @@
+"""Chroma: the energy of the twelve pitch classes, with the tuning fixed.
+
+Source: D. Ellis, "Chroma Feature Analysis and Synthesis" (2007), as librosa has
+it. librosa also estimates each clip's tuning unless it is told one; here A is
+440 Hz, so that a frame's chroma hangs on that frame alone.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+N_CHROMA = 12
+_A0 = 27.5  # Hz
+_CENTRE_OCTAVE = 5.0  # above A0: weights are highest there, at 880 Hz,
+_OCTAVES = 2.0  # and fall off as a bell of this standard deviation
+
+
+@functools.lru_cache
+def filterbank(sample_rate: int, n_fft: int) -> np.ndarray:
+  """How much of each bin's power a pitch class is given.
+
+  Returns:
+    float32 `[1 + n_fft // 2, 12]`, from C to B, read-only.
+  """
+  hz = np.arange(1, n_fft // 2 + 2) * sample_rate / n_fft
+  semitone = N_CHROMA * np.log2(hz / _A0)
+  # 0 Hz has no pitch: one and a half octaves below bin 1, it is spread widely.
+  semitone = np.append(semitone[0] - 1.5 * N_CHROMA, semitone)
+  width = np.maximum(np.diff(semitone), 1.0)[:, None]
+  semitone = semitone[:-1, None]
+  half = N_CHROMA / 2
+  away = (semitone - np.arange(N_CHROMA) + half) % N_CHROMA - half
+  bank = np.exp(-2 * (away / width) ** 2)
+  bank /= np.linalg.norm(bank, axis=1, keepdims=True)
+  octave = semitone / N_CHROMA
+  bank *= np.exp(-0.5 * ((octave - _CENTRE_OCTAVE) / _OCTAVES) ** 2)
+  bank = np.roll(bank, -3, axis=1).astype(np.float32)  # from A to C
+  bank.flags.writeable = False
+  return bank
+
+
+def chroma(power: jax.Array, sample_rate: int) -> jax.Array:
+  """Pitch classes of each frame, the strongest of them 1.
+
+  librosa's `chroma_stft(tuning=0.0)`.
+
+  Args:
+    power: float32 `[*batch, frames, 1 + n_fft // 2]`.
+
+  Returns:
+    float32 `[*batch, frames, 12]` in 0..1; a silent frame is zeros.
+  """
+  bank = filterbank(sample_rate, 2 * (power.shape[-1] - 1))
+  raw = jnp.matmul(power, bank, precision=jax.lax.Precision.HIGHEST)
+  top = raw.max(-1, keepdims=True)
+  return raw / jnp.where(top < np.finfo(np.float32).tiny, 1, top)

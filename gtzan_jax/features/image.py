@@ -1,0 +1,167 @@
+"""Spectrogram pictures: drawn from a log-mel, or read and made one size.
+
+A picture is float32 `[size, size, 3]` in 0..1: time runs to the right, low
+bands lie at the bottom, as Kaggle's `images_original` show them (but for the
+white margins that those have).
+"""
+
+import contextlib
+import functools
+import os
+import pathlib
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from gtzan_jax.errors import InputError
+
+EXTENSIONS = (".png",)
+# Colour or grey of 8 bits, or 1; with or without palette and alpha channel.
+_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
+_DAMAGED = (OSError, SyntaxError, EOFError, Image.DecompressionBombError)
+# What librosa.display.specshow takes for decibels below a maximum: perceptually
+# uniform, from black to pale yellow, so that lightness alone tells the level.
+COLOUR_MAP = "magma"
+
+
+@functools.lru_cache
+def colours() -> np.ndarray:
+  """The colour map's entries, float32 `[256, 3]` in 0..1, read-only."""
+  # Imported here: nothing but pictures needs it.
+  import matplotlib
+
+  table = matplotlib.colormaps[COLOUR_MAP](np.arange(256))[:, :3]
+  table = table.astype(np.float32)
+  table.flags.writeable = False
+  return table
+
+
+def render(
+  db: jax.Array, size: int, top_db: float, frames: jax.Array | None = None
+) -> jax.Array:
+  """Draws log-mel spectrograms, each over its own `top_db` decibels.
+
+  Args:
+    db: float32 `[*batch, frames, mels]`, absolute dB.
+    size: height and width of the picture.
+    top_db: dB below the example's maximum that are drawn, black to brightest.
+    frames: how many frames there are, the first ones; it may be traced, so
+      that clips padded to one length are drawn by one compiled program. None:
+      all.
+
+  Returns:
+    float32 `[*batch, size, size, 3]` in 0..1.
+  """
+  if frames is None:
+    frames = db.shape[-2]
+  there = jnp.expand_dims(
+    jnp.arange(db.shape[-2]) < frames, (*range(db.ndim - 2), -1)
+  )
+  top = jnp.max(db, (-2, -1), keepdims=True, where=there, initial=-jnp.inf)
+  level = jnp.where(there, jnp.clip(1 + (db - top) / top_db, 0, 1), 0)
+  picture = _resize(level, size, frames)
+  upright = jnp.flip(jnp.swapaxes(picture, -1, -2), -2)
+  # As matplotlib looks values up: 256 equal steps, 1.0 in the last one.
+  entry = jnp.minimum((upright * 256).astype(jnp.int32), 255)
+  return jnp.asarray(colours())[entry]
+
+
+class TransparentError(InputError):
+  """A picture that shows through: what it is to be seen on, nobody knows."""
+
+
+def read(path: str | os.PathLike) -> np.ndarray:
+  """Decodes a PNG file.
+
+  An alpha channel that is opaque throughout (Kaggle's pictures have one) is
+  dropped, as torchvision's ImageFolder does.
+
+  Returns:
+    uint8 `[height, width, 3]`, RGB.
+
+  Raises:
+    InputError: missing, empty, undecodable or truncated file, or one of 16 bits
+      a channel. TransparentError: of any transparency. One line: the file and
+      the reason.
+  """
+  with _opened(path) as picture:
+    if picture.mode not in _MODES:
+      raise InputError(
+        f"{path}: a picture of mode {picture.mode}; accepted are 8 bits a"
+        " channel"
+      )
+    rgba = np.asarray(picture.convert("RGBA"))
+  if rgba[..., 3].min() < 255:
+    raise TransparentError(
+      f"{path}: transparent in places; accepted are pictures without an alpha"
+      " channel, or with an opaque one"
+    )
+  return rgba[..., :3]
+
+
+def size(path: str | os.PathLike) -> tuple[int, int]:
+  """Width and height of a PNG file, from its header; raises as `read`."""
+  with _opened(path) as picture:
+    return picture.size
+
+
+@contextlib.contextmanager
+def _opened(path: str | os.PathLike) -> Iterator[Image.Image]:
+  path = pathlib.Path(path)
+  if not path.is_file():
+    raise InputError(f"{path}: no such picture")
+  if path.stat().st_size == 0:
+    raise InputError(f"{path}: empty file (0 bytes)")
+  try:
+    with Image.open(path, formats=("PNG",)) as picture:
+      yield picture
+  except UnidentifiedImageError as error:
+    raise InputError(f"{path}: not decodable as PNG") from error
+  except _DAMAGED as error:
+    raise InputError(f"{path}: not decodable as PNG ({error})") from error
+
+
+def from_picture(rgb: jax.Array, size: int) -> jax.Array:
+  """A picture of any size, made `size` x `size`.
+
+  Args:
+    rgb: uint8 `[height, width, 3]`.
+
+  Returns:
+    float32 `[size, size, 3]` in 0..1, resampled linearly with antialiasing.
+  """
+  return _from_picture(jnp.asarray(rgb), size)
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _from_picture(rgb: jax.Array, size: int) -> jax.Array:
+  channels = jnp.moveaxis(rgb.astype(jnp.float32) / 255, -1, 0)
+  return jnp.moveaxis(_resize(channels, size, rgb.shape[0]), 0, -1)
+
+
+def _resize(image: jax.Array, size: int, rows: jax.Array | int) -> jax.Array:
+  """`[*batch, h, w]` to `[*batch, size, size]`; only the first `rows` count."""
+  exact = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
+  down = _weights(image.shape[-2], rows, size)
+  across = _weights(image.shape[-1], image.shape[-1], size)
+  return exact(exact(down, image), across.T)
+
+
+def _weights(length: int, used: jax.Array | int, size: int) -> jax.Array:
+  """Linear resampling of the first `used` of `length` samples to `size`.
+
+  The triangle is widened where the picture shrinks (antialiasing) and its
+  weights sum to 1 at the edges too: Pillow's BILINEAR, jax.image.resize.
+
+  Returns:
+    float32 `[size, length]`.
+  """
+  step = used / size
+  centre = (jnp.arange(size, dtype=jnp.float32) + 0.5) * step - 0.5
+  sample = jnp.arange(length, dtype=jnp.float32)
+  away = jnp.abs(centre[:, None] - sample[None, :]) / jnp.maximum(step, 1.0)
+  weight = jnp.maximum(0, 1 - away) * (sample[None, :] < used)
+  return weight / weight.sum(1, keepdims=True)

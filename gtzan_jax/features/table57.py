@@ -1,0 +1,106 @@
+"""The 57 columns of Kaggle's features_30_sec.csv, computed by librosa.
+
+Source: the table of the Kaggle copy of GTZAN (source document 1, phase 1): mean
+and variance over a clip of 28 features, and its tempo.
+"""
+
+import functools
+import threading
+
+import numpy as np
+
+_PAIRS = (
+  "chroma_stft",
+  "rms",
+  "spectral_centroid",
+  "spectral_bandwidth",
+  "rolloff",
+  "zero_crossing_rate",
+  "harmony",
+  "perceptr",
+)
+_MFCC = tuple(f"mfcc{i}" for i in range(1, 21))
+
+
+def _both(names: tuple[str, ...]) -> tuple[str, ...]:
+  return tuple(f"{name}_{what}" for name in names for what in ("mean", "var"))
+
+
+N_FFT = 2048  # librosa's default, with hop 512
+_COMPILING = threading.Lock()
+COLUMNS = (*_both(_PAIRS), "tempo", *_both(_MFCC))
+
+
+def from_audio(samples: np.ndarray, sample_rate: int) -> np.ndarray:
+  """The row of a clip.
+
+  Args:
+    samples: float32 `[n]`.
+    sample_rate: Hz.
+
+  Returns:
+    float32 `[57]`, in the order of `COLUMNS`. May be called from any thread.
+  """
+  with _COMPILING:
+    _compile(sample_rate)
+  return _row(samples, sample_rate)
+
+
+@functools.cache
+def _compile(sample_rate: int) -> None:
+  """Has numba compile what librosa uses, which two threads must not do."""
+  noise = np.random.default_rng(0).uniform(-0.5, 0.5, 3 * sample_rate)
+  _row(noise.astype(np.float32), sample_rate)
+
+
+def _row(samples: np.ndarray, sample_rate: int) -> np.ndarray:
+  # Imported here: nothing but this table needs it, and it takes seconds.
+  import librosa
+
+  # Reflection needs a window's length.
+  samples = np.pad(samples, (0, max(0, N_FFT - len(samples))))
+  # "reflect" was librosa's default when the table was made.
+  spectrum = librosa.stft(samples, pad_mode="reflect")
+  magnitude = np.abs(spectrum)
+  power = magnitude**2
+  feature = librosa.feature
+  # Zeros beyond the last frame's centre, as its istft left them.
+  harmonic, percussive = (
+    librosa.util.fix_length(librosa.istft(part), size=len(samples))
+    for part in librosa.decompose.hpss(spectrum)
+  )
+  pairs = (
+    feature.chroma_stft(
+      S=power, sr=sample_rate, tuning=_tuning(power, sample_rate)
+    ),
+    feature.rms(y=samples, pad_mode="reflect"),
+    feature.spectral_centroid(S=magnitude, sr=sample_rate),
+    feature.spectral_bandwidth(S=magnitude, sr=sample_rate),
+    feature.spectral_rolloff(S=magnitude, sr=sample_rate),
+    feature.zero_crossing_rate(samples),
+    harmonic,
+    percussive,
+  )
+  # What librosa.beat.beat_track says before it goes on to place the beats.
+  onsets = librosa.onset.onset_strength(
+    y=samples, sr=sample_rate, aggregate=np.median
+  )
+  tempo = feature.tempo(onset_envelope=onsets, sr=sample_rate)[0]
+  mel = feature.melspectrogram(S=power, sr=sample_rate)
+  mfcc = feature.mfcc(S=librosa.power_to_db(mel), n_mfcc=20)
+  values = [x for pair in pairs for x in (pair.mean(), pair.var())]
+  values.append(tempo if onsets.any() else 0.0)
+  values += [x for row in mfcc for x in (row.mean(), row.var())]
+  return np.asarray(values, np.float32)
+
+
+def _tuning(power: np.ndarray, sample_rate: int) -> float:
+  """librosa.estimate_tuning, which warns of sounds without any pitch."""
+  import librosa
+
+  pitch, strength = librosa.piptrack(S=power, sr=sample_rate)
+  voiced = pitch > 0
+  if not voiced.any():
+    return 0.0
+  strong = voiced & (strength >= np.median(strength[voiced]))
+  return librosa.pitch_tuning(pitch[strong], bins_per_octave=12)

@@ -1,0 +1,317 @@
+"""leaderboard.md and leaderboard.html: the report.json files of many runs.
+
+Runs that differ in nothing but the seed are one row: mean and standard
+deviation. Rows stand in one table where the same tracks were scored, cut by the
+same protocol, of the same corpus; tables of leaking protocols say so, and
+those of the synthetic corpus stand apart. Beside our figures stands what the
+source documents publish. The same reports give the same bytes, in any order.
+"""
+
+import collections
+import json
+import os
+import pathlib
+import statistics
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import jinja2
+
+from gtzan_jax import errors, report
+from gtzan_jax.published import PUBLISHED
+from gtzan_jax.workdir import flatten
+
+REPORT_FILE = "report.json"
+
+# Keys of the config that do not make another experiment: the seed, what the
+# recipe, the protocol and the data fingerprint say already, and what only
+# decides how much is logged, kept in memory or resampled.
+SAME = (
+  *("recipe", "seed", "data.path", "data.protocol", "data.dir"),
+  *("data.cache_mb", "eval.", "log."),
+)
+
+
+TEXTS = {
+  "introduction": (
+    "Accuracies and F1 in per cent: mean ± standard deviation over the seeds,"
+    " which says nothing of other tracks (for that see the interval in each"
+    " run's report). Rows of one recipe show the settings in which they differ."
+    " Published figures stand as their source states them, on its own split."
+  ),
+  "leak": "This protocol leaks: do not quote these numbers as results.",
+  "synthetic_title": "Synthetic corpus: not GTZAN",
+  "synthetic_note": (
+    "Tracks made by ten generators that ship with this project: these numbers"
+    " show that everything works, not how well music is classified."
+  ),
+}
+
+
+class Spread(NamedTuple):
+  """Mean over runs, and their standard deviation (n - 1); None for one run."""
+
+  mean: float
+  deviation: float | None
+
+
+def find(paths: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
+  """Every report.json in these folders, at any depth; each once.
+
+  Raises:
+    InputError: no path, one that does not exist, or one without a report.
+  """
+  found = {}
+  for path in map(pathlib.Path, paths):
+    if not path.exists():
+      raise errors.InputError(f"{path} does not exist: give folders of runs")
+    files = [path] if path.is_file() else sorted(path.rglob(REPORT_FILE))
+    if not files:
+      raise errors.InputError(
+        f"{path} holds no {REPORT_FILE} at any depth: give folders of runs that"
+        " ended"
+      )
+    found |= {file.resolve(): file for file in files}
+  if not found:
+    raise errors.InputError(
+      "no run given: give workdirs or folders with workdirs, docs/results for"
+      " one"
+    )
+  return list(found.values())
+
+
+def read(path: str | os.PathLike) -> dict:
+  """A report.json, checked.
+
+  Raises:
+    InputError: it cannot be read, is no JSON or departs from report.SCHEMA.
+  """
+  try:
+    text = pathlib.Path(path).read_text("utf-8")
+    value = json.loads(text, parse_constant=_refuse)
+  except OSError as error:
+    raise errors.InputError(
+      f"{path} cannot be read: {error.strerror}"
+    ) from error
+  except ValueError as error:
+    raise errors.InputError(
+      f"{path} is damaged: {error}; draw it anew with launch.py evaluate"
+    ) from error
+  problem = next(report.violations(value), None) or _unscored(value)
+  if problem:
+    raise errors.InputError(
+      f"{path} is no report of this version: {problem}; draw it anew with"
+      " launch.py evaluate"
+    )
+  return value
+
+
+def _refuse(constant: str):
+  raise ValueError(f"{constant} is no number of a report")
+
+
+def _unscored(value: Mapping) -> str | None:
+  """What SCHEMA cannot say: the headline names a split that was scored."""
+  name = value["headline"]
+  split = value["splits"].get(name)
+  if name is None or (
+    split and all("accuracy" in split[level] for level in ("track", "segment"))
+  ):
+    return None
+  return f"headline: {name!r} was not scored"
+
+
+def build(reports: Iterable[Mapping]) -> list[dict]:
+  """The tables of a leaderboard as plain values.
+
+  Args:
+    reports: from `read`. One that equals another but for its seconds is a copy
+      and counts once.
+
+  Returns:
+    one dict a table: corpus, source, protocol, leak, split (its headline part),
+    n (tracks scored), synthetic, notes (sentences) and rows, the best first. A
+    row has recipe, settings (in which it differs from other rows of its
+    recipe), seeds, track, macro_f1, segment (Spreads), parameters, seconds
+    (mean), commits and published (a Published or None).
+  """
+  tables = collections.defaultdict(list)
+  for one in _distinct(reports):
+    if one["headline"] is not None:
+      tables[_table_key(one)].append(one)
+  return [_table(tables[key]) for key in sorted(tables)]
+
+
+def _distinct(reports: Iterable[Mapping]) -> list[Mapping]:
+  """Without copies; of those that differ in their seconds the fastest stays."""
+  by_content = {
+    json.dumps({**one, "seconds": 0}, sort_keys=True): one
+    for one in sorted(reports, key=lambda one: -one["seconds"])
+  }
+  return list(by_content.values())
+
+
+def _headline(one: Mapping) -> Mapping:
+  return one["splits"][one["headline"]]
+
+
+def _table_key(one: Mapping) -> tuple:
+  """Honest tables first, then leaking ones, then those of synthetic music."""
+  return (
+    one["corpus"] == "synthetic",
+    one["leak"] or "",
+    one["corpus"],
+    one["source"],
+    one["protocol"],
+    one["headline"],
+    _headline(one)["sha256"] or "",
+  )
+
+
+def _table(reports: list[Mapping]) -> dict:
+  first = reports[0]
+  groups = collections.defaultdict(list)
+  for one in reports:
+    settings = _settings(one)
+    key = (one["recipe"], json.dumps(settings, sort_keys=True))
+    groups[key].append(one)
+  rows = [
+    _row(group, _varying(recipe, groups))
+    for (recipe, _), group in groups.items()
+  ]
+  rows.sort(
+    key=lambda row: (-row["track"].mean, row["recipe"], str(row["settings"]))
+  )
+  return {
+    **{key: first[key] for key in ("corpus", "source", "protocol", "leak")},
+    "split": first["headline"],
+    "n": _headline(first)["track"]["n"],
+    "synthetic": first["corpus"] == "synthetic",
+    "notes": _notes(first),
+    "rows": rows,
+  }
+
+
+def _notes(one: Mapping) -> list[str]:
+  """What a reader of these numbers has to know beside a leak."""
+  said = []
+  if one["headline"] != "test":
+    said.append(
+      f"No test tracks at hand: the {one['headline']} part also chose the"
+      " checkpoints, so expect somewhat less on unseen tracks."
+    )
+  if missing := _headline(one)["missing"]:
+    said.append(f"{missing} tracks of this part are missing from the corpus.")
+  if one["source"] == "archive":
+    said.append("The log-mel archive has a coarser time axis than audio gives.")
+  return said
+
+
+def _settings(one: Mapping) -> dict[str, object]:
+  """What makes the experiment: the config but for SAME, and the data."""
+  return {"data": one["data_fingerprint"][:8]} | {
+    key: value
+    for key, value in flatten(one["config"]).items()
+    if not any(
+      key == same or (same.endswith(".") and key.startswith(same))
+      for same in SAME
+    )
+  }
+
+
+def _varying(recipe: str, groups: Mapping[tuple, list[Mapping]]) -> list[str]:
+  """The settings in which the rows of a recipe differ."""
+  all_settings = [
+    _settings(group[0]) for (name, _), group in groups.items() if name == recipe
+  ]
+  return [
+    key
+    for key in sorted(set().union(*all_settings))
+    if any(
+      settings.get(key) != all_settings[0].get(key) for settings in all_settings
+    )
+  ]
+
+
+def _row(group: list[Mapping], varying: list[str]) -> dict:
+  first, settings = group[0], _settings(group[0])
+  splits = [_headline(one) for one in group]
+  return {
+    "recipe": first["recipe"],
+    "settings": {key: settings.get(key, "–") for key in varying},
+    "seeds": sorted(one["seed"] for one in group),
+    "track": _spread(split["track"]["accuracy"] for split in splits),
+    "macro_f1": _spread(split["track"]["macro_f1"] for split in splits),
+    "segment": _spread(split["segment"]["accuracy"] for split in splits),
+    "parameters": first["num_params"],
+    "seconds": statistics.fmean(one["seconds"] for one in group),
+    "commits": sorted({(one["commit"] or "unknown")[:8] for one in group}),
+    "published": PUBLISHED.get(first["recipe"]),
+  }
+
+
+def _spread(values: Iterable[float]) -> Spread:
+  values = list(values)
+  deviation = statistics.stdev(values) if len(values) > 1 else None
+  return Spread(statistics.fmean(values), deviation)
+
+
+def render(
+  template: str, tables: Iterable[Mapping], unscored: Iterable[str]
+) -> str:
+  """A page as text.
+
+  Args:
+    template: "md" or "html".
+    tables: from `build`.
+    unscored: in words, the runs that have no numbers.
+  """
+  environment = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent),
+    autoescape=template == "html",
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+  )
+  return environment.get_template(f"leaderboard.{template}.jinja").render(
+    music=[table for table in tables if not table["synthetic"]],
+    synthetic=[table for table in tables if table["synthetic"]],
+    unscored=list(unscored),
+    **TEXTS,
+  )
+
+
+def write(
+  paths: Iterable[str | os.PathLike], out: str | os.PathLike
+) -> pathlib.Path:
+  """Draws leaderboard.md and leaderboard.html into `out`.
+
+  Args:
+    paths: see `find`.
+    out: created where it does not exist.
+
+  Returns:
+    the path of leaderboard.html.
+
+  Raises:
+    InputError: see `find` and `read`; or `out` cannot be written.
+  """
+  reports = [read(file) for file in find(paths)]
+  tables = build(reports)
+  unscored = [
+    f"{one['recipe']} (seed {one['seed']}, {one['corpus']}, {one['protocol']})"
+    for one in _distinct(reports)
+    if one["headline"] is None
+  ]
+  out = pathlib.Path(out)
+  try:
+    out.mkdir(parents=True, exist_ok=True)
+    for template in ("md", "html"):
+      text = render(template, tables, sorted(unscored))
+      (out / f"leaderboard.{template}").write_text(text, "utf-8")
+  except OSError as error:
+    raise errors.InputError(
+      f"--out={out} cannot be written: {error.strerror}"
+    ) from error
+  return out / "leaderboard.html"

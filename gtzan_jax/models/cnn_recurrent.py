@@ -1,0 +1,85 @@
+"""Convolution, then recurrence over time (source document 3).
+
+The source names its parts and their order (convolution, LSTM or GRU, fully
+connected layers, dropout; PyTorch), but no sizes: these were chosen to cost
+about as much as the plain CNN beside it (`gtzan_jax.models.cnn`).
+"""
+
+from collections.abc import Callable
+from typing import ClassVar
+
+import jax
+from flax import linen as nn
+
+from gtzan_jax.errors import InputError
+from gtzan_jax.models.base import Classifier
+from gtzan_jax.models.input_stats import InputStats
+from gtzan_jax.models.pooling import max_pool
+from gtzan_jax.models.recurrent import ScanGRU, ScanLSTM, torch_init
+
+
+class CNNGRU(Classifier):
+  """Blocks of 3x3 convolution, BatchNorm, ReLU, max pool; GRU; two Dense.
+
+  Frequency is pooled by 32 and time only by 4, so that 38 archive columns still
+  give the GRU 10 steps (258 frames at hop 256: 65). Each step is all that is
+  left of its bands and channels; the last state decides. Takes any number of
+  frames; the number of bins is fixed at init.
+
+  Attributes:
+    channels: output channels of each block.
+    pool_frames: each block's pooling over time, one for each of `channels`.
+    pool_bins: the same over frequency.
+    hidden: size of the recurrent state.
+    dense: width of the hidden Dense layer.
+    dropout: share dropped, in training, before the recurrence and before each
+      Dense layer.
+
+  Raises:
+    InputError: `channels`, `pool_frames` and `pool_bins` differ in length.
+  """
+
+  channels: tuple[int, ...] = (16, 32, 64, 128)
+  pool_frames: tuple[int, ...] = (2, 2, 1, 1)
+  pool_bins: tuple[int, ...] = (2, 2, 4, 2)
+  hidden: int = 128
+  dense: int = 64
+  dropout: float = 0.3
+
+  layer: ClassVar[Callable[..., nn.Module]] = ScanGRU
+
+  def blocks(self) -> list[tuple[int, list[int]]]:
+    """Each block's channels and pooling window."""
+    options = (self.channels, self.pool_frames, self.pool_bins)
+    if len({len(option) for option in options}) > 1:
+      raise InputError(
+        f"channels={self.channels}, pool_frames={self.pool_frames} and"
+        f" pool_bins={self.pool_bins} need the same length, one entry a block"
+      )
+    return [
+      (c, (frames, bins)) for c, frames, bins in zip(*options, strict=True)
+    ]
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    x = InputStats(name="standardise")(x)[..., None]
+    for number, (channels, window) in enumerate(self.blocks()):
+      # BatchNorm has a bias of its own, so the convolution needs none.
+      x = nn.Conv(channels, (3, 3), use_bias=False, name=f"conv{number}")(x)
+      x = nn.BatchNorm(
+        use_running_average=not train, momentum=0.9, name=f"norm{number}"
+      )(x)
+      x = max_pool(nn.relu(x), window)
+    x = x.reshape(*x.shape[:2], -1)
+    drop = nn.Dropout(self.dropout, deterministic=not train)
+    init = torch_init(self.hidden)
+    recurrent = self.layer(self.hidden, **init, name="recurrent")
+    x = recurrent(drop(x), last=True)
+    x = nn.relu(nn.Dense(self.dense, name="dense")(drop(x)))
+    return nn.Dense(self.num_classes, name="head")(drop(x))
+
+
+class CNNLSTM(CNNGRU):
+  """The same with an LSTM in the GRU's place."""
+
+  layer: ClassVar[Callable[..., nn.Module]] = ScanLSTM

@@ -1,0 +1,40 @@
+"""The stacked LSTM on feature sequences (source document 0, Net5)."""
+
+import jax
+from flax import linen as nn
+
+from gtzan_jax.models import torch_layers
+from gtzan_jax.models.base import Classifier
+from gtzan_jax.models.input_stats import InputStats
+from gtzan_jax.models.recurrent import ScanLSTM, torch_init
+
+
+class LSTM(Classifier):
+  """LSTM layers, dropout after each, Dense on the last hidden state.
+
+  At the source's 61 frames of 33 values and ten classes 215,818 parameters with
+  one bias a gate (PyTorch keeps two, whose sum is all that counts: 216,842).
+  The source's text says 128 units, its notebook 512; its input is not
+  standardised, which here is the recipe's choice. PyTorch's initialisers. Takes
+  any number of frames.
+
+  Attributes:
+    hidden: size of each layer's state.
+    layers: number of LSTM layers.
+    dropout: share dropped, in training, between layers and of the last state.
+  """
+
+  hidden: int = 128
+  layers: int = 2
+  dropout: float = 0.3
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    x = InputStats(name="standardise")(x)
+    init = torch_init(self.hidden)
+    for number in range(self.layers):
+      layer = ScanLSTM(self.hidden, **init, name=f"lstm{number}")
+      x = layer(x, last=number == self.layers - 1)
+      x = nn.Dropout(self.dropout, deterministic=not train)(x)
+    head = torch_layers.dense(self.num_classes, self.hidden, name="head")
+    return head(x)

@@ -1,0 +1,214 @@
+"""MobileNetV2, whole or as a frozen backbone (source document 1, phase 3).
+
+Sandler et al. 2018 (arXiv:1801.04381), width 1.0, as Keras and torchvision
+build it: a strided 3x3 convolution, 17 inverted residual blocks (1x1 expansion,
+3x3 depthwise, linear 1x1 projection), a 1x1 convolution to 1,280 channels;
+BatchNorm after each, ReLU6 after all but the projections. The source puts the
+mean over the picture, dropout 0.5 and a Dense layer on it: 2,270,794 values
+with BatchNorm statistics at ten classes. Pretrained weights: gtzan_jax.weights.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from gtzan_jax.errors import InputError
+from gtzan_jax.models import keras_layers
+from gtzan_jax.models.base import Classifier
+from gtzan_jax.models.input_stats import InputStats
+
+# The paper's table 2: expansion, output channels, repeats, stride of the first.
+STAGES = (
+  (1, 16, 1, 1),
+  (6, 24, 2, 2),
+  (6, 32, 3, 2),
+  (6, 64, 4, 2),
+  (6, 96, 3, 1),
+  (6, 160, 3, 2),
+  (6, 320, 1, 1),
+)
+# Of each inverted residual block: expansion, output channels, stride.
+BLOCKS = tuple(
+  (expansion, channels, 1 if repeat else stride)
+  for expansion, channels, repeats, stride in STAGES
+  for repeat in range(repeats)
+)
+BN_EPSILON = 1e-3
+# (mean, deviation) of RGB in 0..1 that the weights' own training subtracted
+# and divided by: -1..1, or the statistics of ImageNet.
+SCALING = {
+  "tf": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+  "torch": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
+PADDING = ("tf", "torch")
+
+
+def pads(size: int, stride: int, padding: str) -> tuple[int, int]:
+  """Zeros before and after `size` for a 3x3 kernel: `ceil(size / stride)` out.
+
+  "tf" pads an even size at its far end only where the stride is 2; "torch" at
+  both ends always. Their windows then lie one pixel apart, and so do the
+  features that the two libraries' weights have learnt.
+  """
+  before = 0 if padding == "tf" and stride == 2 and size % 2 == 0 else 1
+  return before, 1
+
+
+class DepthwiseConv(nn.Module):
+  """3x3 convolution of each channel with a kernel of its own, without bias.
+
+  As a sum of nine shifted products: on a CPU XLA's grouped convolution gives
+  the same numbers in 3 to 28 times the time (docs/weights.md).
+  """
+
+  stride: int
+  padding: str
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """`[b, h, w, c]` to `[b, ceil(h / stride), ceil(w / stride), c]`."""
+    shape = (3, 3, 1, x.shape[-1])
+    kernel = self.param("kernel", nn.initializers.glorot_uniform(), shape)
+    sizes, stride = x.shape[1:3], self.stride
+    around = [pads(size, stride, self.padding) for size in sizes]
+    # Behind the first window's first pixel, as many as the windows step over.
+    rows, columns = ((size - 1) // stride * stride + 1 for size in sizes)
+    x = jnp.pad(x, ((0, 0), *around, (0, 0)))
+    return sum(
+      x[:, row : row + rows : stride, column : column + columns : stride]
+      * kernel[row, column][None, None]
+      for row in range(3)
+      for column in range(3)
+    )
+
+
+class ConvNorm(nn.Module):
+  """Convolution without bias, BatchNorm and, unless `linear`, ReLU6.
+
+  `kernel` 1 or 3, padded by `pads`; `features=0` is the depthwise convolution.
+  `fixed` takes BatchNorm's stored averages and leaves them as they are.
+  """
+
+  features: int
+  kernel: int = 1
+  stride: int = 1
+  padding: str = "tf"
+  linear: bool = False
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, fixed: bool) -> jax.Array:
+    if self.features:
+      around = "VALID"
+      if self.kernel == 3:
+        around = [pads(n, self.stride, self.padding) for n in x.shape[1:3]]
+      x = keras_layers.conv(
+        self.features,
+        (self.kernel, self.kernel),
+        self.stride,
+        padding=around,
+        use_bias=False,
+        name="conv",
+      )(x)
+    else:
+      x = DepthwiseConv(self.stride, self.padding, name="conv")(x)
+    x = nn.BatchNorm(
+      use_running_average=fixed,
+      momentum=0.999,
+      epsilon=BN_EPSILON,
+      name="norm",
+    )(x)
+    return x if self.linear else nn.relu6(x)
+
+
+class InvertedResidual(nn.Module):
+  """1x1 expansion (none where it is 1), depthwise 3x3, linear 1x1 projection.
+
+  Its input is added where stride and channels let it.
+  """
+
+  expansion: int
+  features: int
+  stride: int
+  padding: str
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, fixed: bool) -> jax.Array:
+    y = x
+    if self.expansion > 1:
+      y = ConvNorm(self.expansion * x.shape[-1], name="expand")(y, fixed=fixed)
+    y = ConvNorm(0, 3, self.stride, self.padding, name="depthwise")(
+      y, fixed=fixed
+    )
+    y = ConvNorm(self.features, linear=True, name="project")(y, fixed=fixed)
+    return x + y if x.shape == y.shape else y
+
+
+class MobileNetV2(Classifier):
+  """MobileNetV2 1.0 on pictures `[batch, height, width, 3]` in 0..1.
+
+  Any height and width; 2,257,984 values and a head of 1,281 a class. With
+  `num_classes` 1000 (Keras, torchvision) or 1001 (TensorFlow) it is ImageNet's
+  own classifier.
+
+  Frozen, as in the source, nothing but the head trains: BatchNorm keeps its
+  averages in training too and no gradient enters the backbone, so that a step
+  costs little more than a prediction. A second stage unfreezes the blocks from
+  `trainable_from` on, with what follows them, at a low learning rate; their
+  averages still stay, as weights with BatchNorm folded in have no others.
+
+  Attributes:
+    dropout: share of the 1,280 means dropped in training.
+    padding: "tf" (also Keras) or "torch": of whom the weights are, see `pads`.
+    scaling: "tf" to -1..1, "torch" by ImageNet's mean and deviation.
+    frozen: whether the backbone is; if not, all of it trains, BatchNorm too.
+    trainable_from: number of the first inverted residual block (0 to 16) that
+      trains though frozen; 17: none, and not the convolution after them.
+
+  Raises:
+    InputError: a field has another value than these, or x is no such picture.
+  """
+
+  dropout: float = 0.5
+  padding: str = "tf"
+  scaling: str = "tf"
+  frozen: bool = True
+  trainable_from: int = len(BLOCKS)
+
+  def __post_init__(self):
+    for name, values in (
+      ("padding", PADDING),
+      ("scaling", tuple(SCALING)),
+      ("trainable_from", range(len(BLOCKS) + 1)),
+    ):
+      if getattr(self, name) not in values:
+        raise InputError(
+          f"mobilenet_v2: {name}={getattr(self, name)!r}: give"
+          f" {values[0]!r} {'to' if len(values) > 2 else 'or'} {values[-1]!r}"
+        )
+    super().__post_init__()
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    if x.ndim != 4 or x.shape[-1] != 3:
+      raise InputError(
+        "mobilenet_v2 takes pictures [batch, height, width, 3], not"
+        f" {list(x.shape)}"
+      )
+    x = InputStats(name="standardise")(x)
+    mean, deviation = jnp.array(SCALING[self.scaling], x.dtype)
+    x = (x - mean[None, None, None]) / deviation[None, None, None]
+    frozen_until = self.trainable_from if self.frozen else -1
+    fixed = self.frozen or not train
+    x = ConvNorm(32, 3, 2, self.padding, name="stem")(x, fixed=fixed)
+    for number, (expansion, features, stride) in enumerate(BLOCKS):
+      if number == frozen_until:
+        x = jax.lax.stop_gradient(x)
+      x = InvertedResidual(
+        expansion, features, stride, self.padding, name=f"block{number}"
+      )(x, fixed=fixed)
+    x = ConvNorm(1280, name="last")(x, fixed=fixed)
+    if frozen_until == len(BLOCKS):
+      x = jax.lax.stop_gradient(x)
+    x = x.mean((1, 2))
+    x = nn.Dropout(self.dropout, deterministic=not train)(x)
+    return keras_layers.dense(self.num_classes, name="head")(x)

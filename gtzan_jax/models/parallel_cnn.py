@@ -1,0 +1,46 @@
+"""Two shallow convolutions side by side (source document 4, P1.1)."""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from gtzan_jax.models import keras_layers
+from gtzan_jax.models.base import Classifier
+from gtzan_jax.models.input_stats import InputStats
+from gtzan_jax.models.pooling import max_pool
+
+
+class ParallelCNN(Classifier):
+  """Each branch convolution, LeakyReLU 0.3, max pool; `[b, 80, 80]` log-mel.
+
+  Convolutions and pools are "valid" and the pools drop what is left over, as
+  Keras does by default. Both branches are flattened and joined, 6,748 values at
+  80 x 80, and one Dense layer follows: 54,255 parameters with the source's
+  eight classes. Dropout is nowhere. The picture is turned to `[mel, frame]`, as
+  the source has it.
+
+  Attributes:
+    channels: output channels of the convolution of each branch.
+    kernels: side of its kernel.
+    pools: side of its pool.
+  """
+
+  channels: tuple[int, ...] = (3, 4)
+  kernels: tuple[int, ...] = (8, 4)
+  pools: tuple[int, ...] = (4, 2)
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    x = InputStats(name="standardise")(x).swapaxes(1, 2)[..., None]
+    branches = zip(self.channels, self.kernels, self.pools, strict=True)
+    flat = []
+    for number, (channels, kernel, pool) in enumerate(branches):
+      conv = keras_layers.conv(
+        channels, (kernel, kernel), padding="VALID", name=f"conv{number}"
+      )
+      y = nn.leaky_relu(conv(x), 0.3)
+      y = max_pool(y, (pool, pool), padding="VALID")
+      flat.append(y.reshape(y.shape[0], -1))
+    return keras_layers.dense(self.num_classes, name="head")(
+      jnp.concatenate(flat, axis=-1)
+    )

@@ -1,0 +1,99 @@
+"""Two small CNNs whose picture is read as a sequence (source document 4).
+
+The source's input is a log-mel picture `[mel, frames]` of 80 x 80 and one
+channel, its classes are eight, its defaults Keras's. What is left of the
+picture after two poolings is reshaped, row by row, to a sequence: a step is a
+place in the picture (`CNNRNN`) or four neighbours in time (`CNNBiLSTM`), and
+the sequence runs through time within a band, then on to the next band. That is
+no order in time, but it is the source's.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from gtzan_jax.models.base import Classifier
+from gtzan_jax.models.input_stats import InputStats
+from gtzan_jax.models.keras_layers import batch_norm, conv, dense
+from gtzan_jax.models.pooling import max_pool
+from gtzan_jax.models.recurrent import Bidirectional, ScanLSTM
+
+
+def as_picture(x: jax.Array, smallest: int = 1) -> jax.Array:
+  """`[batch, frames, bins]` to the source's `[batch, bins, frames, 1]`.
+
+  A side shorter than `smallest` is filled with zeros at its end.
+  """
+  picture = x.swapaxes(1, 2)[..., None]
+  rows, columns = (max(0, smallest - n) for n in picture.shape[1:3])
+  return jnp.pad(picture, ((0, 0), (0, rows), (0, columns), (0, 0)))
+
+
+def as_sequence(x: jax.Array, width: int) -> jax.Array:
+  """`[batch, ...]` to `[batch, steps, width]`, row by row.
+
+  The last step is filled with zeros where the values do not come out even (at
+  the source's 80 x 80 they do).
+  """
+  x = x.reshape(x.shape[0], -1)
+  x = jnp.pad(x, ((0, 0), (0, -x.shape[1] % width)))
+  return x.reshape(x.shape[0], -1, width)
+
+
+class CNNRNN(Classifier):
+  """Phase P1.2: two linear convolutions, two LSTMs, Dense 200.
+
+  "Valid" padding throughout, 80 -> 77 -> 38 -> 36 -> 18, so 324 steps of 6; the
+  convolutions have no activation. 98,510 parameters with eight classes at any
+  size of the picture, as only the number of steps follows it; a side shorter
+  than the 11 that the layers need is filled up.
+
+  Attributes:
+    dropout: share of the Dense layer's outputs dropped in training.
+  """
+
+  dropout: float = 0.2
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    x = as_picture(InputStats(name="standardise")(x), smallest=11)
+    for number, (channels, side) in enumerate(((8, 4), (6, 3))):
+      x = conv(channels, (side, side), padding="VALID", name=f"conv{number}")(x)
+      x = max_pool(x, padding="VALID")
+    x = as_sequence(x, 6)
+    x = ScanLSTM(128, name="lstm0")(x)
+    x = ScanLSTM(32, name="lstm1")(x, last=True)
+    x = nn.relu(dense(200, name="dense")(x))
+    x = nn.Dropout(self.dropout, deterministic=not train)(x)
+    return dense(self.num_classes, name="head")(x)
+
+
+class CNNBiLSTM(Classifier):
+  """Phase P2: convolution, BatchNorm, LeakyReLU, pool, twice; two BiLSTMs.
+
+  "Same" padding, 80 -> 40 -> 20, so 100 steps of 24: four places of six
+  channels. 245,894 values with BatchNorm statistics and eight classes. Takes
+  pictures of any size.
+
+  Attributes:
+    dropout: share of the Dense layer's outputs dropped in training.
+  """
+
+  dropout: float = 0.3
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    x = as_picture(InputStats(name="standardise")(x))
+    norm = partial(batch_norm, use_running_average=not train)
+    for number, (channels, side) in enumerate(((8, 4), (6, 3))):
+      x = conv(channels, (side, side), name=f"conv{number}")(x)
+      x = nn.leaky_relu(norm(name=f"norm{number}")(x), 0.3)
+      x = max_pool(x)
+    x = as_sequence(x, 24)
+    x = Bidirectional(ScanLSTM, 128, name="lstm0")(x)
+    x = Bidirectional(ScanLSTM, 32, name="lstm1")(x, last=True)
+    x = nn.relu(dense(200, name="dense")(x))
+    x = nn.Dropout(self.dropout, deterministic=not train)(x)
+    return dense(self.num_classes, name="head")(x)

@@ -1,0 +1,258 @@
+"""LSTM and GRU layers as one `lax.scan`, with a gradient of their own.
+
+What need not wait for the step before stands outside the loop: the product
+with the input (one GEMM for all frames) and, through a custom VJP, the gradient
+of the recurrent kernel, which autodiff would add up inside the backward loop,
+frame by frame. The loops keep one small product a frame and elementwise work.
+They are not unrolled: that made every variant slower on a CPU.
+
+A `Cell` is the elementwise part: the gates and, by hand, their gradient.
+Forward-mode differentiation (`jax.jvp`) is not defined for a custom VJP.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from flax.linen.dtypes import promote_dtype
+from jax import lax
+
+from gtzan_jax.models.torch_layers import within
+
+Arrays = tuple[jax.Array, ...]
+
+
+class Cell(NamedTuple):
+  """Elementwise functions on one frame; a state is `(h,)` or `(h, c)`.
+
+  Attributes:
+    states: arrays in a state, each `[batch, hidden]`; the first is the output.
+    step: (x, r, state) to (state, saved), where x is the input's product and
+      r the state's, both `[batch, gates * hidden]`.
+    back: (saved, h before the step, gradient of the state after it) to
+      (gradient of x, gradient of the state before it, not through r).
+    through: (saved, gradient of x) to gradient of r; any leading axes.
+  """
+
+  states: int
+  step: Callable[[jax.Array, jax.Array, Arrays], tuple[Arrays, Arrays]]
+  back: Callable[[Arrays, jax.Array, Arrays], tuple[jax.Array, Arrays]]
+  through: Callable[[Arrays, jax.Array], jax.Array]
+
+
+def _lstm_step(x, r, state):
+  i, f, g, o = jnp.split(x + r, 4, axis=-1)
+  i, f, o = jax.nn.sigmoid(i), jax.nn.sigmoid(f), jax.nn.sigmoid(o)
+  g, before = jnp.tanh(g), state[1]
+  c = f * before + i * g
+  squashed = jnp.tanh(c)
+  return (o * squashed, c), (i, f, g, o, before, squashed)
+
+
+def _lstm_back(saved, h, grads):
+  i, f, g, o, before, squashed = saved
+  dh, dc = grads
+  dc = dc + dh * o * (1 - squashed * squashed)
+  di, df = dc * g * i * (1 - i), dc * before * f * (1 - f)
+  dg, do = dc * i * (1 - g * g), dh * squashed * o * (1 - o)
+  dx = jnp.concatenate([di, df, dg, do], axis=-1)
+  return dx, (jnp.zeros_like(dh), dc * f)
+
+
+def _gru_step(x, r, state):
+  (h,) = state
+  xr, xu, xn = jnp.split(x, 3, axis=-1)
+  hr, hu, hn = jnp.split(r, 3, axis=-1)
+  reset, update = jax.nn.sigmoid(xr + hr), jax.nn.sigmoid(xu + hu)
+  new = jnp.tanh(xn + reset * hn)
+  return ((1 - update) * new + update * h,), (reset, update, new, hn)
+
+
+def _gru_back(saved, h, grads):
+  reset, update, new, hn = saved
+  (dh,) = grads
+  dn = dh * (1 - update) * (1 - new * new)
+  du = dh * (h - new) * update * (1 - update)
+  dr = dn * hn * reset * (1 - reset)
+  return jnp.concatenate([dr, du, dn], axis=-1), (dh * update,)
+
+
+def _gru_through(saved, dx):
+  dr, du, dn = jnp.split(dx, 3, axis=-1)
+  return jnp.concatenate([dr, du, dn * saved[0]], axis=-1)
+
+
+LSTM_CELL = Cell(2, _lstm_step, _lstm_back, lambda saved, dx: dx)
+GRU_CELL = Cell(1, _gru_step, _gru_back, _gru_through)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def recur(
+  cell: Cell,
+  reverse: bool,
+  x: jax.Array,
+  kernel: jax.Array,
+  bias: jax.Array,
+) -> jax.Array:
+  """Runs a cell over time from a state of zeros.
+
+  Args:
+    cell: LSTM_CELL (gates i, f, g, o) or GRU_CELL (gates r, z, n).
+    reverse: from the last frame to the first.
+    x: the input's product with its kernel, `[frames, batch, gates * hidden]`.
+    kernel: of the state, `[hidden, gates * hidden]`.
+    bias: added to the state's product, `[gates * hidden]`.
+
+  Returns:
+    the state h after each frame, `[frames, batch, hidden]`, at the frame's own
+    place in either direction.
+  """
+  return _forward(cell, reverse, x, kernel, bias)[0]
+
+
+def _forward(cell, reverse, x, kernel, bias):
+  def step(state, x):
+    r = state[0] @ kernel + bias[None]
+    new, saved = cell.step(x, r, state)
+    return new, (new[0], state[0], saved)
+
+  zeros = jnp.zeros((x.shape[1], kernel.shape[0]), x.dtype)
+  start = (zeros,) * cell.states
+  _, (y, before, saved) = lax.scan(step, start, x, reverse=reverse)
+  return y, (kernel, before, saved)
+
+
+def _backward(cell, reverse, residuals, dy):
+  kernel, before, saved = residuals
+
+  def step(grads, frame):
+    dy, h, saved = frame
+    dx, (dh, *rest) = cell.back(saved, h, (grads[0] + dy, *grads[1:]))
+    dh = dh + cell.through(saved, dx) @ kernel.T
+    return (dh, *rest), dx
+
+  start = (jnp.zeros_like(dy[0]),) * cell.states
+  _, dx = lax.scan(step, start, (dy, before, saved), reverse=not reverse)
+  dr = cell.through(saved, dx)
+  return dx, jnp.einsum("tbh,tbg->hg", before, dr), dr.sum((0, 1))
+
+
+recur.defvjp(_forward, _backward)
+
+
+def torch_init(hidden: int) -> dict[str, Callable]:
+  """A layer's initialisers as in PyTorch: uniform in ±1/sqrt(hidden)."""
+  names = ("kernel_init", "recurrent_init", "bias_init")
+  return dict.fromkeys(names, within(hidden**-0.5))
+
+
+def forget_one(key, shape, dtype=jnp.float32) -> jax.Array:
+  """Keras's first bias of an LSTM: 1 for the forget gate, 0 elsewhere."""
+  gate = jnp.arange(shape[0]) // (shape[0] // 4)
+  return (gate == 1).astype(dtype)
+
+
+class _Layer(nn.Module):
+  """What both layers share; the initialisers' defaults are Keras's.
+
+  Attributes:
+    hidden: size of the state.
+    reverse: from the last frame to the first.
+    kernel_init: of the input's kernel, `[bins, gates * hidden]`.
+    recurrent_init: of the state's kernel, `[hidden, gates * hidden]`.
+    bias_init: of every bias.
+  """
+
+  hidden: int
+  reverse: bool = False
+  kernel_init: Callable = nn.initializers.glorot_uniform()
+  recurrent_init: Callable = nn.initializers.orthogonal()
+  bias_init: Callable = nn.initializers.zeros
+
+  def run(self, cell: Cell, product: jax.Array, kernel, bias, last: bool):
+    x, kernel, bias = promote_dtype(product, kernel, bias, dtype=None)
+    y = recur(cell, self.reverse, x, kernel, bias)
+    if last:
+      return y[0] if self.reverse else y[-1]
+    return y.swapaxes(0, 1)
+
+
+class ScanLSTM(_Layer):
+  """LSTM (Hochreiter and Schmidhuber 1997; forget gate: Gers et al. 2000).
+
+  One bias a gate, as in Keras: 4 (hidden (bins + hidden) + hidden) parameters:
+  `input/kernel`, `kernel` and `bias`, gates in the order i, f, g, o.
+  """
+
+  bias_init: Callable = forget_one
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, last: bool = False) -> jax.Array:
+    """`[batch, frames, bins]` to `[batch, frames, hidden]`.
+
+    With `last`, the state after the last frame read: `[batch, hidden]`.
+    """
+    wide = 4 * self.hidden
+    kernel = self.param("kernel", self.recurrent_init, (self.hidden, wide))
+    bias = self.param("bias", self.bias_init, (wide,))
+    dense = nn.Dense(
+      wide, use_bias=False, kernel_init=self.kernel_init, name="input"
+    )
+    product = dense(x.swapaxes(0, 1))
+    return self.run(LSTM_CELL, product, kernel, bias, last)
+
+
+class ScanGRU(_Layer):
+  """GRU (Cho et al. 2014), the reset gate applied after the product.
+
+  So do PyTorch, cuDNN and `flax.linen.GRUCell`: the candidate's product has a
+  bias of its own, `bias` `[hidden]`, beside `kernel` and the input's
+  `input/kernel` and `input/bias`, gates in the order r, z, n:
+  3 (hidden (bins + hidden) + hidden) + hidden parameters.
+  """
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, last: bool = False) -> jax.Array:
+    """`[batch, frames, bins]` to `[batch, frames, hidden]`.
+
+    With `last`, the state after the last frame read: `[batch, hidden]`.
+    """
+    wide = 3 * self.hidden
+    kernel = self.param("kernel", self.recurrent_init, (self.hidden, wide))
+    bias = self.param("bias", self.bias_init, (self.hidden,))
+    dense = nn.Dense(
+      wide,
+      kernel_init=self.kernel_init,
+      bias_init=self.bias_init,
+      name="input",
+    )
+    product = dense(x.swapaxes(0, 1))
+    bias = jnp.pad(bias, (2 * self.hidden, 0))
+    return self.run(GRU_CELL, product, kernel, bias, last)
+
+
+class Bidirectional(nn.Module):
+  """Two layers over time, one from each end, outputs concatenated.
+
+  Attributes:
+    layer: ScanLSTM or ScanGRU, or a partial of one.
+    hidden: size of each one's state.
+  """
+
+  layer: Callable[..., nn.Module]
+  hidden: int
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, last: bool = False) -> jax.Array:
+    """`[batch, frames, bins]` to `[batch, frames, 2 * hidden]`.
+
+    With `last`, each direction's state when it has read all frames:
+    `[batch, 2 * hidden]`.
+    """
+    ahead = self.layer(self.hidden, name="ahead")
+    back = self.layer(self.hidden, reverse=True, name="back")
+    both = [ahead(x, last=last), back(x, last=last)]
+    return jnp.concatenate(both, axis=-1)

@@ -1,0 +1,146 @@
+"""What each recipe's model was built after: source, input, published count.
+
+The table of docs/models.md is drawn from here (`launch.py models`), and the
+tests hold the counts to it.
+"""
+
+import dataclasses
+import functools
+import math
+import pathlib
+import re
+
+import jax
+import jax.numpy as jnp
+
+from gtzan_jax import models
+from gtzan_jax.errors import InputError
+
+_MARKS = re.compile(
+  r"(<!-- drawn by .*? -->\n).*?(<!-- end of the table -->)", re.S
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Reference:
+  """A model at its source's input size.
+
+  Attributes:
+    source: source document (0 to 4) and what it is called there.
+    features: the feature set that its recipe uses.
+    input: shape of one example.
+    classes: how many genres the source has.
+    model: the key of MODELS, where it is not the recipe's name.
+    published: parameters with BatchNorm statistics that the source's own
+      description comes to; None where it names no sizes and ours were chosen.
+  """
+
+  source: str
+  features: str
+  input: tuple[int, ...]
+  classes: int = 10
+  published: int | None = None
+  model: str = ""
+
+
+_PICTURE, _LARGE, _PATCH = (180, 180, 3), (256, 256, 3), (80, 80)
+
+REFERENCE: dict[str, Reference] = {
+  "fcn": Reference("0, Net1", "image_180", _PICTURE, published=50_034_698),
+  "image_cnn2": Reference(
+    "0, Net2", "image_180", _PICTURE, published=66_460_522
+  ),
+  "image_cnn_bn": Reference(
+    "0, Net3", "image_180", _PICTURE, published=66_461_546
+  ),
+  "image_cnn_bn_rmsprop": Reference(
+    "0, Net4",
+    "image_180",
+    _PICTURE,
+    published=66_461_546,
+    model="image_cnn_bn",
+  ),
+  "lstm": Reference("0, Net5", "sequence", (61, 33), published=215_818),
+  "mlp": Reference("1, phase 1", "table57", (57,), published=56_650),
+  "image_cnn": Reference(
+    "1, phase 2", "image_256", _LARGE, published=16_871_882
+  ),
+  "mobilenet_v2": Reference(
+    "1, phase 3", "image_256", _LARGE, published=2_270_794
+  ),
+  "slice_cnn": Reference(
+    "1, phase 4", "mfcc_slices", (130, 13), published=45_514
+  ),
+  "resnet": Reference(
+    "1, phase 5", "mfcc_slices", (130, 13), published=217_226
+  ),
+  "fusion_cnn": Reference("2", "fusion", (130, 187), published=440_842),
+  "mel_cnn": Reference("3, base CNN", "logmel_1024", (258, 128)),
+  "cnn_lstm": Reference("3, CNN + LSTM", "logmel_1024", (258, 128)),
+  "cnn_gru": Reference("3, CNN + GRU", "logmel_1024", (258, 128)),
+  "parallel_cnn": Reference("4, P1.1", "patches", _PATCH, 8, 54_255),
+  "cnn_rnn": Reference("4, P1.2", "patches", _PATCH, 8, 98_510),
+  "cnn_bilstm": Reference("4, P2", "patches", _PATCH, 8, 245_894),
+  "transformer": Reference("3, future work", "logmel_1024", (258, 128)),
+}
+
+
+def count(name: str) -> dict[str, int]:
+  """Values in each collection of a recipe's model; computes none of them."""
+  reference = REFERENCE[name]
+  model = models.create(reference.model or name, reference.classes)
+  variables = jax.eval_shape(
+    functools.partial(model.init, train=False),
+    jax.random.key(0),
+    jax.ShapeDtypeStruct((1, *reference.input), jnp.float32),
+  )
+  return {
+    collection: sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
+    for collection, tree in variables.items()
+  }
+
+
+def table() -> str:
+  """Every model as a Markdown table."""
+  rows = [
+    "| recipe | source document | class | feature set | input | classes"
+    " | trained parameters | with BatchNorm statistics | the source's count |",
+    "|---|---|---|---|---|---|---|---|---|",
+  ]
+  for name, reference in REFERENCE.items():
+    cls, counts = models.MODELS[reference.model or name], count(name)
+    trained = counts["params"]
+    whole = trained + counts.get("batch_stats", 0)
+    published = reference.published
+    rows.append(
+      f"| `{name}` | {reference.source}"
+      f" | {cls.__module__.split('.')[-1]}.{cls.__name__}"
+      f" | `{reference.features}` | {' x '.join(map(str, reference.input))}"
+      f" | {reference.classes} | {trained:,} | {whole:,}"
+      f" | {f'{published:,}' if published else 'names no sizes'} |"
+    )
+  return "\n".join(rows)
+
+
+def redraw(path: str) -> None:
+  """Puts the table in place of the one between the marks of a page.
+
+  Raises:
+    InputError: no such file, or no marks in it.
+  """
+  page = pathlib.Path(path)
+  try:
+    text = page.read_text()
+  except OSError as error:
+    raise InputError(
+      f"--out={path} cannot be read: {error.strerror}"
+    ) from error
+  drawn, number = _MARKS.subn(
+    lambda marks: f"{marks[1]}\n{table()}\n\n{marks[2]}", text
+  )
+  if number != 1:
+    raise InputError(
+      f"--out={path} has no table of models: it is drawn between the marks"
+      " `<!-- drawn by ... -->` and `<!-- end of the table -->`"
+    )
+  page.write_text(drawn)

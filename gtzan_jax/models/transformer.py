@@ -1,0 +1,133 @@
+"""Attention over log-mel frames (source document 3's future work).
+
+The source names "attention-based models or transformers" and no more. This is
+a pre-norm encoder (Xiong et al. 2020, arXiv:2002.04745) on a convolutional stem
+over time, as Whisper's (Radford et al. 2022, arXiv:2212.04356): a few hundred
+tracks are too few to learn locality by attention alone.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from gtzan_jax.errors import InputError
+from gtzan_jax.models.base import Classifier
+from gtzan_jax.models.input_stats import InputStats
+
+conv = partial(nn.Conv, kernel_init=nn.initializers.xavier_uniform())
+dense = partial(nn.Dense, kernel_init=nn.initializers.xavier_uniform())
+
+
+def positions(length: int, width: int) -> np.ndarray:
+  """Sines and cosines of each place, `[length, width]` in -1..1.
+
+  Wave lengths run from 2 pi to 2 pi 10,000 tokens (Vaswani et al. 2017,
+  arXiv:1706.03762), sines in the first half. Unlike learned positions they are
+  defined at any length. `width` is even.
+  """
+  rates = 10_000.0 ** -np.linspace(0.0, 1.0, width // 2)
+  angles = np.arange(length)[:, None] * rates[None, :]
+  return np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
+
+
+class Attention(nn.Module):
+  """Every token looks at all: softmax(q k / sqrt(d)) v in each head.
+
+  Without biases: that of the keys could not change the softmax, and LayerNorm,
+  which comes before, has one.
+  """
+
+  heads: int
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """Returns `[batch, tokens, width]`, the shape of `x`."""
+    shape = (*x.shape[:2], self.heads, -1)
+    q, k, v = (
+      dense(x.shape[-1], use_bias=False, name=name)(x).reshape(shape)
+      for name in ("query", "key", "value")
+    )
+    y = jax.nn.dot_product_attention(q, k, v)
+    return dense(x.shape[-1], use_bias=False, name="out")(y.reshape(x.shape))
+
+
+class Block(nn.Module):
+  """x + attention(norm(x)), then x + feed-forward(norm(x)).
+
+  Attributes:
+    heads: attention heads.
+    dropout: share of each sum's second term dropped in training.
+    drop_path: share of examples for which, in training, that term is left out
+      altogether (stochastic depth: Huang et al. 2016, arXiv:1603.09382); those
+      that keep it have it divided by the share kept.
+  """
+
+  heads: int
+  dropout: float
+  drop_path: float
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    """Returns `[batch, tokens, width]`, the shape of `x`."""
+
+    def thinned(y):
+      y = nn.Dropout(self.dropout, deterministic=not train)(y)
+      # One draw for all tokens and channels of an example.
+      path = nn.Dropout(self.drop_path, broadcast_dims=(1, 2))
+      return path(y, deterministic=not train)
+
+    width = x.shape[-1]
+    y = nn.LayerNorm(name="attention_norm")(x)
+    x = x + thinned(Attention(self.heads, name="attention")(y))
+    y = nn.LayerNorm(name="feed_norm")(x)
+    y = nn.gelu(dense(4 * width, name="feed_in")(y))
+    return x + thinned(dense(width, name="feed_out")(y))
+
+
+class Transformer(Classifier):
+  """Two convolutions over time, positions, blocks, mean, head; `[b, f, bins]`.
+
+  A token is `stride` frames, all bins at once. Any number of frames fits the
+  same weights; the number of bins is fixed at init. 0.89 M parameters at 128
+  bins.
+
+  Attributes:
+    width: channels of a token.
+    depth: number of blocks.
+    heads: attention heads of a block; they divide the width.
+    stride: frames from one token to the next.
+    dropout: share dropped, in training, of the tokens' channels, of each
+      block's terms and before the head.
+    drop_path: stochastic depth of the last block; that of the others grows
+      evenly up to it, from `drop_path / depth`.
+  """
+
+  width: int = 128
+  depth: int = 4
+  heads: int = 4
+  stride: int = 2
+  dropout: float = 0.1
+  drop_path: float = 0.1
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    if self.width % (2 * self.heads):
+      raise InputError(
+        f"transformer got width={self.width} and heads={self.heads}; the width"
+        " is a multiple of twice the heads"
+      )
+    drop = nn.Dropout(self.dropout, deterministic=not train)
+    x = InputStats(name="standardise")(x)
+    x = nn.gelu(conv(self.width, (3,), name="stem0")(x))
+    x = nn.gelu(conv(self.width, (3,), self.stride, name="stem1")(x))
+    place = jnp.asarray(positions(x.shape[1], self.width), x.dtype)
+    x = drop(x + place[None])
+    for number in range(self.depth):
+      share = self.drop_path * (number + 1) / self.depth
+      block = Block(self.heads, self.dropout, share, name=f"block{number}")
+      x = block(x, train=train)
+    x = nn.LayerNorm(name="norm")(x).mean(1)
+    return dense(self.num_classes, name="head")(drop(x))

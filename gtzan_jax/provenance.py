@@ -1,0 +1,47 @@
+"""Which code and which libraries a number came from."""
+
+import importlib.metadata
+import pathlib
+import platform
+import subprocess
+
+PACKAGES = (
+  "gtzan_jax",
+  "jax",
+  "jaxlib",
+  "flax",
+  "optax",
+  "orbax-checkpoint",
+  "grain",
+  "tensorflow-datasets",
+  "librosa",
+  "numpy",
+  "scikit-learn",
+)
+
+
+def versions() -> dict[str, str]:
+  """Of Python and of what the numbers depend on."""
+  found = {"python": platform.python_version()}
+  for name in PACKAGES:
+    try:
+      found[name] = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+      continue  # run from a checkout that was not installed
+  return found
+
+
+def commit() -> str | None:
+  """The commit of this checkout, "+" behind it where files differ; or None."""
+  here = pathlib.Path(__file__).resolve().parent.parent
+  try:
+    described = subprocess.run(
+      ["git", "describe", "--always", "--abbrev=40", "--dirty=+"],
+      cwd=here,
+      capture_output=True,
+      text=True,
+      timeout=10,
+    )
+  except (OSError, subprocess.TimeoutExpired):
+    return None
+  return described.stdout.strip() or None

@@ -1,0 +1,363 @@
+"""Sweeps: the runs of a sweep file, each a process of its own.
+
+    out/<run>/          the run's workdir; out/<run>.log has what it printed
+    out/sweep.json      what became of each run, written after every change
+    out/leaderboard.*   drawn from the reports at the end
+
+A run that crashes or leaks takes nothing with it, and the sweep itself needs no
+JAX. The same command goes on where a sweep was stopped: what is done is passed
+over, what was stopped half way is resumed by launch.py, what failed waits for
+--retry. docs/sweeps.md describes sweep files.
+"""
+
+import contextlib
+import difflib
+import fcntl
+import json
+import os
+import pathlib
+import re
+import runpy
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from typing import IO, NamedTuple
+
+import ml_collections
+
+from gtzan_jax import errors, leaderboard, process, workdir
+
+OUT = pathlib.Path("runs/sweeps")
+STATE_FILE = "sweep.json"
+
+
+class Run(NamedTuple):
+  """One run of a sweep file.
+
+  Attributes:
+    name: of its folder.
+    overrides: {"optim.learning_rate": 0.01}: keys of the recipe's config.
+    recipe: a file, seen from the folder of launch.py; None: the one that
+      --config names.
+  """
+
+  name: str
+  overrides: Mapping[str, object]
+  recipe: str | None = None
+
+
+class Plan(NamedTuple):
+  """A checked run: the recipe's name, all its overrides, how to start it."""
+
+  recipe: str
+  overrides: dict[str, object]
+  command: list[str]
+
+
+def load(path: str | os.PathLike) -> list[Run]:
+  """What get_sweep() of a sweep file returns.
+
+  Raises:
+    InputError: the file is missing or fails, or returns anything but Runs, each
+      with a name of its own that a folder can have.
+  """
+  runs = _call(path, "get_sweep")
+  if not (
+    isinstance(runs, list) and runs and all(isinstance(x, Run) for x in runs)
+  ):
+    raise errors.InputError(
+      f"{path}: get_sweep() returns {str(runs)[:60]}: give a list of"
+      " gtzan_jax.sweep.Run"
+    )
+  names = [run.name for run in runs]
+  for name in names:
+    if not re.fullmatch(r"[\w+-][\w.+-]*", str(name)):
+      raise errors.InputError(
+        f"{path}: the run name {name!r} cannot be a folder: use letters,"
+        " digits and _ + - ."
+      )
+    if names.count(name) > 1:
+      raise errors.InputError(f"{path}: two runs are called {name!r}")
+  return runs
+
+
+def plan(
+  runs: list[Run],
+  *,
+  launcher: pathlib.Path,
+  recipe: str,
+  overrides: Mapping[str, object],
+  out: pathlib.Path,
+) -> dict[str, Plan]:
+  """Checks every run before the first one starts.
+
+  Args:
+    runs: from `load`.
+    launcher: launch.py.
+    recipe: the file of those runs that name none.
+    overrides: of the command line, for every run.
+    out: the folder of the workdirs.
+
+  Returns:
+    {name: Plan}, in the order of `runs`.
+
+  Raises:
+    InputError: a recipe that cannot be loaded, a key that it lacks, a value of
+      another type, a key to which sweep and command line give two values.
+  """
+  plans = {}
+  for run in runs:
+    file = launcher.parent / run.recipe if run.recipe else pathlib.Path(recipe)
+    config = _call(file, "get_config")
+    for key, value in run.overrides.items():
+      if key in overrides and overrides[key] != value:
+        raise errors.InputError(
+          f"--config.{key}={overrides[key]}: run {run.name!r} of the sweep sets"
+          f" it to {value}; leave it out or write another sweep file"
+        )
+    merged = {**overrides, **run.overrides}
+    for key, value in merged.items():
+      _check_override(config, key, value, f"run {run.name!r} of {file}")
+    plans[run.name] = Plan(
+      config.recipe,
+      merged,
+      [
+        *(sys.executable, str(launcher), f"--config={file}"),
+        *(f"--config.{key}={value}" for key, value in merged.items()),
+        f"--workdir={out / run.name}",
+      ],
+    )
+  return plans
+
+
+def _call(path: str | os.PathLike, function: str) -> object:
+  """Calls a function of a Python file, without arguments.
+
+  Raises:
+    InputError: no such file, no such function, or it fails.
+  """
+  try:
+    names = runpy.run_path(os.fspath(path))
+    if function in names:
+      return names[function]()
+  except OSError as error:
+    raise errors.InputError(
+      f"{path} cannot be read: {error.strerror}"
+    ) from error
+  except Exception as error:
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    raise errors.InputError(f"{path} fails: {text}") from error
+  raise errors.InputError(f"{path} has no {function}()")
+
+
+def _check_override(
+  config: ml_collections.ConfigDict, key: str, value: object, where: str
+) -> None:
+  """Judges one value of one run as the run's own command line would.
+
+  Raises:
+    InputError: there is no such key, or its values are of another type.
+  """
+  known = workdir.flatten(config.to_dict())
+  if key not in known:
+    section = [one for one in known if one.split(".")[0] == key.split(".")[0]]
+    near = difflib.get_close_matches(key, known, 1) or section or known
+    raise errors.InputError(
+      f"{where}: there is no key {key!r}; there are {', '.join(near)}"
+    )
+  try:
+    if not isinstance(value, bool | int | float | str | tuple):
+      raise TypeError(value)
+    config.update_from_flattened_dict({key: value})
+  except TypeError as error:
+    raise errors.InputError(
+      f"{where}: {key}={value!r}: give a value like {known[key]!r}"
+    ) from error
+
+
+def run(
+  sweep: str | os.PathLike,
+  *,
+  launcher: pathlib.Path,
+  recipe: str,
+  overrides: Mapping[str, object],
+  out: str | os.PathLike | None = None,
+  retry: bool = False,
+) -> int:
+  """Runs what is left of a sweep, prints what became of it, draws its board.
+
+  Args:
+    sweep: the sweep file.
+    launcher: launch.py.
+    recipe: the file of those runs that name none.
+    overrides: of the command line, for every run.
+    out: default runs/sweeps/<name of the sweep file>.
+    retry: start anew what failed before.
+
+  Returns:
+    the exit status: 0 if every run is done, 1 if not, 128 + the signal if the
+    sweep was stopped.
+
+  Raises:
+    InputError: see `load` and `plan`; `out` cannot be written, is in use, or
+      has a finished run of the same name with other values.
+  """
+  out = pathlib.Path(out or OUT / pathlib.Path(sweep).stem)
+  plans = plan(
+    load(sweep), launcher=launcher, recipe=recipe, overrides=overrides, out=out
+  )
+  with _locked(out) as lock, process.Stop() as stop:
+    states = _read_states(out, plans)
+    for i, (name, one) in enumerate(plans.items(), 1):
+      label = f"[{i}/{len(plans)}] {name}"
+      before = states.get(name, {"state": "new", "seconds": 0.0})
+      if before["state"] == "done":
+        print(f"{label}: done before")
+      elif before["state"] == "failed" and not retry:
+        print(f"{label}: failed before; --retry starts it again")
+      else:
+        print(f"{label}: running, see {out / name}.log", flush=True)
+        for state in _stages(one, before["seconds"], out / name, lock, stop):
+          states[name] = state
+          _write_states(out, sweep, states)
+        print(f"{label}: {states[name]['state']}", flush=True)
+      if stop.signal:
+        break
+  _report(out, {name: states.get(name, {}) for name in plans})
+  if stop.signal:
+    return 128 + stop.signal
+  return int(any(states[name]["state"] != "done" for name in plans))
+
+
+def _stages(
+  one: Plan, seconds: float, path: pathlib.Path, lock: IO, stop: process.Stop
+) -> Iterator[dict]:
+  """The state of a run for sweep.json: before its process, and after it."""
+  state = {"recipe": one.recipe, "overrides": one.overrides}
+  state |= {"state": "running", "exit_status": None, "error": None}
+  yield {**state, "seconds": seconds}
+  begin = time.monotonic()
+  log = path.with_name(f"{path.name}.log")
+  status, text = process.run(one.command, log, stop, lock.fileno())
+  seconds = round(seconds + time.monotonic() - begin, 3)
+  state |= {"state": "done", "exit_status": status, "seconds": seconds}
+  if status in process.STOPPED:
+    state["state"] = "interrupted"
+  elif status:
+    state |= {"state": "failed", "error": process.error_line(status, text)}
+  elif not (path / leaderboard.REPORT_FILE).is_file():
+    state |= {"state": "failed", "error": "ended well but left no report.json"}
+  yield state
+
+
+def _report(out: pathlib.Path, states: Mapping[str, dict]) -> None:
+  """Prints the table of runs, where the leaderboard lies, and what failed."""
+  names = {"done": [], "failed": []}
+  rows = [("run", "state", "part", "tracks", "macro-F1", "segments", "seconds")]
+  for name, state in states.items():
+    word = state.get("state", "new")
+    names.setdefault(word, []).append(name)
+    scores = _scores(out / name) if word == "done" else ("",) * 4
+    rows.append((name, word, *scores, f"{state.get('seconds', 0):.0f}"))
+  widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+  print()
+  for row in rows:
+    print("  ".join(map(str.ljust, row, widths)).rstrip())
+  if done := [out / name for name in names.pop("done")]:
+    print(f"\nleaderboard: {leaderboard.write(done, out)}", flush=True)
+  for name in names.pop("failed"):
+    print(
+      f"failed: {name}: {states[name]['error']} (more in {out / name}.log;"
+      " --retry starts it again)",
+      file=sys.stderr,
+    )
+  if names:
+    print("not finished: the same command goes on", file=sys.stderr)
+
+
+def _scores(path: pathlib.Path) -> tuple[str, str, str, str]:
+  """Headline split, its track accuracy, macro-F1 and segment accuracy."""
+  report = leaderboard.read(path / leaderboard.REPORT_FILE)
+  if report["headline"] is None:
+    return ("none", "", "", "")
+  split = report["splits"][report["headline"]]
+  values = (
+    split["track"]["accuracy"],
+    split["track"]["macro_f1"],
+    split["segment"]["accuracy"],
+  )
+  return (report["headline"], *(f"{value:.3f}" for value in values))
+
+
+def _read_states(
+  out: pathlib.Path, plans: Mapping[str, Plan]
+) -> dict[str, dict]:
+  """What sweep.json says; without runs called done whose report is gone.
+
+  Raises:
+    InputError: the file is damaged, or a run is done that was another one.
+  """
+  file = out / STATE_FILE
+  try:
+    states = json.loads(file.read_text())["runs"] if file.exists() else {}
+    values = {
+      name: {"recipe": state["recipe"], **state["overrides"]}
+      for name, state in states.items()
+      if state["state"] and state["seconds"] >= 0
+    }
+  except (ValueError, LookupError, TypeError, AttributeError) as error:
+    raise errors.InputError(
+      f"{file} is damaged: remove it; finished runs are known by their"
+      " report.json"
+    ) from error
+  for name, one in plans.items():
+    if states.get(name, {}).get("state") != "done":
+      continue
+    if not (out / name / leaderboard.REPORT_FILE).is_file():
+      del states[name]
+      continue
+    # through JSON, which makes lists of tuples
+    now = json.loads(json.dumps({"recipe": one.recipe, **one.overrides}))
+    before = values[name]
+    changed = [
+      f"{key} (was {before.get(key)!r}, now {now.get(key)!r})"
+      for key in sorted(before.keys() | now.keys())
+      if before.get(key) != now.get(key)
+    ]
+    if changed:
+      raise errors.InputError(
+        f"{out / name} was finished with other values: {', '.join(changed)};"
+        " give another --out or the values it had"
+      )
+  return states
+
+
+def _write_states(
+  out: pathlib.Path, sweep: str | os.PathLike, states: Mapping[str, dict]
+) -> None:
+  workdir.write_json(out / STATE_FILE, {"sweep": str(sweep), "runs": states})
+
+
+@contextlib.contextmanager
+def _locked(out: pathlib.Path) -> Iterator[IO]:
+  """Keeps other sweeps out of a folder, as long as this or a run of it lives.
+
+  Raises:
+    InputError: another one is at work here, or nothing can be written.
+  """
+  try:
+    out.mkdir(parents=True, exist_ok=True)
+    lock = (out / ".lock").open("w")
+  except OSError as error:
+    raise errors.InputError(
+      f"--out={out} cannot be written: {error.strerror}"
+    ) from error
+  with lock:
+    try:
+      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+      raise errors.InputError(
+        f"--out={out} is in use by another sweep: wait for it or give another"
+        " --out"
+      ) from None
+    yield lock

@@ -1,0 +1,335 @@
+"""The leaderboard: what is one row, what stands apart, what is refused."""
+
+import copy
+import html.parser
+import itertools
+import json
+import re
+
+import pytest
+
+from gtzan_jax import errors, leaderboard, report
+from gtzan_jax.published import PUBLISHED
+
+LEAK = "Segments of one track stand in train and test."
+EMPTY = {"n": 0}
+
+
+def level(accuracy: float, macro_f1: float = 0.5) -> dict:
+  scores = dict.fromkeys(
+    ("macro_precision", "macro_recall", "weighted_f1", "loss"), 0.5
+  )
+  return {
+    **{"n": 40, "accuracy": accuracy, "ci95": [0.1, 0.9]},
+    **{"macro_f1": macro_f1, "per_genre": {}, "confusion": [[1]], **scores},
+  }
+
+
+def split(track: dict, segment: dict, sha256: str = "a" * 64) -> dict:
+  return {
+    **{"n": 40, "missing": 0, "sha256": sha256, "track": track},
+    **{"segment": segment, "track_majority": track},
+    **{"hardest": [], "reliability": []},
+  }
+
+
+def made(
+  recipe="resnet", seed=0, accuracy=0.5, config=(), part="test", **changes
+) -> dict:
+  """A whole report with the numbers that a test is about."""
+  value = {
+    **{"recipe": recipe, "corpus": "audio", "source": "audio"},
+    **{"protocol": "filtered", "leak": None, "seed": seed},
+    **{"num_params": 216778, "commit": "9f2c1ab7e01d", "versions": {}},
+    **{"device": "1 x cpu", "data_fingerprint": "4e1fa8c2", "tracks": 200},
+    **{"skipped": [], "best_epoch": 2, "epochs_run": 3, "seconds": 12.5},
+    "monitor": {"name": "validation/loss", "value": 1.0},
+    "config": {
+      **{"recipe": recipe, "seed": seed},
+      "data": {"path": "/music", "protocol": "filtered"},
+      "optim": {"learning_rate": 0.001},
+      "train": {"epochs": 50},
+      "log": {"every_steps": 20},
+    },
+    "genres": ["blues"],
+    "headline": part,
+    "splits": {part: split(level(accuracy, accuracy / 2), level(0.25))},
+    "history": [],
+    **changes,
+  }
+  for key, item in dict(config).items():
+    section, name = key.split(".")
+    value["config"][section][name] = item
+  assert not list(report.violations(value))
+  return value
+
+
+def only_table(*reports: dict) -> dict:
+  (table,) = leaderboard.build(reports)
+  return table
+
+
+def save(folder, value) -> None:
+  folder.mkdir(parents=True)
+  (folder / "report.json").write_text(
+    value if isinstance(value, str) else json.dumps(value)
+  )
+
+
+# Rows: runs that differ in nothing but the seed.
+
+
+def test_seeds_are_one_row_with_mean_and_standard_deviation():
+  reports = [
+    made(seed=s, accuracy=a) for s, a in ((2, 0.6), (0, 0.4), (1, 0.8))
+  ]
+  (row,) = only_table(*reports)["rows"]
+  assert row["seeds"] == [0, 1, 2]
+  assert row["track"] == pytest.approx((0.6, 0.2))  # n - 1 in the divisor
+  assert row["macro_f1"] == pytest.approx((0.3, 0.1))
+  assert row["segment"] == pytest.approx((0.25, 0.0))
+  assert not row["settings"]
+
+
+def test_one_run_has_no_deviation_and_says_so():
+  table = only_table(made(accuracy=0.503))
+  assert table["rows"][0]["track"] == (0.503, None)
+  for template in ("md", "html"):
+    assert "n=1" in leaderboard.render(template, [table], [])
+
+
+@pytest.mark.parametrize(
+  "config",
+  [
+    {"data.path": "/mnt/music"},  # the fingerprint says what lies there
+    {"log.every_steps": 5},
+  ],
+  ids=str,
+)
+def test_what_makes_no_other_experiment_stays_in_the_row(config):
+  rows = only_table(made(), made(seed=1, config=config))["rows"]
+  assert [row["seeds"] for row in rows] == [[0, 1]]
+
+
+@pytest.mark.parametrize(
+  ("changes", "shown"),
+  [
+    (
+      {"config": {"optim.learning_rate": 0.01}},
+      [{"optim.learning_rate": 0.001}, {"optim.learning_rate": 0.01}],
+    ),
+    # A run may go on with more epochs, but it is another result then.
+    (
+      {"config": {"train.epochs": 100}},
+      [{"train.epochs": 100}, {"train.epochs": 50}],
+    ),
+    (
+      {"config": {"train.patience": 7}},
+      [{"train.patience": "–"}, {"train.patience": 7}],
+    ),
+    ({"data_fingerprint": "b" * 64}, [{"data": "4e1fa8c2"}, {"data": "b" * 8}]),
+    ({"recipe": "lstm"}, [{}, {}]),
+  ],
+  ids=str,
+)
+def test_another_setting_is_another_row_and_names_it(changes, shown):
+  rows = only_table(made(), made(seed=1, **changes))["rows"]
+  assert sorted((row["settings"] for row in rows), key=str) == shown
+
+
+def test_a_copy_of_a_run_counts_once():
+  again = made(accuracy=0.7)
+  (row,) = only_table(made(), made(seconds=99.0), again)["rows"]
+  assert row["seeds"] == [0, 0]  # the same seed came out otherwise: both count
+  assert row["track"].mean == pytest.approx(0.6)
+
+
+# Tables: what may be compared.
+
+
+@pytest.mark.parametrize(
+  "changes",
+  [
+    {"corpus": "archive", "source": "archive"},
+    {"protocol": "tracks_70_10_20"},
+    {"leak": LEAK},
+    {"part": "validation"},
+    {"splits": {"test": split(level(0.9), level(0.9), "b" * 64)}},
+  ],
+  ids=str,
+)
+def test_other_tracks_or_protocols_are_another_table(changes):
+  assert len(leaderboard.build([made(), made(seed=1, **changes)])) == 2
+
+
+def test_the_best_row_comes_first():
+  values = {"resnet": 0.4, "lstm": 0.8, "fcn": 0.6}
+  rows = only_table(*(made(k, accuracy=v) for k, v in values.items()))["rows"]
+  assert [row["recipe"] for row in rows] == ["lstm", "fcn", "resnet"]
+
+
+def test_honest_tables_then_leaking_then_synthetic_ones():
+  tables = leaderboard.build(
+    [
+      made(corpus="synthetic", source="synthetic"),
+      made(leak=LEAK, protocol="a_leak"),
+      made(),
+    ]
+  )
+  assert [(t["synthetic"], t["leak"]) for t in tables] == [
+    (False, None),
+    (False, LEAK),
+    (True, None),
+  ]
+
+
+def test_a_validation_table_says_that_it_is_one():
+  table = only_table(made(part="validation"))
+  assert "chose the checkpoints" in " ".join(table["notes"])
+  assert not only_table(made())["notes"]
+
+
+# Pages.
+
+
+def all_kinds() -> list[dict]:
+  return [
+    *(made(seed=seed, accuracy=0.5 + seed / 10) for seed in range(3)),
+    made("mel_cnn", config={"optim.learning_rate": "<b>|"}),
+    made("mel_cnn"),
+    made("mel_cnn", part="validation", source="archive", corpus="archive"),
+    made("mine", leak=LEAK, protocol="leaky_segments_80_20"),
+    made("quickstart", corpus="synthetic", source="synthetic", commit=None),
+    made("mel_cnn", headline=None, seed=9),
+    made("mel_cnn", seconds=99.0),
+  ]
+
+
+class Page(html.parser.HTMLParser):
+  """Asks for every tag to be closed, and collects addresses."""
+
+  def __init__(self, text: str):
+    super().__init__()
+    self.open, self.words = [], []
+    self.feed(text)
+    self.close()
+
+  def handle_starttag(self, tag, attrs):
+    assert tag not in ("script", "link", "img", "iframe")
+    if tag not in ("meta", "br"):
+      self.open.append(tag)
+
+  def handle_endtag(self, tag):
+    assert self.open.pop() == tag
+
+  def handle_data(self, data):
+    self.words.append(data)
+
+
+@pytest.fixture
+def board(tmp_path):
+  """-> (Markdown, HTML) of a set of reports, each in a folder of its own."""
+  numbers = itertools.count()
+
+  def write(reports) -> tuple[str, str]:
+    root = tmp_path / f"runs{next(numbers)}"
+    for i, value in enumerate(reports):
+      save(root / "deep" / f"run{i}", value)
+    page = leaderboard.write([root], root / "out")
+    return page.with_suffix(".md").read_text("utf-8"), page.read_text("utf-8")
+
+  return write
+
+
+def test_the_same_reports_in_any_order_give_the_same_bytes(board):
+  assert board(all_kinds()) == board(all_kinds()[::-1])
+
+
+def test_the_page_is_whole_and_self_contained(board):
+  _, page = board(all_kinds())
+  parsed = Page(page)
+  assert not parsed.open
+  assert "http" not in page
+  assert "optim.learning_rate=<b>|" in parsed.words
+  assert "url(" not in page
+
+
+def test_both_pages_say_what_a_reader_must_know(board):
+  for text in board(all_kinds()):
+    plain = " ".join(Page(text).words)
+    for words in (
+      *(LEAK, "do not quote", "60.0", "± 10.0", "216,778", "9f2c1ab7"),
+      *(PUBLISHED["resnet"].percent, PUBLISHED["resnet"].measured),
+      "Synthetic corpus: not GTZAN",
+      "archive, protocol filtered: validation part, 40 tracks",
+      "Without a scored split: mel_cnn (seed 9, audio, filtered)",
+    ):
+      assert words in plain, words
+    music, synthetic = plain.split("Synthetic corpus: not GTZAN")
+    assert "quickstart" in synthetic
+    assert "quickstart" not in music
+    assert "Published" not in synthetic
+    assert "published" not in synthetic
+
+
+def test_every_row_of_the_markdown_has_the_cells_of_its_head(board):
+  text, _ = board(all_kinds())
+  blocks = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
+  assert len(blocks) == 4
+  for block in blocks:
+    lines = block.replace("\\|", "").splitlines()
+    assert len(lines) > 2
+    assert len({line.count("|") for line in lines}) == 1, block
+
+
+# Refusals.
+
+
+def without(key):
+  value = made()
+  del value[key]
+  return value
+
+
+def unscored():
+  value = copy.deepcopy(made())
+  value["splits"]["test"]["track"] = EMPTY
+  return value
+
+
+@pytest.mark.parametrize(
+  ("value", "words"),
+  [
+    ("", "damaged"),
+    (json.dumps(made())[:-9], "damaged"),
+    (json.dumps(made()).replace("12.5", "NaN"), "NaN"),
+    ("[]", "list, dict wanted"),
+    (without("splits"), "splits: absent"),
+    (made() | {"seed": "0"}, "seed: str, int wanted"),
+    (made() | {"headline": "exam"}, "'exam' was not scored"),
+    (unscored(), "'test' was not scored"),
+  ],
+  ids=lambda value: str(value)[-20:],
+)
+def test_a_report_that_is_none_is_named(tmp_path, value, words):
+  save(tmp_path / "good", made())
+  save(tmp_path / "bad", value)
+  with pytest.raises(errors.InputError) as caught:
+    leaderboard.write([tmp_path], tmp_path / "out")
+  assert words in str(caught.value)
+  assert str(tmp_path / "bad" / "report.json") in str(caught.value)
+  assert "\n" not in str(caught.value)
+  assert not (tmp_path / "out").exists()
+
+
+def test_folders_without_reports(tmp_path):
+  save(tmp_path / "run", made())
+  (tmp_path / "empty").mkdir()
+  for paths, words in (
+    ([], "no run given"),
+    ([tmp_path / "run", tmp_path / "empty"], "empty holds no report.json"),
+    ([tmp_path / "nowhere"], "nowhere does not exist"),
+  ):
+    with pytest.raises(errors.InputError, match=words):
+      leaderboard.find(paths)
+  assert len(leaderboard.find([tmp_path, tmp_path / "run"])) == 1
