@@ -9,6 +9,7 @@ import importlib
 import importlib.metadata
 import pathlib
 import re
+import subprocess
 import sys
 
 import jax
@@ -134,6 +135,28 @@ def test_what_begins_at_predictions_imports_no_jax(name):
     outside = {module.split(".")[0] for module in imports(file)}
     assert not outside & BRINGS_JAX, f"{file} (by way of {name})"
     queue += parts_of_gtzan_jax(file) - seen
+
+
+def test_models_and_features_stand_alone():
+  """As a library: no data set, no config, no loop; README's own lines."""
+  program = """
+import sys
+import jax, jax.numpy as jnp
+from gtzan_jax import features, models
+
+x = features.extract(jnp.zeros((1, 4096)), "logmel_1024")
+model = models.create("cnn_gru", num_classes=10, channels=(2, 2),
+                      pool_frames=(2, 1), pool_bins=(4, 4), hidden=4, dense=4)
+variables = model.init(jax.random.key(0), x, train=False)
+assert model.apply(variables, x, train=False).shape == (1, 10)
+brought = {"tensorflow_datasets", "ml_collections", "tfds_gtzan", "grain",
+           "orbax", "librosa", "sklearn", "matplotlib.pyplot"}
+assert not brought & set(sys.modules), brought & set(sys.modules)
+"""
+  done = subprocess.run(
+    [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True
+  )
+  assert done.returncode == 0, done.stderr
 
 
 def test_there_is_one_loop():
