@@ -100,7 +100,14 @@ def _banner(text: str) -> None:
 
 
 def train(files: list[str]) -> int:
-  from gtzan_jax import classical, evaluate, runtime, sharding, workdir
+  from gtzan_jax import (
+    checks,
+    classical,
+    evaluate,
+    runtime,
+    sharding,
+    workdir,
+  )
   from gtzan_jax import train as loop
 
   _no_files(files)
@@ -116,9 +123,12 @@ def train(files: list[str]) -> int:
     return 0
   runtime.use_compilation_cache(config.log.compilation_cache)
   mesh = sharding.make_mesh()
-  loop.check_config(config, mesh)
+  checks.check_config(config, mesh)
   dataset = open_dataset(config)
-  (classical if fitted_once else loop).check(config, dataset)
+  if fitted_once:
+    classical.check(config, dataset)
+  else:
+    checks.check_data(config, dataset)
   with workdir.locked(path):
     workdir.begin(path, config, dataset)
     print(f"workdir: {path}")

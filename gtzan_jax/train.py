@@ -9,7 +9,6 @@ import functools
 import json
 import math
 import pathlib
-import signal
 import time
 from collections.abc import Mapping
 
@@ -21,7 +20,6 @@ from clu import parameter_overview
 
 from gtzan_jax import (
   checkpoint,
-  classical,
   errors,
   evaluate,
   initial,
@@ -30,152 +28,10 @@ from gtzan_jax import (
   pipeline,
   progress,
   sharding,
+  tasks,
 )
-from gtzan_jax.tasks import TASKS, classify
-from gtzan_jax.workdir import flatten
-
-MONITORS = (
-  "train/loss",
-  "train/accuracy",
-  "validation/loss",
-  "validation/accuracy",
-  "validation/track_loss",
-  "validation/track_accuracy",
-  "validation/track_macro_f1",
-)
-
-
-class Interrupted(SystemExit):
-  """SIGTERM or Ctrl-C arrived; the state was saved before this left."""
-
-
-class Interrupt:
-  """Turns SIGTERM and SIGINT into a flag that the loop asks for.
-
-  Only once `arm` was called: while the first step compiles, Python could not
-  look at a flag for long, and there is nothing to save that is not saved.
-  """
-
-  def __enter__(self):
-    self._signal = None
-    self._before = {}
-    return self
-
-  def arm(self) -> None:
-    if not self._before:
-      self._before = {
-        number: signal.signal(number, self._note)
-        for number in (signal.SIGTERM, signal.SIGINT)
-      }
-
-  def _note(self, number, frame):
-    self._signal = number
-
-  def check(self) -> None:
-    if self._signal is not None:
-      raise Interrupted(128 + self._signal)
-
-  def __exit__(self, *unused):
-    for number, handler in self._before.items():
-      signal.signal(number, handler)
-
-
-def check_config(
-  config: ml_collections.ConfigDict, mesh: jax.sharding.Mesh
-) -> None:
-  """Refuses, before any data is prepared, what no data could mend.
-
-  Raises:
-    InputError: a batch that does not divide over the devices, a monitor that
-      nothing reports, a length below 0, an unknown model or optimizer.
-  """
-  for key in ("train", "eval"):
-    size = config[key].batch_size
-    sharding.check_batch_size(size, mesh, f"config.{key}.batch_size")
-  values = flatten(config.to_dict())
-  for key, least in (
-    ("seed", 0),
-    ("train.epochs", 1),
-    ("train.max_steps", 0),
-    ("train.patience", 0),
-    ("eval.bootstrap", 1),
-    ("data.cache_mb", 0),
-    ("log.every_steps", 1),
-  ):
-    if values[key] < least:
-      raise errors.InputError(
-        f"config.{key}={values[key]}: give {least} or more"
-      )
-  if not 0 < config.optim.plateau_factor <= 1:
-    raise errors.InputError(
-      f"config.optim.plateau_factor={config.optim.plateau_factor}: give more"
-      " than 0 and at most 1"
-    )
-  if config.train.monitor not in MONITORS:
-    raise errors.InputError(
-      f"config.train.monitor={config.train.monitor!r}: give one of"
-      f" {', '.join(MONITORS)} (never a scalar of the test part)"
-    )
-  if config.data.standardize not in pipeline.STANDARDIZE:
-    raise errors.InputError(
-      f"config.data.standardize={config.data.standardize!r}: give one of"
-      f" {', '.join(pipeline.STANDARDIZE)}"
-    )
-  if config.task not in (*TASKS, "classical"):
-    raise errors.InputError(
-      f"config.task={config.task!r}: give one of {', '.join(TASKS)}, classical"
-    )
-  if config.task == "classical":
-    options = dict(config.model)
-    classical.create(options.pop("name"), **options)
-    return
-  classify.create_model(config, genres=2)
-  classify.create_optimizer(config, epoch_steps=1)
-
-
-def check(config: ml_collections.ConfigDict, dataset: pipeline.Dataset) -> None:
-  """Refuses, before anything is trained, what this data cannot carry.
-
-  Raises:
-    InputError: an empty part, or what the task itself refuses.
-  """
-  for part in ("train", config.train.monitor.split("/")[0]):
-    if not dataset.parts[part]:
-      raise errors.InputError(
-        f"config.data.protocol={dataset.protocol!r} leaves the {part} part of"
-        " this corpus empty: give another protocol or another monitor"
-      )
-  task = create_task(config, dataset, np.ones(len(dataset.genres)), 1)
-  task.check(dataset.fields, config.train.batch_size)
-  if config.train.init_from:
-    shapes = initial.shapes_of(task.model, dataset.example_shape)
-    initial.load(config.train.init_from, config.model.name, shapes)
-
-
-def create_task(
-  config: ml_collections.ConfigDict,
-  dataset: pipeline.Dataset,
-  class_counts: np.ndarray,
-  epoch_steps: int,
-) -> classify.Classify:
-  """The task that a config describes, for this data.
-
-  Args:
-    config: configs/default.py with a recipe's changes.
-    dataset: a prepared corpus cut by a protocol.
-    class_counts: [genres] train examples of each genre.
-    epoch_steps: optimizer steps an epoch.
-  """
-  return TASKS[config.task](
-    config,
-    genres=len(dataset.genres),
-    spec=dataset.spec,
-    raw=dataset.raw,
-    class_counts=class_counts,
-    epoch_steps=epoch_steps,
-    example_shape=dataset.example_shape,
-    columns_per_second=dataset.columns_per_second,
-  )
+from gtzan_jax.interrupt import Interrupt, Interrupted
+from gtzan_jax.tasks import classify
 
 
 def _last_step(config, epoch_steps: int) -> int:
@@ -217,13 +73,14 @@ def train(
   """Trains, or goes on training, until the last epoch or an early stop.
 
   Args:
-    config: configs/default.py with a recipe's changes; see `check`.
+    config: configs/default.py with a recipe's changes.
     dataset: a prepared corpus cut by a protocol.
     workdir: holds best/, last/ and metrics.jsonl afterwards.
     mesh: the devices, from gtzan_jax.sharding.
 
   Raises:
-    InputError: see `check`; or the monitored scalar was never a number.
+    InputError: the monitored scalar was never a number. What can be known
+      beforehand is for gtzan_jax.checks to refuse.
     Interrupted: a signal came; last/ holds everything up to it.
   """
   source = classify.training_source(config, dataset.raw)
@@ -234,7 +91,7 @@ def train(
   records = pipeline.load_parts(dataset, fields, config.data.cache_mb)
   labels = records["train"].labels()
   epoch_steps = math.ceil(len(labels) / config.train.batch_size)
-  task = create_task(
+  task = tasks.create(
     config,
     dataset,
     np.bincount(labels, minlength=len(dataset.genres)),

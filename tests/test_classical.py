@@ -11,6 +11,7 @@ import pytest
 import launch
 from gtzan_jax import (
   classical,
+  classifiers,
   evaluate,
   metrics,
   predictions,
@@ -50,10 +51,10 @@ def test_rows_of_a_table_stay():
 
 
 def test_majority_knows_the_shares_alone():
-  arrays = classical.create("majority").fit(
+  arrays = classifiers.create("majority").fit(
     np.zeros((4, 2)), np.array([1, 0, 1, 2]), None, 0
   )
-  found = classical.Majority.probabilities(arrays, np.ones((2, 2)))
+  found = classifiers.Majority.probabilities(arrays, np.ones((2, 2)))
   np.testing.assert_array_equal(found, [[0.25, 0.5, 0.25]] * 2)
 
 
@@ -62,13 +63,13 @@ def test_logistic_regression_is_scikit_learns(genres):
   from sklearn import linear_model, pipeline, preprocessing
 
   x, label, track = clouds(genres)
-  arrays = classical.create("logreg", C=0.7).fit(x, label, track, 0)
+  arrays = classifiers.create("logreg", C=0.7).fit(x, label, track, 0)
   theirs = pipeline.make_pipeline(
     preprocessing.StandardScaler(),
     linear_model.LogisticRegression(C=0.7, max_iter=10_000),
   ).fit(x, label)
   new = clouds(genres, seed=1)[0]
-  found = classical.LogisticRegression.probabilities(arrays, new)
+  found = classifiers.LogisticRegression.probabilities(arrays, new)
   np.testing.assert_allclose(found, theirs.predict_proba(new), atol=1e-9)
   assert found.std() > 0.1  # or anything would be close
 
@@ -78,18 +79,18 @@ def test_svm_scores_are_scikit_learns(genres):
   from sklearn import pipeline, preprocessing, svm
 
   x, label, track = clouds(genres)
-  arrays = classical.create("svm", C=2.0, gamma=0.8).fit(x, label, track, 0)
+  arrays = classifiers.create("svm", C=2.0, gamma=0.8).fit(x, label, track, 0)
   theirs = pipeline.make_pipeline(
     preprocessing.StandardScaler(), svm.SVC(C=2.0, gamma=0.8 / x.shape[1])
   ).fit(x, label)
   new = clouds(genres, seed=1)[0]
-  found = classical.SVM.scores(arrays, new)
+  found = classifiers.SVM.scores(arrays, new)
   if genres == 2:  # theirs is one margin: above 0 the second genre
     winner = (theirs.decision_function(new) > 0).astype(int)
     np.testing.assert_array_equal(found.argmax(1), winner)
   else:
     np.testing.assert_allclose(found, theirs.decision_function(new), atol=1e-9)
-  shares = classical.SVM.probabilities(arrays, new)
+  shares = classifiers.SVM.probabilities(arrays, new)
   np.testing.assert_array_equal(shares.argmax(1), theirs.predict(new))
   np.testing.assert_allclose(shares.sum(1), 1.0)
 
@@ -100,20 +101,20 @@ def test_svm_is_calibrated_on_tracks_it_did_not_hear():
   track = np.repeat(np.arange(80), 5)
   label = track % 4
   x = rng.normal(size=(80, 3))[track] + rng.normal(0, 1e-3, (400, 3))
-  machine = classical.create("svm", C=100.0, gamma=10.0)
+  machine = classifiers.create("svm", C=100.0, gamma=10.0)
   arrays = machine.fit(x, label, track, 0)
-  scores = classical.SVM.scores(arrays, x)
+  scores = classifiers.SVM.scores(arrays, x)
   np.testing.assert_array_equal(scores.argmax(1), label)  # knows them by heart
-  assert classical.SVM.probabilities(arrays, x).max() < 0.5  # and doubts it
+  assert classifiers.SVM.probabilities(arrays, x).max() < 0.5  # and doubts it
   # Were each segment a track of its own, it would not.
   arrays = machine.fit(x, label, np.arange(400), 0)
-  assert classical.SVM.probabilities(arrays, x).max() > 0.9
+  assert classifiers.SVM.probabilities(arrays, x).max() > 0.9
 
 
-@pytest.mark.parametrize("name", sorted(classical.CLASSIFIERS))
+@pytest.mark.parametrize("name", sorted(classifiers.CLASSIFIERS))
 def test_a_genre_that_was_not_learnt_has_no_probability(name):
   x, label, track = clouds(3)
-  kind = classical.CLASSIFIERS[name]
+  kind = classifiers.CLASSIFIERS[name]
   arrays = kind().fit(x, label, track, 0) | {"classes": np.array([0, 2, 3])}
   found = classical._model(kind, arrays, genres=5)(x)
   assert found.dtype == np.float32
@@ -137,7 +138,7 @@ def test_a_genre_that_was_not_learnt_has_no_probability(name):
 )
 def test_a_wrong_option_is_one_clear_line(name, options, message):
   with pytest.raises(InputError, match=message) as caught:
-    classical.create(name, **options)
+    classifiers.create(name, **options)
   assert "\n" not in str(caught.value)
 
 
@@ -240,7 +241,7 @@ def test_a_run_from_fit_to_report(make_run, capsys):
   assert found["splits"]["validation"]["track"]["accuracy"] > 0.2
 
 
-@pytest.mark.parametrize("name", sorted(classical.CLASSIFIERS))
+@pytest.mark.parametrize("name", sorted(classifiers.CLASSIFIERS))
 def test_the_workdir_is_enough_to_predict(make_run, name):
   path, dataset = make_run(name)
   run = workdir.load(path)

@@ -8,6 +8,7 @@ from flax import traverse_util
 import launch
 from gtzan_jax import (
   checkpoint,
+  checks,
   errors,
   evaluate,
   initial,
@@ -21,7 +22,7 @@ from gtzan_jax import (
 def fit(config, path):
   """Trains in this process."""
   dataset = launch.open_dataset(config)
-  train.check(config, dataset)
+  checks.check_data(config, dataset)
   with workdir.locked(path):
     workdir.begin(path, config, dataset)
     train.train(config, dataset, path, sharding.make_mesh())

@@ -10,7 +10,7 @@ from flax import traverse_util
 
 import launch
 import tfds_gtzan
-from gtzan_jax import classical, pipeline, sharding, train
+from gtzan_jax import checks, classical, pipeline, sharding, tasks
 from gtzan_jax.models import reference
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -61,8 +61,8 @@ def test_recipe_takes_two_steps(recipe_config, name, tmp_path):
     classical.fit(config, dataset, tmp_path)
     return
   mesh = sharding.make_mesh()
-  train.check_config(config, mesh)
-  task = train.create_task(config, dataset, np.ones(10), 1)
+  checks.check_config(config, mesh)
+  task = tasks.create(config, dataset, np.ones(10), 1)
   everywhere = sharding.replicated(mesh)
   state = jax.jit(task.init, out_shardings=everywhere)(jax.random.key(0))
   before = traverse_util.flatten_dict(jax.device_get(state.params), sep="/")

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 import tfds_gtzan
-from gtzan_jax import classical, features, models, optim, workdir
+from gtzan_jax import classifiers, features, models, optim, workdir
 from gtzan_jax.features import archive
 from gtzan_jax.models.reference import REFERENCE
 from gtzan_jax.tasks import TASKS
@@ -35,15 +35,15 @@ CONFIGS = sorted(
 # leaves), never from its own layer or a later one. A package is one name.
 LAYERS = (
   {"errors"},
-  {"audio", "features", "losses", "models", "optim", "predictions"},
-  {"process", "published", "provenance"},
+  {"audio", "features", "losses", "models", "optim", "predictions"}
+  | {"interrupt", "process", "provenance", "published"},
   {"checkpoint", "logs", "progress", "runtime", "sharding", "weights"},
   {"augment", "metrics", "pipeline", "plots"},
-  {"classical", "page", "tasks", "workdir"},
-  {"report"},
+  {"classifiers", "page", "tasks", "workdir"},
+  {"classical", "report"},
   {"ensemble", "evaluate", "leaderboard"},
   {"initial", "predict", "sweep"},
-  {"train"},
+  {"checks", "train"},
 )
 LEAVES_FOR_DATA = {"audio", "errors", "features"}
 WITHOUT_JAX = (
@@ -237,7 +237,7 @@ def test_config_names_what_exists(name):
   assert config.optim.schedule in optim.SCHEDULES
   options = config.model.to_dict()
   if config.task == "classical":
-    classical.create(options.pop("name"), **options)
+    classifiers.create(options.pop("name"), **options)
   else:
     assert config.task in TASKS
     models.create(options.pop("name"), 10, **options)

@@ -16,8 +16,10 @@ import pytest
 import launch
 from gtzan_jax import (
   checkpoint,
+  checks,
   errors,
   evaluate,
+  interrupt,
   logs,
   metrics,
   pipeline,
@@ -34,7 +36,7 @@ def fit(config, path, devices=None) -> list[dict]:
   """Trains in this process, without a report; returns the scalars."""
   dataset = launch.open_dataset(config)
   mesh = sharding.make_mesh(devices)
-  train.check(config, dataset)
+  checks.check_data(config, dataset)
   with workdir.locked(path):
     workdir.begin(path, config, dataset)
     train.train(config, dataset, path, mesh)
@@ -207,7 +209,7 @@ def test_sigterm_saves_in_mid_epoch_and_the_same_command_goes_on(
   monkeypatch.setattr(logs.Scalars, "write", write_and_signal)
   config = make_config()
   for _ in range(2):
-    with pytest.raises(train.Interrupted) as stop:
+    with pytest.raises(interrupt.Interrupted) as stop:
       fit(config, tmp_path)
     assert stop.value.code == 128 + signal.SIGTERM
   fit(config, tmp_path)
@@ -226,7 +228,7 @@ def test_sigterm_during_an_evaluation_repeats_it(
     return batches(*args)
 
   monkeypatch.setattr(pipeline, "eval_batches", batches_and_signal)
-  with pytest.raises(train.Interrupted):
+  with pytest.raises(interrupt.Interrupted):
     fit(make_config(), tmp_path)
   fit(make_config(), tmp_path)
   assert_same_training(finished, tmp_path)
@@ -243,7 +245,7 @@ def test_sigterm_in_the_last_evaluation_is_not_lost(
       os.kill(os.getpid(), signal.SIGTERM)
 
   monkeypatch.setattr(train, "_print_epoch", show_and_signal)
-  with pytest.raises(train.Interrupted):
+  with pytest.raises(interrupt.Interrupted):
     fit(make_config(), tmp_path)
   fit(make_config(), tmp_path)
   assert_same_training(finished, tmp_path)
@@ -389,8 +391,8 @@ def test_what_cannot_be_trained_is_refused_first(make_config, changes, message):
   dataset = launch.open_dataset(config)
 
   def check():
-    train.check_config(config, sharding.make_mesh())
-    train.check(config, dataset)
+    checks.check_config(config, sharding.make_mesh())
+    checks.check_data(config, dataset)
 
   with pytest.raises(errors.InputError, match=message):
     check()

@@ -1,0 +1,101 @@
+"""Refuses, before anything is trained or written, what cannot be."""
+
+import jax
+import ml_collections
+import numpy as np
+
+from gtzan_jax import (
+  classifiers,
+  errors,
+  initial,
+  pipeline,
+  sharding,
+  tasks,
+)
+from gtzan_jax.tasks import classify
+from gtzan_jax.workdir import flatten
+
+MONITORS = (
+  "train/loss",
+  "train/accuracy",
+  "validation/loss",
+  "validation/accuracy",
+  "validation/track_loss",
+  "validation/track_accuracy",
+  "validation/track_macro_f1",
+)
+
+
+def check_config(
+  config: ml_collections.ConfigDict, mesh: jax.sharding.Mesh
+) -> None:
+  """Refuses, before any data is prepared, what no data could mend.
+
+  Raises:
+    InputError: a batch that does not divide over the devices, a monitor that
+      nothing reports, a length below 0, an unknown model or optimizer.
+  """
+  for key in ("train", "eval"):
+    size = config[key].batch_size
+    sharding.check_batch_size(size, mesh, f"config.{key}.batch_size")
+  values = flatten(config.to_dict())
+  for key, least in (
+    ("seed", 0),
+    ("train.epochs", 1),
+    ("train.max_steps", 0),
+    ("train.patience", 0),
+    ("eval.bootstrap", 1),
+    ("data.cache_mb", 0),
+    ("log.every_steps", 1),
+  ):
+    if values[key] < least:
+      raise errors.InputError(
+        f"config.{key}={values[key]}: give {least} or more"
+      )
+  if not 0 < config.optim.plateau_factor <= 1:
+    raise errors.InputError(
+      f"config.optim.plateau_factor={config.optim.plateau_factor}: give more"
+      " than 0 and at most 1"
+    )
+  if config.train.monitor not in MONITORS:
+    raise errors.InputError(
+      f"config.train.monitor={config.train.monitor!r}: give one of"
+      f" {', '.join(MONITORS)} (never a scalar of the test part)"
+    )
+  if config.data.standardize not in pipeline.STANDARDIZE:
+    raise errors.InputError(
+      f"config.data.standardize={config.data.standardize!r}: give one of"
+      f" {', '.join(pipeline.STANDARDIZE)}"
+    )
+  if config.task not in (*tasks.TASKS, "classical"):
+    raise errors.InputError(
+      f"config.task={config.task!r}: give one of"
+      f" {', '.join([*tasks.TASKS, 'classical'])}"
+    )
+  if config.task == "classical":
+    options = dict(config.model)
+    classifiers.create(options.pop("name"), **options)
+    return
+  classify.create_model(config, genres=2)
+  classify.create_optimizer(config, epoch_steps=1)
+
+
+def check_data(
+  config: ml_collections.ConfigDict, dataset: pipeline.Dataset
+) -> None:
+  """Refuses, before anything is trained, what this data cannot carry.
+
+  Raises:
+    InputError: an empty part, or what the task itself refuses.
+  """
+  for part in ("train", config.train.monitor.split("/")[0]):
+    if not dataset.parts[part]:
+      raise errors.InputError(
+        f"config.data.protocol={dataset.protocol!r} leaves the {part} part of"
+        " this corpus empty: give another protocol or another monitor"
+      )
+  task = tasks.create(config, dataset, np.ones(len(dataset.genres)), 1)
+  task.check(dataset.fields, config.train.batch_size)
+  if config.train.init_from:
+    shapes = initial.shapes_of(task.model, dataset.example_shape)
+    initial.load(config.train.init_from, config.model.name, shapes)
