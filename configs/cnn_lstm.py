@@ -9,23 +9,11 @@ neither sizes nor the kind of augmentation; here SpecAugment and gain. It had no
 validation part, so it stopped by the test.
 """
 
-from configs import default
+from configs import cnn_gru
 
 
 def get_config():
-  config = default.get_config()
+  config = cnn_gru.get_config()
   config.recipe = "cnn_lstm"
-  config.data.features = "logmel_1024"
-  config.data.standardize = "bin"
   config.model.name = "cnn_lstm"
-  config.optim.name = "adam"
-  config.optim.learning_rate = 1e-3
-  config.augment.gain_db = 6.0
-  config.augment.time_masks = 2
-  config.augment.time_width = 0.25
-  config.augment.bin_masks = 2
-  config.augment.bin_width = 0.15
-  config.train.batch_size = 64
-  config.train.epochs = 30
-  config.train.patience = 10
   return config

@@ -9,18 +9,11 @@ source read Kaggle's pictures (`images_original`) at 180 x 180; give that
 folder, or audio or a log-mel archive, from which a picture is rendered.
 """
 
-from configs import default
+from configs import image_cnn_bn
 
 
 def get_config():
-  config = default.get_config()
+  config = image_cnn_bn.get_config()
   config.recipe = "image_cnn_bn_rmsprop"
-  config.data.features = "image_180"
-  config.data.protocol = "tracks_70_20_10"
-  config.model.name = "image_cnn_bn"
   config.optim.name = "rmsprop"
-  config.optim.learning_rate = 1e-4
-  config.train.batch_size = 32
-  config.train.epochs = 50
-  config.train.patience = 0  # the source trains all epochs
   return config

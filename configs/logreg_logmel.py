@@ -6,14 +6,12 @@
 As logreg_stats, on 128 mel bands in place of 13 MFCC.
 """
 
-from configs import default
+from configs import logreg_stats
 
 
 def get_config():
-  config = default.get_config()
+  config = logreg_stats.get_config()
   config.recipe = "logreg_logmel"
-  config.task = "classical"
   config.data.features = "logmel_1024"
-  config.model.name = "logreg"
   config.model.C = 0.01  # one over the strength of the L2 penalty
   return config

@@ -10,9 +10,7 @@ over, what was stopped half way is resumed by launch.py, what failed waits for
 --retry. docs/sweeps.md describes sweep files.
 """
 
-import contextlib
 import difflib
-import fcntl
 import json
 import os
 import pathlib
@@ -206,7 +204,7 @@ def run(
   plans = plan(
     load(sweep), launcher=launcher, recipe=recipe, overrides=overrides, out=out
   )
-  with _locked(out) as lock, process.Stop() as stop:
+  with workdir.locked(out, "out") as lock, process.Stop() as stop:
     states = _read_states(out, plans)
     for i, (name, one) in enumerate(plans.items(), 1):
       label = f"[{i}/{len(plans)}] {name}"
@@ -336,28 +334,3 @@ def _write_states(
   out: pathlib.Path, sweep: str | os.PathLike, states: Mapping[str, dict]
 ) -> None:
   workdir.write_json(out / STATE_FILE, {"sweep": str(sweep), "runs": states})
-
-
-@contextlib.contextmanager
-def _locked(out: pathlib.Path) -> Iterator[IO]:
-  """Keeps other sweeps out of a folder, as long as this or a run of it lives.
-
-  Raises:
-    InputError: another one is at work here, or nothing can be written.
-  """
-  try:
-    out.mkdir(parents=True, exist_ok=True)
-    lock = (out / ".lock").open("w")
-  except OSError as error:
-    raise errors.InputError(
-      f"--out={out} cannot be written: {error.strerror}"
-    ) from error
-  with lock:
-    try:
-      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-      raise errors.InputError(
-        f"--out={out} is in use by another sweep: wait for it or give another"
-        " --out"
-      ) from None
-    yield lock

@@ -15,6 +15,7 @@ import json
 import os
 import pathlib
 from collections.abc import Iterator, Mapping
+from typing import IO
 
 import ml_collections
 
@@ -127,8 +128,15 @@ def check(path: pathlib.Path, config: ml_collections.ConfigDict) -> bool:
 
 
 @contextlib.contextmanager
-def locked(path: pathlib.Path) -> Iterator[None]:
+def locked(path: pathlib.Path, flag: str = "workdir") -> Iterator[IO]:
   """Keeps a second process out; the lock dies with its holder.
+
+  Args:
+    path: the folder; made if need be.
+    flag: what the user named it by.
+
+  Yields:
+    the lock; a child that inherits it holds it too.
 
   Raises:
     InputError: another process is at work here, or nothing can be written.
@@ -138,17 +146,17 @@ def locked(path: pathlib.Path) -> Iterator[None]:
     lock = (path / ".lock").open("w")
   except OSError as error:
     raise errors.InputError(
-      f"--workdir={path} cannot be written: {error.strerror}"
+      f"--{flag}={path} cannot be written: {error.strerror}"
     ) from error
   with lock:
     try:
       fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
       raise errors.InputError(
-        f"--workdir={path} is in use by another process: wait for it or give"
-        " another --workdir"
+        f"--{flag}={path} is in use by another process: wait for it or give"
+        f" another --{flag}"
       ) from None
-    yield
+    yield lock
 
 
 def begin(

@@ -235,7 +235,7 @@ def test_a_run_that_outlives_its_sweep_keeps_others_out(work):
     driver.wait(timeout=30)
   assert states(work) == {"slow": "running"}
   try:
-    with pytest.raises(errors.InputError, match="is in use by another sweep"):
+    with pytest.raises(errors.InputError, match="is in use by another process"):
       run(work)
   finally:
     os.kill(int((work / "waiting").read_text()), signal.SIGKILL)
