@@ -114,7 +114,8 @@ def train(files: list[str]) -> int:
   config = _config()
   fitted_once = config.task == "classical"
   path = _workdir(default=workdir.default_path(config))
-  if workdir.check(path, config) and (
+  begun = workdir.check(path, config)
+  if begun and (
     classical.is_reported(path)
     if fitted_once
     else loop.is_reported(config, path)
@@ -128,7 +129,7 @@ def train(files: list[str]) -> int:
   if fitted_once:
     classical.check(config, dataset)
   else:
-    checks.check_data(config, dataset)
+    checks.check_data(config, dataset, begun)
   with workdir.locked(path):
     workdir.begin(path, config, dataset)
     print(f"workdir: {path}")

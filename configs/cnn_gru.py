@@ -15,6 +15,7 @@ def get_config():
   config = default.get_config()
   config.recipe = "cnn_gru"
   config.data.features = "logmel_1024"
+  config.data.protocol = "tracks_80_20"
   config.data.standardize = "bin"
   config.model.name = "cnn_gru"
   config.optim.name = "adam"

@@ -18,6 +18,7 @@ def get_config():
   config = default.get_config()
   config.recipe = "mel_cnn"
   config.data.features = "logmel_1024"
+  config.data.protocol = "tracks_80_20"
   config.data.standardize = "bin"
   config.model.name = "mel_cnn"
   config.model.channels = (16, 32, 64, 128)

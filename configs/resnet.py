@@ -19,6 +19,7 @@ def get_config():
   config = default.get_config()
   config.recipe = "resnet"
   config.data.features = "mfcc_slices"
+  config.data.protocol = "tracks_80_20"
   config.model.name = "resnet"
   config.model.dropout = 0.4
   config.optim.name = "adam"

@@ -14,6 +14,7 @@ def get_config():
   config = default.get_config()
   config.recipe = "transformer"
   config.data.features = "logmel_1024"
+  config.data.protocol = "tracks_80_20"
   config.data.standardize = "bin"
   config.model.name = "transformer"
   config.optim.name = "adamw"

@@ -1,5 +1,7 @@
 """Refuses, before anything is trained or written, what cannot be."""
 
+import pathlib
+
 import jax
 import ml_collections
 import numpy as np
@@ -73,20 +75,55 @@ def check_config(
       f" {', '.join([*tasks.TASKS, 'classical'])}"
     )
   if config.task == "classical":
+    if config.train.init_from:
+      raise errors.InputError(
+        f"config.train.init_from={config.train.init_from}: a classical recipe"
+        " begins with nothing; leave it out"
+      )
     options = dict(config.model)
     classifiers.create(options.pop("name"), **options)
     return
-  classify.create_model(config, genres=2)
+  model = classify.create_model(config, genres=2)
+  if getattr(model, "frozen", False) and not config.train.init_from:
+    raise errors.InputError(
+      f"config.model.frozen=True would keep {config.model.name} at its random"
+      " weights: give trained ones with --config.train.init_from=... (see"
+      " docs/weights.md), or --config.model.frozen=False"
+    )
+  _check_whose(config)
   classify.create_optimizer(config, epoch_steps=1)
 
 
+def _check_whose(config: ml_collections.ConfigDict) -> None:
+  """The ending of a file says whose weights it holds, and so how they pad."""
+  whose = {".h5": "tf", ".hdf5": "tf"}
+  whose |= dict.fromkeys((".safetensors", ".pt", ".pth"), "torch")
+  ending = pathlib.Path(config.train.init_from or "").suffix
+  for key in ("padding", "scaling"):
+    given = config.model.get(key)
+    wanted = whose.get(ending, given)
+    if given != wanted:
+      raise errors.InputError(
+        f"config.model.{key}={given!r} and weights in {ending}: give"
+        f" --config.model.{key}={wanted}"
+      )
+
+
 def check_data(
-  config: ml_collections.ConfigDict, dataset: pipeline.Dataset
+  config: ml_collections.ConfigDict,
+  dataset: pipeline.Dataset,
+  begun: bool = False,
 ) -> None:
   """Refuses, before anything is trained, what this data cannot carry.
 
+  Args:
+    config: configs/default.py with a recipe's changes.
+    dataset: a prepared corpus cut by a protocol.
+    begun: whether the run is taken up again, and needs nothing to begin with.
+
   Raises:
-    InputError: an empty part, or what the task itself refuses.
+    InputError: an empty part, weights to begin with that do not fit or know
+      what is held out, or what the task itself refuses.
   """
   for part in ("train", config.train.monitor.split("/")[0]):
     if not dataset.parts[part]:
@@ -96,6 +133,7 @@ def check_data(
       )
   task = tasks.create(config, dataset, np.ones(len(dataset.genres)), 1)
   task.check(dataset.fields, config.train.batch_size)
-  if config.train.init_from:
+  if config.train.init_from and not begun:
+    initial.check(config.train.init_from, dataset)
     shapes = initial.shapes_of(task.model, dataset.example_shape)
     initial.load(config.train.init_from, config.model.name, shapes)

@@ -137,7 +137,14 @@ def load(workdir: pathlib.Path, run: Mapping) -> Model:
     InputError: no model in it, or one that cannot be read.
   """
   kind = CLASSIFIERS[run["config"]["model"]["name"]]
-  return _model(kind, _read(workdir / MODEL_FILE), len(run["genres"]))
+  arrays = _read(workdir / MODEL_FILE)
+  missing = [key for key in ("classes", *kind.arrays) if key not in arrays]
+  if missing:
+    raise InputError(
+      f"{workdir / MODEL_FILE} has no array {missing[0]!r}: it is of another"
+      " classifier; train again"
+    )
+  return _model(kind, arrays, len(run["genres"]))
 
 
 def num_params(workdir: pathlib.Path) -> int:

@@ -27,6 +27,7 @@ class Majority:
   """The shares of the genres in the train part, whatever is heard."""
 
   least: ClassVar[tuple[int, int]] = (1, 1)  # genres, train tracks of each
+  arrays: ClassVar[tuple[str, ...]] = ("share",)
 
   def fit(self, x, label, track, seed) -> Arrays:
     return {"share": np.bincount(label) / len(label)}
@@ -46,6 +47,7 @@ class LogisticRegression:
 
   C: float = 0.1
   least: ClassVar[tuple[int, int]] = (2, 1)
+  arrays: ClassVar[tuple[str, ...]] = ("mean", "scale", "coef", "intercept")
 
   def fit(self, x, label, track, seed) -> Arrays:
     from sklearn import linear_model
@@ -81,6 +83,10 @@ class SVM:
   C: float = 1.0
   gamma: float = 0.3
   least: ClassVar[tuple[int, int]] = (2, 2)
+  arrays: ClassVar[tuple[str, ...]] = (
+    *("mean", "scale", "gamma", "support", "count", "dual", "intercept"),
+    "temperature",
+  )
 
   def fit(self, x, label, track, seed) -> Arrays:
     from sklearn.model_selection import StratifiedGroupKFold

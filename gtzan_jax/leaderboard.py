@@ -208,7 +208,13 @@ def _notes(one: Mapping) -> list[str]:
 
 
 def _settings(one: Mapping) -> dict[str, object]:
-  """What makes the experiment: the config but for SAME, and the data."""
+  """What makes the experiment: the config but for SAME, and the data.
+
+  Of an ensemble, its members.
+  """
+  if members := one["config"].get("members"):
+    named = [f"{m['recipe']} (seed {m['seed']})" for m in members.values()]
+    return {"members": " + ".join(sorted(named))}
   return {"data": one["data_fingerprint"][:8]} | {
     key: value
     for key, value in flatten(one["config"]).items()

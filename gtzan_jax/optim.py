@@ -113,14 +113,16 @@ def _kernels(params):
 
 
 # Each entry: (schedule, momentum, weight_decay) -> transformation. RMSprop has
-# Keras's defaults (rho 0.9, epsilon 1e-7 under the root); Adam's are the usual.
+# torch's defaults (alpha 0.99, epsilon 1e-8 beside the root): the only source
+# that uses it is written in torch. Adam's are the usual, epsilon 1e-8 (Keras
+# has 1e-7, which no measurable gradient here can tell apart).
 OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {
   "adam": lambda schedule, momentum, decay: optax.adam(schedule),
   "adamw": lambda schedule, momentum, decay: optax.adamw(
     schedule, weight_decay=decay, mask=_kernels
   ),
   "rmsprop": lambda schedule, momentum, decay: optax.rmsprop(
-    schedule, decay=0.9, eps=1e-7, eps_in_sqrt=True
+    schedule, decay=0.99, eps=1e-8, eps_in_sqrt=False
   ),
   "sgd": lambda schedule, momentum, decay: optax.sgd(
     schedule, momentum=momentum or None

@@ -72,6 +72,13 @@ class Dataset:
     return features.FeatureSpec.from_dict(self.metadata["feature_spec"])
 
   @property
+  def clip_seconds(self) -> float:
+    """About how long the clips are that whole-clip examples stand for."""
+    rows = self.metadata["rows"]
+    slices = self.kind == "table" and any(row["segments"] > 1 for row in rows)
+    return 3.0 if slices else 30.0  # features_3_sec.csv; GTZAN's tracks
+
+  @property
   def columns_per_second(self) -> float | None:
     """Columns of stored log-mel a second; None for audio."""
     rate = self.metadata["columns_per_frame"]

@@ -3,7 +3,8 @@
 A file goes through the very functions that prepared the training data: read,
 16 bits, segments, features; a model trained on a log-mel archive sees what the
 archive would hold of the file, one trained on pictures takes pictures. The
-answer is the mean over all segments, or over all clips of about 30 s.
+answer is the mean over all segments, or over all clips of about the length that
+the model was trained on.
 """
 
 import functools
@@ -18,7 +19,6 @@ from gtzan_jax.features import archive, clips, image
 
 EXTENSIONS = (".au", ".wav", ".flac", ".ogg", ".mp3")
 BATCH = 32  # segments at a time: a file of any length compiles nothing new
-CLIP_SECONDS = 30  # GTZAN's tracks: what models of whole clips were trained on
 
 
 def extensions(kind: str) -> tuple[str, ...]:
@@ -60,7 +60,8 @@ def examples(file: pathlib.Path, run: Mapping) -> np.ndarray:
 
   Args:
     file: sound, or a picture where the model was trained on pictures.
-    run: run.json's "kind", "feature_spec" and "columns_per_frame".
+    run: run.json's "kind", "feature_spec", "columns_per_frame" and
+      "clip_seconds".
 
   Raises:
     InputError: a file of the other kind, or one that cannot be read.
@@ -72,7 +73,7 @@ def examples(file: pathlib.Path, run: Mapping) -> np.ndarray:
   pcm = audio.to_int16(audio.read(file, spec.sample_rate))
   if spec.whole_clip:
     # Parts of one length, about that of a track: a GTZAN track is one.
-    count = max(1, round(len(pcm) / (CLIP_SECONDS * spec.sample_rate)))
+    count = max(1, round(len(pcm) / (run["clip_seconds"] * spec.sample_rate)))
     parts = np.array_split(audio.to_float(pcm), count)
     return np.concatenate([_clip(part, spec, run) for part in parts])
   if run["kind"] == "audio":

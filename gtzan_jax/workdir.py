@@ -22,6 +22,19 @@ import ml_collections
 from gtzan_jax import errors
 
 RUN_FILE = "run.json"
+KEYS = (
+  "recipe",
+  "config",
+  "data_path",
+  "genres",
+  "kind",
+  "feature_spec",
+  "example_shape",
+  "columns_per_frame",
+  "clip_seconds",
+  "tracks",
+  "data_fingerprint",
+)
 # What may differ when a run is taken up again: how long, and what is logged.
 FREE_KEYS = ("train.epochs", "train.patience", "log.")
 
@@ -71,21 +84,32 @@ def load(path: pathlib.Path) -> dict:
   """run.json of a workdir.
 
   Raises:
-    InputError: the folder is missing or holds no run.
+    InputError: the folder is missing or holds no run, or one of other code.
   """
-  path = pathlib.Path(path)
+  path = pathlib.Path(path).expanduser()
   if not path.is_dir():
-    raise errors.InputError(f"--workdir={path}: no such folder; train first")
+    raise errors.InputError(f"{path}: no such folder; train first")
   try:
-    return json.loads((path / RUN_FILE).read_text())
+    run = json.loads((path / RUN_FILE).read_text())
+    if isinstance(run, dict) and run.keys() >= set(KEYS):
+      return run
+    raise errors.InputError(
+      f"{path / RUN_FILE} is not what this version of the code writes: train"
+      " again"
+    )
   except FileNotFoundError:
     raise errors.InputError(
-      f"--workdir={path} holds no {RUN_FILE}: it is no workdir of launch.py"
+      f"{path} holds no {RUN_FILE}: it is no workdir of launch.py"
     ) from None
   except (json.JSONDecodeError, UnicodeDecodeError) as error:
     raise errors.InputError(
       f"{path / RUN_FILE} cannot be read as JSON: {error}"
     ) from error
+
+
+def is_workdir(path: str | None) -> bool:
+  """Is it a folder, which for weights to begin with means a workdir?"""
+  return bool(path) and pathlib.Path(path).expanduser().is_dir()
 
 
 def check(path: pathlib.Path, config: ml_collections.ConfigDict) -> bool:
@@ -175,14 +199,23 @@ def begin(
     InputError: the run here was begun on other data.
   """
   fingerprint = dataset.metadata["fingerprint"]
+  tracks = {
+    part: {track for track, _ in dataset.parts[part]}
+    for part in ("train", "validation")
+  }
   if (path / RUN_FILE).is_file():
-    before = load(path)["data_fingerprint"]
+    run = load(path)
+    before, inherited = run["data_fingerprint"], run["tracks"]
     if before != fingerprint:
       raise errors.InputError(
         f"--workdir={path} was begun on data {before[:12]}, at hand is"
         f" {fingerprint[:12]}: the corpus or the features changed since; give"
         " another --workdir"
       )
+  elif is_workdir(config.train.init_from):
+    inherited = load(config.train.init_from)["tracks"]
+  else:
+    inherited = dict.fromkeys(tracks, ())
   write_json(
     path / RUN_FILE,
     {
@@ -196,6 +229,12 @@ def begin(
       "feature_spec": dataset.metadata["feature_spec"],
       "example_shape": list(dataset.example_shape),
       "columns_per_frame": dataset.metadata["columns_per_frame"],
+      "clip_seconds": dataset.clip_seconds,
+      # what the weights have learnt from or were chosen by, in this run or in
+      # those that it began with: no later run may be tested on it
+      "tracks": {
+        part: sorted(tracks[part].union(inherited[part])) for part in tracks
+      },
       "data_fingerprint": fingerprint,
     },
   )

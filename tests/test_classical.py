@@ -302,3 +302,19 @@ def test_a_model_that_cannot_be_read_is_one_clear_line(
   with pytest.raises(InputError, match=message) as caught:
     evaluate.load_model(tmp_path, run)
   assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", sorted(classifiers.CLASSIFIERS))
+def test_a_model_of_another_classifier_is_one_clear_line(tmp_path, name):
+  run = {
+    "config": {"task": "classical", "model": {"name": name}},
+    "genres": ["blues", "jazz"],
+  }
+  np.savez(tmp_path / "model.npz", classes=np.arange(2), other=np.ones(3))
+  with pytest.raises(InputError, match=r"has no array .* train again"):
+    evaluate.load_model(tmp_path, run)
+  arrays = classifiers.CLASSIFIERS[name].arrays
+  np.savez(
+    tmp_path / "model.npz", classes=np.arange(2), **dict.fromkeys(arrays, 0)
+  )
+  evaluate.load_model(tmp_path, run)

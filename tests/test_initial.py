@@ -22,10 +22,19 @@ from gtzan_jax import (
 def fit(config, path):
   """Trains in this process."""
   dataset = launch.open_dataset(config)
-  checks.check_data(config, dataset)
+  checks.check_data(config, dataset, begun=(path / "last").is_dir())
   with workdir.locked(path):
     workdir.begin(path, config, dataset)
     train.train(config, dataset, path, sharding.make_mesh())
+
+
+@pytest.fixture
+def donor(make_config, data_dir):
+  """A workdir of one epoch, made once."""
+  path = data_dir.parent / "donor"
+  if not (path / workdir.RUN_FILE).is_file():
+    fit(make_config(**{"train.epochs": 1}), path)
+  return path
 
 
 def flat(variables):
@@ -61,7 +70,8 @@ def test_a_run_begins_with_a_workdirs_or_a_files_weights(make_config, tmp_path):
     for key, value in found.items():
       if key.startswith(("params/", "input_stats/")):
         np.testing.assert_allclose(value, given[key], atol=1e-6, err_msg=key)
-  # Taken up again it goes on from last/, not from the donor.
+  # Taken up again it goes on from last/ and needs no donor.
+  (tmp_path / "donor.npz").unlink()
   config.train.epochs = 2
   store = checkpoint.Store(path / "last")
   before = store.latest()
@@ -84,19 +94,70 @@ def test_a_run_begins_with_a_workdirs_or_a_files_weights(make_config, tmp_path):
   ],
 )
 def test_weights_that_do_not_fit_are_refused_before_anything_is_written(
-  make_config, tmp_path, changes, message
+  make_config, donor, tmp_path, changes, message
 ):
-  fit(make_config(**{"train.epochs": 1}), tmp_path / "donor")
-  model = changes.pop("model", None)
-  config = make_config(
-    **{"train.init_from": str(tmp_path / "donor"), **changes}
-  )
+  model = changes.get("model")
+  changes = {key: changes[key] for key in changes if key != "model"}
+  config = make_config(**{"train.init_from": str(donor), **changes})
   if model:
     config.model = type(config)(model)
   with pytest.raises(errors.InputError, match=message) as error:
     fit(config, tmp_path / "new")
   assert "\n" not in str(error.value)
   assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+  ("changes", "message"),
+  [
+    ({"data.split_seed": 7}, r"learnt from \d+ of the tracks.* as \w+\.s"),
+    ({"data.protocol": "kfold10"}, "learnt from .* same protocol"),
+    (
+      {"data.genres": ("jazz", "rock")},
+      "other genres: blues,.*, and this run has jazz, rock",
+    ),
+    (
+      {"data.features": "mfcc"},
+      "other features: mfcc_slices, and this run has mfcc",
+    ),
+  ],
+)
+def test_a_donor_that_knows_too_much_or_other_things_is_refused(
+  make_config, donor, tmp_path, changes, message
+):
+  config = make_config(**{"train.init_from": str(donor), **changes})
+  with pytest.raises(errors.InputError, match=message):
+    fit(config, tmp_path / "new")
+
+
+def test_what_a_donor_has_learnt_from_is_inherited(
+  make_config, donor, tmp_path
+):
+  """By way of a run on a tenth of the tracks the donor's are still known."""
+  config = make_config(
+    **{
+      "train.init_from": str(donor),
+      "train.epochs": 1,
+      "data.train_fraction": 0.1,
+    }
+  )
+  fit(config, tmp_path / "second")
+  learnt = workdir.load(tmp_path / "second")["tracks"]
+  assert learnt == workdir.load(donor)["tracks"]
+  assert len(learnt["train"]) == 20
+
+
+def test_a_leak_that_is_announced_may_begin_anywhere(
+  make_config, donor, tmp_path
+):
+  config = make_config(
+    **{
+      "train.init_from": str(donor),
+      "train.epochs": 1,
+      "data.protocol": "leaky_segments_80_20",
+    }
+  )
+  fit(config, tmp_path / "leaky")
 
 
 def test_shapes_of_computes_nothing(make_config):

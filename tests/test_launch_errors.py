@@ -295,7 +295,15 @@ def run_of_resnet(tmp_path) -> pathlib.Path:
   run = {
     "recipe": "resnet",
     "config": workdir.as_plain(config),
+    "data_path": None,
+    "genres": ["blues", "rock"],
     "kind": "audio",
+    "feature_spec": features.get("mfcc_slices").to_dict(),
+    "example_shape": [130, 13],
+    "columns_per_frame": None,
+    "clip_seconds": 30.0,
+    "tracks": {"train": [], "validation": []},
+    "data_fingerprint": "0" * 64,
   }
   (path / workdir.RUN_FILE).write_text(json.dumps(run))
   return path
@@ -352,20 +360,40 @@ def test_verbs_that_need_a_trained_workdir(call, tmp_path, verb):
   assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("text", ["{}", "[]", '{"recipe": "resnet"}'])
+@pytest.mark.parametrize("verb", ["evaluate", "predict"])
+def test_a_run_of_other_code(call, run_of_resnet, verb, text):
+  (run_of_resnet / workdir.RUN_FILE).write_text(text)
+  answer = call(verb, f"--workdir={run_of_resnet}", __file__)
+  if verb == "evaluate":
+    answer = call(verb, f"--workdir={run_of_resnet}")
+  assert_one_line(answer, workdir.RUN_FILE, "train again")
+
+
+def test_a_frozen_backbone_needs_weights(train):
+  config = f"--config={ROOT / 'configs' / 'mobilenet_v2.py'}"
+  assert_one_line(train(config=config), "frozen=True", "init_from")
+  answer = train("--config.train.init_from=x.pt", config=config)
+  assert_one_line(answer, "config.model.padding='tf'", "padding=torch")
+
+
+def test_a_classical_recipe_begins_with_nothing(train):
+  config = f"--config={ROOT / 'configs' / 'majority.py'}"
+  answer = train("--config.train.init_from=x.npz", config=config)
+  assert_one_line(answer, "init_from=x.npz", "leave it out")
+
+
+def test_genres_are_names(train):
+  answer = train("--config.data.genres=('jazz', 3)")
+  assert_one_line(answer, "unknown genre '3'")
+
+
 def test_predict_needs_files(call, run_of_resnet):
   answer = call("predict", f"--workdir={run_of_resnet}")
   assert_one_line(answer, "files or folders")
 
 
 def test_predict_needs_a_checkpoint(call, run_of_resnet):
-  run = json.loads((run_of_resnet / workdir.RUN_FILE).read_text())
-  run |= {
-    "genres": ["blues", "rock"],
-    "example_shape": [130, 13],
-    "columns_per_frame": None,
-    "feature_spec": features.get("mfcc_slices").to_dict(),
-  }
-  (run_of_resnet / workdir.RUN_FILE).write_text(json.dumps(run))
   answer = call("predict", f"--workdir={run_of_resnet}", __file__)
   assert_one_line(
     answer, run_of_resnet / "best", "no checkpoint", "train first"

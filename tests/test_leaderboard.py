@@ -91,6 +91,22 @@ def test_seeds_are_one_row_with_mean_and_standard_deviation():
   assert not row["settings"]
 
 
+def test_ensembles_are_told_apart_by_their_members():
+  def ensemble(*recipes: str) -> dict:
+    value = made()
+    members = {
+      f"folder of {name}": {"recipe": name, "seed": 3, "data_fingerprint": "f"}
+      for name in recipes
+    }
+    return value | {"recipe": "ensemble", "config": {"members": members}}
+
+  rows = only_table(ensemble("lstm", "cnn"), ensemble("gru", "cnn"))["rows"]
+  assert sorted(row["settings"]["members"] for row in rows) == [
+    "cnn (seed 3) + gru (seed 3)",
+    "cnn (seed 3) + lstm (seed 3)",
+  ]
+
+
 def test_one_run_has_no_deviation_and_says_so():
   table = only_table(made(accuracy=0.503))
   assert table["rows"][0]["track"] == (0.503, None)

@@ -96,13 +96,13 @@ def test_every_optimizer_descends_and_takes_lr_scale(name):
   assert updates["kernel"][0, 0] < 0 < updates["kernel"][0, 1]
 
 
-def test_rmsprop_is_kerass():
-  """v = 0.9 v + 0.1 g^2; w -= lr g / sqrt(v + 1e-7): Keras 3's defaults."""
-  gradients = [1e-4, -3e-4, 2.0]  # small ones first: epsilon has to matter
+def test_rmsprop_is_torchs():
+  """v = 0.99 v + 0.01 g^2; w -= lr g / (sqrt(v) + 1e-8): torch's defaults."""
+  gradients = [1e-8, -3e-8, 2.0]  # small ones first: epsilon has to matter
   expected, v = 1.0, 0.0
   for g in gradients:
-    v = 0.9 * v + 0.1 * g * g
-    expected -= 0.01 * g / np.sqrt(v + 1e-7)
+    v = 0.99 * v + 0.01 * g * g
+    expected -= 0.01 * g / (np.sqrt(v) + 1e-8)
   optimizer = optim.create("rmsprop", optax.constant_schedule(0.01))
   found = step_with(optimizer, jnp.ones(1), [jnp.full(1, g) for g in gradients])
   np.testing.assert_allclose(found, expected, rtol=1e-6)

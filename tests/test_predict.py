@@ -181,6 +181,7 @@ def run_of(kind, name, columns_per_frame=None):
     "kind": kind,
     "feature_spec": features.get(name).to_dict(),
     "columns_per_frame": columns_per_frame,
+    "clip_seconds": 30.0,
   }
 
 

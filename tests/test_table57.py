@@ -152,6 +152,14 @@ def test_tables_that_lack_something(tmp_path):
   path.write_text(path.read_text().replace(",rock\n", "\n", 1))
   with pytest.raises(InputError, match="line 2: 59 cells, and the header has"):
     corpus.open_corpus(str(path))
+  path = corpora.write_table(tmp_path / "a.csv", rows)
+  path.write_text(path.read_text().replace("rms_var", "tempo", 1))
+  with pytest.raises(InputError, match="rms_var"):
+    corpus.open_corpus(str(path))
+  lines = corpora.write_table(tmp_path / "a.csv", rows).read_text().split()
+  path.write_text("".join(f"{x},{x.split(',')[-2]}\n" for x in lines))
+  with pytest.raises(InputError, match=r"the column .* stands twice"):
+    corpus.open_corpus(str(path))
 
 
 def test_it_is_prepared_as_it_is(tmp_path):

@@ -72,6 +72,9 @@ def _cells(path: pathlib.Path) -> list[tuple[int, dict[str, str]]]:
       f"{path} lacks {len(missing)} of the columns of features_30_sec.csv:"
       f" {', '.join(missing)}"
     )
+  twice = [name for name in wanted if header.count(name) > 1]
+  if twice:
+    raise InputError(f"{path}: the column {twice[0]!r} stands twice")
   if not lines:
     raise InputError(f"{path} holds a header and no lines")
   for number, cells in lines:

@@ -147,7 +147,7 @@ def _get(name: str, rows: Sequence[Row]) -> Protocol:
 
 def _genres(wanted: Iterable[str], rows: Sequence[Row]) -> set[str]:
   """The genres to keep, checked; none for all."""
-  wanted = tuple(wanted)
+  wanted = tuple(str(genre) for genre in wanted)
   known = in_genre_order(row.genre for row in rows)
   unknown = [genre for genre in wanted if genre not in known]
   if unknown or len(set(wanted)) == 1:

@@ -104,7 +104,7 @@ def table() -> str:
   """Every model as a Markdown table."""
   rows = [
     "| recipe | source document | class | feature set | input | classes"
-    " | trained parameters | with BatchNorm statistics | the source's count |",
+    " | parameters | with BatchNorm statistics | the source's count |",
     "|---|---|---|---|---|---|---|---|---|",
   ]
   for name, reference in REFERENCE.items():
