@@ -74,7 +74,7 @@ demo: $(READY)
 	@$(RUN) launch.py --config=configs/quickstart.py --workdir=runs/demo
 
 test: $(READY_DEV)
-	@$(RUN) -m pytest
+	@$(RUN) -m pytest -n auto --maxprocesses=4
 
 lint: $(READY_DEV)
 	@$(RUN) -m ruff check --quiet .

@@ -6,6 +6,9 @@ Convolutions, then a GRU over time, then dense layers. The source names
 dropout, spectrogram augmentation, Adam 1e-3, 30 epochs and early stopping, and
 neither sizes nor the kind of augmentation; here SpecAugment and gain. It had no
 validation part, so it stopped by the test.
+
+On the log-mel archive with --config.data.protocol=filtered: about 3 minutes on
+two CPU cores, validation track accuracy 0.57 (n=1).
 """
 
 from configs import default

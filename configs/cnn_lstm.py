@@ -7,6 +7,9 @@ Convolutions, then a LSTM over time, then dense layers. The source names
 dropout, spectrogram augmentation, Adam 1e-3, 30 epochs and early stopping, and
 neither sizes nor the kind of augmentation; here SpecAugment and gain. It had no
 validation part, so it stopped by the test.
+
+On the log-mel archive with --config.data.protocol=filtered: about 8 minutes on
+two CPU cores beside other work, validation track accuracy 0.56 (n=1).
 """
 
 from configs import cnn_gru

@@ -8,6 +8,10 @@ dropout 0.3 and 0.7, L2 1e-3 on the hidden layer, balanced class weights, Adam
 with the rate times 0.2 after 5 epochs without a best, patience 15 on the
 validation accuracy, batch 8, 50 epochs. The source stops by, and reports, one
 and the same 20 % (--config.data.protocol=leaky_selection_80_20). Needs audio.
+
+On 371 cuts of 2 to 3 s with --config.data.protocol=filtered: about 8 minutes on
+two CPU cores beside other work, validation track accuracy 0.44; on 96 clips 3
+minutes, 0.55 on 20 test tracks, which is mostly artist recognition (n=1 each).
 """
 
 from configs import default

@@ -4,6 +4,9 @@
     --config.data.path=/path/to/gtzan
 
 As logreg_stats, on 128 mel bands in place of 13 MFCC.
+
+On the log-mel archive with --config.data.protocol=filtered: a few seconds,
+validation track accuracy 0.59 (n=1), which few networks here beat.
 """
 
 from configs import logreg_stats

@@ -5,6 +5,9 @@
 
 A baseline without a network: no deep result stands without it. scikit-learn
 fits it once; predictions and report are those of every other recipe.
+
+On the log-mel archive with --config.data.protocol=filtered: a few seconds,
+validation track accuracy 0.48 (n=1).
 """
 
 from configs import default

@@ -6,6 +6,12 @@
 Kaggle's table, or the same columns computed from audio; standardised by the
 train tracks alone; 256-128-64 with dropout 0.3, Adam, 50 epochs, batch 32,
 tracks split 80 / 20 as in the source, of the 80 an eighth to validate.
+
+On Kaggle's table of 710 tracks with --config.data.protocol=filtered: about 10
+seconds on two CPU cores, validation track accuracy 0.45 (n=1). From audio,
+after preparing (1.4 s a track): 0.38 on 371 cuts of 2 to 3 s (filtered,
+validation), 0.75 on the 20 test tracks of 96 clips, which is mostly artist
+recognition (n=1 each).
 """
 
 from configs import default

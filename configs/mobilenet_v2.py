@@ -10,6 +10,9 @@ torchvision .safetensors or .pt (with --config.model.padding=torch and
 on from there with the last blocks unfrozen:
 --config.train.init_from=<workdir of the first>
 --config.model.trainable_from=14 --config.optim.learning_rate=1e-5.
+
+On the log-mel archive with --config.data.protocol=filtered: about 5 minutes on
+two CPU cores beside other work, validation track accuracy 0.53 (n=1).
 """
 
 from configs import default

@@ -7,6 +7,9 @@
 MFCC), three convolutions of 32, one hidden layer of 64 with dropout 0.3, Adam
 1e-4, 50 epochs. The source split slices (its own split:
 --config.data.protocol=leaky_segments_80_20); here tracks are split.
+
+On the log-mel archive with --config.data.protocol=filtered: about 35 seconds on
+two CPU cores, validation track accuracy 0.51 (n=1).
 """
 
 from configs import default

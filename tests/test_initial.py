@@ -29,9 +29,9 @@ def fit(config, path):
 
 
 @pytest.fixture
-def donor(make_config, data_dir):
-  """A workdir of one epoch, made once."""
-  path = data_dir.parent / "donor"
+def donor(make_config, tmp_path_factory):
+  """A workdir of one epoch, made once by each worker."""
+  path = tmp_path_factory.getbasetemp() / "donor"
   if not (path / workdir.RUN_FILE).is_file():
     fit(make_config(**{"train.epochs": 1}), path)
   return path
