@@ -6,6 +6,10 @@
 As lstm, whose raw input has a centroid in thousands of Hz beside chroma of at
 most 1, but each of the 33 values standardised by the train part, Adam 1e-3 and
 patience 15 on the validation accuracy. Chosen on validation tracks.
+
+On 371 cuts of 2 to 3 s with --config.data.protocol=filtered: 13 seconds on two
+CPU cores, validation track accuracy 0.37; on 96 clips 15 seconds, 0.80 on 10
+test tracks, which is mostly artist recognition (n=1 each).
 """
 
 from configs import lstm
