@@ -5,6 +5,9 @@
 
 Positions, dropout, stochastic depth; AdamW under a cosine rate, SpecAugment,
 mixup and gain. The source names the idea only; sizes were chosen here.
+
+On the log-mel archive with --config.data.protocol=filtered: about 15 minutes on
+two CPU cores beside other work, validation track accuracy 0.59 (n=1).
 """
 
 from configs import default
