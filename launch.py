@@ -108,35 +108,25 @@ def train(files: list[str]) -> int:
     sharding,
     workdir,
   )
-  from gtzan_jax import train as loop
+  from gtzan_jax import train as train_loop
 
   _no_files(files)
   config = _config()
-  fitted_once = config.task == "classical"
+  loop = classical if config.task == "classical" else train_loop
   path = _workdir(default=workdir.default_path(config))
   begun = workdir.check(path, config)
-  if begun and (
-    classical.is_reported(path)
-    if fitted_once
-    else loop.is_reported(config, path)
-  ):
+  if begun and loop.is_reported(config, path):
     print(f"finished before; the report: {path / 'report.html'}")
     return 0
   runtime.use_compilation_cache(config.log.compilation_cache)
   mesh = sharding.make_mesh()
   checks.check_config(config, mesh)
   dataset = open_dataset(config)
-  if fitted_once:
-    classical.check(config, dataset)
-  else:
-    checks.check_data(config, dataset, begun)
+  checks.check_data(config, dataset, begun)
   with workdir.locked(path):
     workdir.begin(path, config, dataset)
     print(f"workdir: {path}")
-    if fitted_once:
-      classical.fit(config, dataset, path)
-    else:
-      loop.train(config, dataset, path, mesh)
+    loop.train(config, dataset, path, mesh)
     evaluate.evaluate(path, dataset, mesh)
   _print_result(path)
   return 0
@@ -257,8 +247,10 @@ VERBS = {
 
 
 def _print_result(path: pathlib.Path) -> None:
-  report = json.loads((path / "report.json").read_text())
-  for name, split in report["splits"].items():
+  from gtzan_jax import report
+
+  found = report.read(path / report.REPORT_FILE)
+  for name, split in found["splits"].items():
     track = split["track"]
     if not track["n"]:
       print(f"{name}: no tracks at hand, {split['missing']} missing")
@@ -269,7 +261,7 @@ def _print_result(path: pathlib.Path) -> None:
       f" {high:.3f}), macro-F1 {track['macro_f1']:.3f}, {track['n']} tracks;"
       f" segment accuracy {split['segment']['accuracy']:.3f}"
     )
-  print(f"report: {path / 'report.html'}\n        {path / 'report.json'}")
+  print(f"report: {path / 'report.html'}\n        {path / report.REPORT_FILE}")
 
 
 def _config():

@@ -11,6 +11,7 @@ import soxr
 from gtzan_jax.errors import InputError
 
 SAMPLE_RATE = 22_050
+EXTENSIONS = (".au", ".wav", ".flac", ".ogg", ".mp3")
 
 # From libsndfile's log: a WAV, AU or AIFF whose header promises more bytes of
 # sound than there are. (FLAC raises by itself; Ogg and MP3 are streams, that

@@ -7,9 +7,11 @@ import ml_collections
 import numpy as np
 
 from gtzan_jax import (
+  classical,
   classifiers,
   errors,
   initial,
+  models,
   pipeline,
   sharding,
   tasks,
@@ -131,9 +133,12 @@ def check_data(
         f"config.data.protocol={dataset.protocol!r} leaves the {part} part of"
         " this corpus empty: give another protocol or another monitor"
       )
+  if config.task == "classical":
+    classical.check(config, dataset)
+    return
   task = tasks.create(config, dataset, np.ones(len(dataset.genres)), 1)
   task.check(dataset.fields, config.train.batch_size)
   if config.train.init_from and not begun:
     initial.check(config.train.init_from, dataset)
-    shapes = initial.shapes_of(task.model, dataset.example_shape)
+    shapes = models.shapes(task.model, dataset.example_shape)
     initial.load(config.train.init_from, config.model.name, shapes)

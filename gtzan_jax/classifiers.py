@@ -16,7 +16,8 @@ import numpy as np
 from gtzan_jax import metrics
 from gtzan_jax.errors import InputError
 
-TEMPERATURES = np.geomspace(0.05, 20.0, 121)
+# The lowest gives a clear winner 98 to 99.6 %: some hundred tracks show no more.
+TEMPERATURES = np.geomspace(0.25, 20.0, 89)
 _FOLDS = 5  # of the train tracks, to find the temperature
 
 Arrays = dict[str, np.ndarray]

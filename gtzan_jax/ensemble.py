@@ -5,7 +5,6 @@ predictions that stand in each workdir, and writes a report of its own.
 """
 
 import dataclasses
-import json
 import os
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -203,17 +202,11 @@ def _read(path: pathlib.Path) -> _Member:
   """
   if not path.is_dir():
     raise InputError(f"--workdir={path}: no such folder; train first")
-  file = path / "report.json"
-  try:
-    found = json.loads(file.read_text("utf-8"))
-  except FileNotFoundError:
+  if not (path / report.REPORT_FILE).exists():
     raise InputError(
-      f"--workdir={path} holds no report.json: evaluate it first"
-    ) from None
-  except (OSError, ValueError) as error:
-    raise InputError(f"{file} cannot be read as JSON: {error}") from error
-  for problem in report.violations(found):
-    raise InputError(f"{file} is no report of this program: {problem}")
+      f"--workdir={path} holds no {report.REPORT_FILE}: evaluate it first"
+    )
+  found = report.read(path / report.REPORT_FILE)
   return _Member(
     path,
     found,

@@ -14,6 +14,7 @@ from gtzan_jax import (
   classical,
   errors,
   logs,
+  models,
   pipeline,
   provenance,
   report,
@@ -76,14 +77,10 @@ def restore_best(
   """The model of a workdir, its best variables, and how many parameters."""
   config = ml_collections.ConfigDict(run["config"])
   model = classify.create_model(config, len(run["genres"]))
-  example = jax.ShapeDtypeStruct((1, *run["example_shape"]), np.float32)
-  like = jax.eval_shape(
-    functools.partial(model.init, train=False), jax.random.key(0), example
-  )
   here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
   like = jax.tree.map(
     lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here),
-    like,
+    models.shapes(model, run["example_shape"]),
   )
   store = checkpoint.Store(path / "best")
   variables, _ = store.restore(like)
@@ -170,7 +167,7 @@ def evaluate(
   """Scores a workdir's model on every part and writes the report.
 
   Args:
-    path: a workdir that `train` or `classical.fit` has been through.
+    path: a workdir that training has been through.
     dataset: the data it was trained on.
     mesh: the devices.
 

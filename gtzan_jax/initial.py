@@ -3,7 +3,6 @@
 import pathlib
 from collections.abc import Mapping
 
-import jax
 from flax import traverse_util
 
 from gtzan_jax import errors, evaluate, pipeline, weights, workdir
@@ -90,11 +89,3 @@ def _check(path: str, found: Mapping, wanted: Mapping) -> None:
         f"config.train.init_from={path}: {key} is {here} there, and {there} in"
         " this run's model"
       )
-
-
-def shapes_of(model, example_shape: tuple[int, ...]) -> dict:
-  """Shapes and types of a model's variables; nothing is computed."""
-  example = jax.ShapeDtypeStruct((1, *example_shape), "float32")
-  return jax.eval_shape(
-    lambda x: model.init(jax.random.key(0), x, train=False), example
-  )

@@ -17,11 +17,10 @@ from typing import NamedTuple
 
 import jinja2
 
-from gtzan_jax import errors, report
+from gtzan_jax import errors
 from gtzan_jax.published import PUBLISHED
+from gtzan_jax.report import REPORT_FILE, read
 from gtzan_jax.workdir import flatten
-
-REPORT_FILE = "report.json"
 
 # Keys of the config that do not make another experiment: the seed, what the
 # recipe, the protocol and the data fingerprint say already, and what only
@@ -80,53 +79,12 @@ def find(paths: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
   return list(found.values())
 
 
-def read(path: str | os.PathLike) -> dict:
-  """A report.json, checked.
-
-  Raises:
-    InputError: it cannot be read, is no JSON or departs from report.SCHEMA.
-  """
-  try:
-    text = pathlib.Path(path).read_text("utf-8")
-    value = json.loads(text, parse_constant=_refuse)
-  except OSError as error:
-    raise errors.InputError(
-      f"{path} cannot be read: {error.strerror}"
-    ) from error
-  except ValueError as error:
-    raise errors.InputError(
-      f"{path} is damaged: {error}; draw it anew with launch.py evaluate"
-    ) from error
-  problem = next(report.violations(value), None) or _unscored(value)
-  if problem:
-    raise errors.InputError(
-      f"{path} is no report of this version: {problem}; draw it anew with"
-      " launch.py evaluate"
-    )
-  return value
-
-
-def _refuse(constant: str):
-  raise ValueError(f"{constant} is no number of a report")
-
-
-def _unscored(value: Mapping) -> str | None:
-  """What SCHEMA cannot say: the headline names a split that was scored."""
-  name = value["headline"]
-  split = value["splits"].get(name)
-  if name is None or (
-    split and all("accuracy" in split[level] for level in ("track", "segment"))
-  ):
-    return None
-  return f"headline: {name!r} was not scored"
-
-
 def build(reports: Iterable[Mapping]) -> list[dict]:
   """The tables of a leaderboard as plain values.
 
   Args:
-    reports: from `read`. One that equals another but for its seconds is a copy
-      and counts once.
+    reports: from `report.read`. One that equals another but for its seconds is
+      a copy and counts once.
 
   Returns:
     one dict a table: corpus, source, protocol, leak, split (its headline part),
@@ -301,7 +259,7 @@ def write(
     the path of leaderboard.html.
 
   Raises:
-    InputError: see `find` and `read`; or `out` cannot be written.
+    InputError: see `find` and `report.read`; or `out` cannot be written.
   """
   reports = [read(file) for file in find(paths)]
   tables = build(reports)

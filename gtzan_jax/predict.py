@@ -17,13 +17,12 @@ import numpy as np
 from gtzan_jax import audio, errors, evaluate, features, workdir
 from gtzan_jax.features import archive, clips, image
 
-EXTENSIONS = (".au", ".wav", ".flac", ".ogg", ".mp3")
 BATCH = 32  # segments at a time: a file of any length compiles nothing new
 
 
 def extensions(kind: str) -> tuple[str, ...]:
   """Of the files that a model takes, by what its training tracks held."""
-  return image.EXTENSIONS if kind == "picture" else EXTENSIONS
+  return image.EXTENSIONS if kind == "picture" else audio.EXTENSIONS
 
 
 def find(paths: Iterable[str], kind: str = "audio") -> list[pathlib.Path]:

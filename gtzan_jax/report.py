@@ -14,9 +14,10 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from gtzan_jax import metrics, page, plots
+from gtzan_jax import errors, metrics, page, plots
 from gtzan_jax.predictions import Predictions
 
+REPORT_FILE = "report.json"
 SPLITS = ("train", "validation", "test")
 
 # A spec is a type, a tuple of specs (any of them), a list of one spec (each
@@ -149,6 +150,47 @@ def build(
   return report
 
 
+def read(path: str | os.PathLike) -> dict:
+  """A report.json, checked.
+
+  Raises:
+    InputError: it cannot be read, is no JSON or departs from SCHEMA.
+  """
+  try:
+    text = pathlib.Path(path).read_text("utf-8")
+    value = json.loads(text, parse_constant=_refuse)
+  except OSError as error:
+    raise errors.InputError(
+      f"{path} cannot be read: {error.strerror}"
+    ) from error
+  except (ValueError, RecursionError) as error:
+    raise errors.InputError(
+      f"{path} is damaged: {error}; draw it anew with launch.py evaluate"
+    ) from error
+  problem = next(violations(value), None) or _unscored(value)
+  if problem:
+    raise errors.InputError(
+      f"{path} is no report of this version: {problem}; draw it anew with"
+      " launch.py evaluate"
+    )
+  return value
+
+
+def _refuse(constant: str):
+  raise ValueError(f"{constant} is no number of a report")
+
+
+def _unscored(value: Mapping) -> str | None:
+  """What SCHEMA cannot say: the headline names a split that was scored."""
+  name = value["headline"]
+  split = value["splits"].get(name)
+  if name is None or (
+    split and all("accuracy" in split[level] for level in ("track", "segment"))
+  ):
+    return None
+  return f"headline: {name!r} was not scored"
+
+
 def violations(value, spec=SCHEMA, path: str = "") -> Iterator[str]:
   """Where `value` departs from `spec`: "splits.test.n: str, int wanted"."""
   if isinstance(spec, tuple):
@@ -219,7 +261,7 @@ def write(
     plots.save_png(plots.per_genre(track["per_genre"], title), bars)
   _write_text(workdir / "report.html", page.render(report))
   text = json.dumps(report, indent=2, allow_nan=False, ensure_ascii=False)
-  _write_text(workdir / "report.json", text + "\n")
+  _write_text(workdir / REPORT_FILE, text + "\n")
   return workdir / "report.html"
 
 

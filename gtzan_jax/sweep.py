@@ -23,7 +23,7 @@ from typing import IO, NamedTuple
 
 import ml_collections
 
-from gtzan_jax import errors, leaderboard, process, workdir
+from gtzan_jax import errors, leaderboard, process, report, workdir
 
 OUT = pathlib.Path("runs/sweeps")
 STATE_FILE = "sweep.json"
@@ -243,7 +243,7 @@ def _stages(
     state["state"] = "interrupted"
   elif status:
     state |= {"state": "failed", "error": process.error_line(status, text)}
-  elif not (path / leaderboard.REPORT_FILE).is_file():
+  elif not (path / report.REPORT_FILE).is_file():
     state |= {"state": "failed", "error": "ended well but left no report.json"}
   yield state
 
@@ -275,16 +275,16 @@ def _report(out: pathlib.Path, states: Mapping[str, dict]) -> None:
 
 def _scores(path: pathlib.Path) -> tuple[str, str, str, str]:
   """Headline split, its track accuracy, macro-F1 and segment accuracy."""
-  report = leaderboard.read(path / leaderboard.REPORT_FILE)
-  if report["headline"] is None:
+  found = report.read(path / report.REPORT_FILE)
+  if found["headline"] is None:
     return ("none", "", "", "")
-  split = report["splits"][report["headline"]]
+  split = found["splits"][found["headline"]]
   values = (
     split["track"]["accuracy"],
     split["track"]["macro_f1"],
     split["segment"]["accuracy"],
   )
-  return (report["headline"], *(f"{value:.3f}" for value in values))
+  return (found["headline"], *(f"{value:.3f}" for value in values))
 
 
 def _read_states(
@@ -311,7 +311,7 @@ def _read_states(
   for name, one in plans.items():
     if states.get(name, {}).get("state") != "done":
       continue
-    if not (out / name / leaderboard.REPORT_FILE).is_file():
+    if not (out / name / report.REPORT_FILE).is_file():
       del states[name]
       continue
     # through JSON, which makes lists of tuples

@@ -6,7 +6,6 @@ point, the same command goes on from last/ and ends with the same bits.
 """
 
 import functools
-import json
 import math
 import pathlib
 import time
@@ -27,6 +26,7 @@ from gtzan_jax import (
   metrics,
   pipeline,
   progress,
+  report,
   sharding,
   tasks,
 )
@@ -233,10 +233,10 @@ def is_reported(
   last = checkpoint.Store(workdir / "last")
   try:
     facts = last.facts()
-    report = json.loads((workdir / "report.json").read_text())
-  except (errors.InputError, OSError, json.JSONDecodeError):
+    reported = report.read(workdir / report.REPORT_FILE)
+  except errors.InputError:
     return False
   finally:
     last.close()
   done = facts["progress"]["evaluations"]
-  return finished(config, facts) and report["epochs_run"] == done
+  return finished(config, facts) and reported["epochs_run"] == done

@@ -308,8 +308,8 @@ def _another_json(folder):
   [
     (_no_report, "two holds no report.json: evaluate it first"),
     (_no_predictions, "two/predictions/validation.npz: No such file"),
-    (_half_a_report, "two/report.json cannot be read as JSON"),
-    (_another_json, "two/report.json is no report of this program: .* absent"),
+    (_half_a_report, "two/report.json is damaged"),
+    (_another_json, "two/report.json is no report of this version: .* absent"),
   ],
 )
 def test_a_workdir_without_results_is_refused(tmp_path, spoil, message):

@@ -11,7 +11,7 @@ from gtzan_jax import (
   checks,
   errors,
   evaluate,
-  initial,
+  models,
   sharding,
   train,
   weights,
@@ -160,9 +160,9 @@ def test_a_leak_that_is_announced_may_begin_anywhere(
   fit(config, tmp_path / "leaky")
 
 
-def test_shapes_of_computes_nothing(make_config):
+def test_shapes_computes_nothing(make_config):
   model = evaluate.classify.create_model(make_config(), 10)
-  shapes = initial.shapes_of(model, (130, 13))
+  shapes = models.shapes(model, (130, 13))
   assert {type(leaf) for leaf in jax.tree.leaves(shapes)} == {
     jax.ShapeDtypeStruct
   }

@@ -58,7 +58,7 @@ def test_recipe_takes_two_steps(recipe_config, name, tmp_path):
   assert sum(map(len, tracks.values())) == 20
   assert len(tracks["train"]) == 10
   if config.task == "classical":
-    classical.fit(config, dataset, tmp_path)
+    classical.train(config, dataset, tmp_path)
     return
   mesh = sharding.make_mesh(jax.devices()[:1])  # tests/test_train.py has four
   if name == "mobilenet_v2":  # a frozen backbone has to come from somewhere

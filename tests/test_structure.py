@@ -40,8 +40,9 @@ LAYERS = (
   {"checkpoint", "logs", "progress", "runtime", "sharding", "weights"},
   {"augment", "metrics", "pipeline", "plots"},
   {"classifiers", "page", "tasks", "workdir"},
-  {"classical", "report"},
-  {"ensemble", "evaluate", "leaderboard"},
+  {"report"},
+  {"classical", "ensemble", "leaderboard"},
+  {"evaluate"},
   {"initial", "predict", "sweep"},
   {"checks", "train"},
 )

@@ -1,16 +1,14 @@
 """The corpus `audio`: a folder of sound files in GTZAN's layout."""
 
-import functools
-import os
 import pathlib
 
 from gtzan_jax import audio
 from gtzan_jax.errors import InputError
-from tfds_gtzan import genre_folders, track_lists
-from tfds_gtzan.track import Audio, Corpus, Track
+from tfds_gtzan import genre_folders
+from tfds_gtzan.track import Audio, Corpus
 
 LAYOUT = genre_folders.Layout(
-  extensions=(".au", ".wav", ".flac", ".ogg", ".mp3"),
+  extensions=audio.EXTENSIONS,
   separator=".",
   accepted=(
     "files <genre>/<genre>.NNNNN.<ext> (five digits; .au, .wav, .flac, .ogg or"
@@ -40,7 +38,7 @@ def open_folder(
     name="audio",
     kind="audio",
     genres=tuple(found),
-    tracks=tuple(_track(file) for file in files),
+    tracks=genre_folders.as_tracks(found, lambda f: Audio(audio.read(f))),
     fingerprint=genre_folders.fingerprint(root, files, cache_dir),
   )
 
@@ -52,22 +50,3 @@ def _root(path: pathlib.Path) -> pathlib.Path:
       f"{path} holds both genres/ and genres_original/: give one of the two"
     )
   return below[0] if below else path
-
-
-def _track(file: pathlib.Path) -> Track:
-  return Track(
-    id=file.stem,
-    genre=file.parent.name,
-    artist=track_lists.artists().get(file.stem, ""),
-    partition=track_lists.partition(file.stem),
-    read=functools.partial(_read, file),
-  )
-
-
-def _read(file: pathlib.Path) -> Audio:
-  try:
-    return Audio(audio.read(file))
-  except InputError as error:
-    # The reason goes into data sets and reports, where our folders are noise.
-    reason = str(error).replace(f"{file.parent}{os.sep}", "")
-    raise InputError(reason) from error

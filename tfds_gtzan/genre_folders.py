@@ -1,14 +1,16 @@
 """A folder for each genre, a file for each track: what GTZAN's copies share."""
 
 import dataclasses
+import functools
 import hashlib
+import os
 import pathlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from gtzan_jax.errors import InputError
-from tfds_gtzan import content
-from tfds_gtzan.track import in_genre_order
+from tfds_gtzan import content, track_lists
+from tfds_gtzan.track import Content, Track, in_genre_order
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +93,40 @@ def _tracks_in(folder: pathlib.Path, layout: Layout) -> dict[str, pathlib.Path]:
       )
     found[name] = file
   return dict(sorted(found.items()))
+
+
+def as_tracks(
+  found: Mapping[str, Mapping[str, pathlib.Path]],
+  decode: Callable[[pathlib.Path], Content],
+) -> tuple[Track, ...]:
+  """What `tracks` found, as tracks; GTZAN's ids have GTZAN's artists.
+
+  Args:
+    found: {genre: {track id: file}}.
+    decode: what a file holds; raises InputError where it cannot be read.
+  """
+  return tuple(
+    Track(
+      id=name,
+      genre=genre,
+      artist=track_lists.artists().get(name, ""),
+      partition=track_lists.partition(name),
+      read=functools.partial(_read, file, decode),
+    )
+    for genre, files in found.items()
+    for name, file in files.items()
+  )
+
+
+def _read(
+  file: pathlib.Path, decode: Callable[[pathlib.Path], Content]
+) -> Content:
+  try:
+    return decode(file)
+  except InputError as error:
+    # The reason goes into data sets and reports, where our folders are noise.
+    reason = str(error).replace(f"{file.parent}{os.sep}", "")
+    raise type(error)(reason) from error
 
 
 def fingerprint(

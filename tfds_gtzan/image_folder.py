@@ -1,15 +1,13 @@
 """The corpus `images`: Kaggle's images_original, a picture for each track."""
 
 import collections
-import functools
-import os
 import pathlib
 from collections.abc import Iterable
 
 from gtzan_jax.errors import InputError
 from gtzan_jax.features import image
-from tfds_gtzan import audio_folder, genre_folders, track_lists
-from tfds_gtzan.track import Corpus, Picture, Track
+from tfds_gtzan import audio_folder, genre_folders
+from tfds_gtzan.track import Corpus, Picture
 
 LAYOUT = genre_folders.Layout(
   extensions=image.EXTENSIONS,
@@ -51,11 +49,7 @@ def open_folder(
     name="images",
     kind="picture",
     genres=tuple(found),
-    tracks=tuple(
-      _track(name, genre, file)
-      for genre, tracks in found.items()
-      for name, file in tracks.items()
-    ),
+    tracks=genre_folders.as_tracks(found, lambda f: Picture(image.read(f))),
     fingerprint=genre_folders.fingerprint(root, files, cache_dir),
   )
 
@@ -77,22 +71,3 @@ def _check_sizes(root: pathlib.Path, files: Iterable[pathlib.Path]) -> None:
       f" {usual[0]} x {usual[1]}, {first[odd].name} is {odd[0]} x {odd[1]}"
       f" ({number} such); make them one size"
     )
-
-
-def _track(name: str, genre: str, file: pathlib.Path) -> Track:
-  return Track(
-    id=name,
-    genre=genre,
-    artist=track_lists.artists().get(name, ""),
-    partition=track_lists.partition(name),
-    read=functools.partial(_read, file),
-  )
-
-
-def _read(file: pathlib.Path) -> Picture:
-  try:
-    return Picture(image.read(file))
-  except InputError as error:
-    # The reason goes into data sets and reports, where our folders are noise.
-    reason = str(error).replace(f"{file.parent}{os.sep}", "")
-    raise type(error)(reason) from error

@@ -1,6 +1,9 @@
 """Model families by name. Add one: a file, a line in MODELS, a row in docs."""
 
 import dataclasses
+import functools
+
+import jax
 
 from gtzan_jax.errors import InputError
 from gtzan_jax.models.base import Classifier
@@ -85,6 +88,20 @@ def _check_type(name: str, key: str, value) -> None:
     raise InputError(
       f"model {name!r}: {key}={value!r} is not of the kind of {default!r}"
     )
+
+
+def shapes(model: Classifier, example_shape: tuple[int, ...]) -> dict:
+  """A model's variables as jax.ShapeDtypeStruct; nothing is computed.
+
+  Args:
+    model: from `create`.
+    example_shape: of one example, without the batch.
+  """
+  return jax.eval_shape(
+    functools.partial(model.init, train=False),
+    jax.random.key(0),
+    jax.ShapeDtypeStruct((1, *example_shape), "float32"),
+  )
 
 
 def options(name: str) -> tuple[str, ...]:
