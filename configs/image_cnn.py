@@ -7,6 +7,9 @@
 with dropout 0.5, Adam, 30 epochs, tracks split 80 / 20 as in the source. The
 source read Kaggle's pictures (`images_original`); audio or a log-mel archive is
 rendered.
+
+On the log-mel archive with --config.data.protocol=filtered: about 45 minutes on
+two CPU cores beside other work, validation track accuracy 0.46 (n=1).
 """
 
 from configs import default
