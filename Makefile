@@ -1,6 +1,7 @@
 # make          what there is
 # make demo     train, evaluate and report on the embedded corpus
 # make test     the whole test suite
+# make test-extras   the tests that need TensorFlow and Apache Beam
 #
 # Everything is installed into .venv, for the accelerator found here. Choose
 # otherwise with PYTHON=python3.12 and ACCELERATOR=cpu|cuda12|tpu.
@@ -51,6 +52,9 @@ REQUIREMENTS := requirements.txt \
 # Written last: an installation that was interrupted has none and starts anew.
 READY := $(VENV)/ready-$(ACCELERATOR)
 READY_DEV := $(VENV)/ready-dev
+# Apart from .venv, which has to do without TensorFlow.
+EXTRAS := .venv-extras
+READY_EXTRAS := $(EXTRAS)/ready
 
 # .venv is made anew where its Python is gone or another one is asked for.
 HAVE := $(shell $(RUN) --version 2>/dev/null)
@@ -60,13 +64,14 @@ ANEW := yes
 $(READY): anew
 endif
 
-.PHONY: help demo test lint format clean anew
+.PHONY: help demo test test-extras lint format clean anew
 
 help:
 	@echo "make demo     train on the embedded corpus -> runs/demo/report.html"
 	@echo "make test     the whole test suite"
+	@echo "make test-extras   what needs TensorFlow and Beam (1 GB to fetch)"
 	@echo "make lint     style of the code; make format mends it"
-	@echo "make clean    remove .venv and runs/demo"
+	@echo "make clean    remove .venv, .venv-extras and runs/demo"
 	@echo "options       PYTHON=python3.12 ACCELERATOR=cpu|cuda12|tpu"
 
 demo: $(READY)
@@ -75,6 +80,9 @@ demo: $(READY)
 
 test: $(READY_DEV)
 	@$(RUN) -m pytest -n auto --maxprocesses=4
+
+test-extras: $(READY_EXTRAS)
+	@$(EXTRAS)/bin/python -m pytest tests/test_beam.py tests/test_builder.py tfds_gtzan
 
 lint: $(READY_DEV)
 	@$(RUN) -m ruff check --quiet .
@@ -87,7 +95,7 @@ format: $(READY_DEV)
 anew: ;
 
 clean:
-	rm -rf $(VENV) runs/demo
+	rm -rf $(VENV) $(EXTRAS) runs/demo
 
 $(READY): $(REQUIREMENTS) pyproject.toml
 	@$(FIND_PYTHON); \
@@ -102,3 +110,10 @@ $(READY): $(REQUIREMENTS) pyproject.toml
 
 $(READY_DEV): $(READY) requirements-dev.txt
 	@$(PIP) -r requirements-dev.txt && touch $@
+
+$(READY_EXTRAS): $(READY_DEV) requirements-beam.txt requirements-tfds-test.txt
+	@echo "installing TensorFlow and Beam into $(EXTRAS): a minute or more"
+	@$(RUN) -m venv --clear $(EXTRAS) && PIP_ROOT_USER_ACTION=ignore \
+	  $(EXTRAS)/bin/python -m pip -qq --disable-pip-version-check install \
+	  -r requirements.txt -r requirements-dev.txt -r requirements-beam.txt \
+	  -r requirements-tfds-test.txt && touch $@

@@ -11,7 +11,19 @@ import soxr
 from gtzan_jax.errors import InputError
 
 SAMPLE_RATE = 22_050
-EXTENSIONS = (".au", ".wav", ".flac", ".ogg", ".mp3")
+# Formats of libsndfile that people have; not .w64, where a file that was cut
+# short would pass for a whole one.
+EXTENSIONS = (
+  ".au",
+  ".wav",
+  ".flac",
+  ".ogg",
+  ".opus",
+  ".mp3",
+  ".aif",
+  ".aiff",
+  ".caf",
+)
 
 # From libsndfile's log: a WAV, AU or AIFF whose header promises more bytes of
 # sound than there are. (FLAC raises by itself; Ogg and MP3 are streams, that

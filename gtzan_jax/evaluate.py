@@ -161,6 +161,24 @@ def trained(path: pathlib.Path, run: Mapping) -> dict:
   }
 
 
+def facts_of(
+  path: pathlib.Path, run: Mapping, mesh: jax.sharding.Mesh
+) -> tuple[dict, list[dict]]:
+  """What a report says of a run, whatever it is tested on; and its history."""
+  rows = logs.read(path / "metrics.jsonl")
+  facts = {
+    "recipe": run["recipe"],
+    "seed": run["config"]["seed"],
+    "commit": provenance.commit(),
+    "versions": provenance.versions(),
+    "device": sharding.describe(mesh),
+    "config": run["config"],
+    "seconds": rows[-1]["time/seconds"] if rows else 0.0,
+    **trained(path, run),
+  }
+  return facts, [row for row in rows if "epoch" in row]
+
+
 def evaluate(
   path: pathlib.Path, dataset: pipeline.Dataset, mesh: jax.sharding.Mesh
 ) -> pathlib.Path:
@@ -186,29 +204,21 @@ def evaluate(
       " changed since; train again"
     )
   predictions, num_params = predict_parts(path, run, dataset, mesh)
-  rows = logs.read(path / "metrics.jsonl")
-  facts = {
-    "recipe": run["recipe"],
+  facts, history = facts_of(path, run, mesh)
+  facts |= {
     "corpus": dataset.metadata["corpus"],
     "source": dataset.metadata["source"],
     "protocol": dataset.protocol,
     "leak": dataset.leak,
-    "seed": run["config"]["seed"],
     "num_params": num_params,
-    "commit": provenance.commit(),
-    "versions": provenance.versions(),
-    "device": sharding.describe(mesh),
-    "config": run["config"],
     "data_fingerprint": run["data_fingerprint"],
     "tracks": len(dataset.metadata["rows"]),
     "skipped": dataset.metadata["skipped"],
-    "seconds": rows[-1]["time/seconds"] if rows else 0.0,
-    **trained(path, run),
   }
   built = report.build(
     facts,
     predictions,
-    [row for row in rows if "epoch" in row],
+    history,
     missing=dataset.missing,
     sha256=dataset.sha256,
     resamples=run["config"]["eval"]["bootstrap"],

@@ -96,7 +96,7 @@ def build(reports: Iterable[Mapping]) -> list[dict]:
   tables = collections.defaultdict(list)
   for one in _distinct(reports):
     if one["headline"] is not None:
-      tables[_table_key(one)].append(one)
+      tables[_table_key(one)].append(_named(one))
   return [_table(tables[key]) for key in sorted(tables)]
 
 
@@ -107,6 +107,16 @@ def _distinct(reports: Iterable[Mapping]) -> list[Mapping]:
     for one in sorted(reports, key=lambda one: -one["seconds"])
   }
   return list(by_content.values())
+
+
+def _named(one: Mapping) -> Mapping:
+  """An external test is of a trained run: what it was trained on names it."""
+  if "external" not in one:
+    return one
+  data = one["config"]["data"]
+  music = pathlib.Path(data["path"]).name if data["path"] else "synthetic"
+  name = f"{one['recipe']} trained on {music}, {data['protocol']}"
+  return {**one, "recipe": name}
 
 
 def _headline(one: Mapping) -> Mapping:

@@ -72,6 +72,11 @@ def _statement(report: dict) -> str:
       f"{no_test} The numbers below are of the validation split, which also"
       " chose the checkpoint: expect somewhat less on unseen tracks."
     )
+  if "external" in report:
+    return (
+      "The numbers below are of an external test: of music that had no part in"
+      " training or in choosing the checkpoint."
+    )
   text = f"The numbers below are of the {name} split"
   if not report["leak"]:
     text += ", which had no part in training or in choosing the checkpoint"

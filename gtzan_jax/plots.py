@@ -35,6 +35,7 @@ STYLE = {
   "font.family": "DejaVu Sans",
   "font.size": 10,
   "text.color": PALETTE["ink"],
+  "text.parse_math": False,  # a genre may be called $1
   "axes.labelcolor": PALETTE["muted"],
   "axes.labelsize": 9,
   "axes.edgecolor": PALETTE["grid"],
@@ -93,8 +94,8 @@ def learning_curves(history: list[dict], best_epoch: int | None) -> Figure:
     history: rows with "epoch" and any of the keys of CURVES (None = a gap).
     best_epoch: the epoch whose parameters were kept.
   """
-  with _style():
-    figure = _figure(10, 3.7)
+  with style():
+    figure = new_figure(10, 3.7)
     panels = dict(zip(("loss", "accuracy"), figure.subplots(1, 2), strict=True))
     for key, (panel, label, colour, width) in CURVES.items():
       points = [(r["epoch"], r[key]) for r in history if r.get(key) is not None]
@@ -123,15 +124,15 @@ def learning_curves(history: list[dict], best_epoch: int | None) -> Figure:
     panels["loss"].set_ylim(bottom=0)
     panels["loss"].yaxis.get_major_locator().set_params(nbins=5)
     panels["accuracy"].set_ylim(0, 1)
-    _percent(panels["accuracy"].yaxis)
+    percent(panels["accuracy"].yaxis)
   return figure
 
 
 def confusion(matrix: list[list[int]], genres: list[str], title: str) -> Figure:
   """Counts, each cell as dark as its share of the true genre's row."""
-  with _style():
+  with style():
     size = 2.2 + 0.46 * len(genres)
-    figure = _figure(size + 0.4, size)
+    figure = new_figure(size + 0.4, size)
     axes = figure.subplots()
     for i, row in enumerate(matrix):
       for j, count in enumerate(row):
@@ -150,8 +151,8 @@ def confusion(matrix: list[list[int]], genres: list[str], title: str) -> Figure:
 
 def per_genre(table: dict[str, dict], title: str) -> Figure:
   """Precision, recall and F1 of each genre; an absent genre says so."""
-  with _style():
-    figure = _figure(10, 3.7)
+  with style():
+    figure = new_figure(10, 3.7)
     axes = figure.subplots()
     bars = {"precision": "pale", "recall": "middle", "f1": "accent"}
     for k, (name, colour) in enumerate(bars.items()):
@@ -171,7 +172,7 @@ def per_genre(table: dict[str, dict], title: str) -> Figure:
     )
     axes.set_xlim(-0.6, len(table) - 0.4)
     axes.set_ylim(0, 1)
-    _percent(axes.yaxis)
+    percent(axes.yaxis)
     axes.grid(axis="y")
     axes.set_title(title)
     _legend(axes)
@@ -180,8 +181,8 @@ def per_genre(table: dict[str, dict], title: str) -> Figure:
 
 def levels(split: dict, chance: float, title: str) -> Figure:
   """Accuracy by segment, majority vote and mean, with 95 % intervals."""
-  with _style():
-    figure = _figure(6.4, 2.9)
+  with style():
+    figure = new_figure(6.4, 2.9)
     axes = figure.subplots()
     shown = {k: split[k] for k in LEVELS if split[k]["n"]}
     for y, (name, level) in enumerate(shown.items()):
@@ -209,7 +210,7 @@ def levels(split: dict, chance: float, title: str) -> Figure:
     axes.set_yticks(range(len(shown)), [LEVELS[name] for name in shown])
     axes.set_ylim(-0.5, len(shown) - 0.3)
     axes.set_xlim(0, 1)
-    _percent(axes.xaxis)
+    percent(axes.xaxis)
     axes.grid(axis="x")
     axes.set_title(title, pad=12)
   return figure
@@ -217,8 +218,8 @@ def levels(split: dict, chance: float, title: str) -> Figure:
 
 def reliability(bins: list[dict], title: str) -> Figure:
   """Accuracy against confidence; dots on the line are well calibrated."""
-  with _style():
-    figure = _figure(3.6, 2.9)
+  with style():
+    figure = new_figure(3.6, 2.9)
     axes = figure.subplots()
     axes.plot(
       [0, 1], [0, 1], color=PALETTE["muted"], linewidth=1, dashes=(2, 2)
@@ -236,8 +237,8 @@ def reliability(bins: list[dict], title: str) -> Figure:
     )
     axes.set_xlim(-0.03, 1.05)
     axes.set_ylim(-0.03, 1.05)
-    _percent(axes.xaxis)
-    _percent(axes.yaxis)
+    percent(axes.xaxis)
+    percent(axes.yaxis)
     axes.set_xlabel("confidence")
     axes.set_ylabel("accuracy")
     axes.grid()
@@ -250,7 +251,7 @@ def save_png(figure: Figure, path: str | os.PathLike) -> None:
   path = pathlib.Path(path)
   temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
   try:
-    with _style(), temporary.open("wb") as file:
+    with style(), temporary.open("wb") as file:
       figure.savefig(
         file,
         format="png",
@@ -273,7 +274,7 @@ def inline_svg(figure: Figure, name: str, description: str) -> str:
   """
   buffer = io.StringIO()
   nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-  with _style():
+  with style():
     figure.savefig(buffer, format="svg", facecolor="none", metadata=nothing)
   svg = buffer.getvalue()
   svg = svg[svg.index("<svg") :]
@@ -285,12 +286,12 @@ def inline_svg(figure: Figure, name: str, description: str) -> str:
   return svg.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
 
 
-def _style():
+def style():
   """Our style over matplotlib's own defaults, whatever the user's rc says."""
   return matplotlib.style.context(["default", STYLE])
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
   figure = Figure(figsize=(width, height), layout="constrained")
   FigureCanvasAgg(figure)
   return figure
@@ -361,6 +362,6 @@ def _cell(axes, i: int, j: int, count: int, share: float) -> None:
     )
 
 
-def _percent(axis) -> None:
+def percent(axis) -> None:
   axis.set_major_locator(matplotlib.ticker.MultipleLocator(0.2))
   axis.set_major_formatter(matplotlib.ticker.PercentFormatter(1, decimals=0))

@@ -7,17 +7,13 @@ answer is the mean over all segments, or over all clips of about the length that
 the model was trained on.
 """
 
-import functools
 import pathlib
 from collections.abc import Callable, Iterable, Mapping
 
-import jax
 import numpy as np
 
-from gtzan_jax import audio, errors, evaluate, features, workdir
-from gtzan_jax.features import archive, clips, image
-
-BATCH = 32  # segments at a time: a file of any length compiles nothing new
+from gtzan_jax import audio, errors, evaluate, inputs, workdir
+from gtzan_jax.features import image
 
 
 def extensions(kind: str) -> tuple[str, ...]:
@@ -65,27 +61,10 @@ def examples(file: pathlib.Path, run: Mapping) -> np.ndarray:
   Raises:
     InputError: a file of the other kind, or one that cannot be read.
   """
-  spec = features.FeatureSpec.from_dict(run["feature_spec"])
   _check(file, run["kind"])
   if run["kind"] == "picture":
-    return clips.from_picture(image.read(file), spec)
-  pcm = audio.to_int16(audio.read(file, spec.sample_rate))
-  if spec.whole_clip:
-    # Parts of one length, about that of a track: a GTZAN track is one.
-    count = max(1, round(len(pcm) / (run["clip_seconds"] * spec.sample_rate)))
-    parts = np.array_split(audio.to_float(pcm), count)
-    return np.concatenate([_clip(part, spec, run) for part in parts])
-  if run["kind"] == "audio":
-    cut = audio.segments(pcm, spec.segment_samples, None)
-    compute = functools.partial(_from_audio, spec=spec)
-  else:
-    db, n_frames = archive.from_audio(
-      audio.to_float(pcm), run["columns_per_frame"]
-    )
-    width = archive.segment_columns(spec, run["columns_per_frame"])
-    cut = archive.segments(db, n_frames, spec, width, None)
-    compute = functools.partial(features.from_logmel, name=spec)
-  return np.concatenate([compute(batch)[:n] for batch, n in _batches(cut)])
+    return inputs.from_picture(image.read(file), run)
+  return inputs.from_audio(audio.read(file), run)
 
 
 def _check(file: pathlib.Path, kind: str) -> None:
@@ -101,46 +80,32 @@ def _check(file: pathlib.Path, kind: str) -> None:
     )
 
 
-def _clip(
-  samples: np.ndarray, spec: features.FeatureSpec, run: Mapping
-) -> np.ndarray:
-  if run["kind"] == "logmel":
-    db, _ = archive.from_audio(samples, run["columns_per_frame"])
-    return clips.from_logmel(db, spec)
-  return clips.from_audio(samples, spec)
-
-
-def _from_audio(pcm: np.ndarray, spec: features.FeatureSpec) -> jax.Array:
-  return features.extract(audio.to_float(pcm), spec)
-
-
-def _batches(array: np.ndarray, size: int = BATCH):
-  """(padded to `size`, how many are real), in order."""
-  for start in range(0, len(array), size):
-    batch = array[start : start + size]
-    spare = ((0, size - len(batch)),) + ((0, 0),) * (batch.ndim - 1)
-    yield np.pad(batch, spare), len(batch)
-
-
-def load(path: pathlib.Path) -> Callable[[pathlib.Path], dict[str, float]]:
+def load(
+  path: pathlib.Path, run: Mapping | None = None
+) -> Callable[[pathlib.Path], dict[str, float]]:
   """A workdir's model as a function: file -> {genre: probability}.
 
   The probabilities sum to 1, the likeliest genre first. The file is sound, or
   a picture (.png) where the model was trained on pictures. A model of Kaggle's
   table is given the row that `features.table57` computes of the sound.
 
+  Args:
+    path: the workdir.
+    run: its run.json, where that has been read.
+
   Raises:
     InputError: no workdir, or no checkpoint in it. The function raises it for a
       file of the other kind, or one that cannot be read.
   """
-  run = workdir.load(path)
-  spec = features.FeatureSpec.from_dict(run["feature_spec"])
+  run = run or workdir.load(path)
   model, _ = evaluate.load_model(path, run)
-  size = 1 if spec.whole_clip else BATCH  # a song is a few clips, if not one
+  # A song is a few clips, if not one.
+  size = 1 if run["feature_spec"]["whole_clip"] else inputs.BATCH
 
   def predict(file: pathlib.Path) -> dict[str, float]:
     x = examples(file, run)
-    rows = [np.asarray(model(batch))[:n] for batch, n in _batches(x, size)]
+    batches = inputs.batches(x, size)
+    rows = [np.asarray(model(batch))[:n] for batch, n in batches]
     mean = np.concatenate(rows).astype(np.float64).mean(0)
     mean /= mean.sum()
     order = np.argsort(-mean, kind="stable")

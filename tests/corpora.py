@@ -2,6 +2,8 @@
 
 import csv
 import pathlib
+import tarfile
+import zipfile
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -93,6 +95,20 @@ def write_table(
     writer = csv.DictWriter(file, names, extrasaction="ignore")
     writer.writeheader()
     writer.writerows(rows)
+  return path
+
+
+def pack(root: pathlib.Path, path: pathlib.Path) -> pathlib.Path:
+  """Packs what lies in a folder into a .zip, .tar, .tar.gz or .tgz."""
+  if path.suffix == ".zip":
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+      for entry in sorted(root.rglob("*")):
+        archive.write(entry, entry.relative_to(root))
+  else:
+    with tarfile.open(
+      path, "w" if path.suffix == ".tar" else "w:gz"
+    ) as archive:
+      archive.add(root, ".")
   return path
 
 

@@ -1,5 +1,8 @@
 """The time axis of a log-mel archive: columns, segments, and from audio."""
 
+import fractions
+import math
+
 import librosa
 import numpy as np
 import pytest
@@ -127,6 +130,44 @@ def test_too_few_columns_are_padded_with_the_minimum():
   assert cut.shape == (1, 38, 128)
   np.testing.assert_array_equal(cut[0, :20], db)
   np.testing.assert_array_equal(cut[0, 20:], 7)
+
+
+# Writing one.
+
+
+@pytest.mark.parametrize(
+  ("n_frames", "per_second", "columns"),
+  [
+    ([1293] * 90 + [1290, 1298, 1309, 1320], 12.9, 387),  # GTZAN
+    ([647] * 60 + [861] * 20 + [1293] * 10 + [1298], 12.9, 387),  # cut short
+    ([1293, 2586, 2586], 12.9, 775),
+    ([87, 108, 130], 12.9, 39),
+    ([1, 1], 12.9, 1),
+    ([1293] * 90 + [1320], archive.EVERY_FRAME, 1320),
+  ],
+)
+def test_columns_are_those_of_the_longest_tracks(n_frames, per_second, columns):
+  assert archive.columns_for(np.array(n_frames), per_second) == columns
+
+
+@pytest.mark.parametrize("columns", [1, 130, 387, 1293])
+@pytest.mark.parametrize("n_frames", [1, 87, 647, 1293, 1320])
+def test_frames_of_columns(n_frames, columns):
+  frames = archive.frames_of(n_frames, columns)
+  rule = [
+    math.floor(fractions.Fraction(2 * j + 1, 2 * columns + 1) * n_frames)
+    for j in range(columns)
+  ]
+  np.testing.assert_array_equal(frames, rule)
+  if columns >= n_frames:  # none is missing
+    assert set(frames) == set(range(n_frames))
+
+
+@pytest.mark.parametrize("spec", [LOGMEL, MFCC, PATCHES], ids=lambda s: s.name)
+def test_the_rate_asked_for_gives_segments_as_wide_as_gtzans(spec):
+  """12.9 columns a second, and 387 of a track of 30.02 s."""
+  asked = archive.segment_columns(spec, 12.9 / archive.EVERY_FRAME)
+  assert asked == archive.segment_columns(spec, GTZAN_RATE)
 
 
 # From audio: what the archive would hold.

@@ -27,7 +27,10 @@ def pitch(samples, rate=RATE):
 @pytest.mark.parametrize(
   ("extension", "tolerance"),
   # 16 bit for what keeps samples; Vorbis and MP3 keep what is heard.
-  [("wav", 4e-5), ("au", 4e-5), ("flac", 4e-5), ("ogg", 0.02), ("mp3", 0.05)],
+  [
+    *(("wav", 4e-5), ("au", 4e-5), ("flac", 4e-5), ("aiff", 4e-5)),
+    *(("caf", 4e-5), ("ogg", 0.02), ("mp3", 0.05)),
+  ],
 )
 def test_reads_every_format(tmp_path, extension, tolerance):
   path = tmp_path / f"clip.{extension}"
@@ -39,6 +42,16 @@ def test_reads_every_format(tmp_path, extension, tolerance):
   np.testing.assert_allclose(
     samples[middle], tone()[middle], atol=tolerance, rtol=0
   )
+
+
+def test_reads_opus(tmp_path):
+  """It has rates of its own, so that it is resampled."""
+  soundfile.write(
+    tmp_path / "a.opus", tone(1, 24_000), 24_000, format="OGG", subtype="OPUS"
+  )
+  samples = audio.read(tmp_path / "a.opus")
+  assert len(samples) == pytest.approx(RATE, abs=400)
+  assert pitch(samples) == pytest.approx(440, abs=1)
 
 
 def test_channels_are_averaged(tmp_path):
@@ -156,6 +169,25 @@ def test_truncated_flac(tmp_path):
   whole = path.read_bytes()
   path.write_bytes(whole[: len(whole) // 2])
   assert _error(path).startswith("not decodable as audio (")
+
+
+@pytest.mark.parametrize("extension", audio.EXTENSIONS)
+def test_no_half_of_a_file_is_taken_for_the_whole(tmp_path, extension):
+  """But of streams, which may end anywhere: what is there is read."""
+  path = tmp_path / f"a{extension}"
+  forms = {
+    ".opus": {"format": "OGG", "subtype": "OPUS"},
+    ".aif": {"format": "AIFF"},
+  }
+  rate = 24_000 if extension == ".opus" else RATE
+  noise = np.random.default_rng(0).uniform(-0.5, 0.5, 4 * rate)
+  soundfile.write(path, noise, rate, **forms.get(extension, {}))
+  whole = path.read_bytes()
+  path.write_bytes(whole[: len(whole) // 2])
+  if extension in (".ogg", ".opus", ".mp3"):
+    assert len(audio.read(path)) <= 4.1 * RATE
+  else:
+    assert re.match(r"truncated|not decodable as audio", _error(path))
 
 
 def test_no_samples(tmp_path):

@@ -2,6 +2,7 @@ import dataclasses
 import fcntl
 import io
 import pathlib
+import pickle
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 import tqdm
+from array_record.python import array_record_module
 
 import tfds_gtzan
 from gtzan_jax import audio, features
@@ -208,6 +210,16 @@ def test_segment_rule_on_an_archive(prepared):
     np.testing.assert_allclose(
       record["logmel"], db[first : first + 38], atol=1e-4
     )
+
+
+def test_fields_stand_in_one_order(prepared):
+  done = prepared["audio", "logmel_1024"]
+  split = done.rows[0].partition
+  (file,) = done.directory.glob(f"*-{split}.array_record-*")
+  names = [b"\x05audio", b"\x08features", b"\x05label", b"\x07segment"]
+  for record in array_record_module.ArrayRecordReader(str(file)).read_all():
+    found = [record.find(name) for name in names]
+    assert -1 < found[0] < found[1] < found[2] < found[3]
 
 
 def test_metadata_says_where_it_comes_from(prepared):
@@ -462,8 +474,7 @@ import sys
 import tensorflow_datasets as tfds
 import tfds_gtzan
 builder = tfds.builder(
-  "tfds_gtzan/logmel_1024", data_dir={data_dir!r}, file_format="array_record",
-  tracks_per_genre=1,
+  "tfds_gtzan/logmel_1024", data_dir={data_dir!r}, tracks_per_genre=1
 )
 builder.download_and_prepare()
 source = builder.as_data_source("train")
@@ -491,6 +502,24 @@ def test_a_folder_of_another_corpus_is_not_passed_off(prepared, tmp_path):
   dataset_builder.Builder(tracks_per_genre=1, **again)
   with pytest.raises(InputError, match="prepared from other data"):
     dataset_builder.Builder(tracks_per_genre=2, **again)
+
+
+def test_a_pickled_builder_is_of_the_same_corpus(folder, tmp_path):
+  builder = dataset_builder.Builder(
+    path=str(folder), config="mfcc_slices", data_dir=tmp_path
+  )
+  builder.download_and_prepare()
+  again = pickle.loads(pickle.dumps(builder))
+  assert again.corpus == builder.corpus
+  assert len(again.as_data_source("train")) == 7
+
+
+def test_another_file_format_may_be_asked_for(folder, tmp_path):
+  where = {"path": str(folder), "config": "mfcc_slices", "data_dir": tmp_path}
+  builder = dataset_builder.Builder(**where)
+  assert builder.info.file_format == tfds.core.FileFormat.ARRAY_RECORD
+  builder = dataset_builder.Builder(**where, file_format="tfrecord")
+  assert builder.info.file_format == tfds.core.FileFormat.TFRECORD
 
 
 def test_every_feature_set_is_a_config():

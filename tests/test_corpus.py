@@ -8,8 +8,16 @@ import pytest
 import soundfile
 
 from gtzan_jax.errors import InputError
-from tfds_gtzan import content, corpus, synthetic, track_lists
+from tfds_gtzan import (
+  content,
+  corpus,
+  files,
+  protocols,
+  synthetic,
+  track_lists,
+)
 from tfds_gtzan.cuts import artist_key
+from tfds_gtzan.track import Row
 
 TINY = {"blues": (0.1, 0.1), "rock": (0.1,)}
 
@@ -21,7 +29,13 @@ def ids(opened):
 # Folders of audio.
 
 
-@pytest.mark.parametrize("below", ["", "genres", "genres_original"])
+@pytest.mark.parametrize(
+  "below",
+  [
+    *("", "genres", "genres_original", "gtzan_genre/genres"),
+    *("Data/genres_original", "a copy", "a copy/Data/genres_original"),
+  ],
+)
 def test_layouts_are_the_same_corpus(tmp_path, below):
   corpora.write_folder(tmp_path / "here" / below, TINY)
   (tmp_path / "here" / "features_30_sec.csv").write_text("filename\n")
@@ -41,7 +55,9 @@ def test_labels_are_in_gtzan_order_and_others_follow(tmp_path):
   assert [track.genre for track in opened.tracks] == list(opened.genres)
 
 
-@pytest.mark.parametrize("ext", ["au", "wav", "flac", "ogg", "mp3", "WAV"])
+@pytest.mark.parametrize(
+  "ext", ["au", "wav", "flac", "ogg", "mp3", "WAV", "aiff", "caf"]
+)
 def test_every_format_is_a_track_and_decodes(tmp_path, ext):
   root = corpora.write_folder(tmp_path / "c", {"pop": (0.5,)})
   samples, rate = soundfile.read(root / "pop" / "pop.00000.wav")
@@ -98,6 +114,10 @@ def break_genre_in_name(root):
   (root / "rock" / "rock.00000.wav").rename(root / "rock" / "pop.00000.wav")
 
 
+def break_kind(root):
+  (root / "rock" / "rock.00000.wav").rename(root / "rock" / "rock00000.png")
+
+
 def break_two_roots(root):
   (root / "genres").mkdir()
   (root / "genres_original").mkdir()
@@ -106,13 +126,17 @@ def break_two_roots(root):
 @pytest.mark.parametrize(
   ("damage", "message"),
   [
-    (break_empty, "holds no track; accepted are files <genre>"),
+    (break_empty, "holds no track; accepted are sound files <genre>"),
     (shutil.rmtree, "does not exist; give a folder"),
     (break_one_genre, r"one genre only \(blues\)"),
     (break_empty_genre, "disco is a genre folder without a track"),
     (break_two_files_of_one_track, "two files of the track rock.00000"),
-    (break_name, "song.wav is not a track's name"),
-    (break_genre_in_name, "pop.00000.wav is not a track's name"),
+    (
+      break_name,
+      "blues/blues.00000.wav is a name .* and rock/song.wav is none",
+    ),
+    (break_genre_in_name, "and rock/pop.00000.wav is none; accepted are sound"),
+    (break_kind, r"holds sound in blues/ and pictures without sound in rock/"),
     (break_two_roots, "both genres/ and genres_original/"),
   ],
 )
@@ -139,6 +163,111 @@ def test_an_unreadable_track_says_why_without_our_folders(
   assert str(tmp_path) not in str(got.value)
 
 
+def test_a_file_without_permission_is_a_track_that_says_so(
+  tmp_path, monkeypatch
+):
+  """Rights are no hindrance to root, so the system's answer is made up."""
+
+  def denied(self):
+    raise PermissionError(13, "Permission denied")
+
+  root = corpora.write_folder(tmp_path / "c", TINY)
+  track = corpus.open_corpus(str(root)).tracks[-1]
+  monkeypatch.setattr(files.File, "on_disk", denied)
+  with pytest.raises(
+    InputError, match=r"^rock\.00000\.wav: Permission denied$"
+  ):
+    track.read()
+
+
+def test_a_folder_of_everything_is_not_walked_to_its_end(tmp_path, monkeypatch):
+  root = corpora.write_folder(tmp_path / "c", TINY)
+  monkeypatch.setattr(files, "MOST", 4)
+  with pytest.raises(InputError, match="more than 4 files: give the folder"):
+    corpus.open_corpus(str(root))
+
+
+# Collections that are not GTZAN: <genre>/<any name, however deep>.
+
+
+def write_collection(root):
+  """Two genres of nobody's list: lengths, rates, channels, formats, depths."""
+  sounds = {
+    "Trip-Hop/A – B/01. Überall.flac": (0.03, 44_100, 2),
+    "Trip-Hop/A – B/02.opus": (2.0, 48_000, 1),
+    "Trip-Hop/02.mp3": (35.0, 16_000, 1),
+    "fado/x.y.wav": (3.1, 8_000, 1),
+    "fado/live/1/2/3/z.aiff": (0.5, 96_000, 2),
+    "fado/b.OGG": (1.0, 22_050, 1),
+  }
+  for name, (seconds, rate, channels) in sounds.items():
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(len(name)).uniform(
+      -0.3, 0.3, (round(seconds * rate), channels)
+    )
+    kind = {"format": "OGG", "subtype": "OPUS"} if ".opus" in name else {}
+    soundfile.write(path, noise, rate, **kind)
+  (root / "fado" / "cover.png").write_bytes(b"never looked at")
+  return {name.rpartition(".")[0]: what[0] for name, what in sounds.items()}
+
+
+def test_other_collections_have_genres_and_ids_of_their_own(tmp_path):
+  seconds = write_collection(tmp_path)
+  opened = corpus.open_corpus(str(tmp_path))
+  assert (opened.name, opened.kind) == ("audio", "audio")
+  assert opened.genres == ("Trip-Hop", "fado")
+  assert ids(opened) == sorted(seconds)
+  for track in opened.tracks:
+    assert (track.artist, track.partition) == ("", "unlisted")
+    assert track.genre == track.id.split("/")[0]
+    samples = track.read().samples
+    assert len(samples) == pytest.approx(22_050 * seconds[track.id], abs=2000)
+
+
+def test_another_collection_is_cut_by_random_protocols_only(tmp_path):
+  rows = [
+    Row(f"{genre}/song {i}", genre, "", "unlisted", 1)
+    for genre in ("fado", "dub")
+    for i in range(10)
+  ]
+  for name in ("tracks_70_10_20", "tracks_70_20_10", "tracks_80_20"):
+    parts = protocols.apply(name, rows).parts
+    assert sum(map(len, parts.values())) == 20
+    assert all(parts.values())
+  for name in ("filtered", "filtered_strict", "stratified"):
+    with pytest.raises(
+      InputError,
+      match=rf"^protocol '{name}' follows .*published .*this corpus has none;"
+      " it can carry tracks_70_10_20, tracks_70_20_10",
+    ):
+      protocols.apply(name, rows)
+
+
+def test_names_that_no_list_could_hold(tmp_path):
+  root = corpora.write_folder(tmp_path / "c", TINY)
+  for file in root.rglob("*.wav"):
+    file.rename(file.with_name(f"my {file.name}"))
+  assert corpus.open_corpus(str(root)).tracks[0].id == "blues/my blues.00000"
+  for name in ("two\nlines", "tab\t", "\udcff", "\u2028"):
+    file = root / "rock" / f"{name}.wav"
+    file.write_bytes(b"")
+    with pytest.raises(InputError, match="cannot be printed") as caught:
+      corpus.open_corpus(str(root))
+    assert len(str(caught.value).splitlines()) == 1
+    str(caught.value).encode()
+    file.unlink()
+
+
+def test_two_files_of_one_track_of_another_collection(tmp_path):
+  root = corpora.write_folder(tmp_path / "c", {"dub": (0.1,), "fado": (0.1,)})
+  for genre, name in {"dub": "a.wav", "fado": "b.wav"}.items():
+    (root / genre / f"{genre}.00000.wav").rename(root / genre / name)
+  shutil.copy(root / "dub" / "a.wav", root / "dub" / "a.mp3")
+  with pytest.raises(InputError, match=r"track dub/a: dub/a.mp3 and dub/a.wav"):
+    corpus.open_corpus(str(root))
+
+
 # Fingerprints.
 
 
@@ -159,17 +288,15 @@ def test_files_are_hashed_once(tmp_path, monkeypatch):
   hashed = []
   sha256 = content._sha256
 
-  def counted(name):
-    hashed.append(os.path.basename(name))
-    return sha256(name)
+  def counted(file):
+    hashed.append(file.name)
+    return sha256(file)
 
   monkeypatch.setattr(content, "_sha256", counted)
 
   def fingerprint():
     hashed.clear()
-    return corpus.open_corpus(
-      str(root), cache_dir=tmp_path / "cache"
-    ).fingerprint
+    return corpus.open_corpus(str(root), data_dir=tmp_path / "d").fingerprint
 
   first = fingerprint()
   assert len(hashed) == 3
@@ -183,7 +310,7 @@ def test_files_are_hashed_once(tmp_path, monkeypatch):
   assert changed != first
   assert hashed == ["rock.00000.wav"]
   for nonsense in ("{", "[1]", '{"a": 3}', "\0"):
-    (cache,) = (tmp_path / "cache").iterdir()
+    (cache,) = (tmp_path / "d" / ".digests").iterdir()
     cache.write_text(nonsense)
     assert fingerprint() == changed
     assert len(hashed) == 3

@@ -59,6 +59,14 @@ def call(monkeypatch, capfd, tmp_path):
       "OUT": flags.DEFINE_string("out", None, "", flag_values=values),
       "SWEEP": flags.DEFINE_string("sweep", None, "", flag_values=values),
       "RETRY": flags.DEFINE_bool("retry", False, "", flag_values=values),
+      "DOWNLOAD": flags.DEFINE_bool("download", False, "", flag_values=values),
+      "ARCHIVE": flags.DEFINE_string("archive", None, "", flag_values=values),
+      "COLUMNS_PER_SECOND": flags.DEFINE_float(
+        "columns_per_second", None, "", flag_values=values
+      ),
+      "BEAM_OPTIONS": flags.DEFINE_string(
+        "beam_options", None, "", flag_values=values
+      ),
       "JSON": flags.DEFINE_bool("json", False, "", flag_values=values),
     }
     for name, value in own.items():
@@ -261,13 +269,67 @@ def test_an_unusable_corpus(train, tmp_path, spoilt):
   assert not (tmp_path / "ran").exists(), "a pickled object was run"
 
 
-def test_one_unreadable_track_in_twenty_is_skipped_by_name(train, tmp_path):
+def test_one_unreadable_track_in_twenty_is_skipped_by_name(call, tmp_path):
   root = write_folder(tmp_path / "music", MUSIC)
   (root / "rock" / "rock.00003.wav").write_bytes(b"")
-  status, out, _ = train("prepare", f"--config.data.path={root}")
+  status, out, _ = call(
+    *("prepare", QUICKSTART, f"--config.data.path={root}"),
+    f"--config.data.dir={tmp_path / 'prepared'}",
+  )
   assert status == 0
   assert "skipped: rock.00003: rock.00003.wav: empty file (0 bytes)" in out
   assert "19 tracks" in out
+
+
+@pytest.mark.parametrize(
+  ("arguments", "words"),
+  [
+    (["train", "--json"], ("--json", "predict", "train does not take it")),
+    (["predict", "--archive=a.npz"], ("--archive", "prepare")),
+    (["prepare", QUICKSTART, "--workdir=x"], ("--workdir", "train, evaluate")),
+    (
+      ["prepare", QUICKSTART, "--download", "--config.data.path=/music"],
+      ("--download", "--config.data.path=/music", "one of the two"),
+    ),
+    (
+      ["prepare", QUICKSTART, "--columns_per_second=12.9"],
+      ("--columns_per_second=12.9", "--archive"),
+    ),
+    (
+      ["prepare", QUICKSTART, "--archive=a.npz", "--columns_per_second=50"],
+      ("50", "43.07"),
+    ),
+    (["explore", "--config.data.path=/no/such"], ("/no/such", "not exist")),
+  ],
+  ids=lambda value: str(value)[:60],
+)
+def test_a_flag_of_another_verb_or_value(call, arguments, words):
+  assert_one_line(call(*arguments), *words)
+
+
+def test_prepare_can_write_an_archive(call, tmp_path):
+  root = write_folder(tmp_path / "music", {"blues": [3.0] * 2, "rock": [3.0]})
+  out = tmp_path / "out.npz"
+  status, said, _ = call(
+    *("prepare", QUICKSTART, f"--config.data.path={root}"),
+    *(f"--config.data.dir={tmp_path / 'prepared'}", f"--archive={out}"),
+  )
+  assert status == 0
+  assert f"archive: {out}, 3 tracks of 39 columns, 12.90 a second" in said
+  with np.load(out) as arrays:
+    assert arrays["mel"].shape == (3, 128, 39)
+
+
+def test_explore_writes_a_page(call, tmp_path):
+  root = write_folder(tmp_path / "music", {"blues": [3.0] * 2, "rock": [3.0]})
+  status, said, _ = call(
+    *("explore", f"--config.data.path={root}", f"--out={tmp_path / 'look'}"),
+    f"--config.data.dir={tmp_path / 'prepared'}",
+  )
+  assert status == 0
+  assert f"page: {tmp_path / 'look' / 'explore.html'}" in said
+  facts = json.loads((tmp_path / "look" / "explore.json").read_text())
+  assert facts["genres"] == ["blues", "rock"]
 
 
 def test_waveform_noise_is_refused_on_a_log_mel_archive(train, tmp_path):
@@ -368,6 +430,59 @@ def test_a_run_of_other_code(call, run_of_resnet, verb, text):
   if verb == "evaluate":
     answer = call(verb, f"--workdir={run_of_resnet}")
   assert_one_line(answer, workdir.RUN_FILE, "train again")
+
+
+@pytest.mark.parametrize(
+  ("arguments", "words"),
+  [
+    (["--config.train.epochs=3"], ("train.epochs=3", "--config.data.path")),
+    (["--config.data.pth=/music"], ("data.pth=/music", "'pth'", "path")),
+    (["--config.data.tracks_per_genre=3"], ("tracks_per_genre", "data.path")),
+    (["--config.data.path=/no/such"], ("/no/such", "does not exist")),
+    (["--out=results"], ("--out=results", "--config.data.path=OTHER")),
+    ([QUICKSTART], ("quickstart.py", "the config of the --workdir")),
+    (["--workdir=b", "--config.data.path=/music"], ("/music", "by itself")),
+  ],
+  ids=lambda value: str(value)[-30:],
+)
+def test_evaluate_takes_the_workdirs_config(
+  call, run_of_resnet, arguments, words
+):
+  before = _listing(run_of_resnet)
+  answer = call("evaluate", f"--workdir={run_of_resnet}", *arguments)
+  assert_one_line(answer, *words)
+  assert _listing(run_of_resnet) == before
+
+
+def test_an_external_test_of_a_corpus(call, train, tmp_path):
+  """Trained on the synthetic corpus; tested on a folder of sound."""
+  small = ("--config.train.max_steps=1", "--config.data.features=mfcc_slices")
+  config = f"--config={ROOT / 'configs' / 'majority.py'}"
+  assert train(*small, config=config)[0] == 0
+  music = write_folder(tmp_path / "music", {"Blues": [3.0] * 2, "ska": [3.0]})
+  run = tmp_path / "run"
+  status, out, _ = call(
+    "evaluate", f"--workdir={run}", f"--config.data.path={music}"
+  )
+  assert status == 0
+  assert "external test: 2 of 3 tracks" in out
+  (folder,) = run.glob("external-*")
+  assert f"report: {folder / 'report.html'}" in out
+  report = json.loads((folder / "report.json").read_text())
+  assert report["external"]["path"] == str(music)
+  page = (folder / "report.html").read_text()
+  assert "External test" in page
+  assert "Blues as blues" in page
+  status, out, _ = call(
+    "evaluate",
+    f"--workdir={run}",
+    "--config.data.path=",
+    "--config.data.tracks_per_genre=4",
+    f"--out={tmp_path / 'more'}",
+  )
+  assert status == 0
+  assert "SYNTHETIC" in out
+  assert (tmp_path / "more" / "report.json").is_file()
 
 
 def test_a_frozen_backbone_needs_weights(train):

@@ -64,6 +64,20 @@ def made(
   return value
 
 
+def test_an_external_test_says_what_was_trained_on():
+  """And stands beside no published figure: that is of another test."""
+  music, synthetic = (
+    made(config={"data.path": path}, protocol="external", external={})
+    for path in ("/data/gtzan.npz", None)
+  )
+  rows = only_table(music, synthetic)["rows"]
+  assert {row["recipe"] for row in rows} == {
+    "resnet trained on gtzan.npz, filtered",
+    "resnet trained on synthetic, filtered",
+  }
+  assert [row["published"] for row in rows] == [None, None]
+
+
 def only_table(*reports: dict) -> dict:
   (table,) = leaderboard.build(reports)
   return table

@@ -2,6 +2,8 @@
 
 import colorsys
 import shutil
+import struct
+import zlib
 
 import corpora
 import jax
@@ -154,7 +156,8 @@ def test_opaque_pictures_of_any_mode_are_read_as_torchvision_reads_them(
   assert found.dtype == np.uint8
   with Image.open(tmp_path / "a.png") as picture:
     np.testing.assert_array_equal(found, np.asarray(picture.convert("RGB")))
-  assert image.size(tmp_path / "a.png") == (6, 8)
+  with (tmp_path / "a.png").open("rb") as file:
+    assert image.size(file, "a.png") == (6, 8)
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "RGB"])
@@ -173,12 +176,30 @@ def test_transparency_is_refused(tmp_path, mode):
     image.read(tmp_path / "a.png")
 
 
+def write_deep_colour(path):
+  """RGB of 16 bits, which Pillow reads cut down to 8 and does not write."""
+
+  def chunk(kind, data):
+    checksum = zlib.crc32(kind + data)
+    return struct.pack(">I", len(data)) + kind + data + checksum.to_bytes(4)
+
+  path.write_bytes(
+    b"\x89PNG\r\n\x1a\n"
+    + chunk(b"IHDR", struct.pack(">IIBBBBB", 6, 8, 16, 2, 0, 0, 0))
+    + chunk(b"IDAT", zlib.compress(8 * (b"\0" + 6 * b"\1\2\3\4\5\6")))
+    + chunk(b"IEND", b"")
+  )
+  with Image.open(path) as picture:
+    assert np.asarray(picture).shape == (8, 6, 3)
+
+
 def test_pictures_that_cannot_be_read(tmp_path):
   noise("RGB").save(tmp_path / "whole.png")
   data = (tmp_path / "whole.png").read_bytes()
   noise("RGB").save(tmp_path / "jpeg.png", format="JPEG")
   deep = Image.fromarray(np.arange(48, dtype=np.uint16).reshape(6, 8))
   deep.save(tmp_path / "deep.png")
+  write_deep_colour(tmp_path / "deep_colour.png")
   broken = bytearray(data)
   broken[60] ^= 255
   for name, content in {
@@ -194,7 +215,8 @@ def test_pictures_that_cannot_be_read(tmp_path):
     "text.png": "not decodable",
     "jpeg.png": "not decodable",
     "empty.png": "0 bytes",
-    "deep.png": "mode I;16",
+    "deep.png": "16 bits a channel; accepted are 8",
+    "deep_colour.png": "16 bits a channel; accepted are 8",
     "gone.png": "no such picture",
   }.items():
     with pytest.raises(InputError, match=rf"{name}.*{reason}") as caught:
@@ -245,7 +267,7 @@ def break_size(root):
 
 
 def break_name(root):
-  (root / "rock" / "rock00000.png").rename(root / "rock" / "rock.00000.png")
+  (root / "rock" / "rock00000.png").rename(root / "rock" / "song.png")
 
 
 def break_genre(root):
@@ -264,7 +286,7 @@ def break_folder(root):
       r"pictures of 2 sizes: blues00000.png is 48 x 32, rock00000.png is 6 x 8"
       r" \(1 such\); make them one size",
     ),
-    (break_name, "rock.00000.png is not a track's name; accepted are pictures"),
+    (break_name, r"blues00000.png is a name .* and rock/song.png is none; acc"),
     (break_genre, r"one genre only \(blues\); accepted are pictures"),
     (break_folder, "disco is a genre folder without a track"),
   ],
@@ -275,6 +297,21 @@ def test_unusable_folders_of_pictures(tmp_path, damage, message):
   with pytest.raises(InputError, match=message) as caught:
     corpus.open_corpus(str(root))
   assert "\n" not in str(caught.value)
+
+
+def test_pictures_of_other_names(tmp_path):
+  root = corpora.write_pictures(tmp_path / "c", PAIR)
+  for file in root.rglob("*.png"):
+    file.rename(file.with_stem(f"{file.stem[:-5]}.{file.stem[-5:]}"))
+  opened = corpus.open_corpus(str(root))  # as sound is named: GTZAN's still
+  assert opened.tracks[0].artist == "John Lee Hooker"
+  for file in sorted(root.rglob("*.png")):
+    (file.parent / "deep").mkdir(exist_ok=True)
+    file.rename(file.parent / "deep" / f"a-{file.name}")
+  opened = corpus.open_corpus(str(root))
+  assert (opened.name, opened.genres) == ("images", ("blues", "rock"))
+  assert opened.tracks[2].id == "rock/deep/a-rock.00000"
+  assert opened.tracks[2].read().rgb.shape == (32, 48, 3)
 
 
 # Prepared.

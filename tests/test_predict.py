@@ -15,6 +15,7 @@ from gtzan_jax import (
   audio,
   errors,
   evaluate,
+  external,
   features,
   predict,
   predictions,
@@ -78,6 +79,20 @@ def test_a_file_gets_the_probabilities_of_its_track(trained, track, tmp_path):
   assert list(found.values()) == sorted(found.values(), reverse=True)
   for genre, probability in stored.items():
     assert found[genre] == pytest.approx(probability, abs=1e-5)
+
+
+def test_a_corpus_gets_the_probabilities_of_its_segments(trained, tmp_path):
+  """By an external test, which makes the same examples as predict."""
+  external.evaluate(trained, corpus.open_corpus(None, 4), tmp_path / "out")
+  stored, found = (
+    predictions.load(path / "predictions" / "test.npz")
+    for path in (trained, tmp_path / "out")
+  )
+  rows = [list(zip(t.track, t.segment, strict=True)) for t in (stored, found)]
+  assert sorted(rows[0]) == sorted(rows[1])
+  for row, wanted in zip(rows[0], stored.probabilities, strict=True):
+    same = found.probabilities[rows[1].index(row)]
+    np.testing.assert_allclose(same, wanted, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -156,6 +171,12 @@ def test_a_bad_file_is_named_and_skipped(trained, track, tmp_path, capsys):
   assert len(err.splitlines()) == 4
   for name in ("zero.wav", "text.mp3", "gone.au", "empty holds no audio"):
     assert sum(name in line for line in err.splitlines()) == 1
+
+
+def test_a_run_that_was_read_is_not_read_again(trained, monkeypatch):
+  run = workdir.load(trained)
+  monkeypatch.setattr(workdir, "load", None)
+  assert callable(predict.load(trained, run))
 
 
 def test_nothing_to_predict_is_an_error(trained, tmp_path):

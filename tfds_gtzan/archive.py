@@ -4,6 +4,10 @@ Arrays, one entry a track: `mel` uint8 [tracks, 128, columns] with the lowest
 band first, `track` and `genre` (text), `range_db` and `top_db` (dB), `n_frames`
 (hop-512 frames that the columns were picked from). The absolute level is
 `top_db - range_db * (1 - mel / 255)` dB. Any number of columns will do.
+
+One number may stand beside them, `columns_per_second`: the rate that was asked
+for when the columns were made (archive_writer.py). Segments are as wide as it
+says; without it, as the median track says.
 """
 
 import functools
@@ -20,6 +24,7 @@ from tfds_gtzan import content, track_lists
 from tfds_gtzan.track import FORMS, Corpus, LogMel, Track, in_genre_order
 
 KEYS = ("mel", "track", "genre", "range_db", "top_db", "n_frames")
+RATE = "columns_per_second"
 _DAMAGED = (
   ValueError,
   OSError,
@@ -60,10 +65,14 @@ def open_archive(
     genres=genres,
     tracks=tuple(_track(arrays, row) for row in order),
     fingerprint=content.digests(path, [path], cache_dir)[0],
-    columns_per_frame=archive.columns_per_frame(
-      arrays["mel"].shape[2], arrays["n_frames"]
-    ),
+    columns_per_frame=_columns_per_frame(arrays),
   )
+
+
+def _columns_per_frame(arrays: Mapping[str, np.ndarray]) -> float:
+  if RATE in arrays:
+    return float(arrays[RATE]) / archive.EVERY_FRAME
+  return archive.columns_per_frame(arrays["mel"].shape[2], arrays["n_frames"])
 
 
 def _load(path: pathlib.Path) -> dict[str, np.ndarray]:
@@ -78,7 +87,7 @@ def _load(path: pathlib.Path) -> dict[str, np.ndarray]:
           f"{path} has no array {missing[0]!r}; a log-mel archive holds"
           f" {', '.join(KEYS)}"
         )
-      for key in KEYS:
+      for key in (*KEYS, *({RATE} & set(data.files))):
         arrays[key] = data[key]
   except InputError:
     raise
@@ -87,7 +96,7 @@ def _load(path: pathlib.Path) -> dict[str, np.ndarray]:
       problem = "holds pickled objects, which are never loaded"
     else:
       problem = f"is damaged ({type(error).__name__})"
-    name = next(key for key in KEYS if key not in arrays)
+    name = next(key for key in (*KEYS, RATE) if key not in arrays)
     raise InputError(
       f"{path}: the array {name!r} {problem}; write plain numbers and text with"
       " numpy.savez"
@@ -128,6 +137,14 @@ def _check(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
     raise InputError(f"{path}: 'range_db' is negative; it is a distance in dB")
   if (arrays["n_frames"] < 1).any():
     raise InputError(f"{path}: 'n_frames' is below 1 for some track")
+  rate = arrays.get(RATE, np.array(archive.EVERY_FRAME))
+  if rate.shape or rate.dtype.kind != "f":
+    raise refuse(RATE, "one floating-point number")
+  if not 0 < rate <= archive.EVERY_FRAME:
+    raise InputError(
+      f"{path}: {RATE!r} is {rate}; wanted is a number above 0 and at most"
+      f" {archive.EVERY_FRAME:.2f}, every frame"
+    )
 
 
 def _track(arrays: Mapping[str, np.ndarray], row: int) -> Track:
@@ -151,4 +168,8 @@ def _read(
   mel: np.ndarray, range_db: float, top_db: float, n_frames: int
 ) -> LogMel:
   below = np.float32(range_db) * (1 - mel.astype(np.float32) / 255)
-  return LogMel((np.float32(top_db) - below).T, n_frames)
+  db = (np.float32(top_db) - below).T
+  if len(db) > n_frames:  # the track is short: each of its frames once
+    frames = archive.frames_of(n_frames, len(db))
+    db = db[np.unique(frames, return_index=True)[1]]
+  return LogMel(db, n_frames)

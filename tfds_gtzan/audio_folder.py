@@ -1,52 +1,41 @@
-"""The corpus `audio`: a folder of sound files in GTZAN's layout."""
+"""The corpus `audio`: sound files in a folder for each genre."""
 
 import pathlib
 
 from gtzan_jax import audio
-from gtzan_jax.errors import InputError
-from tfds_gtzan import genre_folders
+from tfds_gtzan import files, genre_folders
 from tfds_gtzan.track import Audio, Corpus
 
 LAYOUT = genre_folders.Layout(
   extensions=audio.EXTENSIONS,
-  separator=".",
+  numbered="[.]",
   accepted=(
-    "files <genre>/<genre>.NNNNN.<ext> (five digits; .au, .wav, .flac, .ogg or"
-    " .mp3) of at least two genres, in the folder itself or below its genres/"
-    " or genres_original/"
+    "sound files <genre>/<genre>.NNNNN.<ext> (GTZAN's, five digits) or"
+    " <genre>/<any other name>.<ext> of at least two genres, in the place"
+    f" itself or below its {'/, '.join(genre_folders.ROOTS)}/; <ext> is one of"
+    f" {', '.join(audio.EXTENSIONS)}"
   ),
 )
-ROOTS = ("genres", "genres_original")
 
 
-def open_folder(
-  path: pathlib.Path, cache_dir: pathlib.Path | None = None
-) -> Corpus:
-  """Opens a folder; decodes nothing.
+def open_tree(tree: files.Tree, cache_dir: pathlib.Path | None) -> Corpus:
+  """Opens the genre folders of a tree; decodes nothing.
 
   Artists and partition are those of GTZAN's track of the same id, so other
   music should not be given GTZAN's ids.
 
   Raises:
-    InputError: no track in it, fewer than two genres, a genre folder without
-      one, a sound file of another name, or two files of one track.
+    InputError: see `genre_folders.tracks`.
   """
-  root = _root(path)
-  found = genre_folders.tracks(root, LAYOUT)
-  files = [file for genre in found.values() for file in genre.values()]
+  found = genre_folders.tracks(tree, LAYOUT)
   return Corpus(
     name="audio",
     kind="audio",
     genres=tuple(found),
-    tracks=genre_folders.as_tracks(found, lambda f: Audio(audio.read(f))),
-    fingerprint=genre_folders.fingerprint(root, files, cache_dir),
+    tracks=genre_folders.as_tracks(tree, found, _decode),
+    fingerprint=genre_folders.fingerprint(tree, found, cache_dir),
   )
 
 
-def _root(path: pathlib.Path) -> pathlib.Path:
-  below = [path / name for name in ROOTS if (path / name).is_dir()]
-  if len(below) > 1:
-    raise InputError(
-      f"{path} holds both genres/ and genres_original/: give one of the two"
-    )
-  return below[0] if below else path
+def _decode(path: pathlib.Path) -> Audio:
+  return Audio(audio.read(path))

@@ -5,71 +5,77 @@ import hashlib
 import json
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent import futures
+
+from tfds_gtzan import files
 
 _UNREADABLE = "unreadable"
 
 
 def digests(
   root: pathlib.Path,
-  files: Sequence[pathlib.Path],
+  paths: Sequence[pathlib.Path],
+  cache_dir: pathlib.Path | None,
+) -> list[str]:
+  """`digests_of` some files on the disk; raises OSError if one is missing."""
+  named = {str(path): files.on_disk(path) for path in paths}
+  return digests_of(str(root), named, cache_dir)
+
+
+def digests_of(
+  place: str,
+  named: Mapping[str, files.File],
   cache_dir: pathlib.Path | None,
 ) -> list[str]:
   """sha256 (hex) of each file.
 
   GTZAN is 1.2 GB: with `cache_dir`, what was hashed before and has kept its
-  size and its modification time (ns) is not read again. There is one small
-  file for each `root`; it is replaced as a whole, and one that cannot be
-  understood counts as empty. A file that cannot be read gets a fixed word in
-  place of a digest: it is for its decoding to say what is wrong.
-  """
-  cache = _cache_file(root, cache_dir)
-  known = _load(cache)
-  stamps = [_stamp(file) for file in files]
-  names = [str(file) for file in files]
+  size and its modification time (ns) is not read again; of an archive's member
+  it is the archive that has to keep them. There is one small file for each
+  `place`; it is replaced as a whole, and one that cannot be understood counts
+  as empty. A file that cannot be read gets a fixed word in place of a digest:
+  it is for its decoding to say what is wrong.
 
-  def digest(name: str, stamp: list[int] | None) -> str:
+  Raises:
+    InputError: a damaged archive.
+  """
+  cache = _cache_file(place, cache_dir)
+  known = _load(cache)
+
+  def digest(name: str) -> str:
     entry = known.get(name)
-    if stamp is not None and entry and entry[:2] == stamp:
+    if entry and entry[:2] == [*named[name].stamp]:
       return entry[2]
-    return _sha256(name)
+    return _sha256(named[name])
 
   # hashlib lets go of the interpreter lock, so threads help.
   with futures.ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-    result = list(pool.map(digest, names, stamps))
+    result = list(pool.map(digest, named))
   fresh = {
-    name: [*stamp, value]
-    for name, stamp, value in zip(names, stamps, result, strict=True)
-    if stamp is not None and value != _UNREADABLE
+    name: [*file.stamp, value]
+    for (name, file), value in zip(named.items(), result, strict=True)
+    if value != _UNREADABLE
   }
   if cache is not None and fresh != known:
     _save(cache, fresh)
   return result
 
 
-def _stamp(file: pathlib.Path) -> list[int] | None:
+def _sha256(file: files.File) -> str:
   try:
-    stat = file.stat()
-  except OSError:
-    return None
-  return [stat.st_size, stat.st_mtime_ns]
-
-
-def _sha256(name: str) -> str:
-  try:
-    with open(name, "rb") as file:
-      return hashlib.file_digest(file, "sha256").hexdigest()
+    with file.open() as opened:
+      return hashlib.file_digest(opened, "sha256").hexdigest()
   except OSError:
     return _UNREADABLE
 
 
 def _cache_file(
-  root: pathlib.Path, cache_dir: pathlib.Path | None
+  place: str, cache_dir: pathlib.Path | None
 ) -> pathlib.Path | None:
   if cache_dir is None:
     return None
-  name = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
+  name = hashlib.sha256(os.fsencode(os.path.realpath(place))).hexdigest()[:16]
   return cache_dir / f"{name}.json"
 
 

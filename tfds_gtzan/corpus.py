@@ -1,8 +1,9 @@
 """From a path to a corpus, recognised by what the path is.
 
-A folder of sound is `audio`, one of pictures `images`; a .csv is a `table`, any
-other file an `archive`; no path is the embedded `synthetic` corpus. A path
-that is given and cannot be used is an error: there is no falling back.
+A folder of sound is `audio`, one of pictures `images`, and so is what lies in a
+.zip, .tar or .tar.gz, where the path may go on inside; a .csv is a `table`, any
+other file an `archive`; no path is the embedded `synthetic` corpus. A path that
+is given and cannot be used is an error: there is no falling back.
 """
 
 import functools
@@ -14,7 +15,10 @@ from tfds_gtzan import (
   archive,
   audio_folder,
   feature_table,
+  files,
+  genre_folders,
   image_folder,
+  packed,
   synthetic,
 )
 from tfds_gtzan.track import (
@@ -54,15 +58,18 @@ CORPORA = {
 def open_corpus(
   path: str | None,
   tracks_per_genre: int = 20,
-  cache_dir: pathlib.Path | None = None,
+  data_dir: str | pathlib.Path | None = None,
 ) -> Corpus:
   """Opens the corpus at `path` without decoding a track.
 
   Args:
-    path: a folder of audio in GTZAN's layout or of Kaggle's pictures, a log-mel
-      .npz, a features .csv, or None or "" for the synthetic corpus.
+    path: a folder or an archive of audio or of Kaggle's pictures, a log-mel
+      .npz, a features .csv, or None or "" for the synthetic corpus. A folder or
+      a .csv may lie in an archive: "kaggle.zip/Data/images_original".
     tracks_per_genre: size of the synthetic corpus; of no effect on others.
-    cache_dir: where digests of files are remembered; None: nowhere.
+    data_dir: folder of prepared data; digests of files are remembered in its
+      .digests/ and a .tar.gz is unpacked into its .unpacked/. None: no digest
+      is remembered, and a .tar.gz is refused.
 
   Raises:
     InputError: nothing is there, or what is there is not accepted.
@@ -70,14 +77,17 @@ def open_corpus(
   if not path:
     return _synthetic(tracks_per_genre)
   place = pathlib.Path(path).expanduser()
+  home = None if data_dir is None else pathlib.Path(data_dir).expanduser()
+  cache_dir = home and home / ".digests"
   try:
     if place.is_dir():
-      pictures = image_folder.find(place)
-      if pictures:
-        return image_folder.open_folder(pictures, cache_dir)
-      return audio_folder.open_folder(place, cache_dir)
+      return _open_tree(files.of_folder(place), cache_dir)
+    if inside := packed.split(place):
+      tree = packed.open_tree(inside[0], home)
+      return _open_inside(tree, inside[1], cache_dir)
     if place.is_file() and place.suffix.lower() == ".csv":
-      return feature_table.open_table(place, cache_dir)
+      table = files.on_disk(place)
+      return feature_table.open_table(str(place), table, cache_dir)
     if place.is_file():
       return archive.open_archive(place, cache_dir)
     there = place.exists()
@@ -86,6 +96,44 @@ def open_corpus(
   what = "is neither a folder nor a file" if there else "does not exist"
   raise InputError(
     f"{path} {what}; give {FORMS}, or no path for the synthetic corpus"
+  )
+
+
+def _open_tree(tree: files.Tree, cache_dir: pathlib.Path | None) -> Corpus:
+  """Sound, or pictures; among sound, pictures are its covers."""
+  while (inner := genre_folders.inner(tree)) is not None:
+    tree = inner
+  sound = genre_folders.genres_with(tree, audio_folder.LAYOUT)
+  pictures = genre_folders.genres_with(tree, image_folder.LAYOUT)
+  odd = sorted(set(pictures) - set(sound))
+  if sound and odd:
+    raise InputError(
+      f"{tree.place} holds sound in {sound[0]}/ and pictures without sound in"
+      f" {odd[0]}/: a corpus is of one of the two; take the other away"
+    )
+  form = image_folder if pictures and not sound else audio_folder
+  return form.open_tree(tree, cache_dir)
+
+
+def _open_inside(
+  tree: files.Tree, inside: str, cache_dir: pathlib.Path | None
+) -> Corpus:
+  """What lies in an archive there, or there below its known folders."""
+  if inside == ".":
+    return _open_tree(tree, cache_dir)
+  below = tree
+  while below is not None:
+    if inside in below.folders:
+      return _open_tree(below.below(inside), cache_dir)
+    if inside in below.files and inside.lower().endswith(".csv"):
+      place = f"{below.place}/{inside}"
+      table = below.files[inside]
+      return feature_table.open_table(place, table, cache_dir)
+    below = genre_folders.inner(below)
+  top = [*tree.top(), *(name for name in tree.files if "/" not in name)]
+  raise InputError(
+    f"{tree.place} holds no folder and no .csv {inside}; at its top are"
+    f" {', '.join(top[:20]) or 'no files'}"
   )
 
 

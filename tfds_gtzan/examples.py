@@ -16,6 +16,9 @@ from gtzan_jax.features import archive, clips, image
 from tfds_gtzan.track import Audio, Content, Corpus, LogMel, Picture, Track
 
 Stacked = Mapping[str, np.ndarray]
+# Of a track: the number of its examples, or why it cannot be read.
+Outcome = int | str
+Note = Callable[[Track, Outcome], None]
 
 
 def example_features(
@@ -126,6 +129,37 @@ def _features(spec: features.FeatureSpec, segments: jax.Array) -> jax.Array:
   if segments.dtype == np.int16:
     return features.extract(audio.to_float(segments), spec)
   return features.from_logmel(segments, spec)
+
+
+def of_tracks(
+  spec: features.FeatureSpec,
+  corpus: Corpus,
+  tracks: Sequence[Track],
+  note: Note,
+) -> Iterator[tuple[str, dict]]:
+  """(key, example) of some tracks in order, a track's segments ascending.
+
+  Args:
+    spec: the feature set.
+    corpus: what the tracks are of; its `tracks` are not looked at.
+    tracks: at most what one shard holds.
+    note: is told of each track what came of it, in order.
+
+  Raises:
+    TransparentError: of a picture that must not be passed over.
+  """
+  for track, result in read_ahead(
+    functools.partial(read, spec, corpus), tracks
+  ):
+    if isinstance(result, InputError):
+      note(track, str(result))
+      continue
+    count = len(result["features"])
+    facts = {"track": track.id, "artist": track.artist, "label": track.genre}
+    for i in range(count):
+      example = {name: values[i] for name, values in result.items()}
+      yield f"{track.id}/{i}", example | facts | {"segment": i}
+    note(track, count)
 
 
 def read_ahead(

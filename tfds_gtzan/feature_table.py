@@ -6,6 +6,7 @@ A line is a whole track (`blues.00000.wav`) or three seconds of one
 
 import csv
 import functools
+import io
 import math
 import pathlib
 import re
@@ -16,7 +17,7 @@ import numpy as np
 
 from gtzan_jax.errors import InputError
 from gtzan_jax.features import table57
-from tfds_gtzan import content, track_lists
+from tfds_gtzan import content, files, track_lists
 from tfds_gtzan.track import GENRES, Corpus, Table, Track, in_genre_order
 
 SECONDS = 3.0  # of a line of features_3_sec.csv
@@ -29,16 +30,21 @@ Lines = Mapping[str, Mapping[int, np.ndarray]]
 
 
 def open_table(
-  path: pathlib.Path, cache_dir: pathlib.Path | None = None
+  path: str, file: files.File, cache_dir: pathlib.Path | None
 ) -> Corpus:
   """Opens a table and checks all of it.
+
+  Args:
+    path: where it lies, for messages; it may go on inside an archive.
+    file: the table.
+    cache_dir: where its digest is remembered.
 
   Raises:
     InputError: not a csv, columns that are missing, no lines, one genre only,
       or a line with an unknown genre, a filename that does not fit or stands
       twice, or a value that is no number. One line: the file and the place.
   """
-  lines = _lines(path, _cells(path))
+  lines = _lines(path, _cells(path, file))
   genres = in_genre_order(name.split(".")[0] for name in lines)
   if len(genres) < 2:
     raise InputError(
@@ -50,16 +56,18 @@ def open_table(
     kind="table",
     genres=genres,
     tracks=tuple(_track(name, lines[name]) for name in order),
-    fingerprint=content.digests(path, [path], cache_dir)[0],
+    fingerprint=content.digests_of(path, {path: file}, cache_dir)[0],
   )
 
 
-def _cells(path: pathlib.Path) -> list[tuple[int, dict[str, str]]]:
+def _cells(path: str, file: files.File) -> list[tuple[int, dict[str, str]]]:
   """(line number, {column: cell}) of each line below the header."""
+  with file.open() as opened:
+    data = opened.read()
   try:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-      reader = csv.reader(file)
-      lines = [(reader.line_num, cells) for cells in reader if cells]
+    text = io.StringIO(data.decode("utf-8-sig"), newline="")
+    reader = csv.reader(text)
+    lines = [(reader.line_num, cells) for cells in reader if cells]
   except (csv.Error, UnicodeDecodeError) as error:
     raise InputError(f"{path} cannot be read as a csv: {error}") from error
   if not lines:
@@ -86,9 +94,7 @@ def _cells(path: pathlib.Path) -> list[tuple[int, dict[str, str]]]:
   return [(n, dict(zip(header, cells, strict=True))) for n, cells in lines]
 
 
-def _lines(
-  path: pathlib.Path, cells: Sequence[tuple[int, Mapping[str, str]]]
-) -> Lines:
+def _lines(path: str, cells: Sequence[tuple[int, Mapping[str, str]]]) -> Lines:
   found = defaultdict(dict)
   for line, row in cells:
     where = f"{path} line {line}"

@@ -1,4 +1,7 @@
-"""A folder for each genre, a file for each track: what GTZAN's copies share."""
+"""A folder for each genre, a file for each track: what collections share.
+
+The same rules for what lies in a folder and for what lies in an archive.
+"""
 
 import dataclasses
 import functools
@@ -6,11 +9,23 @@ import hashlib
 import os
 import pathlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+import unicodedata
+from collections.abc import Callable, Mapping
 
+from gtzan_jax import audio
 from gtzan_jax.errors import InputError
-from tfds_gtzan import content, track_lists
+from gtzan_jax.features import image
+from tfds_gtzan import content, files, track_lists
 from tfds_gtzan.track import Content, Track, in_genre_order
+
+# Folders above the genres: GTZAN's own (and torchaudio's), Kaggle's, mirdata's.
+ROOTS = ("genres", "genres_original", "gtzan_genre", "Data")
+EXTENSIONS = (*audio.EXTENSIONS, *image.EXTENSIONS)
+# Line ends, tabs, bytes that are no UTF-8: not for lists, reports and messages.
+_UNFIT = {"Cc", "Cs", "Zl", "Zp"}
+
+# {genre: {track id: name of its file below the tree's place}}
+Found = Mapping[str, Mapping[str, str]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,125 +34,159 @@ class Layout:
 
   Attributes:
     extensions: of a track's file, in lower case.
-    separator: between genre and number: "." in "blues.00000".
+    numbered: what GTZAN's names have between genre and number, a regular
+      expression: `[.]` for "blues.00000".
     accepted: what is accepted, for messages.
   """
 
   extensions: tuple[str, ...]
-  separator: str
+  numbered: str
   accepted: str
 
-  def is_file(self, file: pathlib.Path) -> bool:
-    """Whether it is of this kind; .DS_Store, ._jazz.00000.wav are not."""
-    hidden = file.name.startswith(".")
-    known = file.suffix.lower() in self.extensions
-    return known and not hidden and file.is_file()
+  def fits(self, name: str) -> bool:
+    """Whether the extension is one of a track."""
+    return name.lower().endswith(self.extensions)
 
 
-def folders(root: pathlib.Path) -> list[str]:
-  """Every folder that is not hidden; __MACOSX comes out of zip files."""
-  return sorted(
-    entry.name
-    for entry in listed(root)
-    if entry.is_dir() and not entry.name.startswith((".", "__"))
+def inner(tree: files.Tree) -> files.Tree | None:
+  """What lies below a known folder or the only one; None at the genres."""
+  top = tree.top()
+  known = [name for name in ROOTS if name in top]
+  if len(known) > 1:
+    raise InputError(
+      f"{tree.place} holds both {known[0]}/ and {known[1]}/: give one of the"
+      " two"
+    )
+  if known:
+    return tree.below(known[0])
+  if len(top) != 1:
+    return None
+  below = tree.below(top[0])
+  is_genre = any(
+    "/" not in name and name.lower().endswith(EXTENSIONS)
+    for name in below.files
   )
+  return below if below.folders and not is_genre else None
 
 
-def listed(folder: pathlib.Path) -> list[pathlib.Path]:
-  try:
-    return sorted(folder.iterdir())
-  except OSError as error:
-    raise InputError(f"{folder} cannot be listed: {error.strerror}") from error
+def genres_with(tree: files.Tree, layout: Layout) -> list[str]:
+  """The folders that hold such files, however deep."""
+  return sorted({n.split("/")[0] for n in tree.files if _is_track(n, layout)})
 
 
-def tracks(
-  root: pathlib.Path, layout: Layout
-) -> dict[str, dict[str, pathlib.Path]]:
-  """{genre: {track id: file}}, genres in label order, tracks by number.
+def _is_track(name: str, layout: Layout) -> bool:
+  return "/" in name and layout.fits(name)
+
+
+def tracks(tree: files.Tree, layout: Layout) -> Found:
+  """Genres in label order, tracks in the order of their ids.
+
+  If one file is named as GTZAN's are, all must be, and a track's id is
+  "<genre>.<number>"; else it is the name below the tree without the extension.
 
   Raises:
     InputError: no track, fewer than two genres, a genre folder without a track,
-      a file of another name, or two files of one track.
+      names of both sorts or that cannot be printed, or two files of one track.
   """
-  found = {g: _tracks_in(root / g, layout) for g in folders(root)}
-  if not any(found.values()):
-    raise InputError(f"{root} holds no track; accepted are {layout.accepted}")
-  for genre, files in found.items():
-    if not files:
+  names = sorted(name for name in tree.files if _is_track(name, layout))
+  if not names:
+    raise InputError(
+      f"{tree.place} holds no track; accepted are {layout.accepted}"
+    )
+  ids = _ids(tree, names, layout)
+  found: dict[str, dict[str, str]] = {genre: {} for genre in tree.top()}
+  for track, name in sorted(zip(ids, names, strict=True)):
+    genre = found[name.split("/")[0]]
+    if track in genre:
       raise InputError(
-        f"{root / genre} is a genre folder without a track: put files"
-        f" {genre}{layout.separator}NNNNN<ext> into it or take it away"
+        f"{tree.place} holds two files of the track {track}: {genre[track]} and"
+        f" {name}; keep one"
+      )
+    genre[track] = name
+  for genre, of_genre in found.items():
+    if not of_genre:
+      raise InputError(
+        f"{os.path.join(tree.place, genre)} is a genre folder without a track:"
+        f" put files into it ({', '.join(layout.extensions)}) or take it away"
       )
   genres = in_genre_order(found)
   if len(genres) < 2:
     raise InputError(
-      f"{root} holds one genre only ({genres[0]}); accepted are"
+      f"{tree.place} holds one genre only ({genres[0]}); accepted are"
       f" {layout.accepted}"
     )
   return {genre: found[genre] for genre in genres}
 
 
-def _tracks_in(folder: pathlib.Path, layout: Layout) -> dict[str, pathlib.Path]:
-  start = re.escape(folder.name + layout.separator)
-  found: dict[str, pathlib.Path] = {}
-  for file in filter(layout.is_file, listed(folder)):
-    if not re.fullmatch(rf"{start}\d{{5}}", file.stem):
+def _ids(tree: files.Tree, names: list[str], layout: Layout) -> list[str]:
+  """Of each file: all GTZAN's or none."""
+  pattern = re.compile(rf"([^/]+)/\1{layout.numbered}(\d{{5}})\.\w+")
+  matches = [pattern.fullmatch(name) for name in names]
+  gtzan = [match for match in matches if match]
+  if len(gtzan) == len(names):
+    return [f"{match[1]}.{match[2]}" for match in gtzan]
+  if gtzan:
+    raise InputError(
+      f"{tree.place}: {gtzan[0][0]} is a name as GTZAN's tracks have it and"
+      f" {names[matches.index(None)]} is none; accepted are {layout.accepted},"
+      " all of one sort"
+    )
+  for name in names:
+    if any(unicodedata.category(letter) in _UNFIT for letter in name):
       raise InputError(
-        f"{file} is not a track's name; accepted are {layout.accepted}"
+        f"{tree.place}: the name {name!r} cannot be printed; give it another"
       )
-    name = f"{folder.name}.{file.stem[-5:]}"
-    if name in found:
-      raise InputError(
-        f"{folder} holds two files of the track {name}: {found[name].name} and"
-        f" {file.name}; keep one"
-      )
-    found[name] = file
-  return dict(sorted(found.items()))
+  return [name.rpartition(".")[0] for name in names]
 
 
 def as_tracks(
-  found: Mapping[str, Mapping[str, pathlib.Path]],
+  tree: files.Tree,
+  found: Found,
   decode: Callable[[pathlib.Path], Content],
 ) -> tuple[Track, ...]:
   """What `tracks` found, as tracks; GTZAN's ids have GTZAN's artists.
 
   Args:
-    found: {genre: {track id: file}}.
+    tree: where it was found.
+    found: what `tracks` gave.
     decode: what a file holds; raises InputError where it cannot be read.
   """
   return tuple(
     Track(
-      id=name,
+      id=track,
       genre=genre,
-      artist=track_lists.artists().get(name, ""),
-      partition=track_lists.partition(name),
-      read=functools.partial(_read, file, decode),
+      artist=track_lists.artists().get(track, ""),
+      partition=track_lists.partition(track),
+      read=functools.partial(_read, tree.files[name], decode),
     )
-    for genre, files in found.items()
-    for name, file in files.items()
+    for genre, of_genre in found.items()
+    for track, name in of_genre.items()
   )
 
 
 def _read(
-  file: pathlib.Path, decode: Callable[[pathlib.Path], Content]
+  file: files.File, decode: Callable[[pathlib.Path], Content]
 ) -> Content:
   try:
-    return decode(file)
-  except InputError as error:
-    # The reason goes into data sets and reports, where our folders are noise.
-    reason = str(error).replace(f"{file.parent}{os.sep}", "")
-    raise type(error)(reason) from error
+    with file.on_disk() as path:
+      try:
+        return decode(path)
+      except InputError as error:
+        # The reason goes into data sets and reports, where folders are noise.
+        reason = str(error).replace(f"{path.parent}{os.sep}", "")
+        raise type(error)(reason) from error
+  except OSError as error:
+    raise InputError(f"{file.name}: {error.strerror}") from error
 
 
 def fingerprint(
-  root: pathlib.Path,
-  files: Sequence[pathlib.Path],
-  cache_dir: pathlib.Path | None,
+  tree: files.Tree, found: Found, cache_dir: pathlib.Path | None
 ) -> str:
-  """sha256 (hex) of the files' names below `root` and of their content."""
+  """sha256 (hex) of the files' names below the tree and of their content."""
+  names = [name for of_genre in found.values() for name in of_genre.values()]
+  named = {name: tree.files[name] for name in names}
+  digests = content.digests_of(tree.place, named, cache_dir)
   whole = hashlib.sha256()
-  for file, digest in zip(
-    files, content.digests(root, files, cache_dir), strict=True
-  ):
-    whole.update(f"{file.relative_to(root).as_posix()} {digest}\n".encode())
+  for name, digest in zip(names, digests, strict=True):
+    whole.update(f"{name} {digest}\n".encode())
   return whole.hexdigest()

@@ -6,68 +6,57 @@ from collections.abc import Iterable
 
 from gtzan_jax.errors import InputError
 from gtzan_jax.features import image
-from tfds_gtzan import audio_folder, genre_folders
+from tfds_gtzan import files, genre_folders
 from tfds_gtzan.track import Corpus, Picture
 
 LAYOUT = genre_folders.Layout(
   extensions=image.EXTENSIONS,
-  separator="",
+  numbered="[.]?",
   accepted=(
-    "pictures <genre>/<genre>NNNNN.png (five digits) of at least two genres, in"
-    " the folder itself or below its images_original/"
+    "pictures <genre>/<genre>NNNNN.png (GTZAN's, five digits) or <genre>/<any"
+    " other name>.png of at least two genres, in the place itself or below its"
+    " images_original/"
   ),
 )
-ROOT = "images_original"
 
 
-def find(path: pathlib.Path) -> pathlib.Path | None:
-  """The folder of pictures that `path` is or holds; None if it is of audio.
-
-  Beside another folder (Kaggle's whole copy has genres_original/) it is not
-  looked for: there, the pictures are had by giving images_original/ itself.
-  """
-  names = genre_folders.folders(path)
-  if names == [ROOT]:
-    return path / ROOT
-  files = [f for name in names for f in genre_folders.listed(path / name)]
-  sound = any(map(audio_folder.LAYOUT.is_file, files))
-  return path if any(map(LAYOUT.is_file, files)) and not sound else None
-
-
-def open_folder(
-  root: pathlib.Path, cache_dir: pathlib.Path | None = None
-) -> Corpus:
-  """Opens a folder; decodes nothing but the pictures' headers.
+def open_tree(tree: files.Tree, cache_dir: pathlib.Path | None) -> Corpus:
+  """Opens the genre folders of a tree; decodes nothing but headers.
 
   Raises:
-    InputError: as of a folder of audio; or pictures of different sizes.
+    InputError: see `genre_folders.tracks`; or pictures of different sizes.
   """
-  found = genre_folders.tracks(root, LAYOUT)
-  files = [file for genre in found.values() for file in genre.values()]
-  _check_sizes(root, files)
+  found = genre_folders.tracks(tree, LAYOUT)
+  names = [name for genre in found.values() for name in genre.values()]
+  _check_sizes(tree.place, [tree.files[name] for name in names])
   return Corpus(
     name="images",
     kind="picture",
     genres=tuple(found),
-    tracks=genre_folders.as_tracks(found, lambda f: Picture(image.read(f))),
-    fingerprint=genre_folders.fingerprint(root, files, cache_dir),
+    tracks=genre_folders.as_tracks(tree, found, _decode),
+    fingerprint=genre_folders.fingerprint(tree, found, cache_dir),
   )
 
 
-def _check_sizes(root: pathlib.Path, files: Iterable[pathlib.Path]) -> None:
-  first: dict[tuple[int, int], pathlib.Path] = {}
+def _decode(path: pathlib.Path) -> Picture:
+  return Picture(image.read(path))
+
+
+def _check_sizes(place: str, pictures: Iterable[files.File]) -> None:
+  first: dict[tuple[int, int], str] = {}
   count = collections.Counter()
-  for file in files:
+  for file in pictures:
     try:
-      size = image.size(file)
-    except InputError:
+      with file.open() as opened:
+        size = image.size(opened, file.name)
+    except (InputError, OSError):
       continue  # unreadable: for its reading to say
-    first.setdefault(size, file)
+    first.setdefault(size, file.name)
     count[size] += 1
   if len(first) > 1:
     (usual, _), (odd, number) = count.most_common()[:: len(first) - 1]
     raise InputError(
-      f"{root} holds pictures of {len(first)} sizes: {first[usual].name} is"
-      f" {usual[0]} x {usual[1]}, {first[odd].name} is {odd[0]} x {odd[1]}"
+      f"{place} holds pictures of {len(first)} sizes: {first[usual]} is"
+      f" {usual[0]} x {usual[1]}, {first[odd]} is {odd[0]} x {odd[1]}"
       f" ({number} such); make them one size"
     )

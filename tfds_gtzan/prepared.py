@@ -22,6 +22,7 @@ from absl import logging
 
 from gtzan_jax import features
 from gtzan_jax.errors import InputError
+from tfds_gtzan import beam_shards
 from tfds_gtzan import tfds_gtzan_dataset_builder as dataset_builder
 from tfds_gtzan.corpus import Corpus, open_corpus
 from tfds_gtzan.track import Row
@@ -69,6 +70,7 @@ def prepare(
   data_dir: str | pathlib.Path,
   tracks_per_genre: int = 20,
   progress: bool = True,
+  beam_options: str | None = None,
 ) -> Prepared:
   """Prepares what is not prepared yet; returns at once where it is.
 
@@ -78,17 +80,26 @@ def prepare(
     data_dir: folder of prepared data; made if need be.
     tracks_per_genre: size of the synthetic corpus.
     progress: whether to show a progress bar (on a terminal only).
+    beam_options: options of Apache Beam, whose workers are to write the same
+      bytes: "--runner=DirectRunner --direct_num_workers=2"; None: this process.
 
   Raises:
     InputError: an unusable corpus, feature set or folder; an impossible pair;
-      too many unreadable tracks. Nothing half-written stays.
+      too many unreadable tracks; options that Beam does not accept. Nothing
+      half-written stays.
   """
   spec = features.get(feature_name)
+  config = tfds.download.DownloadConfig()
+  if beam_options is not None:
+    config.beam_options = beam_shards.options(beam_options)
+    # Workers stand elsewhere than this process.
+    path = path and str(pathlib.Path(path).expanduser().absolute())
+    data_dir = pathlib.Path(data_dir).expanduser().absolute()
   data_dir = pathlib.Path(data_dir).expanduser()
   with _writing_to(data_dir):
     data_dir.mkdir(parents=True, exist_ok=True)
     (data_dir / ".locks").mkdir(exist_ok=True)
-  corpus = open_corpus(path, tracks_per_genre, data_dir / ".digests")
+  corpus = open_corpus(path, tracks_per_genre, data_dir)
   fingerprint = dataset_builder.fingerprint(spec, corpus)
   folder = data_dir / f"{corpus.name}-{spec.name}-{fingerprint[:16]}"
   builder = dataset_builder.Builder
@@ -99,7 +110,7 @@ def prepare(
       with _locked(folder, wait=True):
         # Another process may have prepared it while this one waited.
         if not directory.is_dir():
-          _write(folder, spec.name, corpus, progress)
+          _write(folder, spec.name, corpus, progress, config)
   return _load(directory)
 
 
@@ -143,7 +154,11 @@ def _remove_leftovers(data_dir: pathlib.Path) -> None:
 
 
 def _write(
-  folder: pathlib.Path, feature_name: str, corpus: Corpus, progress: bool
+  folder: pathlib.Path,
+  feature_name: str,
+  corpus: Corpus,
+  progress: bool,
+  config: tfds.download.DownloadConfig,
 ) -> None:
   shutil.rmtree(folder, ignore_errors=True)
   try:
@@ -155,7 +170,7 @@ def _write(
         data_dir=folder,
         file_format="array_record",
         progress=progress,
-      ).download_and_prepare()
+      ).download_and_prepare(download_config=config)
     shutil.rmtree(folder / "downloads", ignore_errors=True)  # always empty
   except BaseException:
     shutil.rmtree(folder, ignore_errors=True)

@@ -7,22 +7,24 @@ fault-filtered partition; which part a segment plays in an experiment is for
 """
 
 import contextlib
+import dataclasses
 import functools
 import hashlib
 import importlib.metadata
 import itertools
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
 import tqdm
+from tensorflow_datasets.core import writer as tfds_writer
 
 from gtzan_jax import features
 from gtzan_jax.errors import InputError
-from tfds_gtzan import examples, track_lists
+from tfds_gtzan import beam_shards, examples, records, track_lists
 from tfds_gtzan.corpus import CORPORA, Corpus, Track, open_corpus
 
 SPLITS = ("train", "validation", "test", "unlisted")
@@ -47,8 +49,16 @@ class Builder(tfds.core.ShardBasedBuilder):
   VERSION = tfds.core.Version("1.0.0")
   RELEASE_NOTES: ClassVar = {"1.0.0": "First release."}
   BUILDER_CONFIGS: ClassVar = [
-    tfds.core.BuilderConfig(name=name, description=f"feature set {name}")
-    for name in features.FEATURES
+    tfds.core.BuilderConfig(
+      name=spec.name,
+      description=f"{', '.join(spec.parts)} of "
+      + (
+        "whole tracks"
+        if spec.whole_clip
+        else f"segments of {spec.segment_samples:,} samples"
+      ),
+    )
+    for spec in features.FEATURES.values()
   ]
 
   def __init__(
@@ -67,15 +77,24 @@ class Builder(tfds.core.ShardBasedBuilder):
       tracks_per_genre: size of the synthetic corpus.
       corpus: an opened corpus, in place of `path`.
       progress: whether to show a progress bar (on a terminal only).
-      **kwargs: data_dir, config, version, file_format="array_record".
+      **kwargs: data_dir, config, version, file_format (of what is written;
+        "array_record" if it is left out, which needs no TensorFlow).
 
     Raises:
       InputError: no such corpus, a feature set that cannot be computed from
         what its tracks hold, or a data_dir that holds another one.
     """
-    self.corpus = corpus or open_corpus(path, tracks_per_genre)
+    self.corpus = corpus or open_corpus(
+      path, tracks_per_genre, kwargs.get("data_dir")
+    )
     self._progress = progress
     super().__init__(**kwargs)
+    # What TFDS makes a pickled builder again from.
+    self._original_state |= {"corpus": self.corpus, "progress": progress}
+    if not kwargs.get("file_format") and not self.info.initialized:
+      self.info.set_file_format(
+        tfds.core.FileFormat.ARRAY_RECORD, override=True
+      )
     found = (self.info.metadata or {}).get("fingerprint")
     if found and found != fingerprint(self.spec, self.corpus):
       raise InputError(
@@ -111,7 +130,11 @@ class Builder(tfds.core.ShardBasedBuilder):
         disable=None if self._progress else True,  # None: not on a pipe
       )
     ) as self._bar:
-      super()._download_and_prepare(dl_manager, download_config)
+      config = download_config or tfds.download.DownloadConfig()
+      if config.beam_runner or config.beam_options:
+        self._prepare_with_beam(config)
+      else:
+        super()._download_and_prepare(dl_manager, config)
     left = {row["genre"] for row in self._rows}
     for genre in self.corpus.genres:
       if genre not in left:
@@ -134,8 +157,41 @@ class Builder(tfds.core.ShardBasedBuilder):
     )
 
   def _shard_iterators_per_split(self, dl_manager):
-    """Shards of equal numbers of tracks, written one after the other."""
     del dl_manager
+    write = functools.partial(
+      examples.of_tracks, self.spec, self.corpus, note=self._note
+    )
+    return {
+      split: [functools.partial(write, tracks) for tracks in shards]
+      for split, shards in self._shards().items()
+    }
+
+  def _prepare_with_beam(self, config: tfds.download.DownloadConfig) -> None:
+    """The same shards, written by Beam's workers, and the same notes."""
+    shards = self._shards()
+    corpus = dataclasses.replace(self.corpus, tracks=())  # a shard has its own
+    splits = beam_shards.write(
+      shards,
+      {split: self._get_filename_template(split) for split in shards},
+      functools.partial(
+        _write_shard,
+        tfds_writer.ShardWriter(
+          self.info.features,
+          tfds.core.ExampleSerializer(self.info.features.get_serialized_info()),
+          self._example_writer(),
+        ),
+        functools.partial(examples.of_tracks, self.spec, corpus),
+      ),
+      self._note,
+      config,
+    )
+    self.info.set_splits(splits)
+
+  def _example_writer(self) -> records.Writer:
+    return records.Writer(self.info.file_format)
+
+  def _shards(self) -> dict[str, list[Sequence[Track]]]:
+    """{split: the tracks of each shard}, shards of equal numbers of tracks."""
     example = sum(
       math.prod(feature.shape) * np.dtype(feature.np_dtype).itemsize
       for feature in self.info.features.values()
@@ -150,11 +206,10 @@ class Builder(tfds.core.ShardBasedBuilder):
         count = math.ceil(len(tracks) / most)
         bounds = [len(tracks) * i // count for i in range(count + 1)]
         shards[split] = [
-          functools.partial(self._shard, tracks[start:stop])
-          for start, stop in itertools.pairwise(bounds)
+          tracks[start:stop] for start, stop in itertools.pairwise(bounds)
         ]
       else:
-        for _ in self._shard(tracks):
+        for _ in examples.of_tracks(self.spec, self.corpus, tracks, self._note):
           pass  # there is none: this notes why
     return shards
 
@@ -165,32 +220,25 @@ class Builder(tfds.core.ShardBasedBuilder):
       return False
     return True
 
-  def _shard(self, tracks: Sequence[Track]) -> Iterator[tuple[str, dict]]:
-    """The examples of some tracks; rows and skipped tracks are noted."""
-    read = functools.partial(examples.read, self.spec, self.corpus)
-    for track, result in examples.read_ahead(read, tracks):
-      self._bar.update()
-      if isinstance(result, InputError):
-        self._skip(track, result)
-        continue
-      count = len(result["features"])
-      facts = {"track": track.id, "artist": track.artist, "label": track.genre}
-      for i in range(count):
-        example = {name: values[i] for name, values in result.items()}
-        yield f"{track.id}/{i}", example | facts | {"segment": i}
-      self._rows.append(
-        {
-          "id": track.id,
-          "genre": track.genre,
-          "artist": track.artist,
-          "partition": track.partition,
-          "segments": count,
-        }
-      )
+  def _note(self, track: Track, outcome: examples.Outcome) -> None:
+    """Of each track, in record order: a row, or why it was skipped."""
+    self._bar.update()
+    if isinstance(outcome, str):
+      self._skip(track, outcome)
+      return
+    self._rows.append(
+      {
+        "id": track.id,
+        "genre": track.genre,
+        "artist": track.artist,
+        "partition": track.partition,
+        "segments": outcome,
+      }
+    )
 
-  def _skip(self, track: Track, reason: InputError) -> None:
+  def _skip(self, track: Track, reason: str) -> None:
     self._skipped.append(
-      {"track": track.id, "genre": track.genre, "reason": str(reason)}
+      {"track": track.id, "genre": track.genre, "reason": reason}
     )
     number, total = len(self._skipped), len(self.corpus.tracks)
     if number > MAX_UNREADABLE * total:
@@ -199,6 +247,16 @@ class Builder(tfds.core.ShardBasedBuilder):
         f" {MAX_UNREADABLE:.0%}; the first: {self._skipped[0]['reason']};"
         " mend or remove them"
       )
+
+
+def _write_shard(
+  writer: tfds_writer.ShardWriter,
+  of_tracks: Callable,
+  path: tfds.core.Path,
+  tracks: Sequence[Track],
+  note: examples.Note,
+) -> None:
+  writer.write(of_tracks(tracks, note), path)
 
 
 def check_kind(spec: features.FeatureSpec, corpus: Corpus) -> None:

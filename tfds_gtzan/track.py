@@ -19,8 +19,8 @@ GENRES = (
 )
 # What a path may be, for messages.
 FORMS = (
-  "a folder of audio in GTZAN's layout, a folder of Kaggle's pictures"
-  " (images_original), a log-mel .npz or a features .csv"
+  "a folder or an archive (.tar.gz, .tgz, .tar, .zip) of audio, one of Kaggle's"
+  " pictures (images_original), a log-mel .npz or a features .csv"
 )
 
 
@@ -68,7 +68,8 @@ class Track:
   """One track of a corpus.
 
   Attributes:
-    id: unique in its corpus, "<genre>.<number>".
+    id: unique in its corpus: "<genre>.<number>"; in collections whose files are
+      not named as GTZAN's are, "<genre>/<name below it, without extension>".
     genre: its label.
     artist: "" where nobody knows.
     partition: "train", "validation", "test" or "unlisted": the TFDS split.

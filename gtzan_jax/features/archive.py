@@ -3,7 +3,8 @@
 An archive holds `columns` columns a track, picked evenly from its `n_frames`
 frames of a 2048-point, hop-512 log-mel at 22,050 Hz, whatever feature set is
 then asked for. GTZAN's own keeps 387 of about 1293; nothing here depends on
-those numbers.
+those numbers. Column j is frame `floor((j + 0.5) / (columns + 0.5) *
+n_frames)`; a track of fewer frames than columns holds frames more than once.
 """
 
 import numpy as np
@@ -16,6 +17,7 @@ N_FFT = 2048
 HOP = 512
 N_MELS = 128
 TOP_DB = 80.0
+EVERY_FRAME = SAMPLE_RATE / HOP  # columns a second: 43.07
 
 _LOGMEL = FeatureSpec(
   "archive",
@@ -35,6 +37,30 @@ def columns_per_frame(columns: int, n_frames: np.ndarray) -> float:
     n_frames: int `[tracks]`, frames of each track.
   """
   return float(columns / np.median(n_frames))
+
+
+def columns_for(n_frames: np.ndarray, columns_per_second: float) -> int:
+  """How many columns an archive of such tracks has, so that none is coarser.
+
+  The rate is that of the longest tracks: the median of those that are as long
+  as the longest within 5 %, which `segments` takes for one length. All of
+  GTZAN's are, and so have 387 at its rate. Shorter tracks are finer. With
+  every frame kept it is the frames of the longest.
+
+  Args:
+    n_frames: int `[tracks]`, frames of each track.
+    columns_per_second: above 0, at most `EVERY_FRAME`.
+  """
+  longest = n_frames.max()
+  if columns_per_second == EVERY_FRAME:
+    return int(longest)
+  length = np.median(n_frames[n_frames >= 0.95 * longest])
+  return max(1, round(float(length * columns_per_second / EVERY_FRAME)))
+
+
+def frames_of(n_frames: int, columns: int) -> np.ndarray:
+  """The frame that each column is, int `[columns]`; in whole numbers, exact."""
+  return (2 * np.arange(columns) + 1) * n_frames // (2 * columns + 1)
 
 
 def segment_columns(spec: FeatureSpec, columns_per_frame: float) -> int:
@@ -98,23 +124,30 @@ def segments(
   return db[start[:, None] + picked[None, :]]
 
 
+def logmel(audio: np.ndarray) -> np.ndarray:
+  """Every frame of a waveform, before columns are picked.
+
+  Args:
+    audio: float32 `[n]` at 22,050 Hz.
+
+  Returns:
+    float32 `[n_frames, 128]`, absolute dB, floored 80 dB below the maximum.
+  """
+  return features.extract_clip(audio, _LOGMEL)
+
+
 def from_audio(
   audio: np.ndarray, columns_per_frame: float
 ) -> tuple[np.ndarray, int]:
   """What the archive would hold for a waveform.
-
-  Column j is frame `floor((j + 0.5) / (columns + 0.5) * n_frames)`.
 
   Args:
     audio: float32 `[n]` at 22,050 Hz.
     columns_per_frame: of the archive that a model was trained on.
 
   Returns:
-    float32 `[columns, 128]`, absolute dB, floored 80 dB below the maximum over
-    all frames; and the number of frames.
+    float32 `[columns, 128]`, columns of `logmel`; and the number of frames.
   """
-  db = features.extract_clip(audio, _LOGMEL)
-  n_frames = len(db)
-  columns = max(1, round(columns_per_frame * n_frames))
-  picked = (np.arange(columns) + 0.5) / (columns + 0.5) * n_frames
-  return db[picked.astype(int)], n_frames
+  db = logmel(audio)
+  columns = max(1, round(columns_per_frame * len(db)))
+  return db[frames_of(len(db), columns)], len(db)

@@ -10,6 +10,7 @@ import functools
 import os
 import pathlib
 from collections.abc import Iterator
+from typing import BinaryIO
 
 import jax
 import jax.numpy as jnp
@@ -19,8 +20,7 @@ from PIL import Image, UnidentifiedImageError
 from gtzan_jax.errors import InputError
 
 EXTENSIONS = (".png",)
-# Colour or grey of 8 bits, or 1; with or without palette and alpha channel.
-_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
+_DEPTH = 24  # the byte of a PNG file that says how many bits a channel has
 _DAMAGED = (OSError, SyntaxError, EOFError, Image.DecompressionBombError)
 # What librosa.display.specshow takes for decibels below a maximum: perceptually
 # uniform, from black to pale yellow, so that lightness alone tells the level.
@@ -87,12 +87,10 @@ def read(path: str | os.PathLike) -> np.ndarray:
       a channel. TransparentError: of any transparency. One line: the file and
       the reason.
   """
-  with _opened(path) as picture:
-    if picture.mode not in _MODES:
-      raise InputError(
-        f"{path}: a picture of mode {picture.mode}; accepted are 8 bits a"
-        " channel"
-      )
+  path = pathlib.Path(path)
+  if not path.is_file():
+    raise InputError(f"{path}: no such picture")
+  with path.open("rb") as file, _opened(file, str(path)) as picture:
     rgba = np.asarray(picture.convert("RGBA"))
   if rgba[..., 3].min() < 255:
     raise TransparentError(
@@ -102,26 +100,35 @@ def read(path: str | os.PathLike) -> np.ndarray:
   return rgba[..., :3]
 
 
-def size(path: str | os.PathLike) -> tuple[int, int]:
-  """Width and height of a PNG file, from its header; raises as `read`."""
-  with _opened(path) as picture:
+def size(file: BinaryIO, name: str) -> tuple[int, int]:
+  """Width and height of a PNG, from its header alone; raises as `read`.
+
+  Args:
+    file: the picture, opened.
+    name: its name, for messages.
+  """
+  with _opened(file, name) as picture:
     return picture.size
 
 
 @contextlib.contextmanager
-def _opened(path: str | os.PathLike) -> Iterator[Image.Image]:
-  path = pathlib.Path(path)
-  if not path.is_file():
-    raise InputError(f"{path}: no such picture")
-  if path.stat().st_size == 0:
-    raise InputError(f"{path}: empty file (0 bytes)")
+def _opened(file: BinaryIO, name: str) -> Iterator[Image.Image]:
+  header = file.read(_DEPTH + 1)
+  if not header:
+    raise InputError(f"{name}: empty file (0 bytes)")
+  file.seek(0)
   try:
-    with Image.open(path, formats=("PNG",)) as picture:
+    with Image.open(file, formats=("PNG",)) as picture:
+      if header[_DEPTH] > 8:
+        # Pillow would cut colour down to 8 bits and keep grey as it is.
+        raise InputError(
+          f"{name}: {header[_DEPTH]} bits a channel; accepted are 8: save it so"
+        )
       yield picture
   except UnidentifiedImageError as error:
-    raise InputError(f"{path}: not decodable as PNG") from error
+    raise InputError(f"{name}: not decodable as PNG") from error
   except _DAMAGED as error:
-    raise InputError(f"{path}: not decodable as PNG ({error})") from error
+    raise InputError(f"{name}: not decodable as PNG ({error})") from error
 
 
 def from_picture(rgb: jax.Array, size: int) -> jax.Array:

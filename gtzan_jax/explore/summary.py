@@ -1,0 +1,189 @@
+"""From a row a track to what a page says of a corpus; plain values throughout.
+
+A row is a dict: `id`, `genre`, `artist`, `partition`, `digest`, `faults` and
+`values`, {measure: number}.
+"""
+
+import collections
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+PARTITIONS = ("train", "validation", "test", "unlisted")
+BINS = 24
+# What lies beyond these percentiles stands in the outermost bars, so that one
+# odd track does not press all others into one bar.
+_EDGES = (1, 99)
+
+
+def plain(value: float) -> float | None:
+  """Six digits, for JSON; None for what is not finite."""
+  return float(f"{value:.6g}") if math.isfinite(value) else None
+
+
+def balance(
+  genres: Sequence[str], rows: Sequence[Mapping], skipped: Sequence[Mapping]
+) -> dict[str, dict]:
+  """Of each genre: tracks, what cannot be read, artists and partitions.
+
+  `artists` is [name, tracks] of each known artist, the most frequent first.
+  """
+  table = {}
+  unreadable = collections.Counter(row["genre"] for row in skipped)
+  for genre in genres:
+    own = [row for row in rows if row["genre"] == genre]
+    artists = collections.Counter(row["artist"] for row in own)
+    nobody = artists.pop("", 0)
+    parts = collections.Counter(row["partition"] for row in own)
+    table[genre] = {
+      "tracks": len(own),
+      "unreadable": unreadable[genre],
+      "artists": [
+        list(pair)
+        for pair in sorted(artists.items(), key=lambda p: (-p[1], p[0]))
+      ],
+      "artist_unknown": nobody,
+      "partitions": {part: parts[part] for part in PARTITIONS},
+    }
+  return table
+
+
+def statistics(
+  names: Iterable[str], genres: Sequence[str], rows: Sequence[Mapping]
+) -> dict[str, dict]:
+  """Of each measure: numbers of each genre and of all, a histogram, and how
+  much of its variance lies between genres.
+
+  Returns:
+    {measure: {"all": numbers, "genres": {genre: numbers}, "edges": [25],
+    "counts": {genre: [24]}, "between": 0..1}}; numbers are n, mean, std (of n,
+    not n - 1), min, median and max; None for what cannot be had.
+  """
+  label = np.array([row["genre"] for row in rows])
+  return {
+    name: _statistics(column, label, genres)
+    for name, column in _columns(names, rows).items()
+  }
+
+
+def _columns(
+  names: Iterable[str], rows: Sequence[Mapping]
+) -> dict[str, np.ndarray]:
+  """{measure: float64 [tracks]}, NaN where a track has none."""
+  return {
+    name: np.array([row["values"].get(name, math.nan) for row in rows])
+    for name in names
+  }
+
+
+def _statistics(
+  column: np.ndarray, label: np.ndarray, genres: Sequence[str]
+) -> dict:
+  there = np.isfinite(column)
+  column, label = column[there], label[there]
+  parts = {genre: column[label == genre] for genre in genres}
+  edges = _edges(column)
+  counts = {
+    genre: np.histogram(part.clip(edges[0], edges[-1]), edges)[0].tolist()
+    for genre, part in parts.items()
+  }
+  return {
+    "all": _numbers(column),
+    "genres": {genre: _numbers(part) for genre, part in parts.items()},
+    "edges": [plain(edge) for edge in edges],
+    "counts": counts,
+    "between": _between(column, parts.values()),
+  }
+
+
+def _edges(column: np.ndarray) -> np.ndarray:
+  if not len(column):
+    return np.linspace(0, 1, BINS + 1)
+  low, high = np.percentile(column, _EDGES)
+  if low == high:
+    low, high = column.min(), column.max()
+  if low == high:
+    low, high = low - 0.5, high + 0.5
+  return np.linspace(low, high, BINS + 1)
+
+
+def _numbers(values: np.ndarray) -> dict:
+  functions = {
+    "mean": np.mean,
+    "std": np.std,
+    "min": np.min,
+    "median": np.median,
+    "max": np.max,
+  }
+  return {"n": len(values)} | {
+    name: plain(function(values)) if len(values) else None
+    for name, function in functions.items()
+  }
+
+
+def _between(column: np.ndarray, parts: Iterable[np.ndarray]) -> float | None:
+  """Eta squared: the variance of the genres' means, of the whole variance."""
+  if not len(column) or np.ptp(column) == 0:
+    return None
+  mean = column.mean()
+  between = sum(
+    len(part) * (part.mean() - mean) ** 2 for part in parts if len(part)
+  )
+  return plain(between / ((column - mean) ** 2).sum())
+
+
+def correlation(names: Iterable[str], rows: Sequence[Mapping]) -> dict:
+  """Pearson's r of each pair of measures over the tracks that have all.
+
+  Returns:
+    "names" and "matrix" `[n, n]`; measures that never vary are left out.
+  """
+  columns = _columns(names, rows)
+  values = np.array(list(columns.values()))
+  values = values[:, np.isfinite(values).all(axis=0)]
+  if values.shape[1] < 3:
+    return {"names": [], "matrix": []}
+  varies = np.ptp(values, axis=1) > 1e-9 * np.abs(values).max(axis=1)
+  kept = [name for name, v in zip(columns, varies, strict=True) if v]
+  matrix = np.atleast_2d(np.corrcoef(values[varies])) if kept else np.zeros(0)
+  return {
+    "names": kept,
+    "matrix": [[plain(r) for r in row] for row in matrix.round(4)],
+  }
+
+
+def duplicates(
+  rows: Sequence[Mapping], published: Iterable[tuple[str, str]]
+) -> dict:
+  """Tracks whose content is exactly the same, found and published.
+
+  Returns:
+    "groups": ids, a list a group; "published": number of pairs at hand (both
+    tracks can be read); "not_identical": those of them that are not the same
+    here.
+  """
+  by_digest = collections.defaultdict(list)
+  for row in rows:
+    by_digest[row["digest"]].append(row["id"])
+  digest_of = {row["id"]: row["digest"] for row in rows}
+  pairs = [pair for pair in published if set(pair) <= digest_of.keys()]
+  return {
+    "groups": [ids for ids in by_digest.values() if len(ids) > 1],
+    "published": len(pairs),
+    "not_identical": [[a, b] for a, b in pairs if digest_of[a] != digest_of[b]],
+  }
+
+
+def coverage(
+  lists: Mapping[str, Mapping[str, Iterable[str]]], rows: Sequence[Mapping]
+) -> dict[str, dict]:
+  """{list: {part: {"listed": tracks it names, "at_hand": tracks here}}}."""
+  here = {row["id"] for row in rows}
+  return {
+    name: {
+      part: {"listed": len(set(ids)), "at_hand": len(here & set(ids))}
+      for part, ids in parts.items()
+    }
+    for name, parts in lists.items()
+  }

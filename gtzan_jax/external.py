@@ -1,0 +1,196 @@
+"""A trained run on other music: the external tests of source document 0.
+
+Nothing is prepared: a track's examples are made while the model hears others,
+by the code that makes a file's (gtzan_jax/inputs.py). So any corpus will do
+whose tracks hold what the model can be asked about.
+"""
+
+import hashlib
+import itertools
+import os
+import pathlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import grain
+import jax
+import numpy as np
+
+from gtzan_jax import evaluate as evaluation
+from gtzan_jax import inputs, overlap, report, sharding, workdir
+from gtzan_jax.errors import InputError
+from gtzan_jax.features import image
+from gtzan_jax.predictions import Predictions
+
+PROTOCOL = "external"
+SPLIT = "test"
+MAX_UNREADABLE = 0.05  # of the tracks that are tested on, as when preparing
+# What the report of one split consists of.
+_FILES = {
+  *("report.json", "report.html", "predictions", "learning_curves.png"),
+  *(f"confusion_{SPLIT}.png", f"per_genre_{SPLIT}.png"),
+}
+
+# track id, segment, label, features [...]
+Example = tuple[str, int, int, np.ndarray]
+
+
+def evaluate(
+  path: pathlib.Path, corpus, out: pathlib.Path, place: str | None = None
+) -> pathlib.Path:
+  """Scores a workdir's model on another corpus and writes a report on it.
+
+  Args:
+    path: a workdir that training has been through.
+    corpus: an opened tfds_gtzan.Corpus: `name`, `kind`, `genres`, `tracks`
+      (each with `id`, `genre` and `read`) and `fingerprint`.
+    out: folder of the report: new, empty or of this very test. The only split
+      is "test", the genres are the model's, and the key "external" says what
+      was compared and what was left out (see docs/report.md).
+    place: where the corpus lies, as the user named it.
+
+  Returns:
+    the path of report.html.
+
+  Raises:
+    InputError: no model; a corpus whose tracks it cannot be asked about, of
+      none of its genres, or of tracks that it has learnt from alone; more than
+      5 % unreadable tracks; an `out` that holds something else.
+  """
+  run = workdir.load(path)
+  _check_kind(path, run["kind"], inputs.kinds(run), corpus)
+  tracks, compared = overlap.select(run, corpus)
+  name = path.resolve().name
+  _check_out(out, run["config"], corpus.fingerprint, name)
+  model, num_params = evaluation.load_model(path, run)
+  print(f"external test: {len(tracks)} of {len(corpus.tracks)} tracks")
+  print("\n".join(overlap.sentences(compared)))
+  with workdir.locked(out, "out"):
+    skipped = []
+    examples = _examples(run, corpus.kind, tracks, compared["genres"], skipped)
+    table = _predictions(model, examples, tuple(run["genres"]))
+    ids = sorted(set(table.track.tolist()))
+    mesh = sharding.make_mesh(jax.devices()[:1])  # as load_model has it
+    facts, history = evaluation.facts_of(path, run, mesh)
+    facts |= {
+      "corpus": corpus.name,
+      "source": "audio" if corpus.kind == "audio" else corpus.name,
+      "protocol": PROTOCOL,
+      "leak": None,
+      "num_params": num_params,
+      "data_fingerprint": corpus.fingerprint,
+      "tracks": len(ids),
+      "skipped": skipped,
+      "external": {
+        "workdir": name,
+        "trained_on": run["data_fingerprint"],
+        "kind": run["kind"],
+        "path": place or None,
+        **compared,
+      },
+    }
+    digest = hashlib.sha256("".join(f"{name}\n" for name in ids).encode())
+    built = report.build(
+      facts,
+      {SPLIT: table},
+      history,
+      missing={},
+      sha256={SPLIT: digest.hexdigest()},
+      resamples=run["config"]["eval"]["bootstrap"],
+    )
+    return report.write(out, built, {SPLIT: table})
+
+
+def _check_kind(
+  path: pathlib.Path, trained_on: str, able: Sequence[str], corpus
+) -> None:
+  if corpus.kind not in able:
+    raise InputError(
+      f"--workdir={path} was trained on {trained_on} and cannot be tested on"
+      f" the {corpus.name} corpus, whose tracks hold {corpus.kind}: give one"
+      f" whose tracks hold {' or '.join(able)}"
+    )
+
+
+def _check_out(
+  out: pathlib.Path, config: Mapping, fingerprint: str, run: str
+) -> None:
+  """Raises InputError unless `out` is new, empty or of this very test."""
+  if out.exists() and not out.is_dir():
+    raise InputError(f"--out={out} is a file: give a folder")
+  held = {file.name for file in out.iterdir()} if out.is_dir() else set()
+  strange = sorted(name for name in held - _FILES if not name.startswith("."))
+  if strange:
+    raise InputError(
+      f"--out={out} holds something else than an external test, as"
+      f" {strange[0]}: give a new folder"
+    )
+  if report.REPORT_FILE not in held:
+    return  # a test that was not finished leaves none
+  try:
+    before = report.read(out / report.REPORT_FILE)
+  except InputError:
+    before = {}
+  was = [before.get(key) for key in ("config", "data_fingerprint")]
+  was.append(before.get("external", {}).get("workdir"))
+  if was != [config, fingerprint, run]:
+    raise InputError(
+      f"--out={out} holds the report of another run or corpus: give another"
+      " --out"
+    )
+
+
+def _examples(
+  run: Mapping,
+  kind: str,
+  tracks: Sequence,
+  genres: Mapping[str, str],
+  skipped: list[dict],
+) -> Iterator[Example]:
+  """Examples of all tracks in order; `skipped` learns why one has none."""
+
+  def read(track) -> tuple[object, np.ndarray | InputError]:
+    try:
+      return track, inputs.examples(track.read(), kind, run)
+    except InputError as error:
+      return track, error
+
+  # Threads and not processes: JAX has started, and must not be forked.
+  threads = min(8, os.cpu_count() or 1)
+  stream = grain.MapDataset.source(tracks).map(read)
+  for track, x in stream.to_iter_dataset(
+    grain.ReadOptions(threads, 2 * threads)
+  ):
+    if isinstance(x, InputError):
+      _skip(track, x, skipped, len(tracks))
+      continue
+    label = run["genres"].index(genres[track.genre])
+    for segment, example in enumerate(x):
+      yield track.id, segment, label, example
+
+
+def _skip(track, reason: InputError, skipped: list[dict], total: int) -> None:
+  if isinstance(reason, image.TransparentError):
+    raise reason  # what is to be seen behind it, nobody knows
+  print(f"skipped: {track.id}: {reason}")
+  skipped.append({"track": track.id, "reason": str(reason)})
+  if len(skipped) > MAX_UNREADABLE * total:
+    raise InputError(
+      f"{len(skipped)} of {total} tracks cannot be read, more than"
+      f" {MAX_UNREADABLE:.0%}; the first: {skipped[0]['reason']}; mend or"
+      " remove them"
+    )
+
+
+def _predictions(
+  model: Callable[[np.ndarray], jax.Array],
+  examples: Iterator[Example],
+  genres: tuple[str, ...],
+) -> Predictions:
+  """What the model says, a batch of one size at a time: compiled once."""
+  rows = []
+  while some := list(itertools.islice(examples, inputs.BATCH)):
+    *ids, x = zip(*some, strict=True)
+    ((batch, n),) = inputs.batches(np.stack(x))
+    rows.append((*ids, np.asarray(model(batch))[:n]))
+  columns = map(np.concatenate, zip(*rows, strict=True))
+  return Predictions(*columns, genres=genres)

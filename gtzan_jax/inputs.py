@@ -1,0 +1,121 @@
+"""From what a track holds to a model's inputs, after training.
+
+A track goes through the very functions that prepared the training data: 16
+bits, segments, features; for a model of a log-mel archive sound becomes what
+the archive would hold of it. Tracks of any length are taken whole.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+
+import jax
+import numpy as np
+
+from gtzan_jax import audio, features
+from gtzan_jax.features import archive, clips
+
+BATCH = 32  # what a model is given at a time: nothing is compiled for the last
+# What a model can be asked about, by what its training tracks held.
+_KINDS = {
+  "audio": ("audio",),
+  "logmel": ("logmel", "audio"),
+  "picture": ("picture",),
+  "table": ("table", "audio"),
+}
+
+
+def kinds(run: Mapping) -> tuple[str, ...]:
+  """What a track may hold for a run's model to be asked about it."""
+  if "table57" in run["feature_spec"]["parts"]:
+    return _KINDS["table"]  # computed or read, the columns are the same
+  return _KINDS[run["kind"]]
+
+
+def examples(content: object, kind: str, run: Mapping) -> np.ndarray:
+  """What a track holds -> a model's inputs, float32 `[s, ...]`.
+
+  Args:
+    content: of "audio" its `samples`, of "logmel" its `db` and `n_frames`, of
+      "picture" its `rgb`, of "table" its `rows` `[s, 57]`.
+    kind: which of these, one of `kinds(run)`.
+    run: run.json's "kind", "feature_spec", "columns_per_frame" and
+      "clip_seconds".
+  """
+  if kind == "audio":
+    return from_audio(content.samples, run)
+  if kind == "logmel":
+    return from_logmel(content.db, content.n_frames, run)
+  if kind == "picture":
+    return from_picture(content.rgb, run)
+  return np.asarray(content.rows, np.float32)
+
+
+def from_audio(samples: np.ndarray, run: Mapping) -> np.ndarray:
+  """A waveform, float32 `[n]` at 22,050 Hz: float32 `[s, ...]`."""
+  spec = features.FeatureSpec.from_dict(run["feature_spec"])
+  samples = audio.to_float(audio.to_int16(samples))  # as they are prepared
+  if spec.whole_clip:
+    parts = _parts(samples, len(samples) / spec.sample_rate, run)
+    return np.concatenate([_clip(part, spec, run) for part in parts])
+  if run["kind"] == "logmel":
+    rate = run["columns_per_frame"]
+    return from_logmel(*archive.from_audio(samples, rate), run)
+  cut = audio.segments(samples, spec.segment_samples, None)
+  return _computed(features.extract, cut, spec)
+
+
+def _clip(
+  samples: np.ndarray, spec: features.FeatureSpec, run: Mapping
+) -> np.ndarray:
+  if run["kind"] == "logmel":
+    db, _ = archive.from_audio(samples, run["columns_per_frame"])
+    return clips.from_logmel(db, spec)
+  return clips.from_audio(samples, spec)
+
+
+def from_logmel(db: np.ndarray, n_frames: int, run: Mapping) -> np.ndarray:
+  """A log-mel, float32 `[columns, 128]`, absolute dB: float32 `[s, ...]`.
+
+  Args:
+    db: of any number of columns, picked evenly from ...
+    n_frames: ... so many frames.
+    run: of a model that was trained on an archive.
+  """
+  spec = features.FeatureSpec.from_dict(run["feature_spec"])
+  if spec.whole_clip:
+    parts = _parts(db, n_frames * archive.HOP / archive.SAMPLE_RATE, run)
+    return np.concatenate([clips.from_logmel(part, spec) for part in parts])
+  width = archive.segment_columns(spec, run["columns_per_frame"])
+  cut = archive.segments(db, n_frames, spec, width, None)
+  return _computed(features.from_logmel, cut, spec)
+
+
+def from_picture(rgb: np.ndarray, run: Mapping) -> np.ndarray:
+  """A picture, uint8 `[height, width, 3]`: float32 `[1, size, size, 3]`."""
+  spec = features.FeatureSpec.from_dict(run["feature_spec"])
+  return clips.from_picture(rgb, spec)
+
+
+def _parts(array: np.ndarray, seconds: float, run: Mapping) -> list[np.ndarray]:
+  """Parts of one length, about that of a track: a GTZAN track is one."""
+  count = max(1, round(seconds / run["clip_seconds"]))
+  return np.array_split(array, min(count, len(array)))
+
+
+def _computed(
+  compute: Callable[[np.ndarray, features.FeatureSpec], jax.Array],
+  cut: np.ndarray,
+  spec: features.FeatureSpec,
+) -> np.ndarray:
+  """Features of segments, as many at a time as when they were prepared."""
+  some = batches(cut, spec.segments_per_track)
+  return np.concatenate([compute(batch, spec)[:n] for batch, n in some])
+
+
+def batches(
+  array: np.ndarray, size: int = BATCH
+) -> Iterator[tuple[np.ndarray, int]]:
+  """Examples in order: (as many as `size`, how many of them are real)."""
+  for start in range(0, len(array), size):
+    batch = array[start : start + size]
+    spare = ((0, size - len(batch)),) + ((0, 0),) * (batch.ndim - 1)
+    yield np.pad(batch, spare), len(batch)

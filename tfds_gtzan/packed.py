@@ -1,0 +1,199 @@
+"""Archives: a zip or a plain tar is read in place, a tar.gz is unpacked once.
+
+What may be in it, says members.py. Nothing but the bytes of regular files is
+ever written, below names that were checked there.
+"""
+
+import contextlib
+import fcntl
+import functools
+import gzip
+import io
+import pathlib
+import shutil
+import struct
+import tarfile
+import threading
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+from absl import logging
+
+from gtzan_jax.errors import InputError
+from tfds_gtzan import content, files, members
+
+SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
+_DAMAGED = (
+  tarfile.TarError,
+  zipfile.BadZipFile,
+  gzip.BadGzipFile,
+  zlib.error,
+  struct.error,
+  EOFError,
+  RuntimeError,
+  ValueError,
+)
+
+
+def split(path: pathlib.Path) -> tuple[pathlib.Path, str] | None:
+  """("kaggle.zip", "Data/images_original") of a path that goes on inside.
+
+  The second is "." where it does not; None if there is no archive on the way.
+  """
+  for place in (path, *path.parents):
+    if place.name.lower().endswith(SUFFIXES) and place.is_file():
+      return place, path.relative_to(place).as_posix()
+  return None
+
+
+def open_tree(path: pathlib.Path, data_dir: pathlib.Path | None) -> files.Tree:
+  """The files in an archive.
+
+  Args:
+    path: of the archive; its first bytes say of which form it is.
+    data_dir: a tar.gz is unpacked into its .unpacked/.
+
+  Raises:
+    InputError: a damaged archive, a member that is refused, a tar.gz without
+      a data_dir, a full disk. One line, which names the archive and the member.
+  """
+  with path.open("rb") as file:
+    start = file.read(2)
+  if start == b"\x1f\x8b":
+    return files.of_folder(_unpacked(path, data_dir), place=str(path))
+  return _in_place(path, members.of_zip if start == b"PK" else members.of_tar)
+
+
+def _in_place(
+  path: pathlib.Path,
+  list_members: Callable[[BinaryIO], Iterator[members.Member]],
+) -> files.Tree:
+  stamp = files.on_disk(path).stamp
+  found, folders = {}, set()
+  with _damage_named(path), path.open("rb") as file:
+    for member in members.accepted(path, list_members(file)):
+      parts = member.name.split("/")
+      depths = range(1, len(parts) + member.is_folder)
+      folders.update("/".join(parts[:depth]) for depth in depths)
+      if not member.is_folder:
+        found[member.name] = files.File(
+          name=parts[-1],
+          stamp=stamp,
+          open=functools.partial(_open, str(path), stamp, _key(member.info)),
+        )
+  return files.Tree(str(path), dict(sorted(found.items())), frozenset(folders))
+
+
+@contextlib.contextmanager
+def _damage_named(path: str | pathlib.Path) -> Iterator[None]:
+  try:
+    yield
+  except InputError:
+    raise
+  except _DAMAGED as error:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    raise InputError(
+      f"{path} is damaged, cut short or no archive ({reason}): get it again"
+    ) from error
+
+
+# Read in place.
+
+
+def _key(info: zipfile.ZipInfo | tarfile.TarInfo) -> str | tuple[int, int]:
+  if isinstance(info, zipfile.ZipInfo):
+    return info.filename
+  return info.offset_data, info.size
+
+
+@contextlib.contextmanager
+def _open(
+  path: str, stamp: tuple[int, int], key: str | tuple[int, int]
+) -> Iterator[BinaryIO]:
+  """Yields a member's content; raises InputError if it turns out damaged."""
+  with _damage_named(path):
+    if isinstance(key, str):
+      with _zip(threading.get_ident(), path, stamp).open(key) as member:
+        yield member
+    else:
+      with open(path, "rb") as file:
+        file.seek(key[0])
+        yield io.BytesIO(_whole(file, key[1]))
+
+
+def _whole(file: BinaryIO, size: int) -> bytes:
+  data = file.read(size)
+  if len(data) < size:
+    raise EOFError("a member is cut short")
+  return data
+
+
+@functools.lru_cache(maxsize=64)
+def _zip(thread: int, path: str, stamp: tuple[int, int]) -> zipfile.ZipFile:
+  """Opened once a thread: zipfile does not promise that threads can share."""
+  del thread, stamp
+  return zipfile.ZipFile(path)
+
+
+# Unpacked.
+
+
+def _unpacked(
+  path: pathlib.Path, data_dir: pathlib.Path | None
+) -> pathlib.Path:
+  """<data_dir>/.unpacked/<sha256>, which is there as a whole or not at all."""
+  if data_dir is None:
+    raise InputError(
+      f"{path} cannot be read in place and no data_dir was given to unpack it"
+      " into: unpack it and give the folder"
+    )
+  home = data_dir / ".unpacked"
+  digest = content.digests(path, [path], data_dir / ".digests")[0]
+  target = home / digest[:16]
+  if target.is_dir():
+    return target
+  try:
+    home.mkdir(parents=True, exist_ok=True)
+    with _damage_named(path), (home / ".lock").open("w") as lock:
+      fcntl.flock(lock, fcntl.LOCK_EX)  # it dies with its holder
+      for partial in home.glob("*.partial"):  # a killed process left it
+        shutil.rmtree(partial)
+      if not target.is_dir():  # or another made it while this one waited
+        _unpack(path, target)
+  except OSError as error:
+    raise InputError(
+      f"{path} cannot be unpacked into {home}: {error.strerror}; give another"
+      " folder as config.data.dir"
+    ) from error
+  return target
+
+
+def _unpack(path: pathlib.Path, target: pathlib.Path) -> None:
+  logging.warning("unpacking %s into %s, once", path, target)
+  partial = target.with_suffix(".partial")
+  try:
+    partial.mkdir()
+    with gzip.open(path) as file:
+      for member in members.accepted(path, members.of_tar(file)):
+        place = partial / member.name
+        folder = place if member.is_folder else place.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        if not member.is_folder:
+          _copy(file, member.size, place)
+      # gzip's checksum stands at the end, behind the tar's padding.
+      while file.read(members.HEADER):
+        if file.tell() > members.most_bytes(path):
+          raise tarfile.ReadError(
+            f"more than {members.most_bytes(path):,} bytes in it"
+          )
+    partial.rename(target)
+  finally:
+    shutil.rmtree(partial, ignore_errors=True)
+
+
+def _copy(file: BinaryIO, size: int, place: pathlib.Path) -> None:
+  with place.open("xb") as target:
+    for start in range(0, size, members.HEADER):
+      target.write(_whole(file, min(members.HEADER, size - start)))
