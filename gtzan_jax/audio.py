@@ -25,6 +25,9 @@ EXTENSIONS = (
   ".caf",
 )
 
+# Files that a GAN made have names that begin so: none is a track.
+GENERATED = "generated-"
+
 # From libsndfile's log: a WAV, AU or AIFF whose header promises more bytes of
 # sound than there are. (FLAC raises by itself; Ogg and MP3 are streams, that
 # may end anywhere.) Recorders that cannot seek promise about 2 or 4 GiB.

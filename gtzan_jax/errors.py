@@ -1,4 +1,4 @@
-"""The one error that is the user's to mend."""
+"""Errors that are the user's to mend."""
 
 
 class InputError(ValueError):
@@ -8,3 +8,7 @@ class InputError(ValueError):
   accepted (or the remedy). `launch.py` prints it without a traceback and exits
   with status 2; anything else that escapes is a defect of ours.
   """
+
+
+class StopError(InputError):
+  """One that ends the work: no track is to be passed over because of it."""

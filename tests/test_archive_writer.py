@@ -280,6 +280,68 @@ def test_one_long_track_must_not_swell_all_others(tmp_path, monkeypatch):
   assert list(tmp_path.iterdir()) == []
 
 
+def test_what_can_be_known_beforehand(tmp_path):
+  (tmp_path / "taken.npz").write_text("mine")
+  for out, rate, message in [
+    ("", 12.9, r"^'' does not end in \.npz"),
+    (tmp_path, 12.9, r"does not end in \.npz"),
+    (tmp_path / "taken.npz", 12.9, "is there already"),
+    (tmp_path / "a.npz", 50, "50 columns a second"),
+  ]:
+    with pytest.raises(InputError, match=message):
+      archive_writer.check_out(out, rate)
+  archive_writer.check_out(tmp_path / "new" / "a.npz")
+  assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_an_ending_in_capitals(tmp_path):
+  done = archive_writer.write(GIVEN, tmp_path / "A.NPZ")
+  assert list(tmp_path.iterdir()) == [done.path] == [tmp_path / "A.NPZ"]
+  assert len(corpus.open_corpus(str(done.path)).tracks) == 2
+
+
+def test_what_a_killed_process_left_is_written_over(tmp_path):
+  wanted = archive_writer.write(GIVEN, tmp_path / "b.npz").path.read_bytes()
+  (tmp_path / ".a.npz.tmp").write_bytes(bytes(len(wanted) + 1000))
+  done = archive_writer.write(GIVEN, tmp_path / "a.npz")
+  assert done.path.read_bytes() == wanted
+  assert {file.name for file in tmp_path.iterdir()} == {"a.npz", "b.npz"}
+
+
+def test_the_second_of_two_writers_is_told_so(tmp_path):
+  out, refused = tmp_path / "a.npz", []
+
+  def read():
+    """While one writes, another comes."""
+    if not refused:
+      with pytest.raises(InputError, match="another process writes") as caught:
+        archive_writer.write(GIVEN, out)
+      refused.append(str(caught.value))
+    return Audio(fading(0.2))
+
+  tracks = (dataclasses.replace(GIVEN.tracks[0], read=read), GIVEN.tracks[1])
+  archive_writer.write(dataclasses.replace(GIVEN, tracks=tracks), out)
+  assert refused == [
+    f"another process writes {out}: wait for it or name another file"
+  ]
+  assert set(arrays(out)["track"]) == {"blues.00000", "rock.00000"}
+  assert list(tmp_path.iterdir()) == [out]
+
+
+def test_an_archive_has_its_name_only_when_all_of_it_is_written(
+  tmp_path, monkeypatch
+):
+  replace, sizes = archive_writer.os.replace, []
+  monkeypatch.setattr(
+    archive_writer.os,
+    "replace",
+    lambda old, new: sizes.append(old.stat().st_size) or replace(old, new),
+  )
+  with archive_writer._claimed(tmp_path / "a.npz") as file:
+    file.write(b"all of it")
+  assert sizes == [9]
+
+
 @pytest.mark.parametrize(
   ("problem", "expected"),
   [

@@ -467,6 +467,24 @@ def test_a_data_dir_that_cannot_be(tmp_path, below):
     tfds_gtzan.prepare(None, "logmel_1024", tmp_path / "file" / below)
 
 
+def test_a_disk_that_is_full_of_records(tmp_path, monkeypatch):
+  """What array_record says of one, by a device that is always full."""
+  writer = array_record_module.ArrayRecordWriter
+  monkeypatch.setattr(
+    array_record_module,
+    "ArrayRecordWriter",
+    lambda path, options: writer("/dev/full", options),
+  )
+  with pytest.raises(
+    InputError,
+    match=r"^/.*array_record\S* cannot be written \(\S+ failed: No space left"
+    r" on device\); give another folder as config\.data\.dir$",
+  ):
+    tfds_gtzan.prepare(None, "logmel_1024", tmp_path, 1)
+  assert not whole(tmp_path)
+  assert not list(tmp_path.glob("**/incomplete.*"))
+
+
 # As any TFDS user gets it.
 
 TFDS_USER = """

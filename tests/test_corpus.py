@@ -118,6 +118,11 @@ def break_kind(root):
   (root / "rock" / "rock.00000.wav").rename(root / "rock" / "rock00000.png")
 
 
+def break_generated(root):
+  song = next((root / "rock").iterdir())
+  shutil.copy(song, song.with_name("generated-rock-00000.wav"))
+
+
 def break_two_roots(root):
   (root / "genres").mkdir()
   (root / "genres_original").mkdir()
@@ -137,6 +142,7 @@ def break_two_roots(root):
     ),
     (break_genre_in_name, "and rock/pop.00000.wav is none; accepted are sound"),
     (break_kind, r"holds sound in blues/ and pictures without sound in rock/"),
+    (break_generated, r"rock/generated-rock-00000.wav was generated, and is"),
     (break_two_roots, "both genres/ and genres_original/"),
   ],
 )
@@ -185,6 +191,38 @@ def test_a_folder_of_everything_is_not_walked_to_its_end(tmp_path, monkeypatch):
   monkeypatch.setattr(files, "MOST", 4)
   with pytest.raises(InputError, match="more than 4 files: give the folder"):
     corpus.open_corpus(str(root))
+
+
+@pytest.mark.parametrize(
+  ("links", "named"),
+  [
+    ({"blues/again": "."}, "blues/again"),
+    ({"blues/again": "blues"}, "blues/again"),
+    ({"everything": ".."}, "everything"),
+    # Round by way of each other.
+    ({"blues/x": "rock", "rock/y": "blues"}, "blues/x/y"),
+  ],
+)
+def test_a_link_to_a_folder_above_does_not_multiply_tracks(
+  tmp_path, links, named
+):
+  root = corpora.write_folder(tmp_path / "here" / "c", TINY)
+  for link, target in links.items():
+    (root / link).symlink_to((root / target).resolve())
+  with pytest.raises(
+    InputError, match=rf"/c/{named} is a link to /.*: take it away$"
+  ):
+    corpus.open_corpus(str(root))
+
+
+def test_other_links_to_folders_are_followed(tmp_path):
+  """Whatever lies beside the folder, and if the folder is a link itself."""
+  root = corpora.write_folder(tmp_path / "c", TINY)
+  there = corpora.write_folder(tmp_path / "there", {"jazz": (0.1,)})
+  (root / "jazz").symlink_to(there / "jazz")
+  (tmp_path / "link").symlink_to(root)
+  opened = corpus.open_corpus(str(tmp_path / "link"))
+  assert opened.genres == ("blues", "jazz", "rock")
 
 
 # Collections that are not GTZAN: <genre>/<any name, however deep>.

@@ -4,11 +4,15 @@ import errno
 import gzip
 import io
 import os
+import pathlib
 import pickle
 import shutil
 import stat
 import struct
+import subprocess
+import sys
 import tarfile
+import tempfile
 import zipfile
 from concurrent import futures
 
@@ -18,8 +22,8 @@ import pytest
 import soundfile
 
 import tfds_gtzan
-from gtzan_jax.errors import InputError
-from tfds_gtzan import content, corpus, files, members, packed
+from gtzan_jax.errors import InputError, StopError
+from tfds_gtzan import content, corpus, examples, files, members, packed
 
 LENGTHS = {"blues": (0.1, 0.2), "jazz": (0.1,), "rock": (0.1,)}
 UNREADABLE = "jazz.00054.wav: not decodable as audio"
@@ -159,12 +163,58 @@ def test_a_path_goes_on_inside_an_archive(
     np.testing.assert_array_equal(getattr(one, name), value)
 
 
-@pytest.mark.parametrize("inside", ["gone", "Data/gone", "../kaggle", "README"])
-def test_what_is_not_inside(kaggle, inside):
+@pytest.mark.parametrize(
+  ("inside", "there"),
+  [
+    ("gone", "at its top are Data"),
+    ("../kaggle", "at its top are Data"),
+    (
+      "Data/gone/blues",
+      r"in .*\.zip/Data are genres_original, images_original,"
+      r" features_30_sec\.csv, features_3_sec\.csv",
+    ),
+    ("genres_original/b", "in .*/genres_original are blues, jazz, rock"),
+    (
+      "Data/genres_original/rock/b",
+      r"in .*/genres_original/rock are rock\.00000\.wav",
+    ),
+  ],
+)
+def test_what_is_not_inside(kaggle, inside, there):
   with pytest.raises(
-    InputError, match=rf"kaggle\.zip holds no .* {inside}; at its top are Data$"
+    InputError, match=rf"kaggle\.zip holds no .* {inside}; {there}$"
   ):
     corpus.open_corpus(str(kaggle["zip"] / inside))
+
+
+@pytest.mark.parametrize("name", ["a.tar.bz2", "a.RAR", "a.7z", "a.tar.xz"])
+@pytest.mark.parametrize("inside", ["", "Data/images_original"])
+def test_archives_of_other_forms(tmp_path, name, inside):
+  (tmp_path / name).write_bytes(b"BZh9")
+  with pytest.raises(
+    InputError,
+    match=rf"{name}: of archives, \.zip, \.tar, \.tar\.gz, \.tgz are read;",
+  ):
+    corpus.open_corpus(str(tmp_path / name / inside))
+
+
+def test_endings_in_capitals(tmp_path, music, kaggle):
+  wanted = corpus.open_corpus(str(music))
+  for form in ARCHIVES:
+    path = shutil.copy(kaggle[form], tmp_path / f"A.{form.upper()}")
+    assert corpus.open_corpus(str(path), data_dir=tmp_path / "d") == wanted
+
+
+@pytest.mark.parametrize("name", ["genres.tar.gz", "Kaggle.ZIP", "mels.npz"])
+def test_a_folder_with_nothing_but_an_archive(tmp_path, name):
+  (tmp_path / "notes" / "of" / "mine").mkdir(parents=True)
+  (tmp_path / name).write_bytes(b"")
+  with pytest.raises(
+    InputError,
+    match=rf"{tmp_path} holds no track, but the archive {name}: give its path,"
+    rf" {tmp_path}/{name}$",
+  ):
+    corpus.open_corpus(str(tmp_path))
 
 
 def test_messages_name_the_place_inside(tmp_path, music):
@@ -416,6 +466,19 @@ def test_headers_that_ask_for_much_are_refused(tmp_path, form):
     assert_refused(path, r"a header of -?[\d,]+ bytes", tmp_path / "d")
 
 
+def test_sizes_below_zero_are_refused(tmp_path):
+  """They would make room for others in the sum of all."""
+  info = tarfile.TarInfo("rock/a.wav")
+  info.size = -512
+  member = members.Member(info.name, info.size, False, "", info)
+  path = tmp_path / "a.tar"
+  path.write_bytes(info.tobuf(tarfile.GNU_FORMAT) + bytes(2**12))
+  with pytest.raises(InputError, match=r"rock/a\.wav' has a negative size"):
+    list(members.accepted(path, [member]))
+  # Some releases of Python refuse it first.
+  assert_refused(path, "has a negative size|is damaged", tmp_path / "d")
+
+
 def test_what_gzip_gives_behind_the_tar_is_counted(
   tmp_path, kaggle, monkeypatch
 ):
@@ -445,8 +508,20 @@ def test_an_archive_that_is_cut_short_while_it_is_open(tmp_path, kaggle, form):
   track = corpus.open_corpus(str(path)).tracks[-1]
   with path.open("r+b") as file:
     file.truncate(5000)
-  with pytest.raises(InputError, match="damaged, cut short or no archive"):
+  with pytest.raises(StopError, match="damaged, cut short or no archive"):
     track.read()
+
+
+@pytest.mark.parametrize("form", ["tar", "zip"])
+def test_an_archive_that_is_taken_away_while_it_is_open(tmp_path, kaggle, form):
+  path = shutil.copy(kaggle[form], tmp_path / f"a.{form}")
+  tracks = corpus.open_corpus(str(path)).tracks
+  packed._zip.cache_clear()
+  path.unlink()
+  with pytest.raises(
+    StopError, match=rf"a\.{form} cannot be read: No such file or directory$"
+  ):
+    list(examples.read_ahead(lambda track: track.read(), tracks))
 
 
 @pytest.mark.parametrize("form", ARCHIVES)
@@ -533,5 +608,117 @@ def test_a_full_disk_is_one_line(tmp_path, kaggle, monkeypatch):
 
 
 def test_without_a_folder_a_tar_gz_is_not_unpacked(kaggle):
-  with pytest.raises(InputError, match="no data_dir was given to unpack it"):
+  with pytest.raises(
+    InputError, match="no data_dir was given to unpack it into: give a data_dir"
+  ):
     corpus.open_corpus(str(kaggle["tar.gz"]))
+
+
+HOLDER = """
+import fcntl, sys
+lock = open(sys.argv[1], "w")
+fcntl.flock(lock, fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_while_another_process_unpacks_this_one_waits(
+  tmp_path, kaggle, monkeypatch, caplog
+):
+  path, home = kaggle["tar.gz"], tmp_path / "d" / ".unpacked"
+  home.mkdir(parents=True)
+  unpack = packed._unpack
+  monkeypatch.setattr(packed, "_unpack", None)  # it must not
+  with (
+    futures.ThreadPoolExecutor(1) as pool,
+    subprocess.Popen(
+      [sys.executable, "-c", HOLDER, str(home / ".lock")],
+      stdin=subprocess.PIPE,
+      stdout=subprocess.PIPE,
+    ) as other,
+  ):
+    assert other.stdout.readline() == b"held\n"
+    found = pool.submit(corpus.open_corpus, str(path), data_dir=tmp_path / "d")
+    with pytest.raises(futures.TimeoutError):
+      found.result(timeout=0.5)
+    assert f"another process unpacks into {home}: waiting" in caplog.text
+    # What the other process does meanwhile.
+    unpack(path, home / content.digests(path, [path], None)[0][:16])
+    other.kill()
+    assert found.result(timeout=20) == corpus.open_corpus(str(kaggle["zip"]))
+
+
+@pytest.mark.parametrize(
+  "spoil",
+  [
+    lambda file: file.unlink(),
+    lambda file: os.truncate(file, 100),
+    lambda file: shutil.rmtree(file.parents[1]),
+    lambda file: shutil.copy(file, file.with_name("rock.00001.wav")),
+    lambda file: (file.parents[3] / ".files.json").write_text("{"),
+  ],
+)
+def test_what_was_spoilt_by_hand_is_unpacked_again(
+  tmp_path, kaggle, spoil, monkeypatch
+):
+  unpacked = []
+  unpack = packed._unpack
+  monkeypatch.setattr(
+    packed, "_unpack", lambda *args: unpacked.append(args) or unpack(*args)
+  )
+
+  def opened():
+    return corpus.open_corpus(str(kaggle["tar.gz"]), data_dir=tmp_path)
+
+  first = opened()
+  assert (opened(), len(unpacked)) == (first, 1)
+  (file,) = tmp_path.glob(".unpacked/*/Data/*/rock/rock.00000.wav")
+  spoil(file)
+  assert_same(opened(), corpus.open_corpus(str(kaggle["zip"])))
+  assert (opened(), len(unpacked)) == (first, 2)
+
+
+# No room for what an archive's members are copied to.
+
+
+@pytest.mark.parametrize("which", [1, 3, 8])
+def test_no_room_for_a_copy_is_the_fault_of_no_track(
+  tmp_path, monkeypatch, which
+):
+  """Once, whichever the track: the third is the only one of its split."""
+  root = corpora.write_folder(
+    tmp_path / "genres", {"blues": [0.1] * 11, "rock": [0.1] * 11}
+  )
+  file = root / "blues" / "blues.00000.wav"
+  file.rename(file.with_name("blues.00012.wav"))  # of the test list
+  path = corpora.pack(root, tmp_path / "a.zip")
+  wanted = tfds_gtzan.prepare(str(root), "mfcc_slices", tmp_path / "e")
+  write, written = pathlib.Path.write_bytes, []
+
+  def full(self, data):
+    if self.suffix == ".wav":
+      written.append(self)
+      if len(written) == which:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return write(self, data)
+
+  monkeypatch.setattr(pathlib.Path, "write_bytes", full)
+  arguments = (str(path), "mfcc_slices", tmp_path / "d")
+  with pytest.raises(
+    StopError,
+    match=r"wav cannot be copied from its archive to /.* \(No space left on"
+    r" device\); name a folder with room as TMPDIR$",
+  ):
+    tfds_gtzan.prepare(*arguments)
+  assert not [f for f in (tmp_path / "d").iterdir() if f.name[0] != "."]
+  assert not any(copy.exists() for copy in written)
+  done = tfds_gtzan.prepare(*arguments)
+  assert (done.rows, done.skipped) == (wanted.rows, ())
+
+
+def test_no_folder_for_a_copy(tmp_path, kaggle, monkeypatch):
+  (track, *_) = corpus.open_corpus(str(kaggle["zip"])).tracks
+  monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+  with pytest.raises(StopError, match=r"to .*/gone \(No such file"):
+    track.read()

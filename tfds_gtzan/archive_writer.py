@@ -8,11 +8,13 @@ reader sees silence that was never there. The format has no artists: a reader
 knows those of GTZAN's ids.
 """
 
+import contextlib
 import dataclasses
+import fcntl
 import os
 import pathlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
 import numpy as np
@@ -23,7 +25,6 @@ from gtzan_jax.errors import InputError
 from gtzan_jax.features import archive
 from tfds_gtzan import examples
 from tfds_gtzan.archive import RATE
-from tfds_gtzan.tfds_gtzan_dataset_builder import MAX_UNREADABLE
 from tfds_gtzan.track import Corpus, Track
 
 COLUMNS_PER_SECOND = 12.9  # GTZAN's own archive: 387 of a 30 s track
@@ -83,19 +84,26 @@ def write(
 
   Raises:
     InputError: tracks that hold something else, a name that is taken or does
-      not end in .npz, a rate out of bounds, a folder that cannot be written, a
-      track too long for an archive, or too many unreadable tracks.
+      not end in .npz, another process that writes there, a rate out of bounds,
+      a folder that cannot be written, a track too long for an archive, or too
+      many unreadable tracks.
   """
+  if corpus.kind != "audio":
+    raise InputError(
+      f"an archive is written from audio; the tracks of the corpus"
+      f" {corpus.name} hold {corpus.kind}: give a folder or archive of sound"
+    )
+  check_out(out, columns_per_second)
   out = pathlib.Path(out).expanduser()
-  _check(corpus, out, columns_per_second)
   rate = min(columns_per_second, archive.EVERY_FRAME)
   try:
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=out.parent) as spool:
-      kept, skipped = _spool(corpus, rate, spool, progress)
-      spool.seek(0)
-      arrays = _arrays(kept, rate, spool)
-    _save(out, arrays)
+    with _claimed(out) as file:
+      with tempfile.TemporaryFile(dir=out.parent) as spool:
+        kept, skipped = _spool(corpus, rate, spool, progress)
+        spool.seek(0)
+        arrays = _arrays(kept, rate, spool)
+      np.savez_compressed(file, allow_pickle=False, **arrays)
   except OSError as error:
     raise InputError(
       f"{out} cannot be written ({error.strerror or error}); name a file in a"
@@ -104,21 +112,60 @@ def write(
   return Written(out, len(kept), arrays["mel"].shape[2], rate, tuple(skipped))
 
 
-def _check(corpus: Corpus, out: pathlib.Path, rate: float) -> None:
-  if corpus.kind != "audio":
+def check_out(
+  out: str | os.PathLike, columns_per_second: float = COLUMNS_PER_SECOND
+) -> None:
+  """What can be known before a corpus is opened; see `write`.
+
+  Raises:
+    InputError: a name that is taken or does not end in .npz, or a rate out of
+      bounds.
+  """
+  path = pathlib.Path(out).expanduser()
+  if path.suffix.lower() != ".npz":
     raise InputError(
-      f"an archive is written from audio; the tracks of the corpus"
-      f" {corpus.name} hold {corpus.kind}: give a folder or archive of sound"
+      f"{os.fspath(out) or repr('')} does not end in .npz, as an archive's name"
+      " does"
     )
-  if out.suffix != ".npz":
-    raise InputError(f"{out} does not end in .npz, as an archive's name does")
+  _check_new(path)
+  if not SLOWEST <= columns_per_second <= FASTEST:
+    raise InputError(
+      f"{columns_per_second} columns a second: accepted are {SLOWEST:g} to"
+      f" {FASTEST}, which keeps every frame"
+    )
+
+
+def _check_new(out: pathlib.Path) -> None:
   if os.path.lexists(out):
     raise InputError(f"{out} is there already: name a new file")
-  if not SLOWEST <= rate <= FASTEST:
-    raise InputError(
-      f"{rate} columns a second: accepted are {SLOWEST:g} to {FASTEST}, which"
-      " keeps every frame"
-    )
+
+
+@contextlib.contextmanager
+def _claimed(out: pathlib.Path) -> Iterator[BinaryIO]:
+  """A file beside `out` that becomes it at the end, of one writer at a time.
+
+  It has one name, so what a killed process left is written over.
+  """
+  temporary = out.with_name(f".{out.name}.tmp")
+  with open(temporary, "r+b", opener=_made_if_missing) as file:
+    try:
+      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # dies with its holder
+    except BlockingIOError as error:
+      raise InputError(
+        f"another process writes {out}: wait for it or name another file"
+      ) from error
+    try:
+      _check_new(out)  # another may have been done just now
+      file.truncate()
+      yield file
+      file.flush()
+      os.replace(temporary, out)
+    finally:
+      temporary.unlink(missing_ok=True)
+
+
+def _made_if_missing(path: str, flags: int) -> int:
+  return os.open(path, flags | os.O_CREAT, 0o666)
 
 
 def _spool(
@@ -138,14 +185,12 @@ def _spool(
   ) as read:
     for track, result in read:
       if isinstance(result, InputError):
-        skipped.append({"track": track.id, "reason": str(result)})
-        _check_skipped(corpus, skipped)
+        examples.skip(corpus, track, str(result), skipped)
         continue
       frames = result.pop("frames")
       _check_length(corpus, track, len(frames), rate)
       spool.write(frames.tobytes())
       kept.append(_Kept(track, len(frames), **result))
-  _check_genres(corpus, kept, skipped)
   return kept, skipped
 
 
@@ -187,16 +232,6 @@ def _arrays(
   }
 
 
-def _save(path: pathlib.Path, arrays: dict[str, np.ndarray]) -> None:
-  temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-  try:
-    with temporary.open("wb") as file:
-      np.savez_compressed(file, allow_pickle=False, **arrays)
-    os.replace(temporary, path)
-  finally:
-    temporary.unlink(missing_ok=True)
-
-
 def _check_length(
   corpus: Corpus, track: Track, n_frames: int, rate: float
 ) -> None:
@@ -209,26 +244,3 @@ def _check_length(
       f" many columns are {size:.1f} GB, more than {_MOST_GB:g}; cut long"
       " tracks or keep fewer columns a second"
     )
-
-
-def _check_skipped(corpus: Corpus, skipped: Sequence[dict[str, str]]) -> None:
-  number, total = len(skipped), len(corpus.tracks)
-  if number > MAX_UNREADABLE * total:
-    raise InputError(
-      f"{number} of {total} tracks cannot be read, more than"
-      f" {MAX_UNREADABLE:.0%}; the first: {skipped[0]['reason']}; mend or"
-      " remove them"
-    )
-
-
-def _check_genres(
-  corpus: Corpus, kept: Sequence[_Kept], skipped: Sequence[dict[str, str]]
-) -> None:
-  left = {one.track.genre for one in kept}
-  for genre in corpus.genres:
-    if genre not in left:
-      gone = {t.id for t in corpus.tracks if t.genre == genre}
-      first = next(s["reason"] for s in skipped if s["track"] in gone)
-      raise InputError(
-        f"not one track of the genre {genre} can be read; the first: {first}"
-      )

@@ -54,6 +54,8 @@ CORPORA = {
   "synthetic": "audio",
 }
 
+_NAMED = 20  # of a folder's entries in a message
+
 
 def open_corpus(
   path: str | None,
@@ -101,6 +103,7 @@ def open_corpus(
 
 def _open_tree(tree: files.Tree, cache_dir: pathlib.Path | None) -> Corpus:
   """Sound, or pictures; among sound, pictures are its covers."""
+  whole = tree
   while (inner := genre_folders.inner(tree)) is not None:
     tree = inner
   sound = genre_folders.genres_with(tree, audio_folder.LAYOUT)
@@ -111,6 +114,8 @@ def _open_tree(tree: files.Tree, cache_dir: pathlib.Path | None) -> Corpus:
       f"{tree.place} holds sound in {sound[0]}/ and pictures without sound in"
       f" {odd[0]}/: a corpus is of one of the two; take the other away"
     )
+  if not sound and not pictures:
+    _point_to_an_archive(whole)
   form = image_folder if pictures and not sound else audio_folder
   return form.open_tree(tree, cache_dir)
 
@@ -121,7 +126,7 @@ def _open_inside(
   """What lies in an archive there, or there below its known folders."""
   if inside == ".":
     return _open_tree(tree, cache_dir)
-  below = tree
+  trees, below = [], tree
   while below is not None:
     if inside in below.folders:
       return _open_tree(below.below(inside), cache_dir)
@@ -129,12 +134,35 @@ def _open_inside(
       place = f"{below.place}/{inside}"
       table = below.files[inside]
       return feature_table.open_table(place, table, cache_dir)
+    trees.append(below)
     below = genre_folders.inner(below)
-  top = [*tree.top(), *(name for name in tree.files if "/" not in name)]
+  last = next(filter(None, (_last(one, inside) for one in trees)), None)
+  where = f"in {last.place} are" if last else "at its top are"
+  level = last or tree
+  held = [*level.top(), *(name for name in level.files if "/" not in name)]
   raise InputError(
-    f"{tree.place} holds no folder and no .csv {inside}; at its top are"
-    f" {', '.join(top[:20]) or 'no files'}"
+    f"{tree.place} holds no folder and no .csv {inside}; {where}"
+    f" {', '.join(held[:_NAMED]) or 'no files'}"
+    f"{', ...' if len(held) > _NAMED else ''}"
   )
+
+
+def _last(tree: files.Tree, inside: str) -> files.Tree | None:
+  """The last folder on the way to `inside` that there is."""
+  for folder in map(str, pathlib.PurePosixPath(inside).parents):
+    if folder in tree.folders:
+      return tree.below(folder)
+  return None
+
+
+def _point_to_an_archive(tree: files.Tree) -> None:
+  """Raises InputError if there is one: the path was a step short."""
+  for name, file in tree.files.items():
+    if name.lower().endswith((*packed.SUFFIXES, ".npz")) and file.path:
+      raise InputError(
+        f"{tree.place} holds no track, but the archive {name}: give its path,"
+        f" {file.path}"
+      )
 
 
 def _synthetic(tracks_per_genre: int) -> Corpus:

@@ -11,14 +11,15 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from gtzan_jax import audio, features
-from gtzan_jax.errors import InputError
-from gtzan_jax.features import archive, clips, image
+from gtzan_jax.errors import InputError, StopError
+from gtzan_jax.features import archive, clips
 from tfds_gtzan.track import Audio, Content, Corpus, LogMel, Picture, Track
 
 Stacked = Mapping[str, np.ndarray]
 # Of a track: the number of its examples, or why it cannot be read.
 Outcome = int | str
 Note = Callable[[Track, Outcome], None]
+MAX_UNREADABLE = 0.05  # of a corpus's tracks; above that it is an error
 
 
 def example_features(
@@ -146,7 +147,7 @@ def of_tracks(
     note: is told of each track what came of it, in order.
 
   Raises:
-    TransparentError: of a picture that must not be passed over.
+    StopError: of what no track is to be passed over for.
   """
   for track, result in read_ahead(
     functools.partial(read, spec, corpus), tracks
@@ -170,7 +171,7 @@ def read_ahead(
   Threads and not processes: JAX has started, and its process must not fork.
 
   Raises:
-    TransparentError: of a picture that must not be passed over.
+    StopError: of what no track is to be passed over for.
   """
   threads = min(8, os.cpu_count() or 1)
   waiting = collections.deque()
@@ -180,7 +181,7 @@ def read_ahead(
     track, future = waiting.popleft()
     try:
       return track, future.result()
-    except image.TransparentError:
+    except StopError:
       raise
     except InputError as error:
       return track, error
@@ -194,3 +195,28 @@ def read_ahead(
       yield first()
   finally:
     pool.shutdown(cancel_futures=True)
+
+
+def skip(
+  corpus: Corpus, track: Track, reason: str, skipped: list[dict[str, str]]
+) -> None:
+  """Adds a track that cannot be read to `skipped`, unless it is one too many.
+
+  Raises:
+    InputError: more than MAX_UNREADABLE of the corpus, or all of a genre.
+  """
+  skipped.append({"track": track.id, "reason": reason})
+  reasons = {one["track"]: one["reason"] for one in skipped}
+  number, total = len(reasons), len(corpus.tracks)
+  if number > MAX_UNREADABLE * total:
+    raise InputError(
+      f"{number} of {total} tracks cannot be read, more than"
+      f" {MAX_UNREADABLE:.0%}; the first: {skipped[0]['reason']}; mend or"
+      " remove them"
+    )
+  of_genre = [one.id for one in corpus.tracks if one.genre == track.genre]
+  if reasons.keys() >= set(of_genre):
+    raise InputError(
+      f"not one track of the genre {track.genre} can be read; the first:"
+      f" {reasons[of_genre[0]]}; mend or remove them"
+    )

@@ -10,13 +10,12 @@ import errno
 import functools
 import os
 import pathlib
-import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from typing import BinaryIO
 
-from gtzan_jax.errors import InputError
+from gtzan_jax.errors import InputError, StopError
 
 MOST = 200_000  # files and folders; more is a mistake or an attack
 
@@ -29,8 +28,8 @@ class File:
     name: without folders.
     stamp: size and modification time (ns) of what lies on the disk: the file,
       or the archive that it is a member of.
-    open: opens it for reading, in a `with`; that raises OSError, or InputError
-      if it is a member and damaged.
+    open: opens it for reading, in a `with`; that raises OSError, or StopError
+      if it is a member.
     path: its own, None if it is a member.
   """
 
@@ -46,14 +45,30 @@ class File:
     A copy and not the bytes alone: libsndfile tells some files by their name
     (an MP3 that begins with padding), and a member is to be read as it would
     be if it had been unpacked.
+
+    Raises:
+      StopError: no room for a copy, or an archive that cannot be read.
     """
     if self.path is not None:
       yield self.path
       return
-    with tempfile.TemporaryDirectory(prefix="gtzan_jax-") as folder:
-      copy = pathlib.Path(folder, self.name)
-      with self.open() as source, copy.open("xb") as target:
-        shutil.copyfileobj(source, target)
+    with self.open() as source:
+      data = source.read()
+    with contextlib.ExitStack() as stack:
+      try:
+        folder = stack.enter_context(
+          tempfile.TemporaryDirectory(
+            prefix="gtzan_jax-", ignore_cleanup_errors=True
+          )
+        )
+        copy = pathlib.Path(folder, self.name)
+        copy.write_bytes(data)
+      except OSError as error:
+        raise StopError(
+          f"{self.name} cannot be copied from its archive to"
+          f" {tempfile.tempdir or 'a folder for temporary files'}"
+          f" ({error.strerror}); name a folder with room as TMPDIR"
+        ) from error
       yield copy
 
 
@@ -111,14 +126,15 @@ def on_disk(path: pathlib.Path) -> File:
 
 
 def of_folder(root: pathlib.Path, place: str | None = None) -> Tree:
-  """What lies in a folder, however deep; links are followed.
+  """What lies in a folder, however deep; links are followed, but not round.
 
   Args:
     root: the folder.
     place: its name for messages, if that is not its path.
 
   Raises:
-    InputError: a folder that cannot be listed, or more than MOST entries.
+    InputError: a folder that cannot be listed, more than MOST entries, or a
+      link to a folder that it lies in.
   """
   found, folders, entries = {}, set(), 0
 
@@ -127,6 +143,7 @@ def of_folder(root: pathlib.Path, place: str | None = None) -> Tree:
 
   for top, below, names in os.walk(root, onerror=refuse, followlinks=True):
     below[:] = sorted(name for name in below if not hidden(name))
+    _refuse_loops(root, pathlib.Path(top), below)
     inside = pathlib.Path(top).relative_to(root)
     folders.update((inside / name).as_posix() for name in below)
     entries += len(below) + len(names)
@@ -141,3 +158,17 @@ def of_folder(root: pathlib.Path, place: str | None = None) -> Tree:
           file = on_disk(pathlib.Path(top, name))
           found[(inside / name).as_posix()] = file
   return Tree(place or str(root), found, frozenset(folders))
+
+
+def _refuse_loops(
+  root: pathlib.Path, top: pathlib.Path, below: list[str]
+) -> None:
+  """Round such a link the same files would be found again, as other tracks."""
+  for link in (top / name for name in below):
+    if link.is_symlink():
+      target = link.resolve()
+      above = [top, *top.parents][: len(top.relative_to(root).parts) + 1]
+      if any(folder.resolve().is_relative_to(target) for folder in above):
+        raise InputError(
+          f"{link} is a link to {target}, in which it lies: take it away"
+        )

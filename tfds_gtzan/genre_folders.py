@@ -86,13 +86,15 @@ def tracks(tree: files.Tree, layout: Layout) -> Found:
 
   Raises:
     InputError: no track, fewer than two genres, a genre folder without a track,
-      names of both sorts or that cannot be printed, or two files of one track.
+      names of both sorts or that cannot be printed, two files of one track, or
+      files that a GAN made.
   """
   names = sorted(name for name in tree.files if _is_track(name, layout))
   if not names:
     raise InputError(
       f"{tree.place} holds no track; accepted are {layout.accepted}"
     )
+  _refuse_generated(tree, names)
   ids = _ids(tree, names, layout)
   found: dict[str, dict[str, str]] = {genre: {} for genre in tree.top()}
   for track, name in sorted(zip(ids, names, strict=True)):
@@ -116,6 +118,16 @@ def tracks(tree: files.Tree, layout: Layout) -> Found:
       f" {layout.accepted}"
     )
   return {genre: found[genre] for genre in genres}
+
+
+def _refuse_generated(tree: files.Tree, names: list[str]) -> None:
+  """What a GAN made could come to stand in a test part."""
+  for name in names:
+    if name.rpartition("/")[2].startswith(audio.GENERATED):
+      raise InputError(
+        f"{tree.place}: {name} was generated, and is nothing to test on: take"
+        " it away, and give the GAN's workdir as --config.data.augment_with"
+      )
 
 
 def _ids(tree: files.Tree, names: list[str], layout: Layout) -> list[str]:

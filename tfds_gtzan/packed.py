@@ -9,6 +9,7 @@ import fcntl
 import functools
 import gzip
 import io
+import json
 import pathlib
 import shutil
 import struct
@@ -21,10 +22,12 @@ from typing import BinaryIO
 
 from absl import logging
 
-from gtzan_jax.errors import InputError
+from gtzan_jax.errors import InputError, StopError
 from tfds_gtzan import content, files, members
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
+_OTHER_SUFFIXES = (".rar", ".7z", ".bz2", ".tbz2", ".xz", ".txz", ".zst", ".gz")
+_LIST = ".files.json"  # no member has the name: it is hidden
 _DAMAGED = (
   tarfile.TarError,
   zipfile.BadZipFile,
@@ -41,10 +44,19 @@ def split(path: pathlib.Path) -> tuple[pathlib.Path, str] | None:
   """("kaggle.zip", "Data/images_original") of a path that goes on inside.
 
   The second is "." where it does not; None if there is no archive on the way.
+
+  Raises:
+    InputError: an archive of a form that is not read.
   """
   for place in (path, *path.parents):
-    if place.name.lower().endswith(SUFFIXES) and place.is_file():
+    name = place.name.lower()
+    if name.endswith(SUFFIXES) and place.is_file():
       return place, path.relative_to(place).as_posix()
+    if name.endswith(_OTHER_SUFFIXES) and place.is_file():
+      raise InputError(
+        f"{place}: of archives, {', '.join(SUFFIXES)} are read; unpack it and"
+        " give the folder"
+      )
   return None
 
 
@@ -62,7 +74,7 @@ def open_tree(path: pathlib.Path, data_dir: pathlib.Path | None) -> files.Tree:
   with path.open("rb") as file:
     start = file.read(2)
   if start == b"\x1f\x8b":
-    return files.of_folder(_unpacked(path, data_dir), place=str(path))
+    return files.of_folder(_unpacked(path, data_dir), str(path))
   return _in_place(path, members.of_zip if start == b"PK" else members.of_tar)
 
 
@@ -94,7 +106,7 @@ def _damage_named(path: str | pathlib.Path) -> Iterator[None]:
     raise
   except _DAMAGED as error:
     reason = " ".join(str(error).split()) or type(error).__name__
-    raise InputError(
+    raise StopError(
       f"{path} is damaged, cut short or no archive ({reason}): get it again"
     ) from error
 
@@ -112,15 +124,25 @@ def _key(info: zipfile.ZipInfo | tarfile.TarInfo) -> str | tuple[int, int]:
 def _open(
   path: str, stamp: tuple[int, int], key: str | tuple[int, int]
 ) -> Iterator[BinaryIO]:
-  """Yields a member's content; raises InputError if it turns out damaged."""
-  with _damage_named(path):
-    if isinstance(key, str):
-      with _zip(threading.get_ident(), path, stamp).open(key) as member:
-        yield member
-    else:
-      with open(path, "rb") as file:
-        file.seek(key[0])
-        yield io.BytesIO(_whole(file, key[1]))
+  """Yields a member's content.
+
+  Raises:
+    StopError: an archive that is damaged, or is no more. It was whole when it
+      was opened, so this is no fault of the one track.
+  """
+  try:
+    with _damage_named(path):
+      if isinstance(key, str):
+        with _zip(threading.get_ident(), path, stamp).open(key) as member:
+          yield member
+      else:
+        with open(path, "rb") as file:
+          file.seek(key[0])
+          yield io.BytesIO(_whole(file, key[1]))
+  except OSError as error:
+    raise StopError(
+      f"{path} cannot be read: {error.strerror or error}"
+    ) from error
 
 
 def _whole(file: BinaryIO, size: int) -> bytes:
@@ -143,24 +165,30 @@ def _zip(thread: int, path: str, stamp: tuple[int, int]) -> zipfile.ZipFile:
 def _unpacked(
   path: pathlib.Path, data_dir: pathlib.Path | None
 ) -> pathlib.Path:
-  """<data_dir>/.unpacked/<sha256>, which is there as a whole or not at all."""
+  """<data_dir>/.unpacked/<sha256>; what is missing there is unpacked again."""
   if data_dir is None:
     raise InputError(
       f"{path} cannot be read in place and no data_dir was given to unpack it"
-      " into: unpack it and give the folder"
+      " into: give a data_dir, or unpack it and give the folder"
     )
   home = data_dir / ".unpacked"
   digest = content.digests(path, [path], data_dir / ".digests")[0]
   target = home / digest[:16]
-  if target.is_dir():
+  if _is_whole(target):
     return target
   try:
     home.mkdir(parents=True, exist_ok=True)
     with _damage_named(path), (home / ".lock").open("w") as lock:
-      fcntl.flock(lock, fcntl.LOCK_EX)  # it dies with its holder
+      try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+      except BlockingIOError:
+        logging.warning("another process unpacks into %s: waiting", home)
+        fcntl.flock(lock, fcntl.LOCK_EX)  # it dies with its holder
       for partial in home.glob("*.partial"):  # a killed process left it
         shutil.rmtree(partial)
-      if not target.is_dir():  # or another made it while this one waited
+      if not _is_whole(target):  # or another made it while this one waited
+        if target.exists():
+          shutil.rmtree(target)
         _unpack(path, target)
   except OSError as error:
     raise InputError(
@@ -188,9 +216,24 @@ def _unpack(path: pathlib.Path, target: pathlib.Path) -> None:
           raise tarfile.ReadError(
             f"more than {members.most_bytes(path):,} bytes in it"
           )
+    (partial / _LIST).write_text(json.dumps(_sizes(partial)))
     partial.rename(target)
   finally:
     shutil.rmtree(partial, ignore_errors=True)
+
+
+def _is_whole(target: pathlib.Path) -> bool:
+  """Whether all files are there that were unpacked: some tidy up by hand."""
+  try:
+    return json.loads((target / _LIST).read_text()) == _sizes(target)
+  except (OSError, ValueError):
+    return False
+
+
+def _sizes(folder: pathlib.Path) -> dict[str, int]:
+  return {
+    name: file.stamp[0] for name, file in files.of_folder(folder).files.items()
+  }
 
 
 def _copy(file: BinaryIO, size: int, place: pathlib.Path) -> None:

@@ -1,11 +1,14 @@
 """How records are written: equal examples as equal bytes, and quickly."""
 
+import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import tensorflow_datasets as tfds
 from array_record.python import array_record_module
 from tensorflow_datasets.proto import tf_example_pb2
+
+from gtzan_jax.errors import InputError
 
 # TFDS leaves compression at zstd's level 3, which takes longer on these arrays
 # than decoding and features together. Level -3 takes a fifth of that and reads
@@ -18,15 +21,36 @@ class Writer(tfds.core.ExampleWriter):
   """TFDS's writer of a shard, in any of its file formats."""
 
   def write(self, path, examples: Iterable[tuple[str | int, bytes]]):
-    """Writes (key, serialized tf.train.Example) pairs in their order."""
+    """Writes (key, serialized tf.train.Example) pairs in their order.
+
+    Raises:
+      InputError: a full disk and the like, of array_record.
+    """
     examples = ((key, _ordered(record)) for key, record in examples)
     if self.file_format != tfds.core.FileFormat.ARRAY_RECORD:
       return super().write(path, examples)
-    file = array_record_module.ArrayRecordWriter(os.fspath(path), _ARRAY_RECORD)
+    path = os.fspath(path)
+    with _told_in_one_line(path):
+      file = array_record_module.ArrayRecordWriter(path, _ARRAY_RECORD)
     for _, record in examples:
-      file.write(record)
-    file.close()
+      with _told_in_one_line(path):
+        file.write(record)
+    with _told_in_one_line(path):
+      file.close()
     return None
+
+
+@contextlib.contextmanager
+def _told_in_one_line(path: str) -> Iterator[None]:
+  """array_record tells of a full disk by a RuntimeError, and at length."""
+  try:
+    yield
+  except RuntimeError as error:
+    reason = str(error).partition(";")[0]
+    raise InputError(
+      f"{path} cannot be written ({reason}); give another folder as"
+      " config.data.dir"
+    ) from error
 
 
 def _ordered(record: bytes) -> bytes:

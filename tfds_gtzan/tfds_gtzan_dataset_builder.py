@@ -23,7 +23,7 @@ import tqdm
 from tensorflow_datasets.core import writer as tfds_writer
 
 from gtzan_jax import features
-from gtzan_jax.errors import InputError
+from gtzan_jax.errors import InputError, StopError
 from tfds_gtzan import beam_shards, examples, records, track_lists
 from tfds_gtzan.corpus import CORPORA, Corpus, Track, open_corpus
 
@@ -35,7 +35,6 @@ SOURCES = {
   "picture": "images",
   "table": "table",
 }
-MAX_UNREADABLE = 0.05  # of a corpus's tracks; above that it is an error
 _SHARD_BYTES = 128 * 2**20  # what is held in memory while a shard is written
 
 
@@ -135,13 +134,6 @@ class Builder(tfds.core.ShardBasedBuilder):
         self._prepare_with_beam(config)
       else:
         super()._download_and_prepare(dl_manager, config)
-    left = {row["genre"] for row in self._rows}
-    for genre in self.corpus.genres:
-      if genre not in left:
-        raise InputError(
-          f"not one track of the genre {genre} can be read; the first: "
-          + next(s["reason"] for s in self._skipped if s["genre"] == genre)
-        )
     self.info.metadata.update(
       fingerprint=fingerprint(self.spec, self.corpus),
       corpus=self.corpus.name,
@@ -151,9 +143,7 @@ class Builder(tfds.core.ShardBasedBuilder):
       feature_spec=self.spec.to_dict(),
       columns_per_frame=self.corpus.columns_per_frame,
       rows=self._rows,
-      skipped=[
-        {"track": s["track"], "reason": s["reason"]} for s in self._skipped
-      ],
+      skipped=self._skipped,
     )
 
   def _shard_iterators_per_split(self, dl_manager):
@@ -216,6 +206,8 @@ class Builder(tfds.core.ShardBasedBuilder):
   def _readable(self, track: Track) -> bool:
     try:
       track.read()
+    except StopError:
+      raise
     except InputError:
       return False
     return True
@@ -224,7 +216,7 @@ class Builder(tfds.core.ShardBasedBuilder):
     """Of each track, in record order: a row, or why it was skipped."""
     self._bar.update()
     if isinstance(outcome, str):
-      self._skip(track, outcome)
+      examples.skip(self.corpus, track, outcome, self._skipped)
       return
     self._rows.append(
       {
@@ -235,18 +227,6 @@ class Builder(tfds.core.ShardBasedBuilder):
         "segments": outcome,
       }
     )
-
-  def _skip(self, track: Track, reason: str) -> None:
-    self._skipped.append(
-      {"track": track.id, "genre": track.genre, "reason": reason}
-    )
-    number, total = len(self._skipped), len(self.corpus.tracks)
-    if number > MAX_UNREADABLE * total:
-      raise InputError(
-        f"{number} of {total} tracks cannot be read, more than"
-        f" {MAX_UNREADABLE:.0%}; the first: {self._skipped[0]['reason']};"
-        " mend or remove them"
-      )
 
 
 def _write_shard(

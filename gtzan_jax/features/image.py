@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from gtzan_jax.errors import InputError
+from gtzan_jax.errors import InputError, StopError
 
 EXTENSIONS = (".png",)
 _DEPTH = 24  # the byte of a PNG file that says how many bits a channel has
@@ -69,7 +69,7 @@ def render(
   return jnp.asarray(colours())[entry]
 
 
-class TransparentError(InputError):
+class TransparentError(StopError):
   """A picture that shows through: what it is to be seen on, nobody knows."""
 
 
