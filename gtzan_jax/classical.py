@@ -19,11 +19,10 @@ import jax
 import ml_collections
 import numpy as np
 
-from gtzan_jax import features, logs, metrics, pipeline
+from gtzan_jax import features, logs, metrics, pipeline, report
 from gtzan_jax.classifiers import CLASSIFIERS, Arrays, create
 from gtzan_jax.errors import InputError
 from gtzan_jax.predictions import Predictions
-from gtzan_jax.report import REPORT_FILE
 
 MODEL_FILE = "model.npz"
 _CHUNK = 256  # examples read at a time
@@ -156,7 +155,11 @@ def is_reported(
 ) -> bool:
   """Is there nothing left to fit here, and does the report stand?"""
   del config  # fitted once, and then whole
-  return all((workdir / n).is_file() for n in (MODEL_FILE, REPORT_FILE))
+  try:
+    report.read(workdir / report.REPORT_FILE)
+  except InputError:
+    return False
+  return (workdir / MODEL_FILE).is_file()
 
 
 def predict_part(

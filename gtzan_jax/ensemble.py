@@ -5,6 +5,8 @@ predictions that stand in each workdir, and writes a report of its own.
 """
 
 import dataclasses
+import hashlib
+import json
 import os
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +22,8 @@ RECIPE = "ensemble"
 # Numbers are quoted of these: here all members must have the same tracks. Two
 # corpora may lack different tracks of the train part, which is then not scored.
 _QUOTED = ("validation", "test")
+# What external tests have to agree on, beside the music.
+_COMPARED = ("tracks", "genres", "unmatched", "absent", "learnt")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,8 +80,8 @@ def evaluate(
 
   Raises:
     InputError: fewer than two workdirs or one of them twice; one without a
-      report or its predictions; members of other genres, protocols or tracks;
-      an `out` that holds something else.
+      report or its predictions; members of other genres, protocols or tracks,
+      or tested on other music; an `out` that holds something else.
   """
   members = [_read(path) for path in _distinct(workdirs)]
   first, *others = members
@@ -87,7 +91,7 @@ def evaluate(
         f"--workdir={other.path} cannot join --workdir={first.path}: {problem}"
       )
   facts, out = _facts(members), pathlib.Path(out)
-  _check_out(out, facts["config"])
+  report.check_out(out, facts)
   combined = {}
   for split, table in first.predictions.items():
     given = [member.predictions.get(split) for member in members]
@@ -156,6 +160,7 @@ def _obstacles(first: _Member, other: _Member) -> Iterator[str]:
     ours, theirs = first.report[key], other.report[key]
     if ours != theirs:
       yield f"{key} {theirs!r} received, {ours!r} is accepted"
+  yield from _differing_tests(first.report, other.report)
   corpora = {member.report["corpus"] for member in (first, other)}
   if "synthetic" in corpora and len(corpora) > 1:
     yield "one is of the synthetic corpus, whose tracks only share their names"
@@ -169,6 +174,21 @@ def _obstacles(first: _Member, other: _Member) -> Iterator[str]:
       if first.report["leak"] and not _same_rows(tables_of):
         # Other segments of the same tracks: what one tests, another learnt.
         yield f"in the {split} part their leaking protocol cut other segments"
+
+
+def _differing_tests(first: Mapping, other: Mapping) -> Iterator[str]:
+  """Why two external tests are not of the same thing."""
+  if "external" not in first:
+    return  # nor in the other, which has the same protocol
+  pairs = {"data_fingerprint": (first, other)} | dict.fromkeys(
+    _COMPARED, (first["external"], other["external"])
+  )
+  for key, (ours, theirs) in pairs.items():
+    if ours[key] != theirs[key]:
+      yield (
+        f"an external test with {key} {theirs[key]!r} received, {ours[key]!r}"
+        " is accepted"
+      )
 
 
 def _distinct(workdirs: Sequence[str | os.PathLike]) -> list[pathlib.Path]:
@@ -228,7 +248,7 @@ def _facts(members: Sequence[_Member]) -> dict:
     return " + ".join(dict.fromkeys(every(key)))
 
   skipped = {row["track"]: row for rows in every("skipped") for row in rows}
-  return {
+  return _external(members) | {
     "recipe": RECIPE,
     "corpus": joined("corpus"),
     "source": joined("source"),
@@ -250,35 +270,34 @@ def _facts(members: Sequence[_Member]) -> dict:
   }
 
 
+def _external(members: Sequence[_Member]) -> dict:
+  """Of external tests, {"external": what their reports say of the test}."""
+  if "external" not in members[0].report:
+    return {}
+  tests = [member.report["external"] for member in members]
+  return {
+    "external": tests[0]
+    | {
+      key: " + ".join(dict.fromkeys(test[key] for test in tests))
+      for key in ("workdir", "trained_on", "kind")
+    }
+  }
+
+
 def _listed(members: Sequence[_Member]) -> dict[str, dict]:
   """{name of the folder: what it holds}; the whole path where names repeat."""
   names = [member.path.resolve().name for member in members]
   return {
     name if names.count(name) == 1 else str(member.path): {
-      key: member.report[key] for key in ("recipe", "seed", "data_fingerprint")
+      "recipe": member.report["recipe"],
+      "seed": member.report["seed"],
+      "data_fingerprint": report.trained_on(member.report),
+      "config": _digest(member.report["config"]),
     }
     for name, member in zip(names, members, strict=True)
   }
 
 
-def _check_out(out: pathlib.Path, config: Mapping) -> None:
-  """Raises InputError unless `out` is new, empty or this very ensemble's."""
-  if out.exists() and not out.is_dir():
-    raise InputError(f"--out={out} is a file: give a folder")
-  held = sorted(out.iterdir()) if out.is_dir() else []
-  if all(entry.name == ".lock" for entry in held):
-    return
-  try:
-    before = _read(out).report["config"]
-  except InputError:
-    before = {}
-  if before.get("recipe") != RECIPE:
-    raise InputError(
-      f"--out={out} holds something else than an ensemble's report: give a new"
-      " folder"
-    )
-  if before != config:
-    raise InputError(
-      f"--out={out} holds the ensemble of {', '.join(before['members'])}: give"
-      " another --out"
-    )
+def _digest(config: Mapping) -> str:
+  text = json.dumps(config, sort_keys=True)
+  return hashlib.sha256(text.encode()).hexdigest()

@@ -17,25 +17,23 @@ import numpy as np
 
 from gtzan_jax import evaluate as evaluation
 from gtzan_jax import inputs, overlap, report, sharding, workdir
-from gtzan_jax.errors import InputError
-from gtzan_jax.features import image
+from gtzan_jax.errors import InputError, StopError
 from gtzan_jax.predictions import Predictions
 
 PROTOCOL = "external"
 SPLIT = "test"
-MAX_UNREADABLE = 0.05  # of the tracks that are tested on, as when preparing
-# What the report of one split consists of.
-_FILES = {
-  *("report.json", "report.html", "predictions", "learning_curves.png"),
-  *(f"confusion_{SPLIT}.png", f"per_genre_{SPLIT}.png"),
-}
+MAX_UNREADABLE = 0.05  # of the whole collection, as when preparing
 
 # track id, segment, label, features [...]
 Example = tuple[str, int, int, np.ndarray]
 
 
 def evaluate(
-  path: pathlib.Path, corpus, out: pathlib.Path, place: str | None = None
+  path: pathlib.Path,
+  corpus,
+  out: pathlib.Path,
+  place: str | None = None,
+  prepared: str | None = None,
 ) -> pathlib.Path:
   """Scores a workdir's model on another corpus and writes a report on it.
 
@@ -47,6 +45,8 @@ def evaluate(
       is "test", the genres are the model's, and the key "external" says what
       was compared and what was left out (see docs/report.md).
     place: where the corpus lies, as the user named it.
+    prepared: the fingerprint that it has when prepared for the run's features;
+      one that equals the run's is of the very music that it was trained on.
 
   Returns:
     the path of report.html.
@@ -54,41 +54,43 @@ def evaluate(
   Raises:
     InputError: no model; a corpus whose tracks it cannot be asked about, of
       none of its genres, or of tracks that it has learnt from alone; more than
-      5 % unreadable tracks; an `out` that holds something else.
+      5 % unreadable tracks, or none that can be read; an `out` that holds
+      something else.
   """
   run = workdir.load(path)
   _check_kind(path, run["kind"], inputs.kinds(run), corpus)
-  tracks, compared = overlap.select(run, corpus)
-  name = path.resolve().name
-  _check_out(out, run["config"], corpus.fingerprint, name)
+  tracks, compared = overlap.select(run, corpus, prepared, place)
+  test = {
+    "data_fingerprint": corpus.fingerprint,
+    "external": {
+      "workdir": path.resolve().name,
+      "trained_on": run["data_fingerprint"],
+      "kind": run["kind"],
+      "path": place or None,
+      **compared,
+    },
+  }
+  report.check_out(out, {"config": run["config"], **test})
   model, num_params = evaluation.load_model(path, run)
   print(f"external test: {len(tracks)} of {len(corpus.tracks)} tracks")
   print("\n".join(overlap.sentences(compared)))
   with workdir.locked(out, "out"):
     skipped = []
-    examples = _examples(run, corpus.kind, tracks, compared["genres"], skipped)
+    examples = _examples(run, corpus, tracks, compared["genres"], skipped)
     table = _predictions(model, examples, tuple(run["genres"]))
     ids = sorted(set(table.track.tolist()))
     mesh = sharding.make_mesh(jax.devices()[:1])  # as load_model has it
     facts, history = evaluation.facts_of(path, run, mesh)
-    facts |= {
+    facts |= test | {
       "corpus": corpus.name,
       "source": "audio" if corpus.kind == "audio" else corpus.name,
       "protocol": PROTOCOL,
       "leak": None,
       "num_params": num_params,
-      "data_fingerprint": corpus.fingerprint,
       "tracks": len(ids),
       "skipped": skipped,
-      "external": {
-        "workdir": name,
-        "trained_on": run["data_fingerprint"],
-        "kind": run["kind"],
-        "path": place or None,
-        **compared,
-      },
     }
-    digest = hashlib.sha256("".join(f"{name}\n" for name in ids).encode())
+    digest = hashlib.sha256("".join(f"{track}\n" for track in ids).encode())
     built = report.build(
       facts,
       {SPLIT: table},
@@ -111,37 +113,9 @@ def _check_kind(
     )
 
 
-def _check_out(
-  out: pathlib.Path, config: Mapping, fingerprint: str, run: str
-) -> None:
-  """Raises InputError unless `out` is new, empty or of this very test."""
-  if out.exists() and not out.is_dir():
-    raise InputError(f"--out={out} is a file: give a folder")
-  held = {file.name for file in out.iterdir()} if out.is_dir() else set()
-  strange = sorted(name for name in held - _FILES if not name.startswith("."))
-  if strange:
-    raise InputError(
-      f"--out={out} holds something else than an external test, as"
-      f" {strange[0]}: give a new folder"
-    )
-  if report.REPORT_FILE not in held:
-    return  # a test that was not finished leaves none
-  try:
-    before = report.read(out / report.REPORT_FILE)
-  except InputError:
-    before = {}
-  was = [before.get(key) for key in ("config", "data_fingerprint")]
-  was.append(before.get("external", {}).get("workdir"))
-  if was != [config, fingerprint, run]:
-    raise InputError(
-      f"--out={out} holds the report of another run or corpus: give another"
-      " --out"
-    )
-
-
 def _examples(
   run: Mapping,
-  kind: str,
+  corpus,
   tracks: Sequence,
   genres: Mapping[str, str],
   skipped: list[dict],
@@ -150,7 +124,7 @@ def _examples(
 
   def read(track) -> tuple[object, np.ndarray | InputError]:
     try:
-      return track, inputs.examples(track.read(), kind, run)
+      return track, inputs.examples(track.read(), corpus.kind, run)
     except InputError as error:
       return track, error
 
@@ -161,16 +135,21 @@ def _examples(
     grain.ReadOptions(threads, 2 * threads)
   ):
     if isinstance(x, InputError):
-      _skip(track, x, skipped, len(tracks))
+      _skip(track, x, skipped, len(corpus.tracks))
       continue
     label = run["genres"].index(genres[track.genre])
     for segment, example in enumerate(x):
       yield track.id, segment, label, example
+  if len(skipped) == len(tracks):
+    raise InputError(
+      f"not one of the {len(tracks)} tracks that the model can be tested on can"
+      f" be read; the first: {skipped[0]['reason']}"
+    )
 
 
 def _skip(track, reason: InputError, skipped: list[dict], total: int) -> None:
-  if isinstance(reason, image.TransparentError):
-    raise reason  # what is to be seen behind it, nobody knows
+  if isinstance(reason, StopError):
+    raise reason
   print(f"skipped: {track.id}: {reason}")
   skipped.append({"track": track.id, "reason": str(reason)})
   if len(skipped) > MAX_UNREADABLE * total:

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 
 from flax import traverse_util
 
-from gtzan_jax import errors, evaluate, pipeline, weights, workdir
+from gtzan_jax import errors, evaluate, overlap, pipeline, weights, workdir
+
+KEY = "config.train.init_from"
 
 
 def load(path: str, model: str, variables: Mapping) -> Mapping:
@@ -27,18 +29,24 @@ def load(path: str, model: str, variables: Mapping) -> Mapping:
   name = run["config"]["model"]["name"]
   if name != model:
     raise errors.InputError(
-      f"config.train.init_from={path} holds the model {name!r}, and this run"
-      f" trains {model!r}"
+      f"{KEY}={path} holds the model {name!r}, and this run trains {model!r}"
     )
   _, found, _ = evaluate.restore_best(place, run)
   _check(path, found, variables)
   return found
 
 
-def check(path: str, dataset: pipeline.Dataset) -> None:
+def check(
+  path: str, dataset: pipeline.Dataset, place: str | None = None
+) -> None:
   """Refuses a workdir whose weights would say nothing here, or too much.
 
   Of a file nobody knows what it has learnt from.
+
+  Args:
+    path: a workdir or a file.
+    dataset: what the run is to be trained on.
+    place: where its music lies; None of the synthetic corpus.
 
   Raises:
     InputError: a workdir of other genres or features; or one that has learnt
@@ -47,30 +55,7 @@ def check(path: str, dataset: pipeline.Dataset) -> None:
   if not workdir.is_workdir(path):
     return
   run = workdir.load(pathlib.Path(path))
-  for key, found, wanted in (
-    ("genres", run["genres"], list(dataset.genres)),
-    ("features", run["feature_spec"], dataset.metadata["feature_spec"]),
-  ):
-    if found != wanted:
-      raise errors.InputError(
-        f"config.train.init_from={path} was trained on other {key}:"
-        f" {_brief(found)}, and this run has {_brief(wanted)}"
-      )
-  if dataset.leak:
-    return  # which is announced anyway
-  held = {part: {t for t, _ in ids} for part, ids in dataset.parts.items()}
-  known = (held["validation"] | held["test"]) & set(run["tracks"]["train"])
-  known |= held["test"] & set(run["tracks"]["validation"])
-  if known:
-    raise errors.InputError(
-      f"config.train.init_from={path} has learnt from {len(known)} of the"
-      f" tracks that this run holds out, as {min(known)}: give both the same"
-      " protocol, fold and split_seed"
-    )
-
-
-def _brief(value: list | Mapping) -> str:
-  return ", ".join(value) if isinstance(value, list) else value["name"]
+  overlap.check(KEY, path, run, dataset, place)
 
 
 def _check(path: str, found: Mapping, wanted: Mapping) -> None:
@@ -86,6 +71,5 @@ def _check(path: str, found: Mapping, wanted: Mapping) -> None:
     here, there = (each.get(key, "nothing") for each in shapes)
     if here != there:
       raise errors.InputError(
-        f"config.train.init_from={path}: {key} is {here} there, and {there} in"
-        " this run's model"
+        f"{KEY}={path}: {key} is {here} there, and {there} in this run's model"
       )

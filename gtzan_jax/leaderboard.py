@@ -2,9 +2,11 @@
 
 Runs that differ in nothing but the seed are one row: mean and standard
 deviation. Rows stand in one table where the same tracks were scored, cut by the
-same protocol, of the same corpus; tables of leaking protocols say so, and
-those of the synthetic corpus stand apart. Beside our figures stands what the
-source documents publish. The same reports give the same bytes, in any order.
+same protocol, of the same corpus. Other music that runs were tested on has a
+table for each collection, which names it. Tables of leaking protocols say so,
+and those of the synthetic corpus stand apart. Beside our figures stands what
+the source documents publish. The same reports give the same bytes, in any
+order.
 """
 
 import collections
@@ -19,7 +21,7 @@ import jinja2
 
 from gtzan_jax import errors
 from gtzan_jax.published import PUBLISHED
-from gtzan_jax.report import REPORT_FILE, read
+from gtzan_jax.report import REPORT_FILE, read, trained_on
 from gtzan_jax.workdir import flatten
 
 # Keys of the config that do not make another experiment: the seed, what the
@@ -87,8 +89,9 @@ def build(reports: Iterable[Mapping]) -> list[dict]:
       a copy and counts once.
 
   Returns:
-    one dict a table: corpus, source, protocol, leak, split (its headline part),
-    n (tracks scored), synthetic, notes (sentences) and rows, the best first. A
+    one dict a table: corpus, source, protocol, collection (of an external test:
+    its name and fingerprint, else None), leak, split (its headline part), n
+    (tracks scored), synthetic, notes (sentences) and rows, the best first. A
     row has recipe, settings (in which it differs from other rows of its
     recipe), seeds, track, macro_f1, segment (Spreads), parameters, seconds
     (mean), commits and published (a Published or None).
@@ -111,7 +114,7 @@ def _distinct(reports: Iterable[Mapping]) -> list[Mapping]:
 
 def _named(one: Mapping) -> Mapping:
   """An external test is of a trained run: what it was trained on names it."""
-  if "external" not in one:
+  if "external" not in one or "members" in one["config"]:
     return one
   data = one["config"]["data"]
   music = pathlib.Path(data["path"]).name if data["path"] else "synthetic"
@@ -133,6 +136,7 @@ def _table_key(one: Mapping) -> tuple:
     one["protocol"],
     one["headline"],
     _headline(one)["sha256"] or "",
+    one["data_fingerprint"] if "external" in one else "",
   )
 
 
@@ -152,12 +156,23 @@ def _table(reports: list[Mapping]) -> dict:
   )
   return {
     **{key: first[key] for key in ("corpus", "source", "protocol", "leak")},
+    "collection": _collection(reports),
     "split": first["headline"],
     "n": _headline(first)["track"]["n"],
     "synthetic": first["corpus"] == "synthetic",
     "notes": _notes(first),
     "rows": rows,
   }
+
+
+def _collection(reports: list[Mapping]) -> str | None:
+  """What runs were tested on: the names that it went by, and what it is."""
+  if "external" not in reports[0]:
+    return None
+  paths = {one["external"]["path"] for one in reports}
+  names = {pathlib.Path(p).name or p if p else "synthetic" for p in paths}
+  fingerprint = reports[0]["data_fingerprint"][:8]
+  return f"{' or '.join(sorted(names))} ({fingerprint})"
 
 
 def _notes(one: Mapping) -> list[str]:
@@ -176,14 +191,15 @@ def _notes(one: Mapping) -> list[str]:
 
 
 def _settings(one: Mapping) -> dict[str, object]:
-  """What makes the experiment: the config but for SAME, and the data.
+  """What makes the experiment: the config but for SAME, and the training data.
 
-  Of an ensemble, its members.
+  Of an ensemble the same of each member, whatever its folder is called.
   """
   if members := one["config"].get("members"):
-    named = [f"{m['recipe']} (seed {m['seed']})" for m in members.values()]
-    return {"members": " + ".join(sorted(named))}
-  return {"data": one["data_fingerprint"][:8]} | {
+    columns = zip(*sorted(map(_member, members.values())), strict=True)
+    joined = [" + ".join(column) for column in columns]
+    return dict(zip(("members", "data", "config"), joined, strict=True))
+  return {"data": trained_on(one)[:8]} | {
     key: value
     for key, value in flatten(one["config"]).items()
     if not any(
@@ -191,6 +207,15 @@ def _settings(one: Mapping) -> dict[str, object]:
       for same in SAME
     )
   }
+
+
+def _member(member: Mapping) -> tuple[str, str, str]:
+  """Name, data and config of an ensemble's member."""
+  return (
+    f"{member['recipe']} (seed {member['seed']})",
+    member["data_fingerprint"][:8],
+    member.get("config", "–")[:8],
+  )
 
 
 def _varying(recipe: str, groups: Mapping[tuple, list[Mapping]]) -> list[str]:
@@ -231,7 +256,10 @@ def _spread(values: Iterable[float]) -> Spread:
 
 
 def render(
-  template: str, tables: Iterable[Mapping], unscored: Iterable[str]
+  template: str,
+  tables: Iterable[Mapping],
+  unscored: Iterable[str],
+  gans: int = 0,
 ) -> str:
   """A page as text.
 
@@ -239,6 +267,7 @@ def render(
     template: "md" or "html".
     tables: from `build`.
     unscored: in words, the runs that have no numbers.
+    gans: how many runs were left out, as they classify nothing.
   """
   environment = jinja2.Environment(
     loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent),
@@ -252,6 +281,7 @@ def render(
     music=[table for table in tables if not table["synthetic"]],
     synthetic=[table for table in tables if table["synthetic"]],
     unscored=list(unscored),
+    gans=gans,
     **TEXTS,
   )
 
@@ -262,7 +292,7 @@ def write(
   """Draws leaderboard.md and leaderboard.html into `out`.
 
   Args:
-    paths: see `find`.
+    paths: see `find`. Reports of GANs are counted, and stand in no table.
     out: created where it does not exist.
 
   Returns:
@@ -271,18 +301,20 @@ def write(
   Raises:
     InputError: see `find` and `report.read`; or `out` cannot be written.
   """
-  reports = [read(file) for file in find(paths)]
+  found = _distinct([read(file) for file in find(paths)])
+  reports = [one for one in found if "gan" not in one]
   tables = build(reports)
   unscored = [
     f"{one['recipe']} (seed {one['seed']}, {one['corpus']}, {one['protocol']})"
-    for one in _distinct(reports)
+    for one in reports
     if one["headline"] is None
   ]
+  gans = len(found) - len(reports)
   out = pathlib.Path(out)
   try:
     out.mkdir(parents=True, exist_ok=True)
     for template in ("md", "html"):
-      text = render(template, tables, sorted(unscored))
+      text = render(template, tables, sorted(unscored), gans)
       (out / f"leaderboard.{template}").write_text(text, "utf-8")
   except OSError as error:
     raise errors.InputError(

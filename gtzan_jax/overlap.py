@@ -1,11 +1,16 @@
 """What a run and other music have in common, and what has to be left out."""
 
 import collections
+import os
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
 from gtzan_jax.errors import InputError
+
+# A track of GTZAN, blues.00000, or of the synthetic corpus, blues.s00000: the
+# same track wherever it lies.
+_EVERYWHERE = re.compile(r"[^/]+\.s?\d{5}")
 
 
 def match(known: Sequence[str], others: Iterable[str]) -> dict[str, str]:
@@ -24,12 +29,116 @@ def _plain(name: str) -> str:
   return re.sub(r"[\W_]+", "", name) or name
 
 
-def select(run: Mapping, corpus) -> tuple[list, dict]:
+def known(
+  run: Mapping,
+  parts: Iterable[str],
+  fingerprint: str | None = None,
+  place: str | None = None,
+) -> set[str]:
+  """Ids that in some collection mean tracks of these parts of a run.
+
+  In another collection than the run's only ids that GTZAN's tracks have, or the
+  synthetic corpus's, mean anything: its `rock/01` is other music. A run that
+  began with given weights, or learnt from a GAN's examples, may know tracks of
+  two collections, and which is of which nobody has written down: there all ids
+  count, rather one too many.
+
+  Args:
+    run: run.json.
+    parts: of "train" and "validation".
+    fingerprint: of the collection as it is prepared for the run's features.
+    place: its path; at the run's own the collection may have grown since.
+  """
+  ids = {track for part in parts for track in run["tracks"][part]}
+  if (
+    run["config"]["train"]["init_from"]
+    or run["config"]["data"].get("augment_with")
+    or fingerprint == run["data_fingerprint"]
+    or (place and run["data_path"] and _real(place) == _real(run["data_path"]))
+  ):
+    return ids
+  return {track for track in ids if _EVERYWHERE.fullmatch(track)}
+
+
+def _real(place: str) -> str:
+  return os.path.realpath(os.path.expanduser(place))
+
+
+def check(
+  key: str,
+  path: str,
+  run: Mapping,
+  dataset,
+  place: str | None = None,
+  *,
+  same: Sequence[str] = ("genres", "feature_spec", "example_shape"),
+) -> None:
+  """Refuses a run that would say nothing to another one, or too much.
+
+  Args:
+    key: what the user named it by.
+    path: its workdir.
+    run: its run.json.
+    dataset: the other's pipeline.Dataset.
+    place: where the other's music lies; None of the synthetic corpus.
+    same: keys of run.json in which both have to agree.
+
+  Raises:
+    InputError: other genres or features; or it has learnt from, or was chosen
+      by, tracks that the other holds out.
+  """
+  ours = {
+    "genres": list(dataset.genres),
+    "feature_spec": dataset.metadata["feature_spec"],
+    "example_shape": list(dataset.example_shape),
+  }
+  for name in same:
+    if run[name] != ours[name]:
+      raise InputError(
+        f"{key}={path} was trained on other {_WORDS[name]}:"
+        f" {_brief(run[name])}, and this run has {_brief(ours[name])}"
+      )
+  if dataset.leak:
+    return  # which is announced anyway
+  held = {part: {t for t, _ in ids} for part, ids in dataset.parts.items()}
+  music = (dataset.metadata["fingerprint"], place)
+  learnt = held["validation"] | held["test"]
+  learnt &= known(run, ["train"], *music)
+  learnt |= held["test"] & known(run, ["validation"], *music)
+  if learnt:
+    raise InputError(
+      f"{key}={path} has learnt from {len(learnt)} of the tracks that this run"
+      f" holds out, as {min(learnt)}: give both the same protocol, fold and"
+      " split_seed"
+    )
+
+
+_WORDS = {
+  "genres": "genres",
+  "feature_spec": "features",
+  "example_shape": "examples",
+}
+
+
+def _brief(value: Sequence | Mapping) -> str:
+  if isinstance(value, Mapping):
+    return value["name"]
+  return ", ".join(map(str, value))
+
+
+def select(
+  run: Mapping,
+  corpus,
+  fingerprint: str | None = None,
+  place: str | None = None,
+) -> tuple[list, dict]:
   """The tracks of a corpus that a run can be tested on, and what is not.
 
   Args:
     run: run.json.
     corpus: `name`, `genres` and `tracks`, each with `id` and `genre`.
+    fingerprint: see `known`.
+    place: see `known`.
 
   Returns:
     the tracks in order, and in plain values: `tracks` (how many the corpus
@@ -47,14 +156,14 @@ def select(run: Mapping, corpus) -> tuple[list, dict]:
       f"the {corpus.name} corpus has the genres {', '.join(corpus.genres)}, of"
       f" which the model knows none; it knows {', '.join(run['genres'])}"
     )
-  known = [track for track in corpus.tracks if track.genre in genres]
-  learnt = _learnt(run, corpus.name == "synthetic")
-  tracks = [track for track in known if track.id not in learnt]
+  comparable = [track for track in corpus.tracks if track.genre in genres]
+  learnt = known(run, ("train", "validation"), fingerprint, place)
+  tracks = [track for track in comparable if track.id not in learnt]
   if not tracks:
     raise InputError(
-      f"the model has learnt from or was chosen by all {len(known)} tracks of"
-      f" its genres in the {corpus.name} corpus, as {known[0].id}: give other"
-      " music"
+      f"the model has learnt from or was chosen by all {len(comparable)} tracks"
+      f" of its genres in the {corpus.name} corpus, as {comparable[0].id}: give"
+      " other music"
     )
   unmatched = collections.Counter(
     track.genre for track in corpus.tracks if track.genre not in genres
@@ -64,21 +173,8 @@ def select(run: Mapping, corpus) -> tuple[list, dict]:
     "genres": genres,
     "unmatched": dict(unmatched),
     "absent": [g for g in run["genres"] if g not in genres.values()],
-    "learnt": len(known) - len(tracks),
+    "learnt": len(comparable) - len(tracks),
   }
-
-
-def _learnt(run: Mapping, synthetic: bool) -> set[str]:
-  """Ids of tracks that are not new to the model: on them, a test would leak.
-
-  A synthetic track shares its id with a real one and nothing else; but weights
-  that a run began with may have learnt from the real one.
-  """
-  trained_on_synthetic = not run["data_path"]
-  begun_at_random = not run["config"]["train"]["init_from"]
-  if begun_at_random and trained_on_synthetic != synthetic:
-    return set()
-  return {*run["tracks"]["train"], *run["tracks"]["validation"]}
 
 
 def sentences(compared: Mapping) -> list[str]:

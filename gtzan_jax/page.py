@@ -4,15 +4,16 @@ The pictures are inline SVG, the style is inline CSS; the page asks no server
 for anything and has no script, so it can be mailed, archived and printed.
 """
 
+import base64
 import pathlib
 from collections.abc import Mapping
 
 import jinja2
 from markupsafe import Markup
 
-from gtzan_jax import metrics, plots
+from gtzan_jax import fidelity, metrics, plots
 
-TEMPLATE = pathlib.Path(__file__).with_name("report.html.jinja")
+TEMPLATES = pathlib.Path(__file__).parent
 
 LEVEL_NAMES = {
   "track": "Tracks, mean probability",
@@ -21,13 +22,65 @@ LEVEL_NAMES = {
 }
 
 
-def render(report: dict) -> str:
+# Of a GAN: what each of fidelity.MEASURES is called, and what it means.
+GAN_MEASURES = {
+  "genre_share": (
+    "Genre asked for",
+    "Share of the generated examples in which the judge hears the genre that"
+    " was asked for.",
+  ),
+  "frechet_ratio": (
+    "Fréchet ratio",
+    "The distance of generated music over that of the train part: at 1 it is"
+    " as close to unheard music as the train part itself.",
+  ),
+  "frechet_distance": (
+    "Fréchet distance",
+    "From generated to held-out real music, of means and spreads together.",
+  ),
+  "frechet_real": (
+    "Fréchet distance, real",
+    "From the train part to held-out real music: what can be reached.",
+  ),
+  "coverage": (
+    "Coverage",
+    "Share of real examples with a generated one among their nearest: 0.97 for"
+    " real music, about 0 for few kinds or none that is real.",
+  ),
+  "density": (
+    "Density",
+    "In how many of the real ones' neighbourhoods a generated one lies: 1 for"
+    " real music, about 0 far from it, above 1 where only the commonest kinds"
+    " are made.",
+  ),
+  "diversity": (
+    "Diversity",
+    "Distance of two generated examples of a genre over that of two real ones:"
+    f" 1 for real music; below {fidelity.COLLAPSED} counts as collapsed.",
+  ),
+  "nearest": (
+    "Nearest",
+    "Distance to the nearest train example over that of unheard music: about 1"
+    " is right; well below, it gives back what it was trained on.",
+  ),
+}
+
+# Scored by the judge, with the axes of its confusion matrix.
+HEARD = {
+  "generated": {"rows": "asked for", "columns": "heard by the judge"},
+  "real": {"rows": "labelled", "columns": "heard by the judge"},
+}
+
+
+def render(report: dict, gallery=None) -> str:
   """The page as text.
 
   Args:
     report: from `report.build`, or report.json as read back.
+    gallery: of a GAN, gallery.Gallery: what can be seen and heard.
   """
   environment = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(TEMPLATES),
     autoescape=True,
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
@@ -41,15 +94,21 @@ def render(report: dict) -> str:
     for name, split in report["splits"].items()
     if split["track"]["n"]
   }
-  return environment.from_string(TEMPLATE.read_text("utf-8")).render(
+  gan = "gan" in report
+  return environment.get_template("report.html.jinja").render(
     report=report,
+    gan=gan,
+    gan_measures=GAN_MEASURES,
+    collapsed=fidelity.COLLAPSED,
+    gallery=gallery and _inline(gallery),
+    heard=_heard(report) if gan else {},
     headline=report["headline"],
     top=scored.get(report["headline"]),
     others=[name for name in scored if name != report["headline"]],
     statement=_statement(report),
     level_names=LEVEL_NAMES,
     curves=_curves(report),
-    pictures={name: _pictures(report, name) for name in scored},
+    pictures={} if gan else {name: _pictures(report, name) for name in scored},
     confused={
       name: metrics.confused(split["track"]["confusion"], report["genres"])
       for name, split in scored.items()
@@ -86,10 +145,45 @@ def _statement(report: dict) -> str:
 
 
 def _curves(report: dict) -> Markup:
-  figure = plots.learning_curves(report["history"], report["best_epoch"])
-  return Markup(
-    plots.inline_svg(figure, "curves", "Loss and accuracy by epoch")
-  )
+  draw, text = plots.learning_curves, "Loss and accuracy by epoch"
+  if "gan" in report:
+    draw, text = plots.gan_curves, "Losses and measures by epoch"
+  figure = draw(report["history"], report["best_epoch"])
+  return Markup(plots.inline_svg(figure, "curves", text))
+
+
+def _inline(gallery) -> dict:
+  """A gallery's files in base64."""
+
+  def encoded(file: bytes) -> str:
+    return base64.b64encode(file).decode()
+
+  return {
+    "picture": encoded(gallery.picture),
+    "sounds": {
+      genre: [encoded(file) for file in files]
+      for genre, files in gallery.sounds.items()
+    },
+  }
+
+
+def _heard(report: dict) -> dict[str, Markup]:
+  """What the judge hears in generated and in real examples."""
+  return {
+    name: Markup(
+      plots.inline_svg(
+        plots.confusion(
+          report["splits"][name]["track"]["confusion"],
+          report["genres"],
+          name.capitalize(),
+          **axes,
+        ),
+        f"{name}-heard",
+        f"What the judge hears in {name} examples",
+      )
+    )
+    for name, axes in HEARD.items()
+  }
 
 
 def _pictures(report: dict, name: str) -> dict[str, Markup]:
@@ -113,11 +207,14 @@ def _percent(value: float | None, digits: int = 1) -> str:
   return "–" if value is None else f"{100 * value:.{digits}f}"
 
 
-def _number(value: float | None) -> str:
-  """12345 as 12,345; 0.123456 as 0.1235."""
+def _number(value: float | None, digits: int = 4) -> str:
+  """12345 as 12,345; 0.123456 as 0.1235; 12345.6 as 12,346."""
   if value is None:
     return "–"
-  return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+  if isinstance(value, int):
+    return f"{value:,}"
+  form = ",.0f" if abs(value) >= 10**digits else f".{digits}g"
+  return f"{value:{form}}"
 
 
 def _duration(seconds: float | None) -> str:

@@ -10,11 +10,12 @@ describes every key.
 import json
 import os
 import pathlib
+import re
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from gtzan_jax import errors, metrics, page, plots
+from gtzan_jax import errors, fidelity, metrics, page, plots
 from gtzan_jax.predictions import Predictions
 
 REPORT_FILE = "report.json"
@@ -42,6 +43,28 @@ _LEVEL = {
   "confusion": [[int]],
 }
 _EMPTY = {"n": int}
+_EXTERNAL = {
+  "workdir": str,
+  "trained_on": str,
+  "kind": str,
+  "path": (str, _MAYBE),
+  "tracks": int,
+  "genres": {...: str},
+  "unmatched": {...: int},
+  "absent": [str],
+  "learnt": int,
+}
+_MEASURES = dict.fromkeys(fidelity.MEASURES, (float, _MAYBE))
+_GAN = {
+  "domain": str,
+  "generated": int,
+  "chance": float,
+  "collapsed": bool,
+  "memorised": bool,
+  "judge": {"recipe": str, "path": str, "accuracy": float},
+  "measures": {"validation": _MEASURES, ...: _MEASURES},
+  "genre_share": {...: (float, _MAYBE)},
+}
 _SPLIT = {
   "n": int,
   "missing": int,
@@ -79,6 +102,8 @@ SCHEMA = {
   "epochs_run": int,
   "seconds": float,
   "monitor": {"name": str, "value": (float, _MAYBE)},
+  "external": _EXTERNAL,
+  "gan": _GAN,
   "genres": [str],
   "headline": (str, _MAYBE),
   "splits": {...: _SPLIT},
@@ -86,6 +111,12 @@ SCHEMA = {
   ...: object,
 }
 _COMPUTED = ("genres", "headline", "splits", "history")
+_OPTIONAL = ("external", "gan")
+# What `write` leaves in a folder, but for its hidden files.
+_FILES = re.compile(
+  r"report\.(json|html)|predictions|learning_curves\.png"
+  r"|(confusion|per_genre)_.+\.png"
+)
 
 
 def build(
@@ -100,8 +131,9 @@ def build(
   """The report as plain values: what json.loads of report.json returns.
 
   Args:
-    run: every key of SCHEMA except genres, headline, splits and history. Other
-      keys are carried along.
+    run: every key of SCHEMA except genres, headline, splits and history;
+      external of external tests only, gan of GANs only. Other keys are
+      carried along.
     predictions: of the splits that were scored, by split.
     history: one row an evaluation, as in metrics.jsonl; "epoch" and "step" are
       required. Keys that begin with "time/" are dropped: they never repeat.
@@ -176,6 +208,54 @@ def read(path: str | os.PathLike) -> dict:
   return value
 
 
+def trained_on(report: Mapping) -> str:
+  """Fingerprint of the data learnt from, whatever music was tested on."""
+  if "external" in report:
+    return report["external"]["trained_on"]
+  return report["data_fingerprint"]
+
+
+def check_out(out: pathlib.Path, run: Mapping) -> None:
+  """Refuses a folder that a report must not be written into.
+
+  It may go into a new or an empty one, over what a killed process left of a
+  report, and over a report of the same runs on the same music.
+
+  Args:
+    out: what the user gave as --out.
+    run: `config`, `data_fingerprint` and, of an external test, `external`, as
+      for `build`.
+
+  Raises:
+    InputError: a file, other things, another report or a damaged one.
+  """
+  if out.exists() and not out.is_dir():
+    raise errors.InputError(f"--out={out} is a file: give a folder")
+  held = sorted(file.name for file in out.iterdir()) if out.is_dir() else []
+  for name in held:
+    if not name.startswith(".") and not _FILES.fullmatch(name):
+      raise errors.InputError(
+        f"--out={out} holds something else than a report, as {name}: give a new"
+        " folder"
+      )
+  if REPORT_FILE not in held:
+    return
+  try:
+    before = read(out / REPORT_FILE)
+  except errors.InputError:
+    before = {}
+  if _identity(before) != _identity(run):
+    raise errors.InputError(
+      f"--out={out} holds the report of other runs or of other music: give"
+      " another --out"
+    )
+
+
+def _identity(run: Mapping) -> list:
+  tested = run.get("external", {}).get("workdir")
+  return _plain([run.get("config"), run.get("data_fingerprint"), tested])
+
+
 def _refuse(constant: str):
   raise ValueError(f"{constant} is no number of a report")
 
@@ -209,7 +289,7 @@ def violations(value, spec=SCHEMA, path: str = "") -> Iterator[str]:
       return
     dot = f"{path}." if path else ""
     for key in spec:
-      if key is not ... and key not in value:
+      if key is not ... and key not in value and dot + key not in _OPTIONAL:
         yield f"{dot}{key}: absent"
     for key, item in value.items():
       if key in spec or ... in spec:
@@ -224,24 +304,28 @@ def write(
   workdir: str | os.PathLike,
   report: dict,
   predictions: Mapping[str, Predictions],
+  gallery=None,
 ) -> pathlib.Path:
   """Writes predictions, pictures, report.html and, last of all, report.json.
 
   So where report.json stands, all the rest does. What an earlier report left
-  for a split that is empty now is removed.
+  for a split that is empty now, or for a sound that is not made, is removed.
 
   Args:
     workdir: created where it does not exist.
     report: from `build`.
     predictions: the same as given to `build`.
+    gallery: of a GAN, gallery.Gallery: samples.png, samples/<genre>_<i>.wav.
 
   Returns:
     the path of report.html.
   """
   workdir = pathlib.Path(workdir)
   (workdir / "predictions").mkdir(parents=True, exist_ok=True)
+  gan = "gan" in report
+  curves = plots.gan_curves if gan else plots.learning_curves
   plots.save_png(
-    plots.learning_curves(report["history"], report["best_epoch"]),
+    curves(report["history"], report["best_epoch"]),
     workdir / "learning_curves.png",
   )
   for name in {**dict.fromkeys(SPLITS), **report["splits"]}:
@@ -254,12 +338,15 @@ def write(
         path.unlink(missing_ok=True)
       continue
     predictions[name].save(table)
-    title = f"{name}, {track['n']} tracks"
+    title = f"{name}, {track['n']} {'examples' if gan else 'tracks'}"
+    axes = page.HEARD[name] if gan else {}
     plots.save_png(
-      plots.confusion(track["confusion"], report["genres"], title), matrix
+      plots.confusion(track["confusion"], report["genres"], title, **axes),
+      matrix,
     )
     plots.save_png(plots.per_genre(track["per_genre"], title), bars)
-  _write_text(workdir / "report.html", page.render(report))
+  _write_gallery(workdir, gallery)
+  _write_text(workdir / "report.html", page.render(report, gallery))
   text = json.dumps(report, indent=2, allow_nan=False, ensure_ascii=False)
   _write_text(workdir / REPORT_FILE, text + "\n")
   return workdir / "report.html"
@@ -320,10 +407,31 @@ def _is(value, kind: type) -> bool:
   return isinstance(value, (int, float) if kind is float else kind)
 
 
+def _write_gallery(workdir: pathlib.Path, gallery) -> None:
+  """Only what `write` itself may have left is removed."""
+  folder = workdir / "samples"
+  files = {}
+  if gallery:
+    files[workdir / "samples.png"] = gallery.picture
+    folder.mkdir(exist_ok=True)
+    for genre, sounds in gallery.sounds.items():
+      for i, sound in enumerate(sounds):
+        files[folder / f"{genre.replace('/', '_')}_{i}.wav"] = sound
+  for path in (workdir / "samples.png", *folder.glob("*_[0-9].wav")):
+    if path not in files:
+      path.unlink(missing_ok=True)
+  for path, content in files.items():
+    _write_bytes(path, content)
+
+
 def _write_text(path: pathlib.Path, text: str) -> None:
+  _write_bytes(path, text.encode())
+
+
+def _write_bytes(path: pathlib.Path, content: bytes) -> None:
   temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
   try:
-    temporary.write_text(text, encoding="utf-8")
+    temporary.write_bytes(content)
     os.replace(temporary, path)
   finally:
     temporary.unlink(missing_ok=True)

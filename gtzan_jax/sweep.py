@@ -15,7 +15,6 @@ import json
 import os
 import pathlib
 import re
-import runpy
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -23,7 +22,14 @@ from typing import IO, NamedTuple
 
 import ml_collections
 
-from gtzan_jax import errors, leaderboard, process, report, workdir
+from gtzan_jax import (
+  config_file,
+  errors,
+  leaderboard,
+  process,
+  report,
+  workdir,
+)
 
 OUT = pathlib.Path("runs/sweeps")
 STATE_FILE = "sweep.json"
@@ -34,7 +40,9 @@ class Run(NamedTuple):
 
   Attributes:
     name: of its folder.
-    overrides: {"optim.learning_rate": 0.01}: keys of the recipe's config.
+    overrides: {"optim.learning_rate": 0.01}: keys of the recipe's config. In a
+      string "{out}" stands for the sweep's folder, and so "{out}/NAME" for the
+      workdir of another run, which has to stand before this one.
     recipe: a file, seen from the folder of launch.py; None: the one that
       --config names.
   """
@@ -59,7 +67,7 @@ def load(path: str | os.PathLike) -> list[Run]:
     InputError: the file is missing or fails, or returns anything but Runs, each
       with a name of its own that a folder can have.
   """
-  runs = _call(path, "get_sweep")
+  runs = config_file.call(path, "get_sweep")
   if not (
     isinstance(runs, list) and runs and all(isinstance(x, Run) for x in runs)
   ):
@@ -106,7 +114,7 @@ def plan(
   plans = {}
   for run in runs:
     file = launcher.parent / run.recipe if run.recipe else pathlib.Path(recipe)
-    config = _call(file, "get_config")
+    config = config_file.load(file)
     for key, value in run.overrides.items():
       if key in overrides and overrides[key] != value:
         raise errors.InputError(
@@ -114,6 +122,9 @@ def plan(
           f" it to {value}; leave it out or write another sweep file"
         )
     merged = {**overrides, **run.overrides}
+    for key, value in merged.items():
+      if isinstance(value, str):  # a run may make use of an earlier one
+        merged[key] = value.replace("{out}", str(out))
     for key, value in merged.items():
       _check_override(config, key, value, f"run {run.name!r} of {file}")
     plans[run.name] = Plan(
@@ -126,26 +137,6 @@ def plan(
       ],
     )
   return plans
-
-
-def _call(path: str | os.PathLike, function: str) -> object:
-  """Calls a function of a Python file, without arguments.
-
-  Raises:
-    InputError: no such file, no such function, or it fails.
-  """
-  try:
-    names = runpy.run_path(os.fspath(path))
-    if function in names:
-      return names[function]()
-  except OSError as error:
-    raise errors.InputError(
-      f"{path} cannot be read: {error.strerror}"
-    ) from error
-  except Exception as error:
-    text = " ".join(f"{type(error).__name__}: {error}".split())
-    raise errors.InputError(f"{path} fails: {text}") from error
-  raise errors.InputError(f"{path} has no {function}()")
 
 
 def _check_override(

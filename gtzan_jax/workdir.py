@@ -183,6 +183,19 @@ def locked(path: pathlib.Path, flag: str = "workdir") -> Iterator[IO]:
     yield lock
 
 
+def _inherited(config: ml_collections.ConfigDict) -> dict[str, set[str]]:
+  """The tracks behind weights to begin with and behind generated examples."""
+  runs = [
+    load(path)["tracks"]
+    for path in (config.train.init_from, config.data.augment_with)
+    if is_workdir(path)
+  ]
+  return {
+    part: set().union(*(run[part] for run in runs))
+    for part in ("train", "validation")
+  }
+
+
 def begin(
   path: pathlib.Path,
   config: ml_collections.ConfigDict,
@@ -212,10 +225,8 @@ def begin(
         f" {fingerprint[:12]}: the corpus or the features changed since; give"
         " another --workdir"
       )
-  elif is_workdir(config.train.init_from):
-    inherited = load(config.train.init_from)["tracks"]
   else:
-    inherited = dict.fromkeys(tracks, ())
+    inherited = _inherited(config)
   write_json(
     path / RUN_FILE,
     {
@@ -223,7 +234,7 @@ def begin(
       "config": as_plain(config),
       # evaluate may be called from another folder than train was
       "data_path": config.data.path
-      and str(pathlib.Path(config.data.path).absolute()),
+      and str(pathlib.Path(config.data.path).expanduser().absolute()),
       "genres": list(dataset.genres),
       "kind": dataset.kind,
       "feature_spec": dataset.metadata["feature_spec"],

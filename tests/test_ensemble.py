@@ -110,7 +110,7 @@ def test_no_table_is_refused():
 def undrawn(monkeypatch):
   """Reports without their pictures and their page: drawing takes seconds."""
   monkeypatch.setattr(report.plots, "save_png", lambda figure, path: None)
-  monkeypatch.setattr(page, "render", lambda report: "page")
+  monkeypatch.setattr(page, "render", lambda *_: "page")
 
 
 def run(folder, predictions, **changed):
@@ -178,8 +178,14 @@ def test_the_report_of_an_ensemble(tmp_path):
   assert not list(report.violations(found))
   assert found["recipe"] == found["config"]["recipe"] == "ensemble"
   assert found["config"]["members"] == {
-    "run": {"recipe": "mel_cnn", "seed": 1, "data_fingerprint": "4e1fa8c2"},
-    "other": {"recipe": "mlp", "seed": 2, "data_fingerprint": "77aa"},
+    "run": {
+      **{"recipe": "mel_cnn", "seed": 1, "data_fingerprint": "4e1fa8c2"},
+      "config": ensemble._digest({"recipe": "mel_cnn"}),
+    },
+    "other": {
+      **{"recipe": "mlp", "seed": 2, "data_fingerprint": "77aa"},
+      "config": ensemble._digest({"recipe": "mel_cnn"}),
+    },
   }
   wanted = {
     "num_params": 1030,
@@ -218,7 +224,7 @@ def test_again_is_the_same_and_another_needs_another_folder(tmp_path, undrawn):
   assert json.loads(before)["splits"]["train"]["sha256"] == "24 train"
   ensemble.evaluate([one, two], out)
   assert (out / "report.json").read_bytes() == before
-  with pytest.raises(InputError, match=r"holds the ensemble of r1, r2: give"):
+  with pytest.raises(InputError, match="holds the report of other runs"):
     ensemble.evaluate([one, three], out)
   assert (out / "report.json").read_bytes() == before
   # An ensemble is a member as good as any.
@@ -246,6 +252,38 @@ def test_train_parts_may_differ_and_are_then_not_scored(tmp_path, undrawn):
   assert found["validation"]["track"]["n"] == 9
 
 
+def external(**changed) -> dict:
+  """What the report of an external test says more."""
+  test = {
+    **{"workdir": "r", "trained_on": "4e1fa8c2", "kind": "audio"},
+    **{"path": "/music", "tracks": 40, "genres": {"Blues": "blues"}},
+    **{"unmatched": {"ska": 3}, "absent": ["rock"], "learnt": 2},
+  }
+  return {
+    "protocol": "external",
+    "data_fingerprint": "0a" * 32,
+    "external": test | changed,
+  }
+
+
+def test_an_ensemble_of_external_tests_is_one(tmp_path):
+  """Of the same music, whatever each of its members has learnt from."""
+  more = {"workdir": "s", "trained_on": "77aa", "kind": "logmel"}
+  one = run(tmp_path / "a", {"test": made()}, **external())
+  two = run(tmp_path / "b", {"test": made(seed=2)}, **external(**more))
+  ensemble.evaluate([one, two], tmp_path / "out")
+  found = json.loads((tmp_path / "out" / "report.json").read_text())
+  joined = {"workdir": "r + s", "trained_on": "4e1fa8c2 + 77aa"}
+  joined["kind"] = "audio + logmel"
+  assert found["external"] == external(**joined)["external"]
+  assert found["data_fingerprint"] == "0a" * 32
+  members = found["config"]["members"].values()
+  assert [m["data_fingerprint"] for m in members] == ["4e1fa8c2", "77aa"]
+  text = (tmp_path / "out" / "report.html").read_text()
+  assert "External test" in text
+  assert "Members" in text
+
+
 LEAK = {"leak": "Segments of one track stand in two parts."}
 OTHER_GENRES = {"validation": made(genres=("blues", "jazz", "pop"))}
 
@@ -256,6 +294,18 @@ OTHER_GENRES = {"validation": made(genres=("blues", "jazz", "pop"))}
     ({}, {"protocol": "tracks_70_10_20"}, "protocol 'tracks_70_10_20' rec"),
     ({}, {"tables": OTHER_GENRES}, r"genres \['blues', 'jazz', 'pop'\] rec"),
     ({}, {"corpus": "synthetic"}, "only share their names"),
+    (external(), {}, "protocol 'filtered' received, 'external' is accepted"),
+    (
+      external(),
+      external() | {"data_fingerprint": "0b"},
+      "external test with data_fingerprint '0b' received, '0a0a",
+    ),
+    (external(), external(learnt=0), "with learnt 0 received, 2 is accepted"),
+    (
+      external(),
+      external(genres={"Jazz": "blues"}),
+      "with genres {'Jazz': 'blues'} received",
+    ),
     (
       {},
       {"tables": {"validation": made(8)}},
@@ -338,8 +388,8 @@ def test_nothing_of_another_kind_is_written_over(tmp_path):
   full.mkdir()
   (full / "song.wav").touch()
   for out, message in (
-    (one, "r1 holds something else than an ensemble's report"),
-    (full, "music holds something else"),
+    (one, "r1 holds the report of other runs"),
+    (full, "music holds something else than a report, as song.wav"),
     (full / "song.wav", "song.wav is a file: give a folder"),
   ):
     with pytest.raises(InputError, match=message):

@@ -19,6 +19,7 @@ from gtzan_jax import (
   evaluate,
   external,
   features,
+  initial,
   inputs,
   overlap,
   predict,
@@ -27,8 +28,8 @@ from gtzan_jax import (
   sharding,
   workdir,
 )
-from gtzan_jax.errors import InputError
-from gtzan_jax.features import archive, image
+from gtzan_jax.errors import InputError, StopError
+from gtzan_jax.features import archive
 from tfds_gtzan import corpus, examples, track_lists
 
 RATE = 22_050
@@ -169,6 +170,8 @@ def test_genres_of_other_music_are_compared_by_name(trained, tested):
     "absent": [genre for genre in known if genre not in ("hiphop", "rock")],
     "learnt": 0,
   }
+  page = (tested / "report.html").read_text()
+  assert "the same music under another name is not recognised" in page
 
 
 def test_what_is_compared_is_said(trained):
@@ -247,6 +250,7 @@ def run_of(kind="audio", name="mfcc_slices", **changed):
     "columns_per_frame": 0.3 if kind == "logmel" else None,
     "clip_seconds": 30.0,
     "data_path": "/data/gtzan",
+    "data_fingerprint": "ef" * 32,
     "config": {"train": {"init_from": None}},
     "tracks": {"train": ["blues.00000"], "validation": ["rock.00000"]},
   } | changed
@@ -263,41 +267,109 @@ def test_without_a_genre_in_common_there_is_no_test():
 
 # What the model has learnt from.
 
-GTZAN = tuple(
-  track(f"{genre}.{number:05d}", genre)
-  for genre in ("blues", "rock")
-  for number in range(2)
-)
-NEW = ["blues.00001", "rock.00001"]
-ALL = [t.id for t in GTZAN]
+GTZAN, SYNTHETIC, OWN = FORMS = ("{}.0000{}", "{}.s0000{}", "{}/a.0000{}")
+GIVEN = {"train": {"init_from": "runs/donor"}}
+
+
+def named(form, genres=("blues", "rock"), numbers=(0, 1)):
+  return [form.format(genre, n) for genre in genres for n in numbers]
+
+
+def learnt(form):
+  """run.json's list of a run that knows the first track of each genre."""
+  names = [[form.format(genre, 0)] for genre in ("blues", "rock")]
+  return dict(zip(("train", "validation"), names, strict=True))
 
 
 @pytest.mark.parametrize(
-  ("trained_on", "tested_on", "init_from", "wanted"),
+  ("form", "changed", "same", "left_out"),
   [
-    ("/data/gtzan", "audio", None, NEW),
-    ("/data/gtzan.npz", "archive", None, NEW),
-    (None, "synthetic", None, NEW),
-    # these only share their names
-    (None, "audio", None, ALL),
-    ("/data/gtzan", "synthetic", None, ALL),
-    # what the weights have seen before may have been the real ones
-    (None, "audio", "runs/donor", NEW),
+    # an id of these is one track, whatever it lies in
+    (GTZAN, {}, {}, 2),
+    (SYNTHETIC, {"data_path": None}, {}, 2),
+    # another collection's track of that name is other music
+    (OWN, {}, {}, 0),
+    (OWN, {}, {"fingerprint": "ab" * 32, "place": "/data/other"}, 0),
+    (OWN, {"data_path": None}, {"place": None}, 0),
+    # unless it is the same collection, elsewhere or grown
+    (OWN, {}, {"fingerprint": "ef" * 32}, 2),
+    (OWN, {}, {"place": "/data/other/../gtzan/"}, 2),
+    # weights that were given may know this collection too
+    (OWN, {"config": GIVEN}, {}, 2),
   ],
 )
 def test_what_the_model_has_learnt_from_is_left_out(
-  trained_on, tested_on, init_from, wanted
+  form, changed, same, left_out
 ):
-  run = run_of(data_path=trained_on, config={"train": {"init_from": init_from}})
-  tracks, found = overlap.select(run, collection(*GTZAN, name=tested_on))
-  assert [t.id for t in tracks] == wanted
-  assert found["learnt"] == len(ALL) - len(wanted)
+  run = run_of(tracks=learnt(form), **changed)
+  music = collection(*(track(n, n[: n.find(form[2])]) for n in named(form)))
+  tracks, found = overlap.select(run, music, **same)
+  known = [form.format(genre, 0) for genre in ("blues", "rock")]
+  assert [t.id for t in tracks] == [
+    name for name in named(form) if not left_out or name not in known
+  ]
+  assert found["learnt"] == left_out
   said = " ".join(overlap.sentences(found))
-  assert ("2 tracks that the model has learnt from" in said) == (wanted == NEW)
+  assert ("2 tracks that the model has learnt from" in said) == bool(left_out)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_one_names_tracks_are_no_others(form):
+  for other in FORMS:
+    run = run_of(tracks=learnt(other))
+    music = collection(*(track(n, n[: n.find(form[2])]) for n in named(form)))
+    known = overlap.known(run, ("train",))
+    wanted = form == other != OWN
+    assert any(t.id in known for t in music.tracks) == wanted
+
+
+@pytest.mark.parametrize(
+  ("form", "fingerprint", "place", "refused"),
+  [
+    (GTZAN, "ab" * 32, "/data/other", True),
+    (OWN, "ab" * 32, "/data/other", False),
+    (OWN, "ef" * 32, "/data/other", True),
+    (OWN, "ab" * 32, "/data/gtzan", True),
+  ],
+)
+def test_weights_to_begin_with_know_what_their_run_has_learnt_from(
+  tmp_path, form, fingerprint, place, refused
+):
+  run = dict.fromkeys(workdir.KEYS) | run_of(tracks=learnt(form))
+  workdir.write_json(tmp_path / workdir.RUN_FILE, run)
+  metadata = {"fingerprint": fingerprint, "feature_spec": run["feature_spec"]}
+  held = [(form.format("rock", 0), 0)]
+  data = types.SimpleNamespace(
+    genres=tuple(run["genres"]),
+    metadata=metadata,
+    leak=None,
+    parts={"train": [], "validation": [], "test": held},
+  )
+  if refused:
+    with pytest.raises(InputError, match="learnt from 1 of the tracks"):
+      initial.check(str(tmp_path), data, place)
+  else:
+    initial.check(str(tmp_path), data, place)
+
+
+def test_a_test_says_which_collection_it_is_of(trained, tmp_path):
+  """What it is and where it lies reaches the choice of tracks."""
+  run = workdir.load(trained)
+  run["tracks"] = {"train": ["rock/0"], "validation": []}
+  run |= {"data_path": "/data/own"}
+  path = shutil.copytree(trained, tmp_path / "run")
+  workdir.write_json(path / workdir.RUN_FILE, run)
+  music = collection(track("rock/0", "rock"))
+  for given in (
+    {"prepared": run["data_fingerprint"]},
+    {"place": "/data/own"},
+  ):
+    with pytest.raises(InputError, match=r"learnt from .* all 1 tracks"):
+      external.evaluate(path, music, tmp_path / "out", **given)
 
 
 def test_nothing_new_to_the_model_is_no_test():
-  music = collection(*(t for t in GTZAN if t.id not in NEW))
+  music = collection(*(track(f"{g}.00000", g) for g in ("blues", "rock")))
   with pytest.raises(InputError, match=r"all 2 tracks .* as blues\.00000"):
     overlap.select(run_of(), music)
 
@@ -328,29 +400,37 @@ def many(number):
 
 
 def test_an_unreadable_track_is_skipped_by_name(trained, tmp_path, capsys):
-  music = collection(*many(10), broken(), *many(19)[10:])
+  # one of 20, of which one is of a genre that the model does not know
+  ska = track("ska/a", "ska")
+  music = collection(*many(10), broken(), *many(18)[10:], ska)
   external.evaluate(trained, music, tmp_path)
   found = report_of(tmp_path)
   reason = "rock.00099.wav: empty file (0 bytes)"
   assert found["skipped"] == [{"track": "rock.00099", "reason": reason}]
-  assert found["tracks"] == found["splits"]["test"]["track"]["n"] == 19
+  assert found["tracks"] == found["splits"]["test"]["track"]["n"] == 18
   table = predictions.load(tmp_path / "predictions" / "test.npz")
-  assert table.track.tolist() == [f"blues/{i}" for i in range(19)]
+  assert table.track.tolist() == [f"blues/{i}" for i in range(18)]
   assert f"skipped: rock.00099: {reason}" in capsys.readouterr().out
 
 
 def test_more_than_one_in_twenty_is_an_error(trained, tmp_path):
-  # tracks of other genres do not count
-  music = collection(*many(18), broken(), *[track("ska/a", "ska")] * 9)
+  music = collection(*many(18), broken())
   with pytest.raises(InputError, match=r"1 of 19 tracks .* more than 5%"):
     external.evaluate(trained, music, tmp_path / "out")
   assert [file.name for file in (tmp_path / "out").iterdir()] == [".lock"]
 
 
-def test_a_transparent_picture_is_never_skipped(trained, tmp_path):
-  music = collection(*many(30), broken(error=image.TransparentError))
-  with pytest.raises(image.TransparentError):
+def test_what_ends_the_work_is_never_skipped(trained, tmp_path):
+  music = collection(*many(30), broken(error=StopError))
+  with pytest.raises(StopError):
     external.evaluate(trained, music, tmp_path / "out")
+
+
+def test_a_test_of_no_track_is_an_error(trained, tmp_path):
+  """Where few are of the model's genres, all may be among the 5 %."""
+  others = [track("ska/a", "ska")] * 30
+  with pytest.raises(InputError, match=r"not one of the 1 tracks .* empty"):
+    external.evaluate(trained, collection(broken(), *others), tmp_path / "out")
 
 
 # What a model can be asked about.

@@ -9,18 +9,13 @@ import time
 
 import numpy as np
 import pytest
-from absl import flags
 from corpora import archive_arrays, write_archive, write_folder
-from ml_collections import config_flags
 
 import launch
+import tfds_gtzan
 from configs import resnet
-from gtzan_jax import features, workdir
-
-# ml_collections 1.1.0 loads config files by way of what Python 3.12 deprecates.
-pytestmark = pytest.mark.filterwarnings(
-  r"ignore:the load_module\(\) method is deprecated:DeprecationWarning"
-)
+from gtzan_jax import explore, features, workdir
+from tfds_gtzan import download
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 QUICKSTART = f"--config={ROOT / 'configs' / 'quickstart.py'}"
@@ -39,40 +34,12 @@ class Pickled:
 
 
 @pytest.fixture
-def call(monkeypatch, capfd, tmp_path):
-  """launch.main with flags of its own -> (status, stdout, lines of stderr).
-
-  Prepared data goes to tmp_path/prepared, the run to tmp_path/run.
-  """
+def call(capfd):
+  """launch.main -> (status, stdout, lines of stderr)."""
 
   def main(*arguments: str) -> tuple[int, str, list[str]]:
-    argv = ["launch.py", *map(str, arguments)]
-    values = flags.FlagValues()
-    own = {
-      "FLAGS": values,
-      "CONFIG": config_flags.DEFINE_config_file(
-        "config", flag_values=values, sys_argv=argv
-      ),
-      "WORKDIR": flags.DEFINE_multi_string(
-        "workdir", [], "", flag_values=values
-      ),
-      "OUT": flags.DEFINE_string("out", None, "", flag_values=values),
-      "SWEEP": flags.DEFINE_string("sweep", None, "", flag_values=values),
-      "RETRY": flags.DEFINE_bool("retry", False, "", flag_values=values),
-      "DOWNLOAD": flags.DEFINE_bool("download", False, "", flag_values=values),
-      "ARCHIVE": flags.DEFINE_string("archive", None, "", flag_values=values),
-      "COLUMNS_PER_SECOND": flags.DEFINE_float(
-        "columns_per_second", None, "", flag_values=values
-      ),
-      "BEAM_OPTIONS": flags.DEFINE_string(
-        "beam_options", None, "", flag_values=values
-      ),
-      "JSON": flags.DEFINE_bool("json", False, "", flag_values=values),
-    }
-    for name, value in own.items():
-      monkeypatch.setattr(launch, name, value)
     capfd.readouterr()
-    status = launch.main(argv)
+    status = launch.main(["launch.py", *map(str, arguments)])
     out, err = capfd.readouterr()
     return status, out, err.splitlines()
 
@@ -81,7 +48,10 @@ def call(monkeypatch, capfd, tmp_path):
 
 @pytest.fixture
 def train(call, tmp_path):
-  """`call` with the arguments that every run here needs."""
+  """`call` with the arguments that every run here needs.
+
+  Prepared data goes to tmp_path/prepared, the run to tmp_path/run.
+  """
 
   def main(*arguments: str, config: str = QUICKSTART):
     return call(
@@ -299,12 +269,35 @@ def test_one_unreadable_track_in_twenty_is_skipped_by_name(call, tmp_path):
       ["prepare", QUICKSTART, "--archive=a.npz", "--columns_per_second=50"],
       ("50", "43.07"),
     ),
+    (
+      ["prepare", QUICKSTART, "--archive=a.npz", "--config.data.genres=('a',)"],
+      ("--config.data.genres", "the whole corpus", "--config.data.path"),
+    ),
+    (
+      ["prepare", QUICKSTART, "--archive=a.npz", "--beam_options=x"],
+      ("--beam_options", "in this process"),
+    ),
+    (
+      ["prepare", QUICKSTART, "--archive=a.zip", "--config.data.path=/no"],
+      ("a.zip", ".npz"),
+    ),
     (["explore", "--config.data.path=/no/such"], ("/no/such", "not exist")),
+    (["sweep", "--sweep=no.py"], ("no.py", "configs/sweeps/seeds.py")),
+    (["sweep"], ("--sweep is needed", "configs/sweeps/seeds.py")),
   ],
   ids=lambda value: str(value)[:60],
 )
-def test_a_flag_of_another_verb_or_value(call, arguments, words):
+def test_a_flag_of_another_verb_or_value(
+  call, monkeypatch, tmp_path, arguments, words
+):
+  monkeypatch.chdir(tmp_path)
   assert_one_line(call(*arguments), *words)
+
+
+def test_a_protocol_is_checked_before_a_download(call, monkeypatch):
+  monkeypatch.setattr(download, "fetch", lambda *_: pytest.fail("downloads"))
+  wrong = "--config.data.protocol=kfold"
+  assert_one_line(call("prepare", QUICKSTART, "--download", wrong), "'kfold'")
 
 
 def test_prepare_can_write_an_archive(call, tmp_path):
@@ -330,6 +323,23 @@ def test_explore_writes_a_page(call, tmp_path):
   assert f"page: {tmp_path / 'look' / 'explore.html'}" in said
   facts = json.loads((tmp_path / "look" / "explore.json").read_text())
   assert facts["genres"] == ["blues", "rock"]
+
+
+def test_each_corpus_has_a_page_of_its_own(call, tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  monkeypatch.setattr(explore, "survey", lambda *_, **__: {"warnings": []})
+  monkeypatch.setattr(explore, "write", lambda facts, out: out / "page")
+  for tracks in (2, 3):
+    root = tmp_path / f"music{tracks}"
+    write_folder(root, {"blues": [1.0] * tracks, "rock": [1.0]})
+    corpus = tfds_gtzan.open_corpus(str(root))
+    _, said, _ = call(
+      *("explore", f"--config.data.path={root}"),
+      f"--config.data.dir={tmp_path / 'prepared'}",
+    )
+    own = f"runs/explore-audio-{corpus.fingerprint[:8]}"
+    assert f"page: {own}/page" in said
+  assert len(list((tmp_path / "runs").iterdir())) == 2
 
 
 def test_waveform_noise_is_refused_on_a_log_mel_archive(train, tmp_path):
@@ -440,7 +450,8 @@ def test_a_run_of_other_code(call, run_of_resnet, verb, text):
     (["--config.data.tracks_per_genre=3"], ("tracks_per_genre", "data.path")),
     (["--config.data.path=/no/such"], ("/no/such", "does not exist")),
     (["--out=results"], ("--out=results", "--config.data.path=OTHER")),
-    ([QUICKSTART], ("quickstart.py", "the config of the --workdir")),
+    (["--config.data.path="], ("data.path=:", "the run's own corpus")),
+    ([QUICKSTART], ("--config is for train", "evaluate does not take it")),
     (["--workdir=b", "--config.data.path=/music"], ("/music", "by itself")),
   ],
   ids=lambda value: str(value)[-30:],
@@ -474,14 +485,10 @@ def test_an_external_test_of_a_corpus(call, train, tmp_path):
   assert "External test" in page
   assert "Blues as blues" in page
   status, out, _ = call(
-    "evaluate",
-    f"--workdir={run}",
-    "--config.data.path=",
-    "--config.data.tracks_per_genre=4",
+    *("evaluate", f"--workdir={run}", f"--config.data.path={music}"),
     f"--out={tmp_path / 'more'}",
   )
   assert status == 0
-  assert "SYNTHETIC" in out
   assert (tmp_path / "more" / "report.json").is_file()
 
 

@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from gtzan_jax import errors, leaderboard, report
+from gtzan_jax import errors, fidelity, leaderboard, report
 from gtzan_jax.published import PUBLISHED
 
 LEAK = "Segments of one track stand in train and test."
@@ -64,11 +64,20 @@ def made(
   return value
 
 
+def external(trained_on="e1" * 32, path="/data/jazz club", **changes) -> dict:
+  """The report of an external test."""
+  test = {
+    **{"workdir": "run", "trained_on": trained_on, "kind": "audio"},
+    **{"path": path, "tracks": 40, "genres": {"Blues": "blues"}},
+    **{"unmatched": {}, "absent": [], "learnt": 0},
+  }
+  return made(protocol="external", external=test, **changes)
+
+
 def test_an_external_test_says_what_was_trained_on():
   """And stands beside no published figure: that is of another test."""
   music, synthetic = (
-    made(config={"data.path": path}, protocol="external", external={})
-    for path in ("/data/gtzan.npz", None)
+    external(config={"data.path": path}) for path in ("/data/gtzan.npz", None)
   )
   rows = only_table(music, synthetic)["rows"]
   assert {row["recipe"] for row in rows} == {
@@ -76,6 +85,41 @@ def test_an_external_test_says_what_was_trained_on():
     "resnet trained on synthetic, filtered",
   }
   assert [row["published"] for row in rows] == [None, None]
+
+
+def test_seeds_of_an_external_test_have_learnt_from_the_same_music():
+  """Not from other music that only lay in a folder of the same name."""
+  reports = [
+    *(external(seed=s, accuracy=a) for s, a in ((0, 0.4), (1, 0.6))),
+    external("77" * 32, seed=2, accuracy=0.9),
+  ]
+  other, same = only_table(*reports)["rows"]
+  assert (other["seeds"], same["seeds"]) == ([2], [0, 1])
+  assert same["track"].mean == pytest.approx(0.5)
+  assert other["settings"] == {"data": "77777777"}
+  assert same["settings"] == {"data": "e1e1e1e1"}
+
+
+def test_every_collection_that_was_tested_on_is_named():
+  """Tracks of one name are not the same tracks in each."""
+  first, copy, second, none = (
+    external(path=path, data_fingerprint=print_ * 8)
+    for path, print_ in (
+      *(("/a/jazz club", "1f"), ("/b/Jazz", "1f")),
+      *(("/c/jazz club", "2e"), (None, "3d")),
+    )
+  )
+  tables = leaderboard.build([second, none, copy | {"seed": 1}, first])
+  assert [table["collection"] for table in tables] == [
+    "Jazz or jazz club (1f1f1f1f)",
+    "jazz club (2e2e2e2e)",
+    "synthetic (3d3d3d3d)",
+  ]
+  assert [table["rows"][0]["seeds"] for table in tables] == [[0, 1], [0], [0]]
+  for template in ("md", "html"):
+    text = leaderboard.render(template, tables, [])
+    assert "protocol external on jazz club (2e2e2e2e): test part, 40" in text
+  assert only_table(made())["collection"] is None
 
 
 def only_table(*reports: dict) -> dict:
@@ -105,20 +149,40 @@ def test_seeds_are_one_row_with_mean_and_standard_deviation():
   assert not row["settings"]
 
 
-def test_ensembles_are_told_apart_by_their_members():
-  def ensemble(*recipes: str) -> dict:
-    value = made()
-    members = {
-      f"folder of {name}": {"recipe": name, "seed": 3, "data_fingerprint": "f"}
-      for name in recipes
+def ensemble(*recipes: str, folder="", like=made, **facts) -> dict:
+  members = {
+    f"{folder}/{name}": {
+      **{"recipe": name, "seed": 3, "data_fingerprint": "f" * 64},
+      **{"config": "c" * 64, **facts},
     }
-    return value | {"recipe": "ensemble", "config": {"members": members}}
+    for name in recipes
+  }
+  return like() | {"recipe": "ensemble", "config": {"members": members}}
 
+
+def test_ensembles_are_told_apart_by_their_members():
   rows = only_table(ensemble("lstm", "cnn"), ensemble("gru", "cnn"))["rows"]
   assert sorted(row["settings"]["members"] for row in rows) == [
     "cnn (seed 3) + gru (seed 3)",
     "cnn (seed 3) + lstm (seed 3)",
   ]
+
+
+@pytest.mark.parametrize("like", [made, external])
+def test_ensembles_of_other_data_or_settings_are_other_rows(like):
+  one, moved, data, config = (
+    ensemble(*recipes, like=like, **changed)
+    for recipes, changed in (
+      (("lstm", "cnn"), {}),
+      (("cnn", "lstm"), {"folder": "elsewhere"}),
+      (("lstm", "cnn"), {"data_fingerprint": "d" * 64}),
+      (("lstm", "cnn"), {"config": "b" * 64}),
+    )
+  )
+  assert len(only_table(one, moved)["rows"]) == 1
+  for other, key in ((data, "data"), (config, "config")):
+    rows = only_table(one, other)["rows"]
+    assert [list(row["settings"]) for row in rows] == [[key], [key]]
 
 
 def test_one_run_has_no_deviation_and_says_so():
@@ -300,6 +364,29 @@ def test_both_pages_say_what_a_reader_must_know(board):
     assert "quickstart" not in music
     assert "Published" not in synthetic
     assert "published" not in synthetic
+
+
+def test_gans_stand_in_no_table_and_are_counted(board):
+  measures = dict.fromkeys(fidelity.MEASURES, 0.5)
+  gan = made(recipe="gan_mel_conv", part="generated") | {
+    "headline": None,
+    "gan": {
+      **{"domain": "features", "generated": 500, "chance": 0.1},
+      **{"collapsed": False, "memorised": False, "genre_share": {}},
+      "judge": {"recipe": "mel_cnn", "path": "judge", "accuracy": 0.7},
+      "measures": {"validation": measures},
+    },
+  }
+  others = [gan, {**gan, "seconds": 1.0}, {**gan, "seed": 7}]  # one a copy
+  for reports, words in (
+    (others[:1], "1 run is of GANs"),
+    (others, "2 runs are of GANs"),
+  ):
+    for text in board([made(), *reports]):
+      assert words in text
+      assert "gan_mel_conv" not in text
+      assert "Without a scored split" not in text
+  assert "of GANs" not in "".join(board(all_kinds()))
 
 
 def test_every_row_of_the_markdown_has_the_cells_of_its_head(board):

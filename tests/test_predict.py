@@ -62,9 +62,6 @@ def track(trained):
 
 
 def call(capsys, *argv) -> tuple[int, str, str]:
-  launch.FLAGS.unparse_flags()
-  for name in ("workdir", "json", "config"):
-    launch.FLAGS[name].unparse()
   status = launch.main(["launch.py", *map(str, argv)])
   captured = capsys.readouterr()
   return status, captured.out, captured.err

@@ -4,11 +4,12 @@ import copy
 import html.parser
 import json
 import re
+import types
 
 import numpy as np
 import pytest
 
-from gtzan_jax import page, plots, report
+from gtzan_jax import announce, fidelity, page, plots, report
 from gtzan_jax.predictions import Predictions, load
 
 GENRES = (
@@ -213,7 +214,7 @@ def test_a_split_now_empty_leaves_nothing_of_the_old_one(tmp_path):
 
 
 def test_report_json_is_written_last(tmp_path, monkeypatch):
-  def broken(_):
+  def broken(*_):
     raise RuntimeError("no page")
 
   monkeypatch.setattr(page, "render", broken)
@@ -308,6 +309,65 @@ def test_without_a_test_split_the_page_says_so():
   assert "test 0 290 no tracks at hand" in text
 
 
+EXTERNAL = {
+  **{"workdir": "run", "trained_on": "77aa", "kind": "audio", "path": None},
+  **{"tracks": 40, "genres": {"Blues": "blues"}, "unmatched": {"ska": 2}},
+  **{"absent": [], "learnt": 0},
+}
+
+
+def test_an_external_test_is_checked_as_well():
+  for wrong in ({"learnt": "0"}, {"path": 3}, {"more": 1}):
+    with pytest.raises(ValueError, match=f"external.{next(iter(wrong))}:"):
+      built({"external": EXTERNAL | wrong})
+  got, _ = built({"external": EXTERNAL})
+  assert report.trained_on(got) == "77aa"
+  assert report.trained_on(built()[0]) == RUN["data_fingerprint"]
+
+
+@pytest.mark.parametrize(
+  ("files", "message"),
+  [
+    ({"other.txt": ""}, "something else than a report, as other.txt: give"),
+    ({"report.json": "{"}, "the report of other runs or of other music: give"),
+    # what a killed process leaves
+    ({".lock": "", "report.html": "", "confusion_test.png": ""}, None),
+  ],
+  ids=str,
+)
+def test_a_report_is_written_over_nothing_else(tmp_path, files, message):
+  out = tmp_path / "out"
+  report.check_out(out, RUN)
+  out.mkdir()
+  report.check_out(out, RUN)
+  for name, text in files.items():
+    (out / name).write_text(text)
+  if message is None:
+    report.check_out(out, RUN)
+  else:
+    with pytest.raises(report.errors.InputError, match=message) as caught:
+      report.check_out(out, RUN)
+    assert str(caught.value).startswith(f"--out={out} holds ")
+  with pytest.raises(
+    report.errors.InputError, match="is a file: give a folder"
+  ):
+    report.check_out(out / next(iter(files)), RUN)
+
+
+def test_a_report_is_written_over_that_of_the_same_runs(tmp_path):
+  run = RUN | {"external": EXTERNAL}
+  got, _ = built(run, resamples=2)
+  (tmp_path / "report.json").write_text(json.dumps(got))
+  report.check_out(tmp_path, run | {"seconds": 1.0})
+  for other in (
+    {"config": {"seed": 9}},
+    {"data_fingerprint": "b"},
+    {"external": EXTERNAL | {"workdir": "another"}},
+  ):
+    with pytest.raises(report.errors.InputError, match="of other runs or of"):
+      report.check_out(tmp_path, run | other)
+
+
 def test_without_any_numbers_the_page_still_stands(tmp_path):
   run = {
     **RUN,
@@ -335,3 +395,141 @@ def test_an_absent_genre_and_a_perfect_model_can_be_drawn():
   text = _Page(page.render(got)).text
   assert "rock – – – absent" in text
   assert "No track of the 9 went to another genre." in text
+
+
+GAN = {
+  **{"domain": "features", "generated": 40, "chance": 0.1},
+  **{"collapsed": False, "memorised": False},
+  "judge": {"recipe": "mel_cnn", "path": "judge", "accuracy": 0.71},
+  "measures": {
+    "validation": dict.fromkeys(fidelity.MEASURES, 0.61)
+    | {"genre_share": 0.43, "frechet_distance": 9312.4, "density": None}
+  },
+  "genre_share": dict.fromkeys(GENRES, 0.43),
+}
+
+
+def of_gan(**changes):
+  """The report of a GAN, the judge's predictions, and what can be heard."""
+  tables = {"generated": made(segments=1), "real": made(50, 1, seed=1)}
+  rows = [
+    {"epoch": e, "step": e, "train/generator_loss": 0.7 * e}
+    | {"train/discriminator_loss": 1.4 / e, "validation/frechet_ratio": 9 / e}
+    for e in (1, 2)
+  ]
+  monitor = {"name": "validation/frechet_ratio", "value": 4.5}
+  run = {**RUN, "monitor": monitor, "gan": {**GAN, **changes}}
+  built = report.build(run, tables, rows, {}, {}, {"train": 443, "test": 290})
+  heard = types.SimpleNamespace(picture=b"png", sounds={"jazz": [b"a", b"b"]})
+  return built, tables, heard
+
+
+def diverged() -> dict:
+  none = dict.fromkeys(fidelity.MEASURES)
+  return {
+    "collapsed": True,
+    "memorised": True,
+    "measures": {"validation": none},
+  }
+
+
+def test_a_gans_page_says_first_how_good_it_is():
+  got, _, heard = of_gan()
+  assert got["headline"] is None
+  text = page.render(got, heard)
+  parsed = _Page(text)
+  assert (
+    "The generator has not collapsed. Of 40 generated examples the judge hears"
+    " the genre asked for in 43.0 %. By chance that would be 10.0 %; of real"
+    " held-out music it tells the genre in 71.0 %."
+  ) in parsed.text
+  assert "Fréchet distance 9,312 From generated" in parsed.text
+  assert "Density – In how many" in parsed.text
+  assert "by Griffin-Lim" in parsed.text
+  assert "sha256 train 443 0 – test 290 0 – Skipped" in parsed.text
+  # What is said of classifiers would mislead.
+  assert "ccuracy" not in parsed.text
+  assert "No split was scored" not in parsed.text
+  assert "true" not in parsed.text
+  assert parsed.text.count("heard by the judge") == 2
+  others = [link for link in parsed.links if not link.startswith("#")]
+  assert [link[: link.index(",")] for link in others] == [
+    "data:image/png;base64",
+    *2 * ["data:audio/wav;base64"],
+  ]
+  assert len(parsed.ids) == len(set(parsed.ids))
+  silent = types.SimpleNamespace(picture=b"png", sounds={})
+  assert "There is no sound" in _Page(page.render(got, silent)).text
+  assert "To look at" not in _Page(page.render(got)).text
+
+
+@pytest.mark.parametrize(
+  ("changes", "banners"),
+  [
+    ({"collapsed": True}, ["The generator has collapsed."]),
+    ({"memorised": True}, ["The generator may give back what it was"]),
+    (diverged(), ["The generator has diverged."]),
+  ],
+  ids=["collapsed", "memorised", "diverged"],
+)
+def test_a_gan_that_went_wrong_has_a_banner(changes, banners):
+  text = _Page(page.render(of_gan(**changes)[0])).text
+  for words in (
+    "The generator has collapsed.",
+    "The generator may give back what it was",
+    "The generator has diverged.",
+  ):
+    assert (words in text) == (words in banners)
+  assert ("has not collapsed" in text) == ("collapsed" not in changes)
+
+
+def test_what_a_gan_makes_stands_beside_its_page(tmp_path):
+  got, tables, heard = of_gan()
+  (tmp_path / "samples").mkdir()
+  for old in ("jazz_2.wav", "pop_0.wav", "mine.wav", "jazz_00017.wav"):
+    (tmp_path / "samples" / old).write_bytes(b"old")
+  report.write(tmp_path, got, tables, heard)
+  assert (tmp_path / "samples.png").read_bytes() == b"png"
+  files = {p.name: p.read_bytes() for p in (tmp_path / "samples").iterdir()}
+  assert files == {
+    **{"jazz_0.wav": b"a", "jazz_1.wav": b"b"},
+    **{"mine.wav": b"old", "jazz_00017.wav": b"old"},
+  }
+  assert report.read(tmp_path / "report.json") == got
+  assert (tmp_path / "confusion_generated.png").exists()
+
+
+def test_a_gans_curves_are_its_own():
+  figure = plots.gan_curves(of_gan()[0]["history"], 2)
+  drawn = {axes.get_title("left"): axes for axes in figure.axes}
+  lines = drawn["Losses"].get_legend_handles_labels()[1]
+  assert lines == ["discriminator", "generator"]
+  assert drawn["Fréchet distance over real"].get_yscale() == "log"
+  words = [text.get_text() for text in drawn["Diversity, nearest"].texts]
+  assert words == ["nothing recorded"]
+
+
+@pytest.mark.parametrize(
+  ("changes", "problem"),
+  [
+    ({"measures": {}}, "gan.measures.validation: absent"),
+    ({"collapsed": 0}, "gan.collapsed: int, bool wanted"),
+    ({"judge": {}}, "gan.judge.recipe: absent"),
+  ],
+)
+def test_what_is_said_of_a_gan_is_checked(changes, problem):
+  with pytest.raises(ValueError, match=problem):
+    of_gan(**changes)
+
+
+@pytest.mark.parametrize("changes", [{}, diverged()], ids=["well", "diverged"])
+def test_the_command_line_says_how_good_a_gan_is(tmp_path, capsys, changes):
+  (tmp_path / "report.json").write_text(json.dumps(of_gan(**changes)[0]))
+  announce.result(tmp_path)
+  said = capsys.readouterr().out
+  assert ("COLLAPSED: " in said) == bool(changes)
+  if not changes:
+    assert "judge hears 0.430 as the genre asked for; by chance 0.100" in said
+    assert "validation: frechet_ratio 0.610, coverage 0.610, div" in said
+  assert "tracks" not in said
+  assert f"report: {tmp_path / 'report.html'}" in said

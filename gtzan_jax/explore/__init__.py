@@ -4,18 +4,17 @@ Two steps: `survey` reads each track once and gives plain facts, `write` draws
 them. The same corpus gives the same bytes.
 """
 
-import collections
 import contextlib
 import json
 import os
 import pathlib
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent import futures
 
+import grain
 import tqdm
 
-from gtzan_jax.errors import InputError
+from gtzan_jax.errors import InputError, StopError
 from gtzan_jax.explore import cautions, measures, page, summary
 from gtzan_jax.explore.measures import SHOWN, Measured
 
@@ -126,29 +125,17 @@ def _ahead(corpus) -> Iterator[tuple]:
   What waits is small: of a track's content only the excerpt is kept.
   """
 
-  def measured(track) -> Measured:
-    return measures.measure(corpus.kind, track.read())
-
-  threads = min(8, os.cpu_count() or 1)
-  waiting = collections.deque()
-  pool = futures.ThreadPoolExecutor(threads)
-
-  def first() -> tuple:
-    track, future = waiting.popleft()
+  def measured(track) -> tuple[object, Measured | InputError]:
     try:
-      return track, future.result()
+      return track, measures.measure(corpus.kind, track.read())
+    except StopError:
+      raise
     except InputError as error:
       return track, error
 
-  try:
-    for track in corpus.tracks:
-      waiting.append((track, pool.submit(measured, track)))
-      if len(waiting) > 2 * threads:
-        yield first()
-    while waiting:
-      yield first()
-  finally:
-    pool.shutdown(cancel_futures=True)
+  threads = min(8, os.cpu_count() or 1)
+  stream = grain.MapDataset.source(corpus.tracks).map(measured)
+  return iter(stream.to_iter_dataset(grain.ReadOptions(threads, 2 * threads)))
 
 
 def folder(out: str | os.PathLike) -> pathlib.Path:

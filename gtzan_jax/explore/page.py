@@ -16,7 +16,7 @@ from gtzan_jax.explore import figures
 from gtzan_jax.explore.measures import SHOWN
 from gtzan_jax.explore.summary import PARTITIONS
 
-TEMPLATE = pathlib.Path(__file__).with_name("explore.html.jinja")
+TEMPLATES = pathlib.Path(__file__).parents[1]  # with the common style
 MOST_ROWS = 200  # of a table that may be as long as the corpus
 MOST_PAIRS = 12  # of correlated measures
 
@@ -98,6 +98,7 @@ def render(facts: Mapping) -> str:
     facts: from `explore.survey`.
   """
   environment = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(TEMPLATES),
     autoescape=True,
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
@@ -114,7 +115,7 @@ def render(facts: Mapping) -> str:
       "examples": [_example(i, one) for i, one in enumerate(facts["examples"])],
       **_overview(facts, genres),
     }
-  return environment.from_string(TEMPLATE.read_text("utf-8")).render(
+  return environment.get_template("explore/explore.html.jinja").render(
     facts=facts,
     kind=KINDS[facts["kind"]][0],
     genres=genres,

@@ -1,0 +1,109 @@
+"""What the command line says of a corpus, a data set, an archive, a result."""
+
+import pathlib
+from collections.abc import Iterable, Mapping
+
+from gtzan_jax import report
+
+
+def _banner(text: str) -> None:
+  line = "*" * 78
+  print(f"{line}\n{text}\n{line}")
+
+
+def corpus(name: str) -> None:
+  """Nothing but a banner where it is the synthetic one."""
+  if name == "synthetic":
+    _banner(
+      "SYNTHETIC CORPUS: embedded, made by this program. Its numbers are not"
+      " GTZAN numbers. Give --config.data.path=... for real music."
+    )
+
+
+def dataset(prepared, partition) -> None:
+  """What was prepared, what is missing of it, and whether its cut leaks.
+
+  Args:
+    prepared: from tfds_gtzan.prepare.
+    partition: from tfds_gtzan.apply.
+  """
+  corpus(prepared.corpus)
+  if partition.leak:
+    _banner(f"LEAKING PROTOCOL: {partition.leak}")
+  print(
+    f"corpus: {prepared.corpus}, {len(prepared.rows)} tracks,"
+    f" {len(prepared.genres)} genres, {sum(r.segments for r in prepared.rows)}"
+    f" segments\nprepared: {prepared.directory}"
+  )
+  skipped(prepared.skipped)
+  for part, number in partition.missing.items():
+    if number:
+      print(
+        f"missing: {number} tracks of the {part} list are not in the corpus"
+      )
+
+
+def skipped(tracks: Iterable[Mapping[str, str]]) -> None:
+  for one in tracks:
+    print(f"skipped: {one['track']}: {one['reason']}")
+
+
+def archive(written) -> None:
+  """A log-mel archive, from tfds_gtzan.archive_writer.write."""
+  skipped(written.skipped)
+  print(
+    f"archive: {written.path}, {written.tracks} tracks of {written.columns}"
+    f" columns, {written.columns_per_second:.2f} a second"
+  )
+
+
+def _generated(gan: Mapping) -> None:
+  """What a GAN generates, against chance and against real music."""
+  parts = gan["measures"]
+  if gan["collapsed"]:
+    _banner(
+      "COLLAPSED: its examples of a genre are nearly the same, or not finite"
+      f" (diversity {_three(parts['validation']['diversity'])}; real music: 1)"
+    )
+  print(
+    f"generated: {gan['generated']}, of which the judge hears"
+    f" {_three(parts['validation']['genre_share'])} as the genre asked for;"
+    f" by chance {gan['chance']:.3f}, real music"
+    f" {gan['judge']['accuracy']:.3f}"
+  )
+  for part, found in parts.items():
+    shown = ("frechet_ratio", "coverage", "diversity", "nearest")
+    values = (f"{name} {_three(found[name])}" for name in shown)
+    print(f"{part}: {', '.join(values)}")
+
+
+def _three(value: float | None) -> str:
+  return "nan" if value is None else f"{value:.3f}"
+
+
+def result(path: pathlib.Path) -> None:
+  """The scores of the report in a folder, and where it lies.
+
+  Raises:
+    InputError: see `report.read`.
+  """
+  found = report.read(path / report.REPORT_FILE)
+  if "gan" in found:
+    _generated(found["gan"])
+  else:
+    _classified(found["splits"])
+  print(f"report: {path / 'report.html'}\n        {path / report.REPORT_FILE}")
+
+
+def _classified(splits: Mapping) -> None:
+  for name, split in splits.items():
+    track = split["track"]
+    if not track["n"]:
+      print(f"{name}: no tracks at hand, {split['missing']} missing")
+      continue
+    low, high = track["ci95"]
+    print(
+      f"{name}: track accuracy {track['accuracy']:.3f} (95 % {low:.3f} to"
+      f" {high:.3f}), macro-F1 {track['macro_f1']:.3f}, {track['n']} tracks;"
+      f" segment accuracy {split['segment']['accuracy']:.3f}"
+    )

@@ -1,0 +1,70 @@
+"""Files that state something in Python: recipes, and sweeps of them."""
+
+import os
+import pathlib
+import runpy
+
+import ml_collections
+
+from gtzan_jax.errors import InputError
+
+
+def files(home: pathlib.Path, pattern: str) -> str:
+  """The files that there are, for messages."""
+  found = sorted(home.glob(pattern))
+  return ", ".join(str(file.relative_to(home)) for file in found)
+
+
+def load(path: str | os.PathLike) -> ml_collections.ConfigDict:
+  """What get_config() of a file returns.
+
+  Raises:
+    InputError: there is none, it fails, or it returns something else.
+  """
+  config = call(path, "get_config")
+  if not isinstance(config, ml_collections.ConfigDict):
+    raise InputError(
+      f"{path}: get_config() returns {str(config)[:60]}: give a"
+      " ml_collections.ConfigDict"
+    )
+  return config
+
+
+def call(path: str | os.PathLike, function: str) -> object:
+  """Calls a function of a Python file, without arguments.
+
+  Raises:
+    InputError: no such file, no such function, or it fails.
+  """
+  try:
+    names = runpy.run_path(os.fspath(path))
+    if function in names:
+      return names[function]()
+  except OSError as error:
+    raise InputError(f"{path} cannot be read: {error.strerror}") from error
+  except Exception as error:
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    raise InputError(f"{path} fails: {text}") from error
+  raise InputError(f"{path} has no {function}()")
+
+
+def check_key(word: str, key: str, config: ml_collections.ConfigDict) -> None:
+  """Is `key`, "train.epochs", the whole way to a value?
+
+  Raises:
+    InputError: it is none; `word` is what the user gave.
+  """
+  section = value = config
+  for name in key.split("."):
+    if isinstance(value, ml_collections.ConfigDict):
+      section = value
+    if value is not section or name not in section:
+      raise InputError(
+        f"{word}: there is no key {name!r}; there are {', '.join(section)}"
+      )
+    value = section[name]
+  if isinstance(value, ml_collections.ConfigDict):
+    raise InputError(
+      f"{word}: {key!r} is a section; its keys are"
+      f" {', '.join(f'{key}.{name}' for name in value)}"
+    )

@@ -1,0 +1,253 @@
+"""The verbs that need no more of the data set than launch.py hands them.
+
+Each takes a command line and returns the exit status. What only one verb needs
+it imports itself, so that a mistake is answered at once.
+"""
+
+import json
+import pathlib
+import sys
+from collections.abc import Callable
+
+from gtzan_jax import config_file
+from gtzan_jax.command_line import Given
+from gtzan_jax.errors import InputError
+
+
+def train(given: Given, open_dataset: Callable, judge_config: Callable) -> int:
+  """Trains, evaluates and reports, or goes on with it.
+
+  Args:
+    given: the command line.
+    open_dataset: a config -> the pipeline.Dataset that it names.
+    judge_config: a GAN's config -> that of the classifier that judges it.
+  """
+  from gtzan_jax import (
+    announce,
+    checks,
+    classical,
+    runtime,
+    sharding,
+    workdir,
+  )
+  from gtzan_jax import train as train_loop
+
+  config = given.config
+  loop = classical if config.task == "classical" else train_loop
+  path = given.workdir(default=workdir.default_path(config))
+  begun = workdir.check(path, config)
+  if begun and loop.is_reported(config, path):
+    print(f"finished before; the report: {path / 'report.html'}")
+    return 0
+  runtime.use_compilation_cache(config.log.compilation_cache)
+  mesh = sharding.make_mesh()
+  checks.check_config(config, mesh)
+  dataset = open_dataset(config)
+  checks.check_data(config, dataset, begun)
+  with workdir.locked(path):
+    workdir.begin(path, config, dataset)
+    print(f"workdir: {path}")
+    if config.task == "gan" and not config.gan.judge:
+      _train_judge(judge_config(config), dataset, path, mesh)
+    loop.train(config, dataset, path, mesh)
+    _report(config, path, dataset, mesh)
+  announce.result(path)
+  return 0
+
+
+def _train_judge(config, dataset, path: pathlib.Path, mesh) -> None:
+  """Trains what a GAN is judged by, in its workdir, if that is to be done."""
+  from gtzan_jax import evaluate, gan_validation, workdir
+  from gtzan_jax import train as train_loop
+
+  path = path / gan_validation.JUDGE_FOLDER
+  if workdir.check(path, config) and train_loop.is_reported(config, path):
+    return
+  path.mkdir(exist_ok=True)
+  workdir.begin(path, config, dataset)
+  print(f"first its judge: {path}")
+  train_loop.train(config, dataset, path, mesh)
+  evaluate.evaluate(path, dataset, mesh)
+
+
+def _report(config, path: pathlib.Path, dataset, mesh) -> None:
+  from gtzan_jax import evaluate, gan_report
+
+  draw = gan_report.evaluate if config.task == "gan" else evaluate.evaluate
+  draw(path, dataset, mesh)
+
+
+def evaluate(
+  given: Given,
+  open_dataset: Callable,
+  open_corpus: Callable,
+  fingerprint: Callable,
+) -> int:
+  """Reports anew on a run, on several, or on a run and other music.
+
+  Args:
+    given: the command line.
+    open_dataset: a config -> the pipeline.Dataset that it names.
+    open_corpus: a config's data section -> the corpus that it names.
+    fingerprint: (a feature spec as in run.json, a corpus) -> the fingerprint
+      that the corpus has when it is prepared for it.
+  """
+  import ml_collections
+
+  from gtzan_jax import announce, external, runtime, sharding, workdir
+
+  other = given.overrides
+  if other and "data.path" not in other:
+    raise InputError(
+      f"--config.{next(iter(other))} is of other music: give its"
+      " --config.data.path too"
+    )
+  if len(given.flags.workdir) > 1:
+    return _ensemble(given)
+  path, out = given.workdir(), given.flags.out
+  if out and not other:
+    raise InputError(
+      f"--out={out}: the report of a run goes into its --workdir; --out is for"
+      " several --workdir, or for --config.data.path=OTHER"
+    )
+  run = workdir.load(path)
+  config = ml_collections.ConfigDict(run["config"])
+  config.data.path = run["data_path"]
+  config.update_from_flattened_dict(other)
+  runtime.use_compilation_cache(config.log.compilation_cache)
+  if other:
+    corpus = open_corpus(config.data)
+    prepared = fingerprint(run["feature_spec"], corpus)
+    out = pathlib.Path(out or path / f"external-{corpus.fingerprint[:8]}")
+    external.evaluate(path, corpus, out, config.data.path, prepared)
+  else:
+    out, dataset = path, open_dataset(config)
+    with workdir.locked(path):
+      _report(config, path, dataset, sharding.make_mesh())
+  beware_unfinished(path, config)
+  announce.result(out)
+  return 0
+
+
+def _ensemble(given: Given) -> int:
+  from gtzan_jax import announce, ensemble
+
+  if given.overrides:
+    raise InputError(
+      f"--config.data.path={given.overrides['data.path']}: test each --workdir"
+      " on it by itself; then give the folders of their reports as --workdir"
+    )
+  if not given.flags.out:
+    raise InputError(
+      "--out is needed: the folder for the report of several --workdir"
+    )
+  ensemble.evaluate(given.flags.workdir, given.flags.out)
+  announce.result(pathlib.Path(given.flags.out))
+  return 0
+
+
+def beware_unfinished(path: pathlib.Path, config) -> None:
+  """Says so of a run that was stopped half way."""
+  from gtzan_jax import checkpoint
+  from gtzan_jax import train as train_loop
+
+  if config.task == "classical":
+    return  # fitted at once
+  last = checkpoint.Store(path / "last")
+  facts = last.facts()
+  last.close()
+  if not train_loop.finished(config, facts):
+    print(
+      f"beware: this run is at epoch {facts['progress']['evaluations']} of"
+      f" {config.train.epochs}; the report is of its best so far"
+    )
+
+
+def predict(given: Given) -> int:
+  """Genres of audio files; those that cannot be read are named and passed."""
+  from gtzan_jax import predict as prediction
+  from gtzan_jax import workdir
+
+  path, as_json = given.workdir(), given.flags.json
+  run = workdir.load(path)
+  found = prediction.find(given.files, run["kind"])
+  model = prediction.load(path, run)
+  answers, failed = [], 0
+  for file in found:
+    try:
+      probabilities = model(file)
+    except InputError as error:
+      print(f"skipped: {error}", file=sys.stderr)
+      failed += 1
+      continue
+    genre = next(iter(probabilities))
+    answers.append(
+      {"file": str(file), "genre": genre, "probabilities": probabilities}
+    )
+    if not as_json:
+      best = [f"{name} {p:.3f}" for name, p in list(probabilities.items())[:3]]
+      print(f"{file}: {', '.join(best)}")
+  if as_json:
+    print(json.dumps(answers, indent=2))
+  return 1 if failed else 0
+
+
+def generate(given: Given) -> int:
+  """Writes examples that a GAN makes of a genre, a file each."""
+  from gtzan_jax import generate as generation
+
+  flags = given.flags
+  for name in ("genre", "out"):
+    if getattr(flags, name) is None:
+      raise InputError(f"--{name} is needed")
+  files = generation.write(
+    generation.load(given.workdir()),
+    flags.genre,
+    1 if flags.count is None else flags.count,
+    flags.out,
+    flags.seed or 0,
+  )
+  print(f"generated: {len(files)} files, {files[0]} to {files[-1].name}")
+  return 0
+
+
+def sweep(given: Given, launcher: pathlib.Path) -> int:
+  """The runs of a sweep file, each by `launcher`, in a process of its own."""
+  from gtzan_jax import sweep as runs
+
+  file = given.flags.sweep
+  if file is None or not pathlib.Path(file).is_file():
+    known = config_file.files(launcher.parent, "configs/sweeps/*.py")
+    what = "--sweep is needed" if file is None else f"--sweep={file}: no file"
+    raise InputError(f"{what}: give one of {known}")
+  return runs.run(
+    file,
+    launcher=launcher,
+    recipe=given.recipe,
+    overrides=given.overrides,
+    out=given.flags.out,
+    retry=given.flags.retry,
+  )
+
+
+def models(given: Given) -> int:
+  """Prints the table of models, or redraws it in --out."""
+  from gtzan_jax.models import reference
+
+  if given.flags.out:
+    reference.redraw(given.flags.out)
+  else:
+    print(reference.table())
+  return 0
+
+
+def leaderboard(given: Given) -> int:
+  """Tables of the reports below the folders named."""
+  from gtzan_jax import leaderboard as board
+
+  if not given.files:
+    raise InputError(
+      "leaderboard needs workdirs, or folders that hold some: none were named"
+    )
+  print(f"leaderboard: {board.write(given.files, given.flags.out or 'runs')}")
+  return 0
