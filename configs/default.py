@@ -10,7 +10,9 @@ from ml_collections import config_dict
 def get_config() -> ml_collections.ConfigDict:
   config = ml_collections.ConfigDict()
   config.recipe = "default"
-  config.task = "classify"  # classify | classical (scikit-learn, no steps)
+  config.task = (
+    "classify"  # classify | gan | classical (scikit-learn, no steps)
+  )
   config.seed = 0  # weights, order, dropout, augmentation; never the split
 
   config.data = data = ml_collections.ConfigDict()
@@ -24,6 +26,10 @@ def get_config() -> ml_collections.ConfigDict:
   data.genres = ()  # some of the corpus's, as ("jazz", "rock"); (): all
   data.tracks_per_genre = 20  # size of the synthetic corpus
   data.standardize = "none"  # none | global | bin; statistics of train only
+  # Examples of a trained GAN's workdir beside the real ones of the train part.
+  data.augment_with = config_dict.placeholder(str)
+  data.augment_ratio = 1.0  # generated for each real one
+  data.augment_only = False  # True: without the real ones
   data.cache_mb = 4096  # what fits is read once into memory
 
   config.model = ml_collections.ConfigDict()
@@ -32,6 +38,8 @@ def get_config() -> ml_collections.ConfigDict:
   config.optim = optim = ml_collections.ConfigDict()
   optim.name = "adam"  # adam | adamw | rmsprop | sgd
   optim.learning_rate = 1e-3
+  optim.b1 = 0.9  # adam, adamw
+  optim.b2 = 0.999  # adam, adamw
   optim.momentum = 0.9  # sgd
   optim.weight_decay = 0.0  # adamw
   optim.clip_norm = 0.0  # global norm of the gradient; 0: no clipping
@@ -42,6 +50,17 @@ def get_config() -> ml_collections.ConfigDict:
   optim.plateau_factor = 0.2  # plateau: times this after ...
   optim.plateau_patience = 5  # ... this many evaluations without a best
   optim.min_learning_rate = 0.0  # plateau: never below
+
+  config.gan = gan = ml_collections.ConfigDict()
+  gan.domain = "features"  # features | audio: what is generated
+  gan.loss = "bce"  # bce (non-saturating) | hinge
+  gan.r1 = 0.0  # times half the squared gradient of the score at real examples
+  gan.discriminator_rate = 1.0  # times optim.learning_rate
+  gan.average = 0.0  # decay of the averaged generator that is kept; 0: none
+  # A workdir of a trained classifier of the same features, by which generated
+  # examples are measured. Unset: configs/judge.py is trained first.
+  gan.judge = config_dict.placeholder(str)
+  gan.samples = 500  # generated examples behind each measure
 
   config.loss = loss = ml_collections.ConfigDict()
   loss.label_smoothing = 0.0
@@ -69,6 +88,9 @@ def get_config() -> ml_collections.ConfigDict:
   # new length from there on, so that is not the run of that length from the
   # start.
   train.epochs = 30
+  train.epoch_steps = (
+    0  # steps from one evaluation to the next; 0: all examples
+  )
   train.max_steps = 0  # end the run here; 0: no limit
   train.monitor = "validation/track_accuracy"  # any reported scalar but test
   train.patience = 10  # evaluations without a best, as Keras counts; 0: off

@@ -7,19 +7,21 @@ import ml_collections
 import numpy as np
 
 from gtzan_jax import (
+  augmented,
   classical,
   classifiers,
   errors,
   initial,
+  judge,
   models,
   pipeline,
   sharding,
   tasks,
 )
-from gtzan_jax.tasks import classify
+from gtzan_jax.tasks import classify, gan
 from gtzan_jax.workdir import flatten
 
-MONITORS = (
+_CLASSIFIERS = (
   "train/loss",
   "train/accuracy",
   "validation/loss",
@@ -28,6 +30,16 @@ MONITORS = (
   "validation/track_accuracy",
   "validation/track_macro_f1",
 )
+# Of each task, what may be followed.
+MONITORS = {
+  "classify": _CLASSIFIERS,
+  "classical": _CLASSIFIERS,
+  "gan": (
+    "validation/frechet_distance",
+    "validation/coverage",
+    "validation/genre_share",
+  ),
+}
 
 
 def check_config(
@@ -46,6 +58,7 @@ def check_config(
   for key, least in (
     ("seed", 0),
     ("train.epochs", 1),
+    ("train.epoch_steps", 0),
     ("train.max_steps", 0),
     ("train.patience", 0),
     ("eval.bootstrap", 1),
@@ -61,21 +74,25 @@ def check_config(
       f"config.optim.plateau_factor={config.optim.plateau_factor}: give more"
       " than 0 and at most 1"
     )
-  if config.train.monitor not in MONITORS:
+  if config.task not in MONITORS:
+    raise errors.InputError(
+      f"config.task={config.task!r}: give one of {', '.join(MONITORS)}"
+    )
+  if config.train.monitor not in MONITORS[config.task]:
     raise errors.InputError(
       f"config.train.monitor={config.train.monitor!r}: give one of"
-      f" {', '.join(MONITORS)} (never a scalar of the test part)"
+      f" {', '.join(MONITORS[config.task])} (never a scalar of the test part)"
     )
   if config.data.standardize not in pipeline.STANDARDIZE:
     raise errors.InputError(
       f"config.data.standardize={config.data.standardize!r}: give one of"
       f" {', '.join(pipeline.STANDARDIZE)}"
     )
-  if config.task not in (*tasks.TASKS, "classical"):
-    raise errors.InputError(
-      f"config.task={config.task!r}: give one of"
-      f" {', '.join([*tasks.TASKS, 'classical'])}"
-    )
+  if config.task == "gan":
+    gan.check_config(config)
+    classify.create_optimizer(config, epoch_steps=1)
+    return
+  augmented.check_config(config)
   if config.task == "classical":
     if config.train.init_from:
       raise errors.InputError(
@@ -136,9 +153,12 @@ def check_data(
   if config.task == "classical":
     classical.check(config, dataset)
     return
+  augmented.check(config, dataset)
+  if config.gan.judge:
+    judge.check(config.gan.judge, dataset, config.data.path)
   task = tasks.create(config, dataset, np.ones(len(dataset.genres)), 1)
   task.check(dataset.fields, config.train.batch_size)
   if config.train.init_from and not begun:
-    initial.check(config.train.init_from, dataset)
+    initial.check(config.train.init_from, dataset, config.data.path)
     shapes = models.shapes(task.model, dataset.example_shape)
     initial.load(config.train.init_from, config.model.name, shapes)

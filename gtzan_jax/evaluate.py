@@ -14,6 +14,7 @@ from gtzan_jax import (
   classical,
   errors,
   logs,
+  metrics,
   models,
   pipeline,
   provenance,
@@ -23,6 +24,7 @@ from gtzan_jax import (
 )
 from gtzan_jax.predictions import Predictions
 from gtzan_jax.tasks import classify
+from gtzan_jax.tasks.state import TrainState
 
 
 def predictor(
@@ -34,6 +36,33 @@ def predictor(
     return classify.predict(model, variables, batch["features"])
 
   return jax.jit(probabilities, out_shardings=sharding.batched(mesh))
+
+
+def validator(
+  config: ml_collections.ConfigDict,
+  dataset: pipeline.Dataset,
+  task: classify.Classify,
+  records: Mapping[str, pipeline.Records],
+  mesh: jax.sharding.Mesh,
+  workdir: pathlib.Path,
+) -> Callable[[TrainState, Callable[[], None]], dict[str, float]]:
+  """What the loop asks after each epoch: a state's scores on validation."""
+  del workdir
+  apply = predictor(task.model, mesh)
+
+  def validate(state, check):
+    return metrics.quick(
+      predict_part(
+        functools.partial(apply, task.variables_of(state)),
+        records["validation"],
+        dataset.genres,
+        config.eval.batch_size,
+        mesh,
+        check,
+      )
+    )
+
+  return validate
 
 
 def predict_part(
@@ -106,6 +135,11 @@ def load_model(
   Raises:
     InputError: no model in the workdir, or another one than run.json says.
   """
+  if run["config"]["task"] == "gan":
+    raise errors.InputError(
+      f"--workdir={path} holds a GAN, which tells no genres: give the workdir"
+      " of a classifier"
+    )
   if run["config"]["task"] == "classical":
     return classical.load(path, run), classical.num_params(path)
   model, variables, size = restore_best(path, run)
@@ -179,6 +213,32 @@ def facts_of(
   return facts, [row for row in rows if "epoch" in row]
 
 
+def facts_of_data(
+  path: pathlib.Path, run: Mapping, dataset: pipeline.Dataset
+) -> dict:
+  """What a report says of the data of a run.
+
+  Raises:
+    InputError: the data is not what the run was trained on.
+  """
+  if run["data_fingerprint"] != dataset.metadata["fingerprint"]:
+    raise errors.InputError(
+      f"--workdir={path} was trained on data"
+      f" {run['data_fingerprint'][:12]}, at hand is"
+      f" {dataset.metadata['fingerprint'][:12]}: the corpus or the features"
+      " changed since; train again"
+    )
+  return {
+    "corpus": dataset.metadata["corpus"],
+    "source": dataset.metadata["source"],
+    "protocol": dataset.protocol,
+    "leak": dataset.leak,
+    "data_fingerprint": run["data_fingerprint"],
+    "tracks": len(dataset.metadata["rows"]),
+    "skipped": dataset.metadata["skipped"],
+  }
+
+
 def evaluate(
   path: pathlib.Path, dataset: pipeline.Dataset, mesh: jax.sharding.Mesh
 ) -> pathlib.Path:
@@ -196,25 +256,10 @@ def evaluate(
     InputError: no model, or data other than the run's.
   """
   run = workdir.load(path)
-  if run["data_fingerprint"] != dataset.metadata["fingerprint"]:
-    raise errors.InputError(
-      f"--workdir={path} was trained on data"
-      f" {run['data_fingerprint'][:12]}, at hand is"
-      f" {dataset.metadata['fingerprint'][:12]}: the corpus or the features"
-      " changed since; train again"
-    )
+  about_data = facts_of_data(path, run, dataset)
   predictions, num_params = predict_parts(path, run, dataset, mesh)
   facts, history = facts_of(path, run, mesh)
-  facts |= {
-    "corpus": dataset.metadata["corpus"],
-    "source": dataset.metadata["source"],
-    "protocol": dataset.protocol,
-    "leak": dataset.leak,
-    "num_params": num_params,
-    "data_fingerprint": run["data_fingerprint"],
-    "tracks": len(dataset.metadata["rows"]),
-    "skipped": dataset.metadata["skipped"],
-  }
+  facts |= about_data | {"num_params": num_params}
   built = report.build(
     facts,
     predictions,

@@ -9,6 +9,7 @@ optimiser here, AdamW's decay included) and compiles nothing again.
 
 import dataclasses
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -112,21 +113,28 @@ def _kernels(params):
   return jax.tree.map(lambda leaf: leaf.ndim >= 2, params)
 
 
-# Each entry: (schedule, momentum, weight_decay) -> transformation. RMSprop has
-# torch's defaults (alpha 0.99, epsilon 1e-8 beside the root): the only source
-# that uses it is written in torch. Adam's are the usual, epsilon 1e-8 (Keras
-# has 1e-7, which no measurable gradient here can tell apart).
+class Numbers(NamedTuple):
+  """What an optimiser may depend on beside its rate."""
+
+  b1: float
+  b2: float
+  momentum: float
+  weight_decay: float
+
+
+# Each entry: (schedule, Numbers) -> transformation. RMSprop has torch's
+# defaults (alpha 0.99, epsilon 1e-8 beside the root): the only source that uses
+# it is written in torch. Adam's epsilon is the usual 1e-8 (Keras has 1e-7,
+# which no measurable gradient here can tell apart).
 OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {
-  "adam": lambda schedule, momentum, decay: optax.adam(schedule),
-  "adamw": lambda schedule, momentum, decay: optax.adamw(
-    schedule, weight_decay=decay, mask=_kernels
+  "adam": lambda schedule, n: optax.adam(schedule, n.b1, n.b2),
+  "adamw": lambda schedule, n: optax.adamw(
+    schedule, n.b1, n.b2, weight_decay=n.weight_decay, mask=_kernels
   ),
-  "rmsprop": lambda schedule, momentum, decay: optax.rmsprop(
+  "rmsprop": lambda schedule, n: optax.rmsprop(
     schedule, decay=0.99, eps=1e-8, eps_in_sqrt=False
   ),
-  "sgd": lambda schedule, momentum, decay: optax.sgd(
-    schedule, momentum=momentum or None
-  ),
+  "sgd": lambda schedule, n: optax.sgd(schedule, momentum=n.momentum or None),
 }
 
 
@@ -134,6 +142,8 @@ def create(
   name: str,
   schedule: optax.Schedule,
   *,
+  b1: float = 0.9,
+  b2: float = 0.999,
   momentum: float = 0.0,
   weight_decay: float = 0.0,
   clip_norm: float = 0.0,
@@ -143,6 +153,8 @@ def create(
   Args:
     name: a key of OPTIMIZERS.
     schedule: learning rate of each step.
+    b1, b2: how much of the averaged gradient, and of its square, "adam" and
+      "adamw" keep at a step.
     momentum: of "sgd"; the others have their own and do not read it.
     weight_decay: of "adamw": kernels shrink by `rate * weight_decay` a step.
     clip_norm: gradients are scaled to this global norm at most; 0 is off.
@@ -166,5 +178,9 @@ def create(
       f"momentum {momentum}, weight_decay {weight_decay} and clip_norm"
       f" {clip_norm} have to be 0 or more"
     )
+  for key, value in (("b1", b1), ("b2", b2)):
+    if not 0 <= value < 1:
+      raise InputError(f"{key} {value}: give 0 or more and less than 1")
   clip = optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity()
-  return optax.chain(clip, OPTIMIZERS[name](schedule, momentum, weight_decay))
+  numbers = Numbers(b1, b2, momentum, weight_decay)
+  return optax.chain(clip, OPTIMIZERS[name](schedule, numbers))

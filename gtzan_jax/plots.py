@@ -80,6 +80,29 @@ CURVES = {
   ),
 }
 
+# The same of a GAN, whose panels these are.
+GAN_PANELS = {
+  "losses": "Losses",
+  "scores": "Discriminator's scores",
+  "found": "Found by the discriminator",
+  "ratio": "Fréchet distance over real",
+  "share": "Genre asked for is heard",
+  "spread": "Diversity, nearest",
+}
+GAN_CURVES = {
+  "train/discriminator_loss": ("losses", "discriminator", "accent", 1.6),
+  "train/generator_loss": ("losses", "generator", "warm", 1.6),
+  "validation/score_real": ("scores", "held-out real", "accent", 1.6),
+  "validation/score_generated": ("scores", "generated", "warm", 1.6),
+  "train/real_found": ("found", "real", "accent", 1.6),
+  "train/generated_found": ("found", "generated", "warm", 1.6),
+  "validation/frechet_ratio": ("ratio", "validation", "accent", 2.0),
+  "validation/genre_share": ("share", "share", "accent", 2.0),
+  "validation/coverage": ("share", "coverage", "middle", 1.4),
+  "validation/diversity": ("spread", "diversity", "accent", 2.0),
+  "validation/nearest": ("spread", "nearest", "warm", 1.4),
+}
+
 LEVELS = {
   "segment": "segments",
   "track_majority": "tracks, majority vote",
@@ -97,30 +120,9 @@ def learning_curves(history: list[dict], best_epoch: int | None) -> Figure:
   with style():
     figure = new_figure(10, 3.7)
     panels = dict(zip(("loss", "accuracy"), figure.subplots(1, 2), strict=True))
-    for key, (panel, label, colour, width) in CURVES.items():
-      points = [(r["epoch"], r[key]) for r in history if r.get(key) is not None]
-      if points:
-        panels[panel].plot(
-          *zip(*points, strict=True),
-          color=PALETTE[colour],
-          linewidth=width,
-          label=label,
-          # A line of one point would be invisible.
-          marker="o" if len(points) == 1 else None,
-          markersize=4,
-        )
-    epochs = [row["epoch"] for row in history]
-    for name, axes in panels.items():
-      axes.set_title(name.capitalize() + (" (nats)" if name == "loss" else ""))
-      axes.set_xlabel("epoch")
-      axes.xaxis.get_major_locator().set_params(integer=True)
-      axes.grid(axis="y")
-      if axes.lines:
-        _legend(axes)
-      else:
-        _note(axes, "nothing recorded")
-      if axes.lines and best_epoch is not None:
-        _mark_best(axes, best_epoch, max(epochs))
+    panels["loss"].set_title("Loss (nats)")
+    panels["accuracy"].set_title("Accuracy")
+    _by_epoch(panels, CURVES, history, best_epoch)
     panels["loss"].set_ylim(bottom=0)
     panels["loss"].yaxis.get_major_locator().set_params(nbins=5)
     panels["accuracy"].set_ylim(0, 1)
@@ -128,8 +130,69 @@ def learning_curves(history: list[dict], best_epoch: int | None) -> Figure:
   return figure
 
 
-def confusion(matrix: list[list[int]], genres: list[str], title: str) -> Figure:
-  """Counts, each cell as dark as its share of the true genre's row."""
+def gan_curves(history: list[dict], best_epoch: int | None) -> Figure:
+  """The two networks' losses and the measures of what is generated, by epoch.
+
+  Args:
+    history: rows with "epoch" and any of the keys of GAN_CURVES.
+    best_epoch: see `learning_curves`.
+  """
+  with style():
+    figure = new_figure(10, 6.8)
+    figure.get_layout_engine().set(h_pad=0.12)
+    cells = figure.subplots(2, 3).flat
+    panels = dict(zip(GAN_PANELS, cells, strict=True))
+    for name, axes in panels.items():
+      axes.set_title(GAN_PANELS[name])
+    _by_epoch(panels, GAN_CURVES, history, best_epoch)
+    if panels["ratio"].lines:
+      panels["ratio"].axhline(1, color=PALETTE["muted"], linewidth=1)
+      panels["ratio"].set_yscale("log")  # from thousands towards 1
+      panels["ratio"].set_ylim(bottom=0.5)
+      panels["ratio"].yaxis.set_major_formatter("{x:g}")
+      panels["ratio"].yaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+    for name in ("found", "share"):
+      panels[name].set_ylim(0, 1)
+      percent(panels[name].yaxis)
+    panels["spread"].set_ylim(bottom=0)
+  return figure
+
+
+def _by_epoch(panels, curves, history, best_epoch: int | None) -> None:
+  """Draws each of a table of curves into its panel."""
+  for key, (panel, label, colour, width) in curves.items():
+    points = [(r["epoch"], r[key]) for r in history if r.get(key) is not None]
+    if points:
+      panels[panel].plot(
+        *zip(*points, strict=True),
+        color=PALETTE[colour],
+        linewidth=width,
+        label=label,
+        # A line of one point would be invisible.
+        marker="o" if len(points) == 1 else None,
+        markersize=4,
+      )
+  for axes in panels.values():
+    axes.set_xlabel("epoch")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.grid(axis="y")
+    if axes.lines:
+      _legend(axes)
+    else:
+      _note(axes, "nothing recorded")
+    if axes.lines and best_epoch is not None:
+      _mark_best(axes, best_epoch, max(row["epoch"] for row in history))
+
+
+def confusion(
+  matrix: list[list[int]],
+  genres: list[str],
+  title: str,
+  *,
+  rows: str = "true",
+  columns: str = "predicted",
+) -> Figure:
+  """Counts, each cell as dark as its share of its row."""
   with style():
     size = 2.2 + 0.46 * len(genres)
     figure = new_figure(size + 0.4, size)
@@ -143,8 +206,8 @@ def confusion(matrix: list[list[int]], genres: list[str], title: str) -> Figure:
     axes.spines["bottom"].set_visible(False)
     axes.set_xticks(range(len(genres)), genres, rotation=40, ha="right")
     axes.set_yticks(range(len(genres)), genres)
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("true")
+    axes.set_xlabel(columns)
+    axes.set_ylabel(rows)
     axes.set_title(title, pad=12)
   return figure
 
@@ -247,21 +310,28 @@ def reliability(bins: list[dict], title: str) -> Figure:
 
 
 def save_png(figure: Figure, path: str | os.PathLike) -> None:
-  """Writes a 160 dpi PNG on white; the same figure gives the same bytes."""
+  """Writes what `png` gives: all of it or nothing."""
   path = pathlib.Path(path)
   temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
   try:
-    with style(), temporary.open("wb") as file:
-      figure.savefig(
-        file,
-        format="png",
-        dpi=160,
-        facecolor="white",
-        metadata={"Software": None},
-      )
+    temporary.write_bytes(png(figure))
     os.replace(temporary, path)
   finally:
     temporary.unlink(missing_ok=True)
+
+
+def png(figure: Figure) -> bytes:
+  """A 160 dpi PNG on white; the same figure gives the same bytes."""
+  file = io.BytesIO()
+  with style():
+    figure.savefig(
+      file,
+      format="png",
+      dpi=160,
+      facecolor="white",
+      metadata={"Software": None},
+    )
+  return file.getvalue()
 
 
 def inline_svg(figure: Figure, name: str, description: str) -> str:

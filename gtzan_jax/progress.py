@@ -39,7 +39,8 @@ class Progress:
 
 
 def lower_is_better(monitor: str) -> bool:
-  return monitor.endswith("loss")
+  """Losses and distances are to be low, whatever else is monitored high."""
+  return monitor.endswith(("loss", "frechet_distance"))
 
 
 def update(
@@ -60,7 +61,7 @@ def update(
   Args:
     progress: the state before this evaluation.
     scalars: everything this evaluation reported.
-    monitor: the key to follow; names ending in `loss` are to be low.
+    monitor: the key to follow; see `lower_is_better`.
     plateau_factor: multiplies `lr_scale` after `plateau_patience` evaluations
       without a best; 1.0 is no plateau rule.
     plateau_patience: see above.

@@ -5,7 +5,6 @@ plateau? stop?) -> best/ -> a line of metrics.jsonl -> last/. Killed at any
 point, the same command goes on from last/ and ends with the same bits.
 """
 
-import functools
 import math
 import pathlib
 import time
@@ -18,12 +17,13 @@ import tqdm
 from clu import parameter_overview
 
 from gtzan_jax import (
+  augmented,
   checkpoint,
   errors,
   evaluate,
+  gan_validation,
   initial,
   logs,
-  metrics,
   pipeline,
   progress,
   report,
@@ -31,7 +31,24 @@ from gtzan_jax import (
   tasks,
 )
 from gtzan_jax.interrupt import Interrupt, Interrupted
-from gtzan_jax.tasks import classify
+
+# (config, dataset, task, records, mesh, workdir) to a function from a state to
+# the scalars of the validation part.
+VALIDATORS = {"classify": evaluate.validator, "gan": gan_validation.validator}
+
+
+_SHOWN = (
+  "train/loss",
+  "train/accuracy",
+  "train/discriminator_loss",
+  "train/generator_loss",
+  "validation/loss",
+  "validation/accuracy",
+  "validation/track_accuracy",
+  "validation/frechet_ratio",
+  "validation/genre_share",
+  "validation/diversity",
+)
 
 
 def _last_step(config, epoch_steps: int) -> int:
@@ -58,9 +75,7 @@ def _print_start(state, mesh, dataset, config, epoch_steps: int) -> None:
 
 
 def _print_epoch(epoch: int, row: Mapping[str, float], is_best: bool) -> None:
-  shown = ("train/loss", "train/accuracy", "validation/loss")
-  shown += ("validation/accuracy", "validation/track_accuracy")
-  text = "  ".join(f"{key} {row[key]:.4f}" for key in shown if key in row)
+  text = "  ".join(f"{key} {row[key]:.4f}" for key in _SHOWN if key in row)
   tqdm.tqdm.write(f"epoch {epoch:3d}  {text}{'  *best' if is_best else ''}")
 
 
@@ -83,14 +98,17 @@ def train(
       beforehand is for gtzan_jax.checks to refuse.
     Interrupted: a signal came; last/ holds everything up to it.
   """
-  source = classify.training_source(config, dataset.raw)
-  needs_stats = config.data.standardize != "none"
-  fields = {"train": {source, "features"} if needs_stats else {source}}
-  if dataset.parts["validation"]:
-    fields["validation"] = {"features"}
-  records = pipeline.load_parts(dataset, fields, config.data.cache_mb)
-  labels = records["train"].labels()
-  epoch_steps = math.ceil(len(labels) / config.train.batch_size)
+  fields = tasks.fields(config, dataset.raw)
+  records = pipeline.load_parts(
+    dataset,
+    {part: fields[part] for part in fields if dataset.parts[part]},
+    config.data.cache_mb,
+  )
+  train_part = augmented.train_part(config, dataset, records["train"])
+  labels = train_part.labels()
+  epoch_steps = config.train.epoch_steps or math.ceil(
+    len(labels) / config.train.batch_size
+  )
   task = tasks.create(
     config,
     dataset,
@@ -104,16 +122,14 @@ def train(
   last = checkpoint.Store(workdir / "last")
   if config.train.init_from and last.latest() is None:
     begin = initial.load(
-      config.train.init_from, config.model.name, classify.variables_of(state)
+      config.train.init_from, config.model.name, task.variables_of(state)
     )
-    state = jax.device_put(classify.with_variables(state, begin), everywhere)
-  if needs_stats:
+    state = jax.device_put(task.with_variables(state, begin), everywhere)
+  if config.data.standardize != "none":  # of real examples alone
     mean, std = pipeline.input_statistics(
       records["train"], config.data.standardize
     )
-    state = jax.device_put(
-      classify.with_input_stats(state, mean, std), everywhere
-    )
+    state = jax.device_put(task.with_input_stats(state, mean, std), everywhere)
   _print_start(state, mesh, dataset, config, epoch_steps)
 
   best = checkpoint.Store(workdir / "best")
@@ -129,9 +145,11 @@ def train(
   train_step = jax.jit(
     task.train_step, donate_argnums=0, out_shardings=(everywhere, everywhere)
   )
-  predictor = evaluate.predictor(task.model, mesh)
+  validate = VALIDATORS[config.task](
+    config, dataset, task, records, mesh, workdir
+  )
   batches = pipeline.train_batches(
-    records["train"],
+    train_part,
     batch_size=config.train.batch_size,
     seed=config.seed,
     start_step=step,
@@ -170,30 +188,22 @@ def train(
         row = task.summarize(jax.device_get(state.totals))
         row["time/train"] = time.monotonic() - began
         row["time/input"] = waited
-        variables = classify.variables_of(state)
         if "validation" in records:
-          found = evaluate.predict_part(
-            functools.partial(predictor, variables),
-            records["validation"],
-            dataset.genres,
-            config.eval.batch_size,
-            mesh,
-            interrupt.check,
-          )
-          quick = metrics.quick(found)
-          row |= {f"validation/{key}": quick[key] for key in quick}
+          found = validate(state, interrupt.check)
+          row |= {f"validation/{key}": found[key] for key in found}
         row["learning_rate"] = float(task.learning_rate(step - 1))
         row["learning_rate"] *= done.lr_scale
         done, is_best = progress.update(
           done, row, monitor=config.train.monitor, **_plateau(config)
         )
         if is_best:
-          best.save(variables, {"epoch": epoch})
+          best.save(task.variables_of(state), {"epoch": epoch})
         scalars.write(step, {"epoch": epoch} | row)
         _print_epoch(epoch, row, is_best)
         state = jax.device_put(
           state.replace(
-            lr_scale=np.float32(done.lr_scale), totals=classify.no_totals()
+            lr_scale=np.float32(done.lr_scale),
+            totals=jax.tree.map(np.zeros_like, jax.device_get(state.totals)),
           ),
           everywhere,
         )

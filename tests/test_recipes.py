@@ -22,6 +22,13 @@ RECIPES = sorted(
 
 # Nets over 20 million parameters, and pictures that take seconds a step.
 SHRUNK = {
+  "gan_mel_conv": {"channels": (4, 4, 4), "critic_channels": (4, 4, 4)},
+  "gan_waveform_conv": {
+    "channels": (8, 8),
+    "critic_channels": (4, 4),
+    "mel_channels": (4, 4),
+  },
+  "gan_waveform": {"hidden": (8, 8, 8), "critic_hidden": (8, 8)},
   "fcn": {"widths": (8, 8)},
   "image_cnn": {"channels": (4, 4, 4), "dense": 8},
   "image_cnn2": {"channels": (4, 4, 4, 4), "dense": 8},
@@ -103,7 +110,8 @@ def test_every_recipe_with_a_network_has_a_source_or_is_known_as_ours():
     if importlib.import_module(f"configs.{name}").get_config().task
     == "classify"
   }
-  ours = {"quickstart", "lstm_standardised"}
+  ours = {"judge", "quickstart", "lstm_standardised"}
+  ours |= {"lstm_cgan", "lstm_feature_gan"}  # the LSTM, with more to learn from
   assert deep == set(reference.REFERENCE) | ours
 
 

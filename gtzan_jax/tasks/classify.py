@@ -8,7 +8,6 @@ import dataclasses
 from collections.abc import Callable, Mapping
 
 import flax.linen as nn
-import flax.struct
 import jax
 import jax.numpy as jnp
 import ml_collections
@@ -16,63 +15,14 @@ import numpy as np
 import optax
 
 from gtzan_jax import audio as audio_lib
-from gtzan_jax import augment, errors, features, losses, models, optim
+from gtzan_jax import augment, errors, features, losses, models, optim, pipeline
 from gtzan_jax.models import input_stats
+from gtzan_jax.tasks.state import Scalars, TrainState, begin
 
 # What acts before features are computed, and so needs what they come from.
 RAW_AUGMENT = ("gain_db", "shift_s", "noise_probability", "noise_snr_db")
 
 Batch = Mapping[str, jax.Array]
-Scalars = dict[str, jax.Array]
-
-
-class TrainState(flax.struct.PyTreeNode):
-  """Everything a step changes, and what its randomness comes from.
-
-  Attributes:
-    step: int32, steps taken.
-    key: the run's random key, never changed.
-    params: the model's parameters.
-    model_state: its other collections (`batch_stats`, `input_stats`).
-    opt_state: the optimizer's.
-    lr_scale: float32, what plateau reductions multiply the updates by.
-    totals: float32 sums of loss, right answers and examples since the last
-      evaluation.
-  """
-
-  step: jax.Array
-  key: jax.Array
-  params: dict
-  model_state: dict
-  opt_state: optax.OptState
-  lr_scale: jax.Array
-  totals: Scalars
-
-
-def variables_of(state: TrainState) -> dict:
-  """What `model.apply` takes, and what best/ holds."""
-  return {"params": state.params, **state.model_state}
-
-
-def with_variables(state: TrainState, variables: Mapping) -> TrainState:
-  """The state with these in place of the model's variables."""
-  variables = dict(variables)
-  return state.replace(params=variables.pop("params"), model_state=variables)
-
-
-def with_input_stats(
-  state: TrainState, mean: np.ndarray, std: np.ndarray
-) -> TrainState:
-  """The state with the model's input standardisation filled in."""
-  filled = input_stats.fill(state.model_state, mean, std)
-  return state.replace(model_state=filled)
-
-
-def no_totals() -> Scalars:
-  # three arrays, not one thrice: the step donates its input buffers
-  return {
-    name: jnp.zeros((), jnp.float32) for name in ("loss", "correct", "count")
-  }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,15 +67,29 @@ class Classify:
       self.model.init(jax.random.fold_in(key, 0), example, train=False)
     )
     params = variables.pop("params")
-    return TrainState(
-      step=jnp.zeros((), jnp.int32),
-      key=key,
-      params=params,
-      model_state=variables,
-      opt_state=self.optimizer.init(params),
-      lr_scale=jnp.ones((), jnp.float32),
-      totals=no_totals(),
+    return begin(
+      key,
+      params,
+      variables,
+      self.optimizer.init(params),
+      ("loss", "correct", "count"),
     )
+
+  def variables_of(self, state: TrainState) -> dict:
+    """What `model.apply` takes, and what best/ holds."""
+    return {"params": state.params, **state.model_state}
+
+  def with_variables(self, state: TrainState, variables: Mapping) -> TrainState:
+    """The state with these in place of the model's variables."""
+    variables = dict(variables)
+    return state.replace(params=variables.pop("params"), model_state=variables)
+
+  def with_input_stats(
+    self, state: TrainState, mean: np.ndarray, std: np.ndarray
+  ) -> TrainState:
+    """The state with the model's input standardisation filled in."""
+    filled = input_stats.fill(state.model_state, mean, std)
+    return state.replace(model_state=filled)
 
   def check(self, fields: Mapping[str, tuple], batch_size: int) -> None:
     """Traces one step, computing nothing: whatever cannot be raises here.
@@ -240,12 +204,20 @@ def create_model(config: ml_collections.ConfigDict, genres: int) -> nn.Module:
 
 
 def create_optimizer(
-  config: ml_collections.ConfigDict, epoch_steps: int
+  config: ml_collections.ConfigDict,
+  epoch_steps: int,
+  learning_rate: float | None = None,
 ) -> tuple[optax.GradientTransformation, optax.Schedule]:
-  """What config.optim describes: the optimizer and its learning rate."""
-  learning_rate = optim.create_schedule(
+  """What config.optim describes: the optimizer and its learning rate.
+
+  Args:
+    config: configs/default.py with a recipe's changes.
+    epoch_steps: optimizer steps an epoch, for schedules told in epochs.
+    learning_rate: in place of the config's.
+  """
+  rate = optim.create_schedule(
     config.optim.schedule,
-    learning_rate=config.optim.learning_rate,
+    learning_rate=learning_rate or config.optim.learning_rate,
     steps_per_epoch=epoch_steps,
     epochs=config.train.epochs,
     decay=config.optim.decay_rate,
@@ -254,49 +226,37 @@ def create_optimizer(
   )
   optimizer = optim.create(
     config.optim.name,
-    learning_rate,
+    rate,
+    b1=config.optim.b1,
+    b2=config.optim.b2,
     momentum=config.optim.momentum,
     weight_decay=config.optim.weight_decay,
     clip_norm=config.optim.clip_norm,
   )
-  return optimizer, learning_rate
+  return optimizer, rate
 
 
 def create(
   config: ml_collections.ConfigDict,
-  *,
-  genres: int,
-  spec: features.FeatureSpec,
-  raw: str | None,
+  dataset: pipeline.Dataset,
   class_counts: np.ndarray,
   epoch_steps: int,
-  example_shape: tuple[int, ...],
-  columns_per_second: float | None,
 ) -> Classify:
-  """Reads a config into a task.
-
-  Args:
-    config: configs/default.py with a recipe's changes.
-    genres: number of classes.
-    spec: the feature set of the prepared data.
-    raw: what is stored beside the features: "audio", "logmel" or None.
-    class_counts: [genres] train examples of each genre.
-    epoch_steps: optimizer steps an epoch, for schedules told in epochs.
-    example_shape: of one example's features.
-    columns_per_second: of stored log-mel; None for audio.
+  """Reads a config into a task; see gtzan_jax.tasks.create.
 
   Raises:
     InputError: a name or a value that does not exist, or an augmentation that
       this kind of data cannot carry.
   """
+  spec, genres = dataset.spec, len(dataset.genres)
   augmentation = dict(config.augment)
-  augment.check(raw, example_shape, **augmentation)
+  augment.check(dataset.raw, dataset.example_shape, **augmentation)
   raw_augment = {key: augmentation.pop(key) for key in RAW_AUGMENT}
-  if raw == "audio":
+  if dataset.raw == "audio":
     raw_augment["sample_rate"] = spec.sample_rate
   else:
     raw_augment = {key: raw_augment[key] for key in ("gain_db", "shift_s")}
-    raw_augment["columns_per_second"] = columns_per_second
+    raw_augment["columns_per_second"] = dataset.columns_per_second
   optimizer, learning_rate = create_optimizer(config, epoch_steps)
   weights = None
   if config.loss.class_weights == "balanced":
@@ -310,7 +270,7 @@ def create(
     model=create_model(config, genres),
     optimizer=optimizer,
     spec=spec,
-    source=training_source(config, raw),
+    source=training_source(config, dataset.raw),
     genres=genres,
     class_weights=weights,
     label_smoothing=config.loss.label_smoothing,
@@ -320,8 +280,17 @@ def create(
     raw_augment=raw_augment,
     feature_augment=augmentation,
     standardized=config.data.standardize != "none",
-    example_shape=example_shape,
+    example_shape=dataset.example_shape,
   )
+
+
+def fields(
+  config: ml_collections.ConfigDict, raw: str | None
+) -> dict[str, set[str]]:
+  """The stored arrays that training reads of each part."""
+  source = training_source(config, raw)
+  stats = {"features"} if config.data.standardize != "none" else set()
+  return {"train": {source} | stats, "validation": {"features"}}
 
 
 def training_source(config: ml_collections.ConfigDict, raw: str | None) -> str:

@@ -1,0 +1,56 @@
+"""Does a GAN's augmentation help? LSTM on MFCC sequences of the archive.
+
+  python launch.py sweep --sweep=configs/sweeps/augmentation.py \\
+    --config=configs/lstm_standardised.py \\
+    --config.data.path=/path/to/gtzan_logmel.npz
+
+100, 50 and 10 % of the train tracks, five seeds, 3,000 optimizer steps each,
+the best of 30 evaluations on validation tracks: real segments only; with as
+many of the faithful GAN's, or of a convolutional one's; with SpecAugment, mixup
+or circular shifts; and generated segments alone (train on synthetic, test on
+real). Each GAN, and the judge that chose its checkpoint, has seen no more
+tracks than the LSTM that it augments.
+"""
+
+from gtzan_jax.sweep import Run
+
+FRACTIONS = {"100": 1.0, "50": 0.5, "10": 0.1}
+GANS = {"gan": "configs/gan_features.py", "conv_gan": "configs/gan_mel_conv.py"}
+SEEDS = range(5)
+EQUAL = {
+  "data.features": "mfcc",
+  "data.protocol": "filtered",
+  "data.standardize": "bin",
+}
+LSTM = {
+  "train.epoch_steps": 100,
+  "train.epochs": 30,
+  "train.patience": 0,
+}
+PLAIN = {
+  "real": {},
+  "spec_augment": {"augment.time_masks": 2, "augment.bin_masks": 1},
+  "mixup": {"augment.mixup_alpha": 0.2},
+  "shift": {"augment.shift_s": 1.0},
+}
+
+
+def get_sweep():
+  runs = []
+  for name, fraction in FRACTIONS.items():
+    data = {**EQUAL, "data.train_fraction": fraction}
+    runs += [Run(f"{gan}_{name}", data, recipe) for gan, recipe in GANS.items()]
+    arms = dict(PLAIN)
+    for gan in GANS:
+      made = {"data.augment_with": f"{{out}}/{gan}_{name}"}
+      arms[f"with_{gan}"] = made
+      arms[f"{gan}_alone"] = {**made, "data.augment_only": True}
+    runs += [
+      Run(
+        f"lstm_{name}_{arm}_seed{seed}",
+        {**data, **LSTM, **overrides, "seed": seed},
+      )
+      for arm, overrides in arms.items()
+      for seed in SEEDS
+    ]
+  return runs

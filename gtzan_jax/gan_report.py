@@ -1,0 +1,136 @@
+"""The report of a GAN: what it makes, measured, to be seen and heard."""
+
+import pathlib
+
+import jax
+import ml_collections
+import numpy as np
+
+from gtzan_jax import evaluate as evaluation
+from gtzan_jax import (
+  fidelity,
+  gallery,
+  gan_validation,
+  generate,
+  judge,
+  pipeline,
+  report,
+  sampling,
+  tasks,
+  workdir,
+)
+from gtzan_jax.predictions import Predictions
+
+# Validation's noise, by which the generator was chosen, begins at 0.
+FIRST = 100_000
+# Of fidelity's `nearest`: fakes half as far from a train example as real music.
+MEMORISED = 0.5
+
+
+def evaluate(
+  path: pathlib.Path, dataset: pipeline.Dataset, mesh: jax.sharding.Mesh
+) -> pathlib.Path:
+  """Measures what a workdir's GAN generates and writes the report.
+
+  Args:
+    path: a workdir that training has been through.
+    dataset: the data it was trained on.
+    mesh: the devices, of which one is used.
+
+  Returns:
+    the path of report.html.
+
+  Raises:
+    InputError: no GAN, or data other than the run's.
+  """
+  run = workdir.load(path)
+  about_data = evaluation.facts_of_data(path, run, dataset)
+  config = ml_collections.ConfigDict(run["config"])
+  generator = generate.load(path)
+  judge_path = gan_validation.judge_path(config, path)
+  see = judge.load(judge_path, config.eval.batch_size)
+  records = pipeline.load_parts(
+    dataset,
+    {
+      part: {generator.source, "features"}
+      for part, ids in dataset.parts.items()
+      if ids
+    },
+    config.data.cache_mb,
+  )
+  real = {part: gan_validation.look(see, records[part]) for part in records}
+  label = gan_validation.wanted(real["validation"].label, config.gan.samples)
+  made = sampling.join(list(generator.examples(label, config.seed, FIRST)))
+  seen = see(made["features"])
+  measures = {
+    part: gan_validation.measure(label, seen, real[part], real["train"])
+    for part in ("validation", "test")
+    if part in real
+  }
+  facts, history = evaluation.facts_of(path, run, mesh)
+  task = tasks.create(config, dataset, np.ones(len(dataset.genres)), 1)
+  shares = fidelity.genre_share(seen.probabilities, label)[1]
+  held_out, found = real["validation"], measures["validation"]
+  facts |= about_data | {
+    "num_params": _num_params(task),
+    "gan": {
+      "domain": generator.source,
+      "generated": len(label),
+      "chance": 1 / len(dataset.genres),
+      # a generator that diverged has NaN, which is no diversity either
+      "collapsed": not found["diversity"] >= fidelity.COLLAPSED,
+      "memorised": found["nearest"] < MEMORISED,
+      "judge": {
+        "recipe": workdir.load(judge_path)["recipe"],
+        "path": str(judge_path),
+        "accuracy": fidelity.genre_share(
+          held_out.seen.probabilities, held_out.label
+        )[0],
+      },
+      "measures": measures,
+      "genre_share": dict(zip(dataset.genres, shares, strict=True)),
+    },
+  }
+  predictions = {
+    "generated": _predictions(label, seen, dataset.genres),
+    "real": _predictions(held_out.label, held_out.seen, dataset.genres),
+  }
+  built = report.build(
+    facts,
+    predictions,
+    history,
+    missing=dataset.missing,
+    sha256=dataset.sha256,
+    tracks={
+      part: len({track for track, _ in ids})
+      for part, ids in dataset.parts.items()
+    },
+    resamples=config.eval.bootstrap,
+  )
+  shown = gallery.build(generator, records["train"], config.seed, first=FIRST)
+  return report.write(path, built, predictions, shown)
+
+
+def _num_params(task) -> int:
+  """Of both networks."""
+  state = jax.eval_shape(task.init, jax.random.key(0))
+  return sum(leaf.size for leaf in jax.tree.leaves(state.params))
+
+
+def _predictions(
+  label: np.ndarray, seen: judge.Seen, genres: tuple[str, ...]
+) -> Predictions:
+  """Each example by itself, as a track of one segment."""
+  return Predictions(
+    track=np.array(
+      [
+        f"{genres[genre]}.{index:05d}"
+        for genre, index in zip(label, sampling.numbered(label), strict=True)
+      ],
+      dtype=str,
+    ),
+    segment=np.zeros(len(label), np.int32),
+    label=np.asarray(label, np.int32),
+    probabilities=seen.probabilities,
+    genres=genres,
+  )

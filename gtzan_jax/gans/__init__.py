@@ -1,0 +1,80 @@
+"""GANs by name. Add one: a file, a line in GANS, a row in docs."""
+
+import inspect
+from collections.abc import Callable
+
+from gtzan_jax.errors import InputError
+from gtzan_jax.gans.base import Discriminator, Generator, Networks
+from gtzan_jax.gans.conv import cgan_conv
+from gtzan_jax.gans.dense import cgan_dense
+from gtzan_jax.gans.waveform_conv import cgan_waveform_conv
+
+__all__ = [
+  "GANS",
+  "Discriminator",
+  "Generator",
+  "Networks",
+  "create",
+  "options",
+]
+
+GANS: dict[str, Callable[..., Networks]] = {
+  "cgan_conv": cgan_conv,
+  "cgan_dense": cgan_dense,
+  "cgan_waveform_conv": cgan_waveform_conv,
+}
+
+
+def create(
+  name: str, num_classes: int, example_shape: tuple[int, ...], **kwargs
+) -> Networks:
+  """The two networks of the GAN called `name`, without variables.
+
+  Args:
+    name: a key of GANS.
+    num_classes: number of genres.
+    example_shape: of one example, without the batch.
+    **kwargs: options of the GAN; those left out keep their default. A list is
+      taken as a tuple (JSON knows no tuples).
+
+  Raises:
+    InputError: if the GAN or one of the options does not exist, an option is
+      of another kind than its default, or the GAN makes no such examples.
+  """
+  if name not in GANS:
+    raise InputError(f"unknown GAN {name!r}; there are {', '.join(GANS)}")
+  defaults = options(name)
+  for key, value in kwargs.items():
+    if key not in defaults:
+      raise InputError(
+        f"GAN {name!r} has no option {key!r}; its options are"
+        f" {', '.join(defaults)}"
+      )
+    _check_kind(name, key, value, defaults[key])
+  kwargs = {
+    k: tuple(v) if isinstance(v, list) else v for k, v in kwargs.items()
+  }
+  return GANS[name](num_classes, tuple(example_shape), **kwargs)
+
+
+def options(name: str) -> dict:
+  """What `create(name, ...)` takes by keyword, with the defaults."""
+  parameters = inspect.signature(GANS[name]).parameters.values()
+  return {p.name: p.default for p in parameters if p.kind == p.KEYWORD_ONLY}
+
+
+def _check_kind(name: str, key: str, value, default) -> None:
+  """Every option is a name, a whole number above 0, or a row of these."""
+  several = isinstance(default, tuple)
+  given = value if isinstance(value, tuple | list) else (value,)
+  kind = str if isinstance(default, str) else int
+  if (
+    several != isinstance(value, tuple | list)
+    or not given
+    or not all(type(v) is kind for v in given)
+    or (kind is int and min(given) < 1)
+  ):
+    raise InputError(
+      f"GAN {name!r}: {key}={value!r}; give a value like {default!r}"
+      + (", whole numbers above 0" if kind is int else "")
+    )

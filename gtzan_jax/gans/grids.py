@@ -1,0 +1,174 @@
+"""Grids that halve and double: what the convolutional GANs are built from.
+
+A grid is `[batch, *sides, channels]` with one side or two. Sides are halved
+by folding neighbours into channels and doubled by the inverse; all that is
+convolved has stride 1. On a CPU the gradient of a gradient, which R1 needs,
+takes ten times as long through a convolution with strides.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+
+def shrinking(
+  sides: tuple[int, ...], smallest: int, first: int, then: int = 2
+) -> list[tuple[int, ...]]:
+  """Grids from the given one to one whose sides are all at most `smallest`.
+
+  Each side above `smallest` is divided, rounded up: by `first`, thereafter by
+  `then`. (38, 128), 5, 4: [(38, 128), (10, 32), (5, 16), (5, 8), (5, 4)].
+  """
+  grids = [tuple(sides)]
+  while max(grids[-1]) > smallest:
+    step = first if len(grids) == 1 else then
+    grids.append(
+      tuple(n if n <= smallest else -(-n // step) for n in grids[-1])
+    )
+  return grids
+
+
+def _blocks(sides: tuple[int, ...], small: tuple[int, ...]) -> list[int]:
+  """How many cells of `sides` one of `small` stands for, along each side."""
+  return [-(-n // m) for n, m in zip(sides, small, strict=True)]
+
+
+def fold(x: jax.Array, small: tuple[int, ...]) -> jax.Array:
+  """`[batch, *sides, c]` to `[batch, *small, c * cells]`, padded by zeros."""
+  batch, *sides, channels = x.shape
+  blocks = _blocks(sides, small)
+  ends = [m * k - n for n, m, k in zip(sides, small, blocks, strict=True)]
+  x = jnp.pad(x, [(0, 0), *((0, end) for end in ends), (0, 0)])
+  split = [n for pair in zip(small, blocks, strict=True) for n in pair]
+  x = x.reshape(batch, *split, channels)
+  axes = range(1, 1 + 2 * len(small))
+  x = x.transpose(0, *axes[::2], *axes[1::2], x.ndim - 1)
+  return x.reshape(batch, *small, -1)
+
+
+def unfold(x: jax.Array, sides: tuple[int, ...]) -> jax.Array:
+  """Inverse of `fold`: `[batch, *small, c * cells]` to `[batch, *sides, c]`."""
+  batch, *small, _ = x.shape
+  blocks = _blocks(sides, small)
+  x = x.reshape(batch, *small, *blocks, -1)
+  n = len(small)
+  order = [axis for i in range(n) for axis in (1 + i, 1 + n + i)]
+  x = x.transpose(0, *order, x.ndim - 1)
+  x = x.reshape(
+    batch, *(m * k for m, k in zip(small, blocks, strict=True)), x.shape[-1]
+  )
+  return x[(slice(None), *(slice(n) for n in sides))]
+
+
+def cells(sides: tuple[int, ...], small: tuple[int, ...]) -> int:
+  """How many cells of a grid one of the next smaller stands for."""
+  return math.prod(_blocks(sides, small))
+
+
+class Rising(nn.Module):
+  """From numbers to a grid: a small grid, doubled until it has its size.
+
+  At each size a residual 3-wide convolution; before it every cell is
+  normalised over its channels, then scaled and shifted by what is asked for
+  (conditional normalisation: V. Dumoulin et al., arXiv:1610.07629; on noise and
+  class, as BigGAN's: A. Brock et al., arXiv:1809.11096). The second grid is
+  given noise of its own in every cell, of which texture is made (T. Karras et
+  al., arXiv:1812.04948): music's spectra are rough, and a hundred numbers do
+  not hold that.
+
+  Attributes:
+    grids: from `shrinking`, the largest first.
+    channels: of each grid but the largest, the largest first; the last one
+      stands for all smaller ones.
+    out: channels of the largest grid.
+    kernel: width of a convolution along each side.
+  """
+
+  grids: list[tuple[int, ...]]
+  channels: tuple[int, ...]
+  out: int
+  kernel: int = 3
+
+  @nn.compact
+  def __call__(self, z: jax.Array, texture: jax.Array) -> jax.Array:
+    """`[batch, n]` and `[batch, m]` to `[batch, *grids[0], out]`.
+
+    m is a multiple of the cells of `grids[1]`.
+    """
+    widths = [self.out] + [
+      self.channels[min(i, len(self.channels) - 1)]
+      for i in range(len(self.grids) - 1)
+    ]
+    small = self.grids[-1]
+    x = nn.Dense(math.prod(small) * widths[-1], name="first")(z)
+    x = x.reshape(-1, *small, widths[-1])
+    for level in reversed(range(1, len(self.grids))):
+      if level == 1:
+        texture = texture.reshape(*x.shape[:-1], -1)
+        x = x + nn.Dense(widths[1], use_bias=False, name="texture")(texture)
+      y = _Conditioned(name=f"norm{level}")(x, z)
+      kernel = (self.kernel,) * len(small)
+      x = x + nn.Conv(widths[level], kernel, name=f"conv{level}")(nn.relu(y))
+      large = self.grids[level - 1]
+      size = widths[level - 1] * cells(large, self.grids[level])
+      y = nn.relu(_Conditioned(name=f"out_norm{level}")(x, z))
+      x = unfold(nn.Dense(size, name=f"up{level}")(y), large)
+    return x
+
+
+class _Conditioned(nn.Module):
+  """Normalises each cell over its channels; `z` gives scale and shift."""
+
+  @nn.compact
+  def __call__(self, x: jax.Array, z: jax.Array) -> jax.Array:
+    x = nn.LayerNorm(use_scale=False, use_bias=False, name="norm")(x)
+    change = nn.Dense(2 * x.shape[-1], name="change")(z)
+    change = change.reshape(len(z), *(1,) * (x.ndim - 2), 2, x.shape[-1])
+    return x * (1 + change[..., 0, :]) + change[..., 1, :]
+
+
+class Falling(nn.Module):
+  """From a grid to numbers that say how real it is; no normalisation.
+
+  Attributes: as those of `Rising`; the first of `channels` are of the second
+    grid.
+  """
+
+  grids: list[tuple[int, ...]]
+  channels: tuple[int, ...]
+  kernel: int = 3
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """`[batch, *grids[0], c]` to `[batch, n]`: time averaged, bins kept."""
+    for level in range(1, len(self.grids)):
+      width = self.channels[min(level, len(self.channels)) - 1]
+      x = fold(x, self.grids[level])
+      x = nn.Dense(width, name=f"down{level}")(x)
+      kernel = (self.kernel,) * len(self.grids[level])
+      y = nn.Conv(width, kernel, name=f"conv{level}")(nn.leaky_relu(x, 0.2))
+      x = x + y
+    return nn.leaky_relu(x, 0.2).mean(1).reshape(len(x), -1)
+
+
+class Projection(nn.Module):
+  """Score of features under a genre: `v . f + genre . f`.
+
+  Source: T. Miyato and M. Koyama, "cGANs with Projection Discriminator",
+  arXiv:1802.05637.
+  """
+
+  num_classes: int
+
+  @nn.compact
+  def __call__(self, features: jax.Array, label: jax.Array) -> jax.Array:
+    """`[batch, n]` and `[batch]` to scores `[batch]`."""
+    size = features.shape[-1]
+    init = nn.initializers.normal(1 / math.sqrt(size))
+    genre = nn.Embed(self.num_classes, size, embedding_init=init, name="genre")(
+      label
+    )
+    score = nn.Dense(1, name="score")(features)[:, 0]
+    return score + (genre * features).sum(-1)
