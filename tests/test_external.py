@@ -249,9 +249,10 @@ def run_of(kind="audio", name="mfcc_slices", **changed):
     "feature_spec": features.get(name).to_dict(),
     "columns_per_frame": 0.3 if kind == "logmel" else None,
     "clip_seconds": 30.0,
+    "example_shape": [130, 13],
     "data_path": "/data/gtzan",
     "data_fingerprint": "ef" * 32,
-    "config": {"train": {"init_from": None}},
+    "config": {"data": {"augment_with": None}, "train": {"init_from": None}},
     "tracks": {"train": ["blues.00000"], "validation": ["rock.00000"]},
   } | changed
 
@@ -342,6 +343,7 @@ def test_weights_to_begin_with_know_what_their_run_has_learnt_from(
   data = types.SimpleNamespace(
     genres=tuple(run["genres"]),
     metadata=metadata,
+    example_shape=tuple(run["example_shape"]),
     leak=None,
     parts={"train": [], "validation": [], "test": held},
   )
