@@ -35,22 +35,32 @@ PLAIN = {
 }
 
 
+def arms(gans):
+  """What is done to the train part, by name: {override: value}.
+
+  Args:
+    gans: {name: the GAN's run in the sweep}.
+  """
+  found = dict(PLAIN)
+  for name, run in gans.items():
+    made = {"data.augment_with": f"{{out}}/{run}"}
+    found[f"with_{name}"] = made
+    found[f"{name}_alone"] = {**made, "data.augment_only": True}
+  return found
+
+
 def get_sweep():
   runs = []
   for name, fraction in FRACTIONS.items():
     data = {**EQUAL, "data.train_fraction": fraction}
-    runs += [Run(f"{gan}_{name}", data, recipe) for gan, recipe in GANS.items()]
-    arms = dict(PLAIN)
-    for gan in GANS:
-      made = {"data.augment_with": f"{{out}}/{gan}_{name}"}
-      arms[f"with_{gan}"] = made
-      arms[f"{gan}_alone"] = {**made, "data.augment_only": True}
+    gans = {gan: f"{gan}_{name}" for gan in GANS}
+    runs += [Run(gans[gan], data, recipe) for gan, recipe in GANS.items()]
     runs += [
       Run(
         f"lstm_{name}_{arm}_seed{seed}",
         {**data, **LSTM, **overrides, "seed": seed},
       )
-      for arm, overrides in arms.items()
+      for arm, overrides in arms(gans).items()
       for seed in SEEDS
     ]
   return runs

@@ -4,30 +4,34 @@
     --config=configs/lstm_standardised.py --config.data.path=/path/to/gtzan
 
 As augmentation.py, on all train tracks, two seeds, with the source's waveform
-GAN (see configs/gan_waveform.py for what it takes) and a convolutional one.
+GAN (1,200 steps) and a convolutional one. The protocol is a random one: of a
+small part of GTZAN the published lists leave genres without train tracks.
 """
 
 from configs.sweeps import augmentation
 from gtzan_jax.sweep import Run
 
 GANS = {
-  "gan": "configs/gan_waveform.py",
-  "conv_gan": "configs/gan_waveform_conv.py",
+  "gan": (
+    "configs/gan_waveform.py",
+    {"train.epoch_steps": 100, "train.epochs": 12},
+  ),
+  "conv_gan": ("configs/gan_waveform_conv.py", {}),
 }
 SEEDS = range(2)
+DATA = {"data.protocol": "tracks_80_20"}
 
 
 def get_sweep():
-  data = {"data.protocol": "filtered"}
-  runs = [Run(gan, data, recipe) for gan, recipe in GANS.items()]
-  arms = {"real": {}, "spec_augment": augmentation.PLAIN["spec_augment"]}
-  for gan in GANS:
-    arms[f"with_{gan}"] = {"data.augment_with": f"{{out}}/{gan}"}
+  runs = [
+    Run(gan, {**DATA, **overrides}, recipe)
+    for gan, (recipe, overrides) in GANS.items()
+  ]
   return runs + [
     Run(
       f"lstm_{arm}_seed{seed}",
-      {**data, **augmentation.LSTM, **overrides, "seed": seed},
+      {**DATA, **augmentation.LSTM, **overrides, "seed": seed},
     )
-    for arm, overrides in arms.items()
+    for arm, overrides in augmentation.arms({gan: gan for gan in GANS}).items()
     for seed in SEEDS
   ]
