@@ -4,8 +4,8 @@
     --config=configs/lstm_standardised.py \\
     --config.data.path=/path/to/gtzan_logmel.npz
 
-100, 50 and 10 % of the train tracks, five seeds, 3,000 optimizer steps each,
-the best of 30 evaluations on validation tracks: real segments only; with as
+100, 50 and 10 % of the train tracks, five seeds, 1,500 optimizer steps each,
+the best of 15 evaluations on validation tracks: real segments only; with as
 many of the faithful GAN's, or of a convolutional one's; with SpecAugment, mixup
 or circular shifts; and generated segments alone (train on synthetic, test on
 real). Each GAN, and the judge that chose its checkpoint, has seen no more
@@ -24,7 +24,7 @@ EQUAL = {
 }
 LSTM = {
   "train.epoch_steps": 100,
-  "train.epochs": 30,
+  "train.epochs": 15,
   "train.patience": 0,
 }
 PLAIN = {
