@@ -23,11 +23,7 @@ RECIPES = sorted(
 # Nets over 20 million parameters, and pictures that take seconds a step.
 SHRUNK = {
   "gan_mel_conv": {"channels": (4, 4, 4), "critic_channels": (4, 4, 4)},
-  "gan_waveform_conv": {
-    "channels": (8, 8),
-    "critic_channels": (4, 4),
-    "mel_channels": (4, 4),
-  },
+  "gan_waveform_conv": {"channels": (8, 8), "critic_channels": (4, 4)},
   "gan_waveform": {"hidden": (8, 8, 8), "critic_hidden": (8, 8)},
   "fcn": {"widths": (8, 8)},
   "image_cnn": {"channels": (4, 4, 4), "dense": 8},

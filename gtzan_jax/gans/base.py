@@ -1,5 +1,6 @@
 """What every GAN promises, said once."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -48,14 +49,27 @@ class Discriminator(nn.Module):
     """Logits, float32 `[batch]`: high for what seems real.
 
     Args:
-      x: `[batch, *example_shape]`.
+      x: `[batch, ...]`, views of examples (see `Networks`).
       label: integers `[batch]`, the genre each is said to be of.
     """
     raise NotImplementedError(f"{type(self).__name__} defines no __call__")
 
 
+def unchanged(x: jax.Array) -> jax.Array:
+  """The view of a discriminator that is shown examples as they are."""
+  return x
+
+
 class Networks(NamedTuple):
-  """The two networks of a GAN, untrained and without variables."""
+  """The two networks of a GAN, untrained and without variables.
+
+  Attributes:
+    generator: makes examples.
+    discriminator: scores views of them.
+    view: `[batch, *example_shape]` to what the discriminator is shown. It has
+      no variables, and a gradient penalty is taken behind it.
+  """
 
   generator: Generator
   discriminator: Discriminator
+  view: Callable[[jax.Array], jax.Array] = unchanged

@@ -70,7 +70,7 @@ class Gan:
     params = {
       "generator": self.networks.generator.init(generator_key, noise, label),
       "discriminator": self.networks.discriminator.init(
-        discriminator_key, example, label
+        discriminator_key, self.networks.view(example), label
       ),
     }
     params = {name: one["params"] for name, one in params.items()}
@@ -116,8 +116,13 @@ class Gan:
     self, state: TrainState, x: jax.Array, label: jax.Array
   ) -> jax.Array:
     """The discriminator's score `[b]`, a logit: high is taken for real."""
-    params = {"params": state.params["discriminator"]}
-    return self.networks.discriminator.apply(params, x, label)
+    return self._score(
+      state.params["discriminator"], self.networks.view(x), label
+    )
+
+  def _score(self, params, view: jax.Array, label: jax.Array) -> jax.Array:
+    params = {"params": params}
+    return self.networks.discriminator.apply(params, view, label)
 
   def _draw(self, params, key, size: int) -> tuple[jax.Array, jax.Array]:
     """Generated examples as the networks see them, genres at random."""
@@ -128,22 +133,23 @@ class Gan:
     return self.networks.generator.apply(params, noise, label), label
 
   def _discriminator_loss(self, params, real, label, fake, fake_label):
-    def score(x, label):
-      return self.networks.discriminator.apply({"params": params}, x, label)
-
-    scores = score(real, label), score(fake, fake_label)
+    real, fake = self.networks.view(real), self.networks.view(fake)
+    scores = (
+      self._score(params, real, label),
+      self._score(params, fake, fake_label),
+    )
     loss = losses.ADVERSARIAL[self.loss].discriminator(*scores)
     penalty = 0.0
     if self.r1:
-      slope = losses.squared_gradient(lambda x: score(x, label), real)
+      slope = losses.squared_gradient(
+        lambda x: self._score(params, x, label), real
+      )
       penalty = self.r1 / 2 * slope
     return loss + penalty, (loss, *scores)
 
   def _generator_loss(self, params, discriminator, key, size: int):
     fake, label = self._draw(params, key, size)
-    score = self.networks.discriminator.apply(
-      {"params": discriminator}, fake, label
-    )
+    score = self._score(discriminator, self.networks.view(fake), label)
     return losses.ADVERSARIAL[self.loss].generator(score)
 
   def _update(self, state: TrainState, name: str, gradients):
