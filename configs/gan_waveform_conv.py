@@ -21,5 +21,5 @@ def get_config():
   config.gan.average = 0.999
   config.train.batch_size = 16
   config.train.epoch_steps = 100
-  config.train.epochs = 30
+  config.train.epochs = 20
   return config
