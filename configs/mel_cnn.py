@@ -7,8 +7,9 @@ Adam 1e-3 and 30 epochs, and neither sizes nor the kind of its spectrogram
 augmentation. Those were chosen on the validation part of the fault-filtered
 partition: four blocks, SpecAugment, mixup, +-6 dB of gain, a cosine rate.
 
-On the log-mel archive with --config.data.protocol=filtered: about 5 minutes on
-two CPU cores, validation track accuracy 0.599 +- 0.009 (3 seeds).
+On the log-mel archive with --config.data.protocol=filtered: 5 to 15 minutes
+on two CPU cores beside other work, validation track accuracy 0.599 +- 0.009 (3
+seeds).
 """
 
 from configs import default

@@ -61,6 +61,11 @@ def read(path: str | os.PathLike, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
     raise InputError(f"{path}: samples that are not finite (NaN or infinity)")
   if rate != sample_rate:
     mono = soxr.resample(mono, rate, sample_rate, quality="HQ")
+  if len(mono) == 0:
+    raise InputError(
+      f"{path}: {len(samples)} samples at {rate} Hz, which are none at"
+      f" {sample_rate} Hz"
+    )
   return mono
 
 

@@ -1,5 +1,6 @@
 """Refuses, before anything is trained or written, what cannot be."""
 
+import math
 import pathlib
 
 import jax
@@ -55,6 +56,9 @@ def check_config(
     size = config[key].batch_size
     sharding.check_batch_size(size, mesh, f"config.{key}.batch_size")
   values = flatten(config.to_dict())
+  for key, value in values.items():
+    if isinstance(value, float) and not math.isfinite(value):
+      raise errors.InputError(f"config.{key}={value}: give a finite number")
   for key, least in (
     ("seed", 0),
     ("train.epochs", 1),
@@ -117,7 +121,7 @@ def _check_whose(config: ml_collections.ConfigDict) -> None:
   """The ending of a file says whose weights it holds, and so how they pad."""
   whose = {".h5": "tf", ".hdf5": "tf"}
   whose |= dict.fromkeys((".safetensors", ".pt", ".pth"), "torch")
-  ending = pathlib.Path(config.train.init_from or "").suffix
+  ending = pathlib.Path(config.train.init_from or "").suffix.lower()
   for key in ("padding", "scaling"):
     given = config.model.get(key)
     wanted = whose.get(ending, given)

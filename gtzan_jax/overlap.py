@@ -10,7 +10,7 @@ from gtzan_jax.errors import InputError
 
 # A track of GTZAN, blues.00000, or of the synthetic corpus, blues.s00000: the
 # same track wherever it lies.
-_EVERYWHERE = re.compile(r"[^/]+\.s?\d{5}")
+_EVERYWHERE = re.compile(r"([^/]+)\.(s?\d{5})")
 
 
 def match(known: Sequence[str], others: Iterable[str]) -> dict[str, str]:
@@ -29,13 +29,19 @@ def _plain(name: str) -> str:
   return re.sub(r"[\W_]+", "", name) or name
 
 
+def identity(track: str) -> str:
+  """What an id is compared by: Blues.00000 and blues.00000 are one track."""
+  found = _EVERYWHERE.fullmatch(track)
+  return f"{_plain(found[1])}.{found[2]}" if found else track
+
+
 def known(
   run: Mapping,
   parts: Iterable[str],
   fingerprint: str | None = None,
   place: str | None = None,
 ) -> set[str]:
-  """Ids that in some collection mean tracks of these parts of a run.
+  """Identities that in some collection mean tracks of these parts of a run.
 
   In another collection than the run's only ids that GTZAN's tracks have, or the
   synthetic corpus's, mean anything: its `rock/01` is other music. A run that
@@ -49,7 +55,7 @@ def known(
     fingerprint: of the collection as it is prepared for the run's features.
     place: its path; at the run's own the collection may have grown since.
   """
-  ids = {track for part in parts for track in run["tracks"][part]}
+  ids = {identity(track) for part in parts for track in run["tracks"][part]}
   if (
     run["config"]["train"]["init_from"]
     or run["config"]["data"].get("augment_with")
@@ -100,7 +106,10 @@ def check(
       )
   if dataset.leak:
     return  # which is announced anyway
-  held = {part: {t for t, _ in ids} for part, ids in dataset.parts.items()}
+  held = {
+    part: {identity(track) for track, _ in ids}
+    for part, ids in dataset.parts.items()
+  }
   music = (dataset.metadata["fingerprint"], place)
   learnt = held["validation"] | held["test"]
   learnt &= known(run, ["train"], *music)
@@ -158,7 +167,7 @@ def select(
     )
   comparable = [track for track in corpus.tracks if track.genre in genres]
   learnt = known(run, ("train", "validation"), fingerprint, place)
-  tracks = [track for track in comparable if track.id not in learnt]
+  tracks = [track for track in comparable if identity(track.id) not in learnt]
   if not tracks:
     raise InputError(
       f"the model has learnt from or was chosen by all {len(comparable)} tracks"

@@ -101,7 +101,7 @@ def load(path: pathlib.Path) -> dict:
     raise errors.InputError(
       f"{path} holds no {RUN_FILE}: it is no workdir of launch.py"
     ) from None
-  except (json.JSONDecodeError, UnicodeDecodeError) as error:
+  except (OSError, ValueError, RecursionError) as error:
     raise errors.InputError(
       f"{path / RUN_FILE} cannot be read as JSON: {error}"
     ) from error

@@ -193,6 +193,8 @@ def test_no_half_of_a_file_is_taken_for_the_whole(tmp_path, extension):
 def test_no_samples(tmp_path):
   soundfile.write(tmp_path / "a.wav", np.zeros(0, np.float32), RATE)
   assert _error(tmp_path / "a.wav") == "no audio samples in it"
+  soundfile.write(tmp_path / "b.wav", np.zeros(3, np.float32), 192_000)
+  assert _error(tmp_path / "b.wav").startswith("3 samples at 192000 Hz, which")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

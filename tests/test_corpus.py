@@ -295,6 +295,12 @@ def test_names_that_no_list_could_hold(tmp_path):
     assert len(str(caught.value).splitlines()) == 1
     str(caught.value).encode()
     file.unlink()
+  odd = corpora.write_folder(tmp_path / "d", TINY) / "rock"
+  for file in odd.iterdir():
+    file.rename(odd / file.name.replace("rock", "r\udce9g"))
+  odd.rename(odd.with_name("r\udce9g"))
+  with pytest.raises(InputError, match="cannot be printed"):
+    corpus.open_corpus(str(tmp_path / "d"))
 
 
 def test_two_files_of_one_track_of_another_collection(tmp_path):
@@ -401,9 +407,20 @@ def test_any_number_of_columns_is_accepted(tmp_path, columns):
     ({"mel": np.zeros((3, 128, 0), np.uint8)}, "at least one track and one"),
     ({"mel": np.zeros((2, 128, 9), np.uint8)}, r"'track' is .* text \(2,\)"),
     ({"genre": np.array([0, 1, 1])}, r"'genre' is int64 .* text \(3,\)"),
-    ({"genre": np.array(["rock"] * 3)}, r"one genre only \(rock\)"),
+    (
+      {"genre": np.array(["rock"] * 3), "track": np.array(["a", "b", "c"])},
+      r"one genre only \(rock\)",
+    ),
     ({"genre": np.array(["rock", "", "pop"])}, "'genre' has an empty entry"),
     ({"track": np.array(["a", "b", "a"])}, "the track a stands twice"),
+    ({"track": np.array(["a", "b\n", "c"])}, r"'b\\n' cannot be printed"),
+    (
+      {
+        "track": np.array(["a", "b", "pop.00000"]),
+        "genre": np.array(["rock", "pop", "rock"]),
+      },
+      "the track 'pop.00000' and its genre 'rock' disagree",
+    ),
     ({"range_db": np.array([1.0, np.nan, 1.0])}, "'range_db' is not finite"),
     ({"range_db": np.array([1.0, -1.0, 1.0])}, "'range_db' is negative"),
     ({"top_db": np.array([1.0, np.inf, 1.0])}, "'top_db' is not finite"),

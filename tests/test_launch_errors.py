@@ -495,8 +495,15 @@ def test_an_external_test_of_a_corpus(call, train, tmp_path):
 def test_a_frozen_backbone_needs_weights(train):
   config = f"--config={ROOT / 'configs' / 'mobilenet_v2.py'}"
   assert_one_line(train(config=config), "frozen=True", "init_from")
-  answer = train("--config.train.init_from=x.pt", config=config)
-  assert_one_line(answer, "config.model.padding='tf'", "padding=torch")
+  for name in ("x.pt", "X.PTH"):
+    answer = train(f"--config.train.init_from={name}", config=config)
+    assert_one_line(answer, "config.model.padding='tf'", "padding=torch")
+
+
+@pytest.mark.parametrize("value", ["inf", "nan"])
+def test_numbers_are_finite(train, value):
+  answer = train(f"--config.optim.learning_rate={value}")
+  assert_one_line(answer, f"config.optim.learning_rate={value}", "finite")
 
 
 def test_a_classical_recipe_begins_with_nothing(train):

@@ -217,6 +217,13 @@ def test_a_folder_with_nothing_but_an_archive(tmp_path, name):
     corpus.open_corpus(str(tmp_path))
 
 
+def test_an_archive_in_an_archive(tmp_path):
+  with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+    archive.writestr("gtzan/genres.tar.gz", b"")
+  with pytest.raises(InputError, match=r"archive gtzan/genres.tar.gz: unpack"):
+    corpus.open_corpus(str(tmp_path / "a.zip"))
+
+
 def test_messages_name_the_place_inside(tmp_path, music):
   root = shutil.copytree(music, tmp_path / "c")
   table = root / "Data" / "features_30_sec.csv"
@@ -364,6 +371,7 @@ ANYWHERE = [
   (named("C:/evil.wav"), "'C:/evil.wav' has an absolute path"),
   (named("genres/rock/rock.00000.wav"), "rock.00000.wav' stands in it twice"),
   (named("./genres//rock/rock.00000.wav"), "stands in it twice"),
+  (named(f"genres/rock/{'x' * 256}"), "a name of more than the 255 bytes"),
   (named("genres/rock"), "'genres/rock' stands in it twice"),
   (named("genres/rock/rock.00000.wav/x"), "lies below a file"),
   (named("../._evil\nwith a line"), r"evil\\nwith a line' climbs out"),

@@ -176,13 +176,19 @@ def test_transparency_is_refused(tmp_path, mode):
     image.read(tmp_path / "a.png")
 
 
+def chunk(kind, data):
+  """A part of a PNG file."""
+  checksum = zlib.crc32(kind + data)
+  return struct.pack(">I", len(data)) + kind + data + checksum.to_bytes(4)
+
+
+def ztxt(size):
+  """A comment, packed, that is longer than Pillow takes."""
+  return chunk(b"zTXt", b"k\0\0" + zlib.compress(b"x" * size))
+
+
 def write_deep_colour(path):
   """RGB of 16 bits, which Pillow reads cut down to 8 and does not write."""
-
-  def chunk(kind, data):
-    checksum = zlib.crc32(kind + data)
-    return struct.pack(">I", len(data)) + kind + data + checksum.to_bytes(4)
-
   path.write_bytes(
     b"\x89PNG\r\n\x1a\n"
     + chunk(b"IHDR", struct.pack(">IIBBBBB", 6, 8, 16, 2, 0, 0, 0))
@@ -207,6 +213,7 @@ def test_pictures_that_cannot_be_read(tmp_path):
     "broken.png": bytes(broken),
     "text.png": b"no picture",
     "empty.png": b"",
+    "text_of_2_mb.png": data[:33] + ztxt(2_000_000) + data[33:],
   }.items():
     (tmp_path / name).write_bytes(content)
   for name, reason in {
@@ -215,6 +222,7 @@ def test_pictures_that_cannot_be_read(tmp_path):
     "text.png": "not decodable",
     "jpeg.png": "not decodable",
     "empty.png": "0 bytes",
+    "text_of_2_mb.png": "not decodable",
     "deep.png": "16 bits a channel; accepted are 8",
     "deep_colour.png": "16 bits a channel; accepted are 8",
     "gone.png": "no such picture",

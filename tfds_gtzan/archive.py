@@ -12,6 +12,7 @@ says; without it, as the median track says.
 
 import functools
 import pathlib
+import re
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -21,10 +22,19 @@ import numpy as np
 from gtzan_jax.errors import InputError
 from gtzan_jax.features import archive
 from tfds_gtzan import content, track_lists
-from tfds_gtzan.track import FORMS, Corpus, LogMel, Track, in_genre_order
+from tfds_gtzan.track import (
+  FORMS,
+  GENRES,
+  Corpus,
+  LogMel,
+  Track,
+  in_genre_order,
+  printable,
+)
 
 KEYS = ("mel", "track", "genre", "range_db", "top_db", "n_frames")
 RATE = "columns_per_second"
+_GTZAN = re.compile(r"(\w+)\.\d{5}")
 _DAMAGED = (
   ValueError,
   OSError,
@@ -127,6 +137,16 @@ def _check(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
   for key in ("track", "genre"):
     if not all(arrays[key]):
       raise InputError(f"{path}: {key!r} has an empty entry")
+  for track, genre in zip(arrays["track"], arrays["genre"], strict=True):
+    for name in (track, genre):
+      if not printable(name):
+        raise InputError(f"{path}: the name {str(name)!r} cannot be printed")
+    of_gtzan = _GTZAN.fullmatch(track)
+    if of_gtzan and of_gtzan[1] in set(GENRES) - {str(genre)}:
+      raise InputError(
+        f"{path}: the track {str(track)!r} and its genre {str(genre)!r}"
+        " disagree"
+      )
   ids, counts = np.unique(arrays["track"], return_counts=True)
   if counts.max() > 1:
     raise InputError(f"{path}: the track {ids[counts.argmax()]} stands twice")

@@ -158,10 +158,10 @@ def _last(tree: files.Tree, inside: str) -> files.Tree | None:
 def _point_to_an_archive(tree: files.Tree) -> None:
   """Raises InputError if there is one: the path was a step short."""
   for name, file in tree.files.items():
-    if name.lower().endswith((*packed.SUFFIXES, ".npz")) and file.path:
+    if name.lower().endswith((*packed.SUFFIXES, ".npz")):
+      how = f"give its path, {file.path}" if file.path else "unpack it first"
       raise InputError(
-        f"{tree.place} holds no track, but the archive {name}: give its path,"
-        f" {file.path}"
+        f"{tree.place} holds no track, but the archive {name}: {how}"
       )
 
 

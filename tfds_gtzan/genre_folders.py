@@ -9,20 +9,17 @@ import hashlib
 import os
 import pathlib
 import re
-import unicodedata
 from collections.abc import Callable, Mapping
 
 from gtzan_jax import audio
 from gtzan_jax.errors import InputError
 from gtzan_jax.features import image
 from tfds_gtzan import content, files, track_lists
-from tfds_gtzan.track import Content, Track, in_genre_order
+from tfds_gtzan.track import Content, Track, in_genre_order, printable
 
 # Folders above the genres: GTZAN's own (and torchaudio's), Kaggle's, mirdata's.
 ROOTS = ("genres", "genres_original", "gtzan_genre", "Data")
 EXTENSIONS = (*audio.EXTENSIONS, *image.EXTENSIONS)
-# Line ends, tabs, bytes that are no UTF-8: not for lists, reports and messages.
-_UNFIT = {"Cc", "Cs", "Zl", "Zp"}
 
 # {genre: {track id: name of its file below the tree's place}}
 Found = Mapping[str, Mapping[str, str]]
@@ -132,6 +129,11 @@ def _refuse_generated(tree: files.Tree, names: list[str]) -> None:
 
 def _ids(tree: files.Tree, names: list[str], layout: Layout) -> list[str]:
   """Of each file: all GTZAN's or none."""
+  for name in names:
+    if not printable(name):
+      raise InputError(
+        f"{tree.place}: the name {name!r} cannot be printed; give it another"
+      )
   pattern = re.compile(rf"([^/]+)/\1{layout.numbered}(\d{{5}})\.\w+")
   matches = [pattern.fullmatch(name) for name in names]
   gtzan = [match for match in matches if match]
@@ -143,11 +145,6 @@ def _ids(tree: files.Tree, names: list[str], layout: Layout) -> list[str]:
       f" {names[matches.index(None)]} is none; accepted are {layout.accepted},"
       " all of one sort"
     )
-  for name in names:
-    if any(unicodedata.category(letter) in _UNFIT for letter in name):
-      raise InputError(
-        f"{tree.place}: the name {name!r} cannot be printed; give it another"
-      )
   return [name.rpartition(".")[0] for name in names]
 
 

@@ -10,6 +10,7 @@ not only for what is declared: a tar's sizes are those of its own bytes, zipfile
 ends a member at its declared size, and what gzip gives is counted.
 """
 
+import os
 import pathlib
 import re
 import stat
@@ -24,6 +25,7 @@ from tfds_gtzan import files
 RATIO = 100  # sound shrinks by a third, a table by two
 SMALL = 256 * 2**20
 LARGEST = 100 * 2**30
+_LONGEST = 255  # bytes of a name, in every common file system
 HEADER = 2**20  # bytes that a tar's header may ask for at once
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
@@ -83,6 +85,8 @@ def _fault(member: Member, plain: pathlib.PurePosixPath) -> str:
     return "climbs out of the folder"
   if "\0" in member.name or not (plain.parts or member.is_folder):
     return "has no usable name"
+  if any(len(os.fsencode(part)) > _LONGEST for part in plain.parts):
+    return f"has a name of more than the {_LONGEST} bytes that a file can have"
   return "has a negative size" if member.size < 0 else ""
 
 

@@ -1,6 +1,7 @@
 """What a corpus is made of: tracks, and what a track holds."""
 
 import dataclasses
+import unicodedata
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -17,6 +18,8 @@ GENRES = (
   "reggae",
   "rock",
 )
+# Line ends, tabs, bytes that are no UTF-8: not for lists, reports and messages.
+_UNFIT = {"Cc", "Cs", "Zl", "Zp"}
 # What a path may be, for messages.
 FORMS = (
   "a folder or an archive (.tar.gz, .tgz, .tar, .zip) of audio, one of Kaggle's"
@@ -125,3 +128,8 @@ def in_genre_order(found: Iterable[str]) -> tuple[str, ...]:
   return tuple(g for g in GENRES if g in found) + tuple(
     sorted(found - set(GENRES))
   )
+
+
+def printable(name: str) -> bool:
+  """Can a name stand in lists, reports and messages, a line each?"""
+  return not any(unicodedata.category(letter) in _UNFIT for letter in name)

@@ -21,7 +21,14 @@ from gtzan_jax.errors import InputError, StopError
 
 EXTENSIONS = (".png",)
 _DEPTH = 24  # the byte of a PNG file that says how many bits a channel has
-_DAMAGED = (OSError, SyntaxError, EOFError, Image.DecompressionBombError)
+# What Pillow raises at a damaged file.
+_DAMAGED = (
+  OSError,
+  SyntaxError,
+  EOFError,
+  ValueError,
+  Image.DecompressionBombError,
+)
 # What librosa.display.specshow takes for decibels below a maximum: perceptually
 # uniform, from black to pale yellow, so that lightness alone tells the level.
 COLOUR_MAP = "magma"
@@ -125,6 +132,8 @@ def _opened(file: BinaryIO, name: str) -> Iterator[Image.Image]:
           f"{name}: {header[_DEPTH]} bits a channel; accepted are 8: save it so"
         )
       yield picture
+  except InputError:
+    raise
   except UnidentifiedImageError as error:
     raise InputError(f"{name}: not decodable as PNG") from error
   except _DAMAGED as error:
