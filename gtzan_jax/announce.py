@@ -99,7 +99,8 @@ def _classified(splits: Mapping) -> None:
   for name, split in splits.items():
     track = split["track"]
     if not track["n"]:
-      print(f"{name}: no tracks at hand, {split['missing']} missing")
+      what = "not scored" if split["n"] else "no tracks at hand"
+      print(f"{name}: {what}, {split['missing']} missing")
       continue
     low, high = track["ci95"]
     print(
