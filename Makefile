@@ -64,12 +64,13 @@ ANEW := yes
 $(READY): anew
 endif
 
-.PHONY: help demo test test-extras lint format clean anew
+.PHONY: help demo test test-extras verify lint format clean anew
 
 help:
 	@echo "make demo     train on the embedded corpus -> runs/demo/report.html"
 	@echo "make test     the whole test suite"
 	@echo "make test-extras   what needs TensorFlow and Beam (1 GB to fetch)"
+	@echo "make verify   every number of docs/results, computed anew"
 	@echo "make lint     style of the code; make format mends it"
 	@echo "make clean    remove .venv, .venv-extras and runs/demo"
 	@echo "options       PYTHON=python3.12 ACCELERATOR=cpu|cuda12|tpu"
@@ -83,6 +84,9 @@ test: $(READY_DEV)
 
 test-extras: $(READY_EXTRAS)
 	@$(EXTRAS)/bin/python -m pytest tests/test_beam.py tests/test_builder.py tfds_gtzan
+
+verify: $(READY)
+	@$(RUN) launch.py verify docs/results
 
 lint: $(READY_DEV)
 	@$(RUN) -m ruff check --quiet .

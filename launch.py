@@ -9,7 +9,15 @@
   generate        --count examples of --genre into --out, by a GAN's workdir
   sweep           the runs of --sweep=configs/sweeps/..., one after the other,
                   of the recipe that --config names (resnet if it is left out)
+  leak            how much of a recipe's accuracy is leak: the same test after
+                  training with it and without, --seeds times; into --workdir
   leaderboard     tables of the report.json files below the folders named
+  compare         two --workdir, or several seeds of two recipes, on the same
+                  tracks; --out keeps the result
+  verify          every number of the results below the folders named, computed
+                  anew from the stored predictions
+  check-splits    tracks, artists and recordings that cross the split in the
+                  files named; status 1 if any do; --out keeps the result
   explore         one HTML page about a corpus, into --out
   models          the table of models
 
@@ -22,6 +30,9 @@ Examples:
   python launch.py sweep --sweep=configs/sweeps/seeds.py \\
     --config=configs/lstm.py --config.data.path=/data/gtzan
   python launch.py generate --workdir=runs/gan --genre=jazz --out=jazz
+  python launch.py compare --workdir=runs/a --workdir=runs/b
+  python launch.py verify docs/results
+  python launch.py check-splits train.txt test.txt --out=runs/split
   python launch.py evaluate --help
 """
 
@@ -47,6 +58,11 @@ FLAGS = {
   "json": (bool, "print JSON"),
   "genre": (str, "what to generate"),
   "count": (int, "how many to generate; default 1"),
+  "seeds": (int, "runs of each arm and protocol, 2 or more; default 3"),
+  "protocol": (
+    list,
+    "to stand beside the arms, or none; default: all there are",
+  ),
   "seed": (int, "of the noise; the same seed, the same examples; default 0"),
 }
 
@@ -58,7 +74,6 @@ def open_dataset(config, beam_options: str | None = None):
 
   data = config.data
   _check_protocol(data)
-  genres = tuple(data.genres)
   prepared = tfds_gtzan.prepare(
     data.path,
     data.features,
@@ -66,16 +81,13 @@ def open_dataset(config, beam_options: str | None = None):
     data.tracks_per_genre,
     beam_options=beam_options,
   )
-  partition = tfds_gtzan.apply(
-    data.protocol,
-    prepared.rows,
-    genres=genres,
-    fold=data.fold,
-    split_seed=data.split_seed,
-    train_fraction=data.train_fraction,
-  )
+  partition = tfds_gtzan.apply(rows=prepared.rows, **_cut(data))
   dataset = pipeline.open_dataset(
-    prepared.directory, data.protocol, partition, genres
+    prepared.directory,
+    partition.protocol,
+    partition,
+    tuple(data.genres),
+    artists=artists(prepared.rows),
   )
   announce.dataset(prepared, partition)
   return dataset
@@ -106,12 +118,63 @@ def fingerprint(spec: dict, corpus) -> str:
   return dataset_builder.fingerprint(FeatureSpec.from_dict(spec), corpus)
 
 
+def artists(tracks) -> dict[str, str]:
+  """{track: whose it is}, what resampling takes or leaves as a whole."""
+  from tfds_gtzan import clusters
+
+  return clusters.names(tracks)
+
+
 def _check_protocol(data) -> None:
   from tfds_gtzan import protocols
 
+  cut = _cut(data)
   protocols.check(
-    data.protocol, fold=data.fold, train_fraction=data.train_fraction
+    **{key: cut[key] for key in cut.keys() - {"genres", "split_seed"}}
   )
+
+
+def _cut(data) -> dict[str, object]:
+  """What cuts a corpus, as tfds_gtzan.apply takes it."""
+  keys = ("fold", "split_seed", "train_fraction", "train_segments")
+  return {
+    **{"name": data.protocol, "genres": tuple(data.genres)},
+    **{key: data[key] for key in (*keys, "leak", "leak_share")},
+  }
+
+
+def open_cuts(config):
+  """How the corpus of a config is cut (what differs -> a Partition), and the
+  names of all protocols."""
+  import jax
+
+  import tfds_gtzan
+
+  data = config.data
+  _check_protocol(data)
+  # The runs, each a process, need all of an accelerator's memory.
+  jax.config.update("jax_platforms", "cpu")
+  prepared = tfds_gtzan.prepare(
+    data.path, data.features, data.dir, data.tracks_per_genre
+  )
+
+  def cut(**changed):
+    return tfds_gtzan.apply(rows=prepared.rows, **{**_cut(data), **changed})
+
+  return cut, tuple(tfds_gtzan.PROTOCOLS)
+
+
+def leak(given: Given) -> int:
+  from gtzan_jax import leak_runs
+
+  return leak_runs.run(given, HOME / "launch.py", open_cuts)
+
+
+def check_splits(given: Given) -> int:
+  from gtzan_jax import check_splits as checking
+  from tfds_gtzan import crossings
+
+  return checking.run(given, crossings.survey, open_corpus)
 
 
 def prepare(given: Given) -> int:
@@ -202,7 +265,8 @@ def explore(given: Given) -> int:
 CORPUS = ("data.path", "data.tracks_per_genre", "data.dir")
 CUT = (
   *("data.protocol", "data.split_seed", "data.fold"),
-  *("data.train_fraction", "data.genres"),
+  *("data.train_fraction", "data.train_segments", "data.genres"),
+  *("data.leak", "data.leak_share"),
 )
 HOME = pathlib.Path(__file__).resolve().parent
 DEFAULT = HOME / "configs" / "default.py"
@@ -225,6 +289,7 @@ VERBS = {
       open_dataset=open_dataset,
       open_corpus=open_corpus,
       fingerprint=fingerprint,
+      artists=artists,
     ),
     ("workdir", "out"),
     keys=CORPUS,
@@ -240,7 +305,19 @@ VERBS = {
     keys=None,
     config=HOME / "configs" / "resnet.py",
   ),
+  "leak": Verb(
+    leak, ("config", "workdir", "seeds", "protocol", "retry"), keys=None
+  ),
   "leaderboard": Verb(verbs.leaderboard, ("out",), files=True),
+  "compare": Verb(verbs.compare, ("workdir", "out")),
+  "verify": Verb(verbs.verify, (), files=True),
+  "check-splits": Verb(
+    check_splits,
+    ("out",),
+    keys=("data.path", "data.dir"),
+    config=DEFAULT,
+    files=True,
+  ),
   "explore": Verb(explore, ("config", "out"), keys=CORPUS, config=DEFAULT),
   "models": Verb(verbs.models, ("out",)),
 }

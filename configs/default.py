@@ -23,6 +23,9 @@ def get_config() -> ml_collections.ConfigDict:
   data.split_seed = 42  # decides random splits, alone
   data.fold = 0  # k-fold protocols: the test fold; the next is validation
   data.train_fraction = 1.0  # of the train tracks, stratified by genre
+  data.train_segments = 0  # so many of those, genres in proportion; 0: all
+  data.leak = ""  # arm of the leak meter: clean | tracks | artists; "": none
+  data.leak_share = 0.5  # of a tested track's segments: how many are swapped
   data.genres = ()  # some of the corpus's, as ("jazz", "rock"); (): all
   data.tracks_per_genre = 20  # size of the synthetic corpus
   data.standardize = "none"  # none | global | bin; statistics of train only

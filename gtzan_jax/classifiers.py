@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from gtzan_jax import metrics
+from gtzan_jax import calibration
 from gtzan_jax.errors import InputError
 
 # The lowest gives a clear winner 98 %: some hundred tracks show no more.
@@ -103,7 +103,7 @@ class SVM:
 
     def loss(temperature: float) -> float:
       chosen = _softmax(scores / temperature)[np.arange(len(x)), label]
-      return -np.log(np.maximum(chosen, metrics.SMALLEST)).mean()
+      return -np.log(np.maximum(chosen, calibration.SMALLEST)).mean()
 
     best = min(TEMPERATURES, key=loss)
     return {**self._fit(x, label), "temperature": np.asarray(best)}

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from gtzan_jax import alignment, provenance, report
 from gtzan_jax import predictions as tables
-from gtzan_jax import provenance, report
 from gtzan_jax.errors import InputError
 from gtzan_jax.predictions import Predictions
 
@@ -27,7 +27,7 @@ _COMPARED = ("tracks", "genres", "unmatched", "absent", "learnt")
 
 
 @dataclasses.dataclass(frozen=True)
-class _Member:
+class Member:
   """An evaluated run: its folder, its report, its table of each split."""
 
   path: pathlib.Path
@@ -52,15 +52,14 @@ def combine(predictions: Sequence[Predictions]) -> Predictions:
   if not predictions:
     raise InputError("an ensemble of 0 predictions; give one table or more")
   for number, other in enumerate(predictions[1:], start=2):
-    for problem in _differences(predictions[0], other):
+    for problem in alignment.differences(predictions[0], other):
       raise InputError(f"predictions 1 and {number} differ: {problem}")
-  if not _same_rows(predictions):
+  if not alignment.same_rows(predictions):
     predictions = [table.by_track("mean") for table in predictions]
   first = predictions[0]
   total = np.zeros(first.probabilities.shape)
   for table in predictions:
-    place = {row: i for i, row in enumerate(_rows(table))}
-    total += table.probabilities[[place[row] for row in _rows(first)]]
+    total += table.probabilities[alignment.places(first, table)]
   return dataclasses.replace(first, probabilities=total / len(predictions))
 
 
@@ -83,7 +82,7 @@ def evaluate(
       report or its predictions; members of other genres, protocols or tracks,
       or tested on other music; an `out` that holds something else.
   """
-  members = [_read(path) for path in _distinct(workdirs)]
+  members = [read(path) for path in _distinct(workdirs)]
   first, *others = members
   for other in others:
     for problem in _obstacles(first, other):
@@ -96,7 +95,9 @@ def evaluate(
   for split, table in first.predictions.items():
     given = [member.predictions.get(split) for member in members]
     if None not in given and not any(
-      problem for other in given for problem in _differences(table, other)
+      problem
+      for other in given
+      for problem in alignment.differences(table, other)
     ):
       combined[split] = combine(given)
   splits = {
@@ -114,47 +115,13 @@ def evaluate(
   return report.write(out, built, combined)
 
 
-def _rows(table: Predictions) -> list[tuple[str, int]]:
-  return list(zip(table.track.tolist(), table.segment.tolist(), strict=True))
-
-
-def _same_rows(predictions: Sequence[Predictions]) -> bool:
-  return len({frozenset(_rows(table)) for table in predictions}) == 1
-
-
 def _common(values) -> object | None:
   """What all values are; None where they differ."""
   found = set(values)
   return found.pop() if len(found) == 1 else None
 
 
-def _differences(first: Predictions, other: Predictions) -> Iterator[str]:
-  """Why two tables cannot be averaged."""
-  if first.genres != other.genres:
-    yield (
-      f"genres {', '.join(other.genres)} received, {', '.join(first.genres)}"
-      " are accepted"
-    )
-    return
-  label_of, labels = (
-    dict(zip(table.track.tolist(), table.label.tolist(), strict=True))
-    for table in (first, other)
-  )
-  alone = sorted(label_of.keys() ^ labels.keys())
-  if alone:
-    side = "first" if alone[0] in label_of else "second"
-    number = f"{len(alone)} tracks stand" if alone[1:] else "1 track stands"
-    yield f"{number} in one of them alone, as {alone[0]} in the {side}"
-    return
-  for track, label in label_of.items():
-    if labels[track] != label:
-      yield (
-        f"track {track} is {first.genres[label]} in the first,"
-        f" {first.genres[labels[track]]} in the second"
-      )
-
-
-def _obstacles(first: _Member, other: _Member) -> Iterator[str]:
+def _obstacles(first: Member, other: Member) -> Iterator[str]:
   """Why two runs cannot be members of one ensemble."""
   for key in ("protocol", "genres"):
     ours, theirs = first.report[key], other.report[key]
@@ -169,9 +136,9 @@ def _obstacles(first: _Member, other: _Member) -> Iterator[str]:
     if tables_of.count(None) == 1:
       yield f"only one of them has predictions of the {split} part"
     elif None not in tables_of:
-      for problem in _differences(*tables_of):
+      for problem in alignment.differences(*tables_of):
         yield f"in the {split} part {problem}"
-      if first.report["leak"] and not _same_rows(tables_of):
+      if first.report["leak"] and not alignment.same_rows(tables_of):
         # Other segments of the same tracks: what one tests, another learnt.
         yield f"in the {split} part their leaking protocol cut other segments"
 
@@ -213,12 +180,12 @@ def _distinct(workdirs: Sequence[str | os.PathLike]) -> list[pathlib.Path]:
   return paths
 
 
-def _read(path: pathlib.Path) -> _Member:
-  """A member from its folder.
+def read(path: pathlib.Path) -> Member:
+  """A member from its folder. The train part's table may have been left out.
 
   Raises:
-    InputError: no folder, no report or not one of ours, or no predictions of a
-      split that the report has numbers of.
+    InputError: no folder, no report or not one of ours, or no predictions of
+      another split that the report has numbers of.
   """
   if not path.is_dir():
     raise InputError(f"--workdir={path}: no such folder; train first")
@@ -227,18 +194,20 @@ def _read(path: pathlib.Path) -> _Member:
       f"--workdir={path} holds no {report.REPORT_FILE}: evaluate it first"
     )
   found = report.read(path / report.REPORT_FILE)
-  return _Member(
-    path,
-    found,
-    {
-      split: tables.load(path / "predictions" / f"{split}.npz")
-      for split, part in found["splits"].items()
-      if part["track"]["n"]
-    },
-  )
+  files = {
+    split: path / "predictions" / f"{split}.npz"
+    for split, part in found["splits"].items()
+    if part["track"]["n"]
+  }
+  stored = {
+    split: tables.load(file)
+    for split, file in files.items()
+    if split != "train" or file.exists()
+  }
+  return Member(path, found, stored)
 
 
-def _facts(members: Sequence[_Member]) -> dict:
+def _facts(members: Sequence[Member]) -> dict:
   """What the report says of the run that an ensemble is."""
 
   def every(key: str) -> list:
@@ -270,7 +239,7 @@ def _facts(members: Sequence[_Member]) -> dict:
   }
 
 
-def _external(members: Sequence[_Member]) -> dict:
+def _external(members: Sequence[Member]) -> dict:
   """Of external tests, {"external": what their reports say of the test}."""
   if "external" not in members[0].report:
     return {}
@@ -284,7 +253,7 @@ def _external(members: Sequence[_Member]) -> dict:
   }
 
 
-def _listed(members: Sequence[_Member]) -> dict[str, dict]:
+def _listed(members: Sequence[Member]) -> dict[str, dict]:
   """{name of the folder: what it holds}; the whole path where names repeat."""
   names = [member.path.resolve().name for member in members]
   return {

@@ -172,7 +172,10 @@ def predict_parts(
       batch_size=config.eval.batch_size,
       mesh=mesh,
     )
-  return {part: predict(records[part]) for part in fields}, num_params
+  return {
+    part: predict(records[part]).with_artists(dataset.artists)
+    for part in fields
+  }, num_params
 
 
 def trained(path: pathlib.Path, run: Mapping) -> dict:

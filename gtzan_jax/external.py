@@ -5,7 +5,6 @@ by the code that makes a file's (gtzan_jax/inputs.py). So any corpus will do
 whose tracks hold what the model can be asked about.
 """
 
-import hashlib
 import itertools
 import os
 import pathlib
@@ -18,7 +17,7 @@ import numpy as np
 from gtzan_jax import evaluate as evaluation
 from gtzan_jax import inputs, overlap, report, sharding, workdir
 from gtzan_jax.errors import InputError, StopError
-from gtzan_jax.predictions import Predictions
+from gtzan_jax.predictions import Predictions, digest
 
 PROTOCOL = "external"
 SPLIT = "test"
@@ -34,6 +33,7 @@ def evaluate(
   out: pathlib.Path,
   place: str | None = None,
   prepared: str | None = None,
+  artists: Mapping[str, str] | None = None,
 ) -> pathlib.Path:
   """Scores a workdir's model on another corpus and writes a report on it.
 
@@ -47,6 +47,7 @@ def evaluate(
     place: where the corpus lies, as the user named it.
     prepared: the fingerprint that it has when prepared for the run's features;
       one that equals the run's is of the very music that it was trained on.
+    artists: {track: whose it is}; None where nobody knows.
 
   Returns:
     the path of report.html.
@@ -78,7 +79,8 @@ def evaluate(
     skipped = []
     examples = _examples(run, corpus, tracks, compared["genres"], skipped)
     table = _predictions(model, examples, tuple(run["genres"]))
-    ids = sorted(set(table.track.tolist()))
+    table = table.with_artists(artists or {})
+    ids = set(table.track.tolist())
     mesh = sharding.make_mesh(jax.devices()[:1])  # as load_model has it
     facts, history = evaluation.facts_of(path, run, mesh)
     facts |= test | {
@@ -90,13 +92,12 @@ def evaluate(
       "tracks": len(ids),
       "skipped": skipped,
     }
-    digest = hashlib.sha256("".join(f"{track}\n" for track in ids).encode())
     built = report.build(
       facts,
       {SPLIT: table},
       history,
       missing={},
-      sha256={SPLIT: digest.hexdigest()},
+      sha256={SPLIT: digest(ids)},
       resamples=run["config"]["eval"]["bootstrap"],
     )
     return report.write(out, built, {SPLIT: table})

@@ -1,6 +1,6 @@
-"""Accuracy, precision, recall, F1, loss and their uncertainty.
+"""Accuracy, precision, recall, F1, loss, calibration and their uncertainty.
 
-Every statistic is scikit-learn's, except in `quick`, which runs at each
+What scikit-learn has is scikit-learn's, except in `quick`, which runs at each
 evaluation of a training run and is plain numpy. Two conventions:
 
 - A genre without an example in the split has no recall. It is left out of the
@@ -11,11 +11,11 @@ evaluation of a training run and is plain numpy. Two conventions:
 
 import numpy as np
 
+from gtzan_jax.calibration import ece, lifted, loss
 from gtzan_jax.errors import InputError
 from gtzan_jax.predictions import Predictions
 
 RESAMPLES = 1_000
-SMALLEST = 1e-7  # probabilities are lifted to this before the logarithm
 
 
 def evaluate(
@@ -40,15 +40,16 @@ def scores(
 
   Args:
     predictions: the rows to score; segments or tracks.
-    resamples: how many bootstrap samples of the tracks the interval uses.
+    resamples: how many bootstrap samples of the clusters the interval uses.
     seed: of the bootstrap.
 
   Returns:
-    {"n": 0} for no rows; otherwise n (rows), accuracy, ci95 [low, high],
+    {"n": 0} for no rows; otherwise n (rows), accuracy, ci95 [low, high], top3,
     macro_precision, macro_recall, macro_f1, weighted_f1, loss (mean cross
-    entropy in nats), per_genre {genre: {precision, recall, f1, support}} and
-    confusion [C][C] (row = true genre, column = predicted genre). For majority
-    votes the loss is that of the vote shares.
+    entropy in nats), ece (expected calibration error), per_genre {genre:
+    {precision, recall, f1, support}} and confusion [C][C] (row = true genre,
+    column = predicted genre). For majority votes the shares of the votes stand
+    for probabilities.
 
   Raises:
     InputError: a row has a NaN: the model diverged.
@@ -78,15 +79,17 @@ def scores(
     "n": len(predictions),
     "accuracy": float(metrics.accuracy_score(true, predicted)),
     "ci95": bootstrap(
-      predictions.track, predicted == true, resamples=resamples, seed=seed
+      predictions.clusters, predicted == true, resamples=resamples, seed=seed
     ),
+    "top3": top3(predictions),
     "macro_precision": float(precision),
     "macro_recall": float(recall),
     "macro_f1": float(f1),
     "weighted_f1": float(averages["weighted"][2]),
     "loss": float(
-      metrics.log_loss(true, _lifted(predictions.probabilities), labels=labels)
+      metrics.log_loss(true, lifted(predictions.probabilities), labels=labels)
     ),
+    "ece": ece(predictions),
     "per_genre": _per_genre(predictions),
     "confusion": metrics.confusion_matrix(
       true, predicted, labels=labels
@@ -95,29 +98,45 @@ def scores(
 
 
 def bootstrap(
-  track: np.ndarray, correct: np.ndarray, *, resamples: int, seed: int
+  cluster: np.ndarray, values: np.ndarray, *, resamples: int, seed: int
 ) -> list[float]:
-  """95 % percentile interval of the accuracy, resampling whole tracks.
+  """95 % percentile interval of a mean over rows, resampling whole clusters.
 
-  The segments of a track share its recording, so they are no independent
-  draws: a resample takes tracks with replacement, each with all its rows.
+  A resample takes clusters with replacement, each with all its rows (Field and
+  Welsh, 2007). So of segments of a track, or of tracks of an artist, no more is
+  claimed to be known than they tell.
 
   Args:
-    track: [N] the track of each row, N > 0.
-    correct: [N] bool.
+    cluster: [N] the cluster of each row: Predictions.clusters; N > 0.
+    values: [N] what to take the mean of: bool for an accuracy, differences of
+      two models for a paired comparison.
 
   Returns:
-    [low, high] as fractions. Where every row is right (or wrong) the two are
-    equal: a bootstrap cannot see what the sample does not contain.
+    [low, high]. Where all values are the same the two are equal: a bootstrap
+    cannot see what the sample does not contain.
   """
-  _, group = np.unique(track, return_inverse=True)
+  _, group = np.unique(cluster, return_inverse=True)
   rows = np.bincount(group)
-  hits = np.bincount(group, weights=correct)
+  total = np.bincount(group, weights=values)
   drawn = np.random.default_rng(seed).integers(
     len(rows), size=(resamples, len(rows))
   )
-  accuracy = hits[drawn].sum(axis=1) / rows[drawn].sum(axis=1)
-  return [float(x) for x in np.percentile(accuracy, [2.5, 97.5])]
+  mean = total[drawn].sum(axis=1) / rows[drawn].sum(axis=1)
+  return [float(x) for x in np.percentile(mean, [2.5, 97.5])]
+
+
+def top3(predictions: Predictions) -> float:
+  """Share of the rows whose true genre is among the three likeliest.
+
+  Of equally likely genres the first in `genres` comes first, as everywhere; one
+  without any probability (of votes: without a vote) is never among them.
+  """
+  rows, true = np.arange(len(predictions)), predictions.label
+  p = predictions.probabilities
+  own = p[rows, true][:, None]
+  before = np.arange(p.shape[1]) < true[:, None]
+  ahead = ((p > own) | ((p == own) & before)).sum(axis=1)
+  return float(np.mean((ahead < 3) & (own[:, 0] > 0)))
 
 
 def quick(predictions: Predictions) -> dict[str, float]:
@@ -135,37 +154,12 @@ def quick(predictions: Predictions) -> dict[str, float]:
     raise InputError("predictions: 0 rows received, one or more are accepted")
   tracks = predictions.by_track("mean")
   return {
-    "loss": _loss(predictions),
+    "loss": loss(predictions),
     "accuracy": float(np.mean(predictions.predicted == predictions.label)),
-    "track_loss": _loss(tracks),
+    "track_loss": loss(tracks),
     "track_accuracy": float(np.mean(tracks.predicted == tracks.label)),
     "track_macro_f1": _macro_f1(tracks),
   }
-
-
-def reliability(predictions: Predictions, bins: int = 10) -> list[dict]:
-  """How often the model is right among rows about equally sure of themselves.
-
-  Returns:
-    one {confidence, accuracy, n} a bin of the greatest probability that has
-    rows: the mean of that probability, the share of right answers, the rows.
-  """
-  if not len(predictions):
-    return []
-  from sklearn.calibration import calibration_curve
-
-  sure = predictions.probabilities.max(axis=1).clip(0, 1)
-  right = predictions.predicted == predictions.label
-  accuracy, confidence = calibration_curve(
-    right, sure, n_bins=bins, strategy="uniform", pos_label=True
-  )
-  # The same bins as calibration_curve, which returns no counts.
-  place = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], sure)
-  counts = np.bincount(place, minlength=bins)
-  return [
-    {"confidence": float(c), "accuracy": float(a), "n": int(n)}
-    for c, a, n in zip(confidence, accuracy, counts[counts > 0], strict=True)
-  ]
 
 
 def hardest(predictions: Predictions, count: int = 10) -> list[dict]:
@@ -232,18 +226,6 @@ def _per_genre(predictions: Predictions) -> dict[str, dict]:
       support=int(support),
     )
   return rows
-
-
-def _lifted(probabilities: np.ndarray) -> np.ndarray:
-  """Float64 rows without zeros that sum to 1 as closely as float64 can."""
-  lifted = np.maximum(probabilities.astype(np.float64), SMALLEST)
-  return lifted / lifted.sum(axis=1, keepdims=True)
-
-
-def _loss(predictions: Predictions) -> float:
-  rows = np.arange(len(predictions))
-  chosen = _lifted(predictions.probabilities)[rows, predictions.label]
-  return float(-np.log(chosen).mean())
 
 
 def _macro_f1(predictions: Predictions) -> float:

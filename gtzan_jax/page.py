@@ -188,12 +188,17 @@ def _heard(report: dict) -> dict[str, Markup]:
 
 def _pictures(report: dict, name: str) -> dict[str, Markup]:
   split, genres = report["splits"][name], report["genres"]
+  scaled = ()
+  if report["calibration"] and name == report["headline"]:
+    scaled = report["calibration"]["track"]["reliability"]
   figures = {
     "confusion": plots.confusion(
       split["track"]["confusion"], genres, "Confusion matrix, tracks"
     ),
     "levels": plots.levels(split, 1 / len(genres), "Accuracy, 95 % intervals"),
-    "reliability": plots.reliability(split["reliability"], "Reliability"),
+    "reliability": plots.reliability(
+      split["reliability"], "Reliability, tracks", scaled
+    ),
   }
   return {
     kind: Markup(

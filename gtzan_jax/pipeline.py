@@ -40,6 +40,7 @@ class Dataset:
     protocol: the protocol's name; `leak` says what it leaks, None if nothing.
     missing: how many tracks each part's published list names in vain.
     sha256: of each part's track ids.
+    artists: {track: whose it is}, "" where nobody knows.
   """
 
   directory: pathlib.Path
@@ -51,6 +52,7 @@ class Dataset:
   leak: str | None
   missing: Mapping[str, int]
   sha256: Mapping[str, str]
+  artists: Mapping[str, str]
 
   @property
   def kind(self) -> str:
@@ -90,6 +92,8 @@ def open_dataset(
   protocol: str,
   partition: object,
   genres: Sequence[str] = (),
+  *,
+  artists: Mapping[str, str],
 ) -> Dataset:
   """A prepared folder, cut.
 
@@ -98,6 +102,7 @@ def open_dataset(
     protocol: the name of what cut it.
     partition: has `parts`, `leak`, `missing` and `sha256` (see `Dataset`).
     genres: the genres that `partition` was made for; none for all.
+    artists: see `Dataset`.
   """
   info = tfds.builder_from_directory(str(directory)).info
   return Dataset(
@@ -118,6 +123,7 @@ def open_dataset(
     leak=partition.leak,
     missing=partition.missing,
     sha256=partition.sha256,
+    artists=artists,
   )
 
 

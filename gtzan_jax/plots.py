@@ -11,6 +11,7 @@ import io
 import os
 import pathlib
 import re
+from collections.abc import Sequence
 
 import matplotlib.style
 import matplotlib.ticker
@@ -279,25 +280,32 @@ def levels(split: dict, chance: float, title: str) -> Figure:
   return figure
 
 
-def reliability(bins: list[dict], title: str) -> Figure:
-  """Accuracy against confidence; dots on the line are well calibrated."""
+def reliability(
+  bins: list[dict], title: str, scaled: Sequence[dict] = ()
+) -> Figure:
+  """Accuracy against confidence; dots on the line are well calibrated.
+
+  Args:
+    bins: {confidence, accuracy, n} of each.
+    title: above the panel.
+    scaled: the same after temperature scaling, if that was done.
+  """
   with style():
     figure = new_figure(3.6, 2.9)
     axes = figure.subplots()
     axes.plot(
       [0, 1], [0, 1], color=PALETTE["muted"], linewidth=1, dashes=(2, 2)
     )
-    total = sum(row["n"] for row in bins)
-    x = [row["confidence"] for row in bins]
-    y = [row["accuracy"] for row in bins]
-    axes.plot(x, y, color=PALETTE["middle"], linewidth=1.2)
-    axes.scatter(
-      x,
-      y,
-      s=[16 + 240 * row["n"] / total for row in bins],
-      color=PALETTE["accent"],
-      zorder=3,
-    )
+    drawn = {"as it is": (bins, "middle", "accent")}
+    if scaled:
+      drawn["scaled"] = (scaled, "warm", "warm")
+    for label, (rows, line, dots) in drawn.items():
+      total = sum(row["n"] for row in rows)
+      x = [row["confidence"] for row in rows]
+      y = [row["accuracy"] for row in rows]
+      axes.plot(x, y, color=PALETTE[line], linewidth=1.2, label=label)
+      sizes = [16 + 240 * row["n"] / total for row in rows]
+      axes.scatter(x, y, s=sizes, color=PALETTE[dots], alpha=0.85, zorder=3)
     axes.set_xlim(-0.03, 1.05)
     axes.set_ylim(-0.03, 1.05)
     percent(axes.xaxis)
@@ -305,6 +313,8 @@ def reliability(bins: list[dict], title: str) -> Figure:
     axes.set_xlabel("confidence")
     axes.set_ylabel("accuracy")
     axes.grid()
+    if scaled:
+      axes.legend(loc="upper left", borderaxespad=0)
     axes.set_title(title, pad=12)
   return figure
 

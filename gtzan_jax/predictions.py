@@ -5,9 +5,11 @@ voting, metrics, plots and reports start from this table and import no JAX.
 """
 
 import dataclasses
+import hashlib
 import os
 import pathlib
 import zipfile
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import numpy as np
@@ -16,25 +18,38 @@ from gtzan_jax.errors import InputError
 
 TRACK_ROW = -1  # the segment number of a row that speaks for a whole track
 
-_COLUMNS = ("track", "segment", "label", "probabilities", "genres")
-_TIE = 1e-3  # the part of a vote that settles a tie: too small to turn a vote
+_COLUMNS = ("track", "segment", "label", "probabilities", "genres", "artist")
+# What settles a tie, of a track's votes: it outlasts the rounding.
+_TIE = 1e-3
+# How far a row may sum from 1: half precision moves a sum by up to 0.0005, and
+# rows are averaged and rounded again.
+_OFF = 5e-3
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Predictions:
   """What a model said about N examples, in plain numpy. N may be zero.
 
+  Probabilities are rounded to half precision (11 bits) when a table is made,
+  and in no other place. So files are small, and what a file holds is to the
+  last bit what every number of a report was computed from. Genres nearer to
+  each other than that are a tie, which the first in `genres` wins.
+
   Attributes:
     track: [N] str, the track that each example was cut from.
     segment: [N] int32, its place in the track; -1 stands for the whole track.
     label: [N] int32, the true genre, an index into `genres`.
-    probabilities: [N, C] float32; a row sums to 1, or holds a NaN where the
-      model gave no usable answer (it diverged). Such a row predicts no genre.
+    probabilities: [N, C] float32 with values of float16; a row sums to 1
+      within 0.005, or holds a NaN where the model gave no usable answer (it
+      diverged). Such a row predicts no genre.
     genres: the C genre names in the order of the columns.
+    artist: [N] str, whose track it is: what is drawn together where tracks are
+      resampled. "" where nobody knows, and of all rows if left out.
 
   Raises:
     InputError: shapes or types disagree, a label has no genre, a row does not
-      sum to 1, an example stands twice, or a track carries two labels.
+      sum to 1, an example stands twice, or a track carries two labels or has
+      two artists.
   """
 
   track: np.ndarray
@@ -42,14 +57,17 @@ class Predictions:
   label: np.ndarray
   probabilities: np.ndarray
   genres: tuple[str, ...]
+  artist: np.ndarray | None = None
 
   def __post_init__(self):
+    artist = [""] * len(self.track) if self.artist is None else self.artist
     exact = {
       "genres": tuple(str(genre) for genre in self.genres),
-      "track": _strings(self.track),
+      "track": _strings("track", self.track),
       "segment": _integers("segment", self.segment),
       "label": _integers("label", self.label),
-      "probabilities": np.asarray(self.probabilities, np.float32),
+      "probabilities": _half(self.probabilities).astype(np.float32),
+      "artist": _strings("artist", artist),
     }
     for name, value in exact.items():
       object.__setattr__(self, name, value)  # the class is frozen
@@ -67,6 +85,26 @@ class Predictions:
       np.int32
     )
 
+  @property
+  def clusters(self) -> np.ndarray:
+    """[N] int: rows that are no independent draws have the same number.
+
+    A cluster is an artist, or where nobody knows the artist a track: segments
+    share a recording, and an artist's tracks a voice and a studio.
+    """
+    names = [
+      f"artist {artist}" if artist else f"track {track}"
+      for artist, track in zip(
+        self.artist.tolist(), self.track.tolist(), strict=True
+      )
+    ]
+    return np.unique(names, return_inverse=True)[1]
+
+  def with_artists(self, artists: Mapping[str, str]) -> "Predictions":
+    """The same of tracks whose artists are known: {track: artist}."""
+    known = [artists.get(track, "") for track in self.track.tolist()]
+    return dataclasses.replace(self, artist=np.asarray(known, np.str_))
+
   def by_track(
     self, vote: Literal["mean", "majority"] = "mean"
   ) -> "Predictions":
@@ -77,7 +115,7 @@ class Predictions:
         gives each row one vote for its likeliest genre; the probabilities are
         the shares of the votes. Where genres tie, the tied one with the
         greatest mean probability (then the first in `genres`) receives a
-        thousandth of a vote more, so that argmax finds the winner.
+        thousandth of the votes more, so that argmax finds the winner.
 
     Raises:
       InputError: another `vote`.
@@ -100,6 +138,7 @@ class Predictions:
       label=self.label[first],
       probabilities=probabilities,
       genres=self.genres,
+      artist=self.artist[first],
     )
 
   def save(self, path: str | os.PathLike) -> None:
@@ -107,13 +146,11 @@ class Predictions:
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    columns = {name: np.asarray(getattr(self, name)) for name in _COLUMNS}
+    columns["probabilities"] = _half(self.probabilities)
     try:
       with temporary.open("wb") as file:
-        np.savez_compressed(
-          file,
-          allow_pickle=False,
-          **{name: np.asarray(getattr(self, name)) for name in _COLUMNS},
-        )
+        np.savez_compressed(file, allow_pickle=False, **columns)
       os.replace(temporary, path)
     finally:
       temporary.unlink(missing_ok=True)
@@ -150,6 +187,12 @@ def load(path: str | os.PathLike) -> Predictions:
     raise InputError(f"{path}: {error}") from error
 
 
+def digest(tracks: Iterable[str]) -> str:
+  """sha256 (hex) of track ids, each once, sorted and a line each."""
+  lines = "".join(f"{track}\n" for track in sorted(set(tracks)))
+  return hashlib.sha256(lines.encode()).hexdigest()
+
+
 def _groups(track: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
   """First row of each track ([T], ascending) and each row's track ([N])."""
   _, first, group = np.unique(track, return_index=True, return_inverse=True)
@@ -163,16 +206,22 @@ def _shares(votes: np.ndarray, mean: np.ndarray) -> np.ndarray:
   tied = leading.sum(axis=1) > 1
   winner = np.where(leading, np.nan_to_num(mean), -1.0).argmax(axis=1)
   votes = votes.copy()
-  votes[tied, winner[tied]] += np.where(votes[tied].any(axis=1), _TIE, np.nan)
+  cast = votes[tied].sum(axis=1)
+  votes[tied, winner[tied]] += np.where(cast > 0, _TIE * cast, np.nan)
   return votes / votes.sum(axis=1, keepdims=True)
 
 
-def _strings(value) -> np.ndarray:
+def _half(probabilities) -> np.ndarray:
+  with np.errstate(over="ignore"):  # infinite then, which no row may be
+    return np.asarray(probabilities, np.float16)
+
+
+def _strings(name: str, value) -> np.ndarray:
   array = np.asarray(value)
   if array.dtype == object and all(isinstance(x, str) for x in array.flat):
     array = array.astype(np.str_)
   if array.size and array.dtype.kind != "U":
-    raise InputError(f"track: {array.dtype} received, str is accepted")
+    raise InputError(f"{name}: {array.dtype} received, str is accepted")
   return array.astype(np.str_)
 
 
@@ -193,6 +242,7 @@ def _check_shapes(p: Predictions) -> None:
     "segment": ("[N]", (rows,)),
     "label": ("[N]", (rows,)),
     "probabilities": (f"[N, {count}]", (rows, count)),
+    "artist": ("[N]", (rows,)),
   }
   for name, (words, shape) in wanted.items():
     if getattr(p, name).shape != shape:
@@ -210,7 +260,7 @@ def _check_values(p: Predictions) -> None:
       f" {len(p.genres) - 1} is accepted"
     )
   sums = p.probabilities.sum(axis=1, dtype=np.float64)
-  off = np.abs(sums - 1) > 1e-3
+  off = np.abs(sums - 1) > _OFF
   bad = np.flatnonzero(off | (p.probabilities < 0).any(axis=1))
   if bad.size:
     raise InputError(
@@ -218,11 +268,14 @@ def _check_values(p: Predictions) -> None:
       f" {sums[bad[0]]:.4g} or has a negative part; 1 and none are accepted"
     )
   first, group = _groups(p.track)
-  bad = np.flatnonzero(p.label != p.label[first][group])
-  if bad.size:
-    raise InputError(
-      f"label: two genres for track {p.track[bad[0]]}, one a track is accepted"
-    )
+  for name, what in (("label", "genres"), ("artist", "artists")):
+    column = getattr(p, name)
+    bad = np.flatnonzero(column != column[first][group])
+    if bad.size:
+      raise InputError(
+        f"{name}: two {what} for track {p.track[bad[0]]}, one a track is"
+        " accepted"
+      )
   pairs = np.stack([group, p.segment], axis=1) if len(p) else np.zeros((0, 2))
   unique, counts = np.unique(pairs, axis=0, return_counts=True)
   if (counts > 1).any():

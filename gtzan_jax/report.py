@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from gtzan_jax import errors, fidelity, metrics, page, plots
+from gtzan_jax import calibration, errors, fidelity, metrics, page, plots
 from gtzan_jax.predictions import Predictions
 
 REPORT_FILE = "report.json"
@@ -34,13 +34,24 @@ _LEVEL = {
   "n": int,
   "accuracy": float,
   "ci95": [float],
+  "top3": float,
   "macro_precision": float,
   "macro_recall": float,
   "macro_f1": float,
   "weighted_f1": float,
   "loss": float,
+  "ece": float,
   "per_genre": {...: _GENRE},
   "confusion": [[int]],
+}
+_BINS = [{"confidence": float, "accuracy": float, "n": int}]
+_SCALED = {
+  "temperature": float,
+  "ece": float,
+  "ece_after": float,
+  "loss": float,
+  "loss_after": float,
+  "reliability": _BINS,
 }
 _EMPTY = {"n": int}
 _EXTERNAL = {
@@ -69,6 +80,7 @@ _SPLIT = {
   "n": int,
   "missing": int,
   "sha256": (str, _MAYBE),
+  "clusters": int,
   "segment": (_EMPTY, _LEVEL),
   "track": (_EMPTY, _LEVEL),
   "track_majority": (_EMPTY, _LEVEL),
@@ -81,7 +93,7 @@ _SPLIT = {
       "true_probability": float,
     }
   ],
-  "reliability": [{"confidence": float, "accuracy": float, "n": int}],
+  "reliability": _BINS,
 }
 SCHEMA = {
   "recipe": str,
@@ -107,10 +119,14 @@ SCHEMA = {
   "genres": [str],
   "headline": (str, _MAYBE),
   "splits": {...: _SPLIT},
+  "calibration": (
+    {"fitted_on": str, **dict.fromkeys(calibration.LEVELS, _SCALED)},
+    _MAYBE,
+  ),
   "history": [{"epoch": int, "step": int, ...: (float, bool, str, _MAYBE)}],
   ...: object,
 }
-_COMPUTED = ("genres", "headline", "splits", "history")
+COMPUTED = ("genres", "headline", "splits", "calibration")
 _OPTIONAL = ("external", "gan")
 # What `write` leaves in a folder, but for its hidden files.
 _FILES = re.compile(
@@ -131,9 +147,8 @@ def build(
   """The report as plain values: what json.loads of report.json returns.
 
   Args:
-    run: every key of SCHEMA except genres, headline, splits and history;
-      external of external tests only, gan of GANs only. Other keys are
-      carried along.
+    run: every key of SCHEMA except COMPUTED and history; external of external
+      tests only, gan of GANs only. Other keys are carried along.
     predictions: of the splits that were scored, by split.
     history: one row an evaluation, as in metrics.jsonl; "epoch" and "step" are
       required. Keys that begin with "time/" are dropped: they never repeat.
@@ -161,19 +176,21 @@ def build(
     if name in named
   }
   first = next(iter(predictions.values()), None)
+  headline = _headline(splits)
   computed = {
     "genres": first.genres if first else (),
-    "headline": _headline(splits),
+    "headline": headline,
     "splits": {
       name: {key: split[key] for key in _SPLIT}
       for name, split in splits.items()
     },
+    "calibration": calibration.calibrate(predictions, headline),
     "history": [
       {k: v for k, v in row.items() if not k.startswith("time/")}
       for row in history
     ],
   }
-  known = {k: run[k] for k in SCHEMA if k in run and k not in _COMPUTED}
+  known = {k: run[k] for k in SCHEMA if k in run and k not in computed}
   others = {k: v for k, v in run.items() if k not in SCHEMA}
   report = _plain({**known, **computed, **others})
   problems = list(violations(report))
@@ -347,9 +364,14 @@ def write(
     plots.save_png(plots.per_genre(track["per_genre"], title), bars)
   _write_gallery(workdir, gallery)
   _write_text(workdir / "report.html", page.render(report, gallery))
-  text = json.dumps(report, indent=2, allow_nan=False, ensure_ascii=False)
-  _write_text(workdir / REPORT_FILE, text + "\n")
+  save(workdir / REPORT_FILE, report)
   return workdir / "report.html"
+
+
+def save(path: str | os.PathLike, report: dict) -> None:
+  """Writes a report.json, all of it or nothing, and nothing beside it."""
+  text = json.dumps(report, indent=2, allow_nan=False, ensure_ascii=False)
+  _write_text(pathlib.Path(path), text + "\n")
 
 
 def _split(
@@ -358,6 +380,7 @@ def _split(
   if predictions is None or not len(predictions):
     return {
       "n": tracks or 0,
+      "clusters": 0,
       "segment": {"n": 0},
       "track": {"n": 0},
       "track_majority": {"n": 0},
@@ -367,9 +390,10 @@ def _split(
   levels = metrics.evaluate(predictions, resamples=resamples)
   return {
     "n": levels["track"]["n"] if tracks is None else tracks,
+    "clusters": len(np.unique(predictions.clusters)),
     **levels,
     "hardest": metrics.hardest(predictions),
-    "reliability": metrics.reliability(predictions.by_track("mean")),
+    "reliability": calibration.reliability(predictions.by_track("mean")),
   }
 
 

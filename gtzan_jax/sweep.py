@@ -1,4 +1,4 @@
-"""Sweeps: the runs of a sweep file, each a process of its own.
+"""Sweeps: many runs, of a sweep file or of a list, each a process of its own.
 
     out/<run>/          the run's workdir; out/<run>.log has what it printed
     out/sweep.json      what became of each run, written after every change
@@ -36,7 +36,7 @@ STATE_FILE = "sweep.json"
 
 
 class Run(NamedTuple):
-  """One run of a sweep file.
+  """One run of a sweep.
 
   Attributes:
     name: of its folder.
@@ -173,7 +173,7 @@ def run(
   out: str | os.PathLike | None = None,
   retry: bool = False,
 ) -> int:
-  """Runs what is left of a sweep, prints what became of it, draws its board.
+  """`run_all` of what a sweep file returns.
 
   Args:
     sweep: the sweep file.
@@ -183,39 +183,76 @@ def run(
     out: default runs/sweeps/<name of the sweep file>.
     retry: start anew what failed before.
 
+  Raises:
+    InputError: see `load` and `run_all`.
+  """
+  return run_all(
+    load(sweep),
+    name=str(sweep),
+    launcher=launcher,
+    recipe=recipe,
+    overrides=overrides,
+    out=pathlib.Path(out or OUT / pathlib.Path(sweep).stem),
+    retry=retry,
+  )
+
+
+def run_all(
+  runs: list[Run],
+  *,
+  name: str,
+  launcher: pathlib.Path,
+  recipe: str,
+  overrides: Mapping[str, object],
+  out: pathlib.Path,
+  retry: bool = False,
+  flag: str = "out",
+) -> int:
+  """Runs what is left of a list, prints what became of it, draws its board.
+
+  Args:
+    runs: each with a name of its own that a folder can have.
+    name: what sweep.json says that they are.
+    launcher: launch.py.
+    recipe: the file of those runs that name none.
+    overrides: of the command line, for every run.
+    out: the folder of the workdirs.
+    retry: start anew what failed before.
+    flag: what the user named the folder by.
+
   Returns:
     the exit status: 0 if every run is done, 1 if not, 128 + the signal if the
     sweep was stopped.
 
   Raises:
-    InputError: see `load` and `plan`; `out` cannot be written, is in use, or
-      has a finished run of the same name with other values.
+    InputError: see `plan`; `out` cannot be written, is in use, or has a
+      finished run of the same name with other values.
   """
-  out = pathlib.Path(out or OUT / pathlib.Path(sweep).stem)
   plans = plan(
-    load(sweep), launcher=launcher, recipe=recipe, overrides=overrides, out=out
+    runs, launcher=launcher, recipe=recipe, overrides=overrides, out=out
   )
-  with workdir.locked(out, "out") as lock, process.Stop() as stop:
-    states = _read_states(out, plans)
-    for i, (name, one) in enumerate(plans.items(), 1):
-      label = f"[{i}/{len(plans)}] {name}"
-      before = states.get(name, {"state": "new", "seconds": 0.0})
+  with workdir.locked(out, flag) as lock, process.Stop() as stop:
+    states = _read_states(out, plans, flag)
+    for i, (run_name, one) in enumerate(plans.items(), 1):
+      label = f"[{i}/{len(plans)}] {run_name}"
+      path = out / run_name
+      before = states.get(run_name, {"state": "new", "seconds": 0.0})
       if before["state"] == "done":
         print(f"{label}: done before")
       elif before["state"] == "failed" and not retry:
         print(f"{label}: failed before; --retry starts it again")
       else:
-        print(f"{label}: running, see {out / name}.log", flush=True)
-        for state in _stages(one, before["seconds"], out / name, lock, stop):
-          states[name] = state
-          _write_states(out, sweep, states)
-        print(f"{label}: {states[name]['state']}", flush=True)
+        print(f"{label}: running, see {path}.log", flush=True)
+        for state in _stages(one, before["seconds"], path, lock, stop):
+          states[run_name] = state
+          workdir.write_json(out / STATE_FILE, {"sweep": name, "runs": states})
+        print(f"{label}: {states[run_name]['state']}", flush=True)
       if stop.signal:
         break
-  _report(out, {name: states.get(name, {}) for name in plans})
+  _report(out, {key: states.get(key, {}) for key in plans})
   if stop.signal:
     return 128 + stop.signal
-  return int(any(states[name]["state"] != "done" for name in plans))
+  return int(any(states[key]["state"] != "done" for key in plans))
 
 
 def _stages(
@@ -279,7 +316,7 @@ def _scores(path: pathlib.Path) -> tuple[str, str, str, str]:
 
 
 def _read_states(
-  out: pathlib.Path, plans: Mapping[str, Plan]
+  out: pathlib.Path, plans: Mapping[str, Plan], flag: str
 ) -> dict[str, dict]:
   """What sweep.json says; without runs called done whose report is gone.
 
@@ -316,12 +353,6 @@ def _read_states(
     if changed:
       raise errors.InputError(
         f"{out / name} was finished with other values: {', '.join(changed)};"
-        " give another --out or the values it had"
+        f" give another --{flag} or the values it had"
       )
   return states
-
-
-def _write_states(
-  out: pathlib.Path, sweep: str | os.PathLike, states: Mapping[str, dict]
-) -> None:
-  workdir.write_json(out / STATE_FILE, {"sweep": str(sweep), "runs": states})

@@ -82,6 +82,7 @@ def evaluate(
   open_dataset: Callable,
   open_corpus: Callable,
   fingerprint: Callable,
+  artists: Callable,
 ) -> int:
   """Reports anew on a run, on several, or on a run and other music.
 
@@ -91,6 +92,7 @@ def evaluate(
     open_corpus: a config's data section -> the corpus that it names.
     fingerprint: (a feature spec as in run.json, a corpus) -> the fingerprint
       that the corpus has when it is prepared for it.
+    artists: tracks -> {track: whose it is}.
   """
   import ml_collections
 
@@ -119,7 +121,10 @@ def evaluate(
     corpus = open_corpus(config.data)
     prepared = fingerprint(run["feature_spec"], corpus)
     out = pathlib.Path(out or path / f"external-{corpus.fingerprint[:8]}")
-    external.evaluate(path, corpus, out, config.data.path, prepared)
+    external.evaluate(
+      *(path, corpus, out, config.data.path, prepared),
+      artists(corpus.tracks),
+    )
   else:
     out, dataset = path, open_dataset(config)
     with workdir.locked(path):
@@ -251,3 +256,24 @@ def leaderboard(given: Given) -> int:
     )
   print(f"leaderboard: {board.write(given.files, given.flags.out or 'runs')}")
   return 0
+
+
+def compare(given: Given) -> int:
+  """Two workdirs, or several seeds of two recipes, on the same tracks."""
+  from gtzan_jax import compare_runs
+
+  out = given.flags.out
+  found = compare_runs.compare_runs(given.flags.workdir, out or ".")
+  print("\n".join(compare_runs.lines(found)))
+  if out:
+    print(f"comparison: {compare_runs.write(found, out)}")
+  return 0
+
+
+def verify(given: Given) -> int:
+  """Every stored number once more; names each file that says another."""
+  from gtzan_jax import verify as verification
+
+  found = verification.verify(given.files)
+  print("\n".join([*found.wrong, found.summary]))
+  return 1 if found.wrong else 0

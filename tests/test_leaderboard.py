@@ -17,7 +17,8 @@ EMPTY = {"n": 0}
 
 def level(accuracy: float, macro_f1: float = 0.5) -> dict:
   scores = dict.fromkeys(
-    ("macro_precision", "macro_recall", "weighted_f1", "loss"), 0.5
+    ("top3", "macro_precision", "macro_recall", "weighted_f1", "loss", "ece"),
+    0.5,
   )
   return {
     **{"n": 40, "accuracy": accuracy, "ci95": [0.1, 0.9]},
@@ -27,7 +28,8 @@ def level(accuracy: float, macro_f1: float = 0.5) -> dict:
 
 def split(track: dict, segment: dict, sha256: str = "a" * 64) -> dict:
   return {
-    **{"n": 40, "missing": 0, "sha256": sha256, "track": track},
+    **{"n": 40, "missing": 0, "sha256": sha256, "clusters": 40},
+    "track": track,
     **{"segment": segment, "track_majority": track},
     **{"hardest": [], "reliability": []},
   }
@@ -54,6 +56,7 @@ def made(
     "genres": ["blues"],
     "headline": part,
     "splits": {part: split(level(accuracy, accuracy / 2), level(0.25))},
+    "calibration": None,
     "history": [],
     **changes,
   }

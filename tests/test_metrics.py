@@ -1,12 +1,14 @@
 """Scores by hand, by scikit-learn, and by the binomial distribution."""
 
+import itertools
 import math
 
 import numpy as np
 import pytest
+import scipy.stats
 import sklearn.metrics
 
-from gtzan_jax import metrics
+from gtzan_jax import calibration, metrics
 from gtzan_jax.errors import InputError
 from gtzan_jax.predictions import Predictions
 
@@ -72,7 +74,7 @@ def test_by_hand():
   assert got["macro_f1"] == pytest.approx((0.8 + 0.5 + 2 / 3) / 3)
   assert got["weighted_f1"] == pytest.approx((3 * 0.8 + 2 * 0.5 + 2 / 3) / 6)
   assert got["loss"] == pytest.approx(
-    -(4 * math.log(0.8) + 2 * math.log(0.1)) / 6, rel=1e-6
+    -(4 * math.log(0.8) + 2 * math.log(0.1)) / 6, rel=1e-3
   )
 
 
@@ -145,7 +147,7 @@ def test_no_rows():
     "track": {"n": 0},
     "track_majority": {"n": 0},
   }
-  assert metrics.hardest(none) == metrics.reliability(none) == []
+  assert metrics.hardest(none) == []
   with pytest.raises(InputError, match="0 rows"):
     metrics.quick(none)
 
@@ -159,6 +161,113 @@ def test_the_interval_of_independent_tracks_is_the_binomial_one():
   half = 1.96 * math.sqrt(accuracy * (1 - accuracy) / n)
   assert low == pytest.approx(accuracy - half, abs=0.005)
   assert high == pytest.approx(accuracy + half, abs=0.005)
+
+
+def test_the_interval_of_independent_tracks_is_scipys():
+  rng = np.random.default_rng(0)
+  values = rng.choice([-1.0, 0.0, 1.0], 120, p=[0.2, 0.5, 0.3])
+  ours = metrics.bootstrap(np.arange(120), values, resamples=20_000, seed=0)
+  theirs = scipy.stats.bootstrap(
+    (values,),
+    np.mean,
+    n_resamples=20_000,
+    method="percentile",
+    rng=np.random.default_rng(1),
+  ).confidence_interval
+  # A hundredth of a percentile is 0.001 here; of 20,000 the error is less.
+  np.testing.assert_allclose(ours, theirs, atol=0.006)
+
+
+@pytest.mark.parametrize(
+  ("values", "interval"),
+  [
+    # One cluster of one row, one of three: drawn twice, once each or not.
+    ([1, 0, 0, 1], [1 / 3, 1]),
+    ([0, 1, 1, 0], [0, 2 / 3]),
+    ([0.5, -1, -1, -1], [-1, 0.5]),
+  ],
+)
+def test_two_clusters_by_hand(values, interval):
+  """Of four resamples, as likely each, two take one cluster alone."""
+  cluster = ["a", "b", "b", "b"]
+  got = metrics.bootstrap(cluster, values, resamples=500, seed=0)
+  assert got == pytest.approx(interval)
+
+
+def test_five_clusters_by_enumeration():
+  """Of all 5 ** 5 resamples the percentiles are known."""
+  cluster = np.repeat(np.arange(5), [1, 2, 3, 4, 5])
+  right = np.array([1, 1, 1, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 1, 0])
+  means = []
+  for drawn in itertools.product(range(5), repeat=5):
+    rows = np.concatenate([right[cluster == one] for one in drawn])
+    means.append(rows.mean())
+  wanted = np.percentile(means, [2.5, 97.5])
+  got = metrics.bootstrap(cluster, right, resamples=50_000, seed=0)
+  np.testing.assert_allclose(got, wanted, atol=0.02)
+  apart = metrics.bootstrap(np.arange(15), right, resamples=50_000, seed=0)
+  assert apart[1] - apart[0] < 0.8 * (got[1] - got[0])
+
+
+def test_tracks_of_an_artist_are_drawn_together():
+  """And nothing else than the intervals asks whose a track is."""
+  table = random_table()
+  tracks = table.by_track()
+  order = np.argsort(tracks.predicted == tracks.label, kind="stable")
+  artists = {tracks.track[t]: f"by {i // 6}" for i, t in enumerate(order)}
+  alone, together = (
+    metrics.evaluate(one) for one in (table, table.with_artists(artists))
+  )
+  for level, scores in together.items():
+    rows = {"segment": table, "track": tracks}.get(
+      level, table.by_track("majority")
+    )
+    wanted = metrics.bootstrap(
+      [artists[track] for track in rows.track],
+      rows.predicted == rows.label,
+      resamples=metrics.RESAMPLES,
+      seed=0,
+    )
+    assert scores["ci95"] == wanted
+    (low, high), (first, last) = wanted, alone[level]["ci95"]
+    assert high - low > 1.1 * (last - first)
+    assert {**scores, "ci95": 0} == {**alone[level], "ci95": 0}
+
+
+def test_top3_is_scikit_learns_where_no_genres_tie():
+  rng = np.random.default_rng(0)
+  ranks = np.array([rng.permutation(10) for _ in range(300)]) + 1
+  label = rng.integers(0, 10, 300)
+  table = Predictions(
+    np.arange(300).astype(str),
+    np.zeros(300, int),
+    label,
+    ranks / ranks.sum(axis=1, keepdims=True),
+    tuple("abcdefghij"),
+  )
+  theirs = sklearn.metrics.top_k_accuracy_score(label, ranks, k=3)
+  assert metrics.scores(table)["top3"] == pytest.approx(theirs)
+  assert 0.2 < theirs < 0.4
+
+
+@pytest.mark.parametrize(
+  ("row", "true", "wanted"),
+  [
+    ([0.4, 0.3, 0.2, 0.1], 2, 1),
+    ([0.4, 0.3, 0.2, 0.1], 3, 0),
+    # Equally likely ones: the first three in `genres`, as for the predicted.
+    ([0.25, 0.25, 0.25, 0.25], 2, 1),
+    ([0.25, 0.25, 0.25, 0.25], 3, 0),
+    ([0.4, 0.2, 0.2, 0.2], 2, 1),
+    ([0.4, 0.2, 0.2, 0.2], 3, 0),
+    # One whole clip has one vote to give.
+    ([0, 0, 1, 0], 2, 1),
+    ([0, 0, 1, 0], 0, 0),
+  ],
+)
+def test_the_three_likeliest_by_hand(row, true, wanted):
+  table = Predictions(["t"], [0], [true], [row], tuple("abcd"))
+  assert metrics.top3(table) == wanted
 
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says():
@@ -205,7 +314,7 @@ def test_a_perfect_model():
 
 def test_certainty_of_the_wrong_genre_costs_a_finite_loss():
   table = guesses([0, 1, 2], [1, 2, 0], sure=1.0)
-  expected = pytest.approx(-math.log(metrics.SMALLEST), rel=1e-3)
+  expected = pytest.approx(-math.log(calibration.SMALLEST), rel=1e-3)
   assert metrics.scores(table)["loss"] == expected
   assert metrics.quick(table)["loss"] == expected
 
@@ -228,8 +337,8 @@ def test_hardest_tracks_by_hand():
     "track": "t1",
     "genre": "jazz",
     "predicted": "blues",
-    "probability": pytest.approx(0.9),
-    "true_probability": pytest.approx(0.05),
+    "probability": pytest.approx(0.9, abs=5e-4),
+    "true_probability": pytest.approx(0.05, abs=5e-4),
   }
 
 
@@ -240,16 +349,3 @@ def test_confused_pairs_by_hand():
     {"genre": "rock", "predicted": "blues", "n": 2, "share": 0.2},
     {"genre": "jazz", "predicted": "blues", "n": 1, "share": 0.25},
   ]
-
-
-def test_reliability_counts_every_row_once():
-  table = random_table()
-  bins = metrics.reliability(table)
-  total = sum(row["n"] for row in bins)
-  assert total == len(table)
-  mean = sum(row["n"] * row["accuracy"] for row in bins) / total
-  assert mean == pytest.approx(metrics.scores(table)["accuracy"])
-  sure = sum(row["n"] * row["confidence"] for row in bins) / total
-  assert sure == pytest.approx(table.probabilities.max(axis=1).mean())
-  certain = metrics.reliability(guesses([0, 1], [0, 2], sure=1.0))
-  assert certain == [{"confidence": 1.0, "accuracy": 0.5, "n": 2}]

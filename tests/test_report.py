@@ -82,11 +82,12 @@ def built(run=None, splits=("test",), missing=None, **kwargs):
 
 def test_the_report_has_every_promised_key():
   got, _ = built(tracks={"train": 443})
-  promised = {*RUN, "splits", "history", "genres", "headline"}
+  promised = {*RUN, *report.COMPUTED, "history"}
   assert promised == set(got)
   for level in ("segment", "track", "track_majority"):
     assert set(got["splits"]["test"][level]) == {
-      *("n", "accuracy", "ci95", "loss", "per_genre", "confusion"),
+      *("n", "accuracy", "ci95", "top3", "loss", "ece"),
+      *("per_genre", "confusion"),
       *("macro_precision", "macro_recall", "macro_f1", "weighted_f1"),
     }
   assert list(got["splits"]) == ["train", "validation", "test"]
@@ -94,6 +95,8 @@ def test_the_report_has_every_promised_key():
   assert got["splits"]["train"]["track"] == {"n": 0}
   assert got["splits"]["test"]["n"] == 40
   assert got["splits"]["test"]["segment"]["n"] == 120
+  assert got["splits"]["test"]["clusters"] == 40
+  assert got["splits"]["train"]["clusters"] == 0
   assert got["genres"] == list(GENRES)
   assert not list(report.violations(got))
 
@@ -290,6 +293,39 @@ def test_the_page_says_what_it_shows():
   assert "train 443 0 not scored" in parsed.text
   assert LEAK not in parsed.text
   assert SYNTHETIC not in parsed.text
+
+
+def test_the_page_says_how_sure_one_may_be():
+  got, tables = built(splits=("validation", "test"))
+  level = got["calibration"]["track"]
+  temperature, after = level["temperature"], 100 * level["ece_after"]
+  text = _Page(page.render(got)).text
+  assert (
+    f"Tracks {temperature:.2f} {100 * level['ece']:.1f} {after:.1f}" in text
+  )
+  assert "The temperature was fitted on the validation part." in text
+  assert "Intervals resample whole tracks." in text
+  artists = {track: f"by {track[-1]}" for track in tables["test"].track}
+  known = {name: table.with_artists(artists) for name, table in tables.items()}
+  text = _Page(page.render(report.build(RUN, known, [], {}, {}))).text
+  assert "Intervals resample whole artists, 10 of them" in text
+  alone = {"validation": known["validation"]}
+  text = _Page(page.render(report.build(RUN, alone, [], {}, {}))).text
+  assert "so that none chose its own" in text
+  assert "Temperature" not in _Page(page.render(built()[0])).text
+
+
+def test_the_reliability_is_drawn_before_and_after():
+  got, _ = built(splits=("validation", "test"))
+  before = got["splits"]["test"]["reliability"]
+  after = got["calibration"]["track"]["reliability"]
+  (axes,) = plots.reliability(before, "x", after).axes
+  drawn = [line.get_xydata().tolist() for line in axes.lines[1:]]
+  assert drawn == [
+    [[row["confidence"], row["accuracy"]] for row in rows]
+    for rows in (before, after)
+  ]
+  assert len(plots.reliability(before, "x").axes[0].lines) == 2
 
 
 def test_the_page_carries_its_banners():

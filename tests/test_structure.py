@@ -36,17 +36,19 @@ LAYERS = (
   {"errors"},
   {"audio", "features", "losses", "models", "optim", "predictions"}
   | {"config_file", "interrupt", "overlap", "process", "provenance"}
-  | {"fidelity", "published"},
-  {"checkpoint", "command_line", "gans", "inputs", "logs", "progress"}
-  | {"runtime", "sharding", "sound", "weights"},
-  {"augment", "metrics", "pipeline", "plots"},
-  {"classifiers", "page", "tasks", "workdir"},
+  | {"fidelity", "published", "split_report"},
+  {"alignment", "calibration", "checkpoint", "command_line", "gans"}
+  | {"inputs", "logs", "progress", "runtime", "sharding", "similarity"}
+  | {"sound", "weights"},
+  {"augment", "check_splits", "metrics", "pipeline", "plots"},
+  {"classifiers", "compare", "leak_page", "page", "tasks", "workdir"},
   {"gallery", "report", "sampling"},
-  {"announce", "classical", "ensemble", "explore", "generate", "leaderboard"},
-  {"augmented", "evaluate"},
+  {"announce", "classical", "ensemble", "explore", "generate", "leaderboard"}
+  | {"leak"},
+  {"augmented", "compare_runs", "evaluate"},
   {"external", "initial", "judge", "predict", "sweep"},
-  {"checks", "gan_validation"},
-  {"gan_report", "train"},
+  {"checks", "gan_validation", "leak_runs"},
+  {"gan_report", "train", "verify"},
   {"verbs"},
 )
 # What these files import besides requirements.txt is optional.
@@ -64,6 +66,7 @@ WITHOUT_JAX = (
   "report",
   "leaderboard",
   "sweep",
+  "verify",
 )
 BRINGS_JAX = {"clu", "flax", "grain", "jax", "jaxlib", "optax", "orbax"}
 NO_SUBJECT = {"utils", "util", "common", "helpers", "helper", "misc"}

@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from gtzan_jax.errors import InputError
-from tfds_gtzan import cuts
+from tfds_gtzan import cuts, leak_cuts
 from tfds_gtzan.cuts import PARTS, Parts, Unit
 from tfds_gtzan.track import Row, in_genre_order
 
@@ -41,17 +41,21 @@ class Partition:
   """What a protocol makes of a track table.
 
   Attributes:
+    protocol: its name; of an arm of the leak meter the arm's and its name.
     parts: {"train", "validation", "test"}: (track id, segment index) pairs,
       sorted.
     missing: how many tracks a part's list names that the rows lack.
     leak: one sentence on what the protocol leaks; None if nothing.
     sha256: of each part's track ids, distinct, sorted and a line each.
+    touched: of an arm of the leak meter, the tested tracks that it leaks.
   """
 
+  protocol: str
   parts: Mapping[str, tuple[tuple[str, int], ...]]
   missing: Mapping[str, int]
   leak: str | None
   sha256: Mapping[str, str]
+  touched: tuple[str, ...] = ()
 
 
 def apply(
@@ -62,6 +66,9 @@ def apply(
   fold: int = 0,
   split_seed: int = 42,
   train_fraction: float = 1.0,
+  train_segments: int = 0,
+  leak: str = "",
+  leak_share: float = 0.5,
 ) -> Partition:
   """Cuts a track table by the protocol of that name.
 
@@ -75,13 +82,26 @@ def apply(
     train_fraction: share of the train part's tracks to keep in each genre (of
       its segments where segments are split); a smaller share is a subset of a
       larger one.
+    train_segments: how many segments of the train part to keep, genres in
+      proportion, whole tracks as far as they go; fewer are a subset of more; 0
+      keeps all.
+    leak: an arm of the leak meter that is to be made of the protocol, a key of
+      `leak_cuts.ARMS`; "" for the protocol as it is.
+    leak_share: of the arms, see `leak_cuts.cut`.
 
   Raises:
-    InputError: unknown protocol, a genre, fold or fraction that does not exist,
-      one genre only, a corpus that cannot carry the protocol, or is too small
-      for it.
+    InputError: unknown protocol, a genre, fold, fraction or arm that does not
+      exist, one genre only, a corpus that cannot carry the protocol or the arm,
+      or is too small for it.
   """
-  check(name, fold=fold, train_fraction=train_fraction)
+  check(
+    name,
+    fold=fold,
+    train_fraction=train_fraction,
+    train_segments=train_segments,
+    leak=leak,
+    leak_share=leak_share,
+  )
   rows = sorted(rows, key=lambda row: row.id)
   protocol = _get(name, rows)
   genres = _genres(genres, rows)
@@ -103,15 +123,38 @@ def apply(
     at_hand["train"] = _fraction(
       at_hand["train"], by_id, train_fraction, split_seed
     )
+  touched = ()
+  if leak:
+    try:
+      at_hand, touched = leak_cuts.cut(
+        at_hand, rows, leak, leak_share, split_seed
+      )
+    except InputError as error:
+      raise InputError(f"protocol {name!r} {error}") from error
+  if train_segments:
+    at_hand["train"] = _first(
+      at_hand["train"], by_id, train_segments, split_seed
+    )
+  arm = leak_cuts.ARMS.get(leak)
   return Partition(
+    protocol=f"{arm.name} of {name}" if arm else name,
     parts={part: _segments(at_hand[part], by_id) for part in PARTS},
     missing=missing,
-    leak=protocol.leak,
+    leak=arm.leak if arm else protocol.leak,
     sha256={part: _digest(at_hand[part]) for part in PARTS},
+    touched=tuple(touched),
   )
 
 
-def check(name: str, *, fold: int, train_fraction: float) -> None:
+def check(
+  name: str,
+  *,
+  fold: int,
+  train_fraction: float,
+  train_segments: int = 0,
+  leak: str = "",
+  leak_share: float = 0.5,
+) -> None:
   """Refuses, without any rows, what `apply` would refuse of every corpus."""
   if name not in PROTOCOLS:
     raise InputError(
@@ -123,6 +166,21 @@ def check(name: str, *, fold: int, train_fraction: float) -> None:
     raise InputError(f"fold {fold} of protocol {name!r}: there is {known}")
   if not 0 < train_fraction <= 1:
     raise InputError(f"train_fraction {train_fraction} is not in (0, 1]")
+  if train_segments < 0:
+    raise InputError(
+      f"train_segments {train_segments}: give a number, or 0 for all"
+    )
+  if leak and leak not in leak_cuts.ARMS:
+    raise InputError(
+      f"unknown arm {leak!r} of the leak meter; there are"
+      f" {', '.join(leak_cuts.ARMS)}"
+    )
+  if leak and PROTOCOLS[name].leak:
+    raise InputError(
+      f"protocol {name!r} leaks by itself: the leak meter takes an honest one"
+    )
+  if not 0 < leak_share < 1:
+    raise InputError(f"leak_share {leak_share} is not between 0 and 1")
 
 
 # What apply() is made of.
@@ -212,6 +270,26 @@ def _fraction(
     order = cuts.ranked(of_genre, seed, "fraction")
     kept.update(order[: max(1, round(fraction * len(order)))])
   return kept
+
+
+def _first(
+  units: Iterable[Unit], by_id: Mapping[str, Row], number: int, seed: int
+) -> list[Unit]:
+  """So many segments: each genre's first ones, in an order of its tracks."""
+  placed = []
+  for of_genre in cuts.by_genre(units, by_id).values():
+    order = [
+      segment
+      for unit in cuts.ranked(of_genre, seed, "fraction")
+      for segment in _segments([unit], by_id)
+    ]
+    # Sorted by how far each stands in its genre, genres are in proportion.
+    placed += [((i + 0.5) / len(order), one) for i, one in enumerate(order)]
+  if number > len(placed):
+    raise InputError(
+      f"train_segments {number}: the train part has {len(placed)}"
+    )
+  return [one for _, one in sorted(placed)[:number]]
 
 
 _SHARED_TRACKS = (

@@ -1,0 +1,133 @@
+"""launch.py check-splits: what crosses a split that a user brings.
+
+What names mean and what is known of tracks is for the data set's package to
+say; what only reading the tracks tells is found out here.
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import tqdm
+
+from gtzan_jax import similarity, split_report
+from gtzan_jax.command_line import Given
+from gtzan_jax.errors import InputError, StopError
+
+FACTS = "check_splits.json"
+PAGE = "check_splits.md"
+
+
+def run(given: Given, survey: Callable, open_corpus: Callable) -> int:
+  """Prints what crosses a split, and writes it into --out.
+
+  Args:
+    given: the command line.
+    survey: (files, corpus or None, `look`) -> the facts, as
+      tfds_gtzan.crossings.survey has them.
+    open_corpus: a config's data section -> the corpus that it names.
+
+  Returns:
+    0 where nothing crosses, 1 where something does.
+
+  Raises:
+    InputError: no files, what `survey` refuses, or --out cannot be written.
+  """
+  if not given.files:
+    raise InputError(
+      "check-splits needs the files of a split, lists such as train.txt and"
+      " test.txt, a table or a .json: none were named"
+    )
+  corpus = None
+  if "data.path" in given.overrides:
+    corpus = open_corpus(given.config.data)
+  elif given.overrides:
+    raise InputError(
+      f"--config.{next(iter(given.overrides))} is of a corpus: give its"
+      " --config.data.path too"
+    )
+  out = given.flags.out
+  if out:
+    _write(out, {})  # a folder that cannot be written is known beforehand
+  facts = survey(given.files, corpus, look)
+  print(split_report.text(facts))
+  if out:
+    _write(
+      out,
+      {
+        FACTS: json.dumps(facts, indent=1, allow_nan=False) + "\n",
+        PAGE: split_report.markdown(facts),
+      },
+    )
+    print(f"written: {pathlib.Path(out, PAGE)}, {FACTS}")
+  return 1 if split_report.crosses(facts) else 0
+
+
+def _write(out: str, texts: Mapping[str, str]) -> None:
+  """Each file whole or not at all."""
+  folder = pathlib.Path(out)
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+      temporary = folder / f".{name}.{os.getpid()}.tmp"
+      temporary.write_text(text, encoding="utf-8")
+      os.replace(temporary, folder / name)
+  except OSError as error:
+    raise InputError(
+      f"--out={out} cannot be written: {error.strerror}"
+    ) from error
+
+
+# What a track's `read` gives, by kind: where its array is, and what makes the
+# fingerprint of it; pictures and tables have none.
+_CONTENT = {
+  "audio": ("samples", lambda held: similarity.of_audio(held.samples)),
+  "logmel": (
+    "db",
+    lambda held: similarity.fingerprint(held.db, held.n_frames),
+  ),
+  "picture": ("rgb", None),
+  "table": ("rows", None),
+}
+
+
+def look(kind: str, tracks: Sequence) -> tuple[dict, list | None, dict]:
+  """Reads tracks and finds those that are the same, or nearly.
+
+  Args:
+    kind: what they hold: "audio", "logmel", "picture" or "table".
+    tracks: each with `id` and `read`, which raises InputError where it cannot
+      be read.
+
+  Returns:
+    {id: sha256 (hex) of what it holds}; (id, id, likeness, offset in seconds)
+    of each two that are alike, None of pictures and tables; {id: reason} of
+    what cannot be read.
+  """
+  field, fingerprint = _CONTENT[kind]
+  digests, prints, skipped = {}, {}, {}
+  for track in tqdm.tqdm(tracks, desc="reading", unit="track", disable=None):
+    try:
+      held = track.read()
+    except StopError:
+      raise
+    except InputError as error:
+      skipped[track.id] = str(error)
+      continue
+    array = getattr(held, field)
+    digest = hashlib.sha256(f"{array.dtype} {array.shape}".encode())
+    digest.update(np.ascontiguousarray(array))
+    digests[track.id] = digest.hexdigest()
+    if fingerprint:
+      prints[track.id] = fingerprint(held)
+  if not fingerprint:
+    return digests, None, skipped
+  ids = list(prints)
+  near = [
+    (ids[pair.first], ids[pair.second], pair.likeness, pair.offset)
+    for pair in similarity.alike(list(prints.values()))
+  ]
+  return digests, near, skipped

@@ -1,0 +1,203 @@
+"""The leak meter's numbers, read off its finished runs.
+
+    W/runs/<arm or protocol>-seed<k>/   ordinary runs
+    W/plan.json   which they are, and what no report of theirs says
+    W/leak.json   what `measure` makes of the two
+
+The arms differ in whose segments fill a few places in the train part and in
+nothing else (tfds_gtzan/leak_cuts.py), so what an arm scores above the clean
+one is its leak. docs/evaluation.md says how to read it.
+"""
+
+import dataclasses
+import json
+import pathlib
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from gtzan_jax import alignment, compare, metrics, predictions, report
+from gtzan_jax.errors import InputError
+from gtzan_jax.predictions import Predictions
+
+# What is compared, and the arms that are compared with it.
+CLEAN, LEAKING = "clean", ("tracks", "artists")
+PLAN_FILE, LEAK_FILE = "plan.json", "leak.json"
+# Of a report, what is the same of all runs.
+_FACTS = ("recipe", "corpus", "source", "data_fingerprint")
+
+
+class _Finished(NamedTuple):
+  report: Mapping
+  table: Predictions  # of the part that is reported
+
+
+def measure(folder: str | pathlib.Path) -> dict:
+  """Everything in leak.json, from plan.json, reports and predictions.
+
+  Args:
+    folder: W. Runs that are not finished are not counted.
+
+  Returns:
+    `recipe`, `corpus`, `source`, `data_fingerprint`; `split`, the part that the
+    arms report; `tracks` and `segments`, how many of it; `seeds` that every arm
+    has; `arms` {arm: `protocol`, `leak`, `n_train` (segments), `touched`
+    (tested tracks that it leaks), `track` and `segment`, each an `accuracy`};
+    `differences` {arm: `track` and `segment`, each what `compare_many` says of
+    it (a) and the clean arm (b), on the touched tracks alone}; `protocols`
+    [`protocol`, `leak`, `seeds`, `split`, `tracks`, `n_train`, `track`,
+    `segment`]; `left_out` {name: why}; `same` {protocol: one of `protocols`
+    that comes to the same segments here}.
+
+  Raises:
+    InputError: something is missing or damaged, the runs are not of one meter,
+      or fewer than two seeds are finished of every arm.
+  """
+  folder = pathlib.Path(folder)
+  plan = _read_plan(folder / PLAN_FILE)
+  runs = _finished(folder / "runs", [*plan["arms"], *plan["protocols"]])
+  seeds = sorted(set.intersection(*(set(runs[arm]) for arm in plan["arms"])))
+  if len(seeds) < 2:
+    raise InputError(
+      f"{folder}: seeds {', '.join(map(str, seeds)) or 'none'} are finished of"
+      f" every arm ({', '.join(plan['arms'])}); two or more are needed"
+    )
+  tables = {
+    arm: [runs[arm][seed].table for seed in seeds] for arm in plan["arms"]
+  }
+  first = runs[CLEAN][seeds[0]]
+  return {
+    **{key: first.report[key] for key in _FACTS},
+    **{"split": first.report["headline"], "segments": len(first.table)},
+    **{"tracks": len(set(first.table.track)), "seeds": seeds},
+    "arms": {
+      arm: {
+        **_said(runs[arm][seeds[0]].report),
+        "touched": len(touched),
+        **_by_level(accuracy, tables[arm]),
+      }
+      for arm, touched in plan["arms"].items()
+    },
+    "differences": {
+      arm: _by_level(
+        compare.compare_many,
+        *([_only(one, touched) for one in tables[x]] for x in (arm, CLEAN)),
+      )
+      for arm, touched in plan["arms"].items()
+      if arm != CLEAN
+    },
+    "protocols": [
+      _protocol(runs[name]) for name in plan["protocols"] if runs[name]
+    ],
+    **{key: plan[key] for key in ("left_out", "same")},
+  }
+
+
+def _read_plan(path: pathlib.Path) -> dict:
+  try:
+    plan = json.loads(path.read_text())
+    if CLEAN in plan["arms"] and {"protocols", "left_out", "same"} <= set(plan):
+      return plan
+    raise ValueError("no clean arm, or a key is missing")
+  except OSError as error:
+    raise InputError(
+      f"{path} cannot be read: {error.strerror}; launch.py leak writes it"
+    ) from error
+  except (ValueError, LookupError, TypeError) as error:
+    raise InputError(
+      f"{path} is damaged: {error}; the same launch.py leak writes it anew"
+    ) from error
+
+
+def _finished(
+  folder: pathlib.Path, names: Iterable[str]
+) -> dict[str, dict[int, _Finished]]:
+  """{arm or protocol: {seed: its run}}, of those that left a report.
+
+  Raises:
+    InputError: reports that are not of one meter, or without predictions.
+  """
+  runs = {name: {} for name in names}
+  facts = {}
+  for path in sorted(folder.glob(f"*/{report.REPORT_FILE}")):
+    found = report.read(path)
+    try:
+      data = found["config"]["data"]
+      name = data["leak"] or data["protocol"]
+    except KeyError as error:
+      raise InputError(f"{path} is of no run of a leak meter") from error
+    table = path.parent / "predictions" / f"{found['headline']}.npz"
+    runs.setdefault(name, {})[found["seed"]] = _Finished(
+      found, predictions.load(table)
+    )
+    for key in _FACTS:
+      if facts.setdefault(key, found[key]) != found[key]:
+        raise InputError(
+          f"{path}: {key} {found[key]!r} received, {facts[key]!r} as in the"
+          " other runs is accepted"
+        )
+  return runs
+
+
+def _said(found: Mapping) -> dict:
+  return {
+    "protocol": found["protocol"],
+    "leak": found["leak"],
+    "n_train": found["splits"]["train"]["segment"]["n"],
+  }
+
+
+def _protocol(runs: Mapping[int, _Finished]) -> dict:
+  seeds = sorted(runs)
+  first = runs[seeds[0]]
+  return {
+    **_said(first.report),
+    **{"seeds": seeds, "split": first.report["headline"]},
+    "tracks": len(set(first.table.track)),
+    **_by_level(accuracy, [runs[seed].table for seed in seeds]),
+  }
+
+
+def _by_level(score: Callable, *groups: Sequence[Predictions]) -> dict:
+  return {
+    "track": score(*([x.by_track() for x in group] for group in groups)),
+    "segment": score(*groups),
+  }
+
+
+def _only(table: Predictions, tracks: Iterable[str]) -> Predictions:
+  keep = np.isin(table.track, list(tracks))
+  columns = {x.name: getattr(table, x.name) for x in dataclasses.fields(table)}
+  del columns["genres"]
+  return dataclasses.replace(table, **{k: v[keep] for k, v in columns.items()})
+
+
+def accuracy(tables: Sequence[Predictions]) -> dict:
+  """Of a recipe: the mean over its seeds, on the very same rows.
+
+  Returns:
+    accuracy; deviation over the seeds (n - 1; None of one); ci95 [low, high] of
+    the mean, a bootstrap over clusters, each with what all seeds said of it.
+
+  Raises:
+    InputError: tables of different rows.
+  """
+  first = tables[0]
+  if not alignment.same_rows(tables):
+    raise InputError(
+      "predictions of other tracks or segments: one table a seed of the very"
+      " same is accepted"
+    )
+  right = np.array(
+    [(x.predicted == x.label)[alignment.places(first, x)] for x in tables]
+  )
+  values = [float(one.mean()) for one in right]
+  return {
+    "accuracy": statistics.fmean(values),
+    "deviation": statistics.stdev(values) if len(values) > 1 else None,
+    "ci95": metrics.bootstrap(
+      first.clusters, right.mean(0), resamples=metrics.RESAMPLES, seed=0
+    ),
+  }

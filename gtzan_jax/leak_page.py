@@ -1,0 +1,237 @@
+"""leak.md and leak.png: what a leak meter measured, to be read and seen."""
+
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+
+from matplotlib.figure import Figure
+
+from gtzan_jax import plots
+from gtzan_jax.plots import PALETTE
+
+FILE = "leak.md"
+# What stands in the train part of an arm in place of strangers' segments.
+WORDS = {
+  "clean": "nothing",
+  "tracks": "the tested tracks' other segments",
+  "artists": "other tracks by the tested artists",
+}
+
+
+def write(found: Mapping, folder: pathlib.Path) -> str:
+  """Writes leak.md and leak.png; returns the text of leak.md.
+
+  Args:
+    found: from `leak.measure`.
+    folder: where to.
+  """
+  text = markdown(found)
+  temporary = folder / f".{FILE}.tmp"
+  temporary.write_text(text, "utf-8")
+  os.replace(temporary, folder / FILE)
+  plots.save_png(picture(found), folder / "leak.png")
+  return text
+
+
+def markdown(found: Mapping) -> str:
+  """The tables, with columns wide enough to be read as they are."""
+  lines = [
+    f"# Leak meter: {found['recipe']} on {found['corpus']}",
+    "",
+    f"Tested are the same {found['segments']} segments of {found['tracks']}"
+    f" tracks ({found['split']} part) in every arm, after training on as many"
+    " segments of every genre; seeds"
+    f" {', '.join(map(str, found['seeds']))}. Accuracies in per cent, mean ±"
+    " standard deviation over seeds; in brackets the 95 % interval of the mean,"
+    " a bootstrap over artists (tracks, where an artist is not known).",
+    "",
+    *_table(_arms(found)),
+    "",
+    "A difference is to the clean arm, in points, and of those tested tracks"
+    " alone that the arm leaks.",
+    *_notes(found),
+  ]
+  if found["protocols"]:
+    lines += [
+      "",
+      "Protocols as they stand, with as many train segments each. Each tests"
+      " other tracks, so these accuracies differ by more than by leaks.",
+      "",
+      *_table(_protocols(found)),
+    ]
+  lines += [""] * bool(found["left_out"] or found["same"])
+  lines += [f"- Left out: {why}." for why in found["left_out"].values()]
+  lines += [
+    f"- `{name}` comes to the same segments as `{twin}` here."
+    for name, twin in found["same"].items()
+  ]
+  return "\n".join(lines) + "\n"
+
+
+def _notes(found: Mapping) -> list[str]:
+  said = []
+  if found["split"] != "test":
+    said.append(
+      f"No test tracks at hand: the {found['split']} part also chose the"
+      " checkpoints, in all arms alike."
+    )
+  if found["corpus"] == "synthetic":
+    said.append("The synthetic corpus: these are no numbers of GTZAN.")
+  return ["", " ".join(said)] if said else []
+
+
+def _arms(found: Mapping) -> list[tuple[str, ...]]:
+  rows = [
+    (
+      *("arm", "swapped in for strangers' segments", "train segments"),
+      *("track accuracy", "segment accuracy", "of tracks"),
+      *("track difference", "segment difference"),
+    )
+  ]
+  for name, arm in found["arms"].items():
+    change = found["differences"].get(name)
+    rows.append(
+      (
+        *(f"`{name}`", WORDS[name], f"{arm['n_train']:,}"),
+        *(_accuracy(arm[level]) for level in ("track", "segment")),
+        str(change["track"]["n"]) if change else "–",
+        *(
+          _points(change[level]) if change else "–"
+          for level in ("track", "segment")
+        ),
+      )
+    )
+  return rows
+
+
+def _protocols(found: Mapping) -> list[tuple[str, ...]]:
+  rows = [
+    (
+      *("protocol", "leaks", "train segments", "tested", "seeds"),
+      *("track accuracy", "segment accuracy"),
+    )
+  ]
+  for one in found["protocols"]:
+    rows.append(
+      (
+        *(f"`{one['protocol']}`", "yes" if one["leak"] else "no"),
+        *(f"{one['n_train']:,}", f"{one['tracks']} tracks ({one['split']})"),
+        str(len(one["seeds"])),
+        *(_accuracy(one[level]) for level in ("track", "segment")),
+      )
+    )
+  return rows
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+  widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+  lines = [f"| {' | '.join(map(str.ljust, row, widths))} |" for row in rows]
+  return [lines[0], f"|{'|'.join('-' * (w + 2) for w in widths)}|", *lines[1:]]
+
+
+def _accuracy(level: Mapping) -> str:
+  low, high = (100 * x for x in level["ci95"])
+  spread = (
+    "(n=1)"
+    if level["deviation"] is None
+    else f"± {100 * level['deviation']:.1f}"
+  )
+  return f"{100 * level['accuracy']:.1f} {spread} [{low:.1f}, {high:.1f}]"
+
+
+def _points(change: Mapping) -> str:
+  low, high = (100 * x for x in change["ci95"])
+  return f"{100 * change['difference']:+.1f} [{low:+.1f}, {high:+.1f}]"
+
+
+# The picture: accuracies of the arms, what their leak is worth, the protocols.
+
+_LABELS = {
+  "clean": "clean",
+  "tracks": "+ the tracks'\nother segments",
+  "artists": "+ the artists'\nother tracks",
+}
+
+
+def picture(found: Mapping) -> Figure:
+  """Track accuracies and differences, each with its 95 % interval."""
+  beside = found["protocols"]
+  drawn = [_draw_arms, _draw_differences] if found["differences"] else []
+  drawn += [_draw_protocols] if beside else []
+  with plots.style():
+    figure = plots.new_figure(
+      4.2 * len(drawn), 1.4 + 0.36 * max(4, len(beside))
+    )
+    panels = figure.subplots(1, len(drawn), squeeze=False)[0]
+    for axes, draw in zip(panels, drawn, strict=True):
+      draw(axes, found)
+  return figure
+
+
+def _draw_arms(axes, found: Mapping) -> None:
+  rows = [
+    (_LABELS[name], name != "clean", arm["track"])
+    for name, arm in found["arms"].items()
+  ]
+  _accuracies(axes, rows)
+  title = f"{found['recipe']}: the same {found['tracks']} tracks"
+  axes.set_title(title, pad=10)
+
+
+def _draw_protocols(axes, found: Mapping) -> None:
+  rows = [
+    (one["protocol"], one["leak"] is not None, one["track"])
+    for one in found["protocols"]
+  ]
+  _accuracies(axes, sorted(rows, key=lambda row: row[1]))
+  size = found["protocols"][0]["n_train"]
+  axes.set_title(f"Protocols, {size:,} train segments", pad=10)
+
+
+def _draw_differences(axes, found: Mapping) -> None:
+  axes.axvline(0, color=PALETTE["muted"], linewidth=1)
+  names, ends = [], [0.0, 0.1]
+  for y, (name, one) in enumerate(found["differences"].items()):
+    change = one["track"]
+    text = f"{100 * change['difference']:+.1f}"
+    _bar(axes, y, change["difference"], change["ci95"], True, text)
+    names.append(f"{_LABELS[name]}\n({change['n']} tracks)")
+    ends += change["ci95"]
+  axes.set_xlim(min(ends) - 0.03, max(ends) + 0.03)
+  axes.xaxis.set_major_formatter(lambda x, _: f"{100 * x:+.0f}" if x else "0")
+  axes.set_xlabel("points above clean, 95 % interval")
+  _names(axes, names)
+  axes.set_title("What the leak is worth", pad=10)
+
+
+def _accuracies(axes, rows: Sequence[tuple[str, bool, Mapping]]) -> None:
+  for y, (_, leaks, level) in enumerate(rows):
+    text = f"{100 * level['accuracy']:.1f}"
+    _bar(axes, y, level["accuracy"], level["ci95"], leaks, text)
+  axes.set_xlim(0, 1)
+  plots.percent(axes.xaxis)
+  axes.set_xlabel("track accuracy, 95 % interval")
+  _names(axes, [name for name, _, _ in rows])
+
+
+def _bar(
+  axes, y: int, value: float, interval: Sequence[float], leaks: bool, text: str
+) -> None:
+  colour = PALETTE["warm" if leaks else "accent"]
+  axes.plot(interval, [y, y], color=colour, linewidth=2.4, alpha=0.5)
+  axes.plot([value], [y], "o", color=colour, markersize=6)
+  axes.annotate(
+    text,
+    (value, y),
+    (0, 5),
+    textcoords="offset points",
+    ha="center",
+    fontsize=8,
+    color=PALETTE["ink"],
+  )
+
+
+def _names(axes, names: Sequence[str]) -> None:
+  axes.set_yticks(range(len(names)), names)
+  axes.set_ylim(len(names) - 0.4, -0.6)
+  axes.grid(axis="x")

@@ -1,0 +1,229 @@
+"""Every stored number once more, from the predictions that it is of.
+
+What predictions do not tell (how a run went, how long it took, with how many
+parameters, and the measures of a GAN) is taken as it stands.
+"""
+
+import collections
+import json
+import math
+import os
+import pathlib
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from gtzan_jax import (
+  compare_runs,
+  errors,
+  leaderboard,
+  leak,
+  leak_page,
+  metrics,
+  predictions,
+  report,
+)
+
+TOLERANCE = 1e-9  # of numbers: those of another numpy may end otherwise
+BOARD = "leaderboard.md"
+# What `rebuild` asks of a report, of whatever version.
+_RAW = {
+  "config": {...: object},
+  "history": [{...: object}],
+  "splits": {
+    ...: {
+      "n": int,
+      "missing": int,
+      "sha256": (str, type(None)),
+      "track": {"n": int, ...: object},
+      ...: object,
+    }
+  },
+  ...: object,
+}
+
+
+class Verified(NamedTuple):
+  """What came of it.
+
+  Attributes:
+    wrong: a line for each file that says something else than it should.
+    summary: one line on all of them, and on what could not be recomputed.
+  """
+
+  wrong: list[str]
+  summary: str
+
+
+def verify(paths: Iterable[str | os.PathLike]) -> Verified:
+  """Recomputes each file of RECOMPUTED in these folders, at any depth.
+
+  Raises:
+    InputError: a folder that does not exist, or nothing to verify in one.
+  """
+  files, wrong = _find(paths), []
+  no_train, gans = 0, []
+  for file in files:
+    try:
+      stored, again = _stored(file), RECOMPUTED[file.name](file.parent)
+      # As it would come back from a file: tuples are lists there.
+      found = list(differences(stored, json.loads(json.dumps(again))))
+    except errors.InputError as error:
+      stored, found = {}, [str(error)]
+    if found:
+      more = f" (and {len(found) - 1} more)" if found[1:] else ""
+      wrong.append(f"{file}: {found[0]}{more}")
+    elif file.name == report.REPORT_FILE:
+      table = file.parent / "predictions" / "train.npz"
+      no_train += "train" in _scored(stored["splits"]) and not table.exists()
+      gans += [str(file.parent)] if "gan" in stored else []
+  counts = collections.Counter(file.name for file in files)
+  held = ", ".join(f"{number} {name}" for name, number in counts.items())
+  summary = f"verified: {held}; {len(wrong) or 'none'} of them wrong"
+  if no_train:
+    summary += f"; {no_train} train parts not stored"
+  if gans:
+    summary += (
+      f"; measures of {len(gans)} GANs not recomputed: {', '.join(gans)}"
+    )
+  return Verified(wrong, summary)
+
+
+def rebuild(folder: str | os.PathLike) -> dict:
+  """The report of a folder, computed anew from its predictions.
+
+  Facts of the run and its history are those of report.json, be it of an older
+  version. The train part's predictions may have been left out: its numbers are
+  then those of report.json too.
+
+  Raises:
+    InputError: no report.json, or none that can be read; no predictions of
+      another part that it has numbers of.
+  """
+  folder = pathlib.Path(folder)
+  stored = _stored(folder / report.REPORT_FILE)
+  for problem in report.violations(stored, _RAW):
+    raise errors.InputError(f"{folder} holds no report: {problem}")
+  splits, tables = stored["splits"], _tables(folder, stored["splits"])
+  facts = {
+    key: value
+    for key, value in stored.items()
+    if key not in (*report.COMPUTED, "history")
+  }
+  digests = {
+    name: predictions.digest(table.track.tolist())
+    for name, table in tables.items()
+  }
+  drawn = stored["config"].get("eval", {}).get("bootstrap", metrics.RESAMPLES)
+  try:
+    built = report.build(
+      facts,
+      tables,
+      stored["history"],
+      missing={name: split["missing"] for name, split in splits.items()},
+      sha256={
+        name: split["sha256"] and digests.get(name, split["sha256"])
+        for name, split in splits.items()
+      },
+      tracks={
+        name: split["n"] for name, split in splits.items() if name not in tables
+      },
+      resamples=drawn,
+    )
+  except ValueError as error:
+    raise errors.InputError(f"{folder} holds no report: {error}") from error
+  left_out = [name for name in _scored(splits) if name not in tables]
+  built["splits"] |= {name: splits[name] for name in left_out}
+  return built
+
+
+def _tables(
+  folder: pathlib.Path, splits: Mapping
+) -> dict[str, predictions.Predictions]:
+  """All that is stored, and must be."""
+  stored = folder / "predictions"
+  names = {file.stem for file in stored.glob("*.npz")}
+  names |= {name for name in _scored(splits) if name != "train"}
+  order = [*(name for name in splits if name in names), *(names - {*splits})]
+  return {name: predictions.load(stored / f"{name}.npz") for name in order}
+
+
+def _scored(splits: Mapping) -> list[str]:
+  return [name for name, split in splits.items() if split["track"]["n"]]
+
+
+def _board(folder: pathlib.Path) -> str:
+  """leaderboard.md of all the reports below its folder."""
+  with tempfile.TemporaryDirectory() as out:
+    leaderboard.write([folder], out)
+    return (pathlib.Path(out) / BOARD).read_text("utf-8")
+
+
+# The name of a file -> from its folder what it should hold.
+RECOMPUTED: dict[str, Callable[[pathlib.Path], object]] = {
+  report.REPORT_FILE: rebuild,
+  compare_runs.FILE: compare_runs.again,
+  BOARD: _board,
+  leak.LEAK_FILE: leak.measure,
+  leak_page.FILE: lambda folder: leak_page.markdown(leak.measure(folder)),
+}
+
+
+def _find(paths: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
+  found = {}
+  for path in map(pathlib.Path, paths):
+    if not path.is_dir():
+      raise errors.InputError(f"{path}: no such folder; give one with results")
+    files = [file for name in RECOMPUTED for file in sorted(path.rglob(name))]
+    if not files:
+      raise errors.InputError(
+        f"nothing to verify in {path}: no {', '.join(RECOMPUTED)} at any depth"
+      )
+    found |= {file.resolve(): file for file in files}
+  if not found:
+    raise errors.InputError("nothing to verify: give folders, as docs/results")
+  return list(found.values())
+
+
+def _stored(file: pathlib.Path) -> object:
+  try:
+    text = file.read_text("utf-8")
+    return json.loads(text) if file.suffix == ".json" else text
+  except (OSError, ValueError, RecursionError) as error:
+    raise errors.InputError(f"{file} cannot be read: {error}") from error
+
+
+def differences(stored, again, path: str = "") -> Iterator[str]:
+  """Where two values of a JSON file differ: "seed: 1 stored, 2 recomputed"."""
+  if isinstance(stored, dict) and isinstance(again, dict):
+    dot = f"{path}." if path else ""
+    for key in dict.fromkeys([*again, *stored]):
+      yield from differences(
+        stored.get(key, _ABSENT), again.get(key, _ABSENT), dot + key
+      )
+  elif isinstance(stored, list) and isinstance(again, list):
+    if len(stored) != len(again):
+      yield f"{path}: {len(stored)} items stored, {len(again)} recomputed"
+    for i, (one, other) in enumerate(zip(stored, again, strict=False)):
+      yield from differences(one, other, f"{path}[{i}]")
+  elif isinstance(stored, str) and isinstance(again, str) and not path:
+    yield from differences(stored.splitlines(), again.splitlines(), "line")
+  elif not _same(stored, again):
+    yield f"{path}: {_brief(stored)} stored, {_brief(again)} recomputed"
+
+
+_ABSENT = object()
+
+
+def _same(one, other) -> bool:
+  numbers = [type(x) in (int, float) for x in (one, other)]
+  if all(numbers):
+    return math.isclose(one, other, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+  return type(one) is type(other) and one == other
+
+
+def _brief(value) -> str:
+  if value is _ABSENT:
+    return "nothing"
+  text = json.dumps(value, ensure_ascii=False)
+  return text if len(text) < 60 else f"{text[:57]}..."

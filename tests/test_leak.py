@@ -1,0 +1,558 @@
+"""The leak meter: what its arms share, what they add, and that it finds it."""
+
+import collections
+import dataclasses
+import functools
+import json
+import random
+import shutil
+
+import numpy as np
+import pytest
+import scipy.stats
+
+import launch
+from gtzan_jax import (
+  compare,
+  config_file,
+  leak,
+  leak_page,
+  leak_runs,
+  plots,
+  process,
+  report,
+  verify,
+)
+from gtzan_jax.errors import InputError
+from gtzan_jax.predictions import Predictions
+from tfds_gtzan import cuts, leak_cuts, synthetic, track_lists
+from tfds_gtzan.protocols import PROTOCOLS, apply
+from tfds_gtzan.track import Row
+
+ARMS = ("clean", "tracks", "artists")
+
+
+def gtzan_rows(segments=10, without=()):
+  return [
+    Row(name, name.split(".")[0], artist, track_lists.partition(name), segments)
+    for name, artist in track_lists.artists().items()
+    if track_lists.partition(name) not in without
+  ]
+
+
+def synthetic_rows(tracks_per_genre=20):
+  """Tracks of three to eight segments."""
+  return [
+    Row(t.id, t.genre, t.artist, t.partition, 3 + i % 6)
+    for i, t in enumerate(synthetic.tracks(tracks_per_genre))
+  ]
+
+
+def own_rows(tracks, segments=4):
+  """Somebody's folder: no artists, no partition."""
+  return [
+    Row(f"{genre}.x{i}", genre, "", "unlisted", segments)
+    for genre in ("blues", "rock")
+    for i in range(tracks)
+  ]
+
+
+def tracks(segments):
+  return {track for track, _ in segments}
+
+
+def by_genre(segments):
+  return collections.Counter(track.split(".")[0] for track, _ in segments)
+
+
+# The arms.
+
+TABLES = {
+  "the archive at hand": (gtzan_rows(without=("test",)), "filtered", 0),
+  "all of GTZAN": (gtzan_rows(), "filtered", 0),
+  "artist folds": (gtzan_rows(), "artist_kfold", 2),
+  "synthetic": (synthetic_rows(), "filtered", 0),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_arms_differ_in_nothing_but_whose_segments_fill_the_slots(name):
+  rows, base, fold = TABLES[name]
+  whole = apply(base, rows, fold=fold)
+  reported = "test" if whole.parts["test"] else "validation"
+  arms = {arm: apply(base, rows, fold=fold, leak=arm) for arm in ARMS}
+  clean = arms["clean"]
+  tested = set(clean.parts[reported])
+  assert tested < set(whole.parts[reported])
+  assert set(clean.parts["train"]) < set(whole.parts["train"])
+  # Half of each tested track's segments, and none of them ever in train.
+  long = {row.id: row.segments for row in rows}
+  for track, number in collections.Counter(t for t, _ in tested).items():
+    assert number == long[track] - max(1, round(long[track] / 2))
+  for arm in arms.values():
+    for part in ("validation", "test"):
+      assert arm.parts[part] == clean.parts[part]
+    train = set(arm.parts["train"])
+    assert len(train) == len(arm.parts["train"])
+    assert by_genre(train) == by_genre(clean.parts["train"])
+    assert not train & tested
+  added = {
+    arm: tracks(set(cut.parts["train"]) - set(clean.parts["train"]))
+    for arm, cut in arms.items()
+  }
+  assert added["tracks"] == tracks(tested) == set(arms["tracks"].touched)
+  assert len(tracks(arms["tracks"].parts["train"])) == len(
+    tracks(clean.parts["train"])
+  )
+  group = dict(
+    zip((row.id for row in rows), cuts.artist_groups(rows), strict=True)
+  )
+  groups = {
+    arm: {group[track] for track in tracks(cut.parts["train"])}
+    for arm, cut in arms.items()
+  }
+  held = {group[track] for track in tracks(tested)}
+  assert not groups["clean"] & held
+  if reported == "test":
+    assert not {group[t] for t in tracks(clean.parts["validation"])} & held
+  assert not added["artists"] & tracks(tested)
+  touched = arms["artists"].touched
+  assert len(touched) > 0.5 * len(tracks(tested))
+  assert {group[t] for t in added["artists"]} == {group[t] for t in touched}
+
+
+def test_names_say_which_arms_leak():
+  assert (leak.CLEAN, *leak.LEAKING) == tuple(leak_cuts.ARMS) == ARMS
+  for arm in ARMS:
+    cut = apply("filtered", gtzan_rows(), leak=arm)
+    assert cut.protocol.endswith(f"meter_{arm} of filtered")
+    assert (cut.leak is not None) == cut.protocol.startswith("leaky_")
+    assert (cut.leak is None) == (arm == "clean") == (not cut.touched)
+  assert apply("filtered", gtzan_rows()).protocol == "filtered"
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_an_arm_follows_from_rows_and_split_seed_alone(arm):
+  rows = synthetic_rows()
+  first = apply("filtered", rows, leak=arm)
+  random.Random(1).shuffle(rows)
+  assert apply("filtered", rows, leak=arm) == first
+  assert apply("filtered", rows, leak=arm, split_seed=43).parts != first.parts
+
+
+def test_where_artists_are_few_they_cross_in_all_arms_alike():
+  with pytest.raises(
+    InputError, match="has no arm 'artists': without the held"
+  ):
+    apply("tracks_80_20", gtzan_rows(), leak="artists")
+  whole, clean, leaky = (
+    apply("tracks_80_20", gtzan_rows(), leak=arm)
+    for arm in ("", "clean", "tracks")
+  )
+  assert tracks(clean.parts["train"]) == tracks(whole.parts["train"])
+  assert len(leaky.touched) == 200
+
+
+def test_a_track_of_one_segment_cannot_leak_but_its_artist_can():
+  rows = gtzan_rows(segments=1)
+  with pytest.raises(InputError, match=r"'tracks': its held-out .* one seg"):
+    apply("filtered", rows, leak="tracks")
+  clean, artists = (
+    apply("filtered", rows, leak=arm) for arm in ("clean", "artists")
+  )
+  assert artists.parts["test"] == clean.parts["test"]
+  swapped = set(artists.parts["train"]) - set(clean.parts["train"])
+  assert len(swapped) == len(artists.touched) > 100
+
+
+def test_an_artist_of_two_genres_is_held_apart_in_both():
+  rows = own_rows(24)
+  whole = apply("tracks_80_20", rows)
+  blues = next(t for t, _ in whole.parts["test"] if t.startswith("blues"))
+  rock = [t for t in tracks(whole.parts["train"]) if t.startswith("rock")][:4]
+  both = [
+    dataclasses.replace(row, artist="both" * (row.id in {blues, *rock}))
+    for row in rows
+  ]
+  for arm in ("clean", "tracks"):
+    cut = apply("tracks_80_20", both, leak=arm)
+    assert blues in tracks(cut.parts["test"])
+    assert not tracks(cut.parts["train"]) & set(rock)
+
+
+def test_the_share_is_how_much_is_swapped():
+  cut = apply("filtered", gtzan_rows(), leak="tracks", leak_share=0.2)
+  assert len(cut.parts["test"]) == 8 * len(cut.touched)
+  own = [one for one in cut.parts["train"] if one[0] in cut.touched]
+  assert len(own) == 2 * len(cut.touched)
+
+
+@pytest.mark.parametrize(
+  ("base", "rows", "options", "words"),
+  [
+    (
+      "leaky_segments_80_20",
+      own_rows(9),
+      {},
+      "leaks by itself: the leak meter",
+    ),
+    (
+      "filtered",
+      gtzan_rows(),
+      {"leak": "both"},
+      "'both' .* clean, tracks, art",
+    ),
+    ("filtered", gtzan_rows(), {"leak_share": 1.0}, "leak_share 1.0 is not"),
+    ("tracks_80_20", own_rows(3), {}, "nothing to test: no genre has a test"),
+    (
+      *("tracks_80_20", own_rows(9), {"leak": "artists"}),
+      "no held-out artist has another track",
+    ),
+  ],
+)
+def test_what_cannot_be_cut_into_arms_is_one_line(base, rows, options, words):
+  with pytest.raises(InputError, match=words) as caught:
+    apply(base, rows, **{"leak": "clean", **options})
+  assert "\n" not in str(caught.value)
+
+
+def plan_of(rows, *chosen):
+  def cut(**changed):
+    return apply(rows=rows, **{"name": "tracks_80_20", **changed})
+
+  config = config_file.load(launch.HOME / "configs" / "svm_stats.py")
+  return leak_runs.plan(config.data, cut, list(chosen), list(PROTOCOLS))
+
+
+def test_where_no_arm_can_leak_the_protocols_are_left():
+  """As with one example a track, and no artists known."""
+  rows = own_rows(9, segments=1)
+  facts, values = plan_of(rows)
+  assert facts["arms"] == {"clean": []}
+  assert {"tracks", "artists", "filtered", "stratified"} <= set(
+    facts["left_out"]
+  )
+  assert "leaky_segments_80_20" in facts["protocols"]
+  assert list(values) == ["clean", *facts["protocols"]]
+  sizes = {values[name]["data.train_segments"] for name in facts["protocols"]}
+  assert len(sizes) == 1
+  with pytest.raises(InputError, match=r"^nothing to compare: .*one segment"):
+    plan_of(rows, "none")
+  facts, values = plan_of(own_rows(9), "none")
+  assert facts["protocols"] == []
+  assert list(values) == ["clean", "tracks"]
+
+
+# Train parts of one size.
+
+
+@pytest.mark.parametrize(
+  "base", ["filtered", "tracks_80_20", "leaky_segments_80_20"]
+)
+def test_train_segments_are_exact_nested_and_in_proportion(base):
+  rows = synthetic_rows()
+  whole, before = apply(base, rows), set()
+  share = by_genre(whole.parts["train"])
+  for number in (57, 300, len(whole.parts["train"])):
+    some = apply(base, rows, train_segments=number)
+    train = set(some.parts["train"])
+    assert len(train) == number
+    assert before <= train <= set(whole.parts["train"])
+    for genre, count in by_genre(train).items():
+      wanted = number * share[genre] / share.total()
+      assert abs(count - wanted) <= 1
+    assert some.parts["test"] == whole.parts["test"]
+    before = train
+  with pytest.raises(
+    InputError, match=r"train_segments 9999: the train part h"
+  ):
+    apply(base, rows, train_segments=9999)
+  with pytest.raises(InputError, match="train_segments -1: give a number"):
+    apply(base, rows, train_segments=-1)
+
+
+# Statistics.
+
+
+def table(right, per_track=2, genres=("a", "b")) -> Predictions:
+  """Tracks t0, t1, ... of genre 0 whose segments are right or not."""
+  right = np.asarray(right)
+  return Predictions(
+    track=np.array([f"t{i // per_track}" for i in range(len(right))]),
+    segment=np.arange(len(right)) % per_track,
+    label=np.zeros(len(right), int),
+    probabilities=np.where(right[:, None], [[0.9, 0.1]], [[0.2, 0.8]]),
+    genres=genres,
+  )
+
+
+def test_an_accuracy_is_a_mean_over_seeds_and_its_interval_scipys():
+  rng = np.random.default_rng(1)
+  right = rng.random((2, 60)) < np.array([[0.8], [0.7]])
+  tables = [table(one) for one in right]
+  found = leak.accuracy(tables)
+  assert found["accuracy"] == pytest.approx(right.mean())
+  assert found["deviation"] == pytest.approx(right.mean(1).std(ddof=1))
+  wanted = scipy.stats.bootstrap(
+    (right.mean(0).reshape(30, 2).mean(1),),
+    np.mean,
+    n_resamples=5_000,
+    method="percentile",
+    rng=0,
+  ).confidence_interval
+  assert found["ci95"] == pytest.approx(wanted, abs=0.015)
+  order = rng.permutation(60)
+  columns = ("track", "segment", "label", "probabilities", "artist")
+  shuffled = dataclasses.replace(
+    tables[1], **{key: getattr(tables[1], key)[order] for key in columns}
+  )
+  assert leak.accuracy([tables[0], shuffled]) == found
+  assert leak.accuracy(tables[:1])["deviation"] is None
+  with pytest.raises(InputError, match="of other tracks or segments"):
+    leak.accuracy([table([1, 1]), table([1, 1], per_track=1)])
+
+
+def heard_again(rows, partition, voice, seed) -> Predictions:
+  """What the nearest neighbour says, where tracks and artists have a voice."""
+  genres = sorted({row.genre for row in rows})
+  row_of = {row.id: row for row in rows}
+
+  @functools.cache
+  def draw(*name):
+    key = list(f"{name} {seed}".encode())
+    return np.random.default_rng(key).normal(size=24)
+
+  def features(ids):
+    return np.array(
+      [
+        0.6 * draw(row_of[track].genre)
+        + voice * draw(row_of[track].artist)
+        + voice * draw(track)
+        + draw(track, segment)
+        for track, segment in ids
+      ]
+    )
+
+  def labels(ids):
+    return np.array([genres.index(row_of[track].genre) for track, _ in ids])
+
+  train, tested = partition.parts["train"], partition.parts["test"]
+  distance = -2 * features(tested) @ features(train).T
+  distance += (features(train) ** 2).sum(1)
+  said = labels(train)[distance.argmin(1)]
+  return Predictions(
+    track=np.array([track for track, _ in tested]),
+    segment=np.array([segment for _, segment in tested]),
+    label=labels(tested),
+    probabilities=np.eye(len(genres))[said],
+    genres=tuple(genres),
+    artist=np.array([row_of[track].artist for track, _ in tested]),
+  )
+
+
+@pytest.mark.parametrize(("voice", "leaks"), [(0.0, False), (1.0, True)])
+def test_a_leak_is_found_where_tracks_have_a_voice_and_only_there(voice, leaks):
+  """More tracks or segments of a genre alone would make no difference."""
+  rows = synthetic_rows()
+  said = {}
+  for arm in ARMS:
+    cut = apply("filtered", rows, leak=arm)
+    said[arm] = [heard_again(rows, cut, voice, seed) for seed in range(3)]
+  for arm in ("tracks", "artists"):
+    low, high = compare.compare_many(said[arm], said["clean"])["ci95"]
+    assert (low > 0) == leaks, arm
+    assert leaks or high > 0, arm
+  nothing = compare.compare_many(said["clean"], said["clean"])
+  assert (nothing["difference"], nothing["ci95"]) == (0, [0, 0])
+
+
+# The verb, on the synthetic corpus.
+
+
+@pytest.fixture
+def started(monkeypatch):
+  """Runs in this process, without their pictures; their folders' names."""
+  names = []
+
+  def run(command, log, stop, keep_open):
+    names.append(command[-1].rsplit("/", 1)[1])
+    log.touch()
+    return launch.main(command[1:]), ""
+
+  monkeypatch.setattr(process, "run", run)
+  for name in ("confusion", "per_genre", "learning_curves"):
+    monkeypatch.setattr(plots, name, lambda *values, **axes: None)
+  monkeypatch.setattr(plots, "save_png", lambda figure, path: path.touch())
+  monkeypatch.setattr(report.page, "render", lambda *unused: "")
+  return names
+
+
+def meter(data_dir, out, *others) -> int:
+  keys = {"dir": data_dir, "features": "mfcc_slices", "tracks_per_genre": 4}
+  return launch.main(
+    [
+      *("launch.py", "leak", f"--config={launch.HOME}/configs/svm_stats.py"),
+      *(f"--config.data.{key}={value}" for key, value in keys.items()),
+      *("--config.data.protocol=filtered", "--config.log.tensorboard=False"),
+      *("--config.eval.bootstrap=10", f"--workdir={out}", *others),
+    ]
+  )
+
+
+def test_the_meter_finds_the_leak_of_the_synthetic_corpus(
+  data_dir, tmp_path, started, capsys
+):
+  out = tmp_path / "meter"
+  beside = ("tracks_80_20", "leaky_segments_80_20", "tracks_70_10_20")
+  asked = ("--seeds=2", *(f"--protocol={name}" for name in beside))
+  assert meter(data_dir, out, *asked) == 0
+  assert started == [
+    *("clean-seed0", "tracks-seed0", "clean-seed1", "tracks-seed1"),
+    *("tracks_80_20-seed0", "leaky_segments_80_20-seed0"),
+    *("tracks_80_20-seed1", "leaky_segments_80_20-seed1"),
+  ]
+  text = (out / "leak.json").read_text()
+  found = json.loads(text)
+  change = found["differences"]["tracks"]
+  for level in ("track", "segment"):
+    low, high = change[level]["ci95"]
+    assert 0 < low < change[level]["difference"] < high, level
+  assert found["tracks"] == change["track"]["n"] == 10
+  assert len({arm["n_train"] for arm in found["arms"].values()}) == 1
+  assert found["arms"]["clean"]["leak"] is None
+  assert found["arms"]["tracks"]["protocol"] == "leaky_meter_tracks of filtered"
+  assert [one["protocol"] for one in found["protocols"]] == [*beside[:2]]
+  assert len({one["n_train"] for one in found["protocols"]}) == 1
+  assert found["same"] == {"tracks_70_10_20": "tracks_80_20"}
+  assert "no held-out artist has another track" in found["left_out"]["artists"]
+  # Every number is that of the runs' own reports.
+  for name, arm in found["arms"].items():
+    own = report.read(out / "runs" / f"{name}-seed1" / "report.json")
+    split = own["splits"]["test"]
+    for level in ("track", "segment"):
+      assert arm[level]["accuracy"] == split[level]["accuracy"]
+  printed = capsys.readouterr().out
+  page = (out / "leak.md").read_text()
+  assert page in printed
+  assert "no numbers of GTZAN" in page
+  assert leak_page._points(change["track"]) in page
+  assert not verify.verify([out]).wrong
+  # The same command again goes on where it was.
+  (out / "runs" / "tracks-seed1" / "report.json").unlink()
+  (out / "leak.json").unlink()
+  del started[:]
+  assert meter(data_dir, out, *asked) == 0
+  assert started == ["tracks-seed1"]
+  assert (out / "leak.json").read_text() == text
+  _check_damage(out, text)
+
+
+def _check_damage(out, text):
+  """What is left when something of a meter is gone or is of another one."""
+  assert leak.measure(out) == json.loads(text)
+  file = out / "runs" / "tracks-seed1" / "report.json"
+  own = json.loads(file.read_text())
+  file.write_text(json.dumps({**own, "data_fingerprint": "another"}))
+  with pytest.raises(InputError, match="data_fingerprint 'another' received"):
+    leak.measure(out)
+  file.write_text(json.dumps({**own, "config": {"recipe": "ensemble"}}))
+  with pytest.raises(InputError, match="is of no run of a leak meter"):
+    leak.measure(out)
+  shutil.rmtree(file.parent)
+  with pytest.raises(
+    InputError, match=r"seeds 0 are finished of every arm \(clean"
+  ):
+    leak.measure(out)
+  (out / "plan.json").write_text("{}")
+  with pytest.raises(InputError, match=r"plan.json is damaged"):
+    leak.measure(out)
+  (out / "plan.json").unlink()
+  with pytest.raises(InputError, match=r"plan.json cannot be read: No such"):
+    leak.measure(out)
+
+
+@pytest.mark.parametrize(
+  ("others", "words"),
+  [
+    (["--seeds=1"], "--seeds=1: give 2 or more"),
+    (["--config.seed=3"], "--config.seed=3: leak sets it itself"),
+    (["--config.data.leak=tracks"], "--config.data.leak=tracks: leak sets it"),
+    (["--config.task=gan"], "is a GAN, which tells no genres"),
+    (["--config.data.protocol=leaky_segments_80_20"], "leaks by itself"),
+    (["--protocol=kfold"], "unknown protocol 'kfold'; there are"),
+    (["--protocol=stratified"], "published lists of GTZAN"),
+  ],
+)
+def test_mistakes_are_one_line_and_start_nothing(
+  data_dir, tmp_path, started, capsys, others, words
+):
+  assert meter(data_dir, tmp_path / "meter", *others) == 2
+  line = capsys.readouterr().err
+  assert line.count("\n") == 1
+  assert words in line
+  assert not started
+  assert not (tmp_path / "meter").exists()
+
+
+# The page.
+
+
+def measured(**changes) -> dict:
+  level = {"accuracy": 0.5, "deviation": 0.01, "ci95": [0.4, 0.6]}
+  levels = {"track": level, "segment": level}
+  change = {"n": 84, "difference": 0.2, "ci95": [0.1, 0.3]}
+  arm = {"protocol": "p", "leak": None, "n_train": 3690, "touched": 0}
+  return {
+    **{"recipe": "r", "corpus": "archive", "source": "archive"},
+    **{"split": "validation", "tracks": 126, "segments": 630, "seeds": [0, 1]},
+    "arms": dict.fromkeys(ARMS, arm | levels),
+    "differences": {
+      name: {"track": change, "segment": change}
+      for name in ("tracks", "artists")
+    },
+    "protocols": [
+      {
+        **{"protocol": "filtered", "leak": None, "seeds": [0], "tracks": 197},
+        **{"split": "validation", "n_train": 2340, **levels},
+        "track": level | {"deviation": None},
+      }
+    ],
+    **{"left_out": {}, "same": {}},
+    **changes,
+  }
+
+
+def test_the_page_says_what_was_measured():
+  text = leak_page.markdown(measured())
+  assert "| +20.0 [+10.0, +30.0] |" in text
+  assert "50.0 (n=1) [40.0, 60.0]" in text
+  assert "also chose the checkpoints, in all arms alike" in text
+  assert "also chose" not in leak_page.markdown(measured(split="test"))
+  rows = [line for line in text.splitlines() if line.startswith("|")]
+  assert len({line.count("|") for line in rows[:5]}) == 1
+
+
+def test_the_picture_has_a_panel_for_each_question():
+  titles = [
+    axes.get_title(loc="left") for axes in leak_page.picture(measured()).axes
+  ]
+  assert titles == [
+    "r: the same 126 tracks",
+    "What the leak is worth",
+    "Protocols, 2,340 train segments",
+  ]
+  assert len(leak_page.picture(measured(differences={})).axes) == 1
+  figure = leak_page.picture(measured(protocols=[]))
+  assert len(figure.axes) == 2
+  names = [label.get_text() for label in figure.axes[1].get_yticklabels()]
+  assert [" ".join(name.splitlines()[1:]) for name in names] == [
+    "other segments (84 tracks)",
+    "other tracks (84 tracks)",
+  ]
+
+
+def test_every_honest_protocol_may_be_the_base():
+  rows = gtzan_rows()
+  for name, protocol in PROTOCOLS.items():
+    if protocol.leak is None:
+      assert apply(name, rows, leak="clean").parts["train"], name
