@@ -70,7 +70,7 @@ help:
 	@echo "make demo     train on the embedded corpus -> runs/demo/report.html"
 	@echo "make test     the whole test suite"
 	@echo "make test-extras   what needs TensorFlow and Beam (1 GB to fetch)"
-	@echo "make verify   every number of docs/results, computed anew"
+	@echo "make verify   every committed number, computed anew"
 	@echo "make lint     style of the code; make format mends it"
 	@echo "make clean    remove .venv, .venv-extras and runs/demo"
 	@echo "options       PYTHON=python3.12 ACCELERATOR=cpu|cuda12|tpu"
@@ -86,7 +86,7 @@ test-extras: $(READY_EXTRAS)
 	@$(EXTRAS)/bin/python -m pytest tests/test_beam.py tests/test_builder.py tfds_gtzan
 
 verify: $(READY)
-	@$(RUN) launch.py verify docs/results
+	@$(RUN) launch.py verify docs/results docs/augmentation
 
 lint: $(READY_DEV)
 	@$(RUN) -m ruff check --quiet .
