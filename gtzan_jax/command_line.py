@@ -52,8 +52,8 @@ class Given(NamedTuple):
     """
     if len(self.flags.workdir) > 1:
       raise InputError(
-        f"--workdir={self.flags.workdir[1]}: one is enough; evaluate alone"
-        " takes several"
+        f"--workdir={self.flags.workdir[1]}: one is enough; evaluate and"
+        " compare take several"
       )
     if not self.flags.workdir and default is None:
       raise InputError("--workdir is needed: the folder of a trained run")

@@ -42,7 +42,7 @@ def call(path: str | os.PathLike, function: str) -> object:
       return names[function]()
   except OSError as error:
     raise InputError(f"{path} cannot be read: {error.strerror}") from error
-  except Exception as error:
+  except (Exception, SystemExit) as error:
     text = " ".join(f"{type(error).__name__}: {error}".split())
     raise InputError(f"{path} fails: {text}") from error
   raise InputError(f"{path} has no {function}()")

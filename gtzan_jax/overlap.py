@@ -152,9 +152,10 @@ def select(
   Returns:
     the tracks in order, and in plain values: `tracks` (how many the corpus
     has), `genres` ({its name: the model's}), `unmatched` ({genre that the model
-    does not know: tracks}), `absent` (the model's genres that the corpus lacks)
-    and `learnt` (tracks left out, since the model has learnt from them or was
-    chosen by them).
+    does not know: tracks}), `absent` (the model's genres that the corpus
+    lacks), `learnt` (tracks left out, since the model has learnt from them or
+    was chosen by them) and `namesakes` (tracks that bear the ids of such, but
+    in another collection: they are not left out).
 
   Raises:
     InputError: no genre in common, or no track left.
@@ -174,6 +175,11 @@ def select(
       f" of its genres in the {corpus.name} corpus, as {comparable[0].id}: give"
       " other music"
     )
+  ids = {
+    identity(one)
+    for part in ("train", "validation")
+    for one in run["tracks"][part]
+  }
   unmatched = collections.Counter(
     track.genre for track in corpus.tracks if track.genre not in genres
   )
@@ -183,6 +189,7 @@ def select(
     "unmatched": dict(unmatched),
     "absent": [g for g in run["genres"] if g not in genres.values()],
     "learnt": len(comparable) - len(tracks),
+    "namesakes": sum(identity(track.id) in ids for track in tracks),
   }
 
 
@@ -204,5 +211,11 @@ def sentences(compared: Mapping) -> list[str]:
       f"left out: {compared['learnt']} tracks that the model has learnt from or"
       " was chosen by; the rest is of the same collection, which may repeat"
       " recordings and artists"
+    )
+  if compared["namesakes"]:
+    lines.append(
+      f"beware: {compared['namesakes']} tracks bear the names of tracks that"
+      " the model has learnt from in another collection: if they are the same"
+      " music, this is no test"
     )
   return lines

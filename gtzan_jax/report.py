@@ -64,6 +64,7 @@ _EXTERNAL = {
   "unmatched": {...: int},
   "absent": [str],
   "learnt": int,
+  "namesakes": int,
 }
 _MEASURES = dict.fromkeys(fidelity.MEASURES, (float, _MAYBE))
 _GAN = {

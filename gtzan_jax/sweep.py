@@ -12,6 +12,7 @@ over, what was stopped half way is resumed by launch.py, what failed waits for
 
 import difflib
 import json
+import math
 import os
 import pathlib
 import re
@@ -76,8 +77,18 @@ def load(path: str | os.PathLike) -> list[Run]:
       " gtzan_jax.sweep.Run"
     )
   names = [run.name for run in runs]
+  for run in runs:
+    if not (
+      isinstance(run.overrides, Mapping)
+      and all(isinstance(key, str) for key in run.overrides)
+      and isinstance(run.recipe, str | None)
+    ):
+      raise errors.InputError(
+        f"{path}: {str(run)[:80]}: overrides are {{'section.key': value}}, and"
+        " recipe is a file or None"
+      )
   for name in names:
-    if not re.fullmatch(r"[\w+-][\w.+-]*", str(name)):
+    if not isinstance(name, str) or not re.fullmatch(r"[\w+-][\w.+-]*", name):
       raise errors.InputError(
         f"{path}: the run name {name!r} cannot be a folder: use letters,"
         " digits and _ + - ."
@@ -156,6 +167,8 @@ def _check_override(
     )
   try:
     if not isinstance(value, bool | int | float | str | tuple):
+      raise TypeError(value)
+    if isinstance(value, float) and not math.isfinite(value):
       raise TypeError(value)
     config.update_from_flattened_dict({key: value})
   except TypeError as error:

@@ -208,7 +208,12 @@ def external(**changed) -> dict:
   test = {
     **{"workdir": "r", "trained_on": "4e1fa8c2", "kind": "audio"},
     **{"path": "/music", "tracks": 40, "genres": {"Blues": "blues"}},
-    **{"unmatched": {"ska": 3}, "absent": ["rock"], "learnt": 2},
+    **{
+      "unmatched": {"ska": 3},
+      "absent": ["rock"],
+      "learnt": 2,
+      "namesakes": 0,
+    },
   }
   return {
     "protocol": "external",

@@ -176,6 +176,7 @@ def test_genres_of_other_music_are_compared_by_name(trained, tested):
     "unmatched": {"ska": 2},
     "absent": [genre for genre in known if genre not in ("hiphop", "rock")],
     "learnt": 0,
+    "namesakes": 0,
   }
   page = (tested / "report.html").read_text()
   assert "the same music under another name is not recognised" in page
@@ -317,8 +318,10 @@ def test_what_the_model_has_learnt_from_is_left_out(
     name for name in named(form) if not left_out or name not in known
   ]
   assert found["learnt"] == left_out
+  assert found["namesakes"] == 2 - left_out
   said = " ".join(overlap.sentences(found))
   assert ("2 tracks that the model has learnt from" in said) == bool(left_out)
+  assert ("beware: 2 tracks bear the names" in said) != bool(left_out)
 
 
 @pytest.mark.parametrize("genre", ["hip-hop", "HipHop"])

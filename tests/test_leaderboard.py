@@ -72,7 +72,7 @@ def external(trained_on="e1" * 32, path="/data/jazz club", **changes) -> dict:
   test = {
     **{"workdir": "run", "trained_on": trained_on, "kind": "audio"},
     **{"path": path, "tracks": 40, "genres": {"Blues": "blues"}},
-    **{"unmatched": {}, "absent": [], "learnt": 0},
+    **{"unmatched": {}, "absent": [], "learnt": 0, "namesakes": 0},
   }
   return made(protocol="external", external=test, **changes)
 

@@ -142,7 +142,7 @@ def test_an_arm_follows_from_rows_and_split_seed_alone(arm):
 
 def test_where_artists_are_few_they_cross_in_all_arms_alike():
   with pytest.raises(
-    InputError, match="has no arm 'artists': without the held"
+    InputError, match="has no arm 'artists': artists stand on both"
   ):
     apply("tracks_80_20", gtzan_rows(), leak="artists")
   whole, clean, leaky = (

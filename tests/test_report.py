@@ -348,7 +348,7 @@ def test_without_a_test_split_the_page_says_so():
 EXTERNAL = {
   **{"workdir": "run", "trained_on": "77aa", "kind": "audio", "path": None},
   **{"tracks": 40, "genres": {"Blues": "blues"}, "unmatched": {"ska": 2}},
-  **{"absent": [], "learnt": 0},
+  **{"absent": [], "learnt": 0, "namesakes": 0},
 }
 
 

@@ -128,8 +128,9 @@ def _why_not(arm: str, apart: bool) -> str:
   if apart:
     return "no held-out artist has another track of the same genre"
   return (
-    "without the held-out artists some genre would lose more than half of its"
-    " tracks; try filtered or artist_kfold"
+    "artists stand on both sides in every arm, for without the held-out ones"
+    " some genre would lose more than half of its tracks; try filtered or"
+    " artist_kfold"
   )
 
 
