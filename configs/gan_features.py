@@ -9,6 +9,10 @@ waveform (on MFCCs of audio or of a log-mel archive:
 scaled; here each is standardised by the train part, so the generator's last
 layer is linear. Which discriminator and generator are kept is decided by the
 Fréchet distance to the validation part.
+
+On MFCCs of the log-mel archive: 17 minutes on two CPU cores beside other work;
+the judge hears the genre asked for in 0.58 of the examples (n=1; see
+docs/gan.md).
 """
 
 from configs import default

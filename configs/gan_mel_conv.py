@@ -4,6 +4,10 @@
     --config.data.path=/path/to/gtzan_or_archive.npz
 
 A variant of our own beside the source's GANs, chosen on validation tracks.
+
+On MFCCs of the log-mel archive (--config.data.features=mfcc): 2 minutes on two
+CPU cores, the judge hears the genre asked for in 0.44 of the examples (n=1; see
+docs/gan.md).
 """
 
 from configs import gan_features

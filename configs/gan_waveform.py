@@ -9,6 +9,10 @@ LeakyReLU 0.2; binary cross-entropy, Adam 2e-4 with betas 0.5 and 0.999, 100
 epochs. 206,036,121 parameters, and 2.5 GB a checkpoint to resume from: on a
 small corpus let evaluations be further apart (--config.train.epoch_steps=100
 --config.train.epochs=8 are the 100 epochs of 40 tracks). Needs audio.
+
+On 66 of 96 clips (--config.data.protocol=tracks_80_20, 1,200 steps): 48 minutes
+on two CPU cores beside other work; it collapses, as the source's did: 0.10 of
+the examples are heard as the genre asked for, diversity 0.21 (n=1).
 """
 
 from configs import gan_features
