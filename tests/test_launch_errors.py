@@ -430,6 +430,9 @@ def test_verbs_that_need_a_trained_workdir(call, tmp_path, verb):
   answer = call(verb, f"--workdir={tmp_path}", *files)
   assert_one_line(answer, tmp_path, "run.json")
   assert not list(tmp_path.iterdir())
+  (tmp_path / "run.json").mkdir()
+  answer = call(verb, f"--workdir={tmp_path}", *files)
+  assert_one_line(answer, tmp_path / "run.json", "cannot be read")
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", '{"recipe": "resnet"}'])
