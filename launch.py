@@ -14,6 +14,11 @@
   leaderboard     tables of the report.json files below the folders named
   compare         two --workdir, or several seeds of two recipes, on the same
                   tracks; --out keeps the result
+  failures        where the runs in the folders named fail alike, into --out
+  robustness      a run on audio hears its held-out tracks again, distorted in
+                  all ways or in those named; into --out or WORKDIR/robustness
+  explain         which sound made a network's answer: of files or tracks, or of
+                  the hardest and the surest; into WORKDIR/explain
   verify          every number of the results below the folders named, computed
                   anew from the stored predictions
   check-splits    tracks, artists and recordings that cross the split in the
@@ -31,6 +36,9 @@ Examples:
     --config=configs/lstm.py --config.data.path=/data/gtzan
   python launch.py generate --workdir=runs/gan --genre=jazz --out=jazz
   python launch.py compare --workdir=runs/a --workdir=runs/b
+  python launch.py failures runs/seeds/* --out=runs/failures
+  python launch.py robustness --workdir=runs/demo white_noise mp3
+  python launch.py explain --workdir=runs/demo song.mp3
   python launch.py verify docs/results
   python launch.py check-splits train.txt test.txt --out=runs/split
   python launch.py evaluate --help
@@ -261,6 +269,25 @@ def explore(given: Given) -> int:
   return 0
 
 
+def failures(given: Given) -> int:
+  from gtzan_jax import failures as found
+  from tfds_gtzan import notes
+
+  return found.verb(given, notes.about)
+
+
+def robustness(given: Given) -> int:
+  from gtzan_jax import listening
+
+  return listening.verb(given, open_corpus, fingerprint)
+
+
+def explain(given: Given) -> int:
+  from gtzan_jax import explain as explanation
+
+  return explanation.verb(given, open_dataset)
+
+
 # Which keys of a config opening a corpus takes, and which cutting it.
 CORPUS = ("data.path", "data.tracks_per_genre", "data.dir")
 CUT = (
@@ -310,6 +337,13 @@ VERBS = {
   ),
   "leaderboard": Verb(verbs.leaderboard, ("out",), files=True),
   "compare": Verb(verbs.compare, ("workdir", "out")),
+  "failures": Verb(failures, ("out",), files=True),
+  "robustness": Verb(
+    robustness, ("workdir", "out"), keys=CORPUS, config=DEFAULT, files=True
+  ),
+  "explain": Verb(
+    explain, ("workdir",), keys=CORPUS, config=DEFAULT, files=True
+  ),
   "verify": Verb(verbs.verify, (), files=True),
   "check-splits": Verb(
     check_splits,

@@ -76,9 +76,7 @@ def evaluate(
   print(f"external test: {len(tracks)} of {len(corpus.tracks)} tracks")
   print("\n".join(overlap.sentences(compared)))
   with workdir.locked(out, "out"):
-    skipped = []
-    examples = _examples(run, corpus, tracks, compared["genres"], skipped)
-    table = _predictions(model, examples, tuple(run["genres"]))
+    table, skipped = predict(model, run, corpus, tracks, compared["genres"])
     table = table.with_artists(artists or {})
     ids = set(table.track.tolist())
     mesh = sharding.make_mesh(jax.devices()[:1])  # as load_model has it
@@ -101,6 +99,33 @@ def evaluate(
       resamples=run["config"]["eval"]["bootstrap"],
     )
     return report.write(out, built, {SPLIT: table})
+
+
+def predict(
+  model: Callable[[np.ndarray], jax.Array],
+  run: Mapping,
+  corpus,
+  tracks: Sequence,
+  genres: Mapping[str, str],
+) -> tuple[Predictions, list[dict]]:
+  """What a model says of tracks that nobody has prepared for it.
+
+  Args:
+    model: features [b, ...] -> probabilities [b, genres].
+    run: run.json of its workdir.
+    corpus: the tracks'; see `evaluate`.
+    tracks: some of its tracks, or changed ones.
+    genres: {a track's genre: the model's}.
+
+  Returns:
+    a row a segment; and {track, reason} of each track that cannot be read.
+
+  Raises:
+    InputError: more than 5 % of the corpus cannot be read, or no track can.
+  """
+  skipped = []
+  examples = _examples(run, corpus, tracks, genres, skipped)
+  return _predictions(model, examples, tuple(run["genres"])), skipped
 
 
 def _check_kind(

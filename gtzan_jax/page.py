@@ -6,7 +6,7 @@ for anything and has no script, so it can be mailed, archived and printed.
 
 import base64
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import jinja2
 from markupsafe import Markup
@@ -72,12 +72,15 @@ HEARD = {
 }
 
 
-def render(report: dict, gallery=None) -> str:
+def render(
+  report: dict, gallery=None, explained: Sequence[tuple[dict, bytes]] = ()
+) -> str:
   """The page as text.
 
   Args:
     report: from `report.build`, or report.json as read back.
     gallery: of a GAN, gallery.Gallery: what can be seen and heard.
+    explained: (entry of explain.json, its PNG) of what was explained.
   """
   environment = jinja2.Environment(
     loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -101,6 +104,9 @@ def render(report: dict, gallery=None) -> str:
     gan_measures=GAN_MEASURES,
     collapsed=fidelity.COLLAPSED,
     gallery=gallery and _inline(gallery),
+    explained=[
+      (one, base64.b64encode(picture).decode()) for one, picture in explained
+    ],
     heard=_heard(report) if gan else {},
     headline=report["headline"],
     top=scored.get(report["headline"]),

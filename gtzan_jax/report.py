@@ -19,6 +19,7 @@ from gtzan_jax import calibration, errors, fidelity, metrics, page, plots
 from gtzan_jax.predictions import Predictions
 
 REPORT_FILE = "report.json"
+EXPLAINED = "explain"  # a folder with what explain.py found, by explain.json
 SPLITS = ("train", "validation", "test")
 
 # A spec is a type, a tuple of specs (any of them), a list of one spec (each
@@ -364,9 +365,21 @@ def write(
     )
     plots.save_png(plots.per_genre(track["per_genre"], title), bars)
   _write_gallery(workdir, gallery)
-  _write_text(workdir / "report.html", page.render(report, gallery))
+  explained = _explained(workdir, report["best_epoch"])
+  _write_text(workdir / "report.html", page.render(report, gallery, explained))
   save(workdir / REPORT_FILE, report)
   return workdir / "report.html"
+
+
+def redraw(workdir: pathlib.Path) -> None:
+  """Draws a classifier's report.html anew, with what was explained since.
+
+  Raises:
+    InputError: see `read`.
+  """
+  found = read(workdir / REPORT_FILE)
+  explained = _explained(workdir, found["best_epoch"])
+  _write_text(workdir / "report.html", page.render(found, None, explained))
 
 
 def save(path: str | os.PathLike, report: dict) -> None:
@@ -430,6 +443,22 @@ def _is(value, kind: type) -> bool:
   if isinstance(value, bool):
     return kind in (bool, object)
   return isinstance(value, (int, float) if kind is float else kind)
+
+
+def _explained(
+  workdir: pathlib.Path, best_epoch: int | None
+) -> list[tuple[dict, bytes]]:
+  """(entry of explain.json, its picture), if of the same parameters."""
+  folder = workdir / EXPLAINED
+  try:
+    found = json.loads((folder / "explain.json").read_text("utf-8"))
+    if found["best_epoch"] != best_epoch:
+      return []
+    return [
+      (one, (folder / one["picture"]).read_bytes()) for one in found["items"]
+    ]
+  except FileNotFoundError:
+    return []
 
 
 def _write_gallery(workdir: pathlib.Path, gallery) -> None:

@@ -16,12 +16,14 @@ from typing import NamedTuple
 from gtzan_jax import (
   compare_runs,
   errors,
+  failures,
   leaderboard,
   leak,
   leak_page,
   metrics,
   predictions,
   report,
+  robustness,
 )
 
 TOLERANCE = 1e-9  # of numbers: those of another numpy may end otherwise
@@ -163,6 +165,8 @@ def _board(folder: pathlib.Path) -> str:
 RECOMPUTED: dict[str, Callable[[pathlib.Path], object]] = {
   report.REPORT_FILE: rebuild,
   compare_runs.FILE: compare_runs.again,
+  failures.FILE: failures.again,
+  robustness.FILE: robustness.again,
   BOARD: _board,
   leak.LEAK_FILE: leak.measure,
   leak_page.FILE: lambda folder: leak_page.markdown(leak.measure(folder)),

@@ -34,20 +34,22 @@ CONFIGS = sorted(
 # leaves), never from its own layer or a later one. A package is one name.
 LAYERS = (
   {"errors"},
-  {"audio", "features", "losses", "models", "optim", "predictions"}
+  {"attribution", "audio", "features", "losses", "models", "optim"}
+  | {"predictions"}
   | {"config_file", "interrupt", "overlap", "process", "provenance"}
   | {"fidelity", "published", "split_report"},
-  {"alignment", "calibration", "checkpoint", "command_line", "gans"}
-  | {"inputs", "logs", "progress", "runtime", "sharding", "similarity"}
-  | {"sound", "weights"},
+  {"alignment", "calibration", "checkpoint", "command_line", "distortions"}
+  | {"gans", "inputs", "logs", "progress", "runtime", "sharding"}
+  | {"similarity", "sound", "weights"},
   {"augment", "check_splits", "metrics", "pipeline", "plots"},
-  {"classifiers", "compare", "leak_page", "page", "tasks", "workdir"},
+  {"classifiers", "compare", "failures_page", "leak_page", "page", "tasks"}
+  | {"workdir"},
   {"gallery", "report", "sampling"},
-  {"announce", "classical", "ensemble", "explore", "generate", "leaderboard"}
-  | {"leak"},
-  {"augmented", "compare_runs", "evaluate"},
+  {"announce", "classical", "ensemble", "explain_page", "explore", "generate"}
+  | {"leaderboard", "leak", "robustness"},
+  {"augmented", "compare_runs", "evaluate", "failures"},
   {"external", "initial", "judge", "predict", "sweep"},
-  {"checks", "gan_validation", "leak_runs"},
+  {"checks", "explain", "gan_validation", "leak_runs", "listening"},
   {"gan_report", "train", "verify"},
   {"verbs"},
 )

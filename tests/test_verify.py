@@ -212,7 +212,7 @@ def test_nothing_to_verify_is_an_error(results, tmp_path, capsys):
     ([tmp_path / "empty"], "nothing to verify in "),
     (
       [results, tmp_path / "empty"],
-      "empty: no report.json, compare.json, lead",
+      "empty: no report.json, compare.json, ",
     ),
     ([tmp_path / "gone"], "gone: no such folder"),
     ([results / "one" / "report.json"], "no such folder"),

@@ -5,7 +5,7 @@ import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from tfds_gtzan import cuts, track_lists
+from tfds_gtzan import cuts, notes, track_lists
 from tfds_gtzan.split_names import Split
 
 # Ids of tracks that belong together, and what to say of them.
@@ -30,13 +30,9 @@ class Look(NamedTuple):
 @functools.cache
 def songs() -> Mapping[str, str]:
   """ "artist: title" of each of GTZAN's tracks of which both are known."""
-  lines = track_lists.read("sturm_index")[1].decode().splitlines()
-  fields = [
-    map(str.strip, line.split(":::")) for line in lines if ":::" in line
-  ]
   return {
-    name.removesuffix(".wav"): f"{artist}: {title}"
-    for name, artist, title in fields
+    track: f"{artist}: {title}"
+    for track, (artist, title) in notes.index().items()
     if artist and title
   }
 
