@@ -22,6 +22,7 @@ def get_config():
   config.data.protocol = "tracks_80_20"
   config.model.name = "resnet"
   config.model.dropout = 0.4
+  config.model.shortcuts = True
   config.optim.name = "adam"
   config.optim.learning_rate = 1e-3
   config.optim.schedule = "exponential"

@@ -32,6 +32,12 @@ FEATURES: dict[str, FeatureSpec] = {
     FeatureSpec("mfcc", parts=("mfcc",)),
     FeatureSpec("mfcc_slices", parts=("mfcc",), segment_samples=66_150),
     FeatureSpec(
+      "mfcc_clip",
+      parts=("mfcc",),
+      segment_samples=660_000,
+      segments_per_track=1,
+    ),
+    FeatureSpec(
       "sequence",
       kinds=("audio",),
       parts=("mfcc", "centroid", "chroma", "contrast"),
