@@ -86,7 +86,7 @@ test-extras: $(READY_EXTRAS)
 	@$(EXTRAS)/bin/python -m pytest tests/test_beam.py tests/test_builder.py tfds_gtzan
 
 verify: $(READY)
-	@$(RUN) launch.py verify docs/results docs/augmentation
+	@$(RUN) launch.py verify docs
 
 lint: $(READY_DEV)
 	@$(RUN) -m ruff check --quiet .
