@@ -1,0 +1,229 @@
+"""The tables of docs/claims.md, from the runs of configs/sweeps/claims.py.
+
+  python benchmarks/claims.py docs/claims
+
+Of each variant the tracks of all folds together, each tested once. A claim that
+one variant is better holds where the 95 % interval of the difference (artists
+are resampled) lies above zero, does not where it lies below, and cannot be told
+where zero is in it. Of two variants on other lists of tracks the common ones
+are compared.
+"""
+
+import argparse
+import collections
+import dataclasses
+import pathlib
+import re
+import statistics
+
+import numpy as np
+
+from gtzan_jax import compare, ensemble, predictions, report
+from gtzan_jax.predictions import Predictions
+
+RUN = re.compile(r"(.+)_(?:fold|seed)\d+")
+# (row of the source documents, the better one by its claim, the other).
+PAIRS = (
+  ("0.31", "image_cnn2_20_epochs", "fcn_20_epochs"),
+  ("0.32", "lstm_mfcc", "slice_cnn"),
+  ("0.32", "lstm_mfcc", "fcn"),
+  ("0.32", "lstm_mfcc", "image_cnn2_20_epochs"),
+  ("0.35", "fcn", "fcn_rmsprop"),
+  ("0.35", "slice_cnn", "slice_cnn_rmsprop"),
+  ("0.35", "resnet", "resnet_rmsprop"),
+  ("0.35", "cnn_gru", "cnn_gru_rmsprop"),
+  ("0.36", "fcn", "fcn_100_epochs"),
+  ("0.36", "slice_cnn", "slice_cnn_100_epochs"),
+  ("1.17", "resnet", "resnet_no_shortcuts"),
+  ("1.18", "slice_cnn", "slice_cnn_whole_clips"),
+  ("1.18", "slice_cnn", "image_cnn2_20_epochs"),
+  ("1.19", "resnet", "mlp"),
+  ("1.19", "resnet", "logreg_stats"),
+  ("1.19", "resnet", "svm_stats"),
+  ("1.19", "resnet", "logreg_logmel"),
+  ("3.21", "cnn_gru", "mel_cnn"),
+  ("3.21", "cnn_lstm", "mel_cnn"),
+  ("3.21", "cnn_gru", "logreg_logmel"),
+  ("3.22", "cnn_gru", "cnn_lstm"),
+  ("3.23", "cnn_gru_stopped_on_test", "cnn_gru_validated"),
+  ("3.24", "ensemble", "mel_cnn"),
+  ("3.24", "ensemble", "cnn_gru"),
+  ("3.24", "ensemble", "cnn_lstm"),
+  ("4.17", "cnn_bilstm", "cnn_rnn"),
+  ("4.17", "cnn_bilstm", "parallel_cnn"),
+)
+MEMBERS = ("mel_cnn", "cnn_gru", "cnn_lstm")
+NETWORKS = (
+  *("fcn", "image_cnn2_20_epochs", "lstm_mfcc", "slice_cnn", "resnet"),
+  *(*MEMBERS, "parallel_cnn", "cnn_rnn", "cnn_bilstm"),
+)
+TO_THE_END = ("fcn_100_epochs", "slice_cnn_100_epochs")  # of 0.36
+SCORE = "validation/track_accuracy"
+
+Variants = dict[str, list[dict]]  # the reports of each variant, by fold
+Tables = dict[str, list[Predictions]]  # and what it said of the test tracks
+
+
+def load(folder: pathlib.Path) -> tuple[Variants, Tables]:
+  """Every run in the folder that has ended, and the ensemble of MEMBERS."""
+  variants, tables = collections.defaultdict(list), {}
+  for file in sorted(folder.glob(f"*/{report.REPORT_FILE}")):
+    if match := RUN.fullmatch(file.parent.name):
+      variants[match[1]].append(report.read(file))
+      table = predictions.load(file.parent / "predictions" / "test.npz")
+      tables.setdefault(match[1], []).append(table.by_track("mean"))
+  if all(len(tables.get(member, ())) == 3 for member in MEMBERS):
+    members = zip(*(tables[member] for member in MEMBERS), strict=True)
+    tables["ensemble"] = [ensemble.combine(fold) for fold in members]
+  return dict(variants), tables
+
+
+def accuracy(table: Predictions) -> float:
+  return float((table.predicted == table.label).mean())
+
+
+def chosen(table: Predictions, rows) -> Predictions:
+  columns = ("track", "segment", "label", "probabilities", "artist")
+  return dataclasses.replace(
+    table, **{name: getattr(table, name)[rows] for name in columns}
+  )
+
+
+def joined(tables: list[Predictions]) -> Predictions:
+  """The folds one below the other; no track is in two."""
+  columns = ("track", "segment", "label", "probabilities", "artist")
+  return Predictions(
+    **{
+      name: np.concatenate([getattr(table, name) for table in tables])
+      for name in columns
+    },
+    genres=tables[0].genres,
+  )
+
+
+def paired(a: list[Predictions], b: list[Predictions]) -> dict:
+  """Seeds on the same tracks by `compare_many`, folds as one table each."""
+  if set(a[0].track) == set(a[1].track):
+    return compare.compare_many(a, b)
+  one, other = joined(a), joined(b)
+  return compare.compare(
+    chosen(one, np.isin(one.track, other.track)),
+    chosen(other, np.isin(other.track, one.track)),
+  )
+
+
+def spread(values) -> str:
+  values = [100 * value for value in values]
+  return f"{statistics.fmean(values):.1f} ± {statistics.stdev(values):.1f}"
+
+
+def verdict(ci95: list[float]) -> str:
+  if ci95[0] > 0:
+    return "holds"
+  return "the opposite" if ci95[1] < 0 else "cannot tell"
+
+
+def pair_table(tables: Tables) -> list[str]:
+  lines = [
+    "| row | said to be better | % | than | % | difference | 95 % interval |"
+    " tracks | |",
+    "|---|---|---|---|---|---|---|---|---|",
+  ]
+  for row, a, b in PAIRS:
+    if not {a, b} <= tables.keys():
+      continue
+    found = paired(tables[a], tables[b])
+    low, high = (100 * bound for bound in found["ci95"])
+    scores = [spread(map(accuracy, tables[name])) for name in (a, b)]
+    lines.append(
+      f"| {row} | `{a}` | {scores[0]} | `{b}` | {scores[1]} |"
+      f" {100 * found['difference']:+.1f} | {low:+.1f} to {high:+.1f} |"
+      f" {found['n']} | {verdict(found['ci95'])} |"
+    )
+  return lines
+
+
+def variant_table(variants: Variants) -> list[str]:
+  """What it takes: epochs to the best, and how far train runs ahead."""
+  lines = [
+    "| variant | parameters | epochs to the best | seconds an epoch |"
+    " train, % | validation, % | test, % |",
+    "|---|---|---|---|---|---|---|",
+  ]
+  for name, runs in variants.items():
+    epochs = [run["best_epoch"] for run in runs]
+    seconds = [run["seconds"] / run["epochs_run"] for run in runs]
+    scores = [
+      spread(run["splits"][part]["track"]["accuracy"] for run in runs)
+      for part in ("train", "validation", "test")
+    ]
+    lines.append(
+      f"| `{name}` | {runs[0]['num_params']:,} |"
+      f" {', '.join(map(str, epochs))} | {statistics.median(seconds):.1f} |"
+      f" {' | '.join(scores)} |"
+    )
+  return lines
+
+
+def length_table(variants: Variants) -> list[str]:
+  """Row 0.36: validation along the training."""
+  lines = [
+    "| variant | best of 50 | at 50 | best of 100 | at 100 |",
+    "|---|---|---|---|---|",
+  ]
+  for name in TO_THE_END:
+    if name in variants:
+      curves = [
+        [epoch[SCORE] for epoch in run["history"]] for run in variants[name]
+      ]
+      cells = [
+        spread(f(curve) for curve in curves)
+        for f in (
+          lambda curve: max(curve[:50]),
+          lambda curve: curve[49],
+          max,
+          lambda curve: curve[99],
+        )
+      ]
+      lines.append(f"| `{name}` | {' | '.join(cells)} |")
+  return lines
+
+
+def genre_table(tables: Tables) -> list[str]:
+  """Row 2.19: recall of each genre, the mean over networks."""
+  networks = [joined(tables[name]) for name in NETWORKS if name in tables]
+  genres = networks[0].genres
+  recall = [
+    [accuracy(chosen(t, t.label == g)) for t in networks]
+    for g in range(len(genres))
+  ]
+  order = np.argsort([-statistics.fmean(row) for row in recall], kind="stable")
+  return [
+    f"| genre | recall, mean of {len(networks)} networks | lowest | highest |",
+    "|---|---|---|---|",
+    *(
+      f"| {genres[g]} | {100 * statistics.fmean(recall[g]):.1f} |"
+      f" {100 * min(recall[g]):.1f} | {100 * max(recall[g]):.1f} |"
+      for g in order
+    ),
+  ]
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser.add_argument("folder", type=pathlib.Path)
+  folder = parser.parse_args().folder
+  variants, tables = load(folder)
+  if not variants:
+    parser.error(f"{folder} holds no run that has ended")
+  parts = (
+    pair_table(tables),
+    variant_table(variants),
+    length_table(variants),
+    genre_table(tables),
+  )
+  print("\n\n".join("\n".join(part) for part in parts))
+
+
+if __name__ == "__main__":
+  main()
