@@ -93,7 +93,9 @@ def main() -> None:
   found = runs(folder)
   if not found:
     parser.error(f"{folder} holds no run that has ended")
-  print("\n".join([*lstm_table(folder, found), "", *gan_table(found)]))
+  if any(map(LSTM.fullmatch, found)):
+    print("\n".join([*lstm_table(folder, found), ""]))
+  print("\n".join(gan_table(found)))
 
 
 if __name__ == "__main__":
