@@ -3,7 +3,7 @@
   python launch.py sweep --sweep=configs/sweeps/augmentation_waveform.py \\
     --config=configs/lstm_standardised.py --config.data.path=/path/to/gtzan
 
-As augmentation.py, on all train tracks, two seeds, with the source's waveform
+As augmentation.py, on all train tracks, three seeds, with the source's waveform
 GAN (1,200 steps) and a convolutional one. The protocol is a random one: of a
 small part of GTZAN the published lists leave genres without train tracks.
 """
@@ -18,7 +18,7 @@ GANS = {
   ),
   "conv_gan": ("configs/gan_waveform_conv.py", {}),
 }
-SEEDS = range(2)
+SEEDS = range(3)
 DATA = {"data.protocol": "tracks_80_20"}
 
 
