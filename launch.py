@@ -11,6 +11,8 @@
                   of the recipe that --config names (resnet if it is left out)
   leak            how much of a recipe's accuracy is leak: the same test after
                   training with it and without, --seeds times; into --workdir
+  crossval        a run of every fold of --config.data.protocol, and what they
+                  said of the whole corpus; into --workdir
   leaderboard     tables of the report.json files below the folders named
   compare         two --workdir, or several seeds of two recipes, on the same
                   tracks; --out keeps the result
@@ -34,6 +36,8 @@ Examples:
   python launch.py evaluate --workdir=runs/a --config.data.path=/data/other
   python launch.py sweep --sweep=configs/sweeps/seeds.py \\
     --config=configs/lstm.py --config.data.path=/data/gtzan
+  python launch.py crossval --config=configs/resnet.py \\
+    --config.data.path=/data/gtzan --config.data.protocol=artist_kfold
   python launch.py generate --workdir=runs/gan --genre=jazz --out=jazz
   python launch.py compare --workdir=runs/a --workdir=runs/b
   python launch.py failures runs/seeds/* --out=runs/failures
@@ -66,7 +70,7 @@ FLAGS = {
   "json": (bool, "print JSON"),
   "genre": (str, "what to generate"),
   "count": (int, "how many to generate; default 1"),
-  "seeds": (int, "runs of each arm and protocol, 2 or more; default 3"),
+  "seeds": (int, "runs of each; leak: 2 or more, default 3; crossval: 1"),
   "protocol": (
     list,
     "to stand beside the arms, or none; default: all there are",
@@ -152,8 +156,8 @@ def _cut(data) -> dict[str, object]:
 
 
 def open_cuts(config):
-  """How the corpus of a config is cut (what differs -> a Partition), and the
-  names of all protocols."""
+  """How the corpus of a config is cut (what differs -> a Partition), and its
+  track table."""
   import jax
 
   import tfds_gtzan
@@ -169,13 +173,24 @@ def open_cuts(config):
   def cut(**changed):
     return tfds_gtzan.apply(rows=prepared.rows, **{**_cut(data), **changed})
 
-  return cut, tuple(tfds_gtzan.PROTOCOLS)
+  return cut, prepared.rows
 
 
 def leak(given: Given) -> int:
   from gtzan_jax import leak_runs
+  from tfds_gtzan import protocols
 
-  return leak_runs.run(given, HOME / "launch.py", open_cuts)
+  return leak_runs.run(
+    given, HOME / "launch.py", open_cuts, tuple(protocols.PROTOCOLS)
+  )
+
+
+def crossval(given: Given) -> int:
+  from gtzan_jax import crossval_runs
+  from tfds_gtzan import protocols
+
+  folds = {name: one.folds for name, one in protocols.PROTOCOLS.items()}
+  return crossval_runs.run(given, HOME / "launch.py", open_cuts, folds)
 
 
 def check_splits(given: Given) -> int:
@@ -334,6 +349,9 @@ VERBS = {
   ),
   "leak": Verb(
     leak, ("config", "workdir", "seeds", "protocol", "retry"), keys=None
+  ),
+  "crossval": Verb(
+    crossval, ("config", "workdir", "seeds", "retry"), keys=None
   ),
   "leaderboard": Verb(verbs.leaderboard, ("out",), files=True),
   "compare": Verb(verbs.compare, ("workdir", "out")),

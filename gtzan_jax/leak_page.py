@@ -45,7 +45,7 @@ def markdown(found: Mapping) -> str:
     " standard deviation over seeds; in brackets the 95 % interval of the mean,"
     " a bootstrap over artists (tracks, where an artist is not known).",
     "",
-    *_table(_arms(found)),
+    *table(_arms(found)),
     "",
     "A difference is to the clean arm, in points, and of those tested tracks"
     " alone that the arm leaks.",
@@ -57,7 +57,7 @@ def markdown(found: Mapping) -> str:
       "Protocols as they stand, with as many train segments each. Each tests"
       " other tracks, so these accuracies differ by more than by leaks.",
       "",
-      *_table(_protocols(found)),
+      *table(_protocols(found)),
     ]
   lines += [""] * bool(found["left_out"] or found["same"])
   lines += [f"- Left out: {why}." for why in found["left_out"].values()]
@@ -93,7 +93,7 @@ def _arms(found: Mapping) -> list[tuple[str, ...]]:
     rows.append(
       (
         *(f"`{name}`", WORDS[name], f"{arm['n_train']:,}"),
-        *(_accuracy(arm[level]) for level in ("track", "segment")),
+        *(accuracy(arm[level]) for level in ("track", "segment")),
         str(change["track"]["n"]) if change else "–",
         *(
           _points(change[level]) if change else "–"
@@ -117,19 +117,21 @@ def _protocols(found: Mapping) -> list[tuple[str, ...]]:
         *(f"`{one['protocol']}`", "yes" if one["leak"] else "no"),
         *(f"{one['n_train']:,}", f"{one['tracks']} tracks ({one['split']})"),
         str(len(one["seeds"])),
-        *(_accuracy(one[level]) for level in ("track", "segment")),
+        *(accuracy(one[level]) for level in ("track", "segment")),
       )
     )
   return rows
 
 
-def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+def table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+  """Lines of Markdown, the first row being the head."""
   widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
   lines = [f"| {' | '.join(map(str.ljust, row, widths))} |" for row in rows]
   return [lines[0], f"|{'|'.join('-' * (w + 2) for w in widths)}|", *lines[1:]]
 
 
-def _accuracy(level: Mapping) -> str:
+def accuracy(level: Mapping) -> str:
+  """What `leak.accuracy` returns, in per cent."""
   low, high = (100 * x for x in level["ci95"])
   spread = (
     "(n=1)"
@@ -190,31 +192,31 @@ def _draw_protocols(axes, found: Mapping) -> None:
 
 def _draw_differences(axes, found: Mapping) -> None:
   axes.axvline(0, color=PALETTE["muted"], linewidth=1)
-  names, ends = [], [0.0, 0.1]
+  labels, ends = [], [0.0, 0.1]
   for y, (name, one) in enumerate(found["differences"].items()):
     change = one["track"]
     text = f"{100 * change['difference']:+.1f}"
-    _bar(axes, y, change["difference"], change["ci95"], True, text)
-    names.append(f"{_LABELS[name]}\n({change['n']} tracks)")
+    bar(axes, y, change["difference"], change["ci95"], True, text)
+    labels.append(f"{_LABELS[name]}\n({change['n']} tracks)")
     ends += change["ci95"]
   axes.set_xlim(min(ends) - 0.03, max(ends) + 0.03)
   axes.xaxis.set_major_formatter(lambda x, _: f"{100 * x:+.0f}" if x else "0")
   axes.set_xlabel("points above clean, 95 % interval")
-  _names(axes, names)
+  names(axes, labels)
   axes.set_title("What the leak is worth", pad=10)
 
 
 def _accuracies(axes, rows: Sequence[tuple[str, bool, Mapping]]) -> None:
   for y, (_, leaks, level) in enumerate(rows):
     text = f"{100 * level['accuracy']:.1f}"
-    _bar(axes, y, level["accuracy"], level["ci95"], leaks, text)
+    bar(axes, y, level["accuracy"], level["ci95"], leaks, text)
   axes.set_xlim(0, 1)
   plots.percent(axes.xaxis)
   axes.set_xlabel("track accuracy, 95 % interval")
-  _names(axes, [name for name, _, _ in rows])
+  names(axes, [name for name, _, _ in rows])
 
 
-def _bar(
+def bar(
   axes, y: int, value: float, interval: Sequence[float], leaks: bool, text: str
 ) -> None:
   colour = PALETTE["warm" if leaks else "accent"]
@@ -231,7 +233,7 @@ def _bar(
   )
 
 
-def _names(axes, names: Sequence[str]) -> None:
+def names(axes, names: Sequence[str]) -> None:
   axes.set_yticks(range(len(names)), names)
   axes.set_ylim(len(names) - 0.4, -0.6)
   axes.grid(axis="x")

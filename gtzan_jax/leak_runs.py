@@ -25,7 +25,8 @@ Cut = Callable[..., object]
 def run(
   given: Given,
   launcher: pathlib.Path,
-  open_cuts: Callable[[object], tuple[Cut, Sequence[str]]],
+  open_cuts: Callable[[object], tuple[Cut, Sequence]],
+  known: Sequence[str],
 ) -> int:
   """Runs what is left of a meter, then measures.
 
@@ -33,7 +34,8 @@ def run(
     given: the command line.
     launcher: launch.py.
     open_cuts: a config -> a function (arguments of tfds_gtzan.apply that differ
-      from the config's) -> Partition; and the names of all protocols.
+      from the config's) -> Partition; and the track table.
+    known: the names of all protocols.
 
   Returns:
     the exit status, see `sweep.run_all`.
@@ -49,7 +51,7 @@ def run(
   default = workdir.default_path(config)
   out = given.workdir(default.with_name(f"leak-{default.name}"))
   config.data.leak = leak.CLEAN  # a protocol without arms is refused at once
-  cut, known = open_cuts(config)
+  cut, _ = open_cuts(config)
   facts, values = plan(config.data, cut, flags.protocol, known)
   for name, reason in facts["left_out"].items():
     print(f"left out: {name}: {reason}")

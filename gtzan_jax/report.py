@@ -170,7 +170,7 @@ def build(
   order = [*SPLITS, *sorted(named - {*SPLITS})]
   splits = {
     name: {
-      **_split(predictions.get(name), (tracks or {}).get(name), resamples),
+      **scored(predictions.get(name), (tracks or {}).get(name), resamples),
       "missing": missing.get(name, 0),
       "sha256": sha256.get(name),
     }
@@ -388,9 +388,18 @@ def save(path: str | os.PathLike, report: dict) -> None:
   _write_text(pathlib.Path(path), text + "\n")
 
 
-def _split(
-  predictions: Predictions | None, tracks: int | None, resamples: int
+def scored(
+  predictions: Predictions | None,
+  tracks: int | None = None,
+  resamples: int = metrics.RESAMPLES,
 ) -> dict:
+  """What predictions tell of a split: all but `missing` and `sha256`.
+
+  Args:
+    predictions: of its segments; None or none where it was not scored.
+    tracks: see `build`.
+    resamples: behind each bootstrap interval.
+  """
   if predictions is None or not len(predictions):
     return {
       "n": tracks or 0,

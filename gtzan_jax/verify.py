@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 from gtzan_jax import (
   compare_runs,
+  crossval,
+  crossval_page,
   errors,
   failures,
   leaderboard,
@@ -168,6 +170,10 @@ RECOMPUTED: dict[str, Callable[[pathlib.Path], object]] = {
   failures.FILE: failures.again,
   robustness.FILE: robustness.again,
   BOARD: _board,
+  crossval.CROSSVAL_FILE: crossval.again,
+  crossval_page.FILE: lambda folder: crossval_page.markdown(
+    crossval.again(folder)
+  ),
   leak.LEAK_FILE: leak.measure,
   leak_page.FILE: lambda folder: leak_page.markdown(leak.measure(folder)),
 }

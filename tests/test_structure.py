@@ -44,12 +44,13 @@ LAYERS = (
   {"augment", "check_splits", "metrics", "pipeline", "plots"},
   {"classifiers", "compare", "failures_page", "leak_page", "page", "tasks"}
   | {"workdir"},
-  {"gallery", "report", "sampling"},
+  {"crossval_page", "gallery", "report", "sampling"},
   {"announce", "classical", "ensemble", "explain_page", "explore", "generate"}
   | {"leaderboard", "leak", "robustness"},
-  {"augmented", "compare_runs", "evaluate", "failures"},
+  {"augmented", "compare_runs", "crossval", "evaluate", "failures"},
   {"external", "initial", "judge", "predict", "sweep"},
-  {"checks", "explain", "gan_validation", "leak_runs", "listening"},
+  {"checks", "crossval_runs", "explain", "gan_validation", "leak_runs"}
+  | {"listening"},
   {"gan_report", "train", "verify"},
   {"verbs"},
 )
