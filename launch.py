@@ -13,7 +13,8 @@
                   training with it and without, --seeds times; into --workdir
   crossval        a run of every fold of --config.data.protocol, and what they
                   said of the whole corpus; into --workdir
-  leaderboard     tables of the report.json files below the folders named
+  leaderboard     tables of the report.json files below the folders named, into
+                  the folder --out, or into a page of Markdown
   compare         two --workdir, or several seeds of two recipes, on the same
                   tracks; --out keeps the result
   failures        where the runs in the folders named fail alike, into --out
@@ -43,6 +44,7 @@ Examples:
   python launch.py failures runs/seeds/* --out=runs/failures
   python launch.py robustness --workdir=runs/demo white_noise mp3
   python launch.py explain --workdir=runs/demo song.mp3
+  python launch.py leaderboard docs/results --out=docs/results.md
   python launch.py verify docs/results
   python launch.py check-splits train.txt test.txt --out=runs/split
   python launch.py evaluate --help

@@ -1,4 +1,4 @@
-"""leaderboard.md and leaderboard.html: the report.json files of many runs.
+"""The leaderboard: the report.json files of many runs, as tables.
 
 Runs that differ in nothing but the seed are one row: mean and standard
 deviation. Rows stand in one table where the same tracks were scored, cut by the
@@ -17,13 +17,12 @@ import statistics
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-import jinja2
-
-from gtzan_jax import errors
+from gtzan_jax import errors, leaderboard_page, page
 from gtzan_jax.published import PUBLISHED
 from gtzan_jax.report import REPORT_FILE, read, trained_on
 from gtzan_jax.workdir import flatten
 
+FILE = "leaderboard.md"
 # Keys of the config that do not make another experiment: the seed, what the
 # recipe, the protocol and the data fingerprint say already, and what only
 # decides how much is logged, kept in memory or resampled.
@@ -31,22 +30,6 @@ SAME = (
   *("recipe", "seed", "data.path", "data.protocol", "data.dir"),
   *("data.cache_mb", "eval.", "log."),
 )
-
-
-TEXTS = {
-  "introduction": (
-    "Accuracies and F1 in per cent: mean ± standard deviation over the seeds,"
-    " which says nothing of other tracks (for that see the interval in each"
-    " run's report). Rows of one recipe show the settings in which they differ."
-    " Published figures stand as their source states them, on its own split."
-  ),
-  "leak": "This protocol leaks: do not quote these numbers as results.",
-  "synthetic_title": "Synthetic corpus: not GTZAN",
-  "synthetic_note": (
-    "Tracks made by ten generators that ship with this project: these numbers"
-    " show that everything works, not how well music is classified."
-  ),
-}
 
 
 class Spread(NamedTuple):
@@ -91,10 +74,12 @@ def build(reports: Iterable[Mapping]) -> list[dict]:
   Returns:
     one dict a table: corpus, source, protocol, collection (of an external test:
     its name and fingerprint, else None), leak, split (its headline part), n
-    (tracks scored), synthetic, notes (sentences) and rows, the best first. A
-    row has recipe, settings (in which it differs from other rows of its
-    recipe), seeds, track, macro_f1, segment (Spreads), parameters, seconds
-    (mean), commits and published (a Published or None).
+    (tracks scored), synthetic, artists_decide (most of them are by artists of
+    the train part), notes (sentences) and rows, the best first. A row has
+    recipe, settings (in which it differs from other rows of its recipe), seeds,
+    track, macro_f1, segment (Spreads), parameters, seconds (mean), commits,
+    data (fingerprint of what was learnt from) and published (a Published or
+    None).
   """
   tables = collections.defaultdict(list)
   for one in _distinct(reports):
@@ -154,13 +139,15 @@ def _table(reports: list[Mapping]) -> dict:
   rows.sort(
     key=lambda row: (-row["track"].mean, row["recipe"], str(row["settings"]))
   )
+  artists = _artists(reports)
   return {
     **{key: first[key] for key in ("corpus", "source", "protocol", "leak")},
     "collection": _collection(reports),
     "split": first["headline"],
     "n": _headline(first)["track"]["n"],
     "synthetic": first["corpus"] == "synthetic",
-    "notes": _notes(first),
+    "artists_decide": page.artists_decide(artists),
+    "notes": _notes(first, artists),
     "rows": rows,
   }
 
@@ -175,7 +162,15 @@ def _collection(reports: list[Mapping]) -> str | None:
   return f"{' or '.join(sorted(names))} ({fingerprint})"
 
 
-def _notes(one: Mapping) -> list[str]:
+def _artists(reports: list[Mapping]) -> Mapping:
+  """The headline that has most tracks by artists of its train part."""
+  return max(
+    map(_headline, reports),
+    key=lambda split: (split["known_artists"] or {"tracks": -1})["tracks"],
+  )
+
+
+def _notes(one: Mapping, artists: Mapping) -> list[str]:
   """What a reader of these numbers has to know beside a leak."""
   said = []
   if one["headline"] != "test":
@@ -185,6 +180,8 @@ def _notes(one: Mapping) -> list[str]:
     )
   if missing := _headline(one)["missing"]:
     said.append(f"{missing} tracks of this part are missing from the corpus.")
+  if note := page.artist_note(one["headline"], artists):
+    said.append(note)
   if one["source"] == "archive":
     said.append("The log-mel archive has a coarser time axis than audio gives.")
   return said
@@ -244,6 +241,7 @@ def _row(group: list[Mapping], varying: list[str]) -> dict:
     "segment": _spread(split["segment"]["accuracy"] for split in splits),
     "parameters": first["num_params"],
     "seconds": statistics.fmean(one["seconds"] for one in group),
+    "data": " + ".join(dict.fromkeys(settings["data"].split(" + "))),
     "commits": sorted({(one["commit"] or "unknown")[:8] for one in group}),
     "published": PUBLISHED.get(first["recipe"]),
   }
@@ -255,51 +253,24 @@ def _spread(values: Iterable[float]) -> Spread:
   return Spread(statistics.fmean(values), deviation)
 
 
-def render(
-  template: str,
-  tables: Iterable[Mapping],
-  unscored: Iterable[str],
-  gans: int = 0,
-) -> str:
-  """A page as text.
-
-  Args:
-    template: "md" or "html".
-    tables: from `build`.
-    unscored: in words, the runs that have no numbers.
-    gans: how many runs were left out, as they classify nothing.
-  """
-  environment = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent),
-    autoescape=template == "html",
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    keep_trailing_newline=True,
-  )
-  return environment.get_template(f"leaderboard.{template}.jinja").render(
-    music=[table for table in tables if not table["synthetic"]],
-    synthetic=[table for table in tables if table["synthetic"]],
-    unscored=list(unscored),
-    gans=gans,
-    **TEXTS,
-  )
-
-
 def write(
   paths: Iterable[str | os.PathLike], out: str | os.PathLike
 ) -> pathlib.Path:
-  """Draws leaderboard.md and leaderboard.html into `out`.
+  """Draws the tables as Markdown and as a page of HTML.
 
   Args:
     paths: see `find`. Reports of GANs are counted, and stand in no table.
-    out: created where it does not exist.
+    out: a folder, created where it does not exist, for leaderboard.md and
+      leaderboard.html; or a page of Markdown, between whose marks the tables
+      are drawn while all else stays (see `leaderboard_page.put`), with the HTML
+      beside it.
 
   Returns:
-    the path of leaderboard.html.
+    the path of the HTML.
 
   Raises:
-    InputError: see `find` and `report.read`; or `out` cannot be written.
+    InputError: see `find` and `report.read`; `out` cannot be written, or is a
+      page without marks.
   """
   found = _distinct([read(file) for file in find(paths)])
   reports = [one for one in found if "gan" not in one]
@@ -309,15 +280,26 @@ def write(
     for one in reports
     if one["headline"] is None
   ]
-  gans = len(found) - len(reports)
+  pages = {
+    kind: leaderboard_page.render(
+      kind, tables, sorted(unscored), len(found) - len(reports)
+    )
+    for kind in ("md", "html")
+  }
   out = pathlib.Path(out)
+  file = out if out.suffix == ".md" else out / FILE
   try:
-    out.mkdir(parents=True, exist_ok=True)
-    for template in ("md", "html"):
-      text = render(template, tables, sorted(unscored), gans)
-      (out / f"leaderboard.{template}").write_text(text, "utf-8")
+    if file == out:
+      pages["md"] = leaderboard_page.put(pages["md"], file.read_text("utf-8"))
+    else:
+      out.mkdir(parents=True, exist_ok=True)
+      pages["md"] = f"# Leaderboard\n\n{pages['md']}"
+    for kind, text in pages.items():
+      file.with_suffix(f".{kind}").write_text(text, "utf-8")
   except OSError as error:
     raise errors.InputError(
       f"--out={out} cannot be written: {error.strerror}"
     ) from error
-  return out / "leaderboard.html"
+  except ValueError as error:
+    raise errors.InputError(f"--out={out} {error}") from error
+  return file.with_suffix(".html")

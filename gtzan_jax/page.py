@@ -112,6 +112,7 @@ def render(
     top=scored.get(report["headline"]),
     others=[name for name in scored if name != report["headline"]],
     statement=_statement(report),
+    artists=_artists(report),
     level_names=LEVEL_NAMES,
     curves=_curves(report),
     pictures={} if gan else {name: _pictures(report, name) for name in scored},
@@ -148,6 +149,32 @@ def _statement(report: dict) -> str:
   if test["missing"]:
     text += f"; {test['missing']} of its tracks are missing from this corpus"
   return text + "."
+
+
+def _artists(report: dict) -> str:
+  """`artist_note` of the headline."""
+  name = report["headline"]
+  return artist_note(name, report["splits"][name]) if name else ""
+
+
+def artist_note(name: str, split: Mapping) -> str:
+  """How much of a split is by artists of the train part; "" if nothing is."""
+  known = split["known_artists"]
+  if not known or not known["tracks"]:
+    return ""
+  whole = f"{known['of']} {name} tracks"
+  if known["of"] < split["track"]["n"]:
+    whole = f"the {whole} whose artist is known"
+  verdict = ": mostly artist recognition" if artists_decide(split) else ""
+  return (
+    f"{known['tracks']} of {whole} are by artists of the train part{verdict}."
+  )
+
+
+def artists_decide(split: Mapping) -> bool:
+  """Whether at least half of a split is by artists of the train part."""
+  known = split["known_artists"]
+  return bool(known) and 2 * known["tracks"] >= known["of"] > 0
 
 
 def _curves(report: dict) -> Markup:

@@ -83,6 +83,7 @@ _SPLIT = {
   "missing": int,
   "sha256": (str, _MAYBE),
   "clusters": int,
+  "known_artists": ({"tracks": int, "of": int}, _MAYBE),
   "segment": (_EMPTY, _LEVEL),
   "track": (_EMPTY, _LEVEL),
   "track_majority": (_EMPTY, _LEVEL),
@@ -151,7 +152,8 @@ def build(
   Args:
     run: every key of SCHEMA except COMPUTED and history; external of external
       tests only, gan of GANs only. Other keys are carried along.
-    predictions: of the splits that were scored, by split.
+    predictions: of the splits that were scored, by split. Of a held-out split
+      without "train" beside it no known_artists are counted.
     history: one row an evaluation, as in metrics.jsonl; "epoch" and "step" are
       required. Keys that begin with "time/" are dropped: they never repeat.
     missing: how many tracks of a split the corpus at hand lacks.
@@ -173,6 +175,7 @@ def build(
       **scored(predictions.get(name), (tracks or {}).get(name), resamples),
       "missing": missing.get(name, 0),
       "sha256": sha256.get(name),
+      "known_artists": _known_artists(name, predictions),
     }
     for name in order
     if name in named
@@ -418,6 +421,16 @@ def scored(
     "hardest": metrics.hardest(predictions),
     "reliability": calibration.reliability(predictions.by_track("mean")),
   }
+
+
+def _known_artists(
+  name: str, predictions: Mapping[str, Predictions]
+) -> dict[str, int] | None:
+  """None of the train part itself, or where either has no table."""
+  held_out, train = predictions.get(name), predictions.get("train")
+  if name == "train" or not (held_out and train):
+    return None
+  return metrics.known_artists(held_out, train)
 
 
 def _headline(splits: dict) -> str | None:

@@ -9,6 +9,7 @@ import json
 import math
 import os
 import pathlib
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
@@ -20,6 +21,7 @@ from gtzan_jax import (
   errors,
   failures,
   leaderboard,
+  leaderboard_page,
   leak,
   leak_page,
   metrics,
@@ -29,7 +31,6 @@ from gtzan_jax import (
 )
 
 TOLERANCE = 1e-9  # of numbers: those of another numpy may end otherwise
-BOARD = "leaderboard.md"
 # What `rebuild` asks of a report, of whatever version.
 _RAW = {
   "config": {...: object},
@@ -62,6 +63,9 @@ class Verified(NamedTuple):
 def verify(paths: Iterable[str | os.PathLike]) -> Verified:
   """Recomputes each file of RECOMPUTED in these folders, at any depth.
 
+  So it does with a page of Markdown that has a leaderboard of the folder beside
+  it that bears its name.
+
   Raises:
     InputError: a folder that does not exist, or nothing to verify in one.
   """
@@ -69,7 +73,7 @@ def verify(paths: Iterable[str | os.PathLike]) -> Verified:
   no_train, gans = 0, []
   for file in files:
     try:
-      stored, again = _stored(file), RECOMPUTED[file.name](file.parent)
+      stored, again = _stored(file), _again(file)
       # As it would come back from a file: tuples are lists there.
       found = list(differences(stored, json.loads(json.dumps(again))))
     except errors.InputError as error:
@@ -97,8 +101,8 @@ def rebuild(folder: str | os.PathLike) -> dict:
   """The report of a folder, computed anew from its predictions.
 
   Facts of the run and its history are those of report.json, be it of an older
-  version. The train part's predictions may have been left out: its numbers are
-  then those of report.json too.
+  version. The train part's predictions may have been left out: its numbers, and
+  how much of the others its artists made, are then those of report.json too.
 
   Raises:
     InputError: no report.json, or none that can be read; no predictions of
@@ -138,6 +142,9 @@ def rebuild(folder: str | os.PathLike) -> dict:
     raise errors.InputError(f"{folder} holds no report: {error}") from error
   left_out = [name for name in _scored(splits) if name not in tables]
   built["splits"] |= {name: splits[name] for name in left_out}
+  if "train" in left_out:
+    for name, split in built["splits"].items():
+      split["known_artists"] = splits.get(name, {}).get("known_artists")
   return built
 
 
@@ -160,7 +167,21 @@ def _board(folder: pathlib.Path) -> str:
   """leaderboard.md of all the reports below its folder."""
   with tempfile.TemporaryDirectory() as out:
     leaderboard.write([folder], out)
-    return (pathlib.Path(out) / BOARD).read_text("utf-8")
+    return (pathlib.Path(out) / leaderboard.FILE).read_text("utf-8")
+
+
+def _page(file: pathlib.Path) -> str:
+  """A page with the leaderboard of the folder of its name, drawn anew."""
+  with tempfile.TemporaryDirectory() as out:
+    copy = shutil.copy(file, out)
+    leaderboard.write([file.with_suffix("")], copy)
+    return pathlib.Path(copy).read_text("utf-8")
+
+
+def _is_page(file: pathlib.Path) -> bool:
+  return file.with_suffix("").is_dir() and leaderboard_page.has_marks(
+    _stored(file)
+  )
 
 
 # The name of a file -> from its folder what it should hold.
@@ -169,14 +190,21 @@ RECOMPUTED: dict[str, Callable[[pathlib.Path], object]] = {
   compare_runs.FILE: compare_runs.again,
   failures.FILE: failures.again,
   robustness.FILE: robustness.again,
-  BOARD: _board,
   crossval.CROSSVAL_FILE: crossval.again,
   crossval_page.FILE: lambda folder: crossval_page.markdown(
     crossval.again(folder)
   ),
+  leaderboard.FILE: _board,
   leak.LEAK_FILE: leak.measure,
   leak_page.FILE: lambda folder: leak_page.markdown(leak.measure(folder)),
 }
+
+
+def _again(file: pathlib.Path) -> object:
+  """What a file should hold."""
+  if file.name in RECOMPUTED:
+    return RECOMPUTED[file.name](file.parent)
+  return _page(file)
 
 
 def _find(paths: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
@@ -185,6 +213,9 @@ def _find(paths: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
     if not path.is_dir():
       raise errors.InputError(f"{path}: no such folder; give one with results")
     files = [file for name in RECOMPUTED for file in sorted(path.rglob(name))]
+    beside = path.with_name(f"{path.name}.md") if path.name else path
+    pages = [*sorted(path.rglob("*.md")), beside]
+    files += [file for file in pages if file.is_file() and _is_page(file)]
     if not files:
       raise errors.InputError(
         f"nothing to verify in {path}: no {', '.join(RECOMPUTED)} at any depth"

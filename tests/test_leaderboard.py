@@ -8,7 +8,14 @@ import re
 
 import pytest
 
-from gtzan_jax import errors, fidelity, leaderboard, report
+from gtzan_jax import (
+  errors,
+  fidelity,
+  leaderboard,
+  leaderboard_page,
+  overview,
+  report,
+)
 from gtzan_jax.published import PUBLISHED
 
 LEAK = "Segments of one track stand in train and test."
@@ -31,7 +38,7 @@ def split(track: dict, segment: dict, sha256: str = "a" * 64) -> dict:
     **{"n": 40, "missing": 0, "sha256": sha256, "clusters": 40},
     "track": track,
     **{"segment": segment, "track_majority": track},
-    **{"hardest": [], "reliability": []},
+    **{"hardest": [], "reliability": [], "known_artists": None},
   }
 
 
@@ -120,7 +127,7 @@ def test_every_collection_that_was_tested_on_is_named():
   ]
   assert [table["rows"][0]["seeds"] for table in tables] == [[0, 1], [0], [0]]
   for template in ("md", "html"):
-    text = leaderboard.render(template, tables, [])
+    text = leaderboard_page.render(template, tables, [])
     assert "protocol external on jazz club (2e2e2e2e): test part, 40" in text
   assert only_table(made())["collection"] is None
 
@@ -192,7 +199,7 @@ def test_one_run_has_no_deviation_and_says_so():
   table = only_table(made(accuracy=0.503))
   assert table["rows"][0]["track"] == (0.503, None)
   for template in ("md", "html"):
-    assert "n=1" in leaderboard.render(template, [table], [])
+    assert "n=1" in leaderboard_page.render(template, [table], [])
 
 
 @pytest.mark.parametrize(
@@ -286,7 +293,142 @@ def test_a_validation_table_says_that_it_is_one():
   assert not only_table(made())["notes"]
 
 
+def scored(n, met=None, **changes) -> dict:
+  """A report on n tracks, of which some are by artists that it learnt from."""
+  value = made(**changes)
+  known = None if met is None else {"tracks": met, "of": n}
+  for one in value["splits"].values():
+    one |= {"known_artists": known, "sha256": f"{n:064}"}
+    one["track"]["n"] = n
+  return value
+
+
+@pytest.mark.parametrize(
+  ("met", "words"),
+  [
+    ((14,), "14 of 20 test tracks are by artists of the train part: mostly a"),
+    ((9, 10, None), "10 of 20 test tracks are by artists of the train part: m"),
+    ((9,), "9 of 20 test tracks are by artists of the train part."),
+    ((0,), ""),
+    ((None,), ""),
+  ],
+)
+def test_a_table_says_how_much_of_it_is_by_artists_learnt_from(met, words):
+  table = only_table(*(scored(20, m, seed=i) for i, m in enumerate(met)))
+  assert " ".join(table["notes"]).startswith(words)
+  assert bool(table["notes"]) == bool(words)
+  assert table["artists_decide"] == (max(m or 0 for m in met) >= 10)
+
+
+# The overview: a line a recipe.
+
+OWN = {"protocol": "leaky_segments_80_20", "leak": LEAK}  # resnet's source
+
+
+def lines(*reports: dict) -> dict[str, dict]:
+  found = overview.overview(leaderboard.build(reports))
+  return {line["recipe"]: line for line in found}
+
+
+def test_the_overview_holds_ours_beside_the_source_s_own_protocol():
+  found = lines(
+    scored(150, accuracy=0.9, **OWN),
+    scored(600, accuracy=0.4, protocol="leaky_selection_80_20", leak=LEAK),
+    scored(60, accuracy=0.6),
+    scored(60, recipe="lstm", accuracy=0.65),
+    scored(150, recipe="mine", accuracy=0.8, **OWN),
+    scored(60, recipe="fcn", accuracy=0.7, protocol="tracks_70_20_10"),
+    made(recipe="toy", corpus="synthetic", source="synthetic"),
+    external(recipe="guest"),
+  )
+  # Of one table together, the best first; then what only a leak measured.
+  assert list(found) == ["lstm", "resnet", "fcn", "mine"]
+  resnet, fcn, mine = found["resnet"], found["fcn"], found["mine"]
+  assert resnet["same"]["track"].mean == 0.9
+  assert resnet["same"]["table"]["leak"] == LEAK
+  assert resnet["honest"]["track"].mean == 0.6
+  assert fcn["same"] == fcn["honest"]  # its source does not leak
+  assert mine["published"] is mine["same"] is mine["honest"] is None
+
+
+@pytest.mark.parametrize(
+  ("better", "worse"),
+  [
+    (scored(60, 0, accuracy=0.3), scored(50, 0, accuracy=0.9)),
+    (scored(60, 29, accuracy=0.3), scored(500, 250, accuracy=0.9)),
+    (
+      [scored(60, seed=seed, accuracy=0.3) for seed in (0, 1)],
+      scored(60, accuracy=0.9, config={"train.epochs": 9}),
+    ),
+    (scored(20, 20, accuracy=0.3), scored(500, accuracy=0.9, **OWN)),
+  ],
+  ids=["tracks", "artists", "seeds", "leak"],
+)
+def test_what_is_measured_best_stands_for_a_recipe(better, worse):
+  better = better if isinstance(better, list) else [better]
+  for reports in ([*better, worse], [worse, *better]):
+    found = lines(*reports)["resnet"]["honest"]
+    assert found["track"].mean == pytest.approx(0.3)
+
+
+def test_the_overview_names_protocol_commit_and_data_of_each_number(board):
+  reports = [
+    scored(150, 150, accuracy=0.9, data_fingerprint="b" * 64, **OWN),
+    scored(20, 14, accuracy=0.6, commit="c" * 40),
+    made("parallel_cnn"),
+  ]
+  text, page = board(reports)
+  (line,) = (x for x in text.splitlines() if x.startswith("| `resnet` | 1 |"))
+  cells = [cell.strip() for cell in line.strip("|").split("|")]
+  assert cells == [
+    *("`resnet`", "1"),
+    f"**{PUBLISHED['resnet'].percent}**: {PUBLISHED['resnet'].measured}",
+    "⚠ 25.0 (n=1) of segments: audio, `leaky_segments_80_20`, test, 150"
+    " tracks; 9f2c1ab7, data bbbbbbbb",
+    "60.0 (n=1)",
+    "audio, `filtered`, test, 20 tracks, mostly artist recognition",
+    *("216,778", "12", "cccccccc", "4e1fa8c2"),
+  ]
+  assert "| `parallel_cnn` | 4 |" in text
+  assert "| split unknown | 50.0 (n=1) |" in text
+  words = " ".join(" ".join(Page(page).words).split())
+  for part in (
+    "⚠ 25.0 (n=1) of segments audio, leaky_segments_80_20: test part, 150"
+    " tracks 9f2c1ab7, data bbbbbbbb",
+    "60.0 (n=1) audio, filtered: test part, 20 tracks; mostly artist",
+    "216,778 12 cccccccc 4e1fa8c2",
+  ):
+    assert part in words, part
+
+
 # Pages.
+
+
+def test_a_page_of_one_s_own_keeps_what_stands_around_the_tables(tmp_path):
+  save(tmp_path / "runs" / "one", made())
+  page = tmp_path / "runs.md"
+  page.write_text(
+    "# Mine\n<!-- drawn by me -->\nold\n"
+    "<!-- end of the leaderboard -->\nand on\n"
+  )
+  found = leaderboard.write([tmp_path / "runs"], page)
+  assert found == tmp_path / "runs.html"
+  assert "<h1>Leaderboard</h1>" in found.read_text()
+  drawn = page.read_text()
+  assert drawn.startswith("# Mine\n<!-- drawn by me -->\n\nAccuracies and F1")
+  assert drawn.endswith("|\n\n<!-- end of the leaderboard -->\nand on\n")
+  assert "| `resnet` |" in drawn
+  assert "old" not in drawn
+  leaderboard.write([tmp_path / "runs"], page)
+  assert page.read_text() == drawn
+  page.write_text("# Mine\n")
+  for out, words in (
+    (page, "has no place for the leaderboard"),
+    (tmp_path / "no.md", "no.md cannot be written: No such file"),
+  ):
+    with pytest.raises(errors.InputError, match=words):
+      leaderboard.write([tmp_path / "runs"], out)
+  assert page.read_text() == "# Mine\n"
 
 
 def all_kinds() -> list[dict]:
@@ -395,7 +537,7 @@ def test_gans_stand_in_no_table_and_are_counted(board):
 def test_every_row_of_the_markdown_has_the_cells_of_its_head(board):
   text, _ = board(all_kinds())
   blocks = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
-  assert len(blocks) == 4
+  assert len(blocks) == 5
   for block in blocks:
     lines = block.replace("\\|", "").splitlines()
     assert len(lines) > 2

@@ -101,6 +101,54 @@ def test_the_report_has_every_promised_key():
   assert not list(report.violations(got))
 
 
+def with_artists(artists: dict[str, str]) -> dict[str, Predictions]:
+  """20 train tracks, 0 to 19, and 20 test tracks, 10 to 29."""
+  every = made(tracks=30, segments=2)
+  parts = {"train": slice(0, 40), "test": slice(20, 60)}
+  return {
+    part: Predictions(
+      *(column[rows] for column in (every.track, every.segment, every.label)),
+      *(every.probabilities[rows], GENRES),
+    ).with_artists(artists)
+    for part, rows in parts.items()
+  }
+
+
+@pytest.mark.parametrize(
+  ("artist", "known", "note"),
+  [
+    (lambda i: f"by {i % 15}", (20, 20), "20 of 20 test tracks are by artists"),
+    (
+      lambda i: "" if i >= 24 else f"by {i}",
+      (10, 14),
+      "10 of the 14 test tracks whose artist is known are by artists of the"
+      " train part: mostly artist recognition.",
+    ),
+    (
+      lambda i: "" if i == 10 else f"by {i}",
+      (9, 19),
+      "9 of the 19 test tracks whose artist is known are by artists of the"
+      " train part. ",
+    ),
+    (lambda i: "" if i < 20 else f"by {i}", (0, 10), ""),
+    (lambda i: "", (0, 0), ""),
+  ],
+  ids=["all", "half unknown", "some", "none", "unknown"],
+)
+def test_tracks_by_artists_of_the_train_part_are_counted(artist, known, note):
+  every = made(tracks=30, segments=2).track[::2]
+  tables = with_artists({t: artist(i) for i, t in enumerate(every.tolist())})
+  got = report.build(RUN, tables, [], {}, {})
+  assert got["splits"]["train"]["known_artists"] is None
+  assert tuple(got["splits"]["test"]["known_artists"].values()) == known
+  text = _Page(page.render(got)).text
+  assert note in text
+  assert ("by artists of the train part" in text) == bool(note)
+  alone = report.build(RUN, {"test": tables["test"]}, [], {}, {})
+  assert alone["splits"]["test"]["known_artists"] is None
+  assert "by artists of the train part" not in _Page(page.render(alone)).text
+
+
 def test_the_report_is_plain_json():
   got, _ = built()
   assert json.loads(json.dumps(got, allow_nan=False)) == got

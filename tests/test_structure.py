@@ -39,9 +39,10 @@ LAYERS = (
   | {"config_file", "interrupt", "overlap", "process", "provenance"}
   | {"fidelity", "published", "split_report"},
   {"alignment", "calibration", "checkpoint", "command_line", "distortions"}
-  | {"gans", "inputs", "logs", "progress", "runtime", "sharding"}
+  | {"gans", "inputs", "logs", "overview", "progress", "runtime", "sharding"}
   | {"similarity", "sound", "weights"},
-  {"augment", "check_splits", "metrics", "pipeline", "plots"},
+  {"augment", "check_splits", "leaderboard_page", "metrics", "pipeline"}
+  | {"plots"},
   {"classifiers", "compare", "failures_page", "leak_page", "page", "tasks"}
   | {"workdir"},
   {"crossval_page", "gallery", "report", "sampling"},

@@ -3,6 +3,7 @@
 Runs are stood in for by a small script that has launch.py's command line.
 """
 
+import collections
 import json
 import os
 import pathlib
@@ -15,7 +16,17 @@ import pytest
 from test_leaderboard import made
 
 import launch
-from gtzan_jax import command_line, errors, process, sweep, workdir
+from gtzan_jax import (
+  command_line,
+  config_file,
+  errors,
+  process,
+  sweep,
+  workdir,
+)
+from gtzan_jax.models import reference
+from gtzan_jax.published import PUBLISHED
+from tfds_gtzan.protocols import PROTOCOLS
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 RECIPE = ROOT / "configs" / "resnet.py"
@@ -372,6 +383,55 @@ def test_the_sweeps_here_fit_the_recipes(path, recipe, tmp_path):
   unnamed = [run.name for run in runs if run.recipe is None]
   assert {plans[name].recipe for name in unnamed} <= {recipe}
   assert f"--sweep=configs/sweeps/{path.name}" in path.read_text()
+
+
+def planned(name) -> dict:
+  """{run: (its recipe's name in the report, epochs of the full recipe, run)}"""
+  runs = sweep.load(ROOT / "configs" / "sweeps" / f"{name}.py")
+  plans = sweep.plan(
+    runs,
+    launcher=ROOT / "launch.py",
+    recipe=str(RECIPE),
+    overrides={},
+    out=pathlib.Path("out"),
+  )
+  return {
+    run.name: (
+      plans[run.name].recipe,
+      config_file.load(ROOT / run.recipe).train.epochs,
+      run,
+    )
+    for run in runs
+  }
+
+
+def test_what_the_quick_leaderboard_cuts_short_has_another_name():
+  runs = planned("leaderboard_quick")
+  short = {name for name, (*_, run) in runs.items() if len(run.overrides) > 1}
+  assert {"mel_cnn_quick", "cnn_gru_quick", "transformer_quick"} <= short
+  assert {"majority", "svm_stats", "logreg_logmel"} <= runs.keys() - short
+  for name, (recipe, epochs, run) in runs.items():
+    assert recipe == name
+    assert run.overrides.get("train.epochs", 0) < epochs
+    assert run.overrides["data.protocol"] == "filtered"
+    assert (name in short) == name.endswith("_quick")
+  assert not short & PUBLISHED.keys()
+
+
+def test_the_leaderboard_has_every_recipe_honestly_and_as_its_source_split():
+  runs = planned("leaderboard") | planned("leaderboard_audio")
+  seeds = collections.defaultdict(set)
+  for name, (recipe, _, run) in runs.items():
+    protocol, seed = run.overrides["data.protocol"], run.overrides["seed"]
+    assert name == f"{recipe}-{protocol}-seed{seed}"
+    assert "train.epochs" not in run.overrides
+    seeds[recipe, protocol].add(seed)
+  wanted = {(recipe, "filtered") for recipe in reference.REFERENCE}
+  wanted |= {(r, p.protocol) for r, p in PUBLISHED.items() if p.protocol}
+  assert wanted <= seeds.keys()
+  assert seeds["mel_cnn", "filtered"] == seeds["mlp", "filtered"] == {0, 1, 2}
+  assert seeds["image_cnn2", "filtered"] == {0}  # an hour each
+  assert {p for _, p in seeds} <= PROTOCOLS.keys()
 
 
 def test_flags_give_each_value_back_as_it_was(tmp_path):

@@ -124,7 +124,9 @@ def test_other_predictions_are_noticed(copy, changed, lines):
 
 def test_a_leaderboard_of_other_reports_is_noticed(copy):
   text = (copy / "leaderboard.md").read_text()
-  (copy / "leaderboard.md").write_text(text.replace("| `fcn` |", "| `cnn` |"))
+  (copy / "leaderboard.md").write_text(
+    text.replace("| `fcn` | 1:", "| `cnn` | 1:")
+  )
   (line,) = verify.verify([copy]).wrong
   assert line.startswith(f"{copy / 'leaderboard.md'}: line[")
   assert '"| `cnn` | 1: 3 |' in line
@@ -132,6 +134,36 @@ def test_a_leaderboard_of_other_reports_is_noticed(copy):
   wrong = verify.verify([copy]).wrong
   assert len(wrong) == 2  # and a comparison with what is gone
   assert "deep/two: no such folder" in wrong[0]
+
+
+def test_the_page_beside_a_folder_is_its_leaderboard(copy, capsys):
+  page = copy.with_suffix(".md")
+  page.write_text(
+    "Ours\n<!-- drawn by us -->\n<!-- end of the leaderboard -->\nand more\n"
+  )
+  (copy / "deep" / "two.md").write_text("about the second run")
+  leaderboard.write([copy], page)
+  for given in (copy, copy.parent):
+    assert launch.main(["launch.py", "verify", str(given)]) == 0
+    assert "1 leaderboard.md, 1 results.md; none" in capsys.readouterr().out
+  page.write_text(page.read_text().replace("| `fcn` | 1:", "| `cnn` | 1:"))
+  (line,) = verify.verify([copy]).wrong
+  assert line.startswith(f"{page}: line[")
+  assert '"| `cnn` | 1: 3 |' in line
+
+
+def test_artists_of_a_train_part_left_out_are_taken_as_they_stand(copy):
+  """And looked at where it is stored."""
+  file = copy / "one" / "report.json"
+  tracks = json.loads(file.read_text())["splits"]["test"]["known_artists"]
+  assert tracks == {"tracks": 0, "of": 9}
+  change(file, ("splits", "test", "known_artists", "tracks"), 5)
+  for other in ("compare.json", "leaderboard.md"):
+    (copy / other).unlink()
+  (line,) = verify.verify([copy]).wrong
+  assert "splits.test.known_artists.tracks: 5 stored, 0 recomputed" in line
+  (copy / "one" / "predictions" / "train.npz").unlink()
+  assert not verify.verify([copy]).wrong
 
 
 def test_the_train_part_alone_may_have_been_left_out(copy):
@@ -162,7 +194,7 @@ def test_a_report_of_an_older_version_is_brought_to_this_one(copy):
   old = json.loads(file.read_text())
   del old["calibration"]
   for split in old["splits"].values():
-    del split["clusters"]
+    del split["clusters"], split["known_artists"]
     for level in ("segment", "track", "track_majority"):
       del split[level]["top3"], split[level]["ece"]
   file.write_text(json.dumps({**old, "note": "kept"}))

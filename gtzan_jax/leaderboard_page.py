@@ -1,0 +1,92 @@
+"""The tables of a leaderboard as Markdown and as one self-contained page."""
+
+import pathlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+import jinja2
+
+from gtzan_jax.overview import overview
+
+# Between these a page that somebody wrote holds the tables.
+_MARKS = re.compile(
+  r"(<!-- drawn by .*? -->\n).*?(<!-- end of the leaderboard -->)", re.S
+)
+TEXTS = {
+  "introduction": (
+    "Accuracies and F1 in per cent: mean ± standard deviation over the seeds,"
+    " which says nothing of other tracks (for that see the interval in each"
+    " run's report). Rows of one recipe show the settings in which they differ."
+    " Published figures stand as their source states them, on its own split."
+    " Commit and data: the code that measured it, and the fingerprint of what"
+    " it learnt from."
+  ),
+  "overview": (
+    "A line a recipe. Split as there: under the protocol of ours that splits as"
+    " the source did, in the segments or tracks that the source counts; ⚠ marks"
+    " one that leaks, which is no result. Honest: track accuracy under a"
+    " protocol that does not leak, of several the one that scored most tracks"
+    " (those that are mostly by artists of the train part last), and the"
+    " settings with most seeds. Only lines of the same tracks compare."
+  ),
+  "leak": "This protocol leaks: do not quote these numbers as results.",
+  "synthetic_title": "Synthetic corpus: not GTZAN",
+  "synthetic_note": (
+    "Tracks made by ten generators that ship with this project: these numbers"
+    " show that everything works, not how well music is classified."
+  ),
+}
+
+
+def render(
+  template: str,
+  tables: Sequence[Mapping],
+  unscored: Iterable[str],
+  gans: int = 0,
+) -> str:
+  """The tables as text: a whole page of HTML, Markdown without a title.
+
+  Args:
+    template: "md" or "html".
+    tables: from `leaderboard.build`.
+    unscored: in words, the runs that have no numbers.
+    gans: how many runs were left out, as they classify nothing.
+  """
+  environment = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent),
+    autoescape=template == "html",
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+  )
+  return environment.get_template(f"leaderboard.{template}.jinja").render(
+    lines=overview(tables),
+    music=[table for table in tables if not table["synthetic"]],
+    synthetic=[table for table in tables if table["synthetic"]],
+    unscored=list(unscored),
+    gans=gans,
+    texts=TEXTS,
+  )
+
+
+def put(drawn: str, page: str) -> str:
+  """A page with `drawn` in place of what stood between its marks.
+
+  Raises:
+    ValueError: there is not one pair of marks.
+  """
+  text, number = _MARKS.subn(
+    lambda marks: f"{marks[1]}\n{drawn}\n{marks[2]}", page
+  )
+  if number != 1:
+    raise ValueError(
+      "has no place for the leaderboard: it is drawn between the marks"
+      " `<!-- drawn by ... -->` and `<!-- end of the leaderboard -->`"
+    )
+  return text
+
+
+def has_marks(page: str) -> bool:
+  """Whether tables are drawn into a page."""
+  return bool(_MARKS.search(page))
