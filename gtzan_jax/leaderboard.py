@@ -17,7 +17,14 @@ import statistics
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from gtzan_jax import errors, leaderboard_page, page
+from gtzan_jax import (
+  errors,
+  leaderboard_page,
+  overview,
+  overview_plot,
+  page,
+  plots,
+)
 from gtzan_jax.published import PUBLISHED
 from gtzan_jax.report import REPORT_FILE, read, trained_on
 from gtzan_jax.workdir import flatten
@@ -253,6 +260,14 @@ def _spread(values: Iterable[float]) -> Spread:
   return Spread(statistics.fmean(values), deviation)
 
 
+def _draw(tables: list[dict], file: pathlib.Path) -> None:
+  figure = overview_plot.draw(overview.overview(tables))
+  if figure:
+    plots.save_png(figure, file)
+  else:
+    file.unlink(missing_ok=True)
+
+
 def write(
   paths: Iterable[str | os.PathLike], out: str | os.PathLike
 ) -> pathlib.Path:
@@ -263,7 +278,8 @@ def write(
     out: a folder, created where it does not exist, for leaderboard.md and
       leaderboard.html; or a page of Markdown, between whose marks the tables
       are drawn while all else stays (see `leaderboard_page.put`), with the HTML
-      beside it.
+      beside it. A .png beside them shows the recipes that were measured both
+      as their source split and honestly, if there are any.
 
   Returns:
     the path of the HTML.
@@ -296,6 +312,7 @@ def write(
       pages["md"] = f"# Leaderboard\n\n{pages['md']}"
     for kind, text in pages.items():
       file.with_suffix(f".{kind}").write_text(text, "utf-8")
+    _draw(tables, file.with_suffix(".png"))
   except OSError as error:
     raise errors.InputError(
       f"--out={out} cannot be written: {error.strerror}"

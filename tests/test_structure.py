@@ -43,8 +43,8 @@ LAYERS = (
   | {"similarity", "sound", "weights"},
   {"augment", "check_splits", "leaderboard_page", "metrics", "pipeline"}
   | {"plots"},
-  {"classifiers", "compare", "failures_page", "leak_page", "page", "tasks"}
-  | {"workdir"},
+  {"classifiers", "compare", "failures_page", "leak_page", "overview_plot"}
+  | {"page", "tasks", "workdir"},
   {"crossval_page", "gallery", "report", "sampling"},
   {"announce", "classical", "ensemble", "explain_page", "explore", "generate"}
   | {"leaderboard", "leak", "robustness"},
