@@ -3,7 +3,7 @@
 import pathlib
 from collections.abc import Iterable, Mapping
 
-from gtzan_jax import report
+from gtzan_jax import page, report
 
 
 def _banner(text: str) -> None:
@@ -108,3 +108,5 @@ def _classified(splits: Mapping) -> None:
       f" {high:.3f}), macro-F1 {track['macro_f1']:.3f}, {track['n']} tracks;"
       f" segment accuracy {split['segment']['accuracy']:.3f}"
     )
+    if note := page.artist_note(name, split):
+      print(f"{'beware: ' * page.artists_decide(split)}{note}")

@@ -135,7 +135,9 @@ def with_artists(artists: dict[str, str]) -> dict[str, Predictions]:
   ],
   ids=["all", "half unknown", "some", "none", "unknown"],
 )
-def test_tracks_by_artists_of_the_train_part_are_counted(artist, known, note):
+def test_tracks_by_artists_of_the_train_part_are_counted(
+  artist, known, note, tmp_path, capsys
+):
   every = made(tracks=30, segments=2).track[::2]
   tables = with_artists({t: artist(i) for i, t in enumerate(every.tolist())})
   got = report.build(RUN, tables, [], {}, {})
@@ -144,6 +146,11 @@ def test_tracks_by_artists_of_the_train_part_are_counted(artist, known, note):
   text = _Page(page.render(got)).text
   assert note in text
   assert ("by artists of the train part" in text) == bool(note)
+  report.save(tmp_path / "report.json", got)
+  announce.result(tmp_path)
+  said = capsys.readouterr().out
+  assert note.strip() in said
+  assert ("beware: " in said) == ("mostly artist" in note)
   alone = report.build(RUN, {"test": tables["test"]}, [], {}, {})
   assert alone["splits"]["test"]["known_artists"] is None
   assert "by artists of the train part" not in _Page(page.render(alone)).text
