@@ -5,7 +5,13 @@ killed between the two resumes before that evaluation, repeats it to the bit,
 and writes the same best again.
 """
 
+import contextlib
+import gc
 import pathlib
+import re
+import sys
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -14,6 +20,10 @@ import orbax.checkpoint as ocp
 from gtzan_jax import errors
 
 PyTree = Any
+# What Orbax says where a checkpoint is whole, but of another model.
+_OTHER_MODEL = re.compile(
+  "tree structures do not match|not compatible with the stored shape"
+)
 
 
 class Store:
@@ -65,35 +75,41 @@ class Store:
     """What is held, with the shapes, types and shardings of `like`.
 
     Raises:
-      InputError: there is none, or it holds another model's arrays.
+      InputError: there is none, or it is damaged, or it holds another model's
+        arrays.
     """
-    step = self._step()
-    try:
-      restored = self._open().restore(
-        step,
-        args=ocp.args.Composite(
-          state=ocp.args.StandardRestore(
-            jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-          ),
-          facts=ocp.args.JsonRestore(),
-        ),
-      )
-    except (ValueError, KeyError, TypeError) as error:
-      reason = str(error).strip().splitlines()[0][:200]
-      raise errors.InputError(
-        f"the checkpoint in {self._folder} does not fit this model: {reason}"
-      ) from error
+    restored = self._read(
+      state=ocp.args.StandardRestore(
+        jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+      ),
+      facts=ocp.args.JsonRestore(),
+    )
     return restored["state"], restored["facts"]
 
   def facts(self) -> dict:
     """The JSON part alone of what is held.
 
     Raises:
-      InputError: there is none.
+      InputError: there is none, or it is damaged.
     """
+    return self._read(facts=ocp.args.JsonRestore())["facts"]
+
+  def _read(self, **args) -> ocp.args.Composite:
+    """Anything may escape Orbax where files are cut short or missing."""
     step = self._step()
-    args = ocp.args.Composite(facts=ocp.args.JsonRestore())
-    return self._open().restore(step, args=args)["facts"]
+    with _without_pages():
+      try:
+        return self._open().restore(step, args=ocp.args.Composite(**args))
+      except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+      gc.collect()
+      time.sleep(0.2)  # reads under way end, and find nobody waiting
+    other = _OTHER_MODEL.search(reason)
+    raise errors.InputError(
+      f"the checkpoint in {self._folder}"
+      f" {'does not fit this model' if other else 'is damaged; train again'}:"
+      f" {reason[:200]}"
+    )
 
   def wait(self) -> None:
     if self._manager is not None:
@@ -103,3 +119,14 @@ class Store:
     if self._manager is not None:
       self._manager.close()
       self._manager = None
+
+
+@contextlib.contextmanager
+def _without_pages() -> Iterator[None]:
+  """Where one read fails, the others are given up, each with a traceback."""
+  hooks = sys.excepthook, sys.unraisablehook
+  sys.excepthook = sys.unraisablehook = lambda *_: None
+  try:
+    yield
+  finally:
+    sys.excepthook, sys.unraisablehook = hooks

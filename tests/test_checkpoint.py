@@ -1,0 +1,91 @@
+"""Checkpoints that cannot be read, told in one line and nothing else."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from gtzan_jax import checkpoint
+from gtzan_jax.errors import InputError
+
+STATE = {"kernel": jnp.arange(6000.0), "bias": jnp.ones((3, 4))}
+
+
+@pytest.fixture
+def stored(tmp_path):
+  """A checkpoint in a folder, closed."""
+  store = checkpoint.Store(tmp_path)
+  store.save(STATE, {"epoch": 3})
+  store.wait()
+  store.close()
+  return tmp_path
+
+
+def like(state):
+  here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+  return jax.tree.map(
+    lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), state
+  )
+
+
+def refusal(folder, read):
+  store = checkpoint.Store(folder)
+  with pytest.raises(InputError) as caught:
+    read(store)
+  store.close()
+  assert "\n" not in str(caught.value)
+  return str(caught.value)
+
+
+def largest(folder):
+  files = (file for file in folder.rglob("*") if file.is_file())
+  return max(files, key=lambda file: file.stat().st_size)
+
+
+def cut(file):
+  file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+@pytest.mark.parametrize(
+  ("damage", "also_facts"),
+  [
+    (lambda at: cut(largest(at)), False),
+    (lambda at: largest(at).unlink(), False),
+    (lambda at: cut(at / "1" / "state" / "_METADATA"), False),
+    (lambda at: (at / "1" / "state" / "manifest.ocdbt").unlink(), False),
+    (lambda at: cut(at / "1" / "facts" / "metadata"), True),
+    (lambda at: (at / "1" / "facts" / "metadata").unlink(), True),
+  ],
+  ids=["data cut", "data gone", "tree", "manifest", "facts cut", "facts gone"],
+)
+def test_what_is_damaged_is_said_to_be(stored, damage, also_facts, capfd):
+  damage(stored)
+  said = refusal(stored, lambda store: store.restore(like(STATE)))
+  assert said.startswith(
+    f"the checkpoint in {stored} is damaged; train again: "
+  )
+  if also_facts:
+    assert "is damaged" in refusal(stored, lambda store: store.facts())
+  assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+  "other",
+  [
+    {**STATE, "bias": jnp.ones((4, 4))},
+    {"kernel": STATE["kernel"]},
+    {**STATE, "scale": jnp.ones(2)},
+  ],
+  ids=["shape", "fewer", "more"],
+)
+def test_what_is_another_models_is_not_called_damaged(stored, other):
+  said = refusal(stored, lambda store: store.restore(like(other)))
+  assert said.startswith(f"the checkpoint in {stored} does not fit this model:")
+  assert len(said) < len(str(stored)) + 260
+
+
+def test_a_checkpoint_comes_back(stored):
+  store = checkpoint.Store(stored)
+  state, facts = store.restore(like(STATE))
+  store.close()
+  assert facts == {"epoch": 3}
+  assert state["kernel"].tolist() == STATE["kernel"].tolist()
