@@ -13,7 +13,7 @@ from gtzan_jax import audio, checkpoint, errors, gans, sampling, workdir
 from gtzan_jax.features import FeatureSpec
 from gtzan_jax.tasks import gan
 
-_BATCH = 64
+_BATCH = 32  # always: in smaller batches sums are rounded otherwise
 
 
 class Generator(NamedTuple):
@@ -51,7 +51,8 @@ class Generator(NamedTuple):
 
     Args:
       label: `[n]`, places in run["genres"].
-      seed: 0 or more; the same examples for the same seed, whatever `n`.
+      seed: 0 or more; the same examples for the same seed, whatever `n`, and
+        of one genre to the last bit.
       first: the index of the first example of each genre.
       spec: of the features of generated waveforms; the GAN's own by default.
 
@@ -67,7 +68,7 @@ class Generator(NamedTuple):
       label=label,
       index=first + sampling.numbered(label),
       seed=seed,
-      batch_size=min(_BATCH, max(len(label), 1)),
+      batch_size=_BATCH,
     )
 
 
@@ -130,7 +131,8 @@ def write(
 
   Raises:
     InputError: an unknown genre, a count or a seed out of range, a generator
-      that diverged, or a folder that cannot be written.
+      that diverged, a file that would be overwritten, or a folder that cannot
+      be written.
   """
   genres = generator.run["genres"]
   if genre not in genres:
@@ -140,9 +142,18 @@ def write(
   if not 0 <= seed < 2**32:
     raise errors.InputError(f"--seed={seed}: give 0 to {2**32 - 1}")
   folder, files = pathlib.Path(folder), []
+  ending = "wav" if generator.source == "audio" else "npz"
+  names = [f"{audio.GENERATED}{genre}-{i:05d}.{ending}" for i in range(count)]
   label = np.full(count, genres.index(genre), np.int32)
   try:
     folder.mkdir(parents=True, exist_ok=True)
+    there = {file.name for file in folder.iterdir()}
+    for name in names:
+      if name in there:
+        raise errors.InputError(
+          f"{folder / name} is there already: give another --out, or remove"
+          " what was generated before"
+        )
     for batch in generator.examples(label, seed):
       if not np.isfinite(batch["features"]).all():
         raise errors.InputError(
@@ -150,8 +161,9 @@ def write(
           " its training diverged; train again"
         )
       for example in batch[generator.source]:
-        name = f"{audio.GENERATED}{genre}-{len(files):05d}"
-        files.append(_write(generator, genre, example, folder / name))
+        path = folder / names[len(files)]
+        _write(generator, genre, example, path)
+        files.append(path)
   except OSError as error:
     raise errors.InputError(
       f"--out={folder} cannot be written: {error.strerror}"
@@ -160,14 +172,12 @@ def write(
 
 
 def _write(
-  generator: Generator, genre: str, example: np.ndarray, stem: pathlib.Path
-) -> pathlib.Path:
-  waveform = generator.source == "audio"
-  path = stem.with_name(f"{stem.name}.{'wav' if waveform else 'npz'}")
+  generator: Generator, genre: str, example: np.ndarray, path: pathlib.Path
+) -> None:
   temporary = path.with_name(f".{path.name}.tmp")
   try:
     with temporary.open("wb") as file:
-      if waveform:
+      if generator.source == "audio":
         soundfile.write(
           file, example, generator.spec.sample_rate, "PCM_16", format="WAV"
         )
@@ -177,4 +187,3 @@ def _write(
     temporary.replace(path)
   finally:
     temporary.unlink(missing_ok=True)
-  return path

@@ -1,7 +1,8 @@
 """From a trained generator to examples, as the pipeline would have read them.
 
 Example `i` of a genre depends on the generator, the seed and `i` alone, not on
-how many are asked for or in which batches.
+how many are asked for. Batches are always of one size, padded: to the last bit
+an example is the same wherever it has the same place in a batch of that size.
 """
 
 import functools
