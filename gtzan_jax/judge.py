@@ -12,7 +12,15 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from gtzan_jax import errors, evaluate, inputs, overlap, pipeline, workdir
+from gtzan_jax import (
+  built_on,
+  errors,
+  evaluate,
+  inputs,
+  overlap,
+  pipeline,
+  workdir,
+)
 
 KEY = "config.gan.judge"
 
@@ -52,7 +60,7 @@ def load(path: pathlib.Path, batch_size: int) -> Callable[[np.ndarray], Seen]:
     path: the workdir.
     batch_size: examples seen at a time.
   """
-  model, variables, _ = evaluate.restore_best(path, workdir.load(path))
+  model, variables, _ = evaluate.restore_best(path, load_run(path))
   apply = jax.jit(lambda x: look(model, variables, x))
 
   def see(x: np.ndarray) -> Seen:
@@ -62,6 +70,18 @@ def load(path: pathlib.Path, batch_size: int) -> Callable[[np.ndarray], Seen]:
     return join(found)
 
   return see
+
+
+def load_run(path: str | pathlib.Path) -> dict:
+  """run.json of a judge.
+
+  Raises:
+    InputError: `config.gan.judge` names no workdir, or no longer does.
+  """
+  try:
+    return workdir.load(pathlib.Path(path))
+  except errors.InputError as error:
+    raise errors.InputError(f"{KEY}: {error}") from error
 
 
 def join(parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> Seen:
@@ -83,10 +103,11 @@ def check(
     InputError: no trained classifier; one of other genres or features; one
       that learnt from tracks that this run holds out.
   """
-  run = workdir.load(pathlib.Path(path))
+  run = load_run(path)
   if run["config"]["task"] != "classify":
     raise errors.InputError(
       f"{KEY}={path} holds a run of task {run['config']['task']!r}: give the"
       " workdir of a network that tells genres"
     )
+  built_on.check(KEY, path)
   overlap.check(KEY, path, run, dataset, place)

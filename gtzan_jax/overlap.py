@@ -45,9 +45,9 @@ def known(
 
   In another collection than the run's only ids that GTZAN's tracks have, or the
   synthetic corpus's, mean anything: its `rock/01` is other music. A run that
-  began with given weights, or learnt from a GAN's examples, may know tracks of
-  two collections, and which is of which nobody has written down: there all ids
-  count, rather one too many.
+  began with given weights, learnt from a GAN's examples or asked a judge may
+  know tracks of two collections, and which is of which nobody has written down:
+  there all ids count, rather one too many.
 
   Args:
     run: run.json.
@@ -56,9 +56,11 @@ def known(
     place: its path; at the run's own the collection may have grown since.
   """
   ids = {identity(track) for part in parts for track in run["tracks"][part]}
+  config = run["config"]
   if (
-    run["config"]["train"]["init_from"]
-    or run["config"]["data"].get("augment_with")
+    config["train"]["init_from"]
+    or config["data"].get("augment_with")
+    or config.get("gan", {}).get("judge")
     or fingerprint == run["data_fingerprint"]
     or (place and run["data_path"] and _real(place) == _real(run["data_path"]))
   ):
@@ -100,9 +102,10 @@ def check(
   }
   for name in same:
     if run[name] != ours[name]:
+      theirs, here = _differing(run[name], ours[name])
       raise InputError(
-        f"{key}={path} was trained on other {_WORDS[name]}:"
-        f" {_brief(run[name])}, and this run has {_brief(ours[name])}"
+        f"{key}={path} was trained on other {_WORDS[name]}: {theirs}, and this"
+        f" run has {here}"
       )
   if dataset.leak:
     return  # which is announced anyway
@@ -129,10 +132,18 @@ _WORDS = {
 }
 
 
-def _brief(value: Sequence | Mapping) -> str:
-  if isinstance(value, Mapping):
-    return value["name"]
-  return ", ".join(map(str, value))
+def _differing(theirs: Sequence | Mapping, ours: Sequence | Mapping) -> list:
+  """Both in words; of two feature specs of one name, what is not the same."""
+  both = theirs, ours
+  if not isinstance(ours, Mapping):
+    return [", ".join(map(str, value)) for value in both]
+  if theirs["name"] != ours["name"]:
+    return [value["name"] for value in both]
+  keys = [k for k in sorted({*theirs, *ours}) if theirs.get(k) != ours.get(k)]
+  return [
+    f"{value['name']} of " + ", ".join(f"{k} {value.get(k)}" for k in keys)
+    for value in both
+  ]
 
 
 def select(

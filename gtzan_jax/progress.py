@@ -120,3 +120,27 @@ def update(
 def should_stop(progress: Progress, patience: int) -> bool:
   """Early stopping; `patience` 0 never stops."""
   return patience > 0 and progress.bad >= patience
+
+
+def last_step(length: Mapping, epoch_steps: int) -> int:
+  """Where a run ends that does not stop early.
+
+  Args:
+    length: config.train's `epochs` and `max_steps`.
+    epoch_steps: optimizer steps an epoch.
+  """
+  limit = length["max_steps"] or math.inf
+  return int(min(length["epochs"] * epoch_steps, limit))
+
+
+def finished(length: Mapping, facts: Mapping) -> bool:
+  """Has a run nothing left to train?
+
+  Args:
+    length: config.train's `epochs`, `max_steps` and `patience`.
+    facts: what its last/ says, "progress" and "epoch_steps".
+  """
+  done, steps = Progress(**facts["progress"]), facts["epoch_steps"]
+  return done.evaluations >= math.ceil(
+    last_step(length, steps) / steps
+  ) or should_stop(done, length["patience"])

@@ -51,20 +51,6 @@ _SHOWN = (
 )
 
 
-def _last_step(config, epoch_steps: int) -> int:
-  limit = config.train.max_steps or math.inf
-  return int(min(config.train.epochs * epoch_steps, limit))
-
-
-def finished(config: ml_collections.ConfigDict, facts: Mapping) -> bool:
-  """Has the run whose last/ says `facts` nothing left to train?"""
-  done = progress.Progress(**facts["progress"])
-  steps = facts["epoch_steps"]
-  return done.evaluations >= math.ceil(
-    _last_step(config, steps) / steps
-  ) or progress.should_stop(done, config.train.patience)
-
-
 def _print_start(state, mesh, dataset, config, epoch_steps: int) -> None:
   print(parameter_overview.get_parameter_overview(state.params))
   sizes = ", ".join(f"{len(ids)} {part}" for part, ids in dataset.parts.items())
@@ -154,7 +140,7 @@ def train(
     seed=config.seed,
     start_step=step,
   )
-  last_step = _last_step(config, epoch_steps)
+  last_step = progress.last_step(config.train, epoch_steps)
 
   def facts():
     return {
@@ -165,7 +151,7 @@ def train(
 
   with Interrupt() as interrupt:
     try:
-      while not finished(config, facts()):
+      while not progress.finished(config.train, facts()):
         epoch = done.evaluations + 1
         epoch_end = min(epoch * epoch_steps, last_step)
         began, waited, of_step = time.monotonic(), 0.0, None
@@ -248,5 +234,5 @@ def is_reported(
     return False
   finally:
     last.close()
-  done = facts["progress"]["evaluations"]
-  return finished(config, facts) and reported["epochs_run"] == done
+  done = facts["progress"]["evaluations"] == reported["epochs_run"]
+  return done and progress.finished(config.train, facts)

@@ -24,6 +24,7 @@ def train(given: Given, open_dataset: Callable, judge_config: Callable) -> int:
   """
   from gtzan_jax import (
     announce,
+    built_on,
     checks,
     classical,
     runtime,
@@ -45,7 +46,7 @@ def train(given: Given, open_dataset: Callable, judge_config: Callable) -> int:
   dataset = open_dataset(config)
   checks.check_data(config, dataset, begun)
   with workdir.locked(path):
-    workdir.begin(path, config, dataset)
+    workdir.begin(path, config, dataset, built_on.find(config))
     print(f"workdir: {path}")
     if config.task == "gan" and not config.gan.judge:
       _train_judge(judge_config(config), dataset, path, mesh)
@@ -151,20 +152,21 @@ def _ensemble(given: Given) -> int:
   return 0
 
 
-def beware_unfinished(path: pathlib.Path, config) -> None:
+def beware_unfinished(
+  path: pathlib.Path, config, what: str = "the report is"
+) -> None:
   """Says so of a run that was stopped half way."""
-  from gtzan_jax import checkpoint
-  from gtzan_jax import train as train_loop
+  from gtzan_jax import checkpoint, progress
 
   if config.task == "classical":
     return  # fitted at once
   last = checkpoint.Store(path / "last")
   facts = last.facts()
   last.close()
-  if not train_loop.finished(config, facts):
+  if not progress.finished(config.train, facts):
     print(
       f"beware: this run is at epoch {facts['progress']['evaluations']} of"
-      f" {config.train.epochs}; the report is of its best so far"
+      f" {config.train.epochs}; {what} of its best so far"
     )
 
 
@@ -199,19 +201,24 @@ def predict(given: Given) -> int:
 
 def generate(given: Given) -> int:
   """Writes examples that a GAN makes of a genre, a file each."""
+  import ml_collections
+
   from gtzan_jax import generate as generation
 
   flags = given.flags
   for name in ("genre", "out"):
     if getattr(flags, name) is None:
       raise InputError(f"--{name} is needed")
+  generator = generation.load(given.workdir())
   files = generation.write(
-    generation.load(given.workdir()),
+    generator,
     flags.genre,
     1 if flags.count is None else flags.count,
     flags.out,
     flags.seed or 0,
   )
+  config = ml_collections.ConfigDict(generator.run["config"])
+  beware_unfinished(generator.path, config, "what it generates is")
   print(f"generated: {len(files)} files, {files[0]} to {files[-1].name}")
   return 0
 

@@ -183,13 +183,25 @@ def locked(path: pathlib.Path, flag: str = "workdir") -> Iterator[IO]:
     yield lock
 
 
+def _check_unchanged(
+  path: pathlib.Path, before: Mapping[str, dict], now: Mapping[str, dict]
+) -> None:
+  for key, found in now.items():
+    if found != before[key]:
+      was, is_now = (
+        f"{one['best_value']} at epoch {one['best_epoch']}"
+        for one in (before[key], found)
+      )
+      raise errors.InputError(
+        f"config.{key} was trained anew since --workdir={path} was begun: its"
+        f" best was {was}, and is {is_now}; give another --workdir"
+      )
+
+
 def _inherited(config: ml_collections.ConfigDict) -> dict[str, set[str]]:
-  """The tracks behind weights to begin with and behind generated examples."""
-  runs = [
-    load(path)["tracks"]
-    for path in (config.train.init_from, config.data.augment_with)
-    if is_workdir(path)
-  ]
+  """The tracks behind first weights, generated examples and a GAN's judge."""
+  given = (config.train.init_from, config.data.augment_with, config.gan.judge)
+  runs = [load(path)["tracks"] for path in given if is_workdir(path)]
   return {
     part: set().union(*(run[part] for run in runs))
     for part in ("train", "validation")
@@ -200,6 +212,7 @@ def begin(
   path: pathlib.Path,
   config: ml_collections.ConfigDict,
   dataset,
+  built_on: Mapping[str, Mapping] = {},
 ) -> None:
   """Writes run.json: all that evaluate and predict need beside best/.
 
@@ -207,9 +220,11 @@ def begin(
     path: the workdir.
     config: of the run.
     dataset: a pipeline.Dataset, of which its facts are read.
+    built_on: of gtzan_jax.built_on.
 
   Raises:
-    InputError: the run here was begun on other data.
+    InputError: the run here was begun on other data, or beside a GAN or a judge
+      that has changed since.
   """
   fingerprint = dataset.metadata["fingerprint"]
   tracks = {
@@ -225,6 +240,8 @@ def begin(
         f" {fingerprint[:12]}: the corpus or the features changed since; give"
         " another --workdir"
       )
+    # runs of before this was written down are taken at their word
+    _check_unchanged(path, run.get("built_on", built_on), built_on)
   else:
     inherited = _inherited(config)
   write_json(
@@ -247,5 +264,7 @@ def begin(
         part: sorted(tracks[part].union(inherited[part])) for part in tracks
       },
       "data_fingerprint": fingerprint,
+      # the GAN that it is augmented with, the judge that it asks
+      "built_on": built_on,
     },
   )

@@ -45,7 +45,7 @@ LAYERS = (
   | {"plots"},
   {"classifiers", "compare", "failures_page", "leak_page", "overview_plot"}
   | {"page", "tasks", "workdir"},
-  {"crossval_page", "gallery", "report", "sampling"},
+  {"built_on", "crossval_page", "gallery", "report", "sampling"},
   {"announce", "classical", "ensemble", "explain_page", "explore", "generate"}
   | {"leaderboard", "leak", "robustness"},
   {"augmented", "compare_runs", "crossval", "evaluate", "failures"},
