@@ -30,8 +30,8 @@ def get_config() -> ml_collections.ConfigDict:
   data.tracks_per_genre = 20  # size of the synthetic corpus
   data.standardize = "none"  # none | global | bin; statistics of train only
   # Examples of a trained GAN's workdir beside the real ones of the train part.
-  data.augment_with = config_dict.placeholder(str)
-  data.augment_ratio = 1.0  # generated for each real one
+  data.augment_with = config_dict.placeholder(str)  # "": is still to be given
+  data.augment_ratio = 1.0  # generated for each real one, up to 100
   data.augment_only = False  # True: without the real ones
   data.cache_mb = 4096  # what fits is read once into memory
 

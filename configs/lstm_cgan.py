@@ -19,6 +19,7 @@ def get_config():
   config = lstm.get_config()
   config.recipe = "lstm_cgan"
   config.data.protocol = "filtered"  # as the GAN's
+  config.data.augment_with = ""  # without a GAN it would be Net5
   config.data.augment_ratio = 1.0
   config.train.epochs = 400
   config.train.patience = 10

@@ -98,11 +98,12 @@ def check_config(
     return
   augmented.check_config(config)
   if config.task == "classical":
-    if config.train.init_from:
-      raise errors.InputError(
-        f"config.train.init_from={config.train.init_from}: a classical recipe"
-        " begins with nothing; leave it out"
-      )
+    for section, key in (("train", "init_from"), ("data", "augment_with")):
+      if config[section][key]:
+        raise errors.InputError(
+          f"config.{section}.{key}={config[section][key]}: a classical recipe"
+          " begins with nothing and learns from real examples; leave it out"
+        )
     options = dict(config.model)
     classifiers.create(options.pop("name"), **options)
     return
