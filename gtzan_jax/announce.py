@@ -68,7 +68,7 @@ def _generated(gan: Mapping) -> None:
   print(
     f"generated: {gan['generated']}, of which the judge hears"
     f" {_three(parts['validation']['genre_share'])} as the genre asked for;"
-    f" by chance {gan['chance']:.3f}, real music"
+    f" by chance at most {gan['chance']:.3f}, real music"
     f" {gan['judge']['accuracy']:.3f}"
   )
   for part, found in parts.items():

@@ -184,8 +184,8 @@ def read(path: pathlib.Path) -> Member:
   """A member from its folder. The train part's table may have been left out.
 
   Raises:
-    InputError: no folder, no report or not one of ours, or no predictions of
-      another split that the report has numbers of.
+    InputError: no folder, no report or not one of ours, a GAN's, or no
+      predictions of another split that the report has numbers of.
   """
   if not path.is_dir():
     raise InputError(f"--workdir={path}: no such folder; train first")
@@ -194,6 +194,11 @@ def read(path: pathlib.Path) -> Member:
       f"--workdir={path} holds no {report.REPORT_FILE}: evaluate it first"
     )
   found = report.read(path / report.REPORT_FILE)
+  if "gan" in found:
+    raise InputError(
+      f"--workdir={path} is of a GAN, which generates examples and tells no"
+      " genres: give workdirs of classifiers"
+    )
   files = {
     split: path / "predictions" / f"{split}.npz"
     for split, part in found["splits"].items()

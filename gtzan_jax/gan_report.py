@@ -1,6 +1,7 @@
 """The report of a GAN: what it makes, measured, to be seen and heard."""
 
 import pathlib
+from collections.abc import Mapping
 
 import jax
 import ml_collections
@@ -21,7 +22,8 @@ from gtzan_jax import (
 )
 from gtzan_jax.predictions import Predictions
 
-# Validation's noise, by which the generator was chosen, begins at 0.
+# Validation's noise, by which the generator was chosen, begins at 0 and has
+# gan.MOST_SAMPLES at most.
 FIRST = 100_000
 # Of fidelity's `nearest`: fakes half as far from a train example as real music.
 MEMORISED = 0.5
@@ -76,12 +78,12 @@ def evaluate(
     "gan": {
       "domain": generator.source,
       "generated": len(label),
-      "chance": 1 / len(dataset.genres),
-      # a generator that diverged has NaN, which is no diversity either
-      "collapsed": not found["diversity"] >= fidelity.COLLAPSED,
-      "memorised": found["nearest"] < MEMORISED,
+      # genres are asked for in validation's shares: nobody who hears nothing
+      # is right more often than who always answers the commonest
+      "chance": float(np.bincount(label).max() / len(label)),
+      **verdicts(found),
       "judge": {
-        "recipe": workdir.load(judge_path)["recipe"],
+        "recipe": judge.load_run(judge_path)["recipe"],
         "path": str(judge_path),
         "accuracy": fidelity.genre_share(
           held_out.seen.probabilities, held_out.label
@@ -109,6 +111,15 @@ def evaluate(
   )
   shown = gallery.build(generator, records["train"], config.seed, first=FIRST)
   return report.write(path, built, predictions, shown)
+
+
+def verdicts(found: Mapping[str, float]) -> dict[str, bool]:
+  """What a report warns of, from gtzan_jax.fidelity's measures."""
+  return {
+    # a generator that diverged has NaN, which is no diversity either
+    "collapsed": not found["diversity"] >= fidelity.COLLAPSED,
+    "memorised": found["nearest"] < MEMORISED,
+  }
 
 
 def _num_params(task) -> int:

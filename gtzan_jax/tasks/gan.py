@@ -23,6 +23,7 @@ from gtzan_jax.tasks.state import Scalars, TrainState, begin
 
 Batch = Mapping[str, jax.Array]
 DOMAINS = ("features", "audio")
+MOST_SAMPLES = 100_000  # by which a checkpoint is chosen
 _TOTALS = (
   "discriminator_loss",
   "generator_loss",
@@ -303,7 +304,7 @@ def check_config(config: ml_collections.ConfigDict) -> None:
   for key, least, most in (
     ("r1", 0.0, float("inf")),
     ("average", 0.0, 0.99999),
-    ("samples", 20, 100_000),
+    ("samples", 20, MOST_SAMPLES),
   ):
     if not least <= wanted[key] <= most:
       raise errors.InputError(
