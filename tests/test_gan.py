@@ -1,8 +1,12 @@
 """A conditional GAN through the loop: trained, killed, resumed, made use of."""
 
+import dataclasses
 import importlib
 import json
 import pathlib
+import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,10 +19,14 @@ import soundfile
 
 import launch
 from gtzan_jax import (
+  announce,
   augmented,
+  built_on,
   checkpoint,
   checks,
+  ensemble,
   errors,
+  evaluate,
   features,
   fidelity,
   gan_report,
@@ -26,15 +34,16 @@ from gtzan_jax import (
   judge,
   logs,
   models,
+  overlap,
   pipeline,
   predict,
   report,
   sampling,
   sharding,
-  tasks,
   train,
   workdir,
 )
+from gtzan_jax.tasks import gan as tasks_gan
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SMALL = {"noise": 8, "embedding": 4, "hidden": (16,), "critic_hidden": (16,)}
@@ -78,7 +87,7 @@ def fit(config, path, devices=None):
   checks.check_config(config, mesh)
   checks.check_data(config, dataset)
   with workdir.locked(path):
-    workdir.begin(path, config, dataset)
+    workdir.begin(path, config, dataset, built_on.find(config))
     train.train(config, dataset, path, mesh)
   return dataset
 
@@ -119,6 +128,20 @@ def lstm(make_gan):
   return make
 
 
+@pytest.fixture
+def stopped(tmp_path):
+  """A copy of a workdir, as if it had been begun for five epochs."""
+
+  def copy(path):
+    place = shutil.copytree(path, tmp_path / f"{path.name}_stopped")
+    run = workdir.load(place)
+    run["config"]["train"]["epochs"] = 5
+    workdir.write_json(place / workdir.RUN_FILE, run)
+    return place
+
+  return copy
+
+
 def test_both_networks_learn_and_what_is_made_is_measured(features_gan):
   rows = [r for r in logs.read(features_gan / "metrics.jsonl") if "epoch" in r]
   assert len(rows) == 2
@@ -130,27 +153,6 @@ def test_both_networks_learn_and_what_is_made_is_measured(features_gan):
       assert np.isfinite(row[f"validation/{key}"])
     assert row["train/discriminator_loss"] > 0
     assert 0 <= row["train/real_found"] <= 1
-
-
-def test_a_step_changes_both_and_each_by_its_own_loss(make_gan):
-  config = make_gan(**{"gan.r1": 1.0, "gan.average": 0.9})
-  dataset = launch.open_dataset(config)
-  task = tasks.create(config, dataset, np.ones(10), 1)
-  before = task.init(jax.random.key(0))
-  records = pipeline.Records(dataset, "train", ["features"])
-  batch = records.take(np.arange(8))
-  after, _ = jax.jit(task.train_step)(before, batch)
-  for name in ("generator", "discriminator"):
-    same = jax.tree.map(
-      lambda a, b: bool((a == b).all()), before.params[name], after.params[name]
-    )
-    assert not all(jax.tree.leaves(same)), name
-  # what best/ holds is the average: (1 + 0) / (10 + 0) of the old at first
-  first = jax.tree.leaves(before.params["generator"])
-  last = jax.tree.leaves(after.params["generator"])
-  kept = jax.tree.leaves(task.variables_of(after)["generator"])
-  for a, b, c in zip(first, last, kept, strict=True):
-    np.testing.assert_allclose(c, 0.1 * a + 0.9 * b, atol=1e-6)
 
 
 def test_best_is_that_of_the_least_distance(features_gan):
@@ -186,6 +188,17 @@ def test_generated_waveforms_go_the_way_of_real_segments(audio_gan):
   np.testing.assert_allclose(made["features"], wanted, atol=1e-3)
 
 
+@pytest.mark.parametrize("gan", ["features_gan", "audio_gan"])
+def test_files_are_the_same_however_many_are_made(gan, tmp_path, request):
+  generator = generate.load(request.getfixturevalue(gan))
+  few, many = (
+    [file.read_bytes() for file in generate.write(generator, "pop", *given)]
+    for given in ((2, tmp_path / "few"), (35, tmp_path / "many"))
+  )
+  assert len({*many}) == 35
+  assert many[:2] == few
+
+
 def test_files_are_whole_numbered_and_marked(audio_gan, features_gan, tmp_path):
   heard = generate.write(generate.load(audio_gan), "jazz", 2, tmp_path)
   assert [file.name for file in heard] == [
@@ -205,6 +218,12 @@ def test_files_are_whole_numbered_and_marked(audio_gan, features_gan, tmp_path):
       "rock",
       "mfcc_slices",
     )
+  assert len(list(tmp_path.iterdir())) == 3
+  # none is overwritten, and none written beside those that stand
+  before = seen.read_bytes()
+  with pytest.raises(errors.InputError, match=r"rock-00000\.npz is there"):
+    generate.write(generate.load(features_gan), "rock", 2, tmp_path, seed=1)
+  assert seen.read_bytes() == before
   assert len(list(tmp_path.iterdir())) == 3
 
 
@@ -237,19 +256,20 @@ def test_generated_examples_join_the_train_part_alone(
       yield batch | {"features": np.full_like(batch["features"], mark)}
 
   monkeypatch.setattr(generate.Generator, "examples", marked)
-  seen = {"train": [], "validation": []}
+  trained, rows = [], {}
   take = pipeline.train_batches
 
   def spied_train(records, **kwargs):
     for batch in take(records, **kwargs):
-      seen["train"].append(np.mean(batch["features"] == mark))
+      trained.append(np.mean(batch["features"] == mark))
       yield batch
 
   evaluated = pipeline.eval_batches
 
   def spied_eval(records, batch_size):
     for batch in evaluated(records, batch_size):
-      seen["validation"].append(np.mean(batch["features"] == mark))
+      found = (batch["features"] == mark).any(axis=(1, 2))
+      rows.setdefault(records.ids, []).extend(found[batch["mask"]])
       yield batch
 
   monkeypatch.setattr(pipeline, "train_batches", spied_train)
@@ -264,10 +284,16 @@ def test_generated_examples_join_the_train_part_alone(
   monkeypatch.setattr(pipeline, "input_statistics", spied_statistics)
   config = lstm(**{"data.augment_with": str(path), "train.epochs": 1})
   dataset = fit(config, tmp_path / "run")
-  assert np.mean(seen["train"]) == pytest.approx(0.5, abs=0.1)
-  assert seen["validation"]
-  assert not any(seen["validation"])
+  assert np.mean(trained) == pytest.approx(0.5, abs=0.1)
   run = workdir.load(tmp_path / "run")
+  mesh = sharding.make_mesh(jax.devices()[:1])
+  said, _ = evaluate.predict_parts(tmp_path / "run", run, dataset, mesh)
+  for part in ("validation", "test"):
+    ids = tuple(dataset.parts[part])
+    assert len(said[part]) == len(ids) > 0
+    # of validation, once as it trained and once as it was evaluated
+    assert len(rows[ids]) == len(ids) * (2 if part == "validation" else 1)
+    assert not any(rows[ids])
   held_out = {*dataset.parts["validation"], *dataset.parts["test"]}
   assert not {track for track, _ in held_out} & set(run["tracks"]["train"])
 
@@ -292,7 +318,7 @@ def test_a_mixed_part_is_the_real_one_and_then_the_generated(make_gan):
   assert alone.take([1])["label"].tolist() == [5]
 
 
-def test_equally_many_of_each_genre_times_the_ratio(features_gan, lstm):
+def test_equally_many_of_each_genre_times_the_ratio(features_gan, lstm, capsys):
   config = lstm(**{"data.augment_with": str(features_gan)})
   dataset = launch.open_dataset(config)
   real = pipeline.Records(dataset, "train", ["features"])
@@ -303,13 +329,27 @@ def test_equally_many_of_each_genre_times_the_ratio(features_gan, lstm):
     found = np.bincount(part.labels(), minlength=10)
     wanted = np.rint(count * ratio) + (0 if only else count)
     np.testing.assert_array_equal(found, wanted)
+    kept, made = 0 if only else len(real), int(np.rint(count * ratio).sum())
+    assert (
+      f"train part: {kept} real examples + {made} generated by {features_gan}\n"
+      in capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize(
   ("changes", "message"),
   [
-    ({"data.augment_ratio": -0.5}, "augment_ratio=-0.5: give 0 or more"),
-    ({"data.features": "logmel_1024"}, "other features: mfcc_slices"),
+    ({"data.augment_ratio": -0.5}, "augment_ratio=-0.5: give 0 to 100"),
+    ({"data.augment_ratio": 1e12}, "ratio=1000000000000.0: give 0 to 100"),
+    ({"data.augment_ratio": 0.01}, "=0.01: of at most .* is none; give 0.1"),
+    (
+      {"data.augment_ratio": 0.01, "data.augment_only": True},
+      "=0.01: of at most .* is none; give 0.1",
+    ),
+    (
+      {"data.augment_ratio": 0.0, "data.augment_only": True},
+      "=0.0: give more than 0 to 100",
+    ),
     ({"data.genres": ("jazz", "rock")}, "other genres"),
     ({"data.protocol": "tracks_70_10_20"}, "has learnt from"),
     ({"data.augment_with": "/nowhere"}, "no such folder"),
@@ -323,12 +363,185 @@ def test_a_generator_that_does_not_fit_is_refused(
     check(config)
 
 
-def test_waveforms_of_another_length_are_refused(audio_gan, lstm):
-  config = lstm(
-    **{"data.features": "sequence", "data.augment_with": str(audio_gan)}
+@pytest.mark.parametrize(
+  ("field", "value", "message"),
+  [
+    ("segment_samples", 66_000, r"segment_samples 66150, .* have 66000"),
+    ("sample_rate", 16_000, r"sample_rate 22050, and this run's have 16000"),
+    ("whole_clip", True, "segments of waveforms, and .* are of whole clips"),
+  ],
+)
+def test_waveforms_that_do_not_fit_are_refused(
+  audio_gan, lstm, field, value, message
+):
+  config = lstm(**{"data.augment_with": str(audio_gan)})
+  dataset = launch.open_dataset(config)
+  spec = dataset.metadata["feature_spec"] | {field: value}
+  fields = dict(dataset.fields)
+  if field == "whole_clip":
+    del fields["audio"]
+  other = dataclasses.replace(
+    dataset,
+    metadata={**dataset.metadata, "feature_spec": spec},
+    fields=fields,
   )
-  with pytest.raises(errors.InputError, match=r"samples 66150, .* 66000"):
+  with pytest.raises(errors.InputError, match=message):
+    augmented.check(config, other)
+
+
+@pytest.mark.parametrize(
+  ("changes", "message"),
+  [
+    (
+      {"hop_length": 600, "sample_rate": 16_000},
+      "mfcc_slices of hop_length .*, sample_rate 22050, and this run has"
+      " mfcc_slices of hop_length 600, sample_rate 16000$",
+    ),
+    (
+      {"name": "mfcc", "n_mfcc": 20},
+      "other features: mfcc_slices, and this run has mfcc$",
+    ),
+  ],
+)
+def test_features_that_do_not_fit_are_named(
+  features_gan, lstm, changes, message
+):
+  config = lstm(**{"data.augment_with": str(features_gan)})
+  dataset = launch.open_dataset(config)
+  spec = dataset.metadata["feature_spec"] | changes
+  other = dataclasses.replace(
+    dataset, metadata={**dataset.metadata, "feature_spec": spec}
+  )
+  with pytest.raises(errors.InputError, match=message):
+    augmented.check(config, other)
+
+
+@pytest.mark.parametrize("recipe", ["lstm_cgan", "lstm_feature_gan"])
+def test_net6_is_nothing_without_a_gan(recipe, lstm):
+  config = importlib.import_module(f"configs.{recipe}").get_config()
+  with pytest.raises(
+    errors.InputError, match=f"augment_with is needed by '{recipe}': give the"
+  ):
     check(config)
+
+
+def test_a_classical_recipe_learns_from_real_examples_alone(features_gan):
+  config = importlib.import_module("configs.logreg_stats").get_config()
+  config.data.augment_with = str(features_gan)
+  with pytest.raises(errors.InputError, match="a classical recipe begins with"):
+    check(config)
+
+
+def test_what_was_stopped_half_way_is_refused(
+  features_gan, make_gan, lstm, stopped, tmp_path, capsys
+):
+  half = stopped(features_gan)
+  with pytest.raises(
+    errors.InputError, match=f"augment_with={half} is at epoch 2 of 5: let it"
+  ):
+    check(lstm(**{"data.augment_with": str(half)}))
+  judged = stopped(pathlib.Path(make_gan().gan.judge))
+  with pytest.raises(errors.InputError, match=r"gan\.judge=.* epoch 1 of 5: "):
+    check(make_gan(**{"gan.judge": str(judged)}))
+  asked = [f"--workdir={half}", "--genre=jazz", f"--out={tmp_path / 'jazz'}"]
+  assert launch.main(["launch.py", "generate", *asked]) == 0
+  assert (
+    "beware: this run is at epoch 2 of 5; what it generates is of its best"
+  ) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("key", ["data.augment_with", "gan.judge"])
+def test_what_a_run_is_built_on_may_not_change_under_it(
+  key, features_gan, make_gan, lstm, tmp_path
+):
+  judged = key == "gan.judge"
+  given = pathlib.Path(make_gan().gan.judge) if judged else features_gan
+  other = shutil.copytree(given, tmp_path / "other")
+  config = (make_gan if judged else lstm)(**{key: str(other)})
+  dataset, path = launch.open_dataset(config), tmp_path / "run"
+  path.mkdir()
+  workdir.begin(path, config, dataset, built_on.find(config))
+  first = workdir.load(path)
+  store = checkpoint.Store(other / "last")
+  facts = store.facts()
+  assert first["built_on"][key]["best_value"] == facts["progress"]["best_value"]
+  workdir.begin(path, config, dataset, built_on.find(config))  # taken up again
+  assert workdir.load(path) == first
+  facts["progress"]["best_value"] += 0.5
+  store.save({"step": np.zeros(())}, facts)
+  store.wait()
+  store.close()
+  with pytest.raises(errors.InputError, match=f"config.{key} was trained anew"):
+    workdir.begin(path, config, dataset, built_on.find(config))
+  assert workdir.load(path) == first
+
+
+@pytest.mark.parametrize("key", ["data.augment_with", "gan.judge"])
+def test_tracks_behind_a_gan_and_a_judge_count_as_learnt(
+  key, features_gan, make_gan, lstm, tmp_path
+):
+  judged = key == "gan.judge"
+  given = make_gan().gan.judge if judged else str(features_gan)
+  config = (make_gan if judged else lstm)(**{key: given})
+  dataset = launch.open_dataset(config)
+  few = {**dataset.parts, "train": dataset.parts["train"][:5]}
+  workdir.begin(tmp_path, config, dataclasses.replace(dataset, parts=few))
+  run, behind = workdir.load(tmp_path), workdir.load(pathlib.Path(given))
+  assert len(behind["tracks"]["train"]) > 5
+  assert run["tracks"]["train"] == behind["tracks"]["train"]
+  # and in an external test: of two collections, whatever bears such a name
+  run["tracks"]["train"] = ["rock/01"]
+  assert overlap.known(run, ["train"], "another") == {"rock/01"}
+  run["config"]["data"]["augment_with"] = run["config"]["gan"]["judge"] = None
+  assert overlap.known(run, ["train"], "another") == set()
+
+
+def test_what_the_docs_chain_together_fits(make_gan):
+  """The GAN of each example generates what its next command takes."""
+  texts = [(ROOT / "docs" / "gan.md").read_text().split("## Results")[0]]
+  for recipe in ("lstm_cgan", "lstm_feature_gan"):
+    texts.append((ROOT / "configs" / f"{recipe}.py").read_text())
+  chained = 0
+  for text in texts:
+    text = re.sub(r"\\+\n\s*", " ", text)
+    made = {}
+    for line in re.findall(r"^ *python launch.py (--config=.*)", text, re.M):
+      options = dict(word[2:].split("=", 1) for word in shlex.split(line))
+      name = pathlib.Path(options.pop("config")).stem
+      config = importlib.import_module(f"configs.{name}").get_config()
+      for key, value in options.items():
+        if key.startswith("config."):
+          config.update_from_flattened_dict(
+            {key.removeprefix("config."): type_of(config, key)(value)}
+          )
+      made[options.get("workdir")] = config
+      for key in (config.data.augment_with, config.gan.judge):
+        if key:
+          chained += 1
+          assert_fits(made[key], config)
+  assert chained == 4
+
+
+def type_of(config, key):
+  value = config
+  for name in key.split(".")[1:]:
+    value = value[name]
+  return str if value is None else type(value)
+
+
+def assert_fits(given, config):
+  assert (given.data.path, given.data.protocol) == (
+    config.data.path,
+    config.data.protocol,
+  )
+  if given.task == "gan" and given.gan.domain == "audio":
+    one, other = (features.get(c.data.features) for c in (given, config))
+    assert (one.segment_samples, one.sample_rate) == (
+      other.segment_samples,
+      other.sample_rate,
+    )
+  else:
+    assert given.data.features == config.data.features
 
 
 def test_a_classifier_generates_nothing_and_a_gan_tells_no_genre(
@@ -380,7 +593,8 @@ def test_every_network_can_judge(name):
 
 def test_killed_it_ends_with_the_same_bits(make_gan, tmp_path):
   """By SIGKILL, in the middle of the second epoch of a process of its own."""
-  config = make_gan(**{"train.epoch_steps": 8})
+  config = make_gan(**{"train.epoch_steps": 30})
+  config.log.compilation_cache = jax.config.jax_compilation_cache_dir
   whole, killed = tmp_path / "whole", tmp_path / "killed"
   fit(config, whole, jax.devices())
   recipe = tmp_path / "recipe.py"
@@ -397,7 +611,7 @@ def test_killed_it_ends_with_the_same_bits(make_gan, tmp_path):
     )
     deadline = time.monotonic() + 120
     while not any(
-      row["step"] >= 12 for row in logs.read(killed / "metrics.jsonl")
+      row["step"] >= 33 for row in logs.read(killed / "metrics.jsonl")
     ):
       assert process.poll() is None, (tmp_path / "log").read_text()
       assert time.monotonic() < deadline
@@ -413,7 +627,7 @@ def test_killed_it_ends_with_the_same_bits(make_gan, tmp_path):
     ]
     for path in (whole, killed)
   ]
-  assert [row["step"] for row in rows[0]] == list(range(1, 17))
+  assert [row["step"] for row in rows[0]] == list(range(1, 61))
   assert rows[0] == rows[1]
   for a, b in zip(
     *(
@@ -424,19 +638,32 @@ def test_killed_it_ends_with_the_same_bits(make_gan, tmp_path):
     np.testing.assert_array_equal(a, b)
 
 
-def test_the_report_says_how_good_it_is(features_gan, make_gan):
+def test_the_report_says_how_good_it_is(
+  features_gan, make_gan, tmp_path, monkeypatch, capsys
+):
   mesh = sharding.make_mesh(jax.devices()[:1])
-  page = gan_report.evaluate(
-    features_gan, launch.open_dataset(make_gan()), mesh
-  )
+  dataset, indices = launch.open_dataset(make_gan()), []
+  batches = sampling.batches
+
+  def spied(*args, index, **kwargs):
+    indices.extend(index)
+    return batches(*args, index=index, **kwargs)
+
+  monkeypatch.setattr(sampling, "batches", spied)
+  page = gan_report.evaluate(features_gan, dataset, mesh)
+  # other noise than the checkpoint was chosen by, however much that was
+  assert min(indices) >= tasks_gan.MOST_SAMPLES
   found = report.read(features_gan / "report.json")
   assert found["headline"] is None  # it classifies nothing
   gan = found["gan"]
-  assert (gan["domain"], gan["generated"], gan["chance"]) == (
-    "features",
-    30,
-    0.1,
-  )
+  assert (gan["domain"], gan["generated"]) == ("features", 30)
+  # as often as the commonest genre of validation was asked for
+  label = [
+    track.split(".")[0] for track, _ in sorted(dataset.parts["validation"])
+  ]
+  wanted = max(map(label.count, label)) / len(label)
+  assert gan["chance"] == pytest.approx(wanted, abs=1 / 30)
+  assert gan["chance"] > 0.1
   measures = gan["measures"]["validation"]
   assert set(measures) == set(fidelity.MEASURES)
   share = found["splits"]["generated"]["segment"]["accuracy"]
@@ -447,3 +674,36 @@ def test_the_report_says_how_good_it_is(features_gan, make_gan):
     found["splits"]["real"]["segment"]["accuracy"]
   )
   assert "samples.png" in {file.name for file in page.parent.iterdir()}
+  for said in (True, False):
+    gan["collapsed"] = said
+    (tmp_path / "report.json").write_text(json.dumps(found))
+    announce.result(tmp_path)
+    assert ("COLLAPSED: its examples" in capsys.readouterr().out) == said
+  with pytest.raises(errors.InputError, match="is of a GAN, which generates"):
+    ensemble.evaluate([tmp_path, features_gan], tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+  ("measures", "collapsed", "memorised"),
+  [
+    ({"diversity": 0.9, "nearest": 0.9}, False, False),
+    ({"diversity": 0.51, "nearest": 0.49}, False, True),
+    ({"diversity": 0.49, "nearest": 0.51}, True, False),
+    ({"diversity": 0.9, "nearest": 1.7}, False, False),
+    ({"diversity": np.nan, "nearest": np.nan}, True, False),
+  ],
+)
+def test_what_a_report_warns_of(measures, collapsed, memorised):
+  found = gan_report.verdicts(measures)
+  assert found == {"collapsed": collapsed, "memorised": memorised}
+
+
+def test_a_judge_that_is_gone_is_named(features_gan, make_gan, tmp_path):
+  path = shutil.copytree(features_gan, tmp_path / "gan")
+  run = workdir.load(path)
+  run["config"]["gan"]["judge"] = str(tmp_path / "moved")
+  workdir.write_json(path / workdir.RUN_FILE, run)
+  dataset = launch.open_dataset(make_gan())
+  mesh = sharding.make_mesh(jax.devices()[:1])
+  with pytest.raises(errors.InputError, match=r"gan\.judge: .*moved: no"):
+    gan_report.evaluate(path, dataset, mesh)
