@@ -11,8 +11,8 @@ layer is linear. Which discriminator and generator are kept is decided by the
 Fréchet distance to the validation part.
 
 On MFCCs of the log-mel archive: 17 minutes on two CPU cores beside other work;
-the judge hears the genre asked for in 0.58 of the examples (n=1; see
-docs/gan.md).
+the judge hears the genre asked for in 0.58 of the examples. On `sequence` of 66
+clips: 4 minutes, 0.10, which is chance (n=1 each; see docs/gan.md).
 """
 
 from configs import default

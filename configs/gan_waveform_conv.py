@@ -5,6 +5,10 @@
 
 A variant of our own beside the source's GANs, chosen on validation tracks; far
 smaller than gan_waveform. Needs audio.
+
+On 66 of 96 clips (--config.data.protocol=tracks_80_20): 57 minutes on two CPU
+cores beside other work, judge included; the judge hears the genre asked for in
+0.47 of the examples, diversity 1.20 (n=1; see docs/gan.md).
 """
 
 from configs import gan_waveform
