@@ -59,8 +59,8 @@ def known(
   config = run["config"]
   if (
     config["train"]["init_from"]
-    or config["data"].get("augment_with")
-    or config.get("gan", {}).get("judge")
+    or config["data"]["augment_with"]
+    or config["gan"]["judge"]
     or fingerprint == run["data_fingerprint"]
     or (place and run["data_path"] and _real(place) == _real(run["data_path"]))
   ):

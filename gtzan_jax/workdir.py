@@ -34,6 +34,7 @@ KEYS = (
   "clip_seconds",
   "tracks",
   "data_fingerprint",
+  "built_on",
 )
 # What may differ when a run is taken up again: how long, and what is logged.
 FREE_KEYS = ("train.epochs", "train.patience", "log.")
@@ -240,8 +241,7 @@ def begin(
         f" {fingerprint[:12]}: the corpus or the features changed since; give"
         " another --workdir"
       )
-    # runs of before this was written down are taken at their word
-    _check_unchanged(path, run.get("built_on", built_on), built_on)
+    _check_unchanged(path, run["built_on"], built_on)
   else:
     inherited = _inherited(config)
   write_json(

@@ -260,7 +260,10 @@ def run_of(kind="audio", name="mfcc_slices", **changed):
     "example_shape": [130, 13],
     "data_path": "/data/gtzan",
     "data_fingerprint": "ef" * 32,
-    "config": {"data": {"augment_with": None}, "train": {"init_from": None}},
+    "config": {
+      **{"data": {"augment_with": None}, "train": {"init_from": None}},
+      "gan": {"judge": None},
+    },
     "tracks": {"train": ["blues.00000"], "validation": ["rock.00000"]},
   } | changed
 

@@ -375,6 +375,7 @@ def run_of_resnet(tmp_path) -> pathlib.Path:
     "columns_per_frame": None,
     "clip_seconds": 30.0,
     "tracks": {"train": [], "validation": []},
+    "built_on": {},
     "data_fingerprint": "0" * 64,
   }
   (path / workdir.RUN_FILE).write_text(json.dumps(run))
