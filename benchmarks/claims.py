@@ -21,6 +21,7 @@ import numpy as np
 from gtzan_jax import compare, ensemble, predictions, report
 from gtzan_jax.predictions import Predictions
 
+SEEDS = 3
 RUN = re.compile(r"(.+)_(?:fold|seed)\d+")
 # (row of the source documents, the better one by its claim, the other).
 PAIRS = (
@@ -72,7 +73,9 @@ def load(folder: pathlib.Path) -> tuple[Variants, Tables]:
       variants[match[1]].append(report.read(file))
       table = predictions.load(file.parent / "predictions" / "test.npz")
       tables.setdefault(match[1], []).append(table.by_track("mean"))
-  if all(len(tables.get(member, ())) == 3 for member in MEMBERS):
+  for name in [name for name, runs in variants.items() if len(runs) < SEEDS]:
+    del variants[name], tables[name]  # a sweep under way
+  if tables.keys() >= set(MEMBERS):
     members = zip(*(tables[member] for member in MEMBERS), strict=True)
     tables["ensemble"] = [ensemble.combine(fold) for fold in members]
   return dict(variants), tables
