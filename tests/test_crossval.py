@@ -184,7 +184,7 @@ def started(monkeypatch):
   """Runs in this process, without their pictures: the names of their folders.
 
   A fold named in `fail` ends with status 1 in place of running, and before one
-  named in `stop` comes a Ctrl-C.
+  named in `stop` comes a SIGTERM.
   """
   names = types.SimpleNamespace(ran=[], fail=set(), stop=set())
 
@@ -193,8 +193,9 @@ def started(monkeypatch):
     names.ran.append(name)
     log.touch()
     if name in names.stop:
-      os.kill(os.getpid(), signal.SIGINT)
-      return 128 + signal.SIGINT, ""
+      # not SIGINT, which is ignored in the background of a script
+      os.kill(os.getpid(), signal.SIGTERM)
+      return 128 + signal.SIGTERM, ""
     if name in names.fail:
       return 1, "error: no luck\n"
     return launch.main(command[1:]), ""
@@ -226,7 +227,7 @@ def test_all_folds_in_one_command_that_goes_on_after_a_failure(
 ):
   out, file = tmp_path / "w", tmp_path / "w" / "crossval.json"
   started.fail, started.stop = {"fold1"}, {"fold2"}
-  assert validate(data_dir, out) == 130
+  assert validate(data_dir, out) == 143
   assert started.ran == ["fold0", "fold1", "fold2"]
   started.stop = set()
   assert validate(data_dir, out) == 1

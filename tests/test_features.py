@@ -41,6 +41,7 @@ SHAPES = {  # of one example; the number of samples where it is not the set's
   "logmel_1024": (258, 128),
   "mfcc": (129, 13),
   "mfcc_slices": (130, 13),
+  "mfcc_clip": (1290, 13),
   "sequence": (61, 33),
   "fusion": (130, 187),
   "patches": (80, 80),
@@ -98,7 +99,7 @@ def test_tables_are_computed_clip_by_clip(monkeypatch):
 
 def test_unknown_set_names_the_known():
   with pytest.raises(
-    InputError, match=r"'mel'.*logmel_1024, mfcc, mfcc_slices"
+    InputError, match=r"'mel'.*logmel_1024, mfcc, mfcc_clip, mfcc_slices"
   ):
     features.get("mel")
 
