@@ -181,20 +181,11 @@ def _split(sides: Sequence[Sequence[Member]]) -> str:
   split = first.report["headline"]
   if split is None:
     raise InputError(f"--workdir={first.path} has no split that was scored")
-  for other in others:
-    theirs = other.report["headline"]
-    problems = [f"its numbers are of the {theirs} part, not of {split}"]
-    if theirs == split:
-      problems = list(
-        alignment.differences(
-          first.predictions[split], other.predictions[split]
-        )
-      )
-    if problems:
-      raise InputError(
-        f"--workdir={other.path} cannot be compared with"
-        f" --workdir={first.path}: {problems[0]}"
-      )
+  for other, problem in ensemble.other_tests(first, others):
+    raise InputError(
+      f"--workdir={other.path} cannot be compared with"
+      f" --workdir={first.path}: {problem}"
+    )
   return split
 
 

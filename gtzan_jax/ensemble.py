@@ -212,6 +212,23 @@ def read(path: pathlib.Path) -> Member:
   return Member(path, found, stored)
 
 
+def other_tests(
+  first: Member, others: Sequence[Member]
+) -> Iterator[tuple[Member, str]]:
+  """Those whose headline is not of what the first one's is, and why not."""
+  split = first.report["headline"]
+  for other in others:
+    theirs = other.report["headline"]
+    if theirs != split:
+      yield other, f"its numbers are of the {theirs} part, not of {split}"
+      continue
+    problems = alignment.differences(
+      first.predictions[split], other.predictions[split]
+    )
+    if problem := next(iter(problems), None):
+      yield other, problem
+
+
 def _facts(members: Sequence[Member]) -> dict:
   """What the report says of the run that an ensemble is."""
 

@@ -155,19 +155,10 @@ def _split(members: Sequence[Member]) -> str:
   split = first.report["headline"]
   if split is None:
     raise InputError(f"{first.path} has no part that was scored")
-  for other in others:
-    theirs = other.report["headline"]
-    problems = [f"its numbers are of the {theirs} part, not of {split}"]
-    if theirs == split:
-      problems = list(
-        alignment.differences(
-          first.predictions[split], other.predictions[split]
-        )
-      )
-    if problems:
-      raise InputError(
-        f"{other.path} was not tested on what {first.path} was: {problems[0]}"
-      )
+  for other, problem in ensemble.other_tests(first, others):
+    raise InputError(
+      f"{other.path} was not tested on what {first.path} was: {problem}"
+    )
   return split
 
 
