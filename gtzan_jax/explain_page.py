@@ -12,13 +12,12 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import jax
-import jinja2
 import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 from scipy import ndimage
 
-from gtzan_jax import features, plots, report
+from gtzan_jax import features, page, plots, report
 from gtzan_jax.attribution import Attribution
 from gtzan_jax.features import FeatureSpec, mel
 from gtzan_jax.features.image import COLOUR_MAP
@@ -26,7 +25,6 @@ from gtzan_jax.plots import PALETTE
 
 FILE = "explain.json"
 PAGE = "explain.html"
-TEMPLATES = pathlib.Path(__file__).parent
 
 _HZ = (256, 512, 1024, 2048, 4096, 8192)
 _SIGNED = "RdBu_r"
@@ -182,16 +180,13 @@ def write(
 
 def render(found: Mapping, pictures: Sequence[bytes]) -> str:
   """explain.html: one self-contained page."""
-  environment = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(TEMPLATES),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-  )
-  return environment.get_template("explain.html.jinja").render(
-    found=found,
-    pictures=[base64.b64encode(picture).decode() for picture in pictures],
+  return (
+    page.templates()
+    .get_template("explain.html.jinja")
+    .render(
+      found=found,
+      pictures=[base64.b64encode(picture).decode() for picture in pictures],
+    )
   )
 
 

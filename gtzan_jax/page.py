@@ -72,6 +72,17 @@ HEARD = {
 }
 
 
+def templates() -> jinja2.Environment:
+  """Those of the pages of HTML, which share a style."""
+  return jinja2.Environment(
+    loader=jinja2.FileSystemLoader(TEMPLATES),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+  )
+
+
 def render(
   report: dict, gallery=None, explained: Sequence[tuple[dict, bytes]] = ()
 ) -> str:
@@ -82,13 +93,7 @@ def render(
     gallery: of a GAN, gallery.Gallery: what can be seen and heard.
     explained: (entry of explain.json, its PNG) of what was explained.
   """
-  environment = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(TEMPLATES),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-  )
+  environment = templates()
   environment.filters.update(
     percent=_percent, number=_number, duration=_duration
   )

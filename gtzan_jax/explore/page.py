@@ -4,19 +4,17 @@ Pictures, sound and style are inline and there is no script. Names come from
 whoever made the corpus: everything is escaped.
 """
 
-import pathlib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 
-import jinja2
 from markupsafe import Markup
 
 from gtzan_jax import plots
 from gtzan_jax.explore import figures
 from gtzan_jax.explore.measures import SHOWN
 from gtzan_jax.explore.summary import PARTITIONS
+from gtzan_jax.page import templates
 
-TEMPLATES = pathlib.Path(__file__).parents[1]  # with the common style
 MOST_ROWS = 200  # of a table that may be as long as the corpus
 MOST_PAIRS = 12  # of correlated measures
 
@@ -97,13 +95,7 @@ def render(facts: Mapping) -> str:
   Args:
     facts: from `explore.survey`.
   """
-  environment = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(TEMPLATES),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-  )
+  environment = templates()
   environment.filters.update(number=_number, duration=_duration)
   genre_of = {row["id"]: row["genre"] for row in facts["tracks"]}
   genres = facts["genres"][:SHOWN]
