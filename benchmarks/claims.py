@@ -11,14 +11,13 @@ are compared.
 
 import argparse
 import collections
-import dataclasses
 import pathlib
 import re
 import statistics
 
 import numpy as np
 
-from gtzan_jax import compare, ensemble, predictions, report
+from gtzan_jax import compare, crossval, ensemble, predictions, report
 from gtzan_jax.predictions import Predictions
 
 SEEDS = 3
@@ -85,33 +84,14 @@ def accuracy(table: Predictions) -> float:
   return float((table.predicted == table.label).mean())
 
 
-def chosen(table: Predictions, rows) -> Predictions:
-  columns = ("track", "segment", "label", "probabilities", "artist")
-  return dataclasses.replace(
-    table, **{name: getattr(table, name)[rows] for name in columns}
-  )
-
-
-def joined(tables: list[Predictions]) -> Predictions:
-  """The folds one below the other; no track is in two."""
-  columns = ("track", "segment", "label", "probabilities", "artist")
-  return Predictions(
-    **{
-      name: np.concatenate([getattr(table, name) for table in tables])
-      for name in columns
-    },
-    genres=tables[0].genres,
-  )
-
-
 def paired(a: list[Predictions], b: list[Predictions]) -> dict:
   """Seeds on the same tracks by `compare_many`, folds as one table each."""
   if set(a[0].track) == set(a[1].track):
     return compare.compare_many(a, b)
-  one, other = joined(a), joined(b)
+  one, other = crossval.pool(a), crossval.pool(b)
   return compare.compare(
-    chosen(one, np.isin(one.track, other.track)),
-    chosen(other, np.isin(other.track, one.track)),
+    one.at(np.isin(one.track, other.track)),
+    other.at(np.isin(other.track, one.track)),
   )
 
 
@@ -194,11 +174,12 @@ def length_table(variants: Variants) -> list[str]:
 
 def genre_table(tables: Tables) -> list[str]:
   """Row 2.19: recall of each genre, the mean over networks."""
-  networks = [joined(tables[name]) for name in NETWORKS if name in tables]
+  networks = [
+    crossval.pool(tables[name]) for name in NETWORKS if name in tables
+  ]
   genres = networks[0].genres
   recall = [
-    [accuracy(chosen(t, t.label == g)) for t in networks]
-    for g in range(len(genres))
+    [accuracy(t.at(t.label == g)) for t in networks] for g in range(len(genres))
   ]
   order = np.argsort([-statistics.fmean(row) for row in recall], kind="stable")
   return [

@@ -105,6 +105,13 @@ class Predictions:
     known = [artists.get(track, "") for track in self.track.tolist()]
     return dataclasses.replace(self, artist=np.asarray(known, np.str_))
 
+  def at(self, rows: np.ndarray) -> "Predictions":
+    """Some rows: their places, or [N] bool."""
+    names = set(_COLUMNS) - {"genres"}
+    return dataclasses.replace(
+      self, **{x: getattr(self, x)[rows] for x in names}
+    )
+
   def by_track(
     self, vote: Literal["mean", "majority"] = "mean"
   ) -> "Predictions":
