@@ -6,14 +6,13 @@ say; what only reading the tracks tells is found out here.
 
 import hashlib
 import json
-import os
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import tqdm
 
-from gtzan_jax import similarity, split_report
+from gtzan_jax import atomic, similarity, split_report
 from gtzan_jax.command_line import Given
 from gtzan_jax.errors import InputError, StopError
 
@@ -72,9 +71,7 @@ def _write(out: str, texts: Mapping[str, str]) -> None:
   try:
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
-      temporary = folder / f".{name}.{os.getpid()}.tmp"
-      temporary.write_text(text, encoding="utf-8")
-      os.replace(temporary, folder / name)
+      atomic.write(folder / name, text)
   except OSError as error:
     raise InputError(
       f"--out={out} cannot be written: {error.strerror}"

@@ -10,7 +10,6 @@ pickle, and no other version of scikit-learn can change what a model says.
 """
 
 import collections
-import os
 import pathlib
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +18,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from gtzan_jax import features, logs, metrics, pipeline, report
+from gtzan_jax import atomic, features, logs, metrics, pipeline, report
 from gtzan_jax.classifiers import CLASSIFIERS, Arrays, create
 from gtzan_jax.errors import InputError
 from gtzan_jax.predictions import Predictions
@@ -115,7 +114,8 @@ def train(
     row |= {f"{part}/{key}": found[key] for key in keys}
   scalars.write(0, row)
   scalars.close()
-  _save(workdir / MODEL_FILE, arrays)
+  with atomic.opened(workdir / MODEL_FILE) as file:
+    np.savez(file, allow_pickle=False, **arrays)
   values = [f"{key} {value:.4f}" for key, value in row.items() if "/" in key]
   print(f"epoch   1  {'  '.join(values)}")
 
@@ -188,17 +188,6 @@ def _model(kind: type, arrays: Mapping[str, np.ndarray], genres: int) -> Model:
     return found
 
   return probabilities
-
-
-def _save(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
-  """All of it or nothing."""
-  temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-  try:
-    with temporary.open("wb") as file:
-      np.savez(file, allow_pickle=False, **arrays)
-    os.replace(temporary, path)
-  finally:
-    temporary.unlink(missing_ok=True)
 
 
 def _read(path: pathlib.Path) -> Arrays:

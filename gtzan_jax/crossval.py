@@ -55,7 +55,7 @@ def read_plan(folder: str | pathlib.Path) -> dict:
   """
   path = pathlib.Path(folder) / FOLDS_FILE
   try:
-    plan = json.loads(path.read_text())
+    plan = json.loads(path.read_text("utf-8"))
     if plan["seeds"] and all(
       {*report.SPLITS, "sha256"} <= one.keys() for one in plan["folds"]
     ):

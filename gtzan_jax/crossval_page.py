@@ -1,6 +1,5 @@
 """crossval.md and crossval.png: what a cross-validation gave, fold by fold."""
 
-import os
 import pathlib
 from collections.abc import Mapping
 
@@ -8,7 +7,7 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from gtzan_jax import leak_page, plots
+from gtzan_jax import atomic, leak_page, plots
 from gtzan_jax.plots import PALETTE
 
 FILE = "crossval.md"
@@ -22,9 +21,7 @@ def write(found: Mapping, folder: pathlib.Path) -> str:
     folder: where to.
   """
   text = markdown(found)
-  temporary = folder / f".{FILE}.tmp"
-  temporary.write_text(text, "utf-8")
-  os.replace(temporary, folder / FILE)
+  atomic.write(folder / FILE, text)
   plots.save_png(picture(found), folder / "crossval.png")
   return text
 

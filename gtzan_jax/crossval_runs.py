@@ -10,7 +10,7 @@ The same command goes on where it was stopped; with more --seeds it adds some.
 import pathlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from gtzan_jax import crossval, crossval_page, report, sweep, workdir
+from gtzan_jax import atomic, crossval, crossval_page, report, sweep, workdir
 from gtzan_jax.command_line import Given
 from gtzan_jax.errors import InputError
 
@@ -73,8 +73,8 @@ def run(
   tested = crossval.collect(out, facts)
   found = crossval.measure(tested)
   crossval.save_pooled(tested, out)
-  workdir.write_json(out / crossval.FOLDS_FILE, facts)
-  workdir.write_json(out / crossval.CROSSVAL_FILE, found)
+  atomic.write_json(out / crossval.FOLDS_FILE, facts)
+  atomic.write_json(out / crossval.CROSSVAL_FILE, found)
   text = crossval_page.write(found, out)
   print(f"\n{text}\ncross-validation: {out / crossval.CROSSVAL_FILE}")
   return 0

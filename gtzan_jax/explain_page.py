@@ -4,8 +4,6 @@ import base64
 import dataclasses
 import functools
 import io
-import json
-import os
 import pathlib
 import re
 from collections.abc import Mapping, Sequence
@@ -17,7 +15,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from scipy import ndimage
 
-from gtzan_jax import features, page, plots, report
+from gtzan_jax import atomic, features, page, plots, report
 from gtzan_jax.attribution import Attribution
 from gtzan_jax.features import FeatureSpec, mel
 from gtzan_jax.features.image import COLOUR_MAP
@@ -167,14 +165,10 @@ def write(
   (folder / FILE).unlink(missing_ok=True)
   for file in folder.glob("*.png"):
     file.unlink()
-  contents = pictures | {
-    PAGE: render(found, list(pictures.values())).encode(),
-    FILE: (json.dumps(found, indent=1, allow_nan=False) + "\n").encode(),
-  }
-  for name, content in contents.items():
-    temporary = folder / f".{name}.{os.getpid()}.tmp"
-    temporary.write_bytes(content)
-    os.replace(temporary, folder / name)
+  for name, picture in pictures.items():
+    atomic.write(folder / name, picture)
+  atomic.write(folder / PAGE, render(found, list(pictures.values())))
+  atomic.write_json(folder / FILE, found, indent=1)
   return folder / PAGE
 
 

@@ -1,12 +1,11 @@
 """failures.json as lines, as Markdown and as one picture."""
 
-import os
 import pathlib
 from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
-from gtzan_jax import plots
+from gtzan_jax import atomic, plots
 from gtzan_jax.plots import PALETTE
 
 _SHOWN = 5  # of the confused pairs, on the terminal
@@ -118,12 +117,7 @@ def draw(found: Mapping) -> Figure:
 def write(found: Mapping, out: pathlib.Path) -> None:
   """failures.png and failures.md, each whole or not at all."""
   plots.save_png(draw(found), out / "failures.png")
-  temporary = out / f".failures.md.{os.getpid()}.tmp"
-  try:
-    temporary.write_text(markdown(found), "utf-8")
-    os.replace(temporary, out / "failures.md")
-  finally:
-    temporary.unlink(missing_ok=True)
+  atomic.write(out / "failures.md", markdown(found))
 
 
 def _always(found: Mapping) -> str:

@@ -9,7 +9,7 @@ import ml_collections
 import numpy as np
 import soundfile
 
-from gtzan_jax import audio, checkpoint, errors, gans, sampling, workdir
+from gtzan_jax import atomic, audio, checkpoint, errors, gans, sampling, workdir
 from gtzan_jax.features import FeatureSpec
 from gtzan_jax.tasks import gan
 
@@ -174,16 +174,11 @@ def write(
 def _write(
   generator: Generator, genre: str, example: np.ndarray, path: pathlib.Path
 ) -> None:
-  temporary = path.with_name(f".{path.name}.tmp")
-  try:
-    with temporary.open("wb") as file:
-      if generator.source == "audio":
-        soundfile.write(
-          file, example, generator.spec.sample_rate, "PCM_16", format="WAV"
-        )
-      else:
-        name = generator.spec.name
-        np.savez(file, features=example, genre=genre, feature_set=name)
-    temporary.replace(path)
-  finally:
-    temporary.unlink(missing_ok=True)
+  with atomic.opened(path) as file:
+    if generator.source == "audio":
+      soundfile.write(
+        file, example, generator.spec.sample_rate, "PCM_16", format="WAV"
+      )
+    else:
+      name = generator.spec.name
+      np.savez(file, features=example, genre=genre, feature_set=name)

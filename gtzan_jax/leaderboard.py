@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from gtzan_jax import (
+  atomic,
   errors,
   leaderboard_page,
   overview,
@@ -311,7 +312,7 @@ def write(
       out.mkdir(parents=True, exist_ok=True)
       pages["md"] = f"# Leaderboard\n\n{pages['md']}"
     for kind, text in pages.items():
-      file.with_suffix(f".{kind}").write_text(text, "utf-8")
+      atomic.write(file.with_suffix(f".{kind}"), text)
     _draw(tables, file.with_suffix(".png"))
   except OSError as error:
     raise errors.InputError(

@@ -96,7 +96,7 @@ def measure(folder: str | pathlib.Path) -> dict:
 
 def _read_plan(path: pathlib.Path) -> dict:
   try:
-    plan = json.loads(path.read_text())
+    plan = json.loads(path.read_text("utf-8"))
     if CLEAN in plan["arms"] and {"protocols", "left_out", "same"} <= set(plan):
       return plan
     raise ValueError("no clean arm, or a key is missing")

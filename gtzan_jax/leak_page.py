@@ -1,12 +1,11 @@
 """leak.md and leak.png: what a leak meter measured, to be read and seen."""
 
-import os
 import pathlib
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from gtzan_jax import plots
+from gtzan_jax import atomic, plots
 from gtzan_jax.plots import PALETTE
 
 FILE = "leak.md"
@@ -26,9 +25,7 @@ def write(found: Mapping, folder: pathlib.Path) -> str:
     folder: where to.
   """
   text = markdown(found)
-  temporary = folder / f".{FILE}.tmp"
-  temporary.write_text(text, "utf-8")
-  os.replace(temporary, folder / FILE)
+  atomic.write(folder / FILE, text)
   plots.save_png(picture(found), folder / "leak.png")
   return text
 

@@ -10,7 +10,7 @@ segments. The same command goes on where it was stopped.
 import pathlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from gtzan_jax import leak, leak_page, sweep, workdir
+from gtzan_jax import atomic, leak, leak_page, sweep, workdir
 from gtzan_jax.command_line import Given
 from gtzan_jax.errors import InputError
 
@@ -73,9 +73,9 @@ def run(
   )
   if status not in (0, 1):
     return status
-  workdir.write_json(out / leak.PLAN_FILE, facts)
+  atomic.write_json(out / leak.PLAN_FILE, facts)
   found = leak.measure(out)
-  workdir.write_json(out / leak.LEAK_FILE, found)
+  atomic.write_json(out / leak.LEAK_FILE, found)
   print(f"\n{leak_page.write(found, out)}\nleak: {out / leak.LEAK_FILE}")
   return status
 

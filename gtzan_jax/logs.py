@@ -14,6 +14,8 @@ from collections.abc import Mapping
 
 import tensorboardX
 
+from gtzan_jax import atomic
+
 
 def read(path: pathlib.Path) -> list[dict]:
   """The whole lines of a metrics.jsonl; a line cut short by a kill is none."""
@@ -46,9 +48,7 @@ class Scalars:
     kept = read(self._path)[:rows]
     self._rows = len(kept)
     text = "".join(json.dumps(row) + "\n" for row in kept)
-    temporary = self._path.with_suffix(".tmp")
-    temporary.write_text(text)
-    temporary.replace(self._path)
+    atomic.write(self._path, text)
     self._file = self._path.open("a", buffering=1)
     self._start = time.monotonic()
     self._elapsed = kept[-1]["time/seconds"] if kept else 0.0

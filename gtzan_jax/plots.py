@@ -9,7 +9,6 @@ page's light and dark themes colour the same drawing.
 import html
 import io
 import os
-import pathlib
 import re
 from collections.abc import Sequence
 
@@ -18,6 +17,8 @@ import matplotlib.ticker
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+
+from gtzan_jax import atomic
 
 # name -> colour on white. No colour twice: `inline_svg` finds them by value.
 PALETTE = {
@@ -321,13 +322,7 @@ def reliability(
 
 def save_png(figure: Figure, path: str | os.PathLike) -> None:
   """Writes what `png` gives: all of it or nothing."""
-  path = pathlib.Path(path)
-  temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-  try:
-    temporary.write_bytes(png(figure))
-    os.replace(temporary, path)
-  finally:
-    temporary.unlink(missing_ok=True)
+  atomic.write(path, png(figure))
 
 
 def png(figure: Figure) -> bytes:

@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 
+from gtzan_jax import atomic
 from gtzan_jax.errors import InputError
 
 TRACK_ROW = -1  # the segment number of a row that speaks for a whole track
@@ -152,15 +153,10 @@ class Predictions:
     """Writes an .npz without pickles; it appears whole or not at all."""
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     columns = {name: np.asarray(getattr(self, name)) for name in _COLUMNS}
     columns["probabilities"] = _half(self.probabilities)
-    try:
-      with temporary.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **columns)
-      os.replace(temporary, path)
-    finally:
-      temporary.unlink(missing_ok=True)
+    with atomic.opened(path) as file:
+      np.savez_compressed(file, allow_pickle=False, **columns)
 
 
 def load(path: str | os.PathLike) -> Predictions:

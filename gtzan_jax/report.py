@@ -1,136 +1,34 @@
 """report.json, the truth about a run, and the files drawn from it.
 
-`build` makes the report of plain values and checks it against SCHEMA; `write`
-puts it into the workdir with the predictions, the pictures and the page. The
-same input gives the same bytes, so a resumed run can be compared with an
-uninterrupted one; of all values only `seconds` may differ. docs/report.md
-describes every key.
+`build` makes the report of plain values and checks it against SCHEMA
+(report_schema.py); `write` puts it into the workdir with the predictions, the
+pictures and the page. The same input gives the same bytes, so a resumed run can
+be compared with an uninterrupted one; of all values only `seconds` may differ.
 """
 
 import json
 import os
 import pathlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
-from gtzan_jax import calibration, errors, fidelity, metrics, page, plots
+from gtzan_jax import (
+  atomic,
+  calibration,
+  errors,
+  metrics,
+  page,
+  plots,
+  report_schema,
+)
 from gtzan_jax.predictions import Predictions
 
 REPORT_FILE = "report.json"
 EXPLAINED = "explain"  # a folder with what explain.py found, by explain.json
 SPLITS = ("train", "validation", "test")
 
-# A spec is a type, a tuple of specs (any of them), a list of one spec (each
-# item) or a dict of specs; in a dict the key ... stands for all other keys.
-_MAYBE = type(None)
-_GENRE = {
-  "precision": (float, _MAYBE),
-  "recall": (float, _MAYBE),
-  "f1": (float, _MAYBE),
-  "support": int,
-}
-_LEVEL = {
-  "n": int,
-  "accuracy": float,
-  "ci95": [float],
-  "top3": float,
-  "macro_precision": float,
-  "macro_recall": float,
-  "macro_f1": float,
-  "weighted_f1": float,
-  "loss": float,
-  "ece": float,
-  "per_genre": {...: _GENRE},
-  "confusion": [[int]],
-}
-_BINS = [{"confidence": float, "accuracy": float, "n": int}]
-_SCALED = {
-  "temperature": float,
-  "ece": float,
-  "ece_after": float,
-  "loss": float,
-  "loss_after": float,
-  "reliability": _BINS,
-}
-_EMPTY = {"n": int}
-_EXTERNAL = {
-  "workdir": str,
-  "trained_on": str,
-  "kind": str,
-  "path": (str, _MAYBE),
-  "tracks": int,
-  "genres": {...: str},
-  "unmatched": {...: int},
-  "absent": [str],
-  "learnt": int,
-  "namesakes": int,
-}
-_MEASURES = dict.fromkeys(fidelity.MEASURES, (float, _MAYBE))
-_GAN = {
-  "domain": str,
-  "generated": int,
-  "chance": float,
-  "collapsed": bool,
-  "memorised": bool,
-  "judge": {"recipe": str, "path": str, "accuracy": float},
-  "measures": {"validation": _MEASURES, ...: _MEASURES},
-  "genre_share": {...: (float, _MAYBE)},
-}
-_SPLIT = {
-  "n": int,
-  "missing": int,
-  "sha256": (str, _MAYBE),
-  "clusters": int,
-  "known_artists": ({"tracks": int, "of": int}, _MAYBE),
-  "segment": (_EMPTY, _LEVEL),
-  "track": (_EMPTY, _LEVEL),
-  "track_majority": (_EMPTY, _LEVEL),
-  "hardest": [
-    {
-      "track": str,
-      "genre": str,
-      "predicted": str,
-      "probability": float,
-      "true_probability": float,
-    }
-  ],
-  "reliability": _BINS,
-}
-SCHEMA = {
-  "recipe": str,
-  "corpus": str,
-  "source": str,
-  "protocol": str,
-  "leak": (str, _MAYBE),
-  "seed": int,
-  "num_params": int,
-  "commit": (str, _MAYBE),
-  "versions": {...: str},
-  "device": str,
-  "config": {...: object},
-  "data_fingerprint": str,
-  "tracks": int,
-  "skipped": [{"track": str, "reason": str}],
-  "best_epoch": (int, _MAYBE),
-  "epochs_run": int,
-  "seconds": float,
-  "monitor": {"name": str, "value": (float, _MAYBE)},
-  "external": _EXTERNAL,
-  "gan": _GAN,
-  "genres": [str],
-  "headline": (str, _MAYBE),
-  "splits": {...: _SPLIT},
-  "calibration": (
-    {"fitted_on": str, **dict.fromkeys(calibration.LEVELS, _SCALED)},
-    _MAYBE,
-  ),
-  "history": [{"epoch": int, "step": int, ...: (float, bool, str, _MAYBE)}],
-  ...: object,
-}
-COMPUTED = ("genres", "headline", "splits", "calibration")
-_OPTIONAL = ("external", "gan")
 # What `write` leaves in a folder, but for its hidden files.
 _FILES = re.compile(
   r"report\.(json|html)|predictions|learning_curves\.png"
@@ -186,7 +84,7 @@ def build(
     "genres": first.genres if first else (),
     "headline": headline,
     "splits": {
-      name: {key: split[key] for key in _SPLIT}
+      name: {key: split[key] for key in report_schema.SPLIT}
       for name, split in splits.items()
     },
     "calibration": calibration.calibrate(predictions, headline),
@@ -195,10 +93,11 @@ def build(
       for row in history
     ],
   }
-  known = {k: run[k] for k in SCHEMA if k in run and k not in computed}
-  others = {k: v for k, v in run.items() if k not in SCHEMA}
+  keys = report_schema.SCHEMA
+  known = {k: run[k] for k in keys if k in run and k not in computed}
+  others = {k: v for k, v in run.items() if k not in keys}
   report = _plain({**known, **computed, **others})
-  problems = list(violations(report))
+  problems = list(report_schema.violations(report))
   if problems:
     raise ValueError(f"report: {'; '.join(problems)}")
   return report
@@ -221,7 +120,7 @@ def read(path: str | os.PathLike) -> dict:
     raise errors.InputError(
       f"{path} is damaged: {error}; draw it anew with launch.py evaluate"
     ) from error
-  problem = next(violations(value), None) or _unscored(value)
+  problem = next(report_schema.violations(value), None) or _unscored(value)
   if problem:
     raise errors.InputError(
       f"{path} is no report of this version: {problem}; draw it anew with"
@@ -293,35 +192,6 @@ def _unscored(value: Mapping) -> str | None:
   return f"headline: {name!r} was not scored"
 
 
-def violations(value, spec=SCHEMA, path: str = "") -> Iterator[str]:
-  """Where `value` departs from `spec`: "splits.test.n: str, int wanted"."""
-  if isinstance(spec, tuple):
-    tries = [list(violations(value, one, path)) for one in spec]
-    if all(tries):
-      yield from min(tries, key=len)  # the spec that was meant, most likely
-  elif isinstance(spec, list):
-    if not isinstance(value, list):
-      yield f"{path}: {type(value).__name__}, list wanted"
-      return
-    for i, item in enumerate(value):
-      yield from violations(item, spec[0], f"{path}[{i}]")
-  elif isinstance(spec, dict):
-    if not isinstance(value, dict):
-      yield f"{path}: {type(value).__name__}, dict wanted"
-      return
-    dot = f"{path}." if path else ""
-    for key in spec:
-      if key is not ... and key not in value and dot + key not in _OPTIONAL:
-        yield f"{dot}{key}: absent"
-    for key, item in value.items():
-      if key in spec or ... in spec:
-        yield from violations(item, spec.get(key, spec.get(...)), dot + key)
-      else:
-        yield f"{dot}{key}: unknown"
-  elif not _is(value, spec):
-    yield f"{path}: {type(value).__name__}, {spec.__name__} wanted"
-
-
 def write(
   workdir: str | os.PathLike,
   report: dict,
@@ -369,7 +239,7 @@ def write(
     plots.save_png(plots.per_genre(track["per_genre"], title), bars)
   _write_gallery(workdir, gallery)
   explained = _explained(workdir, report["best_epoch"])
-  _write_text(workdir / "report.html", page.render(report, gallery, explained))
+  atomic.write(workdir / "report.html", page.render(report, gallery, explained))
   save(workdir / REPORT_FILE, report)
   return workdir / "report.html"
 
@@ -382,13 +252,12 @@ def redraw(workdir: pathlib.Path) -> None:
   """
   found = read(workdir / REPORT_FILE)
   explained = _explained(workdir, found["best_epoch"])
-  _write_text(workdir / "report.html", page.render(found, None, explained))
+  atomic.write(workdir / "report.html", page.render(found, None, explained))
 
 
 def save(path: str | os.PathLike, report: dict) -> None:
   """Writes a report.json, all of it or nothing, and nothing beside it."""
-  text = json.dumps(report, indent=2, allow_nan=False, ensure_ascii=False)
-  _write_text(pathlib.Path(path), text + "\n")
+  atomic.write_json(path, report)
 
 
 def scored(
@@ -460,13 +329,6 @@ def _plain(value):
   raise ValueError(f"report: {value!r} is no JSON value, {type(value)}")
 
 
-def _is(value, kind: type) -> bool:
-  """An integer passes for a float, as in JSON; a bool for neither."""
-  if isinstance(value, bool):
-    return kind in (bool, object)
-  return isinstance(value, (int, float) if kind is float else kind)
-
-
 def _explained(
   workdir: pathlib.Path, best_epoch: int | None
 ) -> list[tuple[dict, bytes]]:
@@ -497,17 +359,4 @@ def _write_gallery(workdir: pathlib.Path, gallery) -> None:
     if path not in files:
       path.unlink(missing_ok=True)
   for path, content in files.items():
-    _write_bytes(path, content)
-
-
-def _write_text(path: pathlib.Path, text: str) -> None:
-  _write_bytes(path, text.encode())
-
-
-def _write_bytes(path: pathlib.Path, content: bytes) -> None:
-  temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-  try:
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
-  finally:
-    temporary.unlink(missing_ok=True)
+    atomic.write(path, content)

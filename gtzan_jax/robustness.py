@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
-from gtzan_jax import compare, metrics, plots, predictions, report
+from gtzan_jax import atomic, compare, metrics, plots, predictions, report
 from gtzan_jax.distortions import DISTORTIONS, Distortion
 from gtzan_jax.errors import InputError
 from gtzan_jax.plots import PALETTE
@@ -105,9 +105,7 @@ def write(
     if file.stem.rpartition("_")[0] in DISTORTIONS and file.stem not in tables:
       file.unlink()
   plots.save_png(draw(found), out / "robustness.png")
-  temporary = out / f".robustness.md.{os.getpid()}.tmp"
-  temporary.write_text(markdown(found), "utf-8")
-  os.replace(temporary, out / "robustness.md")
+  atomic.write(out / "robustness.md", markdown(found))
   report.save(out / FILE, found)
   return out / FILE
 

@@ -24,6 +24,7 @@ from typing import IO, NamedTuple
 import ml_collections
 
 from gtzan_jax import (
+  atomic,
   config_file,
   errors,
   leaderboard,
@@ -258,7 +259,7 @@ def run_all(
         print(f"{label}: running, see {path}.log", flush=True)
         for state in _stages(one, before["seconds"], path, lock, stop):
           states[run_name] = state
-          workdir.write_json(out / STATE_FILE, {"sweep": name, "runs": states})
+          atomic.write_json(out / STATE_FILE, {"sweep": name, "runs": states})
         print(f"{label}: {states[run_name]['state']}", flush=True)
       if stop.signal:
         break

@@ -27,6 +27,7 @@ from gtzan_jax import (
   metrics,
   predictions,
   report,
+  report_schema,
   robustness,
 )
 
@@ -110,13 +111,13 @@ def rebuild(folder: str | os.PathLike) -> dict:
   """
   folder = pathlib.Path(folder)
   stored = _stored(folder / report.REPORT_FILE)
-  for problem in report.violations(stored, _RAW):
+  for problem in report_schema.violations(stored, _RAW):
     raise errors.InputError(f"{folder} holds no report: {problem}")
   splits, tables = stored["splits"], _tables(folder, stored["splits"])
   facts = {
     key: value
     for key, value in stored.items()
-    if key not in (*report.COMPUTED, "history")
+    if key not in (*report_schema.COMPUTED, "history")
   }
   digests = {
     name: predictions.digest(table.track.tolist())

@@ -12,14 +12,13 @@ import contextlib
 import fcntl
 import hashlib
 import json
-import os
 import pathlib
 from collections.abc import Iterator, Mapping
 from typing import IO
 
 import ml_collections
 
-from gtzan_jax import errors
+from gtzan_jax import atomic, errors
 
 RUN_FILE = "run.json"
 KEYS = (
@@ -38,13 +37,6 @@ KEYS = (
 )
 # What may differ when a run is taken up again: how long, and what is logged.
 FREE_KEYS = ("train.epochs", "train.patience", "log.")
-
-
-def write_json(path: pathlib.Path, value: object) -> None:
-  """All of it or nothing: a reader never meets half a file."""
-  temporary = path.with_name(f".{path.name}.tmp")
-  temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n")
-  os.replace(temporary, path)
 
 
 def flatten(config: Mapping, prefix: str = "") -> dict[str, object]:
@@ -244,7 +236,7 @@ def begin(
     _check_unchanged(path, run["built_on"], built_on)
   else:
     inherited = _inherited(config)
-  write_json(
+  atomic.write_json(
     path / RUN_FILE,
     {
       "recipe": config.recipe,

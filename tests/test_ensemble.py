@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from stored import FACTS, GENRES, made, parts, run, table
 
-from gtzan_jax import ensemble, page, report
+from gtzan_jax import ensemble, page, report, report_schema
 from gtzan_jax.errors import InputError
 from gtzan_jax.predictions import load
 
@@ -116,7 +116,7 @@ def test_the_report_of_an_ensemble(tmp_path):
   out = tmp_path / "out"
   assert ensemble.evaluate([one, str(two)], out) == out / "report.html"
   found = json.loads((out / "report.json").read_text())
-  assert not list(report.violations(found))
+  assert not list(report_schema.violations(found))
   assert found["recipe"] == found["config"]["recipe"] == "ensemble"
   assert found["config"]["members"] == {
     "run": {

@@ -14,6 +14,7 @@ import soundfile
 
 import launch
 from gtzan_jax import (
+  atomic,
   audio,
   classical,
   evaluate,
@@ -361,7 +362,7 @@ def test_weights_to_begin_with_know_what_their_run_has_learnt_from(
   tmp_path, form, fingerprint, place, refused
 ):
   run = dict.fromkeys(workdir.KEYS) | run_of(tracks=learnt(form))
-  workdir.write_json(tmp_path / workdir.RUN_FILE, run)
+  atomic.write_json(tmp_path / workdir.RUN_FILE, run)
   metadata = {"fingerprint": fingerprint, "feature_spec": run["feature_spec"]}
   held = [(form.format("rock", 0), 0)]
   data = types.SimpleNamespace(
@@ -384,7 +385,7 @@ def test_a_test_says_which_collection_it_is_of(trained, tmp_path):
   run["tracks"] = {"train": ["rock/0"], "validation": []}
   run |= {"data_path": "/data/own"}
   path = shutil.copytree(trained, tmp_path / "run")
-  workdir.write_json(path / workdir.RUN_FILE, run)
+  atomic.write_json(path / workdir.RUN_FILE, run)
   music = collection(track("rock/0", "rock"))
   for given in (
     {"prepared": run["data_fingerprint"]},

@@ -20,6 +20,7 @@ import soundfile
 import launch
 from gtzan_jax import (
   announce,
+  atomic,
   augmented,
   built_on,
   checkpoint,
@@ -136,7 +137,7 @@ def stopped(tmp_path):
     place = shutil.copytree(path, tmp_path / f"{path.name}_stopped")
     run = workdir.load(place)
     run["config"]["train"]["epochs"] = 5
-    workdir.write_json(place / workdir.RUN_FILE, run)
+    atomic.write_json(place / workdir.RUN_FILE, run)
     return place
 
   return copy
@@ -702,7 +703,7 @@ def test_a_judge_that_is_gone_is_named(features_gan, make_gan, tmp_path):
   path = shutil.copytree(features_gan, tmp_path / "gan")
   run = workdir.load(path)
   run["config"]["gan"]["judge"] = str(tmp_path / "moved")
-  workdir.write_json(path / workdir.RUN_FILE, run)
+  atomic.write_json(path / workdir.RUN_FILE, run)
   dataset = launch.open_dataset(make_gan())
   mesh = sharding.make_mesh(jax.devices()[:1])
   with pytest.raises(errors.InputError, match=r"gan\.judge: .*moved: no"):

@@ -15,7 +15,7 @@ from gtzan_jax import (
   leaderboard_page,
   overview,
   overview_plot,
-  report,
+  report_schema,
 )
 from gtzan_jax.published import PUBLISHED
 
@@ -71,7 +71,7 @@ def made(
   for key, item in dict(config).items():
     section, name = key.split(".")
     value["config"][section][name] = item
-  assert not list(report.violations(value))
+  assert not list(report_schema.violations(value))
   return value
 
 

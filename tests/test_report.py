@@ -9,7 +9,7 @@ import types
 import numpy as np
 import pytest
 
-from gtzan_jax import announce, fidelity, page, plots, report
+from gtzan_jax import announce, fidelity, page, plots, report, report_schema
 from gtzan_jax.predictions import Predictions, load
 
 GENRES = (
@@ -82,7 +82,7 @@ def built(run=None, splits=("test",), missing=None, **kwargs):
 
 def test_the_report_has_every_promised_key():
   got, _ = built(tracks={"train": 443})
-  promised = {*RUN, *report.COMPUTED, "history"}
+  promised = {*RUN, *report_schema.COMPUTED, "history"}
   assert promised == set(got)
   for level in ("segment", "track", "track_majority"):
     assert set(got["splits"]["test"][level]) == {
@@ -98,7 +98,7 @@ def test_the_report_has_every_promised_key():
   assert got["splits"]["test"]["clusters"] == 40
   assert got["splits"]["train"]["clusters"] == 0
   assert got["genres"] == list(GENRES)
-  assert not list(report.violations(got))
+  assert not list(report_schema.violations(got))
 
 
 def with_artists(artists: dict[str, str]) -> dict[str, Predictions]:
@@ -215,12 +215,12 @@ def test_the_schema_notices(path, value, message):
   for key in path[:-1]:
     inner = inner[key]
   inner[path[-1]] = value
-  (problem,) = report.violations(got)
+  (problem,) = report_schema.violations(got)
   assert re.search(message, problem)
 
 
 @pytest.mark.parametrize(
-  "key", [k for k in report.SCHEMA if k is not ... and k in RUN]
+  "key", [k for k in report_schema.SCHEMA if k is not ... and k in RUN]
 )
 def test_a_run_without_a_key_is_no_report(key):
   run = copy.deepcopy(RUN)

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import grain
 import tqdm
 
+from gtzan_jax import atomic
 from gtzan_jax.errors import InputError, StopError
 from gtzan_jax.explore import cautions, measures, page, summary
 from gtzan_jax.explore.measures import SHOWN, Measured
@@ -175,16 +176,12 @@ def write(facts: Mapping, out: str | os.PathLike) -> pathlib.Path:
   ]
   text = json.dumps({**facts, "examples": examples}, indent=1, allow_nan=False)
   texts = {PAGE: page.render(facts), FACTS: text + "\n"}
-  temporary = {name: out / f".{name}.{os.getpid()}.tmp" for name in texts}
-  with _writing_to(out):
-    try:
-      for name, text in texts.items():
-        temporary[name].write_text(text, encoding="utf-8")
-      for name in texts:
-        os.replace(temporary[name], out / name)
-    finally:
-      for file in temporary.values():
-        file.unlink(missing_ok=True)
+  with _writing_to(out), contextlib.ExitStack() as both:
+    files = {
+      name: both.enter_context(atomic.opened(out / name)) for name in texts
+    }
+    for name, text in texts.items():
+      files[name].write(text.encode())
   return out / PAGE
 
 

@@ -1,0 +1,38 @@
+"""Files that appear whole or not at all: a reader never meets half of one."""
+
+import contextlib
+import json
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import BinaryIO
+
+
+@contextlib.contextmanager
+def opened(path: str | os.PathLike) -> Iterator[BinaryIO]:
+  """A file to write to, which takes the place of `path` when all is written.
+
+  Where the block raises, whatever stood at `path` still stands.
+  """
+  path = pathlib.Path(path)
+  temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+  try:
+    with temporary.open("wb") as file:
+      yield file
+    os.replace(temporary, path)
+  finally:
+    temporary.unlink(missing_ok=True)
+
+
+def write(path: str | os.PathLike, content: str | bytes) -> None:
+  """Bytes, or text as UTF-8."""
+  with opened(path) as file:
+    file.write(content.encode() if isinstance(content, str) else content)
+
+
+def write_json(
+  path: str | os.PathLike, value: object, *, indent: int = 2
+) -> None:
+  """What JSON has no place for, NaN included, is refused with a ValueError."""
+  text = json.dumps(value, indent=indent, allow_nan=False, ensure_ascii=False)
+  write(path, text + "\n")

@@ -1,0 +1,151 @@
+"""What a report.json has, key by key. docs/report.md says what each means."""
+
+from collections.abc import Iterator
+
+from gtzan_jax import calibration, fidelity
+
+# A spec is a type, a tuple of specs (any of them), a list of one spec (each
+# item) or a dict of specs; in a dict the key ... stands for all other keys.
+_MAYBE = type(None)
+_GENRE = {
+  "precision": (float, _MAYBE),
+  "recall": (float, _MAYBE),
+  "f1": (float, _MAYBE),
+  "support": int,
+}
+_LEVEL = {
+  "n": int,
+  "accuracy": float,
+  "ci95": [float],
+  "top3": float,
+  "macro_precision": float,
+  "macro_recall": float,
+  "macro_f1": float,
+  "weighted_f1": float,
+  "loss": float,
+  "ece": float,
+  "per_genre": {...: _GENRE},
+  "confusion": [[int]],
+}
+_BINS = [{"confidence": float, "accuracy": float, "n": int}]
+_SCALED = {
+  "temperature": float,
+  "ece": float,
+  "ece_after": float,
+  "loss": float,
+  "loss_after": float,
+  "reliability": _BINS,
+}
+_EMPTY = {"n": int}
+_EXTERNAL = {
+  "workdir": str,
+  "trained_on": str,
+  "kind": str,
+  "path": (str, _MAYBE),
+  "tracks": int,
+  "genres": {...: str},
+  "unmatched": {...: int},
+  "absent": [str],
+  "learnt": int,
+  "namesakes": int,
+}
+_MEASURES = dict.fromkeys(fidelity.MEASURES, (float, _MAYBE))
+_GAN = {
+  "domain": str,
+  "generated": int,
+  "chance": float,
+  "collapsed": bool,
+  "memorised": bool,
+  "judge": {"recipe": str, "path": str, "accuracy": float},
+  "measures": {"validation": _MEASURES, ...: _MEASURES},
+  "genre_share": {...: (float, _MAYBE)},
+}
+SPLIT = {
+  "n": int,
+  "missing": int,
+  "sha256": (str, _MAYBE),
+  "clusters": int,
+  "known_artists": ({"tracks": int, "of": int}, _MAYBE),
+  "segment": (_EMPTY, _LEVEL),
+  "track": (_EMPTY, _LEVEL),
+  "track_majority": (_EMPTY, _LEVEL),
+  "hardest": [
+    {
+      "track": str,
+      "genre": str,
+      "predicted": str,
+      "probability": float,
+      "true_probability": float,
+    }
+  ],
+  "reliability": _BINS,
+}
+SCHEMA = {
+  "recipe": str,
+  "corpus": str,
+  "source": str,
+  "protocol": str,
+  "leak": (str, _MAYBE),
+  "seed": int,
+  "num_params": int,
+  "commit": (str, _MAYBE),
+  "versions": {...: str},
+  "device": str,
+  "config": {...: object},
+  "data_fingerprint": str,
+  "tracks": int,
+  "skipped": [{"track": str, "reason": str}],
+  "best_epoch": (int, _MAYBE),
+  "epochs_run": int,
+  "seconds": float,
+  "monitor": {"name": str, "value": (float, _MAYBE)},
+  "external": _EXTERNAL,
+  "gan": _GAN,
+  "genres": [str],
+  "headline": (str, _MAYBE),
+  "splits": {...: SPLIT},
+  "calibration": (
+    {"fitted_on": str, **dict.fromkeys(calibration.LEVELS, _SCALED)},
+    _MAYBE,
+  ),
+  "history": [{"epoch": int, "step": int, ...: (float, bool, str, _MAYBE)}],
+  ...: object,
+}
+COMPUTED = ("genres", "headline", "splits", "calibration")
+_OPTIONAL = ("external", "gan")
+
+
+def violations(value, spec=SCHEMA, path: str = "") -> Iterator[str]:
+  """Where `value` departs from `spec`: "splits.test.n: str, int wanted"."""
+  if isinstance(spec, tuple):
+    tries = [list(violations(value, one, path)) for one in spec]
+    if all(tries):
+      yield from min(tries, key=len)  # the spec that was meant, most likely
+  elif isinstance(spec, list):
+    if not isinstance(value, list):
+      yield f"{path}: {type(value).__name__}, list wanted"
+      return
+    for i, item in enumerate(value):
+      yield from violations(item, spec[0], f"{path}[{i}]")
+  elif isinstance(spec, dict):
+    if not isinstance(value, dict):
+      yield f"{path}: {type(value).__name__}, dict wanted"
+      return
+    dot = f"{path}." if path else ""
+    for key in spec:
+      if key is not ... and key not in value and dot + key not in _OPTIONAL:
+        yield f"{dot}{key}: absent"
+    for key, item in value.items():
+      if key in spec or ... in spec:
+        yield from violations(item, spec.get(key, spec.get(...)), dot + key)
+      else:
+        yield f"{dot}{key}: unknown"
+  elif not _is(value, spec):
+    yield f"{path}: {type(value).__name__}, {spec.__name__} wanted"
+
+
+def _is(value, kind: type) -> bool:
+  """An integer passes for a float, as in JSON; a bool for neither."""
+  if isinstance(value, bool):
+    return kind in (bool, object)
+  return isinstance(value, (int, float) if kind is float else kind)
