@@ -60,7 +60,8 @@ class Mixed:
     return found
 
   def labels(self) -> np.ndarray:
-    return self.take(np.arange(len(self)))["label"]
+    real = [] if self._real is None else [self._real.labels()]
+    return np.concatenate([*real, self._generated["label"]])
 
 
 def train_part(
@@ -86,12 +87,12 @@ def train_part(
   if not counts.sum():  # at a ratio of 0
     return real
   label = np.repeat(np.arange(len(counts)), counts)
-  blocks = list(generator.examples(label, config.seed, spec=dataset.spec))
   wanted = {*tasks.fields(config, dataset.raw)["train"], "label"}
-  generated = {
-    key: value for key, value in sampling.join(blocks).items() if key in wanted
-  }
-  return Mixed(None if data.augment_only else real, generated)
+  blocks = [
+    {key: value for key, value in block.items() if key in wanted}
+    for block in generator.examples(label, config.seed, spec=dataset.spec)
+  ]
+  return Mixed(None if data.augment_only else real, sampling.join(blocks))
 
 
 def _counts(real: np.ndarray, ratio: float) -> np.ndarray:
@@ -163,8 +164,8 @@ def check_config(config: ml_collections.ConfigDict) -> None:
   """Refuses what no data could mend.
 
   Raises:
-    InputError: a ratio out of 0 to 100, or of 0 without real examples; or no
-      GAN where the recipe is nothing without one.
+    InputError: a ratio out of 0 to 100, or of 0 without real examples; no GAN's
+      workdir; or none where the recipe is nothing without one.
   """
   data = config.data
   least = "more than 0" if data.augment_only else "0"
@@ -180,6 +181,8 @@ def check_config(config: ml_collections.ConfigDict) -> None:
       f"config.data.augment_with is needed by {config.recipe!r}: give the"
       " workdir of a trained GAN"
     )
+  if data.augment_with:
+    generate.load_run(data.augment_with, KEY)
   if data.augment_only and not data.augment_with:
     raise errors.InputError(
       "config.data.augment_only=True needs config.data.augment_with: the"

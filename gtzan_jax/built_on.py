@@ -25,7 +25,7 @@ def check(key: str, path: str) -> dict:
     InputError: it has something left to train, or was never trained.
   """
   place = pathlib.Path(path).expanduser()
-  length = workdir.load(place)["config"]["train"]
+  length = workdir.load(place, key)["config"]["train"]
   last = checkpoint.Store(place / "last")
   facts = last.facts()
   last.close()

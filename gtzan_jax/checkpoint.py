@@ -7,6 +7,7 @@ and writes the same best again.
 
 import contextlib
 import gc
+import logging
 import pathlib
 import re
 import sys
@@ -34,8 +35,16 @@ class Store:
   newer one is whole.
   """
 
-  def __init__(self, folder: pathlib.Path):
+  def __init__(self, folder: pathlib.Path, *, writable: bool = False):
+    """Opens a folder, which may not exist yet.
+
+    Args:
+      folder: one of its own.
+      writable: for the run itself, which holds the lock: what a killed save
+        left behind is removed. A reader would remove a save under way.
+    """
     self._folder = pathlib.Path(folder).absolute()
+    self._writable = writable
     self._manager = None
 
   def _open(self) -> ocp.CheckpointManager:
@@ -44,7 +53,9 @@ class Store:
         self._folder,
         options=ocp.CheckpointManagerOptions(
           max_to_keep=1, cleanup_tmp_directories=True
-        ),
+        )
+        if self._writable
+        else ocp.CheckpointManagerOptions(read_only=True),
       )
     return self._manager
 
@@ -125,8 +136,12 @@ class Store:
 def _without_pages() -> Iterator[None]:
   """Where one read fails, the others are given up, each with a traceback."""
   hooks = sys.excepthook, sys.unraisablehook
+  logger = logging.getLogger("asyncio")
+  spoke = logger.disabled
   sys.excepthook = sys.unraisablehook = lambda *_: None
+  logger.disabled = True
   try:
     yield
   finally:
     sys.excepthook, sys.unraisablehook = hooks
+    logger.disabled = spoke

@@ -73,6 +73,8 @@ def check_config(
       raise errors.InputError(
         f"config.{key}={values[key]}: give {least} or more"
       )
+  if config.seed >= 2**32:
+    raise errors.InputError(f"config.seed={config.seed}: give 0 to {2**32 - 1}")
   if not 0 < config.optim.plateau_factor <= 1:
     raise errors.InputError(
       f"config.optim.plateau_factor={config.optim.plateau_factor}: give more"

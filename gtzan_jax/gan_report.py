@@ -7,8 +7,8 @@ import jax
 import ml_collections
 import numpy as np
 
-from gtzan_jax import evaluate as evaluation
 from gtzan_jax import (
+  built_on,
   fidelity,
   gallery,
   gan_validation,
@@ -20,6 +20,7 @@ from gtzan_jax import (
   tasks,
   workdir,
 )
+from gtzan_jax import evaluate as evaluation
 from gtzan_jax.predictions import Predictions
 
 # Validation's noise, by which the generator was chosen, begins at 0 and has
@@ -48,6 +49,7 @@ def evaluate(
   run = workdir.load(path)
   about_data = evaluation.facts_of_data(path, run, dataset)
   config = ml_collections.ConfigDict(run["config"])
+  workdir.check_unchanged(path, run["built_on"], built_on.find(config))
   generator = generate.load(path)
   judge_path = gan_validation.judge_path(config, path)
   see = judge.load(judge_path, config.eval.batch_size)
@@ -61,14 +63,16 @@ def evaluate(
     config.data.cache_mb,
   )
   real = {part: gan_validation.look(see, records[part]) for part in records}
-  label = gan_validation.wanted(real["validation"].label, config.gan.samples)
-  made = sampling.join(list(generator.examples(label, config.seed, FIRST)))
-  seen = see(made["features"])
-  measures = {
-    part: gan_validation.measure(label, seen, real[part], real["train"])
+  heard = {
+    part: _heard(generator, see, config, real[part].label)
     for part in ("validation", "test")
     if part in real
   }
+  measures = {
+    part: gan_validation.measure(*one, real[part], real["train"])
+    for part, one in heard.items()
+  }
+  label, seen = heard["validation"]
   facts, history = evaluation.facts_of(path, run, mesh)
   task = tasks.create(config, dataset, np.ones(len(dataset.genres)), 1)
   shares = fidelity.genre_share(seen.probabilities, label)[1]
@@ -78,12 +82,12 @@ def evaluate(
     "gan": {
       "domain": generator.source,
       "generated": len(label),
-      # genres are asked for in validation's shares: nobody who hears nothing
-      # is right more often than who always answers the commonest
+      # nobody who hears nothing is right more often than who always answers
+      # the genre that is asked for most
       "chance": float(np.bincount(label).max() / len(label)),
       **verdicts(found),
       "judge": {
-        "recipe": judge.load_run(judge_path)["recipe"],
+        "recipe": workdir.load(judge_path, judge.KEY)["recipe"],
         "path": str(judge_path),
         "accuracy": fidelity.genre_share(
           held_out.seen.probabilities, held_out.label
@@ -111,6 +115,13 @@ def evaluate(
   )
   shown = gallery.build(generator, records["train"], config.seed, first=FIRST)
   return report.write(path, built, predictions, shown)
+
+
+def _heard(generator, see, config, real: np.ndarray) -> tuple:
+  """Genres in the shares of a part; what the judge makes of such examples."""
+  label = gan_validation.wanted(real, config.gan.samples)
+  made = sampling.join(list(generator.examples(label, config.seed, FIRST)))
+  return label, see(made["features"])
 
 
 def verdicts(found: Mapping[str, float]) -> dict[str, bool]:

@@ -72,6 +72,25 @@ class Generator(NamedTuple):
     )
 
 
+def load_run(path: str | pathlib.Path, key: str = "--workdir") -> dict:
+  """run.json of a GAN's workdir.
+
+  Args:
+    path: the workdir.
+    key: what the user named it by, for messages.
+
+  Raises:
+    InputError: no workdir, or no GAN's.
+  """
+  run = workdir.load(pathlib.Path(path), key)
+  if run["config"]["task"] != "gan":
+    raise errors.InputError(
+      f"{key}={path} holds a run of the recipe {run['recipe']!r}, which"
+      " generates nothing: give the workdir of a GAN"
+    )
+  return run
+
+
 def load(path: str | pathlib.Path, key: str = "--workdir") -> Generator:
   """The generator of a trained GAN's workdir.
 
@@ -83,12 +102,7 @@ def load(path: str | pathlib.Path, key: str = "--workdir") -> Generator:
     InputError: no workdir, no checkpoint in it, or no GAN's.
   """
   path = pathlib.Path(path).expanduser()
-  run = workdir.load(path)
-  if run["config"]["task"] != "gan":
-    raise errors.InputError(
-      f"{key}={path} holds a run of the recipe {run['recipe']!r}, which"
-      " generates nothing: give the workdir of a GAN"
-    )
+  run = load_run(path, key)
   config = ml_collections.ConfigDict(run["config"])
   spec = FeatureSpec.from_dict(run["feature_spec"])
   shape = tuple(run["example_shape"])

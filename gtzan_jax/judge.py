@@ -60,7 +60,8 @@ def load(path: pathlib.Path, batch_size: int) -> Callable[[np.ndarray], Seen]:
     path: the workdir.
     batch_size: examples seen at a time.
   """
-  model, variables, _ = evaluate.restore_best(path, load_run(path))
+  run = workdir.load(path, KEY)
+  model, variables, _ = evaluate.restore_best(path, run)
   apply = jax.jit(lambda x: look(model, variables, x))
 
   def see(x: np.ndarray) -> Seen:
@@ -70,18 +71,6 @@ def load(path: pathlib.Path, batch_size: int) -> Callable[[np.ndarray], Seen]:
     return join(found)
 
   return see
-
-
-def load_run(path: str | pathlib.Path) -> dict:
-  """run.json of a judge.
-
-  Raises:
-    InputError: `config.gan.judge` names no workdir, or no longer does.
-  """
-  try:
-    return workdir.load(pathlib.Path(path))
-  except errors.InputError as error:
-    raise errors.InputError(f"{KEY}: {error}") from error
 
 
 def join(parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> Seen:
@@ -103,7 +92,7 @@ def check(
     InputError: no trained classifier; one of other genres or features; one
       that learnt from tracks that this run holds out.
   """
-  run = load_run(path)
+  run = workdir.load(pathlib.Path(path), KEY)
   if run["config"]["task"] != "classify":
     raise errors.InputError(
       f"{KEY}={path} holds a run of task {run['config']['task']!r}: give the"

@@ -83,6 +83,8 @@ def check(
 ) -> None:
   """Refuses a run that would say nothing to another one, or too much.
 
+  Of namesakes in another collection it says that they are there.
+
   Args:
     key: what the user named it by.
     path: its workdir.
@@ -117,6 +119,14 @@ def check(
   learnt = held["validation"] | held["test"]
   learnt &= known(run, ["train"], *music)
   learnt |= held["test"] & known(run, ["validation"], *music)
+  namesakes = held["validation"] | held["test"]
+  namesakes &= {identity(track) for track in run["tracks"]["train"]}
+  if namesakes and not learnt:
+    print(
+      f"beware: {len(namesakes)} tracks that this run holds out bear the names"
+      f" of tracks that {key}={path} has learnt from in another collection, as"
+      f" {min(namesakes)}: if they are the same music, this run is no test"
+    )
   if learnt:
     raise InputError(
       f"{key}={path} has learnt from {len(learnt)} of the tracks that this run"

@@ -153,6 +153,10 @@ class Records:
     }
     place = positions(dataset.metadata["rows"])
     self._places = [place[track, int(segment)] for track, segment in self.ids]
+    genre_of = {row["id"]: row["genre"] for row in dataset.metadata["rows"]}
+    self._labels = np.array(
+      [dataset.genres.index(genre_of[track]) for track, _ in self.ids], np.int32
+    )
     self._cache = None
 
   def __len__(self) -> int:
@@ -192,7 +196,8 @@ class Records:
     return batch
 
   def labels(self) -> np.ndarray:
-    return self.take(np.arange(len(self)))["label"]
+    """`[n]` int32; nothing is read for it."""
+    return self._labels
 
 
 def positions(rows: Sequence[Mapping]) -> dict[tuple[str, int], tuple]:

@@ -44,7 +44,7 @@ def sampler(networks: gans.Networks, source: str, spec: FeatureSpec) -> Sampler:
 
 @functools.partial(jax.jit, static_argnums=3)
 def noise(
-  seed: int, label: jax.Array, index: jax.Array, size: int
+  seed: np.uint32, label: jax.Array, index: jax.Array, size: int
 ) -> jax.Array:
   """Standard normal `[b, size]`, one row for each (genre, index)."""
 
@@ -83,7 +83,7 @@ def batches(
     pad = (0, batch_size - count)
     genre = np.pad(label[here], pad).astype(np.int32)
     each = np.pad(index[here], pad).astype(np.int32)
-    found = sample(variables, noise(seed, genre, each, size), genre)
+    found = sample(variables, noise(np.uint32(seed), genre, each, size), genre)
     found = {key: np.asarray(value)[:count] for key, value in found.items()}
     yield found | {"label": genre[:count]}
 

@@ -105,7 +105,7 @@ def train(
   state = jax.jit(task.init, out_shardings=everywhere)(
     jax.random.key(config.seed)
   )
-  last = checkpoint.Store(workdir / "last")
+  last = checkpoint.Store(workdir / "last", writable=True)
   if config.train.init_from and last.latest() is None:
     begin = initial.load(
       config.train.init_from, config.model.name, task.variables_of(state)
@@ -118,7 +118,7 @@ def train(
     state = jax.device_put(task.with_input_stats(state, mean, std), everywhere)
   _print_start(state, mesh, dataset, config, epoch_steps)
 
-  best = checkpoint.Store(workdir / "best")
+  best = checkpoint.Store(workdir / "best", writable=True)
   done, rows = progress.Progress(), 0
   if last.latest() is not None:
     state, facts = last.restore(state)

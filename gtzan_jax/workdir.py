@@ -35,6 +35,7 @@ KEYS = (
   "data_fingerprint",
   "built_on",
 )
+SECTIONS = ("data", "model", "optim", "gan", "loss", "train", "eval")
 # What may differ when a run is taken up again: how long, and what is logged.
 FREE_KEYS = ("train.epochs", "train.patience", "log.")
 
@@ -73,31 +74,48 @@ def default_path(config: ml_collections.ConfigDict) -> pathlib.Path:
   return pathlib.Path("runs") / f"{config.recipe}-{digest.hexdigest()[:10]}"
 
 
-def load(path: pathlib.Path) -> dict:
+def load(path: pathlib.Path, key: str = "") -> dict:
   """run.json of a workdir.
+
+  Args:
+    path: the workdir.
+    key: what the user named it by, if by another flag than --workdir.
 
   Raises:
     InputError: the folder is missing or holds no run, or one of other code.
   """
   path = pathlib.Path(path).expanduser()
+  named = f"{key}={path}" if key else f"{path}"
   if not path.is_dir():
-    raise errors.InputError(f"{path}: no such folder; train first")
+    raise errors.InputError(f"{named}: no such folder; train first")
   try:
-    run = json.loads((path / RUN_FILE).read_text())
-    if isinstance(run, dict) and run.keys() >= set(KEYS):
-      return run
-    raise errors.InputError(
-      f"{path / RUN_FILE} is not what this version of the code writes: train"
-      " again"
-    )
+    run = json.loads((path / RUN_FILE).read_text("utf-8"))
   except FileNotFoundError:
     raise errors.InputError(
-      f"{path} holds no {RUN_FILE}: it is no workdir of launch.py"
+      f"{named} holds no {RUN_FILE}: it is no workdir of launch.py"
     ) from None
   except (OSError, ValueError, RecursionError) as error:
     raise errors.InputError(
       f"{path / RUN_FILE} cannot be read as JSON: {error}"
     ) from error
+  if not _is_whole(run):
+    raise errors.InputError(
+      f"{path / RUN_FILE} is not what this version of the code writes: train"
+      " again"
+    )
+  return run
+
+
+def _is_whole(run: object) -> bool:
+  """Has it all that is read of it, but for single keys of the config?"""
+  try:
+    return (
+      run.keys() >= set(KEYS)
+      and run["config"].keys() >= set(SECTIONS)
+      and run["tracks"].keys() >= {"train", "validation"}
+    )
+  except AttributeError:
+    return False
 
 
 def is_workdir(path: str | None) -> bool:
@@ -176,14 +194,21 @@ def locked(path: pathlib.Path, flag: str = "workdir") -> Iterator[IO]:
     yield lock
 
 
-def _check_unchanged(
+def check_unchanged(
   path: pathlib.Path, before: Mapping[str, dict], now: Mapping[str, dict]
 ) -> None:
+  """Refuses to go on, or to measure, beside another GAN or judge.
+
+  Args:
+    path: the workdir that was built on them.
+    before: of its run.json.
+    now: of gtzan_jax.built_on.
+  """
   for key, found in now.items():
-    if found != before[key]:
+    if found != before.get(key):
       was, is_now = (
-        f"{one['best_value']} at epoch {one['best_epoch']}"
-        for one in (before[key], found)
+        f"{one['best_value']} at epoch {one['best_epoch']}" if one else "unsaid"
+        for one in (before.get(key), found)
       )
       raise errors.InputError(
         f"config.{key} was trained anew since --workdir={path} was begun: its"
@@ -233,7 +258,7 @@ def begin(
         f" {fingerprint[:12]}: the corpus or the features changed since; give"
         " another --workdir"
       )
-    _check_unchanged(path, run["built_on"], built_on)
+    check_unchanged(path, run["built_on"], built_on)
   else:
     inherited = _inherited(config)
   atomic.write_json(

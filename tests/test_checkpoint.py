@@ -13,7 +13,7 @@ STATE = {"kernel": jnp.arange(6000.0), "bias": jnp.ones((3, 4))}
 @pytest.fixture
 def stored(tmp_path):
   """A checkpoint in a folder, closed."""
-  store = checkpoint.Store(tmp_path)
+  store = checkpoint.Store(tmp_path, writable=True)
   store.save(STATE, {"epoch": 3})
   store.wait()
   store.close()
@@ -89,3 +89,17 @@ def test_a_checkpoint_comes_back(stored):
   store.close()
   assert facts == {"epoch": 3}
   assert state["kernel"].tolist() == STATE["kernel"].tolist()
+
+
+def test_who_reads_leaves_a_save_under_way_alone(stored):
+  """It is another process's, and the run would die of its loss."""
+  under_way = stored / "2.orbax-checkpoint-tmp"
+  under_way.mkdir()
+  store = checkpoint.Store(stored)
+  assert (store.latest(), store.facts()) == (1, {"epoch": 3})
+  store.close()
+  assert under_way.is_dir()
+  owner = checkpoint.Store(stored, writable=True)  # taken up after a kill
+  assert owner.latest() == 1
+  owner.close()
+  assert not under_way.exists()

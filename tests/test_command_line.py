@@ -181,7 +181,7 @@ assert not slow & set(sys.modules), slow & set(sys.modules)
   ],
 )
 def test_a_run_that_was_stopped_half_way(tmp_path, capsys, done, said):
-  last = checkpoint.Store(tmp_path / "last")
+  last = checkpoint.Store(tmp_path / "last", writable=True)
   facts = {"progress": progress.Progress(**done).to_dict(), "epoch_steps": 3}
   last.save({"x": np.zeros(1)}, facts)
   last.wait()

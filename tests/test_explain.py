@@ -121,7 +121,7 @@ def begin(path, config):
     records = pipeline.Records(dataset, "train", ["features"])
     stats = pipeline.input_statistics(records, config.data.standardize)
     variables = input_stats.fill(variables, *stats)
-  best = checkpoint.Store(path / "best")
+  best = checkpoint.Store(path / "best", writable=True)
   best.save(variables, {"epoch": 3})
   best.wait()
   best.close()

@@ -262,6 +262,7 @@ def run_of(kind="audio", name="mfcc_slices", **changed):
     "data_path": "/data/gtzan",
     "data_fingerprint": "ef" * 32,
     "config": {
+      **{section: {} for section in workdir.SECTIONS},
       **{"data": {"augment_with": None}, "train": {"init_from": None}},
       "gan": {"judge": None},
     },
@@ -276,6 +277,33 @@ def test_without_a_genre_in_common_there_is_no_test():
   assert "ska, dub" in str(caught.value)
   assert "it knows blues, rock" in str(caught.value)
   assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("form", ["{}/a{}", "{}.0000{}"])
+def test_namesakes_in_another_collection_are_told_of(form, capsys):
+  """Ids of GTZAN's form are one track, whatever they lie in."""
+  known, held = form.format("rock", 1), form.format("rock", 2)
+  run = run_of(tracks={"train": [known, held], "validation": []})
+  dataset = types.SimpleNamespace(
+    genres=("blues", "rock"),
+    metadata={"feature_spec": None, "fingerprint": "ab" * 32},
+    example_shape=(130, 13),
+    leak=None,
+    parts={"train": [(known, 0)], "validation": [(held, 0)], "test": []},
+  )
+  given = ("config.data.augment_with", "G", run, dataset, "/data/copy")
+  if form == "{}/a{}":
+    overlap.check(*given, same=["genres"])
+    said = capsys.readouterr().out
+    assert said.startswith(
+      "beware: 1 tracks that this run holds out bear the names of tracks that"
+      " config.data.augment_with=G has learnt from in another collection, as"
+      " rock/a2: "
+    )
+  else:
+    with pytest.raises(InputError, match="has learnt from 1 of the tracks"):
+      overlap.check(*given, same=["genres"])
+    assert not capsys.readouterr().out
 
 
 # What the model has learnt from.

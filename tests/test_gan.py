@@ -31,6 +31,7 @@ from gtzan_jax import (
   features,
   fidelity,
   gan_report,
+  gan_validation,
   generate,
   judge,
   logs,
@@ -175,6 +176,8 @@ def test_samples_depend_on_the_seed_and_their_number_alone(features_gan):
   np.testing.assert_array_equal(three["features"], again["features"])
   other = sampling.join(list(generator.examples(np.array([3, 3]), 1)))
   assert not np.array_equal(alone["features"], other["features"])
+  (last,) = generator.examples(np.array([3]), 2**32 - 1)
+  assert not np.array_equal(alone["features"][:1], last["features"])
 
 
 def test_generated_waveforms_go_the_way_of_real_segments(audio_gan):
@@ -353,7 +356,7 @@ def test_equally_many_of_each_genre_times_the_ratio(features_gan, lstm, capsys):
     ),
     ({"data.genres": ("jazz", "rock")}, "other genres"),
     ({"data.protocol": "tracks_70_10_20"}, "has learnt from"),
-    ({"data.augment_with": "/nowhere"}, "no such folder"),
+    ({"data.augment_with": "/nowhere"}, "augment_with=/nowhere: no such"),
   ],
 )
 def test_a_generator_that_does_not_fit_is_refused(
@@ -362,6 +365,12 @@ def test_a_generator_that_does_not_fit_is_refused(
   config = lstm(**{"data.augment_with": str(features_gan), **changes})
   with pytest.raises(errors.InputError, match=message):
     check(config)
+
+
+def test_a_wrong_workdir_is_told_of_before_any_data_is_read(lstm):
+  config = lstm(**{"data.augment_with": "/nowhere"})
+  with pytest.raises(errors.InputError, match="augment_with=/nowhere: no such"):
+    augmented.check_config(config)
 
 
 @pytest.mark.parametrize(
@@ -463,7 +472,7 @@ def test_what_a_run_is_built_on_may_not_change_under_it(
   path.mkdir()
   workdir.begin(path, config, dataset, built_on.find(config))
   first = workdir.load(path)
-  store = checkpoint.Store(other / "last")
+  store = checkpoint.Store(other / "last", writable=True)
   facts = store.facts()
   assert first["built_on"][key]["best_value"] == facts["progress"]["best_value"]
   workdir.begin(path, config, dataset, built_on.find(config))  # taken up again
@@ -475,6 +484,10 @@ def test_what_a_run_is_built_on_may_not_change_under_it(
   with pytest.raises(errors.InputError, match=f"config.{key} was trained anew"):
     workdir.begin(path, config, dataset, built_on.find(config))
   assert workdir.load(path) == first
+  if judged:  # what it measured would not be comparable
+    mesh = sharding.make_mesh(jax.devices()[:1])
+    with pytest.raises(errors.InputError, match="was trained anew"):
+      gan_report.evaluate(path, dataset, mesh)
 
 
 @pytest.mark.parametrize("key", ["data.augment_with", "gan.judge"])
@@ -651,6 +664,18 @@ def test_the_report_says_how_good_it_is(
     return batches(*args, index=index, **kwargs)
 
   monkeypatch.setattr(sampling, "batches", spied)
+  measure = gan_validation.measure
+
+  def shares(label):
+    return np.bincount(label, minlength=10) / len(label)
+
+  def measured(label, seen, held_out, train):
+    # other shares of genres would be a distance of their own
+    far = np.abs(shares(label) - shares(held_out.label))
+    assert far.max() <= 1 / len(label)
+    return measure(label, seen, held_out, train)
+
+  monkeypatch.setattr(gan_validation, "measure", measured)
   page = gan_report.evaluate(features_gan, dataset, mesh)
   # other noise than the checkpoint was chosen by, however much that was
   assert min(indices) >= tasks_gan.MOST_SAMPLES
@@ -665,6 +690,7 @@ def test_the_report_says_how_good_it_is(
   wanted = max(map(label.count, label)) / len(label)
   assert gan["chance"] == pytest.approx(wanted, abs=1 / 30)
   assert gan["chance"] > 0.1
+  assert list(gan["measures"]) == ["validation", "test"]
   measures = gan["measures"]["validation"]
   assert set(measures) == set(fidelity.MEASURES)
   share = found["splits"]["generated"]["segment"]["accuracy"]
@@ -706,5 +732,5 @@ def test_a_judge_that_is_gone_is_named(features_gan, make_gan, tmp_path):
   atomic.write_json(path / workdir.RUN_FILE, run)
   dataset = launch.open_dataset(make_gan())
   mesh = sharding.make_mesh(jax.devices()[:1])
-  with pytest.raises(errors.InputError, match=r"gan\.judge: .*moved: no"):
+  with pytest.raises(errors.InputError, match=r"gan\.judge=.*moved: no"):
     gan_report.evaluate(path, dataset, mesh)

@@ -436,14 +436,20 @@ def test_verbs_that_need_a_trained_workdir(call, tmp_path, verb):
   assert_one_line(answer, tmp_path / "run.json", "cannot be read")
 
 
-@pytest.mark.parametrize("text", ["{}", "[]", '{"recipe": "resnet"}'])
+@pytest.mark.parametrize(
+  "text",
+  [
+    *("{}", "[]", '{"recipe": "resnet"}'),
+    json.dumps({key: {} for key in workdir.KEYS}),
+  ],
+)
 @pytest.mark.parametrize("verb", ["evaluate", "predict"])
 def test_a_run_of_other_code(call, run_of_resnet, verb, text):
   (run_of_resnet / workdir.RUN_FILE).write_text(text)
   answer = call(verb, f"--workdir={run_of_resnet}", __file__)
   if verb == "evaluate":
     answer = call(verb, f"--workdir={run_of_resnet}")
-  assert_one_line(answer, workdir.RUN_FILE, "train again")
+  assert_one_line(answer, workdir.RUN_FILE, "is not what this version")
 
 
 @pytest.mark.parametrize(

@@ -379,6 +379,7 @@ def test_divergence_is_said(tmp_path, make_config):
     ({"optim.plateau_factor": 0.0}, "config.optim.plateau_factor=0.0"),
     ({"eval.bootstrap": 0}, "config.eval.bootstrap=0"),
     ({"seed": -1}, "config.seed=-1"),
+    ({"seed": 2**32}, "config.seed=4294967296: give 0 to 4294967295"),
     ({"model.channels": ("abc",)}, "channels="),
     ({"optim.schedule": "step"}, "step"),
     ({"model.name": "vgg"}, "vgg"),
