@@ -276,24 +276,6 @@ def test_fitted_twice_the_bytes_are_the_same(make_run, name):
   assert (one / "model.npz").read_bytes() != (other / "model.npz").read_bytes()
 
 
-def test_a_failed_save_leaves_the_old_model_and_no_litter(
-  tmp_path, monkeypatch
-):
-  path = tmp_path / "model.npz"
-  classical._save(path, {"share": np.ones(3)})
-  before = path.read_bytes()
-
-  def full(file, **_):
-    file.write(b"half")
-    raise OSError("no space left on device")
-
-  monkeypatch.setattr(np, "savez", full)
-  with pytest.raises(OSError, match="no space"):
-    classical._save(path, {"share": np.zeros(3)})
-  assert path.read_bytes() == before
-  assert list(tmp_path.iterdir()) == [path]
-
-
 @pytest.mark.parametrize(
   ("content", "message"),
   [

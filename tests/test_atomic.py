@@ -1,0 +1,43 @@
+"""Files that appear whole or not at all."""
+
+import json
+
+import numpy as np
+import pytest
+
+from gtzan_jax import atomic
+
+
+def test_what_is_written_takes_the_old_ones_place(tmp_path):
+  path = tmp_path / "facts.json"
+  for value in ({"genre": "schlager, süß"}, {"genre": None}):
+    atomic.write_json(path, value)
+    assert json.loads(path.read_text("utf-8")) == value
+  atomic.write(path, b"\x00\xff")
+  assert path.read_bytes() == b"\x00\xff"
+  assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("before", [b"before", None])
+def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path, before):
+  path = tmp_path / "model.npz"
+  if before:
+    path.write_bytes(before)
+
+  def fail():
+    with atomic.opened(path) as file:
+      np.savez(file, x=np.ones(3))
+      raise OSError("no space left on device")
+
+  with pytest.raises(OSError, match="no space"):
+    fail()
+  left = [file.read_bytes() for file in tmp_path.iterdir()]
+  assert left == ([before] if before else [])
+
+
+def test_what_is_no_json_is_refused_before_anything_is_written(tmp_path):
+  path = tmp_path / "facts.json"
+  atomic.write_json(path, {"loss": 0.5})
+  with pytest.raises(ValueError, match="JSON"):
+    atomic.write_json(path, {"loss": float("nan")})
+  assert json.loads(path.read_text()) == {"loss": 0.5}
