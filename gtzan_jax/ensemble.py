@@ -188,15 +188,13 @@ def read(path: pathlib.Path) -> Member:
       predictions of another split that the report has numbers of.
   """
   if not path.is_dir():
-    raise InputError(f"--workdir={path}: no such folder; train first")
+    raise InputError(f"{path}: no such folder; train first")
   if not (path / report.REPORT_FILE).exists():
-    raise InputError(
-      f"--workdir={path} holds no {report.REPORT_FILE}: evaluate it first"
-    )
+    raise InputError(f"{path} holds no {report.REPORT_FILE}: evaluate it first")
   found = report.read(path / report.REPORT_FILE)
   if "gan" in found:
     raise InputError(
-      f"--workdir={path} is of a GAN, which generates examples and tells no"
+      f"{path} is of a GAN, which generates examples and tells no"
       " genres: give workdirs of classifiers"
     )
   files = {
