@@ -131,20 +131,19 @@ def pair_table(tables: Tables) -> list[str]:
 def variant_table(variants: Variants) -> list[str]:
   """What it takes: epochs to the best, and how far train runs ahead."""
   lines = [
-    "| variant | parameters | epochs to the best | seconds an epoch |"
-    " train, % | validation, % | test, % |",
-    "|---|---|---|---|---|---|---|",
+    "| variant | parameters | epochs to the best | train, % | validation, % |"
+    " test, % |",
+    "|---|---|---|---|---|---|",
   ]
   for name, runs in variants.items():
     epochs = [run["best_epoch"] for run in runs]
-    seconds = [run["seconds"] / run["epochs_run"] for run in runs]
     scores = [
       spread(run["splits"][part]["track"]["accuracy"] for run in runs)
       for part in ("train", "validation", "test")
     ]
     lines.append(
       f"| `{name}` | {runs[0]['num_params']:,} |"
-      f" {', '.join(map(str, epochs))} | {statistics.median(seconds):.1f} |"
+      f" {', '.join(map(str, epochs))} |"
       f" {' | '.join(scores)} |"
     )
   return lines
