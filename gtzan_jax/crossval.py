@@ -19,11 +19,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gtzan_jax import leak, predictions, report
+from gtzan_jax import leak, predictions, report, report_schema
 from gtzan_jax.errors import InputError
 from gtzan_jax.predictions import Predictions
 
 FOLDS_FILE, CROSSVAL_FILE = "folds.json", "crossval.json"
+_COUNT = {"tracks": int, "segments": int}
+_PLAN = {
+  "seeds": [int],
+  "tracks": int,
+  "folds": [{**dict.fromkeys(report.SPLITS, _COUNT), "sha256": str}],
+}
 # Of a report, what is the same of all runs.
 _FACTS = ("recipe", "corpus", "source", "data_fingerprint", "protocol", "leak")
 
@@ -56,16 +62,16 @@ def read_plan(folder: str | pathlib.Path) -> dict:
   path = pathlib.Path(folder) / FOLDS_FILE
   try:
     plan = json.loads(path.read_text("utf-8"))
-    if plan["seeds"] and all(
-      {*report.SPLITS, "sha256"} <= one.keys() for one in plan["folds"]
-    ):
+    for problem in report_schema.violations(plan, _PLAN):
+      raise ValueError(problem)
+    if plan["seeds"] and plan["folds"]:
       return plan
-    raise ValueError("a key is missing")
+    raise ValueError("no seed or no fold")
   except OSError as error:
     raise InputError(
       f"{path} cannot be read: {error.strerror}; launch.py crossval writes it"
     ) from error
-  except (ValueError, LookupError, TypeError, AttributeError) as error:
+  except ValueError as error:
     raise InputError(
       f"{path} is damaged: {error}; the same launch.py crossval writes it anew"
     ) from error

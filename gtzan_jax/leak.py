@@ -17,13 +17,26 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gtzan_jax import alignment, compare, metrics, predictions, report
+from gtzan_jax import (
+  alignment,
+  compare,
+  metrics,
+  predictions,
+  report,
+  report_schema,
+)
 from gtzan_jax.errors import InputError
 from gtzan_jax.predictions import Predictions
 
 # What is compared, and the arms that are compared with it.
 CLEAN, LEAKING = "clean", ("tracks", "artists")
 PLAN_FILE, LEAK_FILE = "plan.json", "leak.json"
+_PLAN = {
+  "arms": {CLEAN: [str], ...: [str]},
+  "protocols": [str],
+  "left_out": {...: str},
+  "same": {...: str},
+}
 # Of a report, what is the same of all runs.
 _FACTS = ("recipe", "corpus", "source", "data_fingerprint")
 
@@ -97,14 +110,14 @@ def measure(folder: str | pathlib.Path) -> dict:
 def _read_plan(path: pathlib.Path) -> dict:
   try:
     plan = json.loads(path.read_text("utf-8"))
-    if CLEAN in plan["arms"] and {"protocols", "left_out", "same"} <= set(plan):
-      return plan
-    raise ValueError("no clean arm, or a key is missing")
+    for problem in report_schema.violations(plan, _PLAN):
+      raise ValueError(problem)
+    return plan
   except OSError as error:
     raise InputError(
       f"{path} cannot be read: {error.strerror}; launch.py leak writes it"
     ) from error
-  except (ValueError, LookupError, TypeError) as error:
+  except ValueError as error:
     raise InputError(
       f"{path} is damaged: {error}; the same launch.py leak writes it anew"
     ) from error

@@ -137,7 +137,12 @@ def test_balance_says_where_folds_are_unlike_each_other():
     ("twice", r"15 of 15 tracks are tested, blues.00000 2 times; every track"),
     ("one fewer", "24 of 25 tracks are tested, .* 1 times"),
     ("no report", r"fold0/report.json cannot be read"),
-    ("plan", r"folds.json is damaged: a key is missing; the same launch.py"),
+    (
+      "plan",
+      r"folds.json is damaged: folds\[0\].train: absent; the same launch",
+    ),
+    ("seeds", r"folds.json is damaged: seeds: int, list wanted"),
+    ("no folds", r"folds.json is damaged: no seed or no fold"),
     ("no plan", r"folds.json cannot be read: No such file"),
   ],
 )
@@ -169,6 +174,10 @@ def test_runs_that_are_not_these_folds_are_refused(tmp_path, damage, words):
     (fold[0] / "report.json").unlink()
   elif damage == "plan":
     file.write_text(json.dumps(plan | {"folds": [{}]}))
+  elif damage == "seeds":
+    file.write_text(json.dumps(plan | {"seeds": 3}))
+  elif damage == "no folds":
+    file.write_text(json.dumps(plan | {"folds": []}))
   else:
     file.unlink()
   with pytest.raises(InputError, match=words) as caught:

@@ -312,6 +312,38 @@ def test_an_accuracy_is_a_mean_over_seeds_and_its_interval_scipys():
     leak.accuracy([table([1, 1]), table([1, 1], per_track=1)])
 
 
+def test_a_difference_is_of_the_tracks_that_the_arm_leaks_alone(
+  monkeypatch, tmp_path
+):
+  """Six of ten tracks are leaked; the others differ the other way."""
+  segments = 2
+  touched = np.repeat(np.arange(30) < 18, segments)
+  rng = np.random.default_rng(0)
+  said = {
+    "clean": [np.where(touched, rng.random(60) < 0.3, 1) for _ in range(2)],
+    "tracks": [np.where(touched, 1, 0) for _ in range(2)],
+  }
+  tables = {arm: [table(one) for one in said[arm]] for arm in said}
+  first = tables["clean"][0]
+  facts = dict.fromkeys(leak._FACTS, "same")
+  facts |= {"headline": "test", "protocol": "filtered", "leak": None}
+  facts["splits"] = {"train": {"segment": {"n": 100}}}
+  runs = {
+    arm: {k: leak._Finished(facts, one) for k, one in enumerate(tables[arm])}
+    for arm in said
+  }
+  monkeypatch.setattr(leak, "_finished", lambda *_: runs)
+  names = sorted(set(first.track[touched].tolist()))
+  plan = {"arms": {"clean": [], "tracks": names}, "protocols": []}
+  plan |= {"left_out": {}, "same": {}}
+  (tmp_path / "plan.json").write_text(json.dumps(plan))
+  found = leak.measure(tmp_path)["differences"]["tracks"]
+  clean = np.mean([one[touched].mean() for one in said["clean"]])
+  assert found["segment"]["n"] == touched.sum()
+  assert found["segment"]["difference"] == pytest.approx(1 - clean)
+  assert found["track"]["n"] == 18
+
+
 def heard_again(rows, partition, voice, seed) -> Predictions:
   """What the nearest neighbour says, where tracks and artists have a voice."""
   genres = sorted({row.genre for row in rows})
@@ -463,9 +495,17 @@ def _check_damage(out, text):
     InputError, match=r"seeds 0 are finished of every arm \(clean"
   ):
     leak.measure(out)
-  (out / "plan.json").write_text("{}")
-  with pytest.raises(InputError, match=r"plan.json is damaged"):
-    leak.measure(out)
+  plan = json.loads((out / "plan.json").read_text())
+  for damage in (
+    {"arms": ["clean"]},
+    {"arms": plan["arms"] | {"tracks": 3}},
+    {"arms": {"tracks": []}},
+    {"left_out": None},
+    {"protocols": 3},
+  ):
+    (out / "plan.json").write_text(json.dumps(plan | damage))
+    with pytest.raises(InputError, match=r"plan.json is damaged: "):
+      leak.measure(out)
   (out / "plan.json").unlink()
   with pytest.raises(InputError, match=r"plan.json cannot be read: No such"):
     leak.measure(out)
