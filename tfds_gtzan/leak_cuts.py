@@ -1,12 +1,12 @@
 """The arms of the leak meter: one honest partition, three train parts.
 
 The same segments are tested in every arm, and each arm learns from as many
-segments, of as many tracks, in every genre. Only whose they are differs: each
-tested track has a slot in the train part, and who fills it makes the arm.
+segments in every genre. Only whose they are differs: each tested track has a
+slot in the train part, and who fills it makes the arm.
 
     clean     another track, by somebody else
     tracks    the tested track itself: segments that are not tested
-    artists   other tracks by the artist of the tested one
+    artists   other tracks by the artist of the tested one, of other songs
 
 In the clean arm no track, recording or artist crosses. So tracks by an artist
 who is held out leave train (and validation, where test is reported), and half
@@ -21,7 +21,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from gtzan_jax.errors import InputError
-from tfds_gtzan.cuts import PARTS, Parts, artist_groups, ranked
+from tfds_gtzan import notes, track_lists
+from tfds_gtzan.cuts import PARTS, Parts, artist_groups, artist_key, ranked
 from tfds_gtzan.track import Row
 
 Segment = tuple[str, int]
@@ -155,6 +156,15 @@ def _groups(
   return group, True
 
 
+def _repeats(track: str, other: str) -> bool:
+  """Are two tracks by an artist one song or recording, as far as published?"""
+  if {(track, other), (other, track)} & {*track_lists.duplicates()}:
+    return True
+  _, title = notes.index().get(track, ("", ""))
+  _, its = notes.index().get(other, ("", ""))
+  return bool(artist_key(title)) and artist_key(title) == artist_key(its)
+
+
 def _slots(
   rows: Sequence[Row],
   tracks: Mapping[str, set[str]],
@@ -186,7 +196,14 @@ def _slots(
     # Of all that an artist has, half at most is tested.
     chosen = out[: (len(ids) + 1) // 2]
     (tested if len(ids) > 1 else alone).extend(chosen)
-    mates[number] = iter(segments(set(ids).difference(*chosen)))
+    tracks_out = [track for (track,) in chosen]
+    mates[number] = iter(
+      segments(
+        track
+        for track in set(ids).difference(tracks_out)
+        if not any(_repeats(track, other) for other in tracks_out)
+      )
+    )
   pairs = zip(
     [*order(tested), *order(alone)],
     order(strangers)[: len(strangers) // 2],
