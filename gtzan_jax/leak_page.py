@@ -72,6 +72,13 @@ def _notes(found: Mapping) -> list[str]:
       f"No test tracks at hand: the {found['split']} part also chose the"
       " checkpoints, in all arms alike."
     )
+  levels = ("track", "segment")
+  arms = found["arms"].values()
+  if not any(arm[level]["deviation"] for arm in arms for level in levels):
+    said.append(
+      "All seeds answered alike, so that ± 0.0 is of one fit: the recipe has no"
+      " chance in it."
+    )
   if found["corpus"] == "synthetic":
     said.append("The synthetic corpus: these are no numbers of GTZAN.")
   return ["", " ".join(said)] if said else []

@@ -578,6 +578,11 @@ def test_the_page_says_what_was_measured():
   assert "also chose" not in leak_page.markdown(measured(split="test"))
   rows = [line for line in text.splitlines() if line.startswith("|")]
   assert len({line.count("|") for line in rows[:5]}) == 1
+  assert "All seeds answered alike" not in text
+  level = {"accuracy": 0.5, "deviation": 0.0, "ci95": [0.4, 0.6]}
+  fitted = {"n_train": 3690, "track": level, "segment": level}
+  text = leak_page.markdown(measured(arms=dict.fromkeys(ARMS, fitted)))
+  assert "All seeds answered alike, so that ± 0.0 is of one fit" in text
 
 
 def test_the_picture_has_a_panel_for_each_question():
