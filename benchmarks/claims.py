@@ -195,14 +195,15 @@ def genre_table(tables: Tables) -> list[str]:
   if not networks:
     return []
   first = networks[0]
-  rows = []
+  clusters, rows = first.clusters, []
+  all_right = np.array(
+    [(t.predicted == t.label)[alignment.places(first, t)] for t in networks]
+  )
   for g, genre in enumerate(first.genres):
     here = first.label == g
-    right = np.array(
-      [(t.predicted == t.label)[alignment.places(first, t)] for t in networks]
-    )[:, here]
+    right = all_right[:, here]
     low, high = metrics.bootstrap(
-      first.clusters[here], right.mean(0), resamples=RESAMPLES, seed=0
+      clusters[here], right.mean(0), resamples=RESAMPLES, seed=0
     )
     each = right.mean(1)
     rows.append((right.mean(), genre, low, high, each.min(), each.max()))
