@@ -93,7 +93,7 @@ def test_a_checkpoint_comes_back(stored):
 
 def test_who_reads_leaves_a_save_under_way_alone(stored):
   """It is another process's, and the run would die of its loss."""
-  under_way = stored / "2.orbax-checkpoint-tmp"
+  under_way = stored / "9.orbax-checkpoint-tmp"
   under_way.mkdir()
   store = checkpoint.Store(stored)
   assert (store.latest(), store.facts()) == (1, {"epoch": 3})
@@ -101,5 +101,6 @@ def test_who_reads_leaves_a_save_under_way_alone(stored):
   assert under_way.is_dir()
   owner = checkpoint.Store(stored, writable=True)  # taken up after a kill
   assert owner.latest() == 1
+  owner.save(STATE, {"epoch": 4})  # which waits until the removal is through
   owner.close()
   assert not under_way.exists()
