@@ -95,10 +95,6 @@ def load(folder: pathlib.Path) -> tuple[Variants, Tables]:
   return dict(variants), tables
 
 
-def accuracy(table: Predictions) -> float:
-  return float((table.predicted == table.label).mean())
-
-
 def paired(a: list[Predictions], b: list[Predictions]) -> dict:
   """Seeds on the same tracks by `compare_many`, folds as one table each."""
   if set(a[0].track) == set(a[1].track):
@@ -133,7 +129,9 @@ def pair_table(tables: Tables) -> list[str]:
       continue
     found = paired(tables[a], tables[b])
     low, high = (100 * bound for bound in found["ci95"])
-    scores = [spread(map(accuracy, tables[name])) for name in (a, b)]
+    scores = [
+      spread(float(one.right.mean()) for one in tables[name]) for name in (a, b)
+    ]
     lines.append(
       f"| {row} | `{a}` | {scores[0]} | `{b}` | {scores[1]} |"
       f" {100 * found['difference']:+.1f} | {low:+.1f} to {high:+.1f} |"
@@ -196,9 +194,7 @@ def genre_table(tables: Tables) -> list[str]:
     return []
   first = networks[0]
   clusters, rows = first.clusters, []
-  all_right = np.array(
-    [(t.predicted == t.label)[alignment.places(first, t)] for t in networks]
-  )
+  all_right = np.array([t.right[alignment.places(first, t)] for t in networks])
   for g, genre in enumerate(first.genres):
     here = first.label == g
     right = all_right[:, here]

@@ -44,7 +44,7 @@ def reliability(predictions: Predictions) -> list[dict]:
   from sklearn.calibration import calibration_curve
 
   sure = predictions.probabilities.max(axis=1).clip(0, 1)
-  right = predictions.predicted == predictions.label
+  right = predictions.right
   accuracy, confidence = calibration_curve(
     right, sure, n_bins=BINS, strategy="uniform", pos_label=True
   )

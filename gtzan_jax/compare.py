@@ -104,10 +104,7 @@ def _right(tables: Sequence[Predictions]) -> list[np.ndarray]:
         f"predictions 1 and {number} differ: their tracks were cut into other"
         " segments; compare them by track"
       )
-  return [
-    (table.predicted == table.label)[alignment.places(first, table)]
-    for table in tables
-  ]
+  return [table.right[alignment.places(first, table)] for table in tables]
 
 
 def _paired(

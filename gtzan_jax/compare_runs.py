@@ -10,7 +10,7 @@ import os
 import pathlib
 from collections.abc import Mapping, Sequence
 
-from gtzan_jax import alignment, compare, ensemble, report
+from gtzan_jax import alignment, compare, ensemble, report, workdir
 from gtzan_jax.ensemble import Member
 from gtzan_jax.errors import InputError
 
@@ -37,8 +37,8 @@ def compare_runs(
     InputError: fewer than two folders, one twice or without results; runs of
       more or fewer than two recipes, fewer than two seeds of one; other tracks.
   """
-  sides = _sides([ensemble.read(path) for path in _distinct(paths)])
-  split = _split(sides)
+  sides = _sides([ensemble.read(path) for path in _paths(paths)])
+  split = ensemble.same_test([one for side in sides for one in side])
   tables = [[one.predictions[split] for one in side] for side in sides]
   tracks = [[one.by_track("mean") for one in side] for side in tables]
   same = alignment.same_rows([*tables[0], *tables[1]])
@@ -115,12 +115,8 @@ def lines(found: Mapping) -> list[str]:
   return said
 
 
-def _distinct(paths: Sequence[str | os.PathLike]) -> list[pathlib.Path]:
-  paths = [pathlib.Path(path) for path in paths]
-  real = [path.resolve() for path in paths]
-  for i, path in enumerate(paths):
-    if real[i] in real[:i]:
-      raise InputError(f"--workdir={path} was given twice: give each once")
+def _paths(paths: Sequence[str | os.PathLike]) -> list[pathlib.Path]:
+  paths = workdir.distinct(paths)
   if len(paths) < 2:
     given = ", ".join(map(str, paths)) or "none"
     raise InputError(f"compare {given} with what? give --workdir twice or more")
@@ -169,24 +165,6 @@ def _experiment(found: Mapping) -> str:
   """What runs have in common that differ in the seed alone."""
   config = {**found["config"], "seed": None}
   return json.dumps([config, report.trained_on(found)], sort_keys=True)
-
-
-def _split(sides: Sequence[Sequence[Member]]) -> str:
-  """The headline of all.
-
-  Raises:
-    InputError: they have different ones, or of other tracks.
-  """
-  first, *others = [member for side in sides for member in side]
-  split = first.report["headline"]
-  if split is None:
-    raise InputError(f"--workdir={first.path} has no split that was scored")
-  for other, problem in ensemble.other_tests(first, others):
-    raise InputError(
-      f"--workdir={other.path} cannot be compared with"
-      f" --workdir={first.path}: {problem}"
-    )
-  return split
 
 
 def _facts(side: Sequence[Member], seen_from: str | os.PathLike) -> dict:

@@ -66,7 +66,7 @@ def run(
     overrides=given.overrides,
     out=out / "runs",
     retry=flags.retry,
-    flag="workdir",
+    folder=f"--workdir={out}",
   )
   if status:
     return status

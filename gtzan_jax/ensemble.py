@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from gtzan_jax import alignment, provenance, report
+from gtzan_jax import alignment, provenance, report, workdir
 from gtzan_jax import predictions as tables
 from gtzan_jax.errors import InputError
 from gtzan_jax.predictions import Predictions
@@ -82,7 +82,7 @@ def evaluate(
       report or its predictions; members of other genres, protocols or tracks,
       or tested on other music; an `out` that holds something else.
   """
-  members = [read(path) for path in _distinct(workdirs)]
+  members = [read(path) for path in _paths(workdirs)]
   first, *others = members
   for other in others:
     for problem in _obstacles(first, other):
@@ -158,20 +158,9 @@ def _differing_tests(first: Mapping, other: Mapping) -> Iterator[str]:
       )
 
 
-def _distinct(workdirs: Sequence[str | os.PathLike]) -> list[pathlib.Path]:
-  """The folders given.
-
-  Raises:
-    InputError: fewer than two, or one of them twice.
-  """
-  paths = [pathlib.Path(path) for path in workdirs]
-  seen = {}
-  for path in paths:
-    if path.resolve() in seen:
-      raise InputError(
-        f"--workdir={path} was given twice: give each member once"
-      )
-    seen[path.resolve()] = path
+def _paths(workdirs: Sequence[str | os.PathLike]) -> list[pathlib.Path]:
+  """Raises InputError of fewer than two, or of one twice."""
+  paths = workdir.distinct(workdirs)
   if len(paths) < 2:
     given = ", ".join(map(str, paths)) or "none"
     raise InputError(
@@ -210,21 +199,33 @@ def read(path: pathlib.Path) -> Member:
   return Member(path, found, stored)
 
 
-def other_tests(
-  first: Member, others: Sequence[Member]
-) -> Iterator[tuple[Member, str]]:
-  """Those whose headline is not of what the first one's is, and why not."""
+def same_test(members: Sequence[Member], given: str = "--workdir=") -> str:
+  """The part that the numbers of all are quoted of.
+
+  Args:
+    members: one or more.
+    given: what stood before each folder when the user named it.
+
+  Raises:
+    InputError: no part was scored, or not the same one, or of other tracks.
+  """
+  first, *others = members
   split = first.report["headline"]
+  if split is None:
+    raise InputError(f"{given}{first.path} has no part that was scored")
   for other in others:
     theirs = other.report["headline"]
     if theirs != split:
-      yield other, f"its numbers are of the {theirs} part, not of {split}"
-      continue
-    problems = alignment.differences(
-      first.predictions[split], other.predictions[split]
-    )
-    if problem := next(iter(problems), None):
-      yield other, problem
+      problem = f"its numbers are of the {theirs} part, not of {split}"
+    else:
+      tables_of = [one.predictions[split] for one in (first, other)]
+      problem = next(iter(alignment.differences(*tables_of)), None)
+    if problem:
+      raise InputError(
+        f"{given}{other.path} was not tested on what {given}{first.path} was:"
+        f" {problem}"
+      )
+  return split
 
 
 def _facts(members: Sequence[Member]) -> dict:

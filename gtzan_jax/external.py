@@ -75,7 +75,7 @@ def evaluate(
   model, num_params = evaluation.load_model(path, run)
   print(f"external test: {len(tracks)} of {len(corpus.tracks)} tracks")
   print("\n".join(overlap.sentences(compared)))
-  with workdir.locked(out, "out"):
+  with workdir.locked(out, f"--out={out}"):
     table, skipped = predict(model, run, corpus, tracks, compared["genres"])
     table = table.with_artists(artists or {})
     ids = set(table.track.tolist())

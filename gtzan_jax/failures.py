@@ -11,7 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from gtzan_jax import alignment, ensemble, failures_page, metrics, report
+from gtzan_jax import (
+  alignment,
+  ensemble,
+  failures_page,
+  metrics,
+  report,
+  workdir,
+)
 from gtzan_jax.ensemble import Member
 from gtzan_jax.errors import InputError
 from gtzan_jax.predictions import Predictions
@@ -42,8 +49,8 @@ def compute(
     InputError: fewer than two folders, one twice or without results; other
       tracks.
   """
-  members = [ensemble.read(path) for path in _distinct(paths)]
-  split = _split(members)
+  members = [ensemble.read(path) for path in _paths(paths)]
+  split = ensemble.same_test(members, given="")
   tables = [member.predictions[split] for member in members]
   tracks = [table.by_track("mean") for table in tables]
   first, heard = tracks[0], _heard(tracks)
@@ -131,35 +138,14 @@ def verb(given, about: About) -> int:
   return 0
 
 
-def _distinct(paths: Sequence[str | os.PathLike]) -> list[pathlib.Path]:
-  paths = [pathlib.Path(path) for path in paths]
-  real = [path.resolve() for path in paths]
-  for i, path in enumerate(paths):
-    if real[i] in real[:i]:
-      raise InputError(f"{path} was given twice: give each run once")
+def _paths(paths: Sequence[str | os.PathLike]) -> list[pathlib.Path]:
+  paths = workdir.distinct(paths, given="")
   if len(paths) < 2:
     named = ", ".join(map(str, paths)) or "no run"
     raise InputError(
       f"failures of {named}: give the workdirs of two evaluated runs or more"
     )
   return paths
-
-
-def _split(members: Sequence[Member]) -> str:
-  """The headline of all.
-
-  Raises:
-    InputError: they have different ones, or of other tracks.
-  """
-  first, *others = members
-  split = first.report["headline"]
-  if split is None:
-    raise InputError(f"{first.path} has no part that was scored")
-  for other, problem in ensemble.other_tests(first, others):
-    raise InputError(
-      f"{other.path} was not tested on what {first.path} was: {problem}"
-    )
-  return split
 
 
 def _runs(

@@ -199,9 +199,7 @@ def accuracy(tables: Sequence[Predictions]) -> dict:
       "predictions of other tracks or segments: one table a seed of the very"
       " same is accepted"
     )
-  right = np.array(
-    [(x.predicted == x.label)[alignment.places(first, x)] for x in tables]
-  )
+  right = np.array([x.right[alignment.places(first, x)] for x in tables])
   values = [float(one.mean()) for one in right]
   return {
     "accuracy": statistics.fmean(values),

@@ -69,7 +69,7 @@ def run(
     },
     out=out / "runs",
     retry=flags.retry,
-    flag="workdir",
+    folder=f"--workdir={out}",
   )
   if status not in (0, 1):
     return status

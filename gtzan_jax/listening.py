@@ -68,7 +68,7 @@ def listen(
       raise InputError(f"{one['track']} cannot be read: {one['reason']}")
     return table.with_artists(artist)
 
-  with workdir.locked(out, "out"):
+  with workdir.locked(out, f"--out={out}"):
     facts = _facts(path, member)
     tracks = [track for track in corpus.tracks if track.id in artist]
     tables = {robustness.CLEAN: hear(tracks)}

@@ -175,9 +175,9 @@ def quick(predictions: Predictions) -> dict[str, float]:
   tracks = predictions.by_track("mean")
   return {
     "loss": loss(predictions),
-    "accuracy": float(np.mean(predictions.predicted == predictions.label)),
+    "accuracy": float(np.mean(predictions.right)),
     "track_loss": loss(tracks),
-    "track_accuracy": float(np.mean(tracks.predicted == tracks.label)),
+    "track_accuracy": float(np.mean(tracks.right)),
     "track_macro_f1": _macro_f1(tracks),
   }
 

@@ -87,6 +87,11 @@ class Predictions:
     )
 
   @property
+  def right(self) -> np.ndarray:
+    """[N] bool: is the likeliest genre of the row its own?"""
+    return self.predicted == self.label
+
+  @property
   def clusters(self) -> np.ndarray:
     """[N] int: rows that are no independent draws have the same number.
 

@@ -220,7 +220,7 @@ def run_all(
   overrides: Mapping[str, object],
   out: pathlib.Path,
   retry: bool = False,
-  flag: str = "out",
+  folder: str = "",
 ) -> int:
   """Runs what is left of a list, prints what became of it, draws its board.
 
@@ -232,7 +232,7 @@ def run_all(
     overrides: of the command line, for every run.
     out: the folder of the workdirs.
     retry: start anew what failed before.
-    flag: what the user named the folder by.
+    folder: what the user gave for it; empty: `out` by --out.
 
   Returns:
     the exit status: 0 if every run is done, 1 if not, 128 + the signal if the
@@ -245,8 +245,9 @@ def run_all(
   plans = plan(
     runs, launcher=launcher, recipe=recipe, overrides=overrides, out=out
   )
-  with workdir.locked(out, flag) as lock, process.Stop() as stop:
-    states = _read_states(out, plans, flag)
+  folder = folder or f"--out={out}"
+  with workdir.locked(out, folder) as lock, process.Stop() as stop:
+    states = _read_states(out, plans, folder)
     for i, (run_name, one) in enumerate(plans.items(), 1):
       label = f"[{i}/{len(plans)}] {run_name}"
       path = out / run_name
@@ -330,7 +331,7 @@ def _scores(path: pathlib.Path) -> tuple[str, str, str, str]:
 
 
 def _read_states(
-  out: pathlib.Path, plans: Mapping[str, Plan], flag: str
+  out: pathlib.Path, plans: Mapping[str, Plan], folder: str
 ) -> dict[str, dict]:
   """What sweep.json says; without runs called done whose report is gone.
 
@@ -367,6 +368,6 @@ def _read_states(
     if changed:
       raise errors.InputError(
         f"{out / name} was finished with other values: {', '.join(changed)};"
-        f" give another --{flag} or the values it had"
+        f" give another {folder.partition('=')[0]} or the values it had"
       )
   return states

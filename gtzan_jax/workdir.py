@@ -12,8 +12,9 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import os
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import IO
 
 import ml_collections
@@ -35,6 +36,7 @@ KEYS = (
   "data_fingerprint",
   "built_on",
 )
+# Of its config: what evaluating it, or building on it, looks up by name.
 SECTIONS = ("data", "model", "optim", "gan", "loss", "train", "eval")
 # What may differ when a run is taken up again: how long, and what is logged.
 FREE_KEYS = ("train.epochs", "train.patience", "log.")
@@ -118,6 +120,27 @@ def _is_whole(run: object) -> bool:
     return False
 
 
+def distinct(
+  paths: Iterable[str | os.PathLike], given: str = "--workdir="
+) -> list[pathlib.Path]:
+  """The folders, of which each was given once.
+
+  Args:
+    paths: as the user wrote them.
+    given: what stood before each.
+
+  Raises:
+    InputError: two are one and the same folder.
+  """
+  paths = [pathlib.Path(path) for path in paths]
+  seen = set()
+  for path in paths:
+    if path.resolve() in seen:
+      raise errors.InputError(f"{given}{path} was given twice: give each once")
+    seen.add(path.resolve())
+  return paths
+
+
 def is_workdir(path: str | None) -> bool:
   """Is it a folder, which for weights to begin with means a workdir?"""
   return bool(path) and pathlib.Path(path).expanduser().is_dir()
@@ -163,12 +186,12 @@ def check(path: pathlib.Path, config: ml_collections.ConfigDict) -> bool:
 
 
 @contextlib.contextmanager
-def locked(path: pathlib.Path, flag: str = "workdir") -> Iterator[IO]:
+def locked(path: pathlib.Path, given: str = "") -> Iterator[IO]:
   """Keeps a second process out; the lock dies with its holder.
 
   Args:
     path: the folder; made if need be.
-    flag: what the user named it by.
+    given: what the user gave, such as "--out=x"; empty: the path by --workdir.
 
   Yields:
     the lock; a child that inherits it holds it too.
@@ -176,20 +199,21 @@ def locked(path: pathlib.Path, flag: str = "workdir") -> Iterator[IO]:
   Raises:
     InputError: another process is at work here, or nothing can be written.
   """
+  given = given or f"--workdir={path}"
   try:
     path.mkdir(parents=True, exist_ok=True)
     lock = (path / ".lock").open("w")
   except OSError as error:
     raise errors.InputError(
-      f"--{flag}={path} cannot be written: {error.strerror}"
+      f"{given} cannot be written: {error.strerror}"
     ) from error
   with lock:
     try:
       fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
       raise errors.InputError(
-        f"--{flag}={path} is in use by another process: wait for it or give"
-        f" another --{flag}"
+        f"{given} is in use by another process: wait for it or give another"
+        f" {given.partition('=')[0]}"
       ) from None
     yield lock
 

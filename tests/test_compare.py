@@ -282,7 +282,7 @@ def test_what_cannot_be_compared_is_one_clear_line(tmp_path, capsys):
     ("plain plain", "plain was given twice"),
     ("plain tested", "its numbers are of the test part, not of validation"),
     ("plain none", "its numbers are of the None part"),
-    ("none plain", "has no split that was scored"),
+    ("none plain", "has no part that was scored"),
     ("plain short", "as rock.00008 in the first"),
     ("fcn0 fcn1 cnn0", "cnn0 is the only seed of cnn: give two seeds or more"),
     (

@@ -125,13 +125,24 @@ def test_faults_are_tested_as_the_hypergeometric_distribution_says(found):
   assert test["odds_ratio"] == pytest.approx(a * d / (b * c))
 
 
-def test_position_is_scored_by_resampling_artists(found):
-  right = np.mean(
-    [table(s).predicted == table(s).label for s in range(3)], axis=0
-  ).reshape(TRACKS, SEGMENTS)
+def by_artist(seed) -> Predictions:
+  """Answers of which an artist's, at a position, are all right or all wrong."""
+  given = table(seed)
+  right = np.random.default_rng(seed).random((TRACKS // 3, SEGMENTS)) < 0.6
+  shift = np.repeat(~right, 3, axis=0).reshape(-1)
+  p = 0.1 + 0.7 * np.eye(3)[(given.label + shift) % 3]
+  return dataclasses.replace(given, probabilities=p)
+
+
+def test_position_is_scored_by_resampling_artists(tmp_path):
+  tables = [by_artist(seed) for seed in range(3)]
+  paths = [write(tmp_path / f"s{i}", x, i) for i, x in enumerate(tables)]
+  found = failures.compute(paths, about, tmp_path)
+  right = np.mean([x.predicted == x.label for x in tables], axis=0)
+  right = right.reshape(TRACKS, SEGMENTS)
   rng = np.random.default_rng(5)
-  by_artist = right.reshape(20, 3, SEGMENTS)
-  drawn = by_artist[rng.integers(20, size=(4000, 20))].mean(axis=(1, 2))
+  artists = right.reshape(20, 3, SEGMENTS)
+  drawn = artists[rng.integers(20, size=(4000, 20))].mean(axis=(1, 2))
   low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
   for i, row in enumerate(found["position"]):
     assert (row["segment"], row["n"]) == (i, 60)

@@ -22,6 +22,7 @@ from gtzan_jax import (
   process,
   report,
   verify,
+  workdir,
 )
 from gtzan_jax.errors import InputError
 from gtzan_jax.predictions import Predictions
@@ -159,6 +160,27 @@ def test_where_artists_are_few_they_cross_in_all_arms_alike():
   )
   assert tracks(clean.parts["train"]) == tracks(whole.parts["train"])
   assert len(leaky.touched) == 200
+
+
+@pytest.mark.parametrize(("others", "apart"), [(2, True), (1, False)])
+def test_artists_are_held_apart_if_no_genre_loses_more_than_half(others, apart):
+  """Of train, the held-out artist's two tracks and those by others."""
+  rows = [
+    Row(f"{genre}.{artist}{i}", genre, f"{genre} {artist}", "", 4)
+    for genre in ("blues", "rock")
+    for artist, number in (("held", 4), ("other", others), ("last", 1))
+    for i in range(number)
+  ]
+  parts = {"train": [], "validation": [], "test": []}
+  for row in rows:
+    held = row.artist.endswith("held") and row.id[-1] in "01"
+    part = "test" if held else "train"
+    if row.artist.endswith("last"):
+      part = "validation"
+    parts[part] += [(row.id, s) for s in range(row.segments)]
+  made, _ = leak_cuts.cut(parts, rows, "clean", 0.5, seed=0)
+  learnt = {track.split(".")[1] for track, _ in made["train"]}
+  assert ("held2" not in learnt) == apart
 
 
 def test_a_track_of_one_segment_cannot_leak_but_its_artist_can():
@@ -477,6 +499,9 @@ def test_the_meter_finds_the_leak_of_the_synthetic_corpus(
   assert "no numbers of GTZAN" in page
   assert leak_page._points(change["track"]) in page
   assert not verify.verify([out]).wrong
+  with workdir.locked(out / "runs"):
+    assert meter(data_dir, out, *asked) == 2
+  assert f": --workdir={out} is in use by" in capsys.readouterr().err
   # The same command again goes on where it was.
   (out / "runs" / "tracks-seed1" / "report.json").unlink()
   (out / "leak.json").unlink()
