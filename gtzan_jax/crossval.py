@@ -6,7 +6,7 @@
     W/predictions/pooled.npz, pooled-seed1.npz, ...   every track, tested once
 
 Each track is tested by the one model that did not learn from it, so the pooled
-predictions are of the whole corpus. docs/evaluation.md says how to read it.
+predictions are of the whole corpus. docs/measures.md says how to read it.
 """
 
 import collections

@@ -43,7 +43,7 @@ def compute(
     seen_from: where failures.json is to stand: it names the folders from there.
 
   Returns:
-    what failures.json holds; docs/evaluation.md has its keys.
+    what failures.json holds; docs/measures.md has its keys.
 
   Raises:
     InputError: fewer than two folders, one twice or without results; other

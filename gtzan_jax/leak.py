@@ -6,7 +6,7 @@
 
 The arms differ in whose segments fill a few places in the train part and in
 nothing else (tfds_gtzan/leak_cuts.py), so what an arm scores above the clean
-one is its leak. docs/evaluation.md says how to read it.
+one is its leak. docs/measures.md says how to read it.
 """
 
 import json

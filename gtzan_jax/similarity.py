@@ -26,7 +26,7 @@ RATE = 12.9  # columns a second, as GTZAN's log-mel archive has them
 BANDS = 32
 LONGEST = 120.0  # seconds of a longer track, its middle, that are compared
 # Between the likeliest pair of different recordings and the least likely one
-# of the same that GTZAN has: docs/evaluation.md.
+# of the same that GTZAN has: docs/check_splits.md.
 THRESHOLD = 0.4
 _WINDOW = 0.25  # seconds that a column is the mean of
 _LOCAL = 4.0  # seconds: what stays for longer in a band is taken out

@@ -29,7 +29,7 @@ def survey(
       `relations.Look`.
 
   Returns:
-    plain values, ready for JSON: docs/evaluation.md has its keys.
+    plain values, ready for JSON: docs/check_splits.md has its keys.
 
   Raises:
     InputError: see `split_files.read` and `split_names.understand`.
