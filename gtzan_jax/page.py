@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import jinja2
 from markupsafe import Markup
 
-from gtzan_jax import fidelity, metrics, plots
+from gtzan_jax import fidelity, metrics, plots, report_figures
 
 TEMPLATES = pathlib.Path(__file__).parent
 
@@ -183,9 +183,9 @@ def artists_decide(split: Mapping) -> bool:
 
 
 def _curves(report: dict) -> Markup:
-  draw, text = plots.learning_curves, "Loss and accuracy by epoch"
+  draw, text = report_figures.learning_curves, "Loss and accuracy by epoch"
   if "gan" in report:
-    draw, text = plots.gan_curves, "Losses and measures by epoch"
+    draw, text = report_figures.gan_curves, "Losses and measures by epoch"
   figure = draw(report["history"], report["best_epoch"])
   return Markup(plots.inline_svg(figure, "curves", text))
 
@@ -210,7 +210,7 @@ def _heard(report: dict) -> dict[str, Markup]:
   return {
     name: Markup(
       plots.inline_svg(
-        plots.confusion(
+        report_figures.confusion(
           report["splits"][name]["track"]["confusion"],
           report["genres"],
           name.capitalize(),
@@ -230,11 +230,13 @@ def _pictures(report: dict, name: str) -> dict[str, Markup]:
   if report["calibration"] and name == report["headline"]:
     scaled = report["calibration"]["track"]["reliability"]
   figures = {
-    "confusion": plots.confusion(
+    "confusion": report_figures.confusion(
       split["track"]["confusion"], genres, "Confusion matrix, tracks"
     ),
-    "levels": plots.levels(split, 1 / len(genres), "Accuracy, 95 % intervals"),
-    "reliability": plots.reliability(
+    "levels": report_figures.levels(
+      split, 1 / len(genres), "Accuracy, 95 % intervals"
+    ),
+    "reliability": report_figures.reliability(
       split["reliability"], "Reliability, tracks", scaled
     ),
   }

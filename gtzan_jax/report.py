@@ -21,6 +21,7 @@ from gtzan_jax import (
   metrics,
   page,
   plots,
+  report_figures,
   report_schema,
 )
 from gtzan_jax.predictions import Predictions
@@ -215,7 +216,7 @@ def write(
   workdir = pathlib.Path(workdir)
   (workdir / "predictions").mkdir(parents=True, exist_ok=True)
   gan = "gan" in report
-  curves = plots.gan_curves if gan else plots.learning_curves
+  curves = report_figures.gan_curves if gan else report_figures.learning_curves
   plots.save_png(
     curves(report["history"], report["best_epoch"]),
     workdir / "learning_curves.png",
@@ -233,10 +234,12 @@ def write(
     title = f"{name}, {track['n']} {'examples' if gan else 'tracks'}"
     axes = page.HEARD[name] if gan else {}
     plots.save_png(
-      plots.confusion(track["confusion"], report["genres"], title, **axes),
+      report_figures.confusion(
+        track["confusion"], report["genres"], title, **axes
+      ),
       matrix,
     )
-    plots.save_png(plots.per_genre(track["per_genre"], title), bars)
+    plots.save_png(report_figures.per_genre(track["per_genre"], title), bars)
   _write_gallery(workdir, gallery)
   explained = _explained(workdir, report["best_epoch"])
   atomic.write(workdir / "report.html", page.render(report, gallery, explained))

@@ -9,7 +9,15 @@ import types
 import numpy as np
 import pytest
 
-from gtzan_jax import announce, fidelity, page, plots, report, report_schema
+from gtzan_jax import (
+  announce,
+  fidelity,
+  page,
+  plots,
+  report,
+  report_figures,
+  report_schema,
+)
 from gtzan_jax.predictions import Predictions, load
 
 GENRES = (
@@ -378,13 +386,13 @@ def test_the_reliability_is_drawn_before_and_after():
   got, _ = built(splits=("validation", "test"))
   before = got["splits"]["test"]["reliability"]
   after = got["calibration"]["track"]["reliability"]
-  (axes,) = plots.reliability(before, "x", after).axes
+  (axes,) = report_figures.reliability(before, "x", after).axes
   drawn = [line.get_xydata().tolist() for line in axes.lines[1:]]
   assert drawn == [
     [[row["confidence"], row["accuracy"]] for row in rows]
     for rows in (before, after)
   ]
-  assert len(plots.reliability(before, "x").axes[0].lines) == 2
+  assert len(report_figures.reliability(before, "x").axes[0].lines) == 2
 
 
 def test_the_page_carries_its_banners():
@@ -595,7 +603,7 @@ def test_what_a_gan_makes_stands_beside_its_page(tmp_path):
 
 
 def test_a_gans_curves_are_its_own():
-  figure = plots.gan_curves(of_gan()[0]["history"], 2)
+  figure = report_figures.gan_curves(of_gan()[0]["history"], 2)
   drawn = {axes.get_title("left"): axes for axes in figure.axes}
   lines = drawn["Losses"].get_legend_handles_labels()[1]
   assert lines == ["discriminator", "generator"]

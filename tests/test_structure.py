@@ -37,12 +37,12 @@ LAYERS = (
   {"attribution", "audio", "features", "losses", "models", "optim"}
   | {"predictions"}
   | {"config_file", "interrupt", "overlap", "process", "provenance"}
-  | {"fidelity", "published", "split_report"},
+  | {"fidelity", "plots", "published", "split_report"},
   {"alignment", "calibration", "checkpoint", "command_line", "distortions"}
   | {"gans", "inputs", "logs", "overview", "progress", "runtime", "sharding"}
   | {"similarity", "sound", "weights"},
   {"augment", "check_splits", "leaderboard_page", "metrics", "pipeline"}
-  | {"plots", "report_schema"},
+  | {"report_figures", "report_schema"},
   {"classifiers", "compare", "failures_page", "leak_page", "overview_plot"}
   | {"page", "tasks", "workdir"},
   {"built_on", "crossval_page", "gallery", "report", "sampling"},
@@ -66,6 +66,7 @@ WITHOUT_JAX = (
   "predictions",
   "metrics",
   "plots",
+  "report_figures",
   "page",
   "report",
   "leaderboard",
