@@ -12,6 +12,7 @@ import pathlib
 import re
 import sys
 import time
+import types
 from collections.abc import Iterator
 from typing import Any
 
@@ -51,11 +52,12 @@ class Store:
     if self._manager is None:
       self._manager = ocp.CheckpointManager(
         self._folder,
+        # `read_only=True` would warn of itself, three lines each time.
         options=ocp.CheckpointManagerOptions(
           max_to_keep=1, cleanup_tmp_directories=True
         )
         if self._writable
-        else ocp.CheckpointManagerOptions(read_only=True),
+        else ocp.CheckpointManagerOptions(create=False),
       )
     return self._manager
 
@@ -113,8 +115,7 @@ class Store:
         return self._open().restore(step, args=ocp.args.Composite(**args))
       except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-      gc.collect()
-      time.sleep(0.2)  # reads under way end, and find nobody waiting
+      _await_reads()
     other = _OTHER_MODEL.search(reason)
     raise errors.InputError(
       f"the checkpoint in {self._folder}"
@@ -132,9 +133,23 @@ class Store:
       self._manager = None
 
 
+def _await_reads(seconds: float = 5.0) -> None:
+  """Until the reads are gone that Orbax leaves alone once one has failed."""
+  deadline = time.monotonic() + seconds
+  while time.monotonic() < deadline:
+    gc.collect()
+    if not any(
+      isinstance(one, types.CoroutineType)
+      and "orbax" in one.cr_code.co_filename
+      for one in gc.get_objects()
+    ):
+      return
+    time.sleep(0.05)
+
+
 @contextlib.contextmanager
 def _without_pages() -> Iterator[None]:
-  """Where one read fails, the others are given up, each with a traceback."""
+  """A read that nobody waits for says so as it is collected, by a traceback."""
   hooks = sys.excepthook, sys.unraisablehook
   logger = logging.getLogger("asyncio")
   spoke = logger.disabled

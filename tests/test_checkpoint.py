@@ -83,10 +83,12 @@ def test_what_is_another_models_is_not_called_damaged(stored, other):
   assert len(said) < len(str(stored)) + 260
 
 
-def test_a_checkpoint_comes_back(stored):
+def test_a_checkpoint_comes_back_and_nothing_is_said(stored, caplog):
+  caplog.clear()
   store = checkpoint.Store(stored)
   state, facts = store.restore(like(STATE))
   store.close()
+  assert not [one for one in caplog.records if one.levelname != "INFO"]
   assert facts == {"epoch": 3}
   assert state["kernel"].tolist() == STATE["kernel"].tolist()
 
