@@ -45,7 +45,9 @@ def markdown(found: Mapping) -> str:
     *table(_arms(found)),
     "",
     "A difference is to the clean arm, in points, and of those tested tracks"
-    " alone that the arm leaks.",
+    " alone that the arm leaks."
+    if found["differences"]
+    else "No arm can leak here: there is nothing to compare with `clean`.",
     *_notes(found),
   ]
   if found["protocols"]:

@@ -604,6 +604,11 @@ def test_the_page_says_what_was_measured():
   rows = [line for line in text.splitlines() if line.startswith("|")]
   assert len({line.count("|") for line in rows[:5]}) == 1
   assert "All seeds answered alike" not in text
+  assert "No arm can leak" not in text
+  alone = {"arms": {"clean": measured()["arms"]["clean"]}, "differences": {}}
+  text = leak_page.markdown(measured(**alone))
+  assert "No arm can leak here" in text
+  assert "A difference is" not in text
   level = {"accuracy": 0.5, "deviation": 0.0, "ci95": [0.4, 0.6]}
   fitted = {"n_train": 3690, "track": level, "segment": level}
   text = leak_page.markdown(measured(arms=dict.fromkeys(ARMS, fitted)))
