@@ -9,6 +9,7 @@ nothing else (tfds_gtzan/leak_cuts.py), so what an arm scores above the clean
 one is its leak. docs/measures.md says how to read it.
 """
 
+import functools
 import json
 import pathlib
 import statistics
@@ -28,6 +29,7 @@ from gtzan_jax import (
 from gtzan_jax.errors import InputError
 from gtzan_jax.predictions import Predictions
 
+RESAMPLES = 20_000  # with 1,000 a bound of few artists moves by a point
 # What is compared, and the arms that are compared with it.
 CLEAN, LEAKING = "clean", ("tracks", "artists")
 PLAN_FILE, LEAK_FILE = "plan.json", "leak.json"
@@ -58,7 +60,10 @@ def measure(folder: str | pathlib.Path) -> dict:
     has; `arms` {arm: `protocol`, `leak`, `n_train` (segments), `touched`
     (tested tracks that it leaks), `track` and `segment`, each an `accuracy`};
     `differences` {arm: `track` and `segment`, each what `compare_many` says of
-    it (a) and the clean arm (b), on the touched tracks alone}; `protocols`
+    it (a) and the clean arm (b), on the touched tracks alone; `untouched`: the
+    same on the others, None if there are none}; `tracks_over_artists`, what it
+    says of these two on the tracks that both leak, None if there are none;
+    `protocols`
     [`protocol`, `leak`, `seeds`, `split`, `tracks`, `n_train`, `track`,
     `segment`]; `left_out` {name: why}; `same` {protocol: one of `protocols`
     that comes to the same segments here}.
@@ -80,6 +85,7 @@ def measure(folder: str | pathlib.Path) -> dict:
     arm: [runs[arm][seed].table for seed in seeds] for arm in plan["arms"]
   }
   first = runs[CLEAN][seeds[0]]
+  tested = set(first.table.track.tolist())
   return {
     **{key: first.report[key] for key in _FACTS},
     **{"split": first.report["headline"], "segments": len(first.table)},
@@ -93,18 +99,38 @@ def measure(folder: str | pathlib.Path) -> dict:
       for arm, touched in plan["arms"].items()
     },
     "differences": {
-      arm: _by_level(
-        compare.compare_many,
-        *([_only(one, touched) for one in tables[x]] for x in (arm, CLEAN)),
-      )
+      arm: {
+        **_difference(tables, arm, CLEAN, set(touched)),
+        "untouched": _difference(tables, arm, CLEAN, tested - {*touched}),
+      }
       for arm, touched in plan["arms"].items()
       if arm != CLEAN
     },
+    "tracks_over_artists": _difference(
+      tables,
+      *LEAKING,
+      set.intersection(*({*plan["arms"].get(arm, ())} for arm in LEAKING)),
+    ),
     "protocols": [
       _protocol(runs[name]) for name in plan["protocols"] if runs[name]
     ],
     **{key: plan[key] for key in ("left_out", "same")},
   }
+
+
+def _difference(
+  tables: Mapping[str, Sequence[Predictions]],
+  arm: str,
+  other: str,
+  tracks: set[str],
+) -> dict | None:
+  """What one arm has over another on some of the tested tracks."""
+  if not tracks:
+    return None
+  return _by_level(
+    functools.partial(compare.compare_many, resamples=RESAMPLES),
+    *([_only(one, tracks) for one in tables[name]] for name in (arm, other)),
+  )
 
 
 def _read_plan(path: pathlib.Path) -> dict:
@@ -205,6 +231,6 @@ def accuracy(tables: Sequence[Predictions]) -> dict:
     "accuracy": statistics.fmean(values),
     "deviation": statistics.stdev(values) if len(values) > 1 else None,
     "ci95": metrics.bootstrap(
-      first.clusters, right.mean(0), resamples=metrics.RESAMPLES, seed=0
+      first.clusters, right.mean(0), resamples=RESAMPLES, seed=0
     ),
   }

@@ -9,7 +9,7 @@ from gtzan_jax import atomic, plots
 from gtzan_jax.plots import PALETTE
 
 FILE = "leak.md"
-# What stands in the train part of an arm in place of strangers' segments.
+# What stands in the train part of an arm in place of another track's segments.
 WORDS = {
   "clean": "nothing",
   "tracks": "the tested tracks' other segments",
@@ -45,7 +45,8 @@ def markdown(found: Mapping) -> str:
     *table(_arms(found)),
     "",
     "A difference is to the clean arm, in points, and of those tested tracks"
-    " alone that the arm leaks."
+    " alone that the arm leaks; last, that of the others, in tracks, which the"
+    " arm has by nothing of their own."
     if found["differences"]
     else "No arm can leak here: there is nothing to compare with `clean`.",
     *_notes(found),
@@ -69,6 +70,11 @@ def markdown(found: Mapping) -> str:
 
 def _notes(found: Mapping) -> list[str]:
   said = []
+  if both := found["tracks_over_artists"]:
+    said.append(
+      f"On the {both['track']['n']} tracks that both leak, `tracks` has"
+      f" {_points(both['track'])} over `artists`, in tracks."
+    )
   if found["split"] != "test":
     said.append(
       f"No test tracks at hand: the {found['split']} part also chose the"
@@ -89,9 +95,9 @@ def _notes(found: Mapping) -> list[str]:
 def _arms(found: Mapping) -> list[tuple[str, ...]]:
   rows = [
     (
-      *("arm", "swapped in for strangers' segments", "train segments"),
+      *("arm", "swapped in for other tracks", "train segments"),
       *("track accuracy", "segment accuracy", "of tracks"),
-      *("track difference", "segment difference"),
+      *("track difference", "segment difference", "of the other tracks"),
     )
   ]
   for name, arm in found["arms"].items():
@@ -105,6 +111,9 @@ def _arms(found: Mapping) -> list[tuple[str, ...]]:
           _points(change[level]) if change else "–"
           for level in ("track", "segment")
         ),
+        _points(change["untouched"]["track"])
+        if change and change["untouched"]
+        else "–",
       )
     )
   return rows

@@ -23,6 +23,7 @@ from gtzan_jax import (
   predictions,
   process,
   report,
+  report_figures,
   verify,
 )
 from gtzan_jax.errors import InputError
@@ -211,7 +212,7 @@ def started(monkeypatch):
 
   monkeypatch.setattr(process, "run", run)
   for name in ("confusion", "per_genre", "learning_curves"):
-    monkeypatch.setattr(plots, name, lambda *values, **axes: None)
+    monkeypatch.setattr(report_figures, name, lambda *values, **axes: None)
   monkeypatch.setattr(plots, "save_png", lambda figure, path: path.touch())
   monkeypatch.setattr(report.page, "render", lambda *unused: "")
   return names

@@ -21,6 +21,7 @@ from gtzan_jax import (
   plots,
   process,
   report,
+  report_figures,
   verify,
   workdir,
 )
@@ -192,7 +193,14 @@ def test_a_track_of_one_segment_cannot_leak_but_its_artist_can():
   )
   assert artists.parts["test"] == clean.parts["test"]
   swapped = set(artists.parts["train"]) - set(clean.parts["train"])
-  assert len(swapped) == len(artists.touched) > 100
+  assert len(artists.touched) >= len(swapped) > 100
+  group = dict(
+    zip([row.id for row in rows], cuts.artist_groups(rows), strict=True)
+  )
+  learnt = {group[track] for track in tracks(swapped)}
+  tested = tracks(artists.parts["test"])
+  leaked = {track for track in tested if group[track] in learnt}
+  assert leaked == set(artists.touched)
 
 
 def test_an_artist_of_two_genres_is_held_apart_in_both():
@@ -352,6 +360,7 @@ def test_a_difference_is_of_the_tracks_that_the_arm_leaks_alone(
   said = {
     "clean": [np.where(touched, rng.random(60) < 0.3, 1) for _ in range(2)],
     "tracks": [np.where(touched, 1, 0) for _ in range(2)],
+    "artists": [np.zeros(60, int) for _ in range(2)],
   }
   tables = {arm: [table(one) for one in said[arm]] for arm in said}
   first = tables["clean"][0]
@@ -364,14 +373,29 @@ def test_a_difference_is_of_the_tracks_that_the_arm_leaks_alone(
   }
   monkeypatch.setattr(leak, "_finished", lambda *_: runs)
   names = sorted(set(first.track[touched].tolist()))
-  plan = {"arms": {"clean": [], "tracks": names}, "protocols": []}
+  every = sorted(set(first.track.tolist()))
+  arms = {"clean": [], "tracks": names, "artists": every[8:]}
+  plan = {"arms": arms, "protocols": []}
   plan |= {"left_out": {}, "same": {}}
   (tmp_path / "plan.json").write_text(json.dumps(plan))
-  found = leak.measure(tmp_path)["differences"]["tracks"]
+  measured = leak.measure(tmp_path)
+  found = measured["differences"]["tracks"]
   clean = np.mean([one[touched].mean() for one in said["clean"]])
   assert found["segment"]["n"] == touched.sum()
   assert found["segment"]["difference"] == pytest.approx(1 - clean)
   assert found["track"]["n"] == 18
+  rest = found["untouched"]
+  assert (rest["track"]["n"], rest["segment"]["difference"]) == (12, -1)
+  both = measured["tracks_over_artists"]
+  assert both["track"]["n"] == len({*names} & {*every[8:]}) < 18
+  assert both["track"]["difference"] == 1
+  arms["artists"] = [name for name in every if name not in names]
+  (tmp_path / "plan.json").write_text(json.dumps(plan))
+  assert leak.measure(tmp_path)["tracks_over_artists"] is None
+  arms["tracks"] = every
+  (tmp_path / "plan.json").write_text(json.dumps(plan))
+  found = leak.measure(tmp_path)["differences"]["tracks"]
+  assert found["untouched"] is None
 
 
 def heard_again(rows, partition, voice, seed) -> Predictions:
@@ -443,7 +467,7 @@ def started(monkeypatch):
 
   monkeypatch.setattr(process, "run", run)
   for name in ("confusion", "per_genre", "learning_curves"):
-    monkeypatch.setattr(plots, name, lambda *values, **axes: None)
+    monkeypatch.setattr(report_figures, name, lambda *values, **axes: None)
   monkeypatch.setattr(plots, "save_png", lambda figure, path: path.touch())
   monkeypatch.setattr(report.page, "render", lambda *unused: "")
   return names
@@ -574,15 +598,20 @@ def measured(**changes) -> dict:
   level = {"accuracy": 0.5, "deviation": 0.01, "ci95": [0.4, 0.6]}
   levels = {"track": level, "segment": level}
   change = {"n": 84, "difference": 0.2, "ci95": [0.1, 0.3]}
+  other = {"n": 42, "difference": 0.06, "ci95": [-0.02, 0.12]}
   arm = {"protocol": "p", "leak": None, "n_train": 3690, "touched": 0}
   return {
     **{"recipe": "r", "corpus": "archive", "source": "archive"},
     **{"split": "validation", "tracks": 126, "segments": 630, "seeds": [0, 1]},
     "arms": dict.fromkeys(ARMS, arm | levels),
     "differences": {
-      name: {"track": change, "segment": change}
-      for name in ("tracks", "artists")
+      "tracks": {"track": change, "segment": change, "untouched": None},
+      "artists": {
+        **{"track": change, "segment": change},
+        "untouched": {"track": other, "segment": other},
+      },
     },
+    "tracks_over_artists": {"track": change, "segment": change},
     "protocols": [
       {
         **{"protocol": "filtered", "leak": None, "seeds": [0], "tracks": 197},
@@ -605,7 +634,10 @@ def test_the_page_says_what_was_measured():
   assert len({line.count("|") for line in rows[:5]}) == 1
   assert "All seeds answered alike" not in text
   assert "No arm can leak" not in text
+  assert "| +6.0 [-2.0, +12.0]" in text
+  assert "On the 84 tracks that both leak, `tracks` has +20.0 [" in text
   alone = {"arms": {"clean": measured()["arms"]["clean"]}, "differences": {}}
+  alone["tracks_over_artists"] = None
   text = leak_page.markdown(measured(**alone))
   assert "No arm can leak here" in text
   assert "A difference is" not in text

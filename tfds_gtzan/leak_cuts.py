@@ -4,7 +4,7 @@ The same segments are tested in every arm, and each arm learns from as many
 segments in every genre. Only whose they are differs: each tested track has a
 slot in the train part, and who fills it makes the arm.
 
-    clean     another track, by somebody else
+    clean     another track, by somebody else where artists are held apart
     tracks    the tested track itself: segments that are not tested
     artists   other tracks by the artist of the tested one, of other songs
 
@@ -77,8 +77,9 @@ def cut(
     seed: of what is chosen at random.
 
   Returns:
-    the segments of each part, and the tested tracks whose slots the arm itself
-    fills (of the clean arm, none).
+    the segments of each part, and the tested tracks that the arm leaks: those
+    of which, or by whose artist, it has put something in (of the clean arm,
+    none).
 
   Raises:
     InputError: nothing can be tested, or the arm cannot fill a single slot.
@@ -98,7 +99,7 @@ def cut(
     for part in ("train", "validation")
   }
   made = {"train": [], "validation": free["validation"], "test": []}
-  made[reported], touched = [], []
+  made[reported], added = [], set()
   for genre in sorted({by_id[track].genre for track in tracks["train"]}):
     here = [row for row in rows if row.genre == genre]
     slots = list(_slots(here, tracks, reported, group, share, seed))
@@ -112,15 +113,19 @@ def cut(
       mine = slot.fill.get(arm, [])
       made["train"] += mine + slot.stranger[len(mine) :]
       made[reported] += slot.tested
-      touched += [slot.tested[0][0]] if mine else []
+      added |= {track for track, _ in mine}
   if not made[reported]:
     raise InputError(
       f"leaves the leak meter nothing to test: no genre has a {reported} track"
       " and two train tracks by other artists"
     )
-  if arm != "clean" and not touched:
+  if arm != "clean" and not added:
     raise InputError(f"has no arm {arm!r}: {_why_not(arm, apart)}")
-  return made, sorted(touched)
+  tested = {track for track, _ in made[reported]}
+  if arm == "tracks":
+    return made, sorted(tested & added)
+  heard = {group[track] for track in added}
+  return made, sorted(track for track in tested if group[track] in heard)
 
 
 def _why_not(arm: str, apart: bool) -> str:
