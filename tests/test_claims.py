@@ -1,5 +1,6 @@
 """The tables of docs/claims.md are those of the runs that are stored."""
 
+import re
 import sys
 
 import numpy as np
@@ -19,6 +20,34 @@ def test_the_page_has_the_tables_of_its_runs(monkeypatch, capsys, pytestconfig):
   assert page.endswith(capsys.readouterr().out)
   rows = {line.split(" | ")[0] for line in page.splitlines() if "|" in line}
   assert {f"| {row}" for row, *_ in claims.PAIRS} <= rows
+
+
+DIFFERENCE = re.compile(r"([+-][\d.]+) \(([+-][\d.]+) to ([+-][\d.]+)\)")
+OF_GANS = ("0.33", "0.34")
+
+
+def test_what_a_verdict_says_stands_in_the_tables(pytestconfig):
+  docs = pytestconfig.rootpath / "docs"
+  rows = [
+    line[2:].split(" | ")
+    for line in (docs / "claims.md").read_text("utf-8").splitlines()
+    if re.match(r"\| \d\.\d\d ", line)
+  ]
+  verdicts = [row for row in rows if len(row) < 7]
+  pairs = [row for row in rows if len(row) > 7]
+  measured = {(row[5], *row[6].split(" to ")) for row in pairs}
+  about_gans = (docs / "gan.md").read_text("utf-8")
+  assert len(verdicts) == len({row[0] for row in verdicts}) == 17
+  for number, _, verdict, *by in verdicts:
+    for found in DIFFERENCE.finditer(" | ".join(by)):
+      if number in OF_GANS:
+        bounds = f"{found[2]} to {found[3]}"
+        assert bounds in about_gans, (number, found[0])
+      else:
+        assert found.groups() in measured, (number, found[0])
+    said = {row[8].rstrip(" |") for row in pairs if row[0] == number}
+    for word in ("holds", "the opposite"):
+      assert word in said or f"**{word}" not in verdict, (number, word)
 
 
 @pytest.mark.parametrize(
