@@ -27,7 +27,8 @@ TEXTS = {
     " one that leaks, which is no result. Honest: track accuracy under a"
     " protocol that does not leak, of several the one that scored most tracks"
     " (those that are mostly by artists of the train part last), and the"
-    " settings with most seeds. Only lines of the same tracks compare."
+    " settings with most seeds; of several such the best, which is chosen by"
+    " what it reports. Only lines of the same tracks compare."
   ),
   "leak": "This protocol leaks: do not quote these numbers as results.",
   "synthetic_title": "Synthetic corpus: not GTZAN",
