@@ -162,7 +162,8 @@ def draw(found: Mapping) -> Figure:
     for axes in cells[len(kinds) :]:
       axes.set_axis_off()
     figure.supxlabel(
-      "dashed: undistorted; bars: 95 % interval of the difference from it",
+      "track accuracy; dashed: undistorted; bars: 95 % interval of the"
+      " difference from it",
       fontsize=9,
       color=PALETTE["muted"],
     )
