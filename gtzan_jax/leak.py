@@ -138,6 +138,9 @@ def _read_plan(path: pathlib.Path) -> dict:
     plan = json.loads(path.read_text("utf-8"))
     for problem in report_schema.violations(plan, _PLAN):
       raise ValueError(problem)
+    for arm in LEAKING:
+      if not plan["arms"].get(arm, True):
+        raise ValueError(f"arms.{arm}: no track")
     return plan
   except OSError as error:
     raise InputError(

@@ -556,6 +556,7 @@ def _check_damage(out, text):
   for damage in (
     {"arms": ["clean"]},
     {"arms": plan["arms"] | {"tracks": 3}},
+    {"arms": plan["arms"] | {"tracks": []}},
     {"arms": {"tracks": []}},
     {"left_out": None},
     {"protocols": 3},
