@@ -108,14 +108,10 @@ def paired(a: list[Predictions], b: list[Predictions]) -> dict:
   )
 
 
-def spread(values) -> str:
-  values = [100 * value for value in values]
-  return f"{statistics.fmean(values):.1f} ± {statistics.stdev(values):.1f}"
-
-
-def nats(values) -> str:
+def spread(values, form: str = ".1%") -> str:
   values = list(values)
-  return f"{statistics.fmean(values):.2f} ± {statistics.stdev(values):.2f}"
+  mean, deviation = statistics.fmean(values), statistics.stdev(values)
+  return f"{mean:{form}} ± {deviation:{form}}".replace("%", "")
 
 
 def verdict(ci95: list[float]) -> str:
@@ -186,9 +182,9 @@ def length_table(variants: Variants) -> list[str]:
         spread(one[49] for one in right),
         spread(map(max, right)),
         spread(one[99] for one in right),
-        nats(map(min, loss)),
-        nats(one[49] for one in loss),
-        nats(one[99] for one in loss),
+        spread(map(min, loss), ".2f"),
+        spread((one[49] for one in loss), ".2f"),
+        spread((one[99] for one in loss), ".2f"),
       ]
       lines.append(f"| `{name}` | {' | '.join(cells)} |")
   return lines
