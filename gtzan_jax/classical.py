@@ -11,7 +11,6 @@ pickle, and no other version of scikit-learn can change what a model says.
 
 import collections
 import pathlib
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 
 import jax
@@ -20,12 +19,11 @@ import numpy as np
 
 from gtzan_jax import atomic, features, logs, metrics, pipeline, report
 from gtzan_jax.classifiers import CLASSIFIERS, Arrays, create
-from gtzan_jax.errors import InputError
+from gtzan_jax.errors import DAMAGED_NPZ, InputError
 from gtzan_jax.predictions import Predictions
 
 MODEL_FILE = "model.npz"
 _CHUNK = 256  # examples read at a time
-_UNREADABLE = (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile)
 
 Model = Callable[[np.ndarray], np.ndarray]
 
@@ -198,5 +196,5 @@ def _read(path: pathlib.Path) -> Arrays:
     raise InputError(
       f"no {path}: train first, or give another workdir"
     ) from None
-  except _UNREADABLE as error:
+  except (OSError, *DAMAGED_NPZ) as error:
     raise InputError(f"{path} cannot be read: {error}; train again") from error

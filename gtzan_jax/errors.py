@@ -1,5 +1,16 @@
 """Errors that are the user's to mend."""
 
+import tokenize
+import zipfile
+import zlib
+
+# What numpy and zipfile raise of an .npz that is none, cut off or garbled,
+# beside OSError; of some flipped bytes numpy is asked for more than there is.
+DAMAGED_NPZ = (
+  *(ValueError, TypeError, LookupError, EOFError, MemoryError, RuntimeError),
+  *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),
+)
+
 
 class InputError(ValueError):
   """A mistake in what the user gave: a path, a name, a value, a file.

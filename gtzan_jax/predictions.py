@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from gtzan_jax import atomic
-from gtzan_jax.errors import InputError
+from gtzan_jax.errors import DAMAGED_NPZ, InputError
 
 TRACK_ROW = -1  # the segment number of a row that speaks for a whole track
 
@@ -186,7 +186,7 @@ def load(path: str | os.PathLike) -> Predictions:
     raise
   except OSError as error:
     raise InputError(f"{path}: {error.strerror or error}; {wanted}") from error
-  except (ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
+  except DAMAGED_NPZ as error:
     reason = str(error).splitlines()[0] if str(error) else "unreadable"
     raise InputError(f"{path}: {reason}; {wanted}") from error
   try:

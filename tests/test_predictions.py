@@ -300,6 +300,23 @@ def test_every_bad_file_is_one_clear_line(tmp_path):
     assert "\n" not in str(caught.value), path
 
 
+def test_a_flipped_byte_is_one_line_or_does_no_harm(tmp_path):
+  path = tmp_path / "flipped.npz"
+  empty().save(path)
+  whole, said = path.read_bytes(), []
+  for place in range(len(whole)):
+    for mask in (0x01, 0x20, 0xFF):
+      flipped = bytearray(whole)
+      flipped[place] ^= mask
+      path.write_bytes(flipped)
+      try:
+        load(path)
+      except InputError as error:  # anything else is a traceback
+        said.append(str(error))
+  assert len(said) > len(whole)
+  assert not any("\n" in line for line in said)
+
+
 def test_no_jax_comes_with_what_follows_the_probabilities():
   code = (
     "import sys, gtzan_jax.predictions, gtzan_jax.metrics, gtzan_jax.report;"

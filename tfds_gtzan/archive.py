@@ -14,12 +14,11 @@ import functools
 import pathlib
 import re
 import zipfile
-import zlib
 from collections.abc import Mapping
 
 import numpy as np
 
-from gtzan_jax.errors import InputError
+from gtzan_jax.errors import DAMAGED_NPZ, InputError
 from gtzan_jax.features import archive
 from tfds_gtzan import content, track_lists
 from tfds_gtzan.track import (
@@ -35,15 +34,6 @@ from tfds_gtzan.track import (
 KEYS = ("mel", "track", "genre", "range_db", "top_db", "n_frames")
 RATE = "columns_per_second"
 _GTZAN = re.compile(r"(\w+)\.\d{5}")
-_DAMAGED = (
-  ValueError,
-  OSError,
-  EOFError,
-  KeyError,
-  NotImplementedError,
-  zipfile.BadZipFile,
-  zlib.error,
-)
 
 
 def open_archive(
@@ -101,7 +91,7 @@ def _load(path: pathlib.Path) -> dict[str, np.ndarray]:
         arrays[key] = data[key]
   except InputError:
     raise
-  except _DAMAGED as error:
+  except (OSError, *DAMAGED_NPZ) as error:
     if "allow_pickle" in str(error):
       problem = "holds pickled objects, which are never loaded"
     else:
