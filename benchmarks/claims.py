@@ -30,7 +30,6 @@ from gtzan_jax.errors import InputError
 from gtzan_jax.predictions import Predictions
 
 SEEDS = 3
-RESAMPLES = 20_000  # with 1,000 a bound moves by 0.1
 # A convention: what another seed changes for all artists alike is not in the
 # interval of folds run with one seed each.
 MARGIN = 0.01
@@ -99,12 +98,11 @@ def load(folder: pathlib.Path) -> tuple[Variants, Tables]:
 def paired(a: list[Predictions], b: list[Predictions]) -> dict:
   """Seeds on the same tracks by `compare_many`, folds as one table each."""
   if set(a[0].track) == set(a[1].track):
-    return compare.compare_many(a, b, resamples=RESAMPLES)
+    return compare.compare_many(a, b)
   one, other = crossval.pool(a), crossval.pool(b)
   return compare.compare(
     one.at(np.isin(one.track, other.track)),
     other.at(np.isin(other.track, one.track)),
-    resamples=RESAMPLES,
   )
 
 
@@ -204,7 +202,7 @@ def genre_table(tables: Tables) -> list[str]:
     here = first.label == g
     right = all_right[:, here]
     low, high = metrics.bootstrap(
-      clusters[here], right.mean(0), resamples=RESAMPLES, seed=0
+      clusters[here], right.mean(0), resamples=compare.RESAMPLES
     )
     each = right.mean(1)
     artists = len(np.unique(clusters[here]))

@@ -5,7 +5,6 @@ expected calibration error, and one number by which the logits are divided. That
 changes no answer, only how sure of it the model is.
 """
 
-import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
@@ -24,27 +23,29 @@ def lifted(probabilities: np.ndarray) -> np.ndarray:
   return raised / raised.sum(axis=1, keepdims=True)
 
 
-def loss(predictions: Predictions) -> float:
-  """Mean cross-entropy in nats."""
-  rows = np.arange(len(predictions))
-  chosen = lifted(predictions.probabilities)[rows, predictions.label]
+def loss(probabilities: np.ndarray, label: np.ndarray) -> float:
+  """Mean cross-entropy in nats, of rows [N, C] of these labels [N]."""
+  chosen = lifted(probabilities)[np.arange(len(label)), label]
   return float(-np.log(chosen).mean())
 
 
-def reliability(predictions: Predictions) -> list[dict]:
-  """How often the model is right among rows about equally sure of themselves.
+def reliability(probabilities: np.ndarray, right: np.ndarray) -> list[dict]:
+  """How often a model is right among rows about equally sure of themselves.
+
+  Args:
+    probabilities: [N, C].
+    right: [N] bool, whether the answer of each row is right.
 
   Returns:
     one {confidence, accuracy, n} a bin of the greatest probability that has
     rows: the mean of that probability, the share of right answers, the rows. A
     bin holds its upper edge.
   """
-  if not len(predictions):
+  if not len(right):
     return []
   from sklearn.calibration import calibration_curve
 
-  sure = predictions.probabilities.max(axis=1).clip(0, 1)
-  right = predictions.right
+  sure = probabilities.max(axis=1).clip(0, 1)
   accuracy, confidence = calibration_curve(
     right, sure, n_bins=BINS, strategy="uniform", pos_label=True
   )
@@ -57,15 +58,15 @@ def reliability(predictions: Predictions) -> list[dict]:
   ]
 
 
-def ece(predictions: Predictions) -> float:
-  """Expected calibration error, 0 to 1; N > 0.
+def ece(probabilities: np.ndarray, right: np.ndarray) -> float:
+  """Expected calibration error, 0 to 1, of what `reliability` takes; N > 0.
 
   The mean over all rows of how far, in the bin of each, the mean of the
   greatest probability is from the share of right answers.
   """
   return sum(
-    row["n"] / len(predictions) * abs(row["accuracy"] - row["confidence"])
-    for row in reliability(predictions)
+    row["n"] / len(right) * abs(row["accuracy"] - row["confidence"])
+    for row in reliability(probabilities, right)
   )
 
 
@@ -91,13 +92,15 @@ def temperature(probabilities: np.ndarray, label: np.ndarray) -> float:
   return float(np.exp(found.x)) if found.fun < loss_at(0.0) else 1.0
 
 
-def scaled(predictions: Predictions, by: float | np.ndarray) -> Predictions:
-  """The same with the logits divided by a temperature, or by one a row [N]."""
-  logits = np.log(lifted(predictions.probabilities)) / np.reshape(by, (-1, 1))
+def scaled(probabilities: np.ndarray, by: float | np.ndarray) -> np.ndarray:
+  """Rows [N, C] with their logits divided by a temperature, or one a row [N].
+
+  Float64: rounded as a table of predictions is, some would be ties that another
+  genre wins.
+  """
+  logits = np.log(lifted(probabilities)) / np.reshape(by, (-1, 1))
   powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-  return dataclasses.replace(
-    predictions, probabilities=powers / powers.sum(axis=1, keepdims=True)
-  )
+  return powers / powers.sum(axis=1, keepdims=True)
 
 
 def calibrate(
@@ -120,7 +123,7 @@ def calibrate(
   if headline is None or fitted_on is None or not len(fitted_on):
     return None
   crossed = headline == "validation"
-  if crossed and fitted_on.clusters.max() == 0:
+  if crossed and fitted_on.n_clusters == 1:
     return None
   levels = {}
   for level in LEVELS:
@@ -129,14 +132,15 @@ def calibrate(
       for one in (predictions[headline], fitted_on)
     )
     t = _crossed(table) if crossed else _fitted(other, len(table))
-    after = scaled(table, t)
+    before, right = table.probabilities, table.right
+    after = scaled(before, t)
     levels[level] = {
       "temperature": float(np.exp(np.log(t).mean())),
-      "ece": ece(table),
-      "ece_after": ece(after),
-      "loss": loss(table),
-      "loss_after": loss(after),
-      "reliability": reliability(after),
+      "ece": ece(before, right),
+      "ece_after": ece(after, right),
+      "loss": loss(before, table.label),
+      "loss_after": loss(after, table.label),
+      "reliability": reliability(after, right),
     }
   what = "halves of validation" if crossed else "validation"
   return {"fitted_on": what, **levels}

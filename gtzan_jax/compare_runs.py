@@ -10,7 +10,7 @@ import os
 import pathlib
 from collections.abc import Mapping, Sequence
 
-from gtzan_jax import alignment, compare, ensemble, report, workdir
+from gtzan_jax import alignment, compare, ensemble, leaderboard, report, workdir
 from gtzan_jax.ensemble import Member
 from gtzan_jax.errors import InputError
 
@@ -163,16 +163,16 @@ def _seed(member: Member) -> int:
 
 def _experiment(found: Mapping) -> str:
   """What runs have in common that differ in the seed alone."""
-  config = {**found["config"], "seed": None}
-  return json.dumps([config, report.trained_on(found)], sort_keys=True)
+  named = [found[key] for key in ("recipe", "corpus", "source", "protocol")]
+  return json.dumps([named, leaderboard.experiment(found)], sort_keys=True)
 
 
-def _facts(side: Sequence[Member], seen_from: str | os.PathLike) -> dict:
+def _facts(side: Sequence[Member], folder: str | os.PathLike) -> dict:
   first = side[0].report
   return {
     **{key: first[key] for key in ("recipe", "protocol", "leak")},
     "seeds": [_seed(one) for one in side],
-    "workdirs": [os.path.relpath(one.path, seen_from) for one in side],
+    "workdirs": [workdir.seen_from(one.path, folder) for one in side],
   }
 
 

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gtzan_jax import leak, predictions, report, report_schema
+from gtzan_jax import compare, predictions, report, report_schema
 from gtzan_jax.errors import InputError
 from gtzan_jax.predictions import Predictions
 
@@ -159,12 +159,12 @@ def measure(tested: Tested) -> dict:
   Returns:
     `recipe`, `corpus`, `source`, `data_fingerprint`, `protocol`, `leak`,
     `genres`, `seeds`; `accuracy`, pooled, by `track` and `segment`: from
-    `leak.accuracy`, over all seeds; `spread`, by level the `mean`, `deviation`
-    (n - 1), `lowest` and `highest` of the folds' accuracies; `balance`, from
-    `balance`; `folds` [`fold`, `train`, `validation` and `test` (`tracks` and
-    `segments`), `genres` {genre: tracks tested}, `artists` (clusters tested),
-    `track` and `segment`: as `accuracy`]; `pooled` [`seed` and what a split in
-    report.json has].
+    `compare.mean_accuracy`, over all seeds; `spread`, by level the `mean`,
+    `deviation` (n - 1), `lowest` and `highest` of the folds' accuracies;
+    `balance`, from `balance`; `folds` [`fold`, `train`, `validation` and `test`
+    (`tracks` and `segments`), `genres` {genre: tracks tested}, `artists`
+    (clusters tested), `track` and `segment`: as `accuracy`]; `pooled` [`seed`
+    and what a split in report.json has].
   """
   by_seed = list(tested.tables.values())
   by_fold = list(zip(*by_seed, strict=True))
@@ -177,7 +177,7 @@ def measure(tested: Tested) -> dict:
       "genres": dict(
         zip(found["genres"], _by_genre(tables[0]).tolist(), strict=True)
       ),
-      "artists": len(np.unique(tables[0].clusters)),
+      "artists": tables[0].n_clusters,
       **_levels(tables),
     }
     for fold, (plan, tables) in enumerate(
@@ -282,8 +282,8 @@ def _by_genre(table: Predictions) -> np.ndarray:
 
 def _levels(tables: Sequence[Predictions]) -> dict:
   return {
-    "track": leak.accuracy([one.by_track() for one in tables]),
-    "segment": leak.accuracy(tables),
+    "track": compare.mean_accuracy([one.by_track() for one in tables]),
+    "segment": compare.mean_accuracy(tables),
   }
 
 

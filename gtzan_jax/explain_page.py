@@ -76,6 +76,12 @@ def said(one: Explained) -> str:
   return text
 
 
+def _off(found: Attribution) -> bool:
+  """The completeness of integrated gradients, of one segment."""
+  allowed = _GAP * max(1.0, abs(found.difference))
+  return abs(found.total - found.difference) > allowed
+
+
 def facts_of(one: Explained) -> dict:
   """Of one, what explain.json says. Nats are means over the segments."""
   genres = {}
@@ -86,7 +92,7 @@ def facts_of(one: Explained) -> dict:
       "difference": difference,
       "total": total,
       "largest_gap": float(max(abs(a.total - a.difference) for a in found)),
-      "off": abs(total - difference) > _GAP * max(1.0, abs(difference)),
+      "off": any(map(_off, found)),
       "by_bin": np.mean([a.values.sum(axis=0) for a in found], axis=0).tolist(),
     }
   return {

@@ -13,6 +13,7 @@ import numpy as np
 
 from gtzan_jax import (
   alignment,
+  compare,
   ensemble,
   failures_page,
   metrics,
@@ -47,7 +48,7 @@ def compute(
 
   Raises:
     InputError: fewer than two folders, one twice or without results; other
-      tracks.
+      tracks; a NaN among the probabilities.
   """
   members = [ensemble.read(path) for path in _paths(paths)]
   split = ensemble.same_test(members, given="")
@@ -56,11 +57,13 @@ def compute(
   first, heard = tracks[0], _heard(tracks)
   wrong = heard != first.label
   known = {track: about(track) for track in first.track.tolist()}
+  runs = _runs(members, heard, first.label, seen_from)
+  new = [i for i, run in enumerate(runs) if run["copy_of"] is None]
   return {
     "split": split,
-    "runs": _runs(members, heard, first.label, seen_from),
+    "runs": runs,
     "n": len(first),
-    "clusters": len(np.unique(first.clusters)),
+    "clusters": first.n_clusters,
     "confused": metrics.confused(
       _confusion(first, heard), list(first.genres), 10
     ),
@@ -69,8 +72,10 @@ def compute(
       wrong.sum(axis=0), minlength=len(wrong) + 1
     ).tolist(),
     # So many would be always wrong if one run's mistakes told nothing of
-    # another's.
-    "by_chance": float(len(first) * wrong.mean(axis=1).prod()),
+    # another's; a copy's tell all.
+    "by_chance": float(len(first) * wrong[new].mean(axis=1).prod())
+    if len(new) > 1
+    else None,
     "always_wrong": _always_wrong(tracks, heard, known),
     "notes": {t: dict(one[2]) for t, one in known.items() if one[2]},
     "faults": _faults(first.track, wrong.all(axis=0), known),
@@ -149,10 +154,10 @@ def _paths(paths: Sequence[str | os.PathLike]) -> list[pathlib.Path]:
 
 
 def _runs(
-  members: Sequence[Member], heard: np.ndarray, label: np.ndarray, seen_from
+  members: Sequence[Member], heard: np.ndarray, label: np.ndarray, folder
 ) -> list[dict]:
   """Seeds of a recipe that has no chance in it answer alike: `copy_of`."""
-  names = [os.path.relpath(member.path, seen_from) for member in members]
+  names = [workdir.seen_from(member.path, folder) for member in members]
   return [
     {
       "workdir": names[i],
@@ -167,11 +172,21 @@ def _runs(
 
 
 def _heard(tables: Sequence[Predictions]) -> np.ndarray:
-  """[runs, N] what each predicts, rows as in the first table."""
+  """[runs, N] what each predicts, rows as in the first table.
+
+  Raises:
+    InputError: a row has a NaN.
+  """
   places = [alignment.places(tables[0], table) for table in tables]
-  return np.stack(
+  heard = np.stack(
     [t.predicted[place] for t, place in zip(tables, places, strict=True)]
   )
+  if (heard < 0).any():
+    track = tables[0].track[(heard < 0).any(axis=0).argmax()]
+    raise InputError(
+      f"probabilities: NaN at track {track}, finite ones are accepted"
+    )
+  return heard
 
 
 def _confusion(first: Predictions, heard: np.ndarray) -> list[list[int]]:
@@ -258,7 +273,7 @@ def _by_position(tables: Sequence[Predictions]) -> list[dict] | None:
       "n": int(here.sum()),
       "accuracy": float(share[here].mean()),
       "ci95": metrics.bootstrap(
-        clusters[here], share[here], resamples=metrics.RESAMPLES, seed=0
+        clusters[here], share[here], resamples=compare.RESAMPLES
       ),
     }
     for s, here in rows.items()

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from gtzan_jax import atomic, plots
 from gtzan_jax.plots import PALETTE
 
+FILE = "failures.md"
 _SHOWN = 5  # of the confused pairs, on the terminal
 
 
@@ -117,16 +118,19 @@ def draw(found: Mapping) -> Figure:
 def write(found: Mapping, out: pathlib.Path) -> None:
   """failures.png and failures.md, each whole or not at all."""
   plots.save_png(draw(found), out / "failures.png")
-  atomic.write(out / "failures.md", markdown(found))
+  atomic.write(out / FILE, markdown(found))
 
 
 def _always(found: Mapping) -> str:
   lost = found["always_wrong"]
   artists = len({row["artist"] or row["track"] for row in lost})
+  expected = ""
+  if found["by_chance"] is not None:
+    expected = f"; if mistakes were independent, {found['by_chance']:.1f}"
   return (
     f"of {found['n']} {found['split']} tracks all {len(found['runs'])} runs get"
-    f" {len(lost)} wrong, of {artists} artists; if mistakes were independent,"
-    f" {found['by_chance']:.1f}; {found['wrong_in'][0]} no run gets wrong"
+    f" {len(lost)} wrong, of {artists} artists{expected};"
+    f" {found['wrong_in'][0]} no run gets wrong"
   )
 
 

@@ -137,7 +137,7 @@ def _table(reports: list[Mapping]) -> dict:
   first = reports[0]
   groups = collections.defaultdict(list)
   for one in reports:
-    settings = _settings(one)
+    settings = experiment(one)
     key = (one["recipe"], json.dumps(settings, sort_keys=True))
     groups[key].append(one)
   rows = [
@@ -195,7 +195,7 @@ def _notes(one: Mapping, artists: Mapping) -> list[str]:
   return said
 
 
-def _settings(one: Mapping) -> dict[str, object]:
+def experiment(one: Mapping) -> dict[str, object]:
   """What makes the experiment: the config but for SAME, and the training data.
 
   Of an ensemble the same of each member, whatever its folder is called.
@@ -226,7 +226,9 @@ def _member(member: Mapping) -> tuple[str, str, str]:
 def _varying(recipe: str, groups: Mapping[tuple, list[Mapping]]) -> list[str]:
   """The settings in which the rows of a recipe differ."""
   all_settings = [
-    _settings(group[0]) for (name, _), group in groups.items() if name == recipe
+    experiment(group[0])
+    for (name, _), group in groups.items()
+    if name == recipe
   ]
   return [
     key
@@ -238,7 +240,7 @@ def _varying(recipe: str, groups: Mapping[tuple, list[Mapping]]) -> list[str]:
 
 
 def _row(group: list[Mapping], varying: list[str]) -> dict:
-  first, settings = group[0], _settings(group[0])
+  first, settings = group[0], experiment(group[0])
   splits = [_headline(one) for one in group]
   return {
     "recipe": first["recipe"],

@@ -9,10 +9,8 @@ nothing else (tfds_gtzan/leak_cuts.py), so what an arm scores above the clean
 one is its leak. docs/measures.md says how to read it.
 """
 
-import functools
 import json
 import pathlib
-import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -21,7 +19,6 @@ import numpy as np
 from gtzan_jax import (
   alignment,
   compare,
-  metrics,
   predictions,
   report,
   report_schema,
@@ -29,7 +26,6 @@ from gtzan_jax import (
 from gtzan_jax.errors import InputError
 from gtzan_jax.predictions import Predictions
 
-RESAMPLES = 20_000  # with 1,000 a bound of few artists moves by a point
 # What is compared, and the arms that are compared with it.
 CLEAN, LEAKING = "clean", ("tracks", "artists")
 PLAN_FILE, LEAK_FILE = "plan.json", "leak.json"
@@ -57,20 +53,21 @@ def measure(folder: str | pathlib.Path) -> dict:
   Returns:
     `recipe`, `corpus`, `source`, `data_fingerprint`; `split`, the part that the
     arms report; `tracks` and `segments`, how many of it; `seeds` that every arm
-    has; `arms` {arm: `protocol`, `leak`, `n_train` (segments), `touched`
-    (tested tracks that it leaks), `track` and `segment`, each an `accuracy`};
+    has; `alike`, whether in every arm all seeds answered all alike; `arms`
+    {arm: `protocol`, `leak`, `n_train` (segments), `touched` (tested tracks
+    that it leaks), `track` and `segment`, each a `compare.mean_accuracy`};
     `differences` {arm: `track` and `segment`, each what `compare_many` says of
     it (a) and the clean arm (b), on the touched tracks alone; `untouched`: the
     same on the others, None if there are none}; `tracks_over_artists`, what it
     says of these two on the tracks that both leak, None if there are none;
-    `protocols`
-    [`protocol`, `leak`, `seeds`, `split`, `tracks`, `n_train`, `track`,
-    `segment`]; `left_out` {name: why}; `same` {protocol: one of `protocols`
-    that comes to the same segments here}.
+    `protocols` [`protocol`, `leak`, `seeds`, `split`, `tracks`, `n_train`,
+    `track`, `segment`]; `left_out` {name: why}; `same` {protocol: one of
+    `protocols` that comes to the same segments here}.
 
   Raises:
     InputError: something is missing or damaged, the runs are not of one meter,
-      or fewer than two seeds are finished of every arm.
+      fewer than two seeds are finished of every arm, or there is nothing to
+      compare.
   """
   folder = pathlib.Path(folder)
   plan = _read_plan(folder / PLAN_FILE)
@@ -84,17 +81,26 @@ def measure(folder: str | pathlib.Path) -> dict:
   tables = {
     arm: [runs[arm][seed].table for seed in seeds] for arm in plan["arms"]
   }
+  protocols = [name for name in plan["protocols"] if runs[name]]
+  if len(tables) == 1 and not protocols:
+    raise InputError(
+      f"{folder}: of no protocol a run is finished, and no arm leaks: there is"
+      " nothing to compare"
+    )
   first = runs[CLEAN][seeds[0]]
   tested = set(first.table.track.tolist())
   return {
     **{key: first.report[key] for key in _FACTS},
-    **{"split": first.report["headline"], "segments": len(first.table)},
-    **{"tracks": len(set(first.table.track)), "seeds": seeds},
+    "split": first.report["headline"],
+    "segments": len(first.table),
+    "tracks": len(set(first.table.track)),
+    "seeds": seeds,
+    "alike": all(map(_alike, tables.values())),
     "arms": {
       arm: {
         **_said(runs[arm][seeds[0]].report),
         "touched": len(touched),
-        **_by_level(accuracy, tables[arm]),
+        **_by_level(compare.mean_accuracy, tables[arm]),
       }
       for arm, touched in plan["arms"].items()
     },
@@ -111,9 +117,7 @@ def measure(folder: str | pathlib.Path) -> dict:
       *LEAKING,
       set.intersection(*({*plan["arms"].get(arm, ())} for arm in LEAKING)),
     ),
-    "protocols": [
-      _protocol(runs[name]) for name in plan["protocols"] if runs[name]
-    ],
+    "protocols": [_protocol(runs[name]) for name in protocols],
     **{key: plan[key] for key in ("left_out", "same")},
   }
 
@@ -128,7 +132,7 @@ def _difference(
   if not tracks:
     return None
   return _by_level(
-    functools.partial(compare.compare_many, resamples=RESAMPLES),
+    compare.compare_many,
     *([_only(one, tracks) for one in tables[name]] for name in (arm, other)),
   )
 
@@ -195,9 +199,10 @@ def _protocol(runs: Mapping[int, _Finished]) -> dict:
   first = runs[seeds[0]]
   return {
     **_said(first.report),
-    **{"seeds": seeds, "split": first.report["headline"]},
+    "seeds": seeds,
+    "split": first.report["headline"],
     "tracks": len(set(first.table.track)),
-    **_by_level(accuracy, [runs[seed].table for seed in seeds]),
+    **_by_level(compare.mean_accuracy, [runs[seed].table for seed in seeds]),
   }
 
 
@@ -208,32 +213,13 @@ def _by_level(score: Callable, *groups: Sequence[Predictions]) -> dict:
   }
 
 
+def _alike(tables: Sequence[Predictions]) -> bool:
+  first = tables[0]
+  return all(
+    (one.predicted[alignment.places(first, one)] == first.predicted).all()
+    for one in tables[1:]
+  )
+
+
 def _only(table: Predictions, tracks: Iterable[str]) -> Predictions:
   return table.at(np.isin(table.track, list(tracks)))
-
-
-def accuracy(tables: Sequence[Predictions]) -> dict:
-  """Of a recipe: the mean over its seeds, on the very same rows.
-
-  Returns:
-    accuracy; deviation over the seeds (n - 1; None of one); ci95 [low, high] of
-    the mean, a bootstrap over clusters, each with what all seeds said of it.
-
-  Raises:
-    InputError: tables of different rows.
-  """
-  first = tables[0]
-  if not alignment.same_rows(tables):
-    raise InputError(
-      "predictions of other tracks or segments: one table a seed of the very"
-      " same is accepted"
-    )
-  right = np.array([x.right[alignment.places(first, x)] for x in tables])
-  values = [float(one.mean()) for one in right]
-  return {
-    "accuracy": statistics.fmean(values),
-    "deviation": statistics.stdev(values) if len(values) > 1 else None,
-    "ci95": metrics.bootstrap(
-      first.clusters, right.mean(0), resamples=RESAMPLES, seed=0
-    ),
-  }

@@ -80,9 +80,7 @@ def _notes(found: Mapping) -> list[str]:
       f"No test tracks at hand: the {found['split']} part also chose the"
       " checkpoints, in all arms alike."
     )
-  levels = ("track", "segment")
-  arms = found["arms"].values()
-  if not any(arm[level]["deviation"] for arm in arms for level in levels):
+  if found["alike"]:
     said.append(
       "All seeds answered alike, so that ± 0.0 is of one fit: the recipe has no"
       " chance in it."
@@ -146,7 +144,7 @@ def table(rows: Sequence[tuple[str, ...]]) -> list[str]:
 
 
 def accuracy(level: Mapping) -> str:
-  """What `leak.accuracy` returns, in per cent."""
+  """What `compare.mean_accuracy` returns, in per cent."""
   low, high = (100 * x for x in level["ci95"])
   spread = (
     "(n=1)"

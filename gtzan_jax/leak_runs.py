@@ -128,8 +128,6 @@ def plan(
     except InputError as error:
       left_out[arm] = str(error)
   names = [] if chosen == [NONE] else dict.fromkeys(chosen or known)
-  if len(arms) == 1 and not names:
-    raise InputError(f"nothing to compare: {'; '.join(left_out.values())}")
   for name in names:
     try:
       partition = cut(name=name, fold=0, leak="")
@@ -144,6 +142,8 @@ def plan(
       same[name] = twins[0]
     else:
       beside[name] = partition
+  if len(arms) == 1 and not beside:
+    raise InputError(f"nothing to compare: {'; '.join(left_out.values())}")
   size = min((len(x.parts["train"]) for x in beside.values()), default=0)
   base = {"data.protocol": data.protocol, "data.fold": data.fold}
   matched = {"data.fold": 0, "data.train_segments": size}

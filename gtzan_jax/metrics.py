@@ -16,10 +16,11 @@ from gtzan_jax.errors import InputError
 from gtzan_jax.predictions import Predictions
 
 RESAMPLES = 1_000
+_AT_A_TIME = 500  # so that thousands of clusters stay a few MB
 
 
 def evaluate(
-  predictions: Predictions, *, resamples: int = RESAMPLES, seed: int = 0
+  predictions: Predictions, *, resamples: int = RESAMPLES
 ) -> dict[str, dict]:
   """`scores` of the segments, and of the tracks by mean and by majority."""
   levels = {
@@ -28,20 +29,16 @@ def evaluate(
     "track_majority": predictions.by_track("majority"),
   }
   return {
-    name: scores(level, resamples=resamples, seed=seed)
-    for name, level in levels.items()
+    name: scores(level, resamples=resamples) for name, level in levels.items()
   }
 
 
-def scores(
-  predictions: Predictions, *, resamples: int = RESAMPLES, seed: int = 0
-) -> dict:
+def scores(predictions: Predictions, *, resamples: int = RESAMPLES) -> dict:
   """Every statistic of one table of predictions, as plain Python values.
 
   Args:
     predictions: the rows to score; segments or tracks.
     resamples: how many bootstrap samples of the clusters the interval uses.
-    seed: of the bootstrap.
 
   Returns:
     {"n": 0} for no rows; otherwise n (rows), accuracy, ci95 [low, high], top3,
@@ -79,7 +76,7 @@ def scores(
     "n": len(predictions),
     "accuracy": float(metrics.accuracy_score(true, predicted)),
     "ci95": bootstrap(
-      predictions.clusters, predicted == true, resamples=resamples, seed=seed
+      predictions.clusters, predicted == true, resamples=resamples
     ),
     "top3": top3(predictions),
     "macro_precision": float(precision),
@@ -89,7 +86,7 @@ def scores(
     "loss": float(
       metrics.log_loss(true, lifted(predictions.probabilities), labels=labels)
     ),
-    "ece": ece(predictions),
+    "ece": ece(predictions.probabilities, predictions.right),
     "per_genre": _per_genre(predictions),
     "confusion": metrics.confusion_matrix(
       true, predicted, labels=labels
@@ -118,7 +115,7 @@ def known_artists(
 
 
 def bootstrap(
-  cluster: np.ndarray, values: np.ndarray, *, resamples: int, seed: int
+  cluster: np.ndarray, values: np.ndarray, *, resamples: int, seed: int = 0
 ) -> list[float]:
   """95 % percentile interval of a mean over rows, resampling whole clusters.
 
@@ -130,6 +127,9 @@ def bootstrap(
     cluster: [N] the cluster of each row: Predictions.clusters; N > 0.
     values: [N] what to take the mean of: bool for an accuracy, differences of
       two models for a paired comparison.
+    resamples: how many; the bounds move by chance from one `seed` to another,
+      the less the more there are.
+    seed: of the draws.
 
   Returns:
     [low, high]. Where all values are the same the two are equal: a bootstrap
@@ -138,11 +138,12 @@ def bootstrap(
   _, group = np.unique(cluster, return_inverse=True)
   rows = np.bincount(group)
   total = np.bincount(group, weights=values)
-  drawn = np.random.default_rng(seed).integers(
-    len(rows), size=(resamples, len(rows))
-  )
-  mean = total[drawn].sum(axis=1) / rows[drawn].sum(axis=1)
-  return [float(x) for x in np.percentile(mean, [2.5, 97.5])]
+  rng, means = np.random.default_rng(seed), []
+  for start in range(0, resamples, _AT_A_TIME):
+    shape = (min(_AT_A_TIME, resamples - start), len(rows))
+    drawn = rng.integers(len(rows), size=shape)
+    means.append(total[drawn].sum(axis=1) / rows[drawn].sum(axis=1))
+  return np.percentile(np.concatenate(means), [2.5, 97.5]).tolist()
 
 
 def top3(predictions: Predictions) -> float:
@@ -174,9 +175,9 @@ def quick(predictions: Predictions) -> dict[str, float]:
     raise InputError("predictions: 0 rows received, one or more are accepted")
   tracks = predictions.by_track("mean")
   return {
-    "loss": loss(predictions),
+    "loss": loss(predictions.probabilities, predictions.label),
     "accuracy": float(np.mean(predictions.right)),
-    "track_loss": loss(tracks),
+    "track_loss": loss(tracks.probabilities, tracks.label),
     "track_accuracy": float(np.mean(tracks.right)),
     "track_macro_f1": _macro_f1(tracks),
   }

@@ -106,6 +106,11 @@ class Predictions:
     ]
     return np.unique(names, return_inverse=True)[1]
 
+  @property
+  def n_clusters(self) -> int:
+    """How many clusters the rows are of."""
+    return int(self.clusters.max(initial=-1)) + 1
+
   def with_artists(self, artists: Mapping[str, str]) -> "Predictions":
     """The same of tracks whose artists are known: {track: artist}."""
     known = [artists.get(track, "") for track in self.track.tolist()]

@@ -286,12 +286,15 @@ def scored(
       "reliability": [],
     }
   levels = metrics.evaluate(predictions, resamples=resamples)
+  by_track = predictions.by_track("mean")
   return {
     "n": levels["track"]["n"] if tracks is None else tracks,
-    "clusters": len(np.unique(predictions.clusters)),
+    "clusters": predictions.n_clusters,
     **levels,
     "hardest": metrics.hardest(predictions),
-    "reliability": calibration.reliability(predictions.by_track("mean")),
+    "reliability": calibration.reliability(
+      by_track.probabilities, by_track.right
+    ),
   }
 
 

@@ -17,7 +17,7 @@ from gtzan_jax.errors import InputError
 from gtzan_jax.plots import PALETTE
 from gtzan_jax.predictions import Predictions
 
-FILE = "robustness.json"
+FILE, PAGE = "robustness.json", "robustness.md"
 CLEAN = "undistorted"
 
 
@@ -44,11 +44,11 @@ def build(facts: Mapping, tables: Mapping[str, Predictions]) -> dict:
   """
   tracks = {key: table.by_track("mean") for key, table in tables.items()}
   clean = tracks[CLEAN]
-  scored = metrics.scores(clean)
+  scored = metrics.scores(clean, resamples=compare.RESAMPLES)
   return {
     **facts,
     "n": len(clean),
-    "clusters": int(clean.clusters.max()) + 1,
+    "clusters": clean.n_clusters,
     "undistorted": {key: scored[key] for key in ("accuracy", "ci95")},
     "distortions": {
       key: {"label": one.label, "levels": levels}
@@ -105,7 +105,7 @@ def write(
     if file.stem.rpartition("_")[0] in DISTORTIONS and file.stem not in tables:
       file.unlink()
   plots.save_png(draw(found), out / "robustness.png")
-  atomic.write(out / "robustness.md", markdown(found))
+  atomic.write(out / PAGE, markdown(found))
   report.save(out / FILE, found)
   return out / FILE
 

@@ -20,6 +20,7 @@ from gtzan_jax import (
   crossval_page,
   errors,
   failures,
+  failures_page,
   leaderboard,
   leaderboard_page,
   leak,
@@ -62,7 +63,7 @@ class Verified(NamedTuple):
 
 
 def verify(paths: Iterable[str | os.PathLike]) -> Verified:
-  """Recomputes each file of RECOMPUTED in these folders, at any depth.
+  """Recomputes what RECOMPUTED and PAGES name in these folders, at any depth.
 
   So it does with a page of Markdown that has a leaderboard of the folder beside
   it that bears its name.
@@ -71,10 +72,10 @@ def verify(paths: Iterable[str | os.PathLike]) -> Verified:
     InputError: a folder that does not exist, or nothing to verify in one.
   """
   files, wrong = _find(paths), []
-  no_train, gans = 0, []
+  no_train, gans, known = 0, [], {}
   for file in files:
     try:
-      stored, again = _stored(file), _again(file)
+      stored, again = _stored(file), _again(file, known)
       # As it would come back from a file: tuples are lists there.
       found = list(differences(stored, json.loads(json.dumps(again))))
     except errors.InputError as error:
@@ -192,20 +193,28 @@ RECOMPUTED: dict[str, Callable[[pathlib.Path], object]] = {
   failures.FILE: failures.again,
   robustness.FILE: robustness.again,
   crossval.CROSSVAL_FILE: crossval.again,
-  crossval_page.FILE: lambda folder: crossval_page.markdown(
-    crossval.again(folder)
-  ),
   leaderboard.FILE: _board,
   leak.LEAK_FILE: leak.measure,
-  leak_page.FILE: lambda folder: leak_page.markdown(leak.measure(folder)),
+}
+# A page -> the one of these that it shows, and how.
+PAGES: dict[str, tuple[str, Callable[[Mapping], str]]] = {
+  failures_page.FILE: (failures.FILE, failures_page.markdown),
+  robustness.PAGE: (robustness.FILE, robustness.markdown),
+  crossval_page.FILE: (crossval.CROSSVAL_FILE, crossval_page.markdown),
+  leak_page.FILE: (leak.LEAK_FILE, leak_page.markdown),
 }
 
 
-def _again(file: pathlib.Path) -> object:
-  """What a file should hold."""
-  if file.name in RECOMPUTED:
-    return RECOMPUTED[file.name](file.parent)
-  return _page(file)
+def _again(file: pathlib.Path, known: dict[pathlib.Path, object]) -> object:
+  """What a file should hold; `known` keeps what pages are drawn from."""
+  if file.name in PAGES:
+    name, draw = PAGES[file.name]
+    return draw(_again(file.with_name(name), known))
+  if file.name not in RECOMPUTED:
+    return _page(file)
+  if file not in known:
+    known[file] = RECOMPUTED[file.name](file.parent)
+  return known[file]
 
 
 def _find(paths: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
@@ -213,13 +222,14 @@ def _find(paths: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
   for path in map(pathlib.Path, paths):
     if not path.is_dir():
       raise errors.InputError(f"{path}: no such folder; give one with results")
-    files = [file for name in RECOMPUTED for file in sorted(path.rglob(name))]
+    names = (*RECOMPUTED, *PAGES)
+    files = [file for name in names for file in sorted(path.rglob(name))]
     beside = path.with_name(f"{path.name}.md") if path.name else path
     pages = [*sorted(path.rglob("*.md")), beside]
     files += [file for file in pages if file.is_file() and _is_page(file)]
     if not files:
       raise errors.InputError(
-        f"nothing to verify in {path}: no {', '.join(RECOMPUTED)} at any depth"
+        f"nothing to verify in {path}: no {', '.join(names)} at any depth"
       )
     found |= {file.resolve(): file for file in files}
   if not found:

@@ -120,6 +120,11 @@ def _is_whole(run: object) -> bool:
     return False
 
 
+def seen_from(path: str | os.PathLike, folder: str | os.PathLike) -> str:
+  """A folder as a file in another one names it; links are followed in both."""
+  return os.path.relpath(os.path.realpath(path), os.path.realpath(folder))
+
+
 def distinct(
   paths: Iterable[str | os.PathLike], given: str = "--workdir="
 ) -> list[pathlib.Path]:

@@ -139,6 +139,44 @@ def test_seeds_by_hand():
   np.testing.assert_allclose(found["ci95"], wanted, atol=0.02)
 
 
+def segments_of(right) -> Predictions:
+  """Two segments a track, all of genre 0, each right or not."""
+  number = np.arange(len(right))
+  return Predictions(
+    np.array([f"t{i // 2}" for i in number]),
+    number % 2,
+    0 * number,
+    np.where(np.asarray(right)[:, None], [[0.9, 0.1]], [[0.2, 0.8]]),
+    ("a", "b"),
+  )
+
+
+def test_an_accuracy_is_a_mean_over_seeds_and_its_interval_scipys():
+  rng = np.random.default_rng(1)
+  right = rng.random((2, 60)) < np.array([[0.8], [0.7]])
+  tables = [segments_of(one) for one in right]
+  found = compare.mean_accuracy(tables)
+  assert found["accuracy"] == pytest.approx(right.mean())
+  assert found["deviation"] == pytest.approx(right.mean(1).std(ddof=1))
+  wanted = scipy.stats.bootstrap(
+    (right.mean(0).reshape(30, 2).mean(1),),
+    np.mean,
+    n_resamples=5_000,
+    method="percentile",
+    rng=0,
+  ).confidence_interval
+  assert found["ci95"] == pytest.approx(wanted, abs=0.015)
+  order = rng.permutation(60)
+  columns = ("track", "segment", "label", "probabilities", "artist")
+  shuffled = dataclasses.replace(
+    tables[1], **{key: getattr(tables[1], key)[order] for key in columns}
+  )
+  assert compare.mean_accuracy([tables[0], shuffled]) == found
+  assert compare.mean_accuracy(tables[:1])["deviation"] is None
+  with pytest.raises(InputError, match="into other segments"):
+    compare.mean_accuracy([made(segments=2), made(segments=3)])
+
+
 OTHERS = {
   "genres": (made(genres=("blues", "jazz", "pop")), "genres blues, jazz, pop"),
   "tracks": (made(8), "1 track stands in one of them alone, as rock.00008"),
@@ -249,6 +287,30 @@ def test_several_seeds_are_told_apart_from_two_recipes(tmp_path):
   said = "\n".join(compare_runs.lines(compare_runs.compare_runs(paths)))
   assert "a: fcn, seed 2, 3, 0" in said
   assert "exact test of seed 3: " in said
+
+
+def test_what_makes_no_other_experiment_tells_no_runs_apart(tmp_path):
+  """As where data are cached and how often is resampled: the leaderboard's."""
+  paths = [
+    seeded(tmp_path, "fcn", 0, data={"dir": "a", "fold": 0}),
+    seeded(tmp_path, "fcn", 1, data={"dir": "b", "fold": 0}, log={"every": 5}),
+    seeded(tmp_path, "cnn", 0),
+    seeded(tmp_path, "cnn", 1, eval={"bootstrap": 7}),
+  ]
+  assert compare_runs.compare_runs(paths)["a"]["seeds"] == [0, 1]
+  other = seeded(tmp_path / "other", "fcn", 2, data={"dir": "a", "fold": 1})
+  with pytest.raises(InputError, match="5 --workdir of 3 experiments"):
+    compare_runs.compare_runs([*paths, other])
+
+
+def test_runs_are_found_from_behind_a_link(tmp_path):
+  a, b = (run(tmp_path / "runs" / str(i), parts(i)) for i in (1, 2))
+  (tmp_path / "disk" / "deep").mkdir(parents=True)
+  (tmp_path / "link").symlink_to(tmp_path / "disk" / "deep")
+  out = tmp_path / "link" / "out"
+  found = compare_runs.compare_runs([a, b], out)
+  compare_runs.write(found, out)
+  assert compare_runs.again(out) == found
 
 
 def test_where_segments_differ_tracks_are_compared(tmp_path):

@@ -392,6 +392,14 @@ def test_a_sum_that_is_off_is_told():
   right = {
     "rock": [attribution.Attribution(v, float(v.sum())) for v in one.features]
   }
+  # what one segment has too much and another too little is no sum
+  gaps = [0.9, -0.9, 0.0]
+  shifted = [
+    attribution.Attribution(v, float(v.sum()) + gap)
+    for v, gap in zip(one.features, gaps, strict=True)
+  ]
+  cancel = one._replace(attributions={"rock": shifted})
+  assert "beware" in explain_page.said(cancel)
   said = explain_page.said(one._replace(attributions=right))
   assert "beware" not in said
   assert said.startswith("jazz.00001 (test part): rock 0.800, in truth jazz")

@@ -176,6 +176,10 @@ def test_what_is_written_can_be_verified(runs, found, tmp_path):
   assert "A &#124; song" in text  # no cell of its own
   assert f"| {FAULTY} |" in text
   assert (moved / "failures.png").stat().st_size > 10_000
+  page = moved / "failures.md"
+  page.write_text(page.read_text().replace(" 60 ", " 61 ", 1))
+  (line,) = verify.verify([moved]).wrong
+  assert line.startswith(f"{page}: line[")
   table(7).save(moved / "s1" / "predictions" / "test.npz")
   assert list(verify.differences(found, failures.again(moved)))
 
@@ -189,6 +193,23 @@ def test_a_run_that_tells_nothing_new_is_named(runs, tmp_path):
   assert any(line.startswith("beware: copy answers all as") for line in said), (
     said
   )
+  # what is expected by chance is of the two that tell something
+  two = failures.compute([runs[0], runs[1]], about)
+  assert again["by_chance"] == two["by_chance"] > 0
+  alone = failures.compute(paths[:2], about)
+  assert alone["by_chance"] is None
+  assert "independent" not in failures_page.markdown(alone)
+
+
+def test_what_is_expected_by_chance_is_the_mean_of_shuffled_mistakes(found):
+  rng = np.random.default_rng(0)
+  tracks = [table(seed).by_track() for seed in range(3)]
+  wrong = [~one.right for one in tracks]
+  drawn = [
+    np.all([rng.permutation(one) for one in wrong], axis=0).sum()
+    for _ in range(2_000)
+  ]
+  assert found["by_chance"] == pytest.approx(np.mean(drawn), rel=0.05)
 
 
 def test_the_verb_prints_the_main_lines(runs, found, tmp_path, capsys):
@@ -219,6 +240,11 @@ def test_mistakes_get_one_line(runs, tmp_path):
     with pytest.raises(InputError, match=said) as error:
       failures.compute(paths, about)
     assert "\n" not in str(error.value)
+  diverged, folder = table(3), write(tmp_path / "nan", table(3))
+  diverged.probabilities[8] = np.nan
+  diverged.save(folder / "predictions" / "test.npz")
+  with pytest.raises(InputError, match="NaN at track t02, finite ones"):
+    failures.compute([runs[0], folder], about)
   given = types.SimpleNamespace(
     files=runs, flags=types.SimpleNamespace(out=None)
   )

@@ -278,6 +278,10 @@ def test_what_is_written_can_be_verified(heard, tmp_path):
   text = (out / "robustness.md").read_text()
   assert "| nothing | 2 |" in text
   assert (out / "robustness.png").stat().st_size > 10_000
+  copy = shutil.copytree(out, tmp_path / "copy")
+  (copy / "robustness.md").write_text(text.replace("| nothing | 2 |", "| 3 |"))
+  (line,) = verify.verify([copy]).wrong
+  assert line.startswith(f"{copy / 'robustness.md'}: line[")
   changed = json.loads(json.dumps(found))
   changed["distortions"]["silence"]["levels"][0]["ci95"][0] += 1e-6
   assert list(verify.differences(changed, robustness.again(out)))

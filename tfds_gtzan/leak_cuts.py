@@ -77,9 +77,9 @@ def cut(
     seed: of what is chosen at random.
 
   Returns:
-    the segments of each part, and the tested tracks that the arm leaks: those
-    of which, or by whose artist, it has put something in (of the clean arm,
-    none).
+    the segments of each part, and the tested tracks that the arm leaks: of
+    `tracks` those of which it has put something in, of `artists` those by whose
+    artist, of the clean arm none.
 
   Raises:
     InputError: nothing can be tested, or the arm cannot fill a single slot.
