@@ -14,7 +14,7 @@ import tqdm
 
 from gtzan_jax import atomic, similarity, split_report
 from gtzan_jax.command_line import Given
-from gtzan_jax.errors import InputError, StopError
+from gtzan_jax.errors import InputError, StopError, writing
 
 FACTS = "check_splits.json"
 PAGE = "check_splits.md"
@@ -58,7 +58,7 @@ def run(given: Given, survey: Callable, open_corpus: Callable) -> int:
       out,
       {
         FACTS: json.dumps(facts, indent=1, allow_nan=False) + "\n",
-        PAGE: split_report.markdown(facts),
+        PAGE: split_report.page(facts),
       },
     )
     print(f"written: {pathlib.Path(out, PAGE)}, {FACTS}")
@@ -68,14 +68,10 @@ def run(given: Given, survey: Callable, open_corpus: Callable) -> int:
 def _write(out: str, texts: Mapping[str, str]) -> None:
   """Each file whole or not at all."""
   folder = pathlib.Path(out)
-  try:
+  with writing(f"--out={out}"):
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
       atomic.write(folder / name, text)
-  except OSError as error:
-    raise InputError(
-      f"--out={out} cannot be written: {error.strerror}"
-    ) from error
 
 
 # What a track's `read` gives, by kind: where its array is, and what makes the

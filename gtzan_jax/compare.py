@@ -7,7 +7,7 @@ the two gets right.
 """
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -108,6 +108,15 @@ def mean_accuracy(tables: Sequence[Predictions]) -> dict:
       tables[0].clusters, np.mean(right, axis=0), resamples=RESAMPLES
     ),
   }
+
+
+def said(mean: Mapping) -> str:
+  """What `mean_accuracy` returns, in per cent: "57.7 ± 0.4 [50.1, 65.3]"."""
+  low, high = (100 * x for x in mean["ci95"])
+  spread = (
+    "(n=1)" if mean["deviation"] is None else f"± {100 * mean['deviation']:.1f}"
+  )
+  return f"{100 * mean['accuracy']:.1f} {spread} [{low:.1f}, {high:.1f}]"
 
 
 def _right(tables: Sequence[Predictions]) -> list[np.ndarray]:

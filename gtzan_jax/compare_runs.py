@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from gtzan_jax import alignment, compare, ensemble, leaderboard, report, workdir
 from gtzan_jax.ensemble import Member
-from gtzan_jax.errors import InputError
+from gtzan_jax.errors import InputError, writing
 
 FILE = "compare.json"
 
@@ -74,13 +74,9 @@ def write(found: Mapping, out: str | os.PathLike) -> pathlib.Path:
     InputError: it cannot be written.
   """
   file = pathlib.Path(out) / FILE
-  try:
+  with writing(f"--out={out}"):
     file.parent.mkdir(parents=True, exist_ok=True)
     report.save(file, found)
-  except OSError as error:
-    raise InputError(
-      f"--out={out} cannot be written: {error.strerror}"
-    ) from error
   return file
 
 

@@ -11,7 +11,6 @@ predictions are of the whole corpus. docs/measures.md says how to read it.
 
 import collections
 import dataclasses
-import json
 import pathlib
 import statistics
 from collections.abc import Mapping, Sequence
@@ -59,22 +58,13 @@ def read_plan(folder: str | pathlib.Path) -> dict:
   Raises:
     InputError: it cannot be read or is damaged.
   """
-  path = pathlib.Path(folder) / FOLDS_FILE
-  try:
-    plan = json.loads(path.read_text("utf-8"))
-    for problem in report_schema.violations(plan, _PLAN):
-      raise ValueError(problem)
-    if plan["seeds"] and plan["folds"]:
-      return plan
-    raise ValueError("no seed or no fold")
-  except OSError as error:
-    raise InputError(
-      f"{path} cannot be read: {error.strerror}; launch.py crossval writes it"
-    ) from error
-  except ValueError as error:
-    raise InputError(
-      f"{path} is damaged: {error}; the same launch.py crossval writes it anew"
-    ) from error
+  return report_schema.read_plan(
+    pathlib.Path(folder) / FOLDS_FILE, _PLAN, "crossval", _problem
+  )
+
+
+def _problem(plan: Mapping) -> str:
+  return "" if plan["seeds"] and plan["folds"] else "no seed or no fold"
 
 
 def collect(folder: str | pathlib.Path, plan: Mapping) -> Tested:

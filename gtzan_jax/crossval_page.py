@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from gtzan_jax import atomic, leak_page, plots
+from gtzan_jax import atomic, compare, markdown, plots
 from gtzan_jax.plots import PALETTE
 
 FILE = "crossval.md"
@@ -20,13 +20,13 @@ def write(found: Mapping, folder: pathlib.Path) -> str:
     found: from `crossval.measure`.
     folder: where to.
   """
-  text = markdown(found)
+  text = page(found)
   atomic.write(folder / FILE, text)
   plots.save_png(picture(found), folder / "crossval.png")
   return text
 
 
-def markdown(found: Mapping) -> str:
+def page(found: Mapping) -> str:
   """The tables, with columns wide enough to be read as they are."""
   first = found["pooled"][0]
   seeds = ", ".join(map(str, found["seeds"]))
@@ -42,15 +42,15 @@ def markdown(found: Mapping) -> str:
     " bootstrap over artists.",
     *_warnings(found),
     "",
-    *leak_page.table(_folds(found)),
+    _folds(found),
     "",
     *_spread(found),
     "",
-    *leak_page.table(_pooled(found)),
+    _pooled(found),
     "",
     "Tested tracks of each genre:",
     "",
-    *leak_page.table(_genres(found)),
+    _genres(found),
     "",
     *_balance(found["balance"]),
   ]
@@ -64,34 +64,42 @@ def _warnings(found: Mapping) -> list[str]:
   return ["", " ".join(said)] if said else []
 
 
-def _folds(found: Mapping) -> list[tuple[str, ...]]:
-  rows = [
-    (
-      *("fold", "train tracks", "validation", "test", "test segments"),
-      *("test artists", "track accuracy", "segment accuracy"),
-    )
-  ]
+def _folds(found: Mapping) -> str:
+  head = (
+    "fold",
+    "train tracks",
+    "validation",
+    "test",
+    "test segments",
+    "test artists",
+    "track accuracy",
+    "segment accuracy",
+  )
+  rows = []
   for one in found["folds"]:
     rows.append(
       (
         str(one["fold"]),
         *(str(one[p]["tracks"]) for p in ("train", "validation", "test")),
         *(str(one["test"]["segments"]), str(one["artists"])),
-        *(leak_page.accuracy(one[level]) for level in ("track", "segment")),
+        *(compare.said(one[level]) for level in ("track", "segment")),
       )
     )
   pooled = found["pooled"][0]
   rows.append(
     (
-      *("pooled", "", "", str(pooled["n"]), str(pooled["segment"]["n"])),
-      str(pooled["clusters"]),
+      "pooled",
+      "",
+      "",
+      pooled["n"],
+      pooled["segment"]["n"],
+      pooled["clusters"],
       *(
-        leak_page.accuracy(found["accuracy"][level])
-        for level in ("track", "segment")
+        compare.said(found["accuracy"][level]) for level in ("track", "segment")
       ),
     )
   )
-  return rows
+  return markdown.table(head, rows)
 
 
 def _spread(found: Mapping) -> list[str]:
@@ -108,35 +116,37 @@ def _spread(found: Mapping) -> list[str]:
   ]
 
 
-def _pooled(found: Mapping) -> list[tuple[str, ...]]:
-  rows = [
-    (
-      *("seed", "tracks", "macro F1", "top 3", "loss", "ECE"),
-      *("majority vote", "segments", "macro F1 of segments"),
-    )
-  ]
+def _pooled(found: Mapping) -> str:
+  head = (
+    "seed",
+    "tracks",
+    "macro F1",
+    "top 3",
+    "loss",
+    "ECE",
+    "majority vote",
+    "segments",
+    "macro F1 of segments",
+  )
+  rows = []
   for one in found["pooled"]:
     track, segment = one["track"], one["segment"]
     rows.append(
       (
         str(one["seed"]),
         *(_percent(track[key]) for key in ("accuracy", "macro_f1", "top3")),
-        *(f"{track['loss']:.3f}", f"{track['ece']:.3f}"),
+        f"{track['loss']:.3f}",
+        f"{track['ece']:.3f}",
         _percent(one["track_majority"]["accuracy"]),
         *(_percent(segment[key]) for key in ("accuracy", "macro_f1")),
       )
     )
-  return rows
+  return markdown.table(head, rows)
 
 
-def _genres(found: Mapping) -> list[tuple[str, ...]]:
-  return [
-    ("fold", *found["genres"]),
-    *(
-      (str(one["fold"]), *map(str, one["genres"].values()))
-      for one in found["folds"]
-    ),
-  ]
+def _genres(found: Mapping) -> str:
+  rows = [(one["fold"], *one["genres"].values()) for one in found["folds"]]
+  return markdown.table(("fold", *found["genres"]), rows)
 
 
 def _balance(balance: Mapping) -> list[str]:
@@ -191,11 +201,11 @@ def _draw_accuracies(axes, found: Mapping) -> None:
   for y, level in enumerate(named.values()):
     text = _percent(level["accuracy"])
     warm = found["leak"] is not None
-    leak_page.bar(axes, y, level["accuracy"], level["ci95"], warm, text)
+    plots.interval(axes, y, level["accuracy"], level["ci95"], warm, text)
   axes.set_xlim(0, 1)
   plots.percent(axes.xaxis)
   axes.set_xlabel("track accuracy, 95 % interval")
-  leak_page.names(axes, list(named))
+  plots.name_rows(axes, list(named))
   axes.set_title(f"{found['recipe']}, {found['protocol']}", pad=10)
 
 

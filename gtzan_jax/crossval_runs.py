@@ -84,16 +84,7 @@ def _check(given: Given, seeds: range, known: Mapping[str, int]) -> None:
   """Refuses, before anything is prepared, what cannot be measured."""
   if not seeds:
     raise InputError(f"--seeds={given.flags.seeds}: give 1 or more")
-  if given.config.task == "gan":
-    raise InputError(
-      f"--config: {given.config.recipe!r} is a GAN, which tells no genres: give"
-      " the recipe of a classifier"
-    )
-  for key, why in _OWN.items():
-    if key in given.overrides:
-      raise InputError(
-        f"--config.{key}={given.overrides[key]}: leave it out; {why}"
-      )
+  given.refuse(_OWN)
   protocol = given.config.data.protocol
   if known.get(protocol, 1) == 1:
     able = [name for name, folds in known.items() if folds > 1]

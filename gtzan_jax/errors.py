@@ -1,8 +1,10 @@
 """Errors that are the user's to mend."""
 
+import contextlib
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Iterator
 
 # What numpy and zipfile raise of an .npz that is none, cut off or garbled,
 # beside OSError; of some flipped bytes numpy is asked for more than there is.
@@ -19,6 +21,19 @@ class InputError(ValueError):
   accepted (or the remedy). `launch.py` prints it without a traceback and exits
   with status 2; anything else that escapes is a defect of ours.
   """
+
+
+@contextlib.contextmanager
+def writing(given: str) -> Iterator[None]:
+  """What goes on in it writes to a place of the user's: `given`, "--out=x".
+
+  Raises:
+    InputError: it cannot be written.
+  """
+  try:
+    yield
+  except OSError as error:
+    raise InputError(f"{given} cannot be written: {error.strerror}") from error
 
 
 class StopError(InputError):

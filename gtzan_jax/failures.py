@@ -21,7 +21,7 @@ from gtzan_jax import (
   workdir,
 )
 from gtzan_jax.ensemble import Member
-from gtzan_jax.errors import InputError
+from gtzan_jax.errors import InputError, writing
 from gtzan_jax.predictions import Predictions
 
 FILE = "failures.json"
@@ -116,14 +116,10 @@ def write(found: Mapping, out: str | os.PathLike) -> pathlib.Path:
     InputError: it cannot be written.
   """
   out = pathlib.Path(out)
-  try:
+  with writing(f"--out={out}"):
     out.mkdir(parents=True, exist_ok=True)
     failures_page.write(found, out)
     report.save(out / FILE, found)
-  except OSError as error:
-    raise InputError(
-      f"--out={out} cannot be written: {error.strerror}"
-    ) from error
   return out / FILE
 
 

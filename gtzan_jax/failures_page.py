@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
-from gtzan_jax import atomic, plots
+from gtzan_jax import atomic, markdown, plots
 from gtzan_jax.plots import PALETTE
 
 FILE = "failures.md"
@@ -32,12 +32,12 @@ def lines(found: Mapping) -> list[str]:
   return said
 
 
-def markdown(found: Mapping) -> str:
+def page(found: Mapping) -> str:
   """All that was found, as tables."""
   rows = [
     "# Where these runs fail",
     "",
-    *_table(
+    markdown.table(
       ("run", "recipe", "seed", "protocol", "track accuracy"),
       [
         (
@@ -58,7 +58,7 @@ def markdown(found: Mapping) -> str:
     "",
     "## Most confused",
     "",
-    *_table(
+    markdown.table(
       ("genre", "heard as", "answers", "% of the genre's"),
       [
         (p["genre"], p["predicted"], p["n"], _percent(p["share"]))
@@ -68,7 +68,7 @@ def markdown(found: Mapping) -> str:
     "",
     "## Always wrong",
     "",
-    *_table(
+    markdown.table(
       ("track", "genre", "artist", "title", "heard as", "p of it", "notes"),
       [
         (
@@ -86,14 +86,14 @@ def markdown(found: Mapping) -> str:
     "",
     "## Do published faults explain it?",
     "",
-    *_fault_table(found["faults"]),
+    _fault_table(found["faults"]),
   ]
   if found["position"]:
     rows += [
       "",
       "## By position in the clip",
       "",
-      *_table(
+      markdown.table(
         ("segment", "n", "accuracy, %", "95 % interval"),
         [
           (row["segment"], row["n"], _percent(row["accuracy"]), _interval(row))
@@ -118,7 +118,7 @@ def draw(found: Mapping) -> Figure:
 def write(found: Mapping, out: pathlib.Path) -> None:
   """failures.png and failures.md, each whole or not at all."""
   plots.save_png(draw(found), out / "failures.png")
-  atomic.write(out / FILE, markdown(found))
+  atomic.write(out / FILE, page(found))
 
 
 def _always(found: Mapping) -> str:
@@ -164,10 +164,10 @@ def _shares(test: Mapping) -> list[str]:
   return [f"{noted} of {noted + without}" for noted, without in sides]
 
 
-def _fault_table(faults: Mapping) -> list[str]:
+def _fault_table(faults: Mapping) -> str:
   if not faults:
-    return ["Nothing is published of these tracks."]
-  return _table(
+    return "Nothing is published of these tracks."
+  return markdown.table(
     ("noted", "of the always wrong", "of the others", "odds ratio", "p"),
     [
       (
@@ -186,15 +186,6 @@ def _at(row: Mapping) -> str:
     f"segment {row['segment']} {row['accuracy']:.3f}"
     f" ({row['ci95'][0]:.3f} to {row['ci95'][1]:.3f}, n = {row['n']})"
   )
-
-
-def _table(head: tuple, rows: list[tuple]) -> list[str]:
-  """Markdown; names may be anything."""
-  whole = [head, ("---",) * len(head), *rows]
-  return [
-    f"| {' | '.join(str(cell).replace('|', '&#124;') for cell in row)} |"
-    for row in whole
-  ]
 
 
 def _percent(share: float) -> str:

@@ -159,7 +159,7 @@ def write(
   ending = "wav" if generator.source == "audio" else "npz"
   names = [f"{audio.GENERATED}{genre}-{i:05d}.{ending}" for i in range(count)]
   label = np.full(count, genres.index(genre), np.int32)
-  try:
+  with errors.writing(f"--out={folder}"):
     folder.mkdir(parents=True, exist_ok=True)
     there = {file.name for file in folder.iterdir()}
     for name in names:
@@ -178,10 +178,6 @@ def write(
         path = folder / names[len(files)]
         _write(generator, genre, example, path)
         files.append(path)
-  except OSError as error:
-    raise errors.InputError(
-      f"--out={folder} cannot be written: {error.strerror}"
-    ) from error
   return files
 
 

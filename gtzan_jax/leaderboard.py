@@ -271,6 +271,13 @@ def _draw(tables: list[dict], file: pathlib.Path) -> None:
     file.unlink(missing_ok=True)
 
 
+def _put(tables: str, page: pathlib.Path) -> str:
+  try:
+    return leaderboard_page.put(tables, page.read_text("utf-8"))
+  except ValueError as error:
+    raise errors.InputError(f"--out={page} {error}") from error
+
+
 def write(
   paths: Iterable[str | os.PathLike], out: str | os.PathLike
 ) -> pathlib.Path:
@@ -307,19 +314,13 @@ def write(
   }
   out = pathlib.Path(out)
   file = out if out.suffix == ".md" else out / FILE
-  try:
+  with errors.writing(f"--out={out}"):
     if file == out:
-      pages["md"] = leaderboard_page.put(pages["md"], file.read_text("utf-8"))
+      pages["md"] = _put(pages["md"], file)
     else:
       out.mkdir(parents=True, exist_ok=True)
       pages["md"] = f"# Leaderboard\n\n{pages['md']}"
     for kind, text in pages.items():
       atomic.write(file.with_suffix(f".{kind}"), text)
     _draw(tables, file.with_suffix(".png"))
-  except OSError as error:
-    raise errors.InputError(
-      f"--out={out} cannot be written: {error.strerror}"
-    ) from error
-  except ValueError as error:
-    raise errors.InputError(f"--out={out} {error}") from error
   return file.with_suffix(".html")

@@ -9,7 +9,6 @@ nothing else (tfds_gtzan/leak_cuts.py), so what an arm scores above the clean
 one is its leak. docs/measures.md says how to read it.
 """
 
-import json
 import pathlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -70,7 +69,7 @@ def measure(folder: str | pathlib.Path) -> dict:
       compare.
   """
   folder = pathlib.Path(folder)
-  plan = _read_plan(folder / PLAN_FILE)
+  plan = report_schema.read_plan(folder / PLAN_FILE, _PLAN, "leak", _problem)
   runs = _finished(folder / "runs", [*plan["arms"], *plan["protocols"]])
   seeds = sorted(set.intersection(*(set(runs[arm]) for arm in plan["arms"])))
   if len(seeds) < 2:
@@ -137,23 +136,9 @@ def _difference(
   )
 
 
-def _read_plan(path: pathlib.Path) -> dict:
-  try:
-    plan = json.loads(path.read_text("utf-8"))
-    for problem in report_schema.violations(plan, _PLAN):
-      raise ValueError(problem)
-    for arm in LEAKING:
-      if not plan["arms"].get(arm, True):
-        raise ValueError(f"arms.{arm}: no track")
-    return plan
-  except OSError as error:
-    raise InputError(
-      f"{path} cannot be read: {error.strerror}; launch.py leak writes it"
-    ) from error
-  except ValueError as error:
-    raise InputError(
-      f"{path} is damaged: {error}; the same launch.py leak writes it anew"
-    ) from error
+def _problem(plan: Mapping) -> str:
+  empty = [arm for arm in LEAKING if not plan["arms"].get(arm, True)]
+  return f"arms.{empty[0]}: no track" if empty else ""
 
 
 def _finished(

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from gtzan_jax import atomic, plots
+from gtzan_jax import atomic, compare, markdown, plots
 from gtzan_jax.plots import PALETTE
 
 FILE = "leak.md"
@@ -24,13 +24,13 @@ def write(found: Mapping, folder: pathlib.Path) -> str:
     found: from `leak.measure`.
     folder: where to.
   """
-  text = markdown(found)
+  text = page(found)
   atomic.write(folder / FILE, text)
   plots.save_png(picture(found), folder / "leak.png")
   return text
 
 
-def markdown(found: Mapping) -> str:
+def page(found: Mapping) -> str:
   """The tables, with columns wide enough to be read as they are."""
   lines = [
     f"# Leak meter: {found['recipe']} on {found['corpus']}",
@@ -42,7 +42,7 @@ def markdown(found: Mapping) -> str:
     " standard deviation over seeds; in brackets the 95 % interval of the mean,"
     " a bootstrap over artists (tracks, where an artist is not known).",
     "",
-    *table(_arms(found)),
+    _arms(found),
     "",
     "A difference is to the clean arm, in points, and of those tested tracks"
     " alone that the arm leaks; last, that of the others, in tracks, which the"
@@ -57,7 +57,7 @@ def markdown(found: Mapping) -> str:
       "Protocols as they stand, with as many train segments each. Each tests"
       " other tracks, so these accuracies differ by more than by leaks.",
       "",
-      *table(_protocols(found)),
+      _protocols(found),
     ]
   lines += [""] * bool(found["left_out"] or found["same"])
   lines += [f"- Left out: {why}." for why in found["left_out"].values()]
@@ -90,20 +90,27 @@ def _notes(found: Mapping) -> list[str]:
   return ["", " ".join(said)] if said else []
 
 
-def _arms(found: Mapping) -> list[tuple[str, ...]]:
-  rows = [
-    (
-      *("arm", "swapped in for other tracks", "train segments"),
-      *("track accuracy", "segment accuracy", "of tracks"),
-      *("track difference", "segment difference", "of the other tracks"),
-    )
-  ]
+def _arms(found: Mapping) -> str:
+  head = (
+    "arm",
+    "swapped in for other tracks",
+    "train segments",
+    "track accuracy",
+    "segment accuracy",
+    "of tracks",
+    "track difference",
+    "segment difference",
+    "of the other tracks",
+  )
+  rows = []
   for name, arm in found["arms"].items():
     change = found["differences"].get(name)
     rows.append(
       (
-        *(f"`{name}`", WORDS[name], f"{arm['n_train']:,}"),
-        *(accuracy(arm[level]) for level in ("track", "segment")),
+        f"`{name}`",
+        WORDS[name],
+        f"{arm['n_train']:,}",
+        *(compare.said(arm[level]) for level in ("track", "segment")),
         str(change["track"]["n"]) if change else "–",
         *(
           _points(change[level]) if change else "–"
@@ -114,44 +121,32 @@ def _arms(found: Mapping) -> list[tuple[str, ...]]:
         else "–",
       )
     )
-  return rows
+  return markdown.table(head, rows)
 
 
-def _protocols(found: Mapping) -> list[tuple[str, ...]]:
-  rows = [
-    (
-      *("protocol", "leaks", "train segments", "tested", "seeds"),
-      *("track accuracy", "segment accuracy"),
-    )
-  ]
+def _protocols(found: Mapping) -> str:
+  head = (
+    "protocol",
+    "leaks",
+    "train segments",
+    "tested",
+    "seeds",
+    "track accuracy",
+    "segment accuracy",
+  )
+  rows = []
   for one in found["protocols"]:
     rows.append(
       (
-        *(f"`{one['protocol']}`", "yes" if one["leak"] else "no"),
-        *(f"{one['n_train']:,}", f"{one['tracks']} tracks ({one['split']})"),
+        f"`{one['protocol']}`",
+        "yes" if one["leak"] else "no",
+        f"{one['n_train']:,}",
+        f"{one['tracks']} tracks ({one['split']})",
         str(len(one["seeds"])),
-        *(accuracy(one[level]) for level in ("track", "segment")),
+        *(compare.said(one[level]) for level in ("track", "segment")),
       )
     )
-  return rows
-
-
-def table(rows: Sequence[tuple[str, ...]]) -> list[str]:
-  """Lines of Markdown, the first row being the head."""
-  widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-  lines = [f"| {' | '.join(map(str.ljust, row, widths))} |" for row in rows]
-  return [lines[0], f"|{'|'.join('-' * (w + 2) for w in widths)}|", *lines[1:]]
-
-
-def accuracy(level: Mapping) -> str:
-  """What `compare.mean_accuracy` returns, in per cent."""
-  low, high = (100 * x for x in level["ci95"])
-  spread = (
-    "(n=1)"
-    if level["deviation"] is None
-    else f"± {100 * level['deviation']:.1f}"
-  )
-  return f"{100 * level['accuracy']:.1f} {spread} [{low:.1f}, {high:.1f}]"
+  return markdown.table(head, rows)
 
 
 def _points(change: Mapping) -> str:
@@ -209,44 +204,21 @@ def _draw_differences(axes, found: Mapping) -> None:
   for y, (name, one) in enumerate(found["differences"].items()):
     change = one["track"]
     text = f"{100 * change['difference']:+.1f}"
-    bar(axes, y, change["difference"], change["ci95"], True, text)
+    plots.interval(axes, y, change["difference"], change["ci95"], True, text)
     labels.append(f"{_LABELS[name]}\n({change['n']} tracks)")
     ends += change["ci95"]
   axes.set_xlim(min(ends) - 0.03, max(ends) + 0.03)
   axes.xaxis.set_major_formatter(lambda x, _: f"{100 * x:+.0f}" if x else "0")
   axes.set_xlabel("points above clean, 95 % interval")
-  names(axes, labels)
+  plots.name_rows(axes, labels)
   axes.set_title("What the leak is worth", pad=10)
 
 
 def _accuracies(axes, rows: Sequence[tuple[str, bool, Mapping]]) -> None:
   for y, (_, leaks, level) in enumerate(rows):
     text = f"{100 * level['accuracy']:.1f}"
-    bar(axes, y, level["accuracy"], level["ci95"], leaks, text)
+    plots.interval(axes, y, level["accuracy"], level["ci95"], leaks, text)
   axes.set_xlim(0, 1)
   plots.percent(axes.xaxis)
   axes.set_xlabel("track accuracy, 95 % interval")
-  names(axes, [name for name, _, _ in rows])
-
-
-def bar(
-  axes, y: int, value: float, interval: Sequence[float], leaks: bool, text: str
-) -> None:
-  colour = PALETTE["warm" if leaks else "accent"]
-  axes.plot(interval, [y, y], color=colour, linewidth=2.4, alpha=0.5)
-  axes.plot([value], [y], "o", color=colour, markersize=6)
-  axes.annotate(
-    text,
-    (value, y),
-    (0, 5),
-    textcoords="offset points",
-    ha="center",
-    fontsize=8,
-    color=PALETTE["ink"],
-  )
-
-
-def names(axes, names: Sequence[str]) -> None:
-  axes.set_yticks(range(len(names)), names)
-  axes.set_ylim(len(names) - 0.4, -0.6)
-  axes.grid(axis="x")
+  plots.name_rows(axes, [name for name, _, _ in rows])

@@ -16,8 +16,10 @@ from gtzan_jax.errors import InputError
 
 SEEDS = 3
 NONE = "none"  # given as --protocol: no protocols beside the arms
-# What the meter sets itself.
-_OWN = ("seed", "data.leak", "data.train_segments")
+# What may not be given, and why.
+_OWN = dict.fromkeys(
+  ("seed", "data.leak", "data.train_segments"), "leak sets it itself"
+)
 
 Cut = Callable[..., object]
 
@@ -86,17 +88,7 @@ def _check(given: Given, seeds: int) -> None:
     raise InputError(
       f"--seeds={seeds}: give 2 or more; one run says nothing of chance"
     )
-  if given.config.task == "gan":
-    raise InputError(
-      f"--config: {given.config.recipe!r} is a GAN, which tells no genres: give"
-      " the recipe of a classifier"
-    )
-  for key in _OWN:
-    if key in given.overrides:
-      raise InputError(
-        f"--config.{key}={given.overrides[key]}: leak sets it itself; leave it"
-        " out"
-      )
+  given.refuse(_OWN)
 
 
 def plan(

@@ -10,6 +10,7 @@ import html
 import io
 import os
 import re
+from collections.abc import Sequence
 
 import matplotlib.style
 import matplotlib.ticker
@@ -122,3 +123,28 @@ def new_figure(width: float, height: float) -> Figure:
 def percent(axis) -> None:
   axis.set_major_locator(matplotlib.ticker.MultipleLocator(0.2))
   axis.set_major_formatter(matplotlib.ticker.PercentFormatter(1, decimals=0))
+
+
+def interval(
+  axes, y: int, value: float, ci95: Sequence[float], warm: bool, text: str
+) -> None:
+  """A dot with its interval in a row of its own, and a text above it."""
+  colour = PALETTE["warm" if warm else "accent"]
+  axes.plot(ci95, [y, y], color=colour, linewidth=2.4, alpha=0.5)
+  axes.plot([value], [y], "o", color=colour, markersize=6)
+  axes.annotate(
+    text,
+    (value, y),
+    (0, 5),
+    textcoords="offset points",
+    ha="center",
+    fontsize=8,
+    color=PALETTE["ink"],
+  )
+
+
+def name_rows(axes, names: Sequence[str]) -> None:
+  """Of rows 0, 1, ..., from above."""
+  axes.set_yticks(range(len(names)), names)
+  axes.set_ylim(len(names) - 0.4, -0.6)
+  axes.grid(axis="x")

@@ -1,8 +1,11 @@
 """What a report.json has, key by key. docs/report.md says what each means."""
 
-from collections.abc import Iterator
+import json
+import pathlib
+from collections.abc import Callable, Iterator, Mapping
 
 from gtzan_jax import calibration, fidelity
+from gtzan_jax.errors import InputError
 
 # A spec is a type, a tuple of specs (any of them), a list of one spec (each
 # item) or a dict of specs; in a dict the key ... stands for all other keys.
@@ -142,6 +145,40 @@ def violations(value, spec=SCHEMA, path: str = "") -> Iterator[str]:
         yield f"{dot}{key}: unknown"
   elif not _is(value, spec):
     yield f"{path}: {type(value).__name__}, {spec.__name__} wanted"
+
+
+def read_plan(
+  path: pathlib.Path,
+  spec: Mapping,
+  verb: str,
+  check: Callable[[Mapping], str],
+) -> dict:
+  """A JSON file that a verb leaves beside its runs.
+
+  Args:
+    path: of the file.
+    spec: what it holds.
+    verb: that writes it.
+    check: what is wrong with one that holds that; "" if nothing is.
+
+  Raises:
+    InputError: it cannot be read or is damaged.
+  """
+  try:
+    plan = json.loads(path.read_text("utf-8"))
+    for problem in violations(plan, spec):
+      raise ValueError(problem)
+    if problem := check(plan):
+      raise ValueError(problem)
+    return plan
+  except OSError as error:
+    raise InputError(
+      f"{path} cannot be read: {error.strerror}; launch.py {verb} writes it"
+    ) from error
+  except (ValueError, RecursionError) as error:
+    raise InputError(
+      f"{path} is damaged: {error}; the same launch.py {verb} writes it anew"
+    ) from error
 
 
 def _is(value, kind: type) -> bool:

@@ -11,7 +11,15 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
-from gtzan_jax import atomic, compare, metrics, plots, predictions, report
+from gtzan_jax import (
+  atomic,
+  compare,
+  markdown,
+  metrics,
+  plots,
+  predictions,
+  report,
+)
 from gtzan_jax.distortions import DISTORTIONS, Distortion
 from gtzan_jax.errors import InputError
 from gtzan_jax.plots import PALETTE
@@ -105,7 +113,7 @@ def write(
     if file.stem.rpartition("_")[0] in DISTORTIONS and file.stem not in tables:
       file.unlink()
   plots.save_png(draw(found), out / "robustness.png")
-  atomic.write(out / PAGE, markdown(found))
+  atomic.write(out / PAGE, page(found))
   report.save(out / FILE, found)
   return out / FILE
 
@@ -122,27 +130,36 @@ def said(
   )
 
 
-def markdown(found: Mapping) -> str:
+def page(found: Mapping) -> str:
   """All levels as a table, in per cent."""
   clean = found["undistorted"]
   low, high = (f"{100 * x:.1f}" for x in clean["ci95"])
   rows = [
+    (
+      one["label"],
+      f"{row['level']:g}",
+      f"{100 * row['accuracy']:.1f}",
+      f"{100 * row['difference']:+.1f}",
+      " to ".join(f"{100 * x:+.1f}" for x in row["ci95"]),
+      f"{row['p']:.2g}",
+    )
+    for one in found["distortions"].values()
+    for row in one["levels"]
+  ]
+  head = (
+    "distortion",
+    "level",
+    "accuracy, %",
+    "difference",
+    "95 % interval",
+    "p",
+  )
+  return (
     f"{found['recipe']} (seed {found['seed']}) on {found['n']} {found['split']}"
     f" tracks of {found['protocol']}: {100 * clean['accuracy']:.1f} % as they"
-    f" are (95 % {low} to {high}). Differences are paired.",
-    "",
-    "| distortion | level | accuracy, % | difference | 95 % interval | p |",
-    "| --- | ---: | ---: | ---: | ---: | ---: |",
-  ]
-  for one in found["distortions"].values():
-    for row in one["levels"]:
-      low, high = (f"{100 * x:+.1f}" for x in row["ci95"])
-      rows.append(
-        f"| {one['label']} | {row['level']:g} | {100 * row['accuracy']:.1f} |"
-        f" {100 * row['difference']:+.1f} | {low} to {high} |"
-        f" {row['p']:.2g} |"
-      )
-  return "\n".join(rows) + "\n"
+    f" are (95 % {low} to {high}). Differences are paired.\n\n"
+    f"{markdown.table(head, rows, numbers=1)}\n"
+  )
 
 
 def draw(found: Mapping) -> Figure:

@@ -3,6 +3,8 @@
 import html
 from collections.abc import Mapping, Sequence
 
+from gtzan_jax import markdown
+
 TITLES = {
   "tracks": "Tracks",
   "duplicates": "Exact duplicates",
@@ -37,7 +39,7 @@ def text(facts: Mapping) -> str:
   return "\n\n".join(filter(None, blocks))
 
 
-def markdown(facts: Mapping) -> str:
+def page(facts: Mapping) -> str:
   """The same in full."""
   blocks = [
     "# What crosses this split",
@@ -172,13 +174,12 @@ def _aligned(rows: Table) -> str:
 
 
 def _piped(rows: Table) -> str:
-  lines = [f"| {' | '.join(map(_escaped, row))} |" for row in rows]
-  lines.insert(1, "|---" + "|--:" * (len(rows[0]) - 1) + "|")
-  return "\n".join(lines)
+  head, *rows = [list(map(_escaped, row)) for row in rows]
+  return markdown.table(head, rows, numbers=1)
 
 
 def _escaped(value: str) -> str:
   value = html.escape(value, quote=False)
-  for mark in "\\`*_[]|":
+  for mark in "\\`*_[]":
     value = value.replace(mark, f"\\{mark}")
   return value

@@ -198,10 +198,10 @@ RECOMPUTED: dict[str, Callable[[pathlib.Path], object]] = {
 }
 # A page -> the one of these that it shows, and how.
 PAGES: dict[str, tuple[str, Callable[[Mapping], str]]] = {
-  failures_page.FILE: (failures.FILE, failures_page.markdown),
-  robustness.PAGE: (robustness.FILE, robustness.markdown),
-  crossval_page.FILE: (crossval.CROSSVAL_FILE, crossval_page.markdown),
-  leak_page.FILE: (leak.LEAK_FILE, leak_page.markdown),
+  failures_page.FILE: (failures.FILE, failures_page.page),
+  robustness.PAGE: (robustness.FILE, robustness.page),
+  crossval_page.FILE: (crossval.CROSSVAL_FILE, crossval_page.page),
+  leak_page.FILE: (leak.LEAK_FILE, leak_page.page),
 }
 
 

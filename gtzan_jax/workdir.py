@@ -205,13 +205,9 @@ def locked(path: pathlib.Path, given: str = "") -> Iterator[IO]:
     InputError: another process is at work here, or nothing can be written.
   """
   given = given or f"--workdir={path}"
-  try:
+  with errors.writing(given):
     path.mkdir(parents=True, exist_ok=True)
     lock = (path / ".lock").open("w")
-  except OSError as error:
-    raise errors.InputError(
-      f"{given} cannot be written: {error.strerror}"
-    ) from error
   with lock:
     try:
       fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

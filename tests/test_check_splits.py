@@ -314,7 +314,9 @@ def test_what_is_written(music, tmp_path, capsys):
   page = (out / "check_splits.md").read_text()
   for text in (printed, page):
     assert "train a/1; test b/1" in text
-  assert "| train &gt; test | - | 1 (1) | 1 (1) | - | - |" in page
+  assert "| train &gt; test | - | 1 (1) | 1 (1) | - | - |" in " ".join(
+    page.split()
+  )
 
 
 def test_names_cannot_break_the_page(tmp_path):
@@ -324,7 +326,7 @@ def test_names_cannot_break_the_page(tmp_path):
   run(tmp_path, {"a.csv": text}, tmp_path)
   page = (tmp_path / "check_splits.md").read_text()
   assert "<script" not in page
-  assert page.count(r"&lt;script&gt;\|\`x\`") == 2
+  assert page.count(r"&lt;script&gt;|\`x\`") == 2
 
 
 @pytest.mark.parametrize(

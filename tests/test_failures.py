@@ -198,7 +198,7 @@ def test_a_run_that_tells_nothing_new_is_named(runs, tmp_path):
   assert again["by_chance"] == two["by_chance"] > 0
   alone = failures.compute(paths[:2], about)
   assert alone["by_chance"] is None
-  assert "independent" not in failures_page.markdown(alone)
+  assert "independent" not in failures_page.page(alone)
 
 
 def test_what_is_expected_by_chance_is_the_mean_of_shuffled_mistakes(found):

@@ -557,8 +557,8 @@ def _check_damage(out, text):
   ("others", "words"),
   [
     (["--seeds=1"], "--seeds=1: give 2 or more"),
-    (["--config.seed=3"], "--config.seed=3: leak sets it itself"),
-    (["--config.data.leak=tracks"], "--config.data.leak=tracks: leak sets it"),
+    (["--config.seed=3"], "seed=3: leave it out; leak sets it itself"),
+    (["--config.data.leak=tracks"], "data.leak=tracks: leave it out; leak"),
     (["--config.task=gan"], "is a GAN, which tells no genres"),
     (["--config.data.protocol=leaky_segments_80_20"], "leaks by itself"),
     (["--protocol=kfold"], "unknown protocol 'kfold'; there are"),
@@ -611,11 +611,11 @@ def measured(**changes) -> dict:
 
 
 def test_the_page_says_what_was_measured():
-  text = leak_page.markdown(measured())
+  text = leak_page.page(measured())
   assert "| +20.0 [+10.0, +30.0] |" in text
   assert "50.0 (n=1) [40.0, 60.0]" in text
   assert "also chose the checkpoints, in all arms alike" in text
-  assert "also chose" not in leak_page.markdown(measured(split="test"))
+  assert "also chose" not in leak_page.page(measured(split="test"))
   rows = [line for line in text.splitlines() if line.startswith("|")]
   assert len({line.count("|") for line in rows[:5]}) == 1
   assert "All seeds answered alike" not in text
@@ -624,10 +624,10 @@ def test_the_page_says_what_was_measured():
   assert "On the 84 tracks that both leak, `tracks` has +20.0 [" in text
   alone = {"arms": {"clean": measured()["arms"]["clean"]}, "differences": {}}
   alone["tracks_over_artists"] = None
-  text = leak_page.markdown(measured(**alone))
+  text = leak_page.page(measured(**alone))
   assert "No arm can leak here" in text
   assert "A difference is" not in text
-  text = leak_page.markdown(measured(alike=True))
+  text = leak_page.page(measured(alike=True))
   assert "All seeds answered alike, so that ± 0.0 is of one fit" in text
 
 

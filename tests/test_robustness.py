@@ -276,10 +276,10 @@ def test_what_is_written_can_be_verified(heard, tmp_path):
   out, found = heard
   assert not list(verify.differences(found, robustness.again(out)))
   text = (out / "robustness.md").read_text()
-  assert "| nothing | 2 |" in text
+  assert "| nothing | 2 |" in " ".join(text.split())
   assert (out / "robustness.png").stat().st_size > 10_000
   copy = shutil.copytree(out, tmp_path / "copy")
-  (copy / "robustness.md").write_text(text.replace("| nothing | 2 |", "| 3 |"))
+  (copy / "robustness.md").write_text(text.replace(" 2 |", " 3 |"))
   (line,) = verify.verify([copy]).wrong
   assert line.startswith(f"{copy / 'robustness.md'}: line[")
   changed = json.loads(json.dumps(found))

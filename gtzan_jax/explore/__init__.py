@@ -15,7 +15,7 @@ import grain
 import tqdm
 
 from gtzan_jax import atomic
-from gtzan_jax.errors import InputError, StopError
+from gtzan_jax.errors import InputError, StopError, writing
 from gtzan_jax.explore import cautions, measures, page, summary
 from gtzan_jax.explore.measures import SHOWN, Measured
 
@@ -146,7 +146,7 @@ def folder(out: str | os.PathLike) -> pathlib.Path:
     InputError: it cannot be made or written to.
   """
   out = pathlib.Path(out)
-  with _writing_to(out):
+  with writing(f"--out={out}"):
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=out):
       pass
@@ -176,20 +176,10 @@ def write(facts: Mapping, out: str | os.PathLike) -> pathlib.Path:
   ]
   text = json.dumps({**facts, "examples": examples}, indent=1, allow_nan=False)
   texts = {PAGE: page.render(facts), FACTS: text + "\n"}
-  with _writing_to(out), contextlib.ExitStack() as both:
+  with writing(f"--out={out}"), contextlib.ExitStack() as both:
     files = {
       name: both.enter_context(atomic.opened(out / name)) for name in texts
     }
     for name, text in texts.items():
       files[name].write(text.encode())
   return out / PAGE
-
-
-@contextlib.contextmanager
-def _writing_to(out: pathlib.Path) -> Iterator[None]:
-  try:
-    yield
-  except OSError as error:
-    raise InputError(
-      f"--out={out} cannot be written: {error.strerror}"
-    ) from error
