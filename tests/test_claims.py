@@ -1,12 +1,16 @@
 """The tables of docs/claims.md are those of the runs that are stored."""
 
+import dataclasses
 import re
 import sys
 
 import numpy as np
 import pytest
+import scipy.stats
+import sklearn.metrics
 
 from benchmarks import claims
+from gtzan_jax import crossval
 from gtzan_jax.predictions import Predictions
 
 GENRES = ("blues", "rock")
@@ -48,6 +52,46 @@ def test_what_a_verdict_says_stands_in_the_tables(pytestconfig):
     said = {row[8].rstrip(" |") for row in pairs if row[0] == number}
     for word in ("holds", "the opposite"):
       assert word in said or f"**{word}" not in verdict, (number, word)
+      assert said != {word} or f"**{word}" in verdict, (number, word)
+
+
+def test_recall_by_genre_is_scikit_learns(monkeypatch):
+  """Of two networks; where each track is an artist the interval is scipy's."""
+  monkeypatch.setattr(claims, "NETWORKS", ("one", "other", "not run"))
+  rng = np.random.default_rng(0)
+  tables = {
+    name: [noisy(fold, rng, share) for fold in range(3)]
+    for name, share in (("one", 0.9), ("other", 0.6))
+  }
+  rows = [line[2:-2].split(" | ") for line in claims.genre_table(tables)[2:]]
+  assert {row[0] for row in rows} == {*GENRES}
+  pooled = [crossval.pool(tables[name]) for name in ("one", "other")]
+  recalls = np.array(
+    [
+      sklearn.metrics.recall_score(x.label, x.predicted, average=None)
+      for x in pooled
+    ]
+  )
+  for genre, artists, mean, interval, lowest, highest in rows:
+    g = GENRES.index(genre)
+    of = pooled[0].label == g
+    assert int(artists) == of.sum()
+    assert float(mean) == pytest.approx(100 * recalls[:, g].mean(), abs=0.051)
+    assert float(lowest) == pytest.approx(100 * recalls[:, g].min(), abs=0.051)
+    assert float(highest) == pytest.approx(100 * recalls[:, g].max(), abs=0.051)
+    right = np.mean([x.right[of] for x in pooled], axis=0)
+    wanted = scipy.stats.bootstrap(
+      (right,), np.mean, n_resamples=20_000, method="percentile", rng=0
+    ).confidence_interval
+    bounds = [float(x) / 100 for x in interval.split(" to ")]
+    assert bounds == pytest.approx(wanted, abs=0.01)
+
+
+def test_a_spread_is_that_of_numpy():
+  values = [0.5, 0.61, 0.672]
+  mean, deviation = np.mean(values), np.std(values, ddof=1)
+  assert claims.spread(values) == f"{100 * mean:.1f} ± {100 * deviation:.1f}"
+  assert claims.spread(iter(values), ".2f") == f"{mean:.2f} ± {deviation:.2f}"
 
 
 @pytest.mark.parametrize(
@@ -77,6 +121,15 @@ def fold(number, right, tracks=6):
     probabilities=np.eye(2, dtype=np.float32)[answer],
     genres=GENRES,
   )
+
+
+def noisy(number, rng, share, tracks=90):
+  """A fold of which this share is right, here and there."""
+  table = fold(number, tracks, tracks)
+  wrong = np.flatnonzero(rng.random(tracks) > share)
+  probabilities = table.probabilities.copy()
+  probabilities[wrong] = probabilities[wrong, ::-1]
+  return dataclasses.replace(table, probabilities=probabilities)
 
 
 def test_folds_are_compared_together_and_seeds_on_the_same_tracks():

@@ -654,4 +654,8 @@ def test_every_honest_protocol_may_be_the_base():
   rows = gtzan_rows()
   for name, protocol in PROTOCOLS.items():
     if protocol.leak is None:
-      assert apply(name, rows, leak="clean").parts["train"], name
+      partition = apply(name, rows, leak="clean")
+      wanted = by_genre(apply(name, rows).parts["train"])
+      assert by_genre(partition.parts["train"]).keys() == wanted.keys(), name
+      tested = partition.parts["test"] or partition.parts["validation"]
+      assert not tracks(partition.parts["train"]) & tracks(tested), name
