@@ -174,7 +174,7 @@ def read(path: pathlib.Path) -> Member:
 
   Raises:
     InputError: no folder, no report or not one of ours, a GAN's, or no
-      predictions of another split that the report has numbers of.
+      predictions of another split that the report has numbers of, or others.
   """
   if not path.is_dir():
     raise InputError(f"{path}: no such folder; train first")
@@ -196,7 +196,26 @@ def read(path: pathlib.Path) -> Member:
     for split, file in files.items()
     if split != "train" or file.exists()
   }
+  for split, table in stored.items():
+    if problem := _not_of(table, found["splits"][split]):
+      raise InputError(f"{files[split]}: {problem}")
   return Member(path, found, stored)
+
+
+def _not_of(table: Predictions, split: Mapping) -> str | None:
+  """Why a table is not the one that a report's numbers are of."""
+  if (table.predicted < 0).any():
+    track = table.track[table.predicted.argmin()]
+    return f"NaN at track {track}, finite probabilities are accepted"
+  for level, rows in (("track", table.by_track()), ("segment", table)):
+    ours = (len(rows), round(float(rows.right.mean()), 9))
+    theirs = (split[level]["n"], round(split[level]["accuracy"], 9))
+    if ours != theirs:
+      return (
+        f"accuracy {ours[1]:.6f} of {ours[0]} {level}s, but {theirs[1]:.6f} of"
+        f" {theirs[0]} in {report.REPORT_FILE}: evaluate it again"
+      )
+  return None
 
 
 def same_test(members: Sequence[Member], given: str = "--workdir=") -> str:

@@ -48,7 +48,7 @@ def compute(
 
   Raises:
     InputError: fewer than two folders, one twice or without results; other
-      tracks; a NaN among the probabilities.
+      tracks; see `ensemble.read`.
   """
   members = [ensemble.read(path) for path in _paths(paths)]
   split = ensemble.same_test(members, given="")
@@ -168,21 +168,11 @@ def _runs(
 
 
 def _heard(tables: Sequence[Predictions]) -> np.ndarray:
-  """[runs, N] what each predicts, rows as in the first table.
-
-  Raises:
-    InputError: a row has a NaN.
-  """
+  """[runs, N] what each predicts, rows as in the first table."""
   places = [alignment.places(tables[0], table) for table in tables]
-  heard = np.stack(
+  return np.stack(
     [t.predicted[place] for t, place in zip(tables, places, strict=True)]
   )
-  if (heard < 0).any():
-    track = tables[0].track[(heard < 0).any(axis=0).argmax()]
-    raise InputError(
-      f"probabilities: NaN at track {track}, finite ones are accepted"
-    )
-  return heard
 
 
 def _confusion(first: Predictions, heard: np.ndarray) -> list[list[int]]:

@@ -323,7 +323,12 @@ def test_where_segments_differ_tracks_are_compared(tmp_path):
 
 def _runs(tmp_path):
   tested = parts(1) | {"test": made()}
-  return {
+  broken = {name: run(tmp_path / name, parts(3)) for name in ("nan", "others")}
+  tables = {"nan": made(), "others": made(seed=9)}
+  tables["nan"].probabilities[3] = np.nan
+  for name, path in broken.items():
+    tables[name].save(path / "predictions" / "validation.npz")
+  return broken | {
     "plain": run(tmp_path / "plain", parts(1)),
     "other": run(tmp_path / "other", parts(2)),
     "tested": run(tmp_path / "tested", tested),
@@ -354,6 +359,8 @@ def test_what_cannot_be_compared_is_one_clear_line(tmp_path, capsys):
     ("fcn0 fcn1 long", "long/fcn2 is the only seed of fcn"),
     ("fcn0 fcn1 again cnn0 cnn1", "again/fcn1 is of seed 1, as"),
     ("fcn0 fcn1 fcn0", "fcn0 was given twice"),
+    ("plain nan", "validation.npz: NaN at track"),
+    ("plain others", "of 9 tracks, but 0."),
   ):
     given = [f"--workdir={runs[name]}" for name in names.split()]
     assert launch.main(["launch.py", "compare", *given]) == 2
