@@ -42,7 +42,7 @@ def cell(tables: list, real: list) -> str:
   found = compare.compare_many(tables, real)
   low, high = (100 * bound for bound in found["ci95"])
   difference = 100 * found["difference"]
-  return f"{text} ({difference:+.1f}; {low:+.1f} to {high:+.1f})"
+  return f"{text} ({difference:+z.1f}; {low:+z.1f} to {high:+z.1f})"
 
 
 def lstm_table(folder: pathlib.Path, found: dict[str, dict]) -> list[str]:

@@ -134,7 +134,7 @@ def pair_table(tables: Tables) -> list[str]:
     ]
     lines.append(
       f"| {row} | `{a}` | {scores[0]} | `{b}` | {scores[1]} |"
-      f" {100 * found['difference']:+.1f} | {low:+.1f} to {high:+.1f} |"
+      f" {100 * found['difference']:+z.1f} | {low:+z.1f} to {high:+z.1f} |"
       f" {found['n']} | {verdict(found['ci95'])} |"
     )
   return lines

@@ -58,7 +58,7 @@ def run(given: Given, survey: Callable, open_corpus: Callable) -> int:
       out,
       {
         FACTS: json.dumps(facts, indent=1, allow_nan=False) + "\n",
-        PAGE: split_report.page(facts),
+        PAGE: split_report.as_markdown(facts),
       },
     )
     print(f"written: {pathlib.Path(out, PAGE)}, {FACTS}")

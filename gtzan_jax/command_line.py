@@ -143,6 +143,8 @@ def parse(
   named = first if first in verbs else None
   if _HELP & set(words):
     return Given(named, values, help=True)
+  if first and not named and not verbs[default].files:
+    raise InputError(f"unexpected {first!r}: the verbs are {', '.join(verbs)}")
   name = named or default
   _check_flags(words, name, defined, verbs)
   recipe, config = _config(words, name, verbs, known)

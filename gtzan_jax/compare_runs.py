@@ -99,7 +99,7 @@ def lines(found: Mapping) -> list[str]:
       low, high = one["ci95"]
       said.append(
         f"{level:10}{one['accuracy_a']:7.3f}{one['accuracy_b']:7.3f}"
-        f"{one['difference']:+9.3f}   {low:+.3f} to {high:+.3f}"
+        f"{one['difference']:+z9.3f}   {low:+z.3f} to {high:+z.3f}"
       )
   tests = track["mcnemar"]
   for test in [tests] if isinstance(tests, dict) else tests:

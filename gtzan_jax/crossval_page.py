@@ -20,13 +20,13 @@ def write(found: Mapping, folder: pathlib.Path) -> str:
     found: from `crossval.measure`.
     folder: where to.
   """
-  text = page(found)
+  text = as_markdown(found)
   atomic.write(folder / FILE, text)
   plots.save_png(picture(found), folder / "crossval.png")
   return text
 
 
-def page(found: Mapping) -> str:
+def as_markdown(found: Mapping) -> str:
   """The tables, with columns wide enough to be read as they are."""
   first = found["pooled"][0]
   seeds = ", ".join(map(str, found["seeds"]))
@@ -200,8 +200,8 @@ def _draw_accuracies(axes, found: Mapping) -> None:
   axes.axvspan(low, high, color=PALETTE["grid"], alpha=0.6, linewidth=0)
   for y, level in enumerate(named.values()):
     text = _percent(level["accuracy"])
-    warm = found["leak"] is not None
-    plots.interval(axes, y, level["accuracy"], level["ci95"], warm, text)
+    colour = "warm" if found["leak"] else "accent"
+    plots.interval(axes, y, level["accuracy"], level["ci95"], colour, text)
   axes.set_xlim(0, 1)
   plots.percent(axes.xaxis)
   axes.set_xlabel("track accuracy, 95 % interval")

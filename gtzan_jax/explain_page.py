@@ -67,7 +67,7 @@ def said(one: Explained) -> str:
   if one.genre not in (None, one.predicted):
     text += f", in truth {one.genre} {one.probabilities[one.genre]:.3f}"
   sums = [
-    f"{genre} {row['total']:+.2f} of {row['difference']:+.2f}"
+    f"{genre} {row['total']:+z.2f} of {row['difference']:+z.2f}"
     for genre, row in facts_of(one)["genres"].items()
   ]
   text += f"; attributions sum to {', '.join(sums)} nats"

@@ -134,8 +134,9 @@ def verb(given, about: About) -> int:
   if not out:
     raise InputError("--out is needed: the folder for what is found")
   found = compute(given.files, about, out)
+  written = write(found, out)
   print("\n".join(failures_page.lines(found)))
-  print(f"failures: {write(found, out)}")
+  print(f"failures: {written}")
   return 0
 
 

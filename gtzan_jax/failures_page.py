@@ -32,7 +32,7 @@ def lines(found: Mapping) -> list[str]:
   return said
 
 
-def page(found: Mapping) -> str:
+def as_markdown(found: Mapping) -> str:
   """All that was found, as tables."""
   rows = [
     "# Where these runs fail",
@@ -118,7 +118,7 @@ def draw(found: Mapping) -> Figure:
 def write(found: Mapping, out: pathlib.Path) -> None:
   """failures.png and failures.md, each whole or not at all."""
   plots.save_png(draw(found), out / "failures.png")
-  atomic.write(out / FILE, page(found))
+  atomic.write(out / FILE, as_markdown(found))
 
 
 def _always(found: Mapping) -> str:

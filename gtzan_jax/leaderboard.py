@@ -20,6 +20,7 @@ from typing import NamedTuple
 from gtzan_jax import (
   atomic,
   errors,
+  folds,
   leaderboard_page,
   overview,
   overview_plot,
@@ -80,19 +81,20 @@ def build(reports: Iterable[Mapping]) -> list[dict]:
       a copy and counts once.
 
   Returns:
-    one dict a table: corpus, source, protocol, collection (of an external test:
-    its name and fingerprint, else None), leak, split (its headline part), n
-    (tracks scored), synthetic, artists_decide (most of them are by artists of
-    the train part), notes (sentences) and rows, the best first. A row has
-    recipe, settings (in which it differs from other rows of its recipe), seeds,
-    track, macro_f1, segment (Spreads), parameters, seconds (mean), commits,
-    data (fingerprint of what was learnt from) and published (a Published or
-    None).
+    one dict a table: corpus, source, protocol, fold ("fold 0", or "all folds"
+    of a whole cross-validation, whose folds are pooled; None of protocols that
+    have none), collection (of an external test: its name and fingerprint, else
+    None), leak, split (its headline part), n (tracks scored), synthetic,
+    artists_decide (most of them are by artists of the train part), notes
+    (sentences) and rows, the best first. A row has recipe, settings (in which
+    it differs from other rows of its recipe), seeds, track, macro_f1, segment
+    (Spreads), parameters, seconds (mean), commits, data (fingerprint of what
+    was learnt from) and published (a Published or None).
   """
   tables = collections.defaultdict(list)
-  for one in _distinct(reports):
-    if one["headline"] is not None:
-      tables[_table_key(one)].append(_named(one))
+  scored = [one for one in _distinct(reports) if one["headline"] is not None]
+  for one in folds.pooled(scored):
+    tables[_table_key(one)].append(_named(one))
   return [_table(tables[key]) for key in sorted(tables)]
 
 
@@ -127,6 +129,7 @@ def _table_key(one: Mapping) -> tuple:
     one["corpus"],
     one["source"],
     one["protocol"],
+    folds.fold(one) or "",
     one["headline"],
     _headline(one)["sha256"] or "",
     one["data_fingerprint"] if "external" in one else "",
@@ -150,6 +153,7 @@ def _table(reports: list[Mapping]) -> dict:
   artists = _artists(reports)
   return {
     **{key: first[key] for key in ("corpus", "source", "protocol", "leak")},
+    "fold": folds.fold(first),
     "collection": _collection(reports),
     "split": first["headline"],
     "n": _headline(first)["track"]["n"],
@@ -274,6 +278,11 @@ def _draw(tables: list[dict], file: pathlib.Path) -> None:
 def _put(tables: str, page: pathlib.Path) -> str:
   try:
     return leaderboard_page.put(tables, page.read_text("utf-8"))
+  except FileNotFoundError as error:
+    raise errors.InputError(
+      f"--out={page}: no such page; give a folder, or a page that is there,"
+      " between whose marks the tables are drawn"
+    ) from error
   except ValueError as error:
     raise errors.InputError(f"--out={page} {error}") from error
 

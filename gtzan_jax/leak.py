@@ -51,17 +51,19 @@ def measure(folder: str | pathlib.Path) -> dict:
 
   Returns:
     `recipe`, `corpus`, `source`, `data_fingerprint`; `split`, the part that the
-    arms report; `tracks` and `segments`, how many of it; `seeds` that every arm
-    has; `alike`, whether in every arm all seeds answered all alike; `arms`
-    {arm: `protocol`, `leak`, `n_train` (segments), `touched` (tested tracks
-    that it leaks), `track` and `segment`, each a `compare.mean_accuracy`};
-    `differences` {arm: `track` and `segment`, each what `compare_many` says of
-    it (a) and the clean arm (b), on the touched tracks alone; `untouched`: the
-    same on the others, None if there are none}; `tracks_over_artists`, what it
-    says of these two on the tracks that both leak, None if there are none;
-    `protocols` [`protocol`, `leak`, `seeds`, `split`, `tracks`, `n_train`,
-    `track`, `segment`]; `left_out` {name: why}; `same` {protocol: one of
-    `protocols` that comes to the same segments here}.
+    arms report; `tracks`, `segments` and `clusters` (artists), how many of it;
+    `untested`, the genres that have none in it; `seeds` that every arm has;
+    `alike`, whether in every arm all seeds answered all alike; `arms` {arm:
+    `protocol`, `leak`, `n_train` (segments), `known_artists` (as in a report),
+    `touched` (tested tracks that it leaks), `track` and `segment`, each a
+    `compare.mean_accuracy`}; `differences` {arm: `track` and `segment`, each
+    what `compare_many` says of it (a) and the clean arm (b), on the touched
+    tracks alone; `untouched`: the same on the others, None if there are none};
+    `tracks_over_artists`, what it says of these two on the tracks that both
+    leak, None if there are none; `protocols` [`protocol`, `leak`, `seeds`,
+    `known_artists`, `split`, `tracks`, `n_train`, `track`, `segment`];
+    `left_out` {name: why}; `same` {protocol: one of `protocols` that comes to
+    the same segments here}.
 
   Raises:
     InputError: something is missing or damaged, the runs are not of one meter,
@@ -93,6 +95,12 @@ def measure(folder: str | pathlib.Path) -> dict:
     "split": first.report["headline"],
     "segments": len(first.table),
     "tracks": len(set(first.table.track)),
+    "clusters": first.table.n_clusters,
+    "untested": [
+      genre
+      for i, genre in enumerate(first.table.genres)
+      if i not in first.table.label
+    ],
     "seeds": seeds,
     "alike": all(map(_alike, tables.values())),
     "arms": {
@@ -172,7 +180,9 @@ def _finished(
 
 
 def _said(found: Mapping) -> dict:
+  tested = found["splits"][found["headline"]]
   return {
+    "known_artists": tested["known_artists"],
     "protocol": found["protocol"],
     "leak": found["leak"],
     "n_train": found["splits"]["train"]["segment"]["n"],

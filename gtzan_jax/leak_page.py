@@ -5,10 +5,12 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from gtzan_jax import atomic, compare, markdown, plots
+from gtzan_jax import atomic, compare, markdown, page, plots
 from gtzan_jax.plots import PALETTE
 
 FILE = "leak.md"
+FEWEST = 5  # artists behind an interval that is shown
+MOSTLY = "mostly artist recognition"
 # What stands in the train part of an arm in place of another track's segments.
 WORDS = {
   "clean": "nothing",
@@ -24,20 +26,20 @@ def write(found: Mapping, folder: pathlib.Path) -> str:
     found: from `leak.measure`.
     folder: where to.
   """
-  text = page(found)
-  atomic.write(folder / FILE, text)
+  said = as_markdown(found)
+  atomic.write(folder / FILE, said)
   plots.save_png(picture(found), folder / "leak.png")
-  return text
+  return said
 
 
-def page(found: Mapping) -> str:
+def as_markdown(found: Mapping) -> str:
   """The tables, with columns wide enough to be read as they are."""
   lines = [
     f"# Leak meter: {found['recipe']} on {found['corpus']}",
     "",
     f"Tested are the same {found['segments']} segments of {found['tracks']}"
-    f" tracks ({found['split']} part) in every arm, after training on as many"
-    " segments of every genre; seeds"
+    f" tracks by {found['clusters']} artists ({found['split']} part) in every"
+    " arm, after training on as many segments of every genre; seeds"
     f" {', '.join(map(str, found['seeds']))}. Accuracies in per cent, mean ±"
     " standard deviation over seeds; in brackets the 95 % interval of the mean,"
     " a bootstrap over artists (tracks, where an artist is not known).",
@@ -45,8 +47,8 @@ def page(found: Mapping) -> str:
     _arms(found),
     "",
     "A difference is to the clean arm, in points, and of those tested tracks"
-    " alone that the arm leaks; last, that of the others, in tracks, which the"
-    " arm has by nothing of their own."
+    " alone that the arm leaks. The last column is the difference on the tested"
+    " tracks that it does not leak, which ought to be about none."
     if found["differences"]
     else "No arm can leak here: there is nothing to compare with `clean`.",
     *_notes(found),
@@ -72,13 +74,25 @@ def _notes(found: Mapping) -> list[str]:
   said = []
   if both := found["tracks_over_artists"]:
     said.append(
-      f"On the {both['track']['n']} tracks that both leak, `tracks` has"
+      f"On the {_tracks(both)} that both leak, `tracks` has"
       f" {_points(both['track'])} over `artists`, in tracks."
     )
   if found["split"] != "test":
     said.append(
       f"No test tracks at hand: the {found['split']} part also chose the"
       " checkpoints, in all arms alike."
+    )
+  if page.artists_decide(found["arms"]["clean"]):
+    met = found["arms"]["clean"]["known_artists"]
+    said.append(
+      f"**{MOSTLY.capitalize()}**: {met['tracks']} of {met['of']} tested tracks"
+      " are by artists of the train part, in every arm."
+    )
+  if found["untested"]:
+    said.append(f"No track of {', '.join(found['untested'])} is tested.")
+  if found["clusters"] < FEWEST:
+    said.append(
+      f"Beware: of {found['clusters']} artists no interval means anything."
     )
   if found["alike"]:
     said.append(
@@ -95,6 +109,7 @@ def _arms(found: Mapping) -> str:
     "arm",
     "swapped in for other tracks",
     "train segments",
+    "by artists met",
     "track accuracy",
     "segment accuracy",
     "of tracks",
@@ -110,6 +125,7 @@ def _arms(found: Mapping) -> str:
         f"`{name}`",
         WORDS[name],
         f"{arm['n_train']:,}",
+        _met(arm),
         *(compare.said(arm[level]) for level in ("track", "segment")),
         str(change["track"]["n"]) if change else "–",
         *(
@@ -130,6 +146,7 @@ def _protocols(found: Mapping) -> str:
     "leaks",
     "train segments",
     "tested",
+    "by artists met",
     "seeds",
     "track accuracy",
     "segment accuracy",
@@ -139,9 +156,10 @@ def _protocols(found: Mapping) -> str:
     rows.append(
       (
         f"`{one['protocol']}`",
-        "yes" if one["leak"] else "no",
+        _LEAKS[_kind(one)],
         f"{one['n_train']:,}",
         f"{one['tracks']} tracks ({one['split']})",
+        _met(one),
         str(len(one["seeds"])),
         *(compare.said(one[level]) for level in ("track", "segment")),
       )
@@ -150,8 +168,32 @@ def _protocols(found: Mapping) -> str:
 
 
 def _points(change: Mapping) -> str:
-  low, high = (100 * x for x in change["ci95"])
-  return f"{100 * change['difference']:+.1f} [{low:+.1f}, {high:+.1f}]"
+  found = f"{100 * change['difference']:+z.1f}"
+  if change["clusters"] < FEWEST:
+    return f"{found} (artists: {change['clusters']})"
+  low, high = (f"{100 * x:+z.1f}" for x in change["ci95"])
+  return f"{found} [{low}, {high}]"
+
+
+def _kind(one: Mapping) -> str:
+  """A key of _LEAKS, and a colour of the picture."""
+  if one["leak"]:
+    return "warm"
+  return "middle" if page.artists_decide(one) else "accent"
+
+
+_LEAKS = {"warm": "yes", "middle": "artists", "accent": "no"}
+
+
+def _met(one: Mapping) -> str:
+  """How many of the tested tracks are by artists of the train part."""
+  met = one["known_artists"]
+  return f"{met['tracks']} of {met['of']}" if met else "–"
+
+
+def _tracks(change: Mapping) -> str:
+  n = change["track"]["n"]
+  return f"{n} track" if n == 1 else f"{n} tracks"
 
 
 # The picture: accuracies of the arms, what their leak is worth, the protocols.
@@ -180,22 +222,27 @@ def picture(found: Mapping) -> Figure:
 
 def _draw_arms(axes, found: Mapping) -> None:
   rows = [
-    (_LABELS[name], name != "clean", arm["track"])
+    (_LABELS[name], _kind(arm), arm["track"])
     for name, arm in found["arms"].items()
   ]
   _accuracies(axes, rows)
   title = f"{found['recipe']}: the same {found['tracks']} tracks"
+  if page.artists_decide(found["arms"]["clean"]):
+    title += f"\n({MOSTLY})"
   axes.set_title(title, pad=10)
 
 
 def _draw_protocols(axes, found: Mapping) -> None:
   rows = [
-    (one["protocol"], one["leak"] is not None, one["track"])
-    for one in found["protocols"]
+    (one["protocol"], _kind(one), one["track"]) for one in found["protocols"]
   ]
-  _accuracies(axes, sorted(rows, key=lambda row: row[1]))
+  order = [*reversed(_LEAKS)]
+  _accuracies(axes, sorted(rows, key=lambda row: order.index(row[1])))
   size = found["protocols"][0]["n_train"]
-  axes.set_title(f"Protocols, {size:,} train segments", pad=10)
+  title = f"Protocols, {size:,} train segments"
+  if any(kind == "middle" for _, kind, _ in rows):
+    title += f"\n(pale: {MOSTLY})"
+  axes.set_title(title, pad=10)
 
 
 def _draw_differences(axes, found: Mapping) -> None:
@@ -203,9 +250,10 @@ def _draw_differences(axes, found: Mapping) -> None:
   labels, ends = [], [0.0, 0.1]
   for y, (name, one) in enumerate(found["differences"].items()):
     change = one["track"]
-    text = f"{100 * change['difference']:+.1f}"
-    plots.interval(axes, y, change["difference"], change["ci95"], True, text)
-    labels.append(f"{_LABELS[name]}\n({change['n']} tracks)")
+    text = f"{100 * change['difference']:+z.1f}"
+    drawn = change["ci95"] if change["clusters"] >= FEWEST else []
+    plots.interval(axes, y, change["difference"], drawn, "warm", text)
+    labels.append(f"{_LABELS[name]}\n({_tracks(one)})")
     ends += change["ci95"]
   axes.set_xlim(min(ends) - 0.03, max(ends) + 0.03)
   axes.xaxis.set_major_formatter(lambda x, _: f"{100 * x:+.0f}" if x else "0")
@@ -214,10 +262,10 @@ def _draw_differences(axes, found: Mapping) -> None:
   axes.set_title("What the leak is worth", pad=10)
 
 
-def _accuracies(axes, rows: Sequence[tuple[str, bool, Mapping]]) -> None:
-  for y, (_, leaks, level) in enumerate(rows):
+def _accuracies(axes, rows: Sequence[tuple[str, str, Mapping]]) -> None:
+  for y, (_, colour, level) in enumerate(rows):
     text = f"{100 * level['accuracy']:.1f}"
-    plots.interval(axes, y, level["accuracy"], level["ci95"], leaks, text)
+    plots.interval(axes, y, level["accuracy"], level["ci95"], colour, text)
   axes.set_xlim(0, 1)
   plots.percent(axes.xaxis)
   axes.set_xlabel("track accuracy, 95 % interval")

@@ -3,6 +3,7 @@
 import collections
 from collections.abc import Iterable, Mapping, Sequence
 
+from gtzan_jax.folds import ALL
 from gtzan_jax.published import PUBLISHED
 
 
@@ -12,7 +13,7 @@ def overview(tables: Iterable[Mapping]) -> list[dict]:
   Synthetic music and external tests have no place in it. Of several candidates
   the one of most tracks stands; of several settings that of most seeds, then
   the best. Tables whose tracks are mostly by artists of the train part are
-  taken where there is no other.
+  taken where there is no other, and so are single folds.
 
   Args:
     tables: from `leaderboard.build`.
@@ -48,6 +49,7 @@ def _chosen(rows: Iterable[Mapping]) -> Mapping | None:
     rows,
     key=lambda row: (
       not row["table"]["artists_decide"],
+      row["table"]["fold"] in (None, ALL),
       row["table"]["n"],
       len(row["seeds"]),
       row["track"].mean,

@@ -126,11 +126,11 @@ def percent(axis) -> None:
 
 
 def interval(
-  axes, y: int, value: float, ci95: Sequence[float], warm: bool, text: str
+  axes, y: int, value: float, ci95: Sequence[float], colour: str, text: str
 ) -> None:
-  """A dot with its interval in a row of its own, and a text above it."""
-  colour = PALETTE["warm" if warm else "accent"]
-  axes.plot(ci95, [y, y], color=colour, linewidth=2.4, alpha=0.5)
+  """A dot with its interval, if any, in a row of its own, a text above it."""
+  colour = PALETTE[colour]
+  axes.plot(ci95, [y] * len(ci95), color=colour, linewidth=2.4, alpha=0.5)
   axes.plot([value], [y], "o", color=colour, markersize=6)
   axes.annotate(
     text,

@@ -113,7 +113,7 @@ def write(
     if file.stem.rpartition("_")[0] in DISTORTIONS and file.stem not in tables:
       file.unlink()
   plots.save_png(draw(found), out / "robustness.png")
-  atomic.write(out / PAGE, page(found))
+  atomic.write(out / PAGE, as_markdown(found))
   report.save(out / FILE, found)
   return out / FILE
 
@@ -126,11 +126,11 @@ def said(
   low, high = row["ci95"]
   return (
     f"{kind.label} {level:g}: accuracy {row['accuracy']:.3f},"
-    f" {row['difference']:+.3f} (95 % {low:+.3f} to {high:+.3f})"
+    f" {row['difference']:+z.3f} (95 % {low:+z.3f} to {high:+z.3f})"
   )
 
 
-def page(found: Mapping) -> str:
+def as_markdown(found: Mapping) -> str:
   """All levels as a table, in per cent."""
   clean = found["undistorted"]
   low, high = (f"{100 * x:.1f}" for x in clean["ci95"])
@@ -139,8 +139,8 @@ def page(found: Mapping) -> str:
       one["label"],
       f"{row['level']:g}",
       f"{100 * row['accuracy']:.1f}",
-      f"{100 * row['difference']:+.1f}",
-      " to ".join(f"{100 * x:+.1f}" for x in row["ci95"]),
+      f"{100 * row['difference']:+z.1f}",
+      " to ".join(f"{100 * x:+z.1f}" for x in row["ci95"]),
       f"{row['p']:.2g}",
     )
     for one in found["distortions"].values()

@@ -39,7 +39,7 @@ def text(facts: Mapping) -> str:
   return "\n\n".join(filter(None, blocks))
 
 
-def page(facts: Mapping) -> str:
+def as_markdown(facts: Mapping) -> str:
   """The same in full."""
   blocks = [
     "# What crosses this split",
@@ -110,7 +110,11 @@ def _notes(facts: Mapping) -> list[str]:
       " parts or more"
     )
   for part, of in facts["parts"].items():
-    absent = [genre for genre, count in of["genres"].items() if not count]
+    absent = [
+      genre
+      for genre, count in of["genres"].items()
+      if not count and genre != "unknown"
+    ]
     if absent:
       notes.append(f"beware: {part} has no {', '.join(absent)}")
   for key, what in (

@@ -271,9 +271,10 @@ def compare(given: Given) -> int:
 
   out = given.flags.out
   found = compare_runs.compare_runs(given.flags.workdir, out or ".")
+  written = out and compare_runs.write(found, out)
   print("\n".join(compare_runs.lines(found)))
-  if out:
-    print(f"comparison: {compare_runs.write(found, out)}")
+  if written:
+    print(f"comparison: {written}")
   return 0
 
 

@@ -198,10 +198,10 @@ RECOMPUTED: dict[str, Callable[[pathlib.Path], object]] = {
 }
 # A page -> the one of these that it shows, and how.
 PAGES: dict[str, tuple[str, Callable[[Mapping], str]]] = {
-  failures_page.FILE: (failures.FILE, failures_page.page),
-  robustness.PAGE: (robustness.FILE, robustness.page),
-  crossval_page.FILE: (crossval.CROSSVAL_FILE, crossval_page.page),
-  leak_page.FILE: (leak.LEAK_FILE, leak_page.page),
+  failures_page.FILE: (failures.FILE, failures_page.as_markdown),
+  robustness.PAGE: (robustness.FILE, robustness.as_markdown),
+  crossval_page.FILE: (crossval.CROSSVAL_FILE, crossval_page.as_markdown),
+  leak_page.FILE: (leak.LEAK_FILE, leak_page.as_markdown),
 }
 
 
@@ -209,7 +209,10 @@ def _again(file: pathlib.Path, known: dict[pathlib.Path, object]) -> object:
   """What a file should hold; `known` keeps what pages are drawn from."""
   if file.name in PAGES:
     name, draw = PAGES[file.name]
-    return draw(_again(file.with_name(name), known))
+    source = file.with_name(name)
+    if not source.is_file():
+      raise errors.InputError(f"no {name} beside it")
+    return draw(_again(source, known))
   if file.name not in RECOMPUTED:
     return _page(file)
   if file not in known:

@@ -334,6 +334,10 @@ def test_names_cannot_break_the_page(tmp_path):
   [
     ({}, ("none were named",)),
     ({"train.txt": "blues.00000"}, ("only train", "two parts or more")),
+    (
+      {"train.txt": "blues.00000", "test.txt": "\n"},
+      ("only train in there, nothing in ", "test.txt; a split"),
+    ),
     ({"mine.txt": "blues.00000"}, ("mine.txt", "train, valid")),
     ({"train_or_test.txt": "blues.00000"}, ("its name has to say",)),
     ({"train.txt": "a\nb", "test.txt": "blues.00000"},

@@ -112,6 +112,7 @@ def test_the_verb_is_the_first_word_that_is_no_flags_value(words, verb):
     ("models --json", "--json is for predict; models does not take it"),
     ("RECIPE sweep --nojson", "--json is for predict; sweep does not take it"),
     ("models twice", "unexpected 'twice': the verbs are train, prepare, "),
+    ("verfy docs/results", "unexpected 'verfy': the verbs are train, prepare"),
   ],
 )
 def test_mistakes(monkeypatch, words, said):

@@ -363,7 +363,7 @@ def test_a_plan_counts_what_each_fold_has():
 def test_the_page_and_the_picture_say_it_fold_by_fold(tmp_path):
   plan, _ = folds_of(tmp_path, seeds=(0,), leak="It leaks.")
   found = crossval.measure(crossval.collect(tmp_path, plan))
-  text = crossval_page.page(found)
+  text = crossval_page.as_markdown(found)
   level = found["folds"][1]["track"]
   assert f"| {100 * level['accuracy']:.1f} (n=1) [" in text
   assert "**Leaks**: It leaks." in text

@@ -181,7 +181,7 @@ def test_what_is_written_can_be_verified(runs, found, tmp_path):
   (line,) = verify.verify([moved]).wrong
   assert line.startswith(f"{page}: line[")
   table(7).save(moved / "s1" / "predictions" / "test.npz")
-  with pytest.raises(InputError, match="in report.json: evaluate it again"):
+  with pytest.raises(InputError, match=r"in report.json: evaluate it again"):
     failures.again(moved)
 
 
@@ -199,7 +199,7 @@ def test_a_run_that_tells_nothing_new_is_named(runs, tmp_path):
   assert again["by_chance"] == two["by_chance"] > 0
   alone = failures.compute(paths[:2], about)
   assert alone["by_chance"] is None
-  assert "independent" not in failures_page.page(alone)
+  assert "independent" not in failures_page.as_markdown(alone)
 
 
 def test_what_is_expected_by_chance_is_the_mean_of_shuffled_mistakes(found):

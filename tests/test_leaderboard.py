@@ -432,7 +432,7 @@ def test_a_page_of_one_s_own_keeps_what_stands_around_the_tables(tmp_path):
   save(tmp_path / "runs" / "one", made())
   page = tmp_path / "runs.md"
   page.write_text(
-    "# Mine\n<!-- drawn by me -->\nold\n"
+    "# Mine\n<!-- drawn by me -->\nlast week\n"
     "<!-- end of the leaderboard -->\nand on\n"
   )
   found = leaderboard.write([tmp_path / "runs"], page)
@@ -442,13 +442,13 @@ def test_a_page_of_one_s_own_keeps_what_stands_around_the_tables(tmp_path):
   assert drawn.startswith("# Mine\n<!-- drawn by me -->\n\nAccuracies and F1")
   assert drawn.endswith("|\n\n<!-- end of the leaderboard -->\nand on\n")
   assert "| `resnet` |" in drawn
-  assert "old" not in drawn
+  assert "last week" not in drawn
   leaderboard.write([tmp_path / "runs"], page)
   assert page.read_text() == drawn
   page.write_text("# Mine\n")
   for out, words in (
     (page, "has no place for the leaderboard"),
-    (tmp_path / "no.md", "no.md cannot be written: No such file"),
+    (tmp_path / "no.md", "no.md: no such page; give a folder, or"),
   ):
     with pytest.raises(errors.InputError, match=words):
       leaderboard.write([tmp_path / "runs"], out)

@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import json
 import random
+import re
 import shutil
 
 import numpy as np
@@ -242,6 +243,12 @@ def test_the_share_is_how_much_is_swapped():
     ("filtered", gtzan_rows(), {"leak_share": 1.0}, "leak_share 1.0 is not"),
     ("tracks_80_20", own_rows(3), {}, "nothing to test: no genre has a test"),
     (
+      "tracks_80_20",
+      [row for row in own_rows(9) if row.genre == "rock"] + own_rows(3)[:3],
+      {},
+      "one genre to test, which is nothing to tell apart",
+    ),
+    (
       *("tracks_80_20", own_rows(9), {"leak": "artists"}),
       "no held-out artist has another track",
     ),
@@ -345,7 +352,11 @@ def test_a_difference_is_of_the_tracks_that_the_arm_leaks_alone(
   first = tables["clean"][0]
   facts = dict.fromkeys(leak._FACTS, "same")
   facts |= {"headline": "test", "protocol": "filtered", "leak": None}
-  facts["splits"] = {"train": {"segment": {"n": 100}}}
+  met = {"tracks": 0, "of": 30}
+  facts["splits"] = {
+    "train": {"segment": {"n": 100}},
+    "test": {"known_artists": met},
+  }
   runs = {
     arm: {k: leak._Finished(facts, one) for k, one in enumerate(tables[arm])}
     for arm in said
@@ -358,6 +369,8 @@ def test_a_difference_is_of_the_tracks_that_the_arm_leaks_alone(
   plan |= {"left_out": {}, "same": {}}
   (tmp_path / "plan.json").write_text(json.dumps(plan))
   measured = leak.measure(tmp_path)
+  assert (measured["clusters"], measured["untested"]) == (30, ["b"])
+  assert measured["arms"]["clean"]["known_artists"] == met
   found = measured["differences"]["tracks"]
   clean = np.mean([one[touched].mean() for one in said["clean"]])
   assert found["segment"]["n"] == touched.sum()
@@ -503,6 +516,10 @@ def test_the_meter_finds_the_leak_of_the_synthetic_corpus(
   assert "no numbers of GTZAN" in page
   assert leak_page._points(change["track"]) in page
   assert not verify.verify([out]).wrong
+  (out / "leak.json").rename(out / "elsewhere.json")
+  (line,) = verify.verify([out]).wrong
+  assert line == f"{out / 'leak.md'}: no leak.json beside it"
+  (out / "elsewhere.json").rename(out / "leak.json")
   with workdir.locked(out / "runs"):
     assert meter(data_dir, out, *asked) == 2
   assert f": --workdir={out} is in use by" in capsys.readouterr().err
@@ -582,13 +599,17 @@ def test_mistakes_are_one_line_and_start_nothing(
 def measured(**changes) -> dict:
   level = {"accuracy": 0.5, "deviation": 0.01, "ci95": [0.4, 0.6]}
   levels = {"track": level, "segment": level}
-  change = {"n": 84, "difference": 0.2, "ci95": [0.1, 0.3]}
-  other = {"n": 42, "difference": 0.06, "ci95": [-0.02, 0.12]}
+  change = {"n": 84, "difference": 0.2, "ci95": [0.1, 0.3], "clusters": 30}
+  other = {
+    **{"n": 42, "difference": 0.06, "ci95": [-0.02, 0.12]},
+    "clusters": 9,
+  }
   arm = {"protocol": "p", "leak": None, "n_train": 3690, "touched": 0}
+  arm["known_artists"] = {"tracks": 3, "of": 124}
   return {
     **{"recipe": "r", "corpus": "archive", "source": "archive"},
     **{"split": "validation", "tracks": 126, "segments": 630, "seeds": [0, 1]},
-    "alike": False,
+    **{"alike": False, "clusters": 69, "untested": []},
     "arms": dict.fromkeys(ARMS, arm | levels),
     "differences": {
       "tracks": {"track": change, "segment": change, "untouched": None},
@@ -602,6 +623,7 @@ def measured(**changes) -> dict:
       {
         **{"protocol": "filtered", "leak": None, "seeds": [0], "tracks": 197},
         **{"split": "validation", "n_train": 2340, **levels},
+        "known_artists": {"tracks": 7, "of": 195},
         "track": level | {"deviation": None},
       }
     ],
@@ -611,11 +633,11 @@ def measured(**changes) -> dict:
 
 
 def test_the_page_says_what_was_measured():
-  text = leak_page.page(measured())
+  text = leak_page.as_markdown(measured())
   assert "| +20.0 [+10.0, +30.0] |" in text
   assert "50.0 (n=1) [40.0, 60.0]" in text
   assert "also chose the checkpoints, in all arms alike" in text
-  assert "also chose" not in leak_page.page(measured(split="test"))
+  assert "also chose" not in leak_page.as_markdown(measured(split="test"))
   rows = [line for line in text.splitlines() if line.startswith("|")]
   assert len({line.count("|") for line in rows[:5]}) == 1
   assert "All seeds answered alike" not in text
@@ -624,11 +646,77 @@ def test_the_page_says_what_was_measured():
   assert "On the 84 tracks that both leak, `tracks` has +20.0 [" in text
   alone = {"arms": {"clean": measured()["arms"]["clean"]}, "differences": {}}
   alone["tracks_over_artists"] = None
-  text = leak_page.page(measured(**alone))
+  text = leak_page.as_markdown(measured(**alone))
   assert "No arm can leak here" in text
   assert "A difference is" not in text
-  text = leak_page.page(measured(alike=True))
+  text = leak_page.as_markdown(measured(alike=True, untested=["pop", "rock"]))
+  assert "No track of pop, rock is tested." in text
   assert "All seeds answered alike, so that ± 0.0 is of one fit" in text
+
+
+def test_what_is_mostly_artist_recognition_is_called_so():
+  text = leak_page.as_markdown(measured())
+  assert "artist recognition" not in text
+  assert "| 3 of 124 " in text
+  met = {"known_artists": {"tracks": 62, "of": 124}}
+  arms = {name: arm | met for name, arm in measured()["arms"].items()}
+  (protocol,) = measured()["protocols"]
+  found = measured(arms=arms, protocols=[protocol, protocol | met])
+  text = leak_page.as_markdown(found)
+  assert "**Mostly artist recognition**: 62 of 124 tested tracks are by" in text
+  leaks = [
+    line.split(" | ")[1].strip()
+    for line in text.splitlines()
+    if line.startswith("| `filtered`")
+  ]
+  assert leaks == ["no", "artists"]
+  first, *_, last = leak_page.picture(found).axes
+  assert "(mostly artist recognition)" in first.get_title(loc="left")
+  colours = [line.get_color() for line in last.lines[1::2]]
+  assert colours == [plots.PALETTE["accent"], plots.PALETTE["middle"]]
+  assert last.get_title(loc="left").endswith(
+    "(pale: mostly artist recognition)"
+  )
+
+
+def test_of_few_artists_no_interval_is_shown():
+  few = {"n": 1, "difference": 0.0, "ci95": [-0.0001, 0.0], "clusters": 1}
+  one = {"track": few, "segment": few, "untouched": None}
+  changes = {"differences": {"tracks": one}, "tracks_over_artists": one}
+  found = measured(clusters=4, **changes)
+  text = leak_page.as_markdown(found)
+  assert "| +0.0 (artists: 1) | +0.0 (artists: 1) |" in " ".join(text.split())
+  assert "On the 1 track that both leak, `tracks` has +0.0 (art" in text
+  assert "Beware: of 4 artists no interval means anything." in text
+  differences = leak_page.picture(found).axes[1]
+  assert [len(line.get_xdata()) for line in differences.lines] == [2, 0, 1]
+  few["ci95"] = [-0.0001, 0.0]
+  few["clusters"] = 5
+  assert "+0.0 [+0.0, +0.0]" in leak_page.as_markdown(found)
+
+
+def test_evaluation_md_says_what_the_meters_measured(pytestconfig):
+  docs = pytestconfig.rootpath / "docs"
+  page, rows = (docs / "evaluation.md").read_text("utf-8"), set()
+  for line in page.splitlines():
+    if not (line.startswith("| ") and "/leak.md)" in line):
+      continue
+    for name in re.findall(r"\(leak/([\w-]+)/leak\.md\)", line)[:1]:
+      found = json.loads((docs / "leak" / name / "leak.json").read_text())
+      means = {
+        compare.said(arm["track"]).split(" [")[0]
+        for arm in found["arms"].values()
+      }
+      changes = {
+        leak_page._points(one["track"]) for one in found["differences"].values()
+      }
+      assert set(re.findall(r"\d+\.\d ± \d+\.\d", line)) == means, name
+      said = re.findall(r"([+-]\S+?)\** \((\S+) to (\S+)\)", line)
+      assert {f"{x} [{low}, {high}]" for x, low, high in said} == changes, name
+      rows.add(name)
+  stored = {path.parent.name for path in docs.glob("leak/*/leak.json")}
+  # one learns nothing, of the other nothing can leak: both are told in words
+  assert stored - rows == {"lstm-cuts", "fusion_cnn-clips"}
 
 
 def test_the_picture_has_a_panel_for_each_question():

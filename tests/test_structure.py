@@ -37,7 +37,7 @@ LAYERS = (
   {"attribution", "audio", "features", "losses", "models", "optim"}
   | {"predictions"}
   | {"config_file", "interrupt", "overlap", "process", "provenance"}
-  | {"fidelity", "plots", "published", "split_report"},
+  | {"fidelity", "folds", "plots", "published", "split_report"},
   {"alignment", "calibration", "checkpoint", "command_line", "distortions"}
   | {"gans", "inputs", "logs", "overview", "progress", "runtime", "sharding"}
   | {"similarity", "sound", "weights"},

@@ -119,6 +119,10 @@ def cut(
       f"leaves the leak meter nothing to test: no genre has a {reported} track"
       " and two train tracks by other artists"
     )
+  if len({by_id[track].genre for track, _ in made[reported]}) < 2:
+    raise InputError(
+      "leaves the leak meter one genre to test, which is nothing to tell apart"
+    )
   if arm != "clean" and not added:
     raise InputError(f"has no arm {arm!r}: {_why_not(arm, apart)}")
   tested = {track for track, _ in made[reported]}

@@ -73,9 +73,12 @@ def read(files: Sequence[str]) -> list[Line]:
     )
   parts = sorted({line.part for line in lines})
   if len(parts) < 2:
+    full = {line.file for line in lines}
+    empty = [file for file in files if parts and file not in full]
     raise InputError(
       f"{', '.join(files)}: {'only ' + parts[0] if parts else 'no track'} in"
-      " there; a split has two parts or more"
+      f" there{f', nothing in {empty[0]}' if empty else ''}; a split has two"
+      " parts or more"
     )
   return lines
 
