@@ -10,7 +10,15 @@ import os
 import pathlib
 from collections.abc import Mapping, Sequence
 
-from gtzan_jax import alignment, compare, ensemble, leaderboard, report, workdir
+from gtzan_jax import (
+  alignment,
+  compare,
+  ensemble,
+  leaderboard,
+  page,
+  report,
+  workdir,
+)
 from gtzan_jax.ensemble import Member
 from gtzan_jax.errors import InputError, writing
 
@@ -30,8 +38,9 @@ def compare_runs(
 
   Returns:
     what compare.json holds: split (their headline), a and b (recipe, protocol,
-    leak, seeds and workdirs of each), track and segment: from compare.compare
-    or compare_many, segment None where segments were cut differently.
+    leak, known_artists, seeds and workdirs of each), track and segment: from
+    compare.compare or compare_many, segment None where segments were cut
+    differently.
 
   Raises:
     InputError: fewer than two folders, one twice or without results; runs of
@@ -88,7 +97,16 @@ def lines(found: Mapping) -> list[str]:
     + (f"; LEAKS: {side['leak']}" if side["leak"] else "")
     for name, side in (("a", found["a"]), ("b", found["b"]))
   ]
+  if found["split"] != "test":
+    said.append(
+      f"no test tracks at hand: the {found['split']} part also chose the"
+      " checkpoints"
+    )
   track = found["track"]
+  for name in ("a", "b"):
+    split = {**found[name], "track": track}
+    if page.artists_decide(split):
+      said.append(f"{name}: {page.artist_note(found['split'], split)}")
   said.append(
     f"{found['split']}: {track['n']} tracks in {track['clusters']} clusters"
     " (artists, where known)"
@@ -167,6 +185,7 @@ def _facts(side: Sequence[Member], folder: str | os.PathLike) -> dict:
   first = side[0].report
   return {
     **{key: first[key] for key in ("recipe", "protocol", "leak")},
+    "known_artists": first["splits"][first["headline"]]["known_artists"],
     "seeds": [_seed(one) for one in side],
     "workdirs": [workdir.seen_from(one.path, folder) for one in side],
   }

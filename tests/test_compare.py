@@ -232,11 +232,11 @@ def test_two_runs_are_compared_by_one_command(tmp_path, capsys):
     "split": "validation",
     "a": {
       **{"recipe": "mel_cnn", "protocol": "filtered", "leak": None},
-      **{"seeds": [1], "workdirs": ["../runs/a"]},
+      **{"seeds": [1], "workdirs": ["../runs/a"], "known_artists": NOBODY},
     },
     "b": {
       **{"recipe": "fcn", "protocol": "filtered", "leak": "It leaks."},
-      **{"seeds": [1], "workdirs": ["../runs/b"]},
+      **{"seeds": [1], "workdirs": ["../runs/b"], "known_artists": NOBODY},
     },
     "track": compare.compare(one.by_track(), other.by_track()),
     "segment": compare.compare(one, other),
@@ -252,6 +252,29 @@ def test_two_runs_are_compared_by_one_command(tmp_path, capsys):
   assert f"p = {track['mcnemar']['p']:.3g}" in said
   assert not list(tmp_path.glob("compare.json"))
   assert launch.main(argv) == 0
+
+
+NOBODY = {"tracks": 0, "of": 0}  # is known
+
+
+def test_what_a_reader_has_to_know_is_said(tmp_path):
+  """Checkpoints chosen by what is compared, and artists of the train part."""
+  known = {name: made(9, artists=3, seed=1) for name in ("train", "test")}
+  known["train"] = made(9, artists=3, first=100)
+  a = run(tmp_path / "a", known)
+  b = run(tmp_path / "b", {"test": made(9, artists=3, seed=2)})
+  said = compare_runs.lines(compare_runs.compare_runs([a, b]))
+  note = "a: 9 of 9 test tracks are by artists of the train part: mostly artist"
+  assert [line for line in said if "artists of the" in line] == [
+    f"{note} recognition."
+  ]
+  assert not any("checkpoints" in line for line in said)
+  sides = [run(tmp_path / f"v{i}", parts(i)) for i in range(2)]
+  said = compare_runs.lines(compare_runs.compare_runs(sides))
+  assert (
+    "no test tracks at hand: the validation part also chose the checkpoints"
+    in said
+  )
 
 
 def seeded(folder, recipe, seed, **config):
