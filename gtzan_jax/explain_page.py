@@ -67,12 +67,12 @@ def said(one: Explained) -> str:
   if one.genre not in (None, one.predicted):
     text += f", in truth {one.genre} {one.probabilities[one.genre]:.3f}"
   sums = [
-    f"{genre} {row['total']:+z.2f} of {row['difference']:+z.2f}"
+    f"{row['total']:+z.2f} nats for {genre} ({row['difference']:+z.2f} wanted)"
     for genre, row in facts_of(one)["genres"].items()
   ]
-  text += f"; attributions sum to {', '.join(sums)} nats"
+  text += f"; attributions sum to {', '.join(sums)}"
   if any(row["off"] for row in facts_of(one)["genres"].values()):
-    text += "; beware: the steps are too coarse for it"
+    text += "; beware: the steps are too coarse"
   return text
 
 

@@ -298,7 +298,7 @@ def test_the_baseline_of_a_run_without_standardisation_is_computed(
   said = capsys.readouterr().out.splitlines()
   assert said[-1] == f"explained: {path / 'explain' / 'explain.html'}"
   assert said[-2].startswith(f"{track} (train part): ")
-  assert re.search(r"attributions sum to \w+ [+-]\d\.\d\d of", said[-2])
+  assert re.search(r"sum to \S+ nats for \w+ \([+-]\d\.\d\d wanted", said[-2])
   found = json.loads((path / "explain" / "explain.json").read_text())
   records = pipeline.Records(dataset, "train", ["features"])
   x = records.take(range(len(records)))["features"]
