@@ -10,7 +10,6 @@ from gtzan_jax.plots import PALETTE
 
 FILE = "leak.md"
 FEWEST = 5  # artists behind an interval that is shown
-MOSTLY = "mostly artist recognition"
 # What stands in the train part of an arm in place of another track's segments.
 WORDS = {
   "clean": "nothing",
@@ -85,8 +84,8 @@ def _notes(found: Mapping) -> list[str]:
   if page.artists_decide(found["arms"]["clean"]):
     met = found["arms"]["clean"]["known_artists"]
     said.append(
-      f"**{MOSTLY.capitalize()}**: {met['tracks']} of {met['of']} tested tracks"
-      " are by artists of the train part, in every arm."
+      f"**{page.MOSTLY.capitalize()}**: {met['tracks']} of {met['of']} tested"
+      " tracks are by artists of the train part, in every arm."
     )
   if found["untested"]:
     said.append(f"No track of {', '.join(found['untested'])} is tested.")
@@ -228,7 +227,7 @@ def _draw_arms(axes, found: Mapping) -> None:
   _accuracies(axes, rows)
   title = f"{found['recipe']}: the same {found['tracks']} tracks"
   if page.artists_decide(found["arms"]["clean"]):
-    title += f"\n({MOSTLY})"
+    title += f"\n({page.MOSTLY})"
   axes.set_title(title, pad=10)
 
 
@@ -241,7 +240,7 @@ def _draw_protocols(axes, found: Mapping) -> None:
   size = found["protocols"][0]["n_train"]
   title = f"Protocols, {size:,} train segments"
   if any(kind == "middle" for _, kind, _ in rows):
-    title += f"\n(pale: {MOSTLY})"
+    title += f"\n(pale: {page.MOSTLY})"
   axes.set_title(title, pad=10)
 
 

@@ -14,6 +14,8 @@ from markupsafe import Markup
 from gtzan_jax import fidelity, metrics, plots, report_figures
 
 TEMPLATES = pathlib.Path(__file__).parent
+# What a score measures where `artists_decide`.
+MOSTLY = "mostly artist recognition"
 
 LEVEL_NAMES = {
   "track": "Tracks, mean probability",
@@ -170,7 +172,7 @@ def artist_note(name: str, split: Mapping) -> str:
   whole = f"{known['of']} {name} tracks"
   if known["of"] < split["track"]["n"]:
     whole = f"the {whole} whose artist is known"
-  verdict = ": mostly artist recognition" if artists_decide(split) else ""
+  verdict = f": {MOSTLY}" if artists_decide(split) else ""
   return (
     f"{known['tracks']} of {whole} are by artists of the train part{verdict}."
   )
