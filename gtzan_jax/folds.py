@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from gtzan_jax import metrics
+
 ALL = "all folds"
 
 
@@ -29,7 +31,7 @@ def pooled(reports: Iterable[Mapping]) -> list[Mapping]:
   of a cross-validation stays as it is. A pooled report has the parameters of
   one model, the seconds of all, and of its headline `track` (`n`, `accuracy`,
   `macro_f1`), `segment` (`n`, `accuracy`), `known_artists`, `missing` and
-  `sha256`.
+  `sha256`; in place of `commit` it has `commits`.
   """
   groups, whole = collections.defaultdict(list), []
   for one in reports:
@@ -65,8 +67,7 @@ def _pool(group: Sequence[Mapping]) -> dict:
     "known_artists": None
     if None in met
     else {key: sum(one[key] for one in met) for key in ("tracks", "of")},
-    "track": _mean(tests, "track")
-    | {"macro_f1": _macro_f1([one["track"]["confusion"] for one in tests])},
+    "track": {**_mean(tests, "track"), "macro_f1": _macro_f1(tests)},
     "segment": _mean(tests, "segment"),
   }
   data = {**first["config"]["data"], "fold": ALL}
@@ -74,7 +75,7 @@ def _pool(group: Sequence[Mapping]) -> dict:
     **first,
     "config": {**first["config"], "data": data},
     "seconds": sum(one["seconds"] for one in group),
-    "commit": _common(one["commit"] for one in group),
+    "commits": [commit for one in group for commit in commits(one)],
     "splits": {**first["splits"], first["headline"]: test},
   }
 
@@ -85,14 +86,11 @@ def _mean(tests: Sequence[Mapping], level: str) -> dict:
   return {"n": n, "accuracy": right / n}
 
 
-def _macro_f1(confusions: Sequence) -> float:
-  """As in `metrics`: of the genres that have examples."""
-  counts = np.sum(confusions, axis=0)
-  support, said = counts.sum(axis=1), counts.sum(axis=0)
-  f1 = 2 * np.diag(counts) / np.maximum(support + said, 1)
-  return float(f1[support > 0].mean())
+def _macro_f1(tests: Sequence[Mapping]) -> float:
+  counts = np.sum([test["track"]["confusion"] for test in tests], axis=0)
+  return metrics.macro_f1(np.diag(counts), counts.sum(1), counts.sum(0))
 
 
-def _common(commits: Iterable[str | None]) -> str | None:
-  found = set(commits)
-  return found.pop() if len(found) == 1 else None
+def commits(one: Mapping) -> Sequence[str | None]:
+  """Of what code a report is: of one commit, or of one for each fold."""
+  return one["commits"] if "commits" in one else [one["commit"]]

@@ -256,7 +256,9 @@ def _row(group: list[Mapping], varying: list[str]) -> dict:
     "parameters": first["num_params"],
     "seconds": statistics.fmean(one["seconds"] for one in group),
     "data": " + ".join(dict.fromkeys(settings["data"].split(" + "))),
-    "commits": sorted({(one["commit"] or "unknown")[:8] for one in group}),
+    "commits": sorted(
+      {(x or "unknown")[:8] for one in group for x in folds.commits(one)}
+    ),
     "published": PUBLISHED.get(first["recipe"]),
   }
 

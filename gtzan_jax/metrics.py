@@ -250,14 +250,19 @@ def _per_genre(predictions: Predictions) -> dict[str, dict]:
 
 
 def _macro_f1(predictions: Predictions) -> float:
-  """Mean F1 over the genres that have examples: 2 TP / (2 TP + FP + FN)."""
   genres = np.arange(len(predictions.genres))
   true = predictions.label[:, None] == genres
-  predicted = predictions.predicted[:, None] == genres
-  support = true.sum(axis=0)
-  f1 = (
-    2
-    * (true & predicted).sum(axis=0)
-    / np.maximum(support + predicted.sum(axis=0), 1)
-  )
+  said = predictions.predicted[:, None] == genres
+  return macro_f1((true & said).sum(0), true.sum(0), said.sum(0))
+
+
+def macro_f1(right: np.ndarray, support: np.ndarray, said: np.ndarray) -> float:
+  """Mean F1 over the genres that have examples: 2 TP / (2 TP + FP + FN).
+
+  Args:
+    right: [genre] how many of a genre were told right.
+    support: [genre] how many there are of it; one or more of any.
+    said: [genre] of how many it was said.
+  """
+  f1 = 2 * right / np.maximum(support + said, 1)
   return float(f1[support > 0].mean())

@@ -24,6 +24,7 @@ def crossvalidated(folder, seed=0, **changes):
         **{"protocol": "artist_kfold", "tracks": sum(SIZES), "seed": seed},
         "config": FACTS["config"] | {"data": data | {"fold": i}, "seed": seed},
         "seconds": 10.0 * (i + 1),
+        "commit": "abc"[i] * 40,
         **changes,
       },
     )
@@ -45,6 +46,7 @@ def test_pooled_numbers_are_those_of_the_pooled_predictions(tmp_path):
   assert row["macro_f1"].mean == pytest.approx(wanted["track"]["macro_f1"])
   assert row["segment"].mean == pytest.approx(wanted["segment"]["accuracy"])
   assert (row["seconds"], row["seeds"]) == (60.0, [0])
+  assert row["commits"] == ["a" * 8, "b" * 8, "c" * 8]
 
 
 def test_seeds_of_a_whole_cross_validation_are_one_row(tmp_path):
