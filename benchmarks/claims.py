@@ -60,14 +60,19 @@ PAIRS = (
   ("3.21", "cnn_gru", "logreg_logmel"),
   ("3.22", "cnn_gru", "cnn_lstm"),
   ("3.23", "cnn_gru_stopped_on_test", "cnn_gru_validated"),
-  ("3.23", "cnn_gru_stopped_on_test_matched", "cnn_gru_validated"),
-  ("3.23", "cnn_gru_stopped_on_test", "cnn_gru_stopped_on_test_matched"),
+  ("3.23", "cnn_gru_stopped_on_test_matched", "cnn_gru_validated_matched"),
   ("3.24", "ensemble", "mel_cnn"),
   ("3.24", "ensemble", "cnn_gru"),
   ("3.24", "ensemble", "cnn_lstm"),
   ("4.17", "cnn_bilstm", "cnn_rnn"),
   ("4.17", "cnn_bilstm", "parallel_cnn"),
 )
+# Variants that the leak meter of cnn_gru has run, with 2,340 train segments.
+METER = pathlib.Path(__file__).parents[1] / "docs/leak/cnn_gru-archive/runs"
+OF_METER = {
+  "cnn_gru_stopped_on_test_matched": "leaky_selection_80_20",
+  "cnn_gru_validated_matched": "tracks_70_10_20",
+}
 MEMBERS = ("mel_cnn", "cnn_gru", "cnn_lstm")
 NETWORKS = (
   *("fcn", "image_cnn2_20_epochs", "lstm_mfcc", "slice_cnn", "resnet"),
@@ -80,13 +85,22 @@ Tables = dict[str, list[Predictions]]  # and what it said of the test tracks
 
 
 def load(folder: pathlib.Path) -> tuple[Variants, Tables]:
-  """Every run in the folder that has ended, and the ensemble of MEMBERS."""
+  """What has ended of a folder and of OF_METER, and the ensemble of MEMBERS."""
   variants, tables = collections.defaultdict(list), {}
-  for file in sorted(folder.glob(f"*/{report.REPORT_FILE}")):
-    if match := RUN.fullmatch(file.parent.name):
-      variants[match[1]].append(report.read(file))
-      table = predictions.load(file.parent / "predictions" / "test.npz")
-      tables.setdefault(match[1], []).append(table.by_track("mean"))
+  runs = [
+    (match[1], path)
+    for path in sorted(folder.glob("*"))
+    if (match := RUN.fullmatch(path.name))
+  ] + [
+    (name, METER / f"{protocol}-seed{seed}")
+    for name, protocol in OF_METER.items()
+    for seed in range(SEEDS)
+  ]
+  for name, path in runs:
+    if (file := path / report.REPORT_FILE).exists():
+      variants[name].append(report.read(file))
+      table = predictions.load(path / "predictions" / "test.npz")
+      tables.setdefault(name, []).append(table.by_track("mean"))
   for name in [name for name, runs in variants.items() if len(runs) < SEEDS]:
     del variants[name], tables[name]  # a sweep under way
   if tables.keys() >= set(MEMBERS):
