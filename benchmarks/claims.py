@@ -85,22 +85,24 @@ Tables = dict[str, list[Predictions]]  # and what it said of the test tracks
 
 
 def load(folder: pathlib.Path) -> tuple[Variants, Tables]:
-  """What has ended of a folder and of OF_METER, and the ensemble of MEMBERS."""
+  """What has ended of a folder, OF_METER, and the ensemble of MEMBERS."""
   variants, tables = collections.defaultdict(list), {}
-  runs = [
-    (match[1], path)
-    for path in sorted(folder.glob("*"))
-    if (match := RUN.fullmatch(path.name))
-  ] + [
-    (name, METER / f"{protocol}-seed{seed}")
+  files = [
+    (match[1], file)
+    for file in sorted(folder.glob(f"*/{report.REPORT_FILE}"))
+    if (match := RUN.fullmatch(file.parent.name))
+  ]
+  if not files:
+    raise InputError(f"{folder} holds no run that has ended")
+  files += [
+    (name, METER / f"{protocol}-seed{seed}" / report.REPORT_FILE)
     for name, protocol in OF_METER.items()
     for seed in range(SEEDS)
   ]
-  for name, path in runs:
-    if (file := path / report.REPORT_FILE).exists():
-      variants[name].append(report.read(file))
-      table = predictions.load(path / "predictions" / "test.npz")
-      tables.setdefault(name, []).append(table.by_track("mean"))
+  for name, file in files:
+    variants[name].append(report.read(file))
+    table = predictions.load(file.parent / "predictions" / "test.npz")
+    tables.setdefault(name, []).append(table.by_track("mean"))
   for name in [name for name, runs in variants.items() if len(runs) < SEEDS]:
     del variants[name], tables[name]  # a sweep under way
   if tables.keys() >= set(MEMBERS):
@@ -244,8 +246,6 @@ def main() -> None:
   folder = parser.parse_args().folder
   try:
     variants, tables = load(folder)
-    if not variants:
-      parser.error(f"{folder} holds no run that has ended")
     parts = (
       pair_table(tables),
       variant_table(variants),
