@@ -117,6 +117,11 @@ def _notes(facts: Mapping) -> list[str]:
     ]
     if absent:
       notes.append(f"beware: {part} has no {', '.join(absent)}")
+  for part, names in facts["repeated"].items():
+    notes.append(
+      f"beware: {part} repeats {len(names):,} names, counted once:"
+      f" {_some(names)}"
+    )
   for key, what in (
     ("unknown", "names that mean no track, compared as they stand"),
     ("absent", "tracks not in the corpus, compared by lists alone"),

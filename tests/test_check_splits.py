@@ -301,6 +301,19 @@ def test_the_status_is_0_where_nothing_crosses(tmp_path, capsys):
   assert "John Lee Hooker" in capsys.readouterr().out
 
 
+def test_a_name_that_stands_twice_is_said_and_counts_once(tmp_path, capsys):
+  files = {
+    "train.txt": "blues.00000.1\nblues.00000.2\nblues/blues.00000.1.wav\nx\nx",
+    "test.txt": "pop.00000",
+  }
+  facts = survey(tmp_path, files)
+  assert facts["repeated"] == {"train": ["blues/blues.00000.1.wav", "x"]}
+  assert facts["parts"]["train"]["pieces"] == 2
+  assert run(tmp_path, files) == 0
+  words = "beware: train repeats 2 names, counted once: blues/blues.00000.1.wav"
+  assert words in capsys.readouterr().out
+
+
 def test_what_is_written(music, tmp_path, capsys):
   out = tmp_path / "new" / "folder"
   assert run(tmp_path, SOUND, out, **{"data.path": str(music)}) == 1

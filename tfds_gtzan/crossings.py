@@ -49,6 +49,7 @@ def survey(
     "fingerprint": corpus and corpus.fingerprint,
     "parts": _sizes(split),
     "unknown": list(split.unknown),
+    "repeated": {part: list(names) for part, names in split.repeated.items()},
     "absent": sorted((placed & set(split.genres)) - set(known)),
     "in_no_part": sorted(set(known) - placed),
     "artist_unknown": sum(not split.artists.get(one) for one in placed),

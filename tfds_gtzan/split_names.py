@@ -100,12 +100,15 @@ class Split(NamedTuple):
     genres: {id: genre} of every track that can be meant.
     artists: {id: name}, "" where nobody knows.
     unknown: names that mean no track, as they are written.
+    repeated: {part: names in it, as they are written, that mean the same as an
+      earlier one}.
   """
 
   parts: Mapping[str, Mapping[str, set[str]]]
   genres: Mapping[str, str]
   artists: Mapping[str, str]
   unknown: Sequence[str]
+  repeated: Mapping[str, Sequence[str]]
 
   def tracks(self) -> list[str]:
     """The ids of all parts, each once; what is unknown goes by its name."""
@@ -132,9 +135,13 @@ def understand(lines: Iterable[Line], corpus: Corpus | None) -> Split:
   names = Names(genres)
   parts = collections.defaultdict(lambda: collections.defaultdict(set))
   unknown, of_file = {}, collections.defaultdict(list)
+  repeated = collections.defaultdict(list)
   for line in lines:
     named = names.find(line.name)
-    parts[line.part][named.track].add(named.piece)
+    pieces = parts[line.part][named.track]
+    if named.piece in pieces:
+      repeated[line.part].append(line.name)
+    pieces.add(named.piece)
     of_file[line.file].append((named.known, line.name))
     if line.artist:
       artists[named.track] = line.artist
@@ -154,6 +161,7 @@ def understand(lines: Iterable[Line], corpus: Corpus | None) -> Split:
     genres,
     artists,
     sorted(unknown.values()),
+    repeated,
   )
 
 
