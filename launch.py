@@ -17,7 +17,7 @@
                   the folder --out, or into a page of Markdown
   compare         two --workdir, or several seeds of two recipes, on the same
                   tracks; --out keeps the result
-  failures        where the runs in the folders named fail alike, into --out
+  failures        where the runs whose folders are named fail alike, into --out
   robustness      a run on audio hears its held-out tracks again, distorted in
                   all ways or in those named; into --out or WORKDIR/robustness
   explain         which sound made a network's answer: of files or tracks, or of
@@ -25,7 +25,8 @@
   verify          every number of the results below the folders named, computed
                   anew from the stored predictions
   check-splits    tracks, artists and recordings that cross the split in the
-                  files named; status 1 if any do; --out keeps the result
+                  files named; status 1 if any do, or a name means no track;
+                  --out keeps the result
   explore         one HTML page about a corpus, into --out
   models          the table of models
 
@@ -53,6 +54,7 @@ Examples:
 import functools
 import os
 import pathlib
+import signal
 import sys
 
 from gtzan_jax import command_line, config_file, verbs
@@ -384,9 +386,17 @@ def main(argv: list[str]) -> int:
     known = config_file.files(HOME, "configs/*.py")
     given = command_line.parse(argv, FLAGS, VERBS, "train", known)
     if given.help:
-      print(command_line.help_text(__doc__, FLAGS, VERBS, given.verb))
+      print(
+        command_line.help_text(__doc__, FLAGS, VERBS, given.verb), flush=True
+      )
       return 0
-    return VERBS[given.verb].function(given)
+    status = VERBS[given.verb].function(given)
+    sys.stdout.flush()
+    return status
+  except BrokenPipeError:
+    # `| head` has read enough. Python would complain once more at its exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + signal.SIGPIPE
   except InputError as error:
     print(f"error: {error}", file=sys.stderr)
     return 2

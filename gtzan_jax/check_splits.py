@@ -30,7 +30,7 @@ def run(given: Given, survey: Callable, open_corpus: Callable) -> int:
     open_corpus: a config's data section -> the corpus that it names.
 
   Returns:
-    0 where nothing crosses, 1 where something does.
+    0 where nothing crosses; 1 where something does, or a name means no track.
 
   Raises:
     InputError: no files, what `survey` refuses, or --out cannot be written.
@@ -62,7 +62,7 @@ def run(given: Given, survey: Callable, open_corpus: Callable) -> int:
       },
     )
     print(f"written: {pathlib.Path(out, PAGE)}, {FACTS}")
-  return 1 if split_report.crosses(facts) else 0
+  return 1 if split_report.crosses(facts) or facts["unknown"] else 0
 
 
 def _write(out: str, texts: Mapping[str, str]) -> None:

@@ -154,7 +154,8 @@ def parse(
     rest.remove(named)
   if rest and not verbs[name].files:
     raise InputError(
-      f"unexpected {rest[0]!r}: the verbs are {', '.join(verbs)}"
+      f"unexpected {rest[0]!r}: {name} takes flags alone"
+      f" ({', '.join(f'--{flag}' for flag in verbs[name].flags)})"
     )
   overrides = {}
   if config is not None:

@@ -43,10 +43,10 @@ def compare_runs(
     differently.
 
   Raises:
-    InputError: fewer than two folders, one twice or without results; runs of
-      more or fewer than two recipes, fewer than two seeds of one; other tracks.
+    InputError: runs of more or fewer than two recipes, fewer than two seeds of
+      one; other tracks; see `ensemble.read_all`.
   """
-  sides = _sides([ensemble.read(path) for path in _paths(paths)])
+  sides = _sides(ensemble.read_all(paths, "a comparison"))
   split = ensemble.same_test([one for side in sides for one in side])
   tables = [[one.predictions[split] for one in side] for side in sides]
   tracks = [[one.by_track("mean") for one in side] for side in tables]
@@ -127,14 +127,6 @@ def lines(found: Mapping) -> list[str]:
       f" {test['only_b']} only b, p = {test['p']:.3g}"
     )
   return said
-
-
-def _paths(paths: Sequence[str | os.PathLike]) -> list[pathlib.Path]:
-  paths = workdir.distinct(paths)
-  if len(paths) < 2:
-    given = ", ".join(map(str, paths)) or "none"
-    raise InputError(f"compare {given} with what? give --workdir twice or more")
-  return paths
 
 
 def _sides(members: Sequence[Member]) -> tuple[list[Member], list[Member]]:

@@ -82,7 +82,7 @@ def evaluate(
       report or its predictions; members of other genres, protocols or tracks,
       or tested on other music; an `out` that holds something else.
   """
-  members = [read(path) for path in _paths(workdirs)]
+  members = read_all(workdirs, "an ensemble")
   first, *others = members
   for other in others:
     for problem in _obstacles(first, other):
@@ -158,15 +158,28 @@ def _differing_tests(first: Mapping, other: Mapping) -> Iterator[str]:
       )
 
 
-def _paths(workdirs: Sequence[str | os.PathLike]) -> list[pathlib.Path]:
-  """Raises InputError of fewer than two, or of one twice."""
-  paths = workdir.distinct(workdirs)
-  if len(paths) < 2:
-    given = ", ".join(map(str, paths)) or "none"
+def read_all(
+  paths: Sequence[str | os.PathLike], what: str, given: str = "--workdir="
+) -> list[Member]:
+  """The members of what is made of several evaluated runs.
+
+  Args:
+    paths: their folders.
+    what: it is, "an ensemble".
+    given: what stood before each folder when the user named it.
+
+  Raises:
+    InputError: fewer than two, one of them twice; see `read`.
+  """
+  paths = workdir.distinct(paths, given)
+  members = [read(path) for path in paths]
+  if len(members) < 2:
+    named = ", ".join(map(str, paths)) or "no run"
     raise InputError(
-      f"an ensemble of {given}: give --workdir two times or more"
+      f"{what} of {named}: give two evaluated runs or more"
+      + (f", each as {given}FOLDER" if given else "")
     )
-  return paths
+  return members
 
 
 def read(path: pathlib.Path) -> Member:
@@ -179,7 +192,12 @@ def read(path: pathlib.Path) -> Member:
   if not path.is_dir():
     raise InputError(f"{path}: no such folder; train first")
   if not (path / report.REPORT_FILE).exists():
-    raise InputError(f"{path} holds no {report.REPORT_FILE}: evaluate it first")
+    remedy = (
+      f"give the runs in it, as {path / '*'}"
+      if any(path.glob(f"*/{report.REPORT_FILE}"))
+      else "evaluate it first"
+    )
+    raise InputError(f"{path} holds no {report.REPORT_FILE}: {remedy}")
   found = report.read(path / report.REPORT_FILE)
   if "gan" in found:
     raise InputError(

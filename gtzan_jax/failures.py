@@ -47,10 +47,9 @@ def compute(
     what failures.json holds; docs/measures.md has its keys.
 
   Raises:
-    InputError: fewer than two folders, one twice or without results; other
-      tracks; see `ensemble.read`.
+    InputError: other tracks; see `ensemble.read_all`.
   """
-  members = [ensemble.read(path) for path in _paths(paths)]
+  members = ensemble.read_all(paths, "failures", given="")
   split = ensemble.same_test(members, given="")
   tables = [member.predictions[split] for member in members]
   tracks = [table.by_track("mean") for table in tables]
@@ -138,16 +137,6 @@ def verb(given, about: About) -> int:
   print("\n".join(failures_page.lines(found)))
   print(f"failures: {written}")
   return 0
-
-
-def _paths(paths: Sequence[str | os.PathLike]) -> list[pathlib.Path]:
-  paths = workdir.distinct(paths, given="")
-  if len(paths) < 2:
-    named = ", ".join(map(str, paths)) or "no run"
-    raise InputError(
-      f"failures of {named}: give the workdirs of two evaluated runs or more"
-    )
-  return paths
 
 
 def _runs(

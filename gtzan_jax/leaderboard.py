@@ -26,6 +26,7 @@ from gtzan_jax import (
   overview_plot,
   page,
   plots,
+  provenance,
 )
 from gtzan_jax.published import PUBLISHED
 from gtzan_jax.report import REPORT_FILE, read, trained_on
@@ -83,10 +84,11 @@ def build(reports: Iterable[Mapping]) -> list[dict]:
   Returns:
     one dict a table: corpus, source, protocol, fold ("fold 0", or "all folds"
     of a whole cross-validation, whose folds are pooled; None of protocols that
-    have none), collection (of an external test: its name and fingerprint, else
-    None), leak, split (its headline part), n (tracks scored), synthetic,
-    artists_decide (most of them are by artists of the train part), notes
-    (sentences) and rows, the best first. A row has recipe, settings (in which
+    have none), single_fold (whether it is one of several), collection (of an
+    external test: its name and fingerprint, else None), leak, split (its
+    headline part), n (tracks scored), synthetic, artists_decide (most of them
+    are by artists of the train part), notes (sentences) and rows, the best
+    first. A row has recipe, settings (in which
     it differs from other rows of its recipe), seeds, track, macro_f1, segment
     (Spreads), parameters, seconds (mean), commits, data (fingerprint of what
     was learnt from) and published (a Published or None).
@@ -150,10 +152,11 @@ def _table(reports: list[Mapping]) -> dict:
   rows.sort(
     key=lambda row: (-row["track"].mean, row["recipe"], str(row["settings"]))
   )
-  artists = _artists(reports)
+  artists, fold = _artists(reports), folds.fold(first)
   return {
     **{key: first[key] for key in ("corpus", "source", "protocol", "leak")},
-    "fold": folds.fold(first),
+    "fold": fold,
+    "single_fold": fold not in (None, folds.ALL),
     "collection": _collection(reports),
     "split": first["headline"],
     "n": _headline(first)["track"]["n"],
@@ -257,7 +260,7 @@ def _row(group: list[Mapping], varying: list[str]) -> dict:
     "seconds": statistics.fmean(one["seconds"] for one in group),
     "data": " + ".join(dict.fromkeys(settings["data"].split(" + "))),
     "commits": sorted(
-      {(x or "unknown")[:8] for one in group for x in folds.commits(one)}
+      {provenance.short(x) for one in group for x in folds.commits(one)}
     ),
     "published": PUBLISHED.get(first["recipe"]),
   }

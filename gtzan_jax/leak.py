@@ -19,6 +19,7 @@ from gtzan_jax import (
   alignment,
   compare,
   predictions,
+  provenance,
   report,
   report_schema,
 )
@@ -55,15 +56,15 @@ def measure(folder: str | pathlib.Path) -> dict:
     `untested`, the genres that have none in it; `seeds` that every arm has;
     `alike`, whether in every arm all seeds answered all alike; `arms` {arm:
     `protocol`, `leak`, `n_train` (segments), `known_artists` (as in a report),
-    `touched` (tested tracks that it leaks), `track` and `segment`, each a
-    `compare.mean_accuracy`}; `differences` {arm: `track` and `segment`, each
-    what `compare_many` says of it (a) and the clean arm (b), on the touched
-    tracks alone; `untouched`: the same on the others, None if there are none};
-    `tracks_over_artists`, what it says of these two on the tracks that both
-    leak, None if there are none; `protocols` [`protocol`, `leak`, `seeds`,
-    `known_artists`, `split`, `tracks`, `n_train`, `track`, `segment`];
-    `left_out` {name: why}; `same` {protocol: one of `protocols` that comes to
-    the same segments here}.
+    `commits` of its runs, `touched` (tested tracks that it leaks), `track` and
+    `segment`, each a `compare.mean_accuracy`}; `differences` {arm: `track` and
+    `segment`, each what `compare_many` says of it (a) and the clean arm (b), on
+    the touched tracks alone; `untouched`: the same on the others, None if there
+    are none}; `tracks_over_artists`, what it says of these two on the tracks
+    that both leak, None if there are none; `protocols` [`protocol`, `leak`,
+    `seeds`, `known_artists`, `commits`, `split`, `tracks`, `n_train`, `track`,
+    `segment`]; `left_out` {name: why}; `same` {protocol: one of `protocols`
+    that comes to the same segments here}.
 
   Raises:
     InputError: something is missing or damaged, the runs are not of one meter,
@@ -105,7 +106,7 @@ def measure(folder: str | pathlib.Path) -> dict:
     "alike": all(map(_alike, tables.values())),
     "arms": {
       arm: {
-        **_said(runs[arm][seeds[0]].report),
+        **_said([runs[arm][seed] for seed in seeds]),
         "touched": len(touched),
         **_by_level(compare.mean_accuracy, tables[arm]),
       }
@@ -179,9 +180,11 @@ def _finished(
   return runs
 
 
-def _said(found: Mapping) -> dict:
+def _said(runs: Sequence[_Finished]) -> dict:
+  found = runs[0].report
   tested = found["splits"][found["headline"]]
   return {
+    "commits": sorted({provenance.short(one.report["commit"]) for one in runs}),
     "known_artists": tested["known_artists"],
     "protocol": found["protocol"],
     "leak": found["leak"],
@@ -193,7 +196,7 @@ def _protocol(runs: Mapping[int, _Finished]) -> dict:
   seeds = sorted(runs)
   first = runs[seeds[0]]
   return {
-    **_said(first.report),
+    **_said([runs[seed] for seed in seeds]),
     "seeds": seeds,
     "split": first.report["headline"],
     "tracks": len(set(first.table.track)),

@@ -56,17 +56,32 @@ def as_markdown(found: Mapping) -> str:
     lines += [
       "",
       "Protocols as they stand, with as many train segments each. Each tests"
-      " other tracks, so these accuracies differ by more than by leaks.",
+      " other tracks, so these accuracies differ by more than by leaks."
+      + (
+        " Where half of the tracks or more are by artists met, that is"
+        f" {page.MOSTLY}."
+        if any(map(page.artists_decide, found["protocols"]))
+        else ""
+      ),
       "",
       _protocols(found),
     ]
-  lines += [""] * bool(found["left_out"] or found["same"])
+  lines += ["", f"- {_provenance(found)}"]
   lines += [f"- Left out: {why}." for why in found["left_out"].values()]
   lines += [
     f"- `{name}` comes to the same segments as `{twin}` here."
     for name, twin in found["same"].items()
   ]
   return "\n".join(lines) + "\n"
+
+
+def _provenance(found: Mapping) -> str:
+  rows = [*found["arms"].values(), *found["protocols"]]
+  commits = sorted({one for row in rows for one in row["commits"]})
+  return (
+    f"Measured by the code of {', '.join(commits)} on data"
+    f" {found['data_fingerprint'][:8]}."
+  )
 
 
 def _notes(found: Mapping) -> list[str]:

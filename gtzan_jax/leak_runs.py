@@ -44,12 +44,13 @@ def run(
 
   Raises:
     InputError: fewer than two seeds, a key that the meter sets itself, a
-      protocol that leaks or cannot be cut into arms, one of --protocol that the
-      corpus cannot carry, nothing to compare; see `sweep.run_all`.
+      protocol that leaks or cannot be cut into arms, one of --protocol that is
+      unknown or that the corpus cannot carry, nothing to compare; see
+      `sweep.run_all`.
   """
   config, flags = given.config, given.flags
   seeds = SEEDS if flags.seeds is None else flags.seeds
-  _check(given, seeds)
+  _check(given, seeds, known)
   default = workdir.default_path(config)
   out = given.workdir(default.with_name(f"leak-{default.name}"))
   config.data.leak = leak.CLEAN  # a protocol without arms is refused at once
@@ -82,8 +83,18 @@ def run(
   return status
 
 
-def _check(given: Given, seeds: int) -> None:
+def _check(given: Given, seeds: int, known: Sequence[str]) -> None:
   """Refuses, before anything is prepared, what cannot be measured."""
+  chosen = given.flags.protocol
+  for name in chosen:
+    if name not in known and name != NONE:
+      raise InputError(
+        f"--protocol={name}: give some of {', '.join(known)}; or {NONE}"
+      )
+  if NONE in chosen and len(chosen) > 1:
+    raise InputError(
+      f"--protocol={' --protocol='.join(chosen)}: give {NONE} alone"
+    )
   if seeds < 2:
     raise InputError(
       f"--seeds={seeds}: give 2 or more; one run says nothing of chance"

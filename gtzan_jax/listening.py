@@ -158,6 +158,11 @@ def _held_out(
   split = member.report["headline"]
   if split is None:
     raise InputError(f"--workdir={path} has no part that was scored")
+  if arm := run["config"]["data"]["leak"]:
+    raise InputError(
+      f"--workdir={path} is the arm {arm!r} of a leak meter, which tests some"
+      " segments of a track: give a run that is tested on whole tracks"
+    )
   table = member.predictions[split]
   learnt = set(run["tracks"]["train"]) & set(table.track.tolist())
   if learnt:

@@ -3,7 +3,6 @@
 import collections
 from collections.abc import Iterable, Mapping, Sequence
 
-from gtzan_jax.folds import ALL
 from gtzan_jax.published import PUBLISHED
 
 
@@ -49,7 +48,7 @@ def _chosen(rows: Iterable[Mapping]) -> Mapping | None:
     rows,
     key=lambda row: (
       not row["table"]["artists_decide"],
-      row["table"]["fold"] in (None, ALL),
+      not row["table"]["single_fold"],
       row["table"]["n"],
       len(row["seeds"]),
       row["track"].mean,

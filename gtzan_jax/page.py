@@ -11,7 +11,13 @@ from collections.abc import Mapping, Sequence
 import jinja2
 from markupsafe import Markup
 
-from gtzan_jax import fidelity, metrics, plots, report_figures
+from gtzan_jax import (
+  fidelity,
+  metrics,
+  plots,
+  provenance,
+  report_figures,
+)
 
 TEMPLATES = pathlib.Path(__file__).parent
 # What a score measures where `artists_decide`.
@@ -97,7 +103,10 @@ def render(
   """
   environment = templates()
   environment.filters.update(
-    percent=_percent, number=_number, duration=_duration
+    percent=_percent,
+    number=_number,
+    duration=_duration,
+    commit=provenance.short,
   )
   scored = {
     name: split

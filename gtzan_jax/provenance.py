@@ -36,7 +36,15 @@ def commit() -> str | None:
   here = pathlib.Path(__file__).resolve().parent.parent
   try:
     described = subprocess.run(
-      ["git", "describe", "--always", "--abbrev=40", "--dirty=+"],
+      # --exclude: a tag's name would stand in the place of the commit.
+      [
+        "git",
+        "describe",
+        "--always",
+        "--abbrev=40",
+        "--exclude=*",
+        "--dirty=+",
+      ],
       cwd=here,
       capture_output=True,
       text=True,
@@ -45,3 +53,10 @@ def commit() -> str | None:
   except (OSError, subprocess.TimeoutExpired):
     return None
   return described.stdout.strip() or None
+
+
+def short(commit: str | None) -> str:
+  """As `git log` shows it, still with the "+"; "unknown" of None."""
+  if commit is None:
+    return "unknown"
+  return commit[:8] + "+" * commit.endswith("+")

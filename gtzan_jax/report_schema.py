@@ -126,13 +126,13 @@ def violations(value, spec=SCHEMA, path: str = "") -> Iterator[str]:
       yield from min(tries, key=len)  # the spec that was meant, most likely
   elif isinstance(spec, list):
     if not isinstance(value, list):
-      yield f"{path}: {type(value).__name__}, list wanted"
+      yield f"{path or 'all of it'}: {type(value).__name__}, list wanted"
       return
     for i, item in enumerate(value):
       yield from violations(item, spec[0], f"{path}[{i}]")
   elif isinstance(spec, dict):
     if not isinstance(value, dict):
-      yield f"{path}: {type(value).__name__}, dict wanted"
+      yield f"{path or 'all of it'}: {type(value).__name__}, dict wanted"
       return
     dot = f"{path}." if path else ""
     for key in spec:

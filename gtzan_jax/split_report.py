@@ -35,7 +35,8 @@ def text(facts: Mapping) -> str:
       lines.append(f"  and {len(found) - _NAMED:,} more")
     blocks.append("\n".join(lines))
   if not crosses(facts):
-    blocks.append("nothing crosses")
+    known = ", as far as its names mean tracks" * bool(facts["unknown"])
+    blocks.append(f"nothing crosses{known}")
   return "\n\n".join(filter(None, blocks))
 
 
@@ -123,7 +124,7 @@ def _notes(facts: Mapping) -> list[str]:
       f" {_some(names)}"
     )
   for key, what in (
-    ("unknown", "names that mean no track, compared as they stand"),
+    ("unknown", "beware: names that mean no track, compared as they stand"),
     ("absent", "tracks not in the corpus, compared by lists alone"),
     ("skipped", "tracks that cannot be read, compared by lists alone"),
     ("in_no_part", "tracks in no part"),

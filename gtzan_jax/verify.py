@@ -1,10 +1,12 @@
 """Every stored number once more, from the predictions that it is of.
 
 What predictions do not tell (how a run went, how long it took, with how many
-parameters, and the measures of a GAN) is taken as it stands.
+parameters, and the measures of a GAN) is taken as it stands; so is the train
+part where its predictions were left out.
 """
 
 import collections
+import itertools
 import json
 import math
 import os
@@ -124,7 +126,7 @@ def rebuild(folder: str | os.PathLike) -> dict:
     name: predictions.digest(table.track.tolist())
     for name, table in tables.items()
   }
-  drawn = stored["config"].get("eval", {}).get("bootstrap", metrics.RESAMPLES)
+  drawn = _resamples(folder, stored["config"])
   try:
     built = report.build(
       facts,
@@ -148,6 +150,20 @@ def rebuild(folder: str | os.PathLike) -> dict:
     for name, split in built["splits"].items():
       split["known_artists"] = splits.get(name, {}).get("known_artists")
   return built
+
+
+def _resamples(folder: pathlib.Path, config: Mapping) -> int:
+  """How many the run was reported with; an ensemble has no such setting."""
+  settings = config.get("eval", {})
+  drawn = metrics.RESAMPLES
+  if isinstance(settings, dict):
+    drawn = settings.get("bootstrap", drawn)
+  if not isinstance(settings, dict) or type(drawn) is not int or drawn < 1:
+    raise errors.InputError(
+      f"{folder} holds no report: config.eval.bootstrap is to be a number above"
+      f" 0, config.eval is {_brief(settings)}"
+    )
+  return drawn
 
 
 def _tables(
@@ -262,8 +278,14 @@ def differences(stored, again, path: str = "") -> Iterator[str]:
     for i, (one, other) in enumerate(zip(stored, again, strict=False)):
       yield from differences(one, other, f"{path}[{i}]")
   elif isinstance(stored, str) and isinstance(again, str) and not path:
-    yield from differences(stored.splitlines(), again.splitlines(), "line")
+    lines = itertools.zip_longest(
+      stored.splitlines(), again.splitlines(), fillvalue=_ABSENT
+    )
+    for number, (one, other) in enumerate(lines, 1):
+      yield from differences(one, other, f"line {number}")
   elif not _same(stored, again):
+    if isinstance(stored, str) and isinstance(again, str):
+      stored, again = _parted(stored, again)
     yield f"{path}: {_brief(stored)} stored, {_brief(again)} recomputed"
 
 
@@ -275,6 +297,14 @@ def _same(one, other) -> bool:
   if all(numbers):
     return math.isclose(one, other, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
   return type(one) is type(other) and one == other
+
+
+def _parted(one: str, other: str) -> list[str]:
+  """Both from a little before the place where they part."""
+  pairs = enumerate(zip(one, other, strict=False))
+  at = next((i for i, (x, y) in pairs if x != y), min(len(one), len(other)))
+  start = max(0, at - 30)
+  return ["..." * (start > 0) + text[start:] for text in (one, other)]
 
 
 def _brief(value) -> str:

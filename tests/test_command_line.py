@@ -1,6 +1,8 @@
 """What a command line is taken to say; nothing is trained or prepared."""
 
+import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -111,7 +113,7 @@ def test_the_verb_is_the_first_word_that_is_no_flags_value(words, verb):
     ("evaluate --config.data.features=x", "evaluate makes no use of it"),
     ("models --json", "--json is for predict; models does not take it"),
     ("RECIPE sweep --nojson", "--json is for predict; sweep does not take it"),
-    ("models twice", "unexpected 'twice': the verbs are train, prepare, "),
+    ("models twice", "unexpected 'twice': models takes flags alone (--out)"),
     ("verfy docs/results", "unexpected 'verfy': the verbs are train, prepare"),
   ],
 )
@@ -171,6 +173,20 @@ assert not slow & set(sys.modules), slow & set(sys.modules)
     [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True
   )
   assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["models"]])
+def test_who_has_read_enough_gets_no_traceback(arguments):
+  reader, writer = os.pipe()
+  os.close(reader)
+  done = subprocess.run(
+    [sys.executable, ROOT / "launch.py", *arguments],
+    stdout=writer,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+  os.close(writer)
+  assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
 
 
 @pytest.mark.parametrize(

@@ -367,8 +367,8 @@ def _runs(tmp_path):
 def test_what_cannot_be_compared_is_one_clear_line(tmp_path, capsys):
   runs = _runs(tmp_path)
   for names, words in (
-    ("", "compare none with what? give --workdir twice or more"),
-    ("plain", "plain with what?"),
+    ("", "a comparison of no run: give two evaluated runs or more, each as --"),
+    ("plain", "plain: give two evaluated runs or more, each as --workdir="),
     ("plain plain", "plain was given twice"),
     ("plain tested", "its numbers are of the test part, not of validation"),
     ("plain none", "its numbers are of the None part"),

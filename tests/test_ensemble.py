@@ -329,8 +329,8 @@ def test_a_workdir_without_results_is_refused(tmp_path, spoil, message):
 def test_one_vote_a_member_and_two_members_at_least(tmp_path):
   one = run(tmp_path / "one", parts(1))
   for given, message in (
-    ([], "ensemble of none"),
-    ([one], "ensemble of .*one: give --workdir two times"),
+    ([], "an ensemble of no run: give two evaluated runs or more"),
+    ([one], "an ensemble of .*one: give two evaluated runs or more, each as"),
     ([one, tmp_path / "." / "two" / ".." / "one"], "was given twice"),
     ([one, tmp_path / "gone"], "gone: no such folder"),
   ):

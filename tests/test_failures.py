@@ -179,7 +179,7 @@ def test_what_is_written_can_be_verified(runs, found, tmp_path):
   page = moved / "failures.md"
   page.write_text(page.read_text().replace(" 60 ", " 61 ", 1))
   (line,) = verify.verify([moved]).wrong
-  assert line.startswith(f"{page}: line[")
+  assert line.startswith(f"{page}: line 9: ")
   table(7).save(moved / "s1" / "predictions" / "test.npz")
   with pytest.raises(InputError, match=r"in report.json: evaluate it again"):
     failures.again(moved)
@@ -230,10 +230,12 @@ def test_mistakes_get_one_line(runs, tmp_path):
   (tmp_path / "empty").mkdir()
   stored.run(tmp_path / "none", {})
   for paths, said in (
-    ([], "failures of no run: give the workdirs of two"),
-    (runs[:1], f"failures of {runs[0]}: give the workdirs of two"),
+    ([], "failures of no run: give two evaluated runs or more"),
+    (runs[:1], f"failures of {runs[0]}: give two evaluated runs or more"),
     ([runs[0], runs[0]], "was given twice"),
-    ([runs[0], tmp_path / "empty"], "holds no report.json"),
+    ([runs[0], tmp_path / "empty"], "holds no report.json: evaluate it first"),
+    ([tmp_path], r"holds no report.json: give the runs in it, as .*/\*"),
+    ([tmp_path / "gone"], "gone: no such folder; train first"),
     ([tmp_path / "none", runs[0]], "has no part that was scored"),
     ([runs[0], tmp_path / "none"], "are of the None part, not of test"),
     ([runs[0], tmp_path / "other"], "2 tracks stand in one of them alone"),

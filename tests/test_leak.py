@@ -240,7 +240,12 @@ def test_the_share_is_how_much_is_swapped():
       {"leak": "both"},
       "'both' .* clean, tracks, art",
     ),
-    ("filtered", gtzan_rows(), {"leak_share": 1.0}, "leak_share 1.0 is not"),
+    (
+      "filtered",
+      gtzan_rows(),
+      {"leak_share": 1.0},
+      "leak_share 1.0: give one",
+    ),
     ("tracks_80_20", own_rows(3), {}, "nothing to test: no genre has a test"),
     (
       "tracks_80_20",
@@ -352,6 +357,7 @@ def test_a_difference_is_of_the_tracks_that_the_arm_leaks_alone(
   first = tables["clean"][0]
   facts = dict.fromkeys(leak._FACTS, "same")
   facts |= {"headline": "test", "protocol": "filtered", "leak": None}
+  facts["commit"] = "abc" * 9 + "+"
   met = {"tracks": 0, "of": 30}
   facts["splits"] = {
     "train": {"segment": {"n": 100}},
@@ -371,6 +377,7 @@ def test_a_difference_is_of_the_tracks_that_the_arm_leaks_alone(
   measured = leak.measure(tmp_path)
   assert (measured["clusters"], measured["untested"]) == (30, ["b"])
   assert measured["arms"]["clean"]["known_artists"] == met
+  assert measured["arms"]["clean"]["commits"] == ["abcabcab+"]
   found = measured["differences"]["tracks"]
   clean = np.mean([one[touched].mean() for one in said["clean"]])
   assert found["segment"]["n"] == touched.sum()
@@ -578,7 +585,12 @@ def _check_damage(out, text):
     (["--config.data.leak=tracks"], "data.leak=tracks: leave it out; leak"),
     (["--config.task=gan"], "is a GAN, which tells no genres"),
     (["--config.data.protocol=leaky_segments_80_20"], "leaks by itself"),
-    (["--protocol=kfold"], "unknown protocol 'kfold'; there are"),
+    (["--protocol=kfold"], "--protocol=kfold: give some of tracks_70_10_20,"),
+    (["--protocol=kfold"], "artist_kfold, leaky_"),
+    (
+      ["--protocol=none", "--protocol=filtered"],
+      "--protocol=none --protocol=filtered: give none alone",
+    ),
     (["--protocol=stratified"], "published lists of GTZAN"),
   ],
 )
@@ -605,9 +617,10 @@ def measured(**changes) -> dict:
     "clusters": 9,
   }
   arm = {"protocol": "p", "leak": None, "n_train": 3690, "touched": 0}
-  arm["known_artists"] = {"tracks": 3, "of": 124}
+  arm |= {"known_artists": {"tracks": 3, "of": 124}, "commits": ["abc12345"]}
   return {
     **{"recipe": "r", "corpus": "archive", "source": "archive"},
+    "data_fingerprint": "0123456789",
     **{"split": "validation", "tracks": 126, "segments": 630, "seeds": [0, 1]},
     **{"alike": False, "clusters": 69, "untested": []},
     "arms": dict.fromkeys(ARMS, arm | levels),
@@ -624,6 +637,7 @@ def measured(**changes) -> dict:
         **{"protocol": "filtered", "leak": None, "seeds": [0], "tracks": 197},
         **{"split": "validation", "n_train": 2340, **levels},
         "known_artists": {"tracks": 7, "of": 195},
+        "commits": ["abc12345", "dea12345+"],
         "track": level | {"deviation": None},
       }
     ],
@@ -636,6 +650,7 @@ def test_the_page_says_what_was_measured():
   text = leak_page.as_markdown(measured())
   assert "| +20.0 [+10.0, +30.0] |" in text
   assert "50.0 (n=1) [40.0, 60.0]" in text
+  assert "the code of abc12345, dea12345+ on data 01234567." in text
   assert "also chose the checkpoints, in all arms alike" in text
   assert "also chose" not in leak_page.as_markdown(measured(split="test"))
   rows = [line for line in text.splitlines() if line.startswith("|")]
@@ -664,6 +679,7 @@ def test_what_is_mostly_artist_recognition_is_called_so():
   found = measured(arms=arms, protocols=[protocol, protocol | met])
   text = leak_page.as_markdown(found)
   assert "**Mostly artist recognition**: 62 of 124 tested tracks are by" in text
+  assert "tracks or more are by artists met, that is mostly artist rec" in text
   leaks = [
     line.split(" | ")[1].strip()
     for line in text.splitlines()

@@ -281,7 +281,7 @@ def test_what_is_written_can_be_verified(heard, tmp_path):
   copy = shutil.copytree(out, tmp_path / "copy")
   (copy / "robustness.md").write_text(text.replace(" 2 |", " 3 |"))
   (line,) = verify.verify([copy]).wrong
-  assert line.startswith(f"{copy / 'robustness.md'}: line[")
+  assert line.startswith(f"{copy / 'robustness.md'}: line ")
   changed = json.loads(json.dumps(found))
   changed["distortions"]["silence"]["levels"][0]["ci95"][0] += 1e-6
   assert list(verify.differences(changed, robustness.again(out)))
@@ -334,6 +334,9 @@ def test_mistakes_get_one_line(trained, tmp_path):
   learnt = {"train": [*run["tracks"]["train"], str(test)], "validation": []}
   with pytest.raises(InputError, match=f"as of {test}: give a run of a"):
     listen(trained, out, (), tracks=learnt)
+  arm = {**run["config"], "data": run["config"]["data"] | {"leak": "clean"}}
+  with pytest.raises(InputError, match="is the arm 'clean' of a leak meter"):
+    listen(trained, out, (), config=arm)
   assert not out.exists()
   other = tmp_path / "archive"
   other.mkdir()

@@ -37,13 +37,13 @@ LAYERS = (
   {"attribution", "audio", "features", "losses", "models", "optim"}
   | {"predictions"}
   | {"config_file", "interrupt", "overlap", "process", "provenance"}
-  | {"fidelity", "folds", "plots", "published", "split_report"},
+  | {"fidelity", "plots", "published", "split_report"},
   {"alignment", "calibration", "checkpoint", "command_line", "distortions"}
   | {"gans", "inputs", "logs", "overview", "progress", "runtime", "sharding"}
   | {"similarity", "sound", "weights"},
   {"augment", "check_splits", "leaderboard_page", "metrics", "pipeline"}
   | {"report_figures", "report_schema"},
-  {"classifiers", "compare", "failures_page", "overview_plot"}
+  {"classifiers", "compare", "failures_page", "folds", "overview_plot"}
   | {"page", "tasks", "workdir"},
   {"built_on", "crossval_page", "gallery", "leak_page", "report", "sampling"},
   {"announce", "classical", "ensemble", "explain_page", "explore", "generate"}

@@ -128,7 +128,7 @@ def test_a_leaderboard_of_other_reports_is_noticed(copy):
     text.replace("| `fcn` | 1:", "| `cnn` | 1:")
   )
   (line,) = verify.verify([copy]).wrong
-  assert line.startswith(f"{copy / 'leaderboard.md'}: line[")
+  assert line.startswith(f"{copy / 'leaderboard.md'}: line ")
   assert '"| `cnn` | 1: 3 |' in line
   shutil.rmtree(copy / "deep")
   wrong = verify.verify([copy]).wrong
@@ -148,8 +148,38 @@ def test_the_page_beside_a_folder_is_its_leaderboard(copy, capsys):
     assert "1 leaderboard.md, 1 results.md; none" in capsys.readouterr().out
   page.write_text(page.read_text().replace("| `fcn` | 1:", "| `cnn` | 1:"))
   (line,) = verify.verify([copy]).wrong
-  assert line.startswith(f"{page}: line[")
+  assert line.startswith(f"{page}: line ")
   assert '"| `cnn` | 1: 3 |' in line
+
+
+@pytest.mark.parametrize("mark", ["<!-- drawn by us -->", "<!-- end of the"])
+def test_a_page_that_has_lost_a_mark_is_wrong(copy, mark):
+  page = copy.with_suffix(".md")
+  page.write_text("<!-- drawn by us -->\n<!-- end of the leaderboard -->\n")
+  leaderboard.write([copy], page)
+  page.write_text(page.read_text().replace(mark, ""))
+  (line,) = verify.verify([copy]).wrong
+  assert "has no place for the leaderboard" in line
+
+
+def test_where_two_long_lines_part_is_shown():
+  one, other = (f"{'the same words ' * 9}{x} and more" for x in "ab")
+  (found,) = verify.differences(f"a\n{one}", f"a\n{other}")
+  assert found == (
+    'line 2: "...the same words the same words a and more" stored, "...the same'
+    ' words the same words b and more" recomputed'
+  )
+  found = verify.differences("a", "a\nb")
+  assert [*found] == ['line 2: nothing stored, "b" recomputed']
+
+
+@pytest.mark.parametrize(
+  "settings", [{"bootstrap": "many"}, {"bootstrap": 0}, {"bootstrap": True}, []]
+)
+def test_a_report_of_no_number_of_resamples_is_one_line(copy, settings):
+  change(copy / "one" / "report.json", ("config", "eval"), settings)
+  (line,) = verify.verify([copy / "one"]).wrong
+  assert "config.eval.bootstrap is to be a number above 0, config.eval" in line
 
 
 def test_artists_of_a_train_part_left_out_are_taken_as_they_stand(copy):
@@ -226,7 +256,7 @@ def test_of_a_gan_what_the_judge_heard_is_recomputed(tmp_path):
   ("text", "words"),
   [
     ("{", "cannot be read"),
-    ("[]", "holds no report: : list, dict wanted"),
+    ("[]", "holds no report: all of it: list, dict wanted"),
     ("{}", "holds no report: config: absent"),
     ('{"config": {}, "history": [], "splits": {}}', "recipe: absent"),
   ],

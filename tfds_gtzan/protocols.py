@@ -180,7 +180,7 @@ def check(
       f"protocol {name!r} leaks by itself: the leak meter takes an honest one"
     )
   if not 0 < leak_share < 1:
-    raise InputError(f"leak_share {leak_share} is not between 0 and 1")
+    raise InputError(f"leak_share {leak_share}: give one above 0 and below 1")
 
 
 # What apply() is made of.

@@ -75,10 +75,10 @@ def read(files: Sequence[str]) -> list[Line]:
   if len(parts) < 2:
     full = {line.file for line in lines}
     empty = [file for file in files if parts and file not in full]
+    found = f"only {parts[0]}" if parts else "no track of a part"
+    found += f" in there, nothing in {empty[0]}" if empty else " in there"
     raise InputError(
-      f"{', '.join(files)}: {'only ' + parts[0] if parts else 'no track'} in"
-      f" there{f', nothing in {empty[0]}' if empty else ''}; a split has two"
-      " parts or more"
+      f"{', '.join(files)}: {found}; a split has two parts or more"
     )
   return lines
 
@@ -197,6 +197,7 @@ def _json(file: str, text: str, part: str | None) -> Iterator[Line]:
 def _names(file: str, value: object) -> list[str]:
   if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
     raise InputError(
-      f"{file}: wanted is {{part: [names]}}, {{name: part}} or [names]"
+      f"{file}: {json.dumps(value)[:40]} received, {{part: [names]}},"
+      " {name: part}, [names] or a list of rows is accepted"
     )
   return value
