@@ -17,6 +17,7 @@ from gtzan_jax import (
   leaderboard,
   page,
   report,
+  report_schema,
   workdir,
 )
 from gtzan_jax.ensemble import Member
@@ -64,16 +65,15 @@ def again(folder: str | os.PathLike) -> dict:
   """What compare.json in a folder would hold if it were written now.
 
   Raises:
-    InputError: it cannot be read or names folders that `compare_runs` refuses.
+    InputError: it cannot be read, is damaged or names folders that
+      `compare_runs` refuses.
   """
   file = pathlib.Path(folder) / FILE
-  try:
-    found = json.loads(file.read_text("utf-8"))
-    named = [*found["a"]["workdirs"], *found["b"]["workdirs"]]
-    paths = [file.parent / name for name in named]
-  except (OSError, ValueError, KeyError, TypeError) as error:
-    raise InputError(f"{file} cannot be read: {error}") from error
-  return compare_runs(paths, seen_from=folder)
+  side = {"workdirs": [str], ...: object}
+  spec = {"a": side, "b": side, ...: object}
+  found = report_schema.read_json(file, spec, "compare")
+  named = [*found["a"]["workdirs"], *found["b"]["workdirs"]]
+  return compare_runs([file.parent / name for name in named], seen_from=folder)
 
 
 def write(found: Mapping, out: str | os.PathLike) -> pathlib.Path:

@@ -58,7 +58,7 @@ def read_plan(folder: str | pathlib.Path) -> dict:
   Raises:
     InputError: it cannot be read or is damaged.
   """
-  return report_schema.read_plan(
+  return report_schema.read_json(
     pathlib.Path(folder) / FOLDS_FILE, _PLAN, "crossval", _problem
   )
 

@@ -4,7 +4,6 @@ What one run gets wrong may be chance. What all of them get wrong lies in the
 music, in its label or in what the runs have in common.
 """
 
-import json
 import os
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +17,7 @@ from gtzan_jax import (
   failures_page,
   metrics,
   report,
+  report_schema,
   workdir,
 )
 from gtzan_jax.ensemble import Member
@@ -26,6 +26,13 @@ from gtzan_jax.predictions import Predictions
 
 FILE = "failures.json"
 ANY = "any of these"
+# What `again` asks of a file.
+_RAW = {
+  "runs": [{"workdir": str, ...: object}],
+  "always_wrong": [{"track": str, "artist": str, "title": str, ...: object}],
+  "notes": {...: {...: str}},
+  ...: object,
+}
 
 # A track -> its artist, its title and {kind of fault: what is said of it}.
 About = Callable[[str], tuple[str, str, Mapping[str, str]]]
@@ -88,19 +95,16 @@ def again(folder: str | os.PathLike) -> dict:
   What is published of tracks is taken as it stands there.
 
   Raises:
-    InputError: it cannot be read or names folders that `compute` refuses.
+    InputError: it cannot be read, is damaged or names folders that `compute`
+      refuses.
   """
   file = pathlib.Path(folder) / FILE
-  try:
-    found = json.loads(file.read_text("utf-8"))
-    paths = [file.parent / run["workdir"] for run in found["runs"]]
-    names = {
-      row["track"]: (row["artist"], row["title"])
-      for row in found["always_wrong"]
-    }
-    notes = dict(found["notes"])
-  except (OSError, ValueError, KeyError, TypeError) as error:
-    raise InputError(f"{file} cannot be read: {error}") from error
+  found = report_schema.read_json(file, _RAW, "failures")
+  paths = [file.parent / run["workdir"] for run in found["runs"]]
+  names = {
+    row["track"]: (row["artist"], row["title"]) for row in found["always_wrong"]
+  }
+  notes = found["notes"]
 
   def about(track: str) -> tuple[str, str, Mapping[str, str]]:
     return *names.get(track, ("", "")), notes.get(track, {})

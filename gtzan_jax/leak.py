@@ -72,7 +72,7 @@ def measure(folder: str | pathlib.Path) -> dict:
       compare.
   """
   folder = pathlib.Path(folder)
-  plan = report_schema.read_plan(folder / PLAN_FILE, _PLAN, "leak", _problem)
+  plan = report_schema.read_json(folder / PLAN_FILE, _PLAN, "leak", _problem)
   runs = _finished(folder / "runs", [*plan["arms"], *plan["protocols"]])
   seeds = sorted(set.intersection(*(set(runs[arm]) for arm in plan["arms"])))
   if len(seeds) < 2:

@@ -147,13 +147,13 @@ def violations(value, spec=SCHEMA, path: str = "") -> Iterator[str]:
     yield f"{path}: {type(value).__name__}, {spec.__name__} wanted"
 
 
-def read_plan(
+def read_json(
   path: pathlib.Path,
   spec: Mapping,
   verb: str,
-  check: Callable[[Mapping], str],
+  check: Callable[[Mapping], str] = lambda _: "",
 ) -> dict:
-  """A JSON file that a verb leaves beside its runs.
+  """A JSON file that a verb has left.
 
   Args:
     path: of the file.

@@ -4,7 +4,6 @@ From what it said of the same tracks, as they are and distorted, to
 robustness.json and what is drawn of it. `listening` has the model hear them.
 """
 
-import json
 import os
 import pathlib
 from collections.abc import Mapping
@@ -19,9 +18,9 @@ from gtzan_jax import (
   plots,
   predictions,
   report,
+  report_schema,
 )
 from gtzan_jax.distortions import DISTORTIONS, Distortion
-from gtzan_jax.errors import InputError
 from gtzan_jax.plots import PALETTE
 from gtzan_jax.predictions import Predictions
 
@@ -79,16 +78,15 @@ def again(folder: str | os.PathLike) -> dict:
     InputError: it or one of its tables cannot be read.
   """
   folder = pathlib.Path(folder)
-  try:
-    found = json.loads((folder / FILE).read_text("utf-8"))
-    names = [
-      name(key, row["level"])
-      for key, one in found["distortions"].items()
-      for row in one["levels"]
-    ]
-    facts = {key: value for key, value in found.items() if key not in _COMPUTED}
-  except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-    raise InputError(f"{folder / FILE} cannot be read: {error}") from error
+  levels = [{"level": float, ...: object}]
+  spec = {"distortions": {...: {"levels": levels, ...: object}}, ...: object}
+  found = report_schema.read_json(folder / FILE, spec, "robustness")
+  names = [
+    name(key, row["level"])
+    for key, one in found["distortions"].items()
+    for row in one["levels"]
+  ]
+  facts = {key: value for key, value in found.items() if key not in _COMPUTED}
   stored = folder / "predictions"
   tables = {key: predictions.load(stored / f"{key}.npz") for key in names}
   return build(

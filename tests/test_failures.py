@@ -183,6 +183,9 @@ def test_what_is_written_can_be_verified(runs, found, tmp_path):
   table(7).save(moved / "s1" / "predictions" / "test.npz")
   with pytest.raises(InputError, match=r"in report.json: evaluate it again"):
     failures.again(moved)
+  (moved / "failures.json").write_text(json.dumps({**found, "runs": 3}))
+  with pytest.raises(InputError, match="is damaged: runs: int, list wanted"):
+    failures.again(moved)
 
 
 def test_a_run_that_tells_nothing_new_is_named(runs, tmp_path):

@@ -285,8 +285,10 @@ def test_what_is_written_can_be_verified(heard, tmp_path):
   changed = json.loads(json.dumps(found))
   changed["distortions"]["silence"]["levels"][0]["ci95"][0] += 1e-6
   assert list(verify.differences(changed, robustness.again(out)))
-  (tmp_path / "robustness.json").write_text("{}")
-  with pytest.raises(InputError, match="cannot be read"):
+  changed["distortions"]["silence"]["levels"][0]["level"] = "loud"
+  (tmp_path / "robustness.json").write_text(json.dumps(changed))
+  damaged = r"is damaged: distortions.silence.levels\[0\].level: str, float"
+  with pytest.raises(InputError, match=damaged):
     robustness.again(tmp_path)
 
 

@@ -182,6 +182,15 @@ def test_a_report_of_no_number_of_resamples_is_one_line(copy, settings):
   assert "config.eval.bootstrap is to be a number above 0, config.eval" in line
 
 
+def test_a_comparison_of_no_folders_is_one_line(copy):
+  change(copy / "compare.json", ("a", "workdirs"), 5)
+  (line,) = verify.verify([copy]).wrong
+  assert line.endswith(
+    "compare.json is damaged: a.workdirs: int, list wanted; the same launch.py"
+    " compare writes it anew"
+  )
+
+
 def test_artists_of_a_train_part_left_out_are_taken_as_they_stand(copy):
   """And looked at where it is stored."""
   file = copy / "one" / "report.json"
