@@ -47,7 +47,8 @@ def as_markdown(found: Mapping) -> str:
     "",
     "A difference is to the clean arm, in points, and of those tested tracks"
     " alone that the arm leaks. The last column is the difference on the tested"
-    " tracks that it does not leak, which ought to be about none."
+    " tracks that it does not leak: what else the arm changed, as more artists"
+    " to learn from."
     if found["differences"]
     else "No arm can leak here: there is nothing to compare with `clean`.",
     *_notes(found),
