@@ -241,7 +241,7 @@ def _draw_arms(axes, found: Mapping) -> None:
     for name, arm in found["arms"].items()
   ]
   _accuracies(axes, rows)
-  title = f"{found['recipe']}: the same {found['tracks']} tracks"
+  title = f"{found['recipe']}\nThe same {found['tracks']} tracks"
   if page.artists_decide(found["arms"]["clean"]):
     title += f"\n({page.MOSTLY})"
   axes.set_title(title, pad=10)

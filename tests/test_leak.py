@@ -740,7 +740,7 @@ def test_the_picture_has_a_panel_for_each_question():
     axes.get_title(loc="left") for axes in leak_page.picture(measured()).axes
   ]
   assert titles == [
-    "r: the same 126 tracks",
+    "r\nThe same 126 tracks",
     "What the leak is worth",
     "Protocols, 2,340 train segments",
   ]
