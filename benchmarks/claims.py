@@ -54,7 +54,6 @@ PAIRS = (
   ("1.19", "resnet", "logreg_stats"),
   ("1.19", "resnet", "svm_stats"),
   ("1.19", "resnet", "logreg_logmel"),
-  ("2.20", "fusion_cnn_batch_32", "fusion_cnn"),
   ("3.21", "cnn_gru", "mel_cnn"),
   ("3.21", "cnn_lstm", "mel_cnn"),
   ("3.21", "cnn_gru", "logreg_logmel"),
