@@ -11,13 +11,7 @@ from collections.abc import Mapping, Sequence
 import jinja2
 from markupsafe import Markup
 
-from gtzan_jax import (
-  fidelity,
-  metrics,
-  plots,
-  provenance,
-  report_figures,
-)
+from gtzan_jax import fidelity, metrics, plots, provenance, report_figures
 
 TEMPLATES = pathlib.Path(__file__).parent
 # What a score measures where `artists_decide`.
