@@ -1,3 +1,4 @@
+import functools
 import hashlib
 import os
 import shutil
@@ -358,6 +359,47 @@ def test_files_are_hashed_once(tmp_path, monkeypatch):
     cache.write_text(nonsense)
     assert fingerprint() == changed
     assert len(hashed) == 3
+
+
+def exchange(one, other):
+  """As `mv` does: neither content is written anew."""
+  aside = one.with_name("aside")
+  one.rename(aside)
+  other.rename(one)
+  aside.rename(other)
+
+
+def overwrite(one, other):
+  """In place, with the times of before: `cp -p`, rsync --inplace."""
+  status = one.stat()
+  one.write_bytes(other.read_bytes())
+  os.utime(one, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+@pytest.mark.parametrize("change", [exchange, overwrite])
+@pytest.mark.parametrize("form", ["folder", "tar"])
+def test_content_is_known_by_more_than_size_and_time(tmp_path, form, change):
+  roots = []
+  for name, lengths in (("c", TINY), ("d", TINY)):
+    root = corpora.write_folder(tmp_path / name, lengths)
+    roots.append(root)
+  for file, other in (("rock/rock", "blues/blues"), ("blues/blues",) * 2):
+    source = roots[0] / f"{other}.00000.wav"
+    (roots[1] / f"{file}.00000.wav").write_bytes(source.read_bytes()[::-1])
+  if form == "tar":
+    roots = [corpora.pack(root, root.with_suffix(".tar")) for root in roots]
+    files_ = roots
+  else:
+    files_ = [root / "rock" / "rock.00000.wav" for root in roots]
+  assert files_[0].stat().st_size == files_[1].stat().st_size
+  for file in files_:
+    os.utime(file, (1.7e9, 1.7e9))
+  opened = functools.partial(corpus.open_corpus, str(roots[0]))
+  before = opened(data_dir=tmp_path / "prepared").fingerprint
+  change(*files_)
+  after = opened(data_dir=tmp_path / "prepared").fingerprint
+  assert after != before
+  assert after == opened().fingerprint  # which remembers nothing
 
 
 # Archives.

@@ -1,4 +1,4 @@
-"""sha256 of files, remembered as long as size and modification time stay."""
+"""sha256 of files, remembered as long as their stamps stay (files.stamp)."""
 
 import contextlib
 import hashlib
@@ -31,8 +31,8 @@ def digests_of(
   """sha256 (hex) of each file.
 
   GTZAN is 1.2 GB: with `cache_dir`, what was hashed before and has kept its
-  size and its modification time (ns) is not read again; of an archive's member
-  it is the archive that has to keep them. There is one small file for each
+  stamp is not read again; of an archive's member it is the archive that has to
+  keep it. There is one small file for each
   `place`; it is replaced as a whole, and one that cannot be understood counts
   as empty. A file that cannot be read gets a fixed word in place of a digest:
   it is for its decoding to say what is wrong.
@@ -45,8 +45,8 @@ def digests_of(
 
   def digest(name: str) -> str:
     entry = known.get(name)
-    if entry and entry[:2] == [*named[name].stamp]:
-      return entry[2]
+    if entry and entry[:-1] == [*named[name].stamp]:
+      return entry[-1]
     return _sha256(named[name])
 
   # hashlib lets go of the interpreter lock, so threads help.
@@ -80,14 +80,14 @@ def _cache_file(
 
 
 def _load(cache: pathlib.Path | None) -> dict[str, list]:
-  """{path: [size, mtime_ns, sha256]}; anything else counts as nothing."""
+  """{path: [*stamp, sha256]}; anything else counts as nothing."""
   if cache is None:
     return {}
   try:
     entries = json.loads(cache.read_text())
     return {
-      str(path): [int(size), int(mtime), str(digest)]
-      for path, (size, mtime, digest) in entries.items()
+      str(path): [*map(int, stamp), str(digest)]
+      for path, (*stamp, digest) in entries.items()
     }
   except (OSError, ValueError, TypeError, AttributeError):
     return {}

@@ -26,15 +26,15 @@ class File:
 
   Attributes:
     name: without folders.
-    stamp: size and modification time (ns) of what lies on the disk: the file,
-      or the archive that it is a member of.
+    stamp: see `stamp`, of what lies on the disk: the file, or the archive that
+      it is a member of.
     open: opens it for reading, in a `with`; that raises OSError, or StopError
       if it is a member.
     path: its own, None if it is a member.
   """
 
   name: str
-  stamp: tuple[int, int]
+  stamp: tuple[int, ...]
   open: Callable[[], contextlib.AbstractContextManager[BinaryIO]]
   path: pathlib.Path | None = None
 
@@ -112,6 +112,15 @@ def hidden(folder: str) -> bool:
   return folder.startswith((".", "__"))
 
 
+def stamp(status: os.stat_result) -> tuple[int, ...]:
+  """What a file has to keep for its content to count as unchanged.
+
+  Size and modification time are not enough: `mv` and `cp -p` carry both to
+  another content, which has another inode or time of change.
+  """
+  return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+
+
 def on_disk(path: pathlib.Path) -> File:
   """A file on the disk; raises OSError if there is none, or no plain one."""
   status = path.stat()
@@ -119,7 +128,7 @@ def on_disk(path: pathlib.Path) -> File:
     raise OSError(errno.EINVAL, "no plain file", str(path))
   return File(
     name=path.name,
-    stamp=(status.st_size, status.st_mtime_ns),
+    stamp=stamp(status),
     open=functools.partial(open, path, "rb"),
     path=path,
   )

@@ -122,7 +122,7 @@ def _key(info: zipfile.ZipInfo | tarfile.TarInfo) -> str | tuple[int, int]:
 
 @contextlib.contextmanager
 def _open(
-  path: str, stamp: tuple[int, int], key: str | tuple[int, int]
+  path: str, stamp: tuple[int, ...], key: str | tuple[int, int]
 ) -> Iterator[BinaryIO]:
   """Yields a member's content.
 
@@ -153,7 +153,7 @@ def _whole(file: BinaryIO, size: int) -> bytes:
 
 
 @functools.lru_cache(maxsize=64)
-def _zip(thread: int, path: str, stamp: tuple[int, int]) -> zipfile.ZipFile:
+def _zip(thread: int, path: str, stamp: tuple[int, ...]) -> zipfile.ZipFile:
   """Opened once a thread: zipfile does not promise that threads can share."""
   del thread, stamp
   return zipfile.ZipFile(path)
