@@ -319,7 +319,11 @@ DEFAULT = HOME / "configs" / "default.py"
 VERBS = {
   "train": Verb(
     functools.partial(
-      verbs.train, open_dataset=open_dataset, judge_config=judge_config
+      verbs.train,
+      open_dataset=open_dataset,
+      judge_config=judge_config,
+      open_corpus=open_corpus,
+      fingerprint=fingerprint,
     ),
     ("config", "workdir"),
     keys=None,

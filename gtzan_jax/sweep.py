@@ -335,6 +335,9 @@ def _read_states(
 ) -> dict[str, dict]:
   """What sweep.json says; without runs called done whose report is gone.
 
+  A run that was done on data of another path is started again: it knows by the
+  fingerprint whether that is its data.
+
   Raises:
     InputError: the file is damaged, or a run is done that was another one.
   """
@@ -360,14 +363,18 @@ def _read_states(
     # through JSON, which makes lists of tuples
     now = json.loads(json.dumps({"recipe": one.recipe, **one.overrides}))
     before = values[name]
-    changed = [
-      f"{key} (was {before.get(key)!r}, now {now.get(key)!r})"
+    changed = {
+      key: f"{key} (was {before.get(key)!r}, now {now.get(key)!r})"
       for key in sorted(before.keys() | now.keys())
-      if before.get(key) != now.get(key)
-    ]
-    if changed:
+      if workdir.comparable(key, before.get(key))
+      != workdir.comparable(key, now.get(key))
+    }
+    if list(changed) == ["data.path"]:
+      states[name]["state"] = "interrupted"
+    elif changed:
       raise errors.InputError(
-        f"{out / name} was finished with other values: {', '.join(changed)};"
+        f"{out / name} was finished with other values:"
+        f" {', '.join(changed.values())};"
         f" give another {folder.partition('=')[0]} or the values it had"
       )
   return states

@@ -14,13 +14,21 @@ from gtzan_jax.command_line import Given
 from gtzan_jax.errors import InputError
 
 
-def train(given: Given, open_dataset: Callable, judge_config: Callable) -> int:
+def train(
+  given: Given,
+  open_dataset: Callable,
+  judge_config: Callable,
+  open_corpus: Callable,
+  fingerprint: Callable,
+) -> int:
   """Trains, evaluates and reports, or goes on with it.
 
   Args:
     given: the command line.
     open_dataset: a config -> the pipeline.Dataset that it names.
     judge_config: a GAN's config -> that of the classifier that judges it.
+    open_corpus: see `evaluate`.
+    fingerprint: see `evaluate`.
   """
   from gtzan_jax import (
     announce,
@@ -37,7 +45,13 @@ def train(given: Given, open_dataset: Callable, judge_config: Callable) -> int:
   loop = classical if config.task == "classical" else train_loop
   path = given.workdir(default=workdir.default_path(config))
   begun = workdir.check(path, config)
+  if begun and config.data.path:
+    # Before anything is prepared, or a finished run is taken for one on it.
+    spec = workdir.load(path)["feature_spec"]
+    data = fingerprint(spec, open_corpus(config.data))
+    workdir.check_fingerprint(path, data, config.data.path)
   if begun and loop.is_reported(config, path):
+    workdir.relocate(path, config)
     print(f"finished before; the report: {path / 'report.html'}")
     return 0
   runtime.use_compilation_cache(config.log.compilation_cache)

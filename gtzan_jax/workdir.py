@@ -38,8 +38,11 @@ KEYS = (
 )
 # Of its config: what evaluating it, or building on it, looks up by name.
 SECTIONS = ("data", "model", "optim", "gan", "loss", "train", "eval")
-# What may differ when a run is taken up again: how long, and what is logged.
-FREE_KEYS = ("train.epochs", "train.patience", "log.")
+# What may differ when a run is taken up again: how long, what is logged, where
+# prepared data is kept.
+FREE_KEYS = ("train.epochs", "train.patience", "data.dir", "log.")
+# Keys whose values are paths: one place, however it is written.
+PATHS = ("data.path", "data.augment_with", "train.init_from", "gan.judge")
 
 
 def flatten(config: Mapping, prefix: str = "") -> dict[str, object]:
@@ -60,6 +63,20 @@ def _is_free(key: str) -> bool:
   )
 
 
+def comparable(key: str, value: object) -> object:
+  """A value as it is compared and hashed: of a path, where it leads.
+
+  Links are followed, so that "music/", "/data/../data/music" and a link to it
+  are one place.
+  """
+  if key not in PATHS or not isinstance(value, str) or not value:
+    return value
+  try:
+    return os.path.realpath(os.path.expanduser(value))
+  except ValueError:  # a NUL: for its opening to refuse
+    return value
+
+
 def as_plain(config: ml_collections.ConfigDict) -> dict:
   """The config as JSON gives it back (tuples become lists)."""
   return json.loads(config.to_json_best_effort())
@@ -68,7 +85,7 @@ def as_plain(config: ml_collections.ConfigDict) -> dict:
 def default_path(config: ml_collections.ConfigDict) -> pathlib.Path:
   """runs/<recipe>-<hash of every key that a resume may not change>."""
   keys = {
-    key: value
+    key: comparable(key, value)
     for key, value in flatten(as_plain(config)).items()
     if not _is_free(key)
   }
@@ -154,9 +171,12 @@ def is_workdir(path: str | None) -> bool:
 def check(path: pathlib.Path, config: ml_collections.ConfigDict) -> bool:
   """Is there a run here to take up? Refuses what is another run's, by name.
 
+  Whether the data is the same, its fingerprint decides (`check_fingerprint`):
+  the folder may have been moved.
+
   Raises:
     InputError: the folder holds other things, or a run whose config differs in
-      more than FREE_KEYS.
+      more than FREE_KEYS and config.data.path.
   """
   path = pathlib.Path(path)
   if path.exists() and not path.is_dir():
@@ -180,7 +200,9 @@ def check(path: pathlib.Path, config: ml_collections.ConfigDict) -> bool:
   changed = [
     f"config.{key} (was {before.get(key)!r}, now {now.get(key)!r})"
     for key in sorted(before.keys() | now.keys())
-    if before.get(key) != now.get(key) and not _is_free(key)
+    if key != "data.path"
+    and not _is_free(key)
+    and comparable(key, before.get(key)) != comparable(key, now.get(key))
   ]
   if changed:
     raise errors.InputError(
@@ -241,6 +263,46 @@ def check_unchanged(
       )
 
 
+def check_fingerprint(
+  path: pathlib.Path, fingerprint: str, place: str | None
+) -> None:
+  """Refuses to go on with a run on other data than it was begun on.
+
+  Args:
+    path: a workdir that holds a run.
+    fingerprint: of the data at hand, as it is prepared for the run's features.
+    place: config.data.path, where that lies.
+
+  Raises:
+    InputError: it is another than run.json has.
+  """
+  run = load(path)
+  if run["data_fingerprint"] == fingerprint:
+    return
+  was = run["data_path"]
+  if comparable("data.path", was) == comparable("data.path", place):
+    why = "the corpus or the features changed since"
+  else:
+    why = f"config.data.path was {was!r}, now {place!r}, which is other data"
+  raise errors.InputError(
+    f"--workdir={path} was begun on data {run['data_fingerprint'][:12]}, at"
+    f" hand is {fingerprint[:12]}: {why}; give another --workdir"
+  )
+
+
+def relocate(path: pathlib.Path, config: ml_collections.ConfigDict) -> None:
+  """Notes in run.json where the data of a run lies now."""
+  run = load(path)
+  if run["data_path"] != (place := _absolute(config.data.path)):
+    with locked(path):
+      atomic.write_json(path / RUN_FILE, run | {"data_path": place})
+
+
+def _absolute(place: str | None) -> str | None:
+  """evaluate may be called from another folder than train was."""
+  return place and str(pathlib.Path(place).expanduser().absolute())
+
+
 def _inherited(config: ml_collections.ConfigDict) -> dict[str, set[str]]:
   """The tracks behind first weights, generated examples and a GAN's judge."""
   given = (config.train.init_from, config.data.augment_with, config.gan.judge)
@@ -275,14 +337,9 @@ def begin(
     for part in ("train", "validation")
   }
   if (path / RUN_FILE).is_file():
+    check_fingerprint(path, fingerprint, config.data.path)
     run = load(path)
-    before, inherited = run["data_fingerprint"], run["tracks"]
-    if before != fingerprint:
-      raise errors.InputError(
-        f"--workdir={path} was begun on data {before[:12]}, at hand is"
-        f" {fingerprint[:12]}: the corpus or the features changed since; give"
-        " another --workdir"
-      )
+    inherited = run["tracks"]
     check_unchanged(path, run["built_on"], built_on)
   else:
     inherited = _inherited(config)
@@ -291,9 +348,7 @@ def begin(
     {
       "recipe": config.recipe,
       "config": as_plain(config),
-      # evaluate may be called from another folder than train was
-      "data_path": config.data.path
-      and str(pathlib.Path(config.data.path).expanduser().absolute()),
+      "data_path": _absolute(config.data.path),
       "genres": list(dataset.genres),
       "kind": dataset.kind,
       "feature_spec": dataset.metadata["feature_spec"],

@@ -383,7 +383,10 @@ def run_of_resnet(tmp_path) -> pathlib.Path:
 
 
 def _listing(path: pathlib.Path) -> dict[str, bytes]:
-  return {file.name: file.read_bytes() for file in path.iterdir()}
+  return {
+    file.name: file.read_bytes() if file.is_file() else b""
+    for file in path.iterdir()
+  }
 
 
 def test_a_workdir_of_another_recipe(train, run_of_resnet):
@@ -405,6 +408,39 @@ def test_a_workdir_begun_with_another_value(train, run_of_resnet, tmp_path):
     answer, "config.optim.learning_rate (was 0.001, now 0.5)", "--workdir"
   )
   assert _listing(run_of_resnet) == before
+
+
+def test_the_fingerprint_decides_whether_data_is_the_same(
+  train, tmp_path, monkeypatch
+):
+  """And not its path, which may be written in many ways or have been moved."""
+  monkeypatch.chdir(tmp_path)
+  music = write_folder(tmp_path / "music", dict.fromkeys(MUSIC, [3.0] * 3))
+  (tmp_path / "link").symlink_to(music)
+
+  def again(path):
+    return train(
+      *("--config.data.features=mfcc_slices", f"--config.data.path={path}"),
+      config=f"--config={ROOT / 'configs' / 'majority.py'}",
+    )
+
+  assert again("music")[0] == 0
+  for path in (music, "music/", tmp_path / "prepared" / ".." / "music", "link"):
+    status, said, _ = again(path)
+    assert status == 0
+    assert "finished before" in said
+  music.rename(tmp_path / "moved")
+  assert "finished before" in again("moved")[1]
+  run = json.loads((tmp_path / "run" / workdir.RUN_FILE).read_text())
+  assert run["data_path"] == str(tmp_path / "moved")
+  # Other content, under another path and under the same one.
+  before = _listing(tmp_path / "prepared")
+  write_folder(tmp_path / "other", dict.fromkeys(MUSIC, [3.0] * 4))
+  assert_one_line(again("other"), "was begun on data", "'other', which is")
+  one, other = (tmp_path / f"moved/{g}/{g}.00000.wav" for g in MUSIC)
+  one.write_bytes(other.read_bytes())
+  assert_one_line(again("moved"), "was begun on data", "changed since")
+  assert _listing(tmp_path / "prepared") == before
 
 
 def test_a_folder_of_something_else_is_no_workdir(train, tmp_path):

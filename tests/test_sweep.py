@@ -147,6 +147,20 @@ def test_what_is_done_is_passed_over(work):
   assert started(work) == ["fast"]
 
 
+def test_a_done_run_judges_by_itself_whether_moved_data_is_its_own(
+  work, monkeypatch
+):
+  monkeypatch.chdir(work)
+  assert run(work, {"data.path": "music"}) == 0
+  started(work)
+  assert run(work, {"data.path": str(work / "music/")}) == 0
+  assert started(work) == []
+  assert run(work, {"data.path": "moved"}) == 0
+  assert started(work) == ["slow", "fast"]
+  with pytest.raises(errors.InputError, match=r"seed \(was None, now 1\)"):
+    run(work, {"data.path": "music", "seed": 1})
+
+
 @pytest.mark.parametrize(
   ("what", "line"),
   [

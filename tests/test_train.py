@@ -345,6 +345,22 @@ def test_the_default_workdir_is_that_of_the_same_experiment(make_config):
   assert here.name.startswith("quickstart-")
 
 
+def test_the_default_workdir_is_that_of_the_same_place(
+  make_config, tmp_path, monkeypatch
+):
+  monkeypatch.chdir(tmp_path)
+  (tmp_path / "link").symlink_to(tmp_path / "music")
+
+  def default(place, key="data.path"):
+    return workdir.default_path(make_config(**{key: str(place)}))
+
+  for key in workdir.PATHS:
+    here = default(tmp_path / "music", key)
+    for place in ("music", "music/", "x/../music", "link", "./link/"):
+      assert default(place, key) == here
+    assert default("musik", key) != here
+
+
 def test_early_stopping_ends_a_run_that_gets_no_better(tmp_path, make_config):
   config = make_config(
     **{"train.epochs": 9, "train.patience": 2, "optim.learning_rate": 1e-12}
