@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gtzan_jax import compare, predictions, report, report_schema
+from gtzan_jax import artists, compare, predictions, report, report_schema
 from gtzan_jax.errors import InputError
 from gtzan_jax.predictions import Predictions
 
@@ -206,12 +206,12 @@ def balance(tables: Sequence[Predictions]) -> dict:
   sizes, corpus = counts.sum(1), counts.sum(0) / counts.sum()
   share = counts / sizes[:, None]
   fold, genre = np.unravel_index(np.abs(share - corpus).argmax(), share.shape)
-  folds_of, tracks_of = collections.defaultdict(set), collections.Counter()
-  for i, table in enumerate(tables):
-    for artist in table.by_track().artist.tolist():
+  folds_of = collections.defaultdict(set)
+  credits = [table.by_track().artist.tolist() for table in tables]
+  for i, tested in enumerate(credits):
+    for artist in set().union(*map(artists.names, tested)):
       folds_of[artist].add(i)
-      tracks_of[artist] += 1
-  crossing = [x for x, among in folds_of.items() if x and len(among) > 1]
+  crossing = {x for x, among in folds_of.items() if len(among) > 1}
   return {
     "smallest": float(sizes.min() / sizes.sum()),
     "largest": float(sizes.max() / sizes.sum()),
@@ -223,8 +223,12 @@ def balance(tables: Sequence[Predictions]) -> dict:
     },
     "crossing": {
       "artists": len(crossing),
-      "tracks": sum(tracks_of[artist] for artist in crossing),
-      "unknown": tracks_of[""],
+      "tracks": sum(
+        not crossing.isdisjoint(artists.names(credit))
+        for tested in credits
+        for credit in tested
+      ),
+      "unknown": sum(credit.count("") for credit in credits),
     },
   }
 

@@ -11,6 +11,7 @@ evaluation of a training run and is plain numpy. Two conventions:
 
 import numpy as np
 
+from gtzan_jax import artists
 from gtzan_jax.calibration import ece, lifted, loss
 from gtzan_jax.errors import InputError
 from gtzan_jax.predictions import Predictions
@@ -102,15 +103,16 @@ def known_artists(
   Where most of it is, telling artists apart is enough for a good score.
 
   Returns:
-    tracks: of the held-out tracks, those by an artist of the train part; of:
-    those whose artist is known at all.
+    tracks: of the held-out tracks, those that credit an artist of the train
+    part; of: those whose artist is known at all.
   """
-  artist_of = dict(
+  credit_of = dict(
     zip(predictions.track.tolist(), predictions.artist.tolist(), strict=True)
   )
-  held_out = [artist for artist in artist_of.values() if artist]
-  learnt = set(train.artist.tolist())
-  met = sum(artist in learnt for artist in held_out)
+  held_out = [artists.names(credit) for credit in credit_of.values() if credit]
+  learnt = set()
+  learnt.update(*map(artists.names, set(train.artist.tolist())))
+  met = sum(not learnt.isdisjoint(names) for names in held_out)
   return {"tracks": met, "of": len(held_out)}
 
 

@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from gtzan_jax import atomic
+from gtzan_jax import artists, atomic
 from gtzan_jax.errors import DAMAGED_NPZ, InputError
 
 TRACK_ROW = -1  # the segment number of a row that speaks for a whole track
@@ -44,8 +44,9 @@ class Predictions:
       within 0.005, or holds a NaN where the model gave no usable answer (it
       diverged). Such a row predicts no genre.
     genres: the C genre names in the order of the columns.
-    artist: [N] str, whose track it is: what is drawn together where tracks are
-      resampled. "" where nobody knows, and of all rows if left out.
+    artist: [N] str, whose track it is, "; " between names: what is drawn
+      together where tracks are resampled. "" where nobody knows, and of all
+      rows if left out.
 
   Raises:
     InputError: shapes or types disagree, a label has no genre, a row does not
@@ -95,25 +96,30 @@ class Predictions:
   def clusters(self) -> np.ndarray:
     """[N] int: rows that are no independent draws have the same number.
 
-    A cluster is an artist, or where nobody knows the artist a track: segments
-    share a recording, and an artist's tracks a voice and a studio.
+    A cluster is an artist, with all those that joint credits of these tracks
+    link, or where nobody knows the artist a track: segments share a recording,
+    and an artist's tracks a voice and a studio.
     """
-    names = [
-      f"artist {artist}" if artist else f"track {track}"
-      for artist, track in zip(
-        self.artist.tolist(), self.track.tolist(), strict=True
-      )
+    pairs = zip(self.artist.tolist(), self.track.tolist(), strict=True)
+    labels = [
+      [f"artist {name}" for name in artists.names(credit)] or [f"track {track}"]
+      for credit, track in pairs
     ]
-    return np.unique(names, return_inverse=True)[1]
+    group = artists.joined(labels)
+    # Numbered by what stands first in the alphabet, in whatever order rows are.
+    first: dict[int, str] = {}
+    for number, own in zip(group, labels, strict=True):
+      first[number] = min(first.get(number, own[0]), *own)
+    return np.unique([first[n] for n in group], return_inverse=True)[1]
 
   @property
   def n_clusters(self) -> int:
     """How many clusters the rows are of."""
     return int(self.clusters.max(initial=-1)) + 1
 
-  def with_artists(self, artists: Mapping[str, str]) -> "Predictions":
-    """The same of tracks whose artists are known: {track: artist}."""
-    known = [artists.get(track, "") for track in self.track.tolist()]
+  def with_artists(self, credit: Mapping[str, str]) -> "Predictions":
+    """The same of tracks whose artists are known: {track: credit}."""
+    known = [credit.get(track, "") for track in self.track.tolist()]
     return dataclasses.replace(self, artist=np.asarray(known, np.str_))
 
   def at(self, rows: np.ndarray) -> "Predictions":

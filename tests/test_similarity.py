@@ -144,7 +144,7 @@ def test_of_gtzans_duplicates_all_are_found_and_nothing_else(gtzan_data):
   other = {
     pair
     for pair in likeness
-    if titles[pair[0]].casefold() != titles[pair[1]].casefold()
+    if titles[pair[0]].keys().isdisjoint(titles[pair[1]])
   }
   # The same song again; the index calls the third one "Radio rip".
   assert other <= {("pop.00015", "pop.00037"), ("pop.00022", "pop.00037")}

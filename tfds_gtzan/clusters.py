@@ -1,20 +1,23 @@
-"""Whose a track is: which tracks are no independent draws of music."""
+"""Whose a track is: what makes tracks no independent draws of music."""
 
 from collections import defaultdict
 from collections.abc import Sequence
 
+from gtzan_jax import artists
 from tfds_gtzan import cuts
 from tfds_gtzan.track import Row, Track
 
 
 def names(tracks: Sequence[Row] | Sequence[Track]) -> dict[str, str]:
-  """{track: name}, the same where artist or recording is the same.
+  """{track: credit}, the same for all copies of a recording.
 
-  The groups are those of `cuts.artist_groups`. A name is the artist's, in small
-  letters without marks; "" where nobody knows.
+  A credit names everybody that the recording's copies are credited to, in small
+  letters without marks and in alphabetical order ("bob marley; lauryn hill");
+  it is "" where nobody knows. The tracks that share a name, or are linked by
+  such, are the groups of `cuts.artist_groups`.
   """
   groups = defaultdict(list)
-  for track, number in zip(tracks, cuts.artist_groups(tracks), strict=True):
+  for track, number in zip(tracks, cuts.recordings(tracks), strict=True):
     groups[number].append(track)
   return {
     track.id: _name(group) for group in groups.values() for track in group
@@ -22,10 +25,8 @@ def names(tracks: Sequence[Row] | Sequence[Track]) -> dict[str, str]:
 
 
 def _name(group: Sequence[Row] | Sequence[Track]) -> str:
-  """Of several that a recording is filed under the first in the alphabet.
-
-  Copies of one recording by nobody known are named by the first of them.
-  """
-  artists = {cuts.artist_key(track.artist) for track in group} - {""}
-  copies = {track.id for track in group} if len(group) > 1 else {""}
-  return min(artists or copies)
+  """Copies of one recording by nobody known are named by the first of them."""
+  found = set().union(*(artists.credited(track.artist) for track in group))
+  if not found and len(group) > 1:
+    found = {" ".join(artists.names(min(track.id for track in group)))}
+  return artists.credit(found)

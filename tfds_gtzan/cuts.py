@@ -6,11 +6,10 @@ where tracks are dealt out, the number of segments in a track plays a part.
 """
 
 import hashlib
-import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from gtzan_jax.artists import credited, joined
 from gtzan_jax.errors import InputError
 from tfds_gtzan import track_lists
 from tfds_gtzan.track import Row
@@ -38,13 +37,6 @@ def ranked(units: Iterable[Unit], seed: int, use: str) -> list[Unit]:
     return hashlib.sha256(f"{use} {seed} {unit}".encode()).digest()
 
   return sorted(units, key=rank)
-
-
-def artist_key(name: str) -> str:
-  """A name without case, accents, punctuation, "the", with & as "and"."""
-  plain = unicodedata.normalize("NFKD", name).casefold().replace("&", " and ")
-  plain = "".join(c for c in plain if not unicodedata.combining(c))
-  return re.sub(r"^the ", "", " ".join(re.findall(r"\w+", plain)))
 
 
 # Random protocols.
@@ -160,26 +152,27 @@ def _fold_parts(folds: Sequence[Sequence[Unit]], fold: int) -> Parts:
 def artist_groups(rows: Sequence[Row]) -> list[int]:
   """A number for each row, the same where artist or recording is the same.
 
-  Exact duplicates are one recording, whatever genre they are filed under. A
-  track without artist is a group of its own.
+  A joint credit ("Lauryn Hill; Bob Marley") joins the tracks of all whom it
+  names. A track without artist is a group of its own.
   """
-  parent = {row.id: row.id for row in rows}
+  return joined(
+    [
+      [recording, *credited(row.artist)]
+      for row, recording in zip(rows, recordings(rows), strict=True)
+    ]
+  )
 
-  def root(name: str) -> str:
-    while parent[name] != name:
-      name = parent[name]
-    return name
 
-  same = [pair for pair in track_lists.duplicates() if set(pair) <= set(parent)]
-  first: dict[str, str] = {}
-  for row in rows:
-    key = artist_key(row.artist)
-    if key:
-      same.append((first.setdefault(key, row.id), row.id))
-  for one, other in same:
-    parent[root(other)] = root(one)
-  number = {name: i for i, name in enumerate(parent)}
-  return [number[root(row.id)] for row in rows]
+def recordings(rows: Sequence[Row]) -> list[int]:
+  """A number for each row, the same where the recording is the same.
+
+  Exact duplicates are one recording, whatever genre they are filed under.
+  """
+  labels = {row.id: [("track", row.id)] for row in rows}
+  for one, other in track_lists.duplicates():
+    if one in labels and other in labels:
+      labels[other].append(("track", one))
+  return joined(list(labels.values()))
 
 
 # Published lists.
@@ -210,9 +203,9 @@ def filtered_strict(rows: Sequence[Row], fold: int, seed: int) -> Parts:
   artist = {row.id: row.artist for row in rows}
   if is_gtzan(rows):
     artist = track_lists.artists()
-  met = {artist_key(artist[i]) for i in parts["train"] | parts["validation"]}
-  met.discard("")  # not known to be anybody's
-  strict = {i for i in parts["test"] if artist_key(artist[i]) not in met}
+  before = parts["train"] | parts["validation"]
+  met = set().union(*(credited(artist[i]) for i in before))
+  strict = {i for i in parts["test"] if met.isdisjoint(credited(artist[i]))}
   return _tracks(parts | {"test": strict})
 
 

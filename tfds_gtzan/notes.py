@@ -10,7 +10,8 @@ import functools
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from tfds_gtzan import cuts, track_lists
+from gtzan_jax.artists import artist_key, credited
+from tfds_gtzan import track_lists
 
 STRUCK = "left out of the filtered lists"
 REPEATS = "repeats another excerpt"
@@ -41,7 +42,7 @@ def about(track: str) -> About:
   if track_lists.partition(track) == "unlisted":
     notes[STRUCK] = "a replica, distorted or wrongly labelled (Kereliuk 2015)"
   same = [f"the same sound as {one}" for one in _replicas()[track]]
-  same += [f"the same song as {one}" for one in _versions()[track]]
+  same += [f"the same song as {one}" for one in _versions().get(track, ())]
   if same:
     notes[REPEATS] = ", ".join(same)
   if track in _DISTORTED:
@@ -71,14 +72,13 @@ def _replicas() -> Mapping[str, list[str]]:
 
 @functools.cache
 def _versions() -> Mapping[str, list[str]]:
-  """Other excerpts with the same artist and title, that are no replicas."""
+  """Other excerpts with an artist and the title, that are no replicas."""
   songs = collections.defaultdict(list)
   for track, (artist, title) in index().items():
-    if artist and title:
-      songs[cuts.artist_key(artist), cuts.artist_key(title)].append(track)
-  found = collections.defaultdict(list)
+    for name in credited(artist) if title else ():
+      songs[name, artist_key(title)].append(track)
+  found = collections.defaultdict(set)
   for same in songs.values():
     for track in same:
-      others = {*same} - {track, *_replicas()[track]}
-      found[track] += sorted(others)
-  return found
+      found[track] |= {*same} - {track, *_replicas()[track]}
+  return {track: sorted(others) for track, others in found.items()}

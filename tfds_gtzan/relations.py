@@ -5,11 +5,14 @@ import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from tfds_gtzan import cuts, notes, track_lists
+from gtzan_jax.artists import artist_key, credited
+from tfds_gtzan import notes, track_lists
 from tfds_gtzan.split_names import Split
 
 # Ids of tracks that belong together, and what to say of them.
 Group = tuple[Iterable[str], Mapping[str, object]]
+# Of a track's artists or song: {what is compared: as it is written}.
+Names = Mapping[str, str]
 
 
 class Look(NamedTuple):
@@ -28,10 +31,13 @@ class Look(NamedTuple):
 
 
 @functools.cache
-def songs() -> Mapping[str, str]:
-  """ "artist: title" of each of GTZAN's tracks of which both are known."""
+def songs() -> Mapping[str, Names]:
+  """ "artist: title", for each artist, of GTZAN's tracks with both known."""
   return {
-    track: f"{artist}: {title}"
+    track: {
+      f"{key}: {artist_key(title)}": f"{name}: {title}"
+      for key, name in credited(artist).items()
+    }
     for track, (artist, title) in notes.index().items()
     if artist and title
   }
@@ -51,8 +57,10 @@ def groups(split: Split, found: Look) -> dict[str, list[Group] | None]:
   """
   placed = split.tracks()
   known = [one for one in placed if one in split.genres]
-  gtzan = {one: songs().get(one, "") for one in known}
-  same = [(ids, {"by": "content"}) for ids in _alike(found.digests)]
+  song = {one: songs().get(one, {}) for one in known}
+  artist = {one: credited(split.artists.get(one, "")) for one in placed}
+  content = {one: {digest: ""} for one, digest in found.digests.items()}
+  same = [(ids, {"by": "content"}) for ids, _ in _alike(content)]
   together = [set(ids) for ids, _ in same]
   same += [
     (pair, {"by": "published"})
@@ -65,7 +73,7 @@ def groups(split: Split, found: Look) -> dict[str, list[Group] | None]:
     (
       (a, b),
       {"likeness": round(likeness, 3), "offset": round(offset, 2)}
-      | (_shared((a, b), song=gtzan) or _shared((a, b), artist=split.artists)),
+      | (_shared((a, b), song=song) or _shared((a, b), artist=artist)),
     )
     for a, b, likeness, offset in found.near
     if not any({a, b} <= ids for ids in together)
@@ -74,11 +82,8 @@ def groups(split: Split, found: Look) -> dict[str, list[Group] | None]:
     "tracks": [((one,), _pieces(one, split)) for one in placed],
     "duplicates": same,
     "near_duplicates": near,
-    "songs": [(ids, _shared(ids, song=gtzan)) for ids in _alike(_keys(gtzan))],
-    "artists": [
-      (ids, _shared(ids, artist=split.artists))
-      for ids in _alike(_keys({i: split.artists.get(i, "") for i in placed}))
-    ],
+    "songs": [(ids, {"song": name}) for ids, name in _alike(song)],
+    "artists": [(ids, {"artist": name}) for ids, name in _alike(artist)],
   }
 
 
@@ -92,22 +97,20 @@ def _pieces(track: str, split: Split) -> dict[str, dict[str, int]]:
   return {"pieces": pieces} if any(pieces.values()) else {}
 
 
-def _keys(names: Mapping[str, str]) -> dict[str, str]:
-  return {one: cuts.artist_key(name) for one, name in names.items()}
-
-
-def _alike(values: Mapping[str, str]) -> list[list[str]]:
-  """Two ids or more of which the same is said, "" apart."""
+def _alike(names: Mapping[str, Names]) -> list[tuple[list[str], str]]:
+  """Two ids or more that share a name, and that name as the first has it."""
   groups = collections.defaultdict(list)
-  for one, value in sorted(values.items()):
-    groups[value].append(one)
-  groups.pop("", None)
-  return [ids for ids in groups.values() if len(ids) > 1]
+  for one, own in sorted(names.items()):
+    for key in own:
+      groups[key].append(one)
+  return [
+    (ids, names[ids[0]][key]) for key, ids in groups.items() if len(ids) > 1
+  ]
 
 
-def _shared(ids: Sequence[str], **said: Mapping[str, str]) -> dict[str, str]:
-  """{"artist": name} where it is one name of all, as the first has it."""
+def _shared(ids: Sequence[str], **said: Mapping[str, Names]) -> dict[str, str]:
+  """{"artist": name} where all share some, as the first has them."""
   ((word, names),) = said.items()
-  found = {cuts.artist_key(names.get(one, "")) for one in ids}
-  alone = len(found) == 1 and "" not in found
-  return {word: names[ids[0]]} if alone else {}
+  common = set.intersection(*(set(names.get(one, {})) for one in ids))
+  found = [name for key, name in names[ids[0]].items() if key in common]
+  return {word: "; ".join(found)} if found else {}
