@@ -20,10 +20,9 @@ from gtzan_jax.errors import DAMAGED_NPZ, InputError
 TRACK_ROW = -1  # the segment number of a row that speaks for a whole track
 
 _COLUMNS = ("track", "segment", "label", "probabilities", "genres", "artist")
-# What settles a tie, of a track's votes: it outlasts the rounding.
-_TIE = 1e-3
-# How far a row may sum from 1: half precision moves a sum by up to 0.0005, and
-# rows are averaged and rounded again.
+_TIE = 1e-3  # what settles a tie, of a track's votes
+# How far a row may sum from 1: older tables are of half precision, which moves
+# a sum by up to 0.0005, and were averaged and rounded again.
 _OFF = 5e-3
 
 
@@ -31,18 +30,18 @@ _OFF = 5e-3
 class Predictions:
   """What a model said about N examples, in plain numpy. N may be zero.
 
-  Probabilities are rounded to half precision (11 bits) when a table is made,
-  and in no other place. So files are small, and what a file holds is to the
-  last bit what every number of a report was computed from. Genres nearer to
-  each other than that are a tie, which the first in `genres` wins.
+  Nothing is rounded: a mean, and which genre is likeliest, is computed in
+  float64 from what the model gave, and a file holds it to the last bit. So
+  every number of a report can be computed again from the file. Only equal
+  float64 values are a tie, which the first in `genres` wins.
 
   Attributes:
     track: [N] str, the track that each example was cut from.
     segment: [N] int32, its place in the track; -1 stands for the whole track.
     label: [N] int32, the true genre, an index into `genres`.
-    probabilities: [N, C] float32 with values of float16; a row sums to 1
-      within 0.005, or holds a NaN where the model gave no usable answer (it
-      diverged). Such a row predicts no genre.
+    probabilities: [N, C] float64; a row sums to 1 within 0.005, or holds a NaN
+      where the model gave no usable answer (it diverged). Such a row predicts
+      no genre.
     genres: the C genre names in the order of the columns.
     artist: [N] str, whose track it is, "; " between names: what is drawn
       together where tracks are resampled. "" where nobody knows, and of all
@@ -68,7 +67,7 @@ class Predictions:
       "track": _strings("track", self.track),
       "segment": _integers("segment", self.segment),
       "label": _integers("label", self.label),
-      "probabilities": _half(self.probabilities).astype(np.float32),
+      "probabilities": np.asarray(self.probabilities, np.float64),
       "artist": _strings("artist", artist),
     }
     for name, value in exact.items():
@@ -148,7 +147,7 @@ class Predictions:
       raise InputError(f"vote {vote!r}: 'mean' or 'majority' is accepted")
     first, group = _groups(self.track)
     total = np.zeros((len(first), len(self.genres)))
-    np.add.at(total, group, self.probabilities.astype(np.float64))
+    np.add.at(total, group, self.probabilities)
     rows = np.bincount(group, minlength=len(first))[:, None]
     probabilities = total / rows
     if vote == "majority":
@@ -166,11 +165,15 @@ class Predictions:
     )
 
   def save(self, path: str | os.PathLike) -> None:
-    """Writes an .npz without pickles; it appears whole or not at all."""
+    """Writes an .npz without pickles; it appears whole or not at all.
+
+    Probabilities are of the narrowest of float16, float32 and float64 that
+    holds them all: float32 of what a network gave.
+    """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     columns = {name: np.asarray(getattr(self, name)) for name in _COLUMNS}
-    columns["probabilities"] = _half(self.probabilities)
+    columns["probabilities"] = _narrow(self.probabilities)
     with atomic.opened(path) as file:
       np.savez_compressed(file, allow_pickle=False, **columns)
 
@@ -230,9 +233,12 @@ def _shares(votes: np.ndarray, mean: np.ndarray) -> np.ndarray:
   return votes / votes.sum(axis=1, keepdims=True)
 
 
-def _half(probabilities) -> np.ndarray:
-  with np.errstate(over="ignore"):  # infinite then, which no row may be
-    return np.asarray(probabilities, np.float16)
+def _narrow(exact: np.ndarray) -> np.ndarray:
+  for dtype in (np.float16, np.float32):
+    narrow = exact.astype(dtype)
+    if np.array_equal(narrow, exact, equal_nan=True):
+      return narrow
+  return exact
 
 
 def _strings(name: str, value) -> np.ndarray:

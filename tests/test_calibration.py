@@ -130,7 +130,7 @@ def test_a_known_temperature_is_found():
 
 @pytest.mark.parametrize("by", [calibration.COLDEST, calibration.HOTTEST])
 def test_no_temperature_changes_an_answer(by):
-  """Genres nearer than half precision tells are no tie afterwards."""
+  """Genres that are nearly equal are no tie afterwards."""
   rng = np.random.default_rng(0)
   table = one_a_track(
     scipy.special.softmax(rng.normal(size=(4_000, 5)) / 30, 1), [0] * 4_000

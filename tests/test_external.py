@@ -133,7 +133,7 @@ def test_of_its_own_corpus_a_run_is_tested_on_the_test_part(
   np.testing.assert_allclose(
     table.probabilities[[place[row] for row in _rows(stored)]],
     stored.probabilities,
-    atol=1e-3,  # stored in half precision
+    atol=1e-5,  # batches of another size round otherwise
   )
   # Whose they are is known of both.
   named = dict(zip(table.track, table.artist, strict=True))

@@ -27,11 +27,6 @@ def table(rows, genres=GENRES) -> Predictions:
   )
 
 
-def half(value) -> np.ndarray:
-  """As a table has it, whose probabilities are of half precision."""
-  return np.asarray(value, np.float16).astype(np.float32)
-
-
 def empty() -> Predictions:
   return Predictions([], [], [], np.zeros((0, 3)), GENRES)
 
@@ -40,7 +35,7 @@ def test_types_are_the_documented_ones():
   p = table([("a", 0, 1, [0.2, 0.5, 0.3])])
   assert p.track.dtype.kind == "U"
   assert p.segment.dtype == p.label.dtype == np.int32
-  assert p.probabilities.dtype == np.float32
+  assert p.probabilities.dtype == np.float64
   assert p.artist.tolist() == [""]
   assert len(p) == 1
   assert p.predicted.tolist() == [1]
@@ -64,7 +59,7 @@ def test_types_are_the_documented_ones():
       "a negative part",
     ),
     ({"genres": ("blues", "blues", "rock")}, "genres: .* each once"),
-    ({"probabilities": np.full((2, 3), 1e6)}, "sums to inf"),
+    ({"probabilities": np.full((2, 3), np.inf)}, "sums to inf"),
     ({"genres": ("blues",)}, "genres: .* two or more"),
     ({"artist": np.array(["x"])}, r"artist: shape \(1,\)"),
     ({"artist": np.array([1, 1])}, "artist: int64 received, str"),
@@ -98,14 +93,16 @@ def test_mean_vote_by_hand_in_order_of_first_appearance():
   assert tracks.segment.tolist() == [-1, -1]
   assert tracks.label.tolist() == [2, 0]
   np.testing.assert_allclose(
-    tracks.probabilities, [[0.2, 0.4, 0.4], [0.6, 0.4, 0.0]], atol=2.5e-4
+    tracks.probabilities, [[0.2, 0.4, 0.4], [0.6, 0.4, 0.0]], atol=1e-12
   )
 
 
-def test_probabilities_are_rounded_once_and_for_all(tmp_path):
-  """To 11 bits, of which a row sums to 1 however often it is averaged."""
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_a_file_holds_probabilities_to_the_last_bit(tmp_path, dtype):
+  """In no more bytes than they have: older tables are of half precision."""
   rng = np.random.default_rng(0)
-  rows = rng.dirichlet(np.full(10, 0.3), 5_000)
+  rows = rng.dirichlet(np.full(10, 0.3), 5_000).astype(dtype)
+  rows[7] = np.nan
   p = Predictions(
     np.array([f"t{i % 700}" for i in range(5_000)]),
     np.arange(5_000),
@@ -113,11 +110,10 @@ def test_probabilities_are_rounded_once_and_for_all(tmp_path):
     rows,
     tuple("abcdefghij"),
   )
-  np.testing.assert_array_equal(p.probabilities, half(rows))
-  np.testing.assert_allclose(p.probabilities, rows, rtol=2**-11, atol=3e-8)
+  np.testing.assert_array_equal(p.probabilities, rows)
   p.save(tmp_path / "test.npz")
   with np.load(tmp_path / "test.npz") as stored:
-    assert stored["probabilities"].dtype == np.float16
+    assert stored["probabilities"].dtype == dtype
   again = load(tmp_path / "test.npz")
   np.testing.assert_array_equal(again.probabilities, p.probabilities)
   once = again.by_track("mean")
@@ -125,10 +121,35 @@ def test_probabilities_are_rounded_once_and_for_all(tmp_path):
   np.testing.assert_array_equal(once.probabilities, twice.probabilities)
 
 
-def test_of_equally_likely_genres_the_first_is_predicted():
-  """Also where they were unequal before they were rounded."""
-  p = table([("a", 0, 0, [0.2, 0.3999, 0.4000])])
-  assert p.predicted.tolist() == [1]
+_STEP = 2.0**-12  # of half precision, from 0.25 to 0.5
+
+
+@pytest.mark.parametrize(
+  ("rows", "winner"),
+  [
+    ([[0.45, 0.45005, 0.09995]], 1),  # a tie in half precision
+    # The rows are of half precision, their mean is not.
+    ([[0.5, 0.5, 0]] * 9 + [[0.5 - _STEP, 0.5 + 2 * _STEP, 0]], 1),
+    # Half precision rounds the first genre up once, the second down twice.
+    (
+      [
+        [0.375 + 0.6 * _STEP, 0.375 + 0.4 * _STEP, 0.25 - _STEP],
+        [0.375, 0.375 + 0.4 * _STEP, 0.25 - 0.4 * _STEP],
+      ],
+      1,
+    ),
+    # Two segments as sure as can be: the means differ by less than float32's.
+    ([[1, 1e-9, 0], [0, 1, 0]], 1),
+    ([[0.5, 0.25, 0.25], [0.25, 0.5, 0.25]], 0),  # equal: the first
+  ],
+)
+def test_a_tie_is_decided_before_anything_is_rounded(tmp_path, rows, winner):
+  rows = np.asarray(rows, np.float32)  # as a network gives them
+  table([("a", i, 0, row) for i, row in enumerate(rows)]).save(tmp_path / "p")
+  tracks = load(tmp_path / "p").by_track("mean")
+  assert tracks.predicted.tolist() == [winner]
+  tracks.save(tmp_path / "tracks")
+  assert load(tmp_path / "tracks").predicted.tolist() == [winner]
 
 
 def test_artists_stay_with_their_tracks_and_make_the_clusters():
@@ -163,9 +184,7 @@ def test_majority_differs_from_the_mean_where_one_segment_shouts():
   assert p.by_track("mean").predicted.tolist() == [1]
   majority = p.by_track("majority")
   assert majority.predicted.tolist() == [0]
-  np.testing.assert_array_equal(
-    majority.probabilities, half([[2 / 3, 1 / 3, 0]])
-  )
+  np.testing.assert_array_equal(majority.probabilities, [[2 / 3, 1 / 3, 0]])
 
 
 @pytest.mark.parametrize(
