@@ -122,7 +122,7 @@ def open_corpus(data):
   from gtzan_jax import announce
 
   corpus = tfds_gtzan.open_corpus(data.path, data.tracks_per_genre, data.dir)
-  announce.corpus(corpus.name)
+  announce.corpus(corpus.name, corpus.passed_over)
   return corpus
 
 

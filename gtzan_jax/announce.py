@@ -2,8 +2,11 @@
 
 import pathlib
 from collections.abc import Iterable, Mapping
+from typing import TextIO
 
 from gtzan_jax import page, report
+
+_KINDS = 12  # of files that were passed over, in a line
 
 
 def _banner(text: str) -> None:
@@ -11,13 +14,33 @@ def _banner(text: str) -> None:
   print(f"{line}\n{text}\n{line}")
 
 
-def corpus(name: str) -> None:
-  """Nothing but a banner where it is the synthetic one."""
+def corpus(name: str, kinds: Mapping[str, int]) -> None:
+  """A banner where it is the synthetic one; what was passed over, if anything.
+
+  Args:
+    name: of the corpus.
+    kinds: its `passed_over`.
+  """
+  passed_over(kinds)
   if name == "synthetic":
     _banner(
       "SYNTHETIC CORPUS: embedded, made by this program. Its numbers are not"
       " GTZAN numbers. Give --config.data.path=... for real music."
     )
+
+
+def passed_over(kinds: Mapping[str, int], file: TextIO | None = None) -> None:
+  """One line about the files of a place that are not read, by kind.
+
+  Args:
+    kinds: {kind of file: how many}; nothing is printed of none.
+    file: where it goes; standard output if None.
+  """
+  if kinds:
+    listed = [f"{number} {kind}" for kind, number in kinds.items()]
+    more = len(listed) - _KINDS
+    tail = f", {more} other kinds" if more > 0 else ""
+    print(f"passed over: {', '.join(listed[:_KINDS])}{tail}", file=file)
 
 
 def dataset(prepared, partition) -> None:
@@ -27,7 +50,7 @@ def dataset(prepared, partition) -> None:
     prepared: from tfds_gtzan.prepare.
     partition: from tfds_gtzan.apply.
   """
-  corpus(prepared.corpus)
+  corpus(prepared.corpus, prepared.passed_over)
   if partition.leak:
     _banner(f"LEAKING PROTOCOL: {partition.leak}")
   print(

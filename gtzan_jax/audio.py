@@ -15,9 +15,12 @@ SAMPLE_RATE = 22_050
 # short would pass for a whole one.
 EXTENSIONS = (
   ".au",
+  ".snd",
   ".wav",
+  ".wave",
   ".flac",
   ".ogg",
+  ".oga",
   ".opus",
   ".mp3",
   ".aif",

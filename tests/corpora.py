@@ -17,6 +17,18 @@ from gtzan_jax.features import table57
 RATE = 22_050
 
 
+# libsndfile writes these by another name.
+_FORMATS = {".snd": "AU", ".wave": "WAV", ".oga": "OGG", ".aif": "AIFF"}
+
+
+def write_sound(path: pathlib.Path, samples: np.ndarray, rate: int) -> None:
+  """Writes a file of the form that its name stands for."""
+  form, kind = _FORMATS.get(path.suffix.lower()), None
+  if path.suffix == ".opus":
+    form, kind = "OGG", "OPUS"
+  soundfile.write(path, samples, rate, format=form, subtype=kind)
+
+
 def write_folder(
   root: pathlib.Path,
   seconds: Mapping[str, Sequence[float]],

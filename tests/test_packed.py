@@ -115,6 +115,14 @@ def as_mirdata(sound, tmp_path):
   return tmp_path / "mir"
 
 
+PASSED_OVER = {
+  as_tzanetakis: {".mf": 1},
+  as_hugging_face: {"hidden": 7},
+  as_kaggle: {".png": 4, ".csv": 2},
+  as_torchaudio: {".gz": 1},
+}
+
+
 @pytest.mark.parametrize("form", ["unpacked", *ARCHIVES])
 @pytest.mark.parametrize(
   "layout",
@@ -130,6 +138,7 @@ def test_every_form_is_read_as_the_plain_folder(tmp_path, music, layout, form):
   opened = corpus.open_corpus(str(path), data_dir=tmp_path / "d")
   assert (opened.name, opened.genres) == ("audio", ("blues", "jazz", "rock"))
   assert_same(opened, corpus.open_corpus(str(plain)))
+  assert opened.passed_over == PASSED_OVER.get(layout, {})
   by_id = {track.id: held(track) for track in opened.tracks}
   assert len(by_id) == 5
   assert len(by_id["blues.00001"]) == 4410

@@ -201,8 +201,9 @@ def write_deep_colour(path):
 
 def test_pictures_that_cannot_be_read(tmp_path):
   noise("RGB").save(tmp_path / "whole.png")
+  noise("RGB").save(tmp_path / "whole.jpg")
   data = (tmp_path / "whole.png").read_bytes()
-  noise("RGB").save(tmp_path / "jpeg.png", format="JPEG")
+  noise("RGB").save(tmp_path / "gif.png", format="GIF")
   deep = Image.fromarray(np.arange(48, dtype=np.uint16).reshape(6, 8))
   deep.save(tmp_path / "deep.png")
   write_deep_colour(tmp_path / "deep_colour.png")
@@ -214,13 +215,15 @@ def test_pictures_that_cannot_be_read(tmp_path):
     "text.png": b"no picture",
     "empty.png": b"",
     "text_of_2_mb.png": data[:33] + ztxt(2_000_000) + data[33:],
+    "cut.jpg": (tmp_path / "whole.jpg").read_bytes()[:-40],
   }.items():
     (tmp_path / name).write_bytes(content)
   for name, reason in {
     "cut.png": "not decodable",
     "broken.png": "not decodable",
     "text.png": "not decodable",
-    "jpeg.png": "not decodable",
+    "gif.png": "not decodable as PNG or JPEG",
+    "cut.jpg": "not decodable",
     "empty.png": "0 bytes",
     "text_of_2_mb.png": "not decodable",
     "deep.png": "16 bits a channel; accepted are 8",
@@ -307,6 +310,21 @@ def test_unusable_folders_of_pictures(tmp_path, damage, message):
   assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("ext", ["jpg", "JPEG"])
+def test_jpegs_are_read_as_torchvision_reads_them(tmp_path, mode, ext):
+  root = corpora.write_pictures(tmp_path / "c", {"blues": 2, "rock": 2})
+  for file in list(root.rglob("*.png")):
+    with Image.open(file) as picture:
+      picture.convert("RGB").convert(mode).save(file.with_suffix(f".{ext}"))
+    file.unlink()
+  opened = corpus.open_corpus(str(root))
+  assert opened.tracks[0].id == "blues.00000"
+  with Image.open(root / "blues" / f"blues00000.{ext}") as picture:
+    wanted = np.asarray(picture.convert("RGB"))
+  np.testing.assert_array_equal(opened.tracks[0].read().rgb, wanted)
+
+
 def test_pictures_of_other_names(tmp_path):
   root = corpora.write_pictures(tmp_path / "c", PAIR)
   for file in root.rglob("*.png"):
@@ -337,7 +355,7 @@ def test_pictures_are_prepared_one_a_track(tmp_path):
   assert done.kind == "picture"
   (skipped,) = done.skipped
   assert skipped["track"] == "rock.00003"
-  assert skipped["reason"] == "rock00003.png: not decodable as PNG"
+  assert skipped["reason"] == "rock00003.png: not decodable as PNG or JPEG"
   assert {row.segments for row in done.rows} == {1}
   assert set(done.example) & {"picture", "logmel", "audio"} == set()
   assert done.example["features"] == ((180, 180, 3), "float32")

@@ -34,6 +34,7 @@ def open_tree(tree: files.Tree, cache_dir: pathlib.Path | None) -> Corpus:
     genres=tuple(found),
     tracks=genre_folders.as_tracks(tree, found, _decode),
     fingerprint=genre_folders.fingerprint(tree, found, cache_dir),
+    passed_over=tree.passed_over(genre_folders.names(found)),
   )
 
 

@@ -6,6 +6,7 @@ other file an `archive`; no path is the embedded `synthetic` corpus. A path that
 is given and cannot be used is an error: there is no falling back.
 """
 
+import dataclasses
 import functools
 import hashlib
 import pathlib
@@ -83,7 +84,10 @@ def open_corpus(
   cache_dir = home and home / ".digests"
   try:
     if place.is_dir():
-      return _open_tree(files.of_folder(place), cache_dir)
+      tree = files.of_folder(place)
+      if tree.unlisted:
+        raise InputError(tree.unlisted[0])
+      return _open_tree(tree, cache_dir)
     if inside := packed.split(place):
       tree = packed.open_tree(inside[0], home)
       return _open_inside(tree, inside[1], cache_dir)
@@ -103,7 +107,7 @@ def open_corpus(
 
 def _open_tree(tree: files.Tree, cache_dir: pathlib.Path | None) -> Corpus:
   """Sound, or pictures; among sound, pictures are its covers."""
-  whole = tree
+  whole = tree = dataclasses.replace(tree, whole=None)
   while (inner := genre_folders.inner(tree)) is not None:
     tree = inner
   sound = genre_folders.genres_with(tree, audio_folder.LAYOUT)

@@ -1,23 +1,30 @@
 """The files below one place, which is a folder or an archive.
 
-What is hidden is passed over: names that begin with a dot (.DS_Store and, out
-of a Mac's archives, ._blues.00000.wav), folders that begin with __ (__MACOSX).
+Training and prediction walk it by the same rules. What is hidden is passed
+over: names that begin with a dot (.DS_Store and, out of a Mac's archives,
+._blues.00000.wav), folders that begin with __ (__MACOSX). Links to files are
+followed, and links to folders out of the place; one to a folder that is walked
+anyway, or that the link lies in, is passed over. In an archive links are
+refused (members.py). Upper and lower case of an extension mean the same.
 """
 
+import collections
 import contextlib
 import dataclasses
 import errno
 import functools
 import os
 import pathlib
+import re
 import stat
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from typing import BinaryIO
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any, BinaryIO
 
 from gtzan_jax.errors import InputError, StopError
 
 MOST = 200_000  # files and folders; more is a mistake or an attack
+HIDDEN = "hidden"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,13 +85,35 @@ class Tree:
 
   Attributes:
     place: for messages: a path, or one that goes on inside an archive.
-    files: those that are not hidden.
+    files: those that are not passed over.
     folders: the names of all folders, the empty ones too.
+    passed: {name: kind} of files and folders that are passed over.
+    unlisted: why folders in it cannot be listed, a line each.
+    whole: the tree that it is a part of; None if it is one of its own.
   """
 
   place: str
   files: Mapping[str, File]
   folders: frozenset[str]
+  passed: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  unlisted: tuple[str, ...] = ()
+  whole: "Tree | None" = dataclasses.field(default=None, repr=False)
+
+  def passed_over(self, taken: Collection[str]) -> dict[str, int]:
+    """{kind: how many} of all in the whole but the files taken, most first."""
+    whole = self.whole or self
+    start = self.place.removeprefix(whole.place).lstrip("/")
+    taken = {os.path.join(start, name) for name in taken}
+    kinds = collections.Counter(whole.passed.values())
+    endings = {pathlib.PurePath(name).suffix.lower() for name in taken}
+    for name in whole.files.keys() - taken:
+      ending = pathlib.PurePath(name).suffix.lower()
+      if not re.fullmatch(r"\.\w{1,8}", ending):
+        ending = "without an extension"
+      elif ending in endings:
+        ending += " outside of a genre folder"
+      kinds[ending] += 1
+    return dict(sorted(kinds.items(), key=lambda kind: (-kind[1], kind[0])))
 
   def top(self) -> list[str]:
     """The folders right below the place."""
@@ -92,18 +121,21 @@ class Tree:
 
   def below(self, folder: str) -> "Tree":
     start = f"{folder}/"
+
+    def inside(names: Mapping[str, Any]) -> dict[str, Any]:
+      return {
+        name.removeprefix(start): value
+        for name, value in names.items()
+        if name.startswith(start)
+      }
+
     return Tree(
       place=os.path.join(self.place, folder),
-      files={
-        name.removeprefix(start): file
-        for name, file in self.files.items()
-        if name.startswith(start)
-      },
-      folders=frozenset(
-        name.removeprefix(start)
-        for name in self.folders
-        if name.startswith(start)
-      ),
+      files=inside(self.files),
+      folders=frozenset(inside(dict.fromkeys(self.folders))),
+      passed=inside(self.passed),
+      unlisted=self.unlisted,
+      whole=self.whole or self,
     )
 
 
@@ -135,49 +167,81 @@ def on_disk(path: pathlib.Path) -> File:
 
 
 def of_folder(root: pathlib.Path, place: str | None = None) -> Tree:
-  """What lies in a folder, however deep; links are followed, but not round.
+  """What lies in a folder, however deep; see above for what is passed over.
 
   Args:
     root: the folder.
     place: its name for messages, if that is not its path.
 
   Raises:
-    InputError: a folder that cannot be listed, more than MOST entries, or a
-      link to a folder that it lies in.
+    InputError: more than MOST entries.
   """
-  found, folders, entries = {}, set(), 0
+  found, passed, unlisted = {}, {}, {}
+  folders, entries = set(), 0
+  once = _Once(root)
 
-  def refuse(error: OSError) -> None:
-    raise InputError(f"{error.filename} cannot be listed: {error.strerror}")
+  def note(error: OSError) -> None:
+    unlisted[error.filename] = (
+      f"{error.filename} cannot be listed: {error.strerror}"
+    )
 
-  for top, below, names in os.walk(root, onerror=refuse, followlinks=True):
-    below[:] = sorted(name for name in below if not hidden(name))
-    _refuse_loops(root, pathlib.Path(top), below)
+  for top, below, names in os.walk(root, onerror=note, followlinks=True):
     inside = pathlib.Path(top).relative_to(root)
-    folders.update((inside / name).as_posix() for name in below)
     entries += len(below) + len(names)
     if entries > MOST:
       raise InputError(
         f"{place or root} holds more than {MOST:,} files: give the folder"
         " that holds the genres"
       )
+    for name in below.copy():
+      kind = HIDDEN if hidden(name) else once.kind(os.path.join(top, name))
+      if kind:
+        below.remove(name)
+        passed[(inside / name).as_posix()] = kind
+    below.sort()
+    folders.update((inside / name).as_posix() for name in below)
     for name in sorted(names):
-      if not name.startswith("."):
-        with contextlib.suppress(OSError):  # a link to nowhere, a pipe
-          file = on_disk(pathlib.Path(top, name))
-          found[(inside / name).as_posix()] = file
-  return Tree(place or str(root), found, frozenset(folders))
+      kind, path = HIDDEN if name.startswith(".") else "", inside / name
+      try:
+        if not kind:
+          found[path.as_posix()] = on_disk(pathlib.Path(top, name))
+      except OSError as error:
+        is_link = os.path.islink(os.path.join(top, name))
+        kind = "broken links" if is_link else (error.strerror or "odd").lower()
+      if kind:
+        passed[path.as_posix()] = kind
+  return Tree(
+    place or str(root),
+    found,
+    frozenset(folders),
+    passed=passed,
+    unlisted=tuple(unlisted.values()),
+  )
 
 
-def _refuse_loops(
-  root: pathlib.Path, top: pathlib.Path, below: list[str]
-) -> None:
-  """Round such a link the same files would be found again, as other tracks."""
-  for link in (top / name for name in below):
-    if link.is_symlink():
-      target = link.resolve()
-      above = [top, *top.parents][: len(top.relative_to(root).parts) + 1]
-      if any(folder.resolve().is_relative_to(target) for folder in above):
-        raise InputError(
-          f"{link} is a link to {target}, in which it lies: take it away"
-        )
+class _Once:
+  """Sees to it that a folder is walked once, and by its own name if it has one.
+
+  By way of a link the same files would be found again, as other tracks.
+  """
+
+  def __init__(self, root: pathlib.Path):
+    self._root = pathlib.Path(os.path.realpath(root))
+    self._walked = {self._root}
+
+  def kind(self, folder: str) -> str:
+    """As what a folder is passed over; "" if it is walked."""
+    target = pathlib.Path(os.path.realpath(folder))
+    if target in self._walked or (
+      os.path.islink(folder) and self._is_walked_anyway(target)
+    ):
+      return "links to folders that are walked already"
+    self._walked.add(target)
+    return ""
+
+  def _is_walked_anyway(self, target: pathlib.Path) -> bool:
+    if self._root.is_relative_to(target):
+      return True  # and without end
+    if not target.is_relative_to(self._root):
+      return False
+    return not any(map(hidden, target.relative_to(self._root).parts))

@@ -18,8 +18,7 @@ from tfds_gtzan import content, files, track_lists
 from tfds_gtzan.track import Content, Track, in_genre_order, printable
 
 # Folders above the genres: GTZAN's own (and torchaudio's), Kaggle's, mirdata's.
-ROOTS = ("genres", "genres_original", "gtzan_genre", "Data")
-EXTENSIONS = (*audio.EXTENSIONS, *image.EXTENSIONS)
+ROOTS = ("genres", "genres_original", "gtzan_genre", "data")
 
 # {genre: {track id: name of its file below the tree's place}}
 Found = Mapping[str, Mapping[str, str]]
@@ -48,7 +47,7 @@ class Layout:
 def inner(tree: files.Tree) -> files.Tree | None:
   """What lies below a known folder or the only one; None at the genres."""
   top = tree.top()
-  known = [name for name in ROOTS if name in top]
+  known = [name for name in top if name.lower() in ROOTS]
   if len(known) > 1:
     raise InputError(
       f"{tree.place} holds both {known[0]}/ and {known[1]}/: give one of the"
@@ -59,10 +58,13 @@ def inner(tree: files.Tree) -> files.Tree | None:
   if len(top) != 1:
     return None
   below = tree.below(top[0])
-  is_genre = any(
-    "/" not in name and name.lower().endswith(EXTENSIONS)
-    for name in below.files
-  )
+  # Among sound, pictures are its covers and make no genre of a folder.
+  taken = [
+    name for name in below.files if name.lower().endswith(audio.EXTENSIONS)
+  ]
+  if not taken:
+    taken = [n for n in below.files if n.lower().endswith(image.EXTENSIONS)]
+  is_genre = any("/" not in name for name in taken)
   return below if below.folders and not is_genre else None
 
 
@@ -148,6 +150,11 @@ def _ids(tree: files.Tree, names: list[str], layout: Layout) -> list[str]:
   return [name.rpartition(".")[0] for name in names]
 
 
+def names(found: Found) -> list[str]:
+  """Of the files of all tracks, in the order of the tracks."""
+  return [name for of_genre in found.values() for name in of_genre.values()]
+
+
 def as_tracks(
   tree: files.Tree,
   found: Found,
@@ -192,10 +199,9 @@ def fingerprint(
   tree: files.Tree, found: Found, cache_dir: pathlib.Path | None
 ) -> str:
   """sha256 (hex) of the files' names below the tree and of their content."""
-  names = [name for of_genre in found.values() for name in of_genre.values()]
-  named = {name: tree.files[name] for name in names}
+  named = {name: tree.files[name] for name in names(found)}
   digests = content.digests_of(tree.place, named, cache_dir)
   whole = hashlib.sha256()
-  for name, digest in zip(names, digests, strict=True):
+  for name, digest in zip(named, digests, strict=True):
     whole.update(f"{name} {digest}\n".encode())
   return whole.hexdigest()

@@ -13,9 +13,9 @@ LAYOUT = genre_folders.Layout(
   extensions=image.EXTENSIONS,
   numbered="[.]?",
   accepted=(
-    "pictures <genre>/<genre>NNNNN.png (GTZAN's, five digits) or <genre>/<any"
-    " other name>.png of at least two genres, in the place itself or below its"
-    " images_original/"
+    "pictures <genre>/<genre>NNNNN.<ext> (GTZAN's, five digits) or <genre>/<any"
+    " other name>.<ext> of at least two genres, in the place itself or below"
+    f" its images_original/; <ext> is one of {', '.join(image.EXTENSIONS)}"
   ),
 )
 
@@ -27,7 +27,7 @@ def open_tree(tree: files.Tree, cache_dir: pathlib.Path | None) -> Corpus:
     InputError: see `genre_folders.tracks`; or pictures of different sizes.
   """
   found = genre_folders.tracks(tree, LAYOUT)
-  names = [name for genre in found.values() for name in genre.values()]
+  names = genre_folders.names(found)
   _check_sizes(tree.place, [tree.files[name] for name in names])
   return Corpus(
     name="images",
@@ -35,6 +35,7 @@ def open_tree(tree: files.Tree, cache_dir: pathlib.Path | None) -> Corpus:
     genres=tuple(found),
     tracks=genre_folders.as_tracks(tree, found, _decode),
     fingerprint=genre_folders.fingerprint(tree, found, cache_dir),
+    passed_over=tree.passed_over(genre_folders.names(found)),
   )
 
 

@@ -31,13 +31,19 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 class Member(NamedTuple):
-  """A member of an archive; `fault` says what is wrong with it, if anything."""
+  """A member of an archive.
+
+  Attributes:
+    fault: what is wrong with it, if anything.
+    hidden: the first hidden name on the way to it, with what lies above; or "".
+  """
 
   name: str
   size: int
   is_folder: bool
   fault: str
   info: zipfile.ZipInfo | tarfile.TarInfo
+  hidden: str = ""
 
 
 def most_bytes(path: pathlib.Path) -> int:
@@ -46,7 +52,7 @@ def most_bytes(path: pathlib.Path) -> int:
 
 
 def accepted(path: pathlib.Path, members: Iterable[Member]) -> Iterator[Member]:
-  """Passes on what is not hidden, names made plain; lazily.
+  """Passes them on, names made plain; lazily.
 
   Raises:
     InputError: of the first member, hidden or not, that is refused.
@@ -71,11 +77,11 @@ def accepted(path: pathlib.Path, members: Iterable[Member]) -> Iterator[Member]:
         f"{path} is refused: its member {member.name[:200]!r} {fault}"
       )
     taken |= dict.fromkeys(folders, True) | {plain: member.is_folder}
-    above = plain.parts if member.is_folder else plain.parts[:-1]
-    if any(map(files.hidden, above)) or plain.name.startswith("."):
-      continue
+    hidden = [one for one in folders if files.hidden(one.name)][-1:]
+    if not hidden and plain.name.startswith("."):
+      hidden = [plain]
     if plain.parts:
-      yield member._replace(name=str(plain))
+      yield member._replace(name=str(plain), hidden="".join(map(str, hidden)))
 
 
 def _fault(member: Member, plain: pathlib.PurePosixPath) -> str:

@@ -5,6 +5,7 @@ ever written, below names that were checked there.
 """
 
 import contextlib
+import dataclasses
 import fcntl
 import functools
 import gzip
@@ -74,7 +75,9 @@ def open_tree(path: pathlib.Path, data_dir: pathlib.Path | None) -> files.Tree:
   with path.open("rb") as file:
     start = file.read(2)
   if start == b"\x1f\x8b":
-    return files.of_folder(_unpacked(path, data_dir), str(path))
+    folder = _unpacked(path, data_dir)
+    tree = files.of_folder(folder, str(path))
+    return dataclasses.replace(tree, passed=_passed(folder))
   return _in_place(path, members.of_zip if start == b"PK" else members.of_tar)
 
 
@@ -83,9 +86,12 @@ def _in_place(
   list_members: Callable[[BinaryIO], Iterator[members.Member]],
 ) -> files.Tree:
   stamp = files.on_disk(path).stamp
-  found, folders = {}, set()
+  found, folders, passed = {}, set(), {}
   with _damage_named(path), path.open("rb") as file:
     for member in members.accepted(path, list_members(file)):
+      if member.hidden:
+        passed[member.hidden] = files.HIDDEN
+        continue
       parts = member.name.split("/")
       depths = range(1, len(parts) + member.is_folder)
       folders.update("/".join(parts[:depth]) for depth in depths)
@@ -95,7 +101,8 @@ def _in_place(
           stamp=stamp,
           open=functools.partial(_open, str(path), stamp, _key(member.info)),
         )
-  return files.Tree(str(path), dict(sorted(found.items())), frozenset(folders))
+  found = dict(sorted(found.items()))
+  return files.Tree(str(path), found, frozenset(folders), passed)
 
 
 @contextlib.contextmanager
@@ -203,8 +210,12 @@ def _unpack(path: pathlib.Path, target: pathlib.Path) -> None:
   partial = target.with_suffix(".partial")
   try:
     partial.mkdir()
+    passed = {}
     with gzip.open(path) as file:
       for member in members.accepted(path, members.of_tar(file)):
+        if member.hidden:
+          passed[member.hidden] = None
+          continue
         place = partial / member.name
         folder = place if member.is_folder else place.parent
         folder.mkdir(parents=True, exist_ok=True)
@@ -216,7 +227,7 @@ def _unpack(path: pathlib.Path, target: pathlib.Path) -> None:
           raise tarfile.ReadError(
             f"more than {members.most_bytes(path):,} bytes in it"
           )
-    (partial / _LIST).write_text(json.dumps(_sizes(partial)))
+    (partial / _LIST).write_text(json.dumps(_sizes(partial) | passed))
     partial.rename(target)
   finally:
     shutil.rmtree(partial, ignore_errors=True)
@@ -225,9 +236,16 @@ def _unpack(path: pathlib.Path, target: pathlib.Path) -> None:
 def _is_whole(target: pathlib.Path) -> bool:
   """Whether all files are there that were unpacked: some tidy up by hand."""
   try:
-    return json.loads((target / _LIST).read_text()) == _sizes(target)
-  except (OSError, ValueError):
+    listed = json.loads((target / _LIST).read_text())
+    return listed == _sizes(target) | dict.fromkeys(_passed(target))
+  except (OSError, ValueError, AttributeError):
     return False
+
+
+def _passed(target: pathlib.Path) -> dict[str, str]:
+  """What was hidden in the archive, and so was not unpacked."""
+  listed = json.loads((target / _LIST).read_text())
+  return {name: files.HIDDEN for name, size in listed.items() if size is None}
 
 
 def _sizes(folder: pathlib.Path) -> dict[str, int]:

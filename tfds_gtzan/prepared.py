@@ -49,6 +49,7 @@ class Prepared:
     feature_spec: FeatureSpec.to_dict().
     columns_per_frame: of an archive; None for others.
     example: (shape, dtype name) of each field of a record.
+    passed_over: {kind of file: how many}, see Corpus.
   """
 
   directory: pathlib.Path
@@ -62,6 +63,7 @@ class Prepared:
   feature_spec: Mapping
   columns_per_frame: float | None
   example: Mapping[str, tuple[tuple[int, ...], str]]
+  passed_over: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 def prepare(
@@ -111,7 +113,8 @@ def prepare(
         # Another process may have prepared it while this one waited.
         if not directory.is_dir():
           _write(folder, spec.name, corpus, progress, config)
-  return _load(directory)
+  found = _load(directory)
+  return dataclasses.replace(found, passed_over=corpus.passed_over)
 
 
 @contextlib.contextmanager

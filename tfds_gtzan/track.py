@@ -2,7 +2,7 @@
 
 import dataclasses
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
@@ -98,6 +98,7 @@ class Corpus:
     tracks: at least one of each genre.
     fingerprint: sha256 (hex) of its content, wherever that lies.
     columns_per_frame: of an archive, see gtzan_jax.features.archive.
+    passed_over: {kind of file: how many} of what lies there and is no track.
   """
 
   name: str
@@ -106,6 +107,9 @@ class Corpus:
   tracks: tuple[Track, ...]
   fingerprint: str
   columns_per_frame: float | None = None
+  passed_over: Mapping[str, int] = dataclasses.field(
+    default_factory=dict, compare=False
+  )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,7 +19,8 @@ from PIL import Image, UnidentifiedImageError
 
 from gtzan_jax.errors import InputError, StopError
 
-EXTENSIONS = (".png",)
+EXTENSIONS = (".png", ".jpg", ".jpeg")
+_FORMATS = ("PNG", "JPEG")
 _DEPTH = 24  # the byte of a PNG file that says how many bits a channel has
 # What Pillow raises at a damaged file.
 _DAMAGED = (
@@ -81,7 +82,7 @@ class TransparentError(StopError):
 
 
 def read(path: str | os.PathLike) -> np.ndarray:
-  """Decodes a PNG file.
+  """Decodes a PNG or a JPEG file.
 
   An alpha channel that is opaque throughout (Kaggle's pictures have one) is
   dropped, as torchvision's ImageFolder does.
@@ -90,7 +91,7 @@ def read(path: str | os.PathLike) -> np.ndarray:
     uint8 `[height, width, 3]`, RGB.
 
   Raises:
-    InputError: missing, empty, undecodable or truncated file, or one of 16 bits
+    InputError: missing, empty, undecodable or truncated file, or PNG of 16 bits
       a channel. TransparentError: of any transparency. One line: the file and
       the reason.
   """
@@ -108,7 +109,7 @@ def read(path: str | os.PathLike) -> np.ndarray:
 
 
 def size(file: BinaryIO, name: str) -> tuple[int, int]:
-  """Width and height of a PNG, from its header alone; raises as `read`.
+  """Width and height of a picture, from its header alone; raises as `read`.
 
   Args:
     file: the picture, opened.
@@ -125,8 +126,8 @@ def _opened(file: BinaryIO, name: str) -> Iterator[Image.Image]:
     raise InputError(f"{name}: empty file (0 bytes)")
   file.seek(0)
   try:
-    with Image.open(file, formats=("PNG",)) as picture:
-      if header[_DEPTH] > 8:
+    with Image.open(file, formats=_FORMATS) as picture:
+      if picture.format == "PNG" and header[_DEPTH] > 8:
         # Pillow would cut colour down to 8 bits and keep grey as it is.
         raise InputError(
           f"{name}: {header[_DEPTH]} bits a channel; accepted are 8: save it so"
@@ -135,9 +136,9 @@ def _opened(file: BinaryIO, name: str) -> Iterator[Image.Image]:
   except InputError:
     raise
   except UnidentifiedImageError as error:
-    raise InputError(f"{name}: not decodable as PNG") from error
+    raise InputError(f"{name}: not decodable as PNG or JPEG") from error
   except _DAMAGED as error:
-    raise InputError(f"{name}: not decodable as PNG ({error})") from error
+    raise InputError(f"{name}: not decodable as a picture ({error})") from error
 
 
 def from_picture(rgb: jax.Array, size: int) -> jax.Array:
