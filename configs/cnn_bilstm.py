@@ -25,6 +25,8 @@ def get_config():
   config.model.name = "cnn_bilstm"
   config.optim.name = "adam"
   config.optim.learning_rate = 0.001
+  config.optim.eps = 1e-7
+  config.optim.eps_rule = "keras"
   config.train.batch_size = 128
   config.train.epochs = 50
   config.train.patience = 0  # the source trains all epochs

@@ -43,6 +43,8 @@ def get_config() -> ml_collections.ConfigDict:
   optim.learning_rate = 1e-3
   optim.b1 = 0.9  # adam, adamw
   optim.b2 = 0.999  # adam, adamw
+  optim.eps = 1e-8  # adam, adamw, rmsprop: beside the root
+  optim.eps_rule = "torch"  # adam, adamw: torch | keras, see gtzan_jax.optim
   optim.momentum = 0.9  # sgd
   optim.weight_decay = 0.0  # adamw
   optim.clip_norm = 0.0  # global norm of the gradient; 0: no clipping
@@ -96,6 +98,7 @@ def get_config() -> ml_collections.ConfigDict:
   )
   train.max_steps = 0  # end the run here; 0: no limit
   train.monitor = "validation/track_accuracy"  # any reported scalar but test
+  train.ties = "loss"  # best of equals: loss (the lowest) | first (Keras)
   train.patience = 10  # evaluations without a best, as Keras counts; 0: off
 
   config.eval = ml_collections.ConfigDict()

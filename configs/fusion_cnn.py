@@ -25,6 +25,8 @@ def get_config():
   config.model.name = "fusion_cnn"
   config.optim.name = "adam"
   config.optim.learning_rate = 1e-3
+  config.optim.eps = 1e-7
+  config.optim.eps_rule = "keras"
   config.optim.schedule = "plateau"
   config.optim.plateau_factor = 0.2
   config.optim.plateau_patience = 5
@@ -34,5 +36,6 @@ def get_config():
   config.train.batch_size = 8
   config.train.epochs = 50
   config.train.monitor = "validation/accuracy"
+  config.train.ties = "first"  # EarlyStopping, ReduceLROnPlateau of Keras
   config.train.patience = 15
   return config

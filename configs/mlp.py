@@ -26,6 +26,8 @@ def get_config():
   config.model.name = "mlp"
   config.optim.name = "adam"
   config.optim.learning_rate = 1e-3
+  config.optim.eps = 1e-7
+  config.optim.eps_rule = "keras"
   config.train.batch_size = 32
   config.train.epochs = 50
   config.train.patience = 0  # the source trains all epochs

@@ -31,6 +31,8 @@ def get_config():
   config.model.trainable_from = 17  # of 17 blocks: none of the backbone
   config.optim.name = "adam"
   config.optim.learning_rate = 1e-3
+  config.optim.eps = 1e-7
+  config.optim.eps_rule = "keras"
   config.train.batch_size = 32
   config.train.epochs = 20
   config.train.patience = 0  # the source trains all epochs

@@ -25,6 +25,8 @@ def get_config():
   config.model.shortcuts = True
   config.optim.name = "adam"
   config.optim.learning_rate = 1e-3
+  config.optim.eps = 1e-7
+  config.optim.eps_rule = "keras"
   config.optim.schedule = "exponential"
   config.optim.decay_rate = 0.95
   config.optim.decay_begin = 10

@@ -16,6 +16,7 @@ from gtzan_jax import (
   judge,
   models,
   pipeline,
+  progress,
   sharding,
   tasks,
 )
@@ -88,6 +89,11 @@ def check_config(
     raise errors.InputError(
       f"config.train.monitor={config.train.monitor!r}: give one of"
       f" {', '.join(MONITORS[config.task])} (never a scalar of the test part)"
+    )
+  if config.train.ties not in progress.TIES:
+    raise errors.InputError(
+      f"config.train.ties={config.train.ties!r}: give one of"
+      f" {', '.join(progress.TIES)}"
     )
   if config.data.standardize not in pipeline.STANDARDIZE:
     raise errors.InputError(

@@ -14,60 +14,37 @@ from gtzan_jax.errors import InputError
 
 
 def cross_entropy(
-  logits: jax.Array, labels: jax.Array, *, smoothing: float = 0.0
+  logits: jax.Array,
+  labels: jax.Array,
+  *,
+  smoothing: float = 0.0,
+  class_weights: jax.Array | np.ndarray | None = None,
 ) -> jax.Array:
   """Softmax cross-entropy of each example, in nats.
+
+  A mixture's loss is that of its labels, each times its own share and its own
+  class's weight. The mean over a batch then divides by the number of examples,
+  not by the sum of weights (Keras's rule, where PyTorch divides by the
+  weights): a batch of rare classes counts for more.
 
   Args:
     logits: `[batch, num_classes]`.
     labels: integers `[batch]`, or probabilities `[batch, num_classes]`.
     smoothing: share of each label spread evenly over all classes, as in Keras
       and PyTorch: `(1 - s) * label + s / num_classes`.
+    class_weights: `[num_classes]`, or None for ones.
 
   Returns:
     `[batch]`.
   """
   if labels.ndim == 1:
     labels = jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
-  labels = (1.0 - smoothing) * labels + smoothing / logits.shape[-1]
+  spread = 1.0
+  if class_weights is not None:
+    labels = labels * jnp.asarray(class_weights)[None]
+    spread = labels.sum(-1, keepdims=True)
+  labels = (1.0 - smoothing) * labels + smoothing / logits.shape[-1] * spread
   return optax.softmax_cross_entropy(logits, labels)
-
-
-def example_weights(labels: jax.Array, class_weights: jax.Array) -> jax.Array:
-  """The class weight of each example, `[batch]`.
-
-  Args:
-    labels: integers `[batch]`, or probabilities `[batch, num_classes]`, whose
-      weight is the expected one.
-    class_weights: `[num_classes]`.
-  """
-  class_weights = jnp.asarray(class_weights)
-  return class_weights[labels] if labels.ndim == 1 else labels @ class_weights
-
-
-def masked_mean(
-  values: jax.Array,
-  *,
-  weights: jax.Array | None = None,
-  mask: jax.Array | None = None,
-) -> jax.Array:
-  """Mean of `values` `[batch]` over the examples that the mask keeps.
-
-  Weights multiply the values and the sum is divided by the number of examples,
-  not by the sum of weights (Keras's rule, where PyTorch divides by the
-  weights): a batch of rare classes then counts for more. Nothing kept gives 0.
-
-  Args:
-    values: `[batch]`.
-    weights: `[batch]`, or None for ones.
-    mask: `[batch]` of true and false, or None to keep all.
-  """
-  keep = jnp.ones_like(values) if mask is None else mask.astype(values.dtype)
-  # A masked example may be padding with no finite loss; 0 * inf is no number.
-  values = jnp.where(keep > 0, values, 0.0)
-  if weights is not None:
-    values = values * weights
-  return values.sum() / jnp.maximum(keep.sum(), 1.0)
 
 
 def balanced_class_weights(counts) -> np.ndarray:

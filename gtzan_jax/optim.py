@@ -118,21 +118,58 @@ class Numbers(NamedTuple):
 
   b1: float
   b2: float
+  eps: float
+  eps_rule: str
   momentum: float
   weight_decay: float
 
 
-# Each entry: (schedule, Numbers) -> transformation. RMSprop has torch's
-# defaults (alpha 0.99, epsilon 1e-8 beside the root): the only source that uses
-# it is written in torch. Adam's epsilon is the usual 1e-8 (Keras has 1e-7,
-# which no measurable gradient here can tell apart).
+# The rules for Adam's epsilon, by what it is added to: the root of the second
+# moment as corrected for its start at zero (Kingma and Ba 2015, algorithm 1;
+# torch, optax), or the uncorrected root (their "epsilon hat"; Keras). Keras's
+# 1e-7 is worth 3e-6 of the corrected root at the first step and 3e-7 at the
+# hundredth, so gradients of that size move less there.
+EPS_RULES = ("torch", "keras")
+
+
+def _scale_by_adam(n: Numbers) -> optax.GradientTransformation:
+  """Adam's direction: both moments corrected, epsilon by its rule."""
+  torchs = optax.scale_by_adam(n.b1, n.b2, n.eps)
+  if n.eps_rule == "torch":
+    return torchs
+
+  def update(gradients, state, params=None):
+    # Only the moments are taken of optax's: its own direction is unused.
+    _, state = torchs.update(gradients, state, params)
+    count = state.count.astype(jnp.float32)
+    factor = jnp.sqrt(1 - n.b2**count) / (1 - n.b1**count)
+    direction = jax.tree.map(
+      lambda m, v: factor * m / (jnp.sqrt(v) + n.eps), state.mu, state.nu
+    )
+    return direction, state
+
+  return optax.GradientTransformation(torchs.init, update)
+
+
+def _adam(schedule: optax.Schedule, n: Numbers):
+  """Adam, and AdamW where there is a weight decay (as optax chains them)."""
+  return optax.chain(
+    _scale_by_adam(n),
+    optax.add_decayed_weights(n.weight_decay, _kernels)
+    if n.weight_decay
+    else optax.identity(),
+    optax.scale_by_learning_rate(schedule),
+  )
+
+
+# Each entry: (schedule, Numbers) -> transformation. RMSprop has torch's alpha
+# of 0.99 and its epsilon beside the root: the only source that uses it is
+# written in torch.
 OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {
-  "adam": lambda schedule, n: optax.adam(schedule, n.b1, n.b2),
-  "adamw": lambda schedule, n: optax.adamw(
-    schedule, n.b1, n.b2, weight_decay=n.weight_decay, mask=_kernels
-  ),
+  "adam": _adam,
+  "adamw": _adam,
   "rmsprop": lambda schedule, n: optax.rmsprop(
-    schedule, decay=0.99, eps=1e-8, eps_in_sqrt=False
+    schedule, decay=0.99, eps=n.eps, eps_in_sqrt=False
   ),
   "sgd": lambda schedule, n: optax.sgd(schedule, momentum=n.momentum or None),
 }
@@ -144,6 +181,8 @@ def create(
   *,
   b1: float = 0.9,
   b2: float = 0.999,
+  eps: float = 1e-8,
+  eps_rule: str = "torch",
   momentum: float = 0.0,
   weight_decay: float = 0.0,
   clip_norm: float = 0.0,
@@ -155,6 +194,9 @@ def create(
     schedule: learning rate of each step.
     b1, b2: how much of the averaged gradient, and of its square, "adam" and
       "adamw" keep at a step.
+    eps: added to the root of the averaged square, of "adam", "adamw" and
+      "rmsprop".
+    eps_rule: of "adam" and "adamw", one of EPS_RULES.
     momentum: of "sgd"; the others have their own and do not read it.
     weight_decay: of "adamw": kernels shrink by `rate * weight_decay` a step.
     clip_norm: gradients are scaled to this global norm at most; 0 is off.
@@ -181,6 +223,12 @@ def create(
   for key, value in (("b1", b1), ("b2", b2)):
     if not 0 <= value < 1:
       raise InputError(f"{key} {value}: give 0 or more and less than 1")
+  if not 0 < eps < 1:
+    raise InputError(f"eps {eps}: give more than 0 and less than 1")
+  if eps_rule not in EPS_RULES:
+    raise InputError(
+      f"unknown eps_rule {eps_rule!r}; the rules are {', '.join(EPS_RULES)}"
+    )
   clip = optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity()
-  numbers = Numbers(b1, b2, momentum, weight_decay)
+  numbers = Numbers(b1, b2, eps, eps_rule, momentum, weight_decay)
   return optax.chain(clip, OPTIMIZERS[name](schedule, numbers))

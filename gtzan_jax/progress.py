@@ -4,6 +4,9 @@ Host side, plain numbers, saved in `last/`, so that a resumed run decides as
 the uninterrupted one would have. Patience counts as Keras does: patience=7
 stops after the seventh evaluation in a row that was not a best. NaN is never
 best. The plateau counts evaluations, not batches.
+
+What a tie is worth is the recipe's choice (`TIES`): Keras's EarlyStopping,
+ModelCheckpoint and ReduceLROnPlateau ask for a strict improvement.
 """
 
 import dataclasses
@@ -11,6 +14,12 @@ import math
 from collections.abc import Mapping
 
 from gtzan_jax import errors
+
+# {value of config.train.ties: which of equal evaluations is the best}.
+TIES = {
+  "loss": "the one with the lowest loss on the same split",
+  "first": "the first (Keras: only a strict improvement is a new best)",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +29,8 @@ class Progress:
   Attributes:
     evaluations: evaluations (= whole epochs) done.
     best_epoch: the epoch (from 1) of the best evaluation, 0 before any.
-    best_value: the monitored scalar there; `best_tie` breaks ties (lower wins).
+    best_value: the monitored scalar there.
+    best_tie: the loss of the same split there, which breaks ties ("loss").
     bad: evaluations since the best one.
     plateau_bad: evaluations since the best one or the last reduction.
     lr_scale: what plateau reductions have multiplied the learning rate by.
@@ -48,20 +58,22 @@ def update(
   scalars: Mapping[str, float],
   *,
   monitor: str,
+  ties: str = "loss",
   plateau_factor: float = 1.0,
   plateau_patience: int = 0,
   min_lr_scale: float = 0.0,
 ) -> tuple[Progress, bool]:
   """One evaluation's scalars -> (the next state, is it the best so far?).
 
-  Ties in the monitored scalar are broken by the loss of the same split: a
-  track accuracy takes few values, and the first of many equals is seldom the
-  best of them.
+  A track accuracy takes few values, and the first of many equals is seldom the
+  best of them: by default the loss of the same split breaks ties, and such an
+  evaluation is a new best for patience and plateau as well.
 
   Args:
     progress: the state before this evaluation.
     scalars: everything this evaluation reported.
     monitor: the key to follow; see `lower_is_better`.
+    ties: a key of `TIES`.
     plateau_factor: multiplies `lr_scale` after `plateau_patience` evaluations
       without a best; 1.0 is no plateau rule.
     plateau_patience: see above.
@@ -82,7 +94,8 @@ def update(
     progress.best_value is None
     or sign * value < sign * progress.best_value
     or (
-      value == progress.best_value
+      ties == "loss"
+      and value == progress.best_value
       and progress.best_tie is not None
       and tie < progress.best_tie
     )

@@ -180,7 +180,11 @@ def train(
         row["learning_rate"] = float(task.learning_rate(step - 1))
         row["learning_rate"] *= done.lr_scale
         done, is_best = progress.update(
-          done, row, monitor=config.train.monitor, **_plateau(config)
+          done,
+          row,
+          monitor=config.train.monitor,
+          ties=config.train.ties,
+          **_plateau(config),
         )
         if is_best:
           best.save(task.variables_of(state), {"epoch": epoch})

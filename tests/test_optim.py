@@ -128,6 +128,45 @@ def test_adam_by_hand():
   np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_keras_adds_epsilon_before_the_bias_correction(name):
+  """lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + eps): Keras's Adam.
+
+  At a gradient of 1e-6 the first step is 0.24 of the rate; torch's rule with
+  the same epsilon makes 0.91 of it.
+  """
+  gradients = [1e-6, -3e-6, 2e-7]
+  m, v, expected = 0.0, 0.0, [0.0]
+  for t, g in enumerate(gradients, start=1):
+    m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+    alpha = 0.01 * np.sqrt(1 - 0.999**t) / (1 - 0.9**t)
+    expected.append(expected[-1] - alpha * m / (np.sqrt(v) + 1e-7))
+  optimizer = optim.create(
+    name, optax.constant_schedule(0.01), eps=1e-7, eps_rule="keras"
+  )
+  for t in range(1, 4):
+    found = step_with(
+      optimizer, jnp.zeros(1), [jnp.full(1, g) for g in gradients[:t]]
+    )
+    np.testing.assert_allclose(found, expected[t], rtol=5e-4)
+  assert -expected[1] / 0.01 == pytest.approx(0.240, abs=1e-3)
+
+
+def test_epsilon_by_the_two_rules_is_the_same_once_rescaled():
+  """Keras's rule is torch's with epsilon / sqrt(1 - b2^t)."""
+  params = {"kernel": jnp.ones((1, 2))}
+  gradients = {"kernel": jnp.array([[1e-6, -1e-3]])}
+  hat = 1e-7 / np.sqrt(1 - 0.999)
+  updates = []
+  for eps, rule in ((1e-7, "keras"), (hat, "torch")):
+    optimizer = optim.create(
+      "adam", optax.constant_schedule(0.1), eps=eps, eps_rule=rule
+    )
+    found, _ = optimizer.update(gradients, optimizer.init(params), params)
+    updates.append(found["kernel"])
+  np.testing.assert_allclose(*updates, rtol=1e-5)
+
+
 def test_weight_decay_shrinks_kernels_only():
   params = {"kernel": jnp.ones((1, 1)), "bias": jnp.ones(1)}
   optimizer = optim.create(
@@ -154,6 +193,10 @@ def test_mistakes_are_named():
     optim.create("adam", rate, weight_decay=0.1)
   with pytest.raises(InputError, match="0 or more"):
     optim.create("sgd", rate, clip_norm=-1.0)
+  with pytest.raises(InputError, match=r"eps 0.*more than 0"):
+    optim.create("adam", rate, eps=0.0)
+  with pytest.raises(InputError, match=r"'tf'.*torch, keras"):
+    optim.create("adam", rate, eps_rule="tf")
 
 
 # --- losses
@@ -172,16 +215,6 @@ def test_cross_entropy_of_integers_soft_labels_and_smoothing():
   np.testing.assert_allclose(smooth, [np.log(2), second], rtol=1e-6)
 
 
-def test_masked_mean_counts_what_is_kept():
-  values = jnp.array([1.0, 3.0, jnp.inf])
-  mask = jnp.array([True, True, False])
-  weights = jnp.array([2.0, 1.0, 1.0])
-  np.testing.assert_allclose(losses.masked_mean(values, mask=mask), 2.0)
-  weighted = losses.masked_mean(values, weights=weights, mask=mask)
-  np.testing.assert_allclose(weighted, 2.5)  # (2 * 1 + 3) / 2 examples
-  assert losses.masked_mean(values, mask=jnp.zeros(3, bool)) == 0.0
-
-
 def test_class_weights_are_scikit_learns_and_survive_an_absent_class():
   labels = np.repeat([0, 1, 2], [5, 1, 2])
   expected = compute_class_weight("balanced", classes=np.arange(3), y=labels)
@@ -192,15 +225,21 @@ def test_class_weights_are_scikit_learns_and_survive_an_absent_class():
   assert with_gap[1] == 0
 
 
-def test_example_weights_of_integers_and_of_mixtures():
-  weights = jnp.array([1.0, 3.0])
-  np.testing.assert_array_equal(
-    losses.example_weights(jnp.array([1, 0]), weights), [3.0, 1.0]
-  )
-  mixture = jnp.array([[0.5, 0.5], [1.0, 0.0]])
-  np.testing.assert_allclose(
-    losses.example_weights(mixture, weights), [2.0, 1.0]
-  )
+def test_a_mixture_weighs_each_label_by_its_own_class():
+  """0.75 of class 0 (weight 4), 0.25 of class 1 (weight 1); p = 3/4, 1/4."""
+  logits = jnp.array([[np.log(3.0), 0.0]])
+  weights = np.array([4.0, 1.0], np.float32)
+  mixed = jnp.array([[0.75, 0.25]])
+  found = losses.cross_entropy(logits, mixed, class_weights=weights)
+  one, two = np.log(4 / 3), np.log(4)
+  np.testing.assert_allclose(found, [3 * one + 0.25 * two], rtol=1e-6)
+  # A label alone: its weight times its loss, smoothing included.
+  for label, own in ((0, 4.0), (1, 1.0)):
+    plain = losses.cross_entropy(logits, jnp.array([label]), smoothing=0.2)
+    found = losses.cross_entropy(
+      logits, jnp.array([label]), smoothing=0.2, class_weights=weights
+    )
+    np.testing.assert_allclose(found, own * plain, rtol=1e-6)
 
 
 def test_l2_takes_the_chosen_kernels_only():

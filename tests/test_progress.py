@@ -38,6 +38,22 @@ def test_ties_are_broken_by_the_loss_of_the_same_part():
   assert follow([0.5, 0.5])[1] == [True, False]
 
 
+def test_a_tie_is_no_improvement_where_the_first_of_equals_is_kept():
+  """Keras: the third of these is no best, whatever its loss, and ends it."""
+  rule = {"losses": [1.0, 0.9, 0.8, 0.7], "ties": "first"}
+  states, best = follow([0.5, 0.5, 0.5, 0.6], **rule)
+  assert best == [True, False, False, True]
+  assert [progress.should_stop(state, 2) for state in states] == [
+    *(False, False, True, False)
+  ]
+  assert states[2].best_epoch == 1
+  # and so plateaus begin: Keras's callback counts the same evaluations
+  plateau = {"plateau_factor": 0.5, "plateau_patience": 2}
+  assert follow([0.5] * 3, **rule, **plateau)[0][-1].lr_scale == 0.5
+  by_loss = rule | {"ties": "loss"}
+  assert follow([0.5] * 3, **by_loss, **plateau)[0][-1].lr_scale == 1.0
+
+
 def test_patience_counts_as_keras_does():
   """patience=3 stops after the third evaluation in a row without a best."""
   states, _ = follow([0.5, 0.4, 0.4, 0.4, 0.9])

@@ -185,6 +185,7 @@ def test_parameters_are_one_bias_a_gate_and_one_more_for_the_gru():
   x = jnp.zeros((1, 2, 33))
   for layer, expected in (
     (ScanLSTM(128), 4 * (128 * (33 + 128) + 128)),
+    (ScanLSTM(128, two_biases=True), 4 * (128 * (33 + 128) + 2 * 128)),
     (ScanGRU(128), 3 * (128 * (33 + 128) + 128) + 128),
     (Bidirectional(ScanLSTM, 128), 8 * (128 * (33 + 128) + 128)),
   ):
@@ -200,6 +201,11 @@ def test_first_values_are_those_of_keras_or_torch():
   bound = math.sqrt(6 / (BINS + 4 * HIDDEN))  # Glorot, of the whole kernel
   largest = np.abs(params["input"]["kernel"]).max()
   assert 0.8 * bound < largest <= bound
+  both = ScanLSTM(256, two_biases=True, **torch_init(256)).init(
+    jax.random.key(0), x
+  )["params"]
+  whole = both["bias"] + both["input"]["bias"]  # of two uniforms in ±1/16
+  assert np.std(whole) == pytest.approx(math.sqrt(2 / 3) / 16, rel=0.05)
   layer = ScanGRU(64, **torch_init(64))
   for leaf in jax.tree.leaves(layer.init(jax.random.key(0), x)):
     assert 0.9 / 8 < np.abs(leaf).max() <= 1 / 8
@@ -235,8 +241,8 @@ def shapes(model, *size):
 @pytest.mark.parametrize(
   ("model", "size", "count"),
   [
-    (LSTM(10), (61, 33), 215_818),
-    (LSTM(10, hidden=512), (61, 33), 3_222_538),
+    (LSTM(10), (61, 33), 216_842),
+    (LSTM(10, hidden=512), (61, 33), 3_226_634),
     (CNNRNN(8), (80, 80), 98_510),
     (CNNRNN(8), (258, 128), 98_510),
     (CNNBiLSTM(8), (80, 80), 245_894),

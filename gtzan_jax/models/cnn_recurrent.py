@@ -2,7 +2,9 @@
 
 The source names its parts and their order (convolution, LSTM or GRU, fully
 connected layers, dropout; PyTorch), but no sizes: these were chosen to cost
-about as much as the plain CNN beside it (`gtzan_jax.models.cnn`).
+about as much as the plain CNN beside it (`gtzan_jax.models.cnn`). Of PyTorch's
+two biases a gate they have one wherever only the sum counts: as the source
+names no sizes, there is no count to keep, and one is what trains here.
 """
 
 from collections.abc import Callable

@@ -185,9 +185,15 @@ class ScanLSTM(_Layer):
 
   One bias a gate, as in Keras: 4 (hidden (bins + hidden) + hidden) parameters:
   `input/kernel`, `kernel` and `bias`, gates in the order i, f, g, o.
+
+  Attributes:
+    two_biases: also `input/bias`, as in PyTorch: 4 hidden parameters more. Only
+      the sum of the two counts, but it starts sqrt(2) times as wide and, as an
+      optimiser such as Adam moves each by about its rate, moves twice as far.
   """
 
   bias_init: Callable = forget_one
+  two_biases: bool = False
 
   @nn.compact
   def __call__(self, x: jax.Array, *, last: bool = False) -> jax.Array:
@@ -199,7 +205,11 @@ class ScanLSTM(_Layer):
     kernel = self.param("kernel", self.recurrent_init, (self.hidden, wide))
     bias = self.param("bias", self.bias_init, (wide,))
     dense = nn.Dense(
-      wide, use_bias=False, kernel_init=self.kernel_init, name="input"
+      wide,
+      use_bias=self.two_biases,
+      kernel_init=self.kernel_init,
+      bias_init=self.bias_init,
+      name="input",
     )
     product = dense(x.swapaxes(0, 1))
     return self.run(LSTM_CELL, product, kernel, bias, last)

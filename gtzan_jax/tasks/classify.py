@@ -137,9 +137,6 @@ class Classify:
       (stats,) = state.model_state[input_stats.COLLECTION].values()
       fill = stats["mean"]
     x, labels = self.inputs(input_key, batch, fill)
-    weights = None
-    if self.class_weights is not None:
-      weights = losses.example_weights(labels, self.class_weights)
 
     def loss_fn(params):
       logits, changed = self.model.apply(
@@ -149,10 +146,12 @@ class Classify:
         rngs={"dropout": dropout_key},
         mutable=["batch_stats"],
       )
-      cross_entropy = losses.masked_mean(
-        losses.cross_entropy(logits, labels, smoothing=self.label_smoothing),
-        weights=weights,
-      )
+      cross_entropy = losses.cross_entropy(
+        logits,
+        labels,
+        smoothing=self.label_smoothing,
+        class_weights=self.class_weights,
+      ).mean()
       penalty = losses.l2(params, strength=self.l2, layers=self.l2_layers)
       return cross_entropy + penalty, (cross_entropy, logits, changed)
 
@@ -229,6 +228,8 @@ def create_optimizer(
     rate,
     b1=config.optim.b1,
     b2=config.optim.b2,
+    eps=config.optim.eps,
+    eps_rule=config.optim.eps_rule,
     momentum=config.optim.momentum,
     weight_decay=config.optim.weight_decay,
     clip_norm=config.optim.clip_norm,
