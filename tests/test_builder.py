@@ -11,6 +11,7 @@ from concurrent import futures
 import corpora
 import numpy as np
 import pytest
+import soundfile
 import tensorflow_datasets as tfds
 import tqdm
 from array_record.python import array_record_module
@@ -233,7 +234,7 @@ def test_metadata_says_where_it_comes_from(prepared):
     assert done.skipped == ()
     expected = f"{name}-{which}-{done.fingerprint[:16]}"
     assert done.directory.parts[-4] == expected
-    assert done.directory.parts[-3:] == ("tfds_gtzan", which, "1.0.0")
+    assert done.directory.parts[-3:] == ("tfds_gtzan", which, "1.1.0")
 
 
 # Tracks that cannot be read.
@@ -343,9 +344,44 @@ def test_what_is_prepared_is_not_decoded_again(
 ):
   arguments = (str(folder), "mfcc_slices", tmp_path / "d")
   first = tfds_gtzan.prepare(*arguments)
-  monkeypatch.setattr(examples, "read", None)
+  monkeypatch.setattr(examples, "of_content", None)
   assert tfds_gtzan.prepare(*arguments) == first
   assert capfd.readouterr().out == ""  # stdout is the caller's
+
+
+def test_what_an_older_version_prepared_is_prepared_anew(folder, tmp_path):
+  """Its track table had no digests; records, and so runs, are the same."""
+  arguments = (str(folder), "mfcc_slices", tmp_path / "d")
+  first = tfds_gtzan.prepare(*arguments)
+  old = first.directory.rename(first.directory.with_name("1.0.0"))
+  again = tfds_gtzan.prepare(*arguments)
+  assert again == first
+  assert not old.exists()
+
+
+def test_copies_have_one_digest_however_they_are_packed(tmp_path):
+  """Of 16 bits: as WAV and FLAC, as floats, of another name and genre."""
+  sound = np.random.default_rng(0).integers(-9999, 9999, 22_050, np.int16)
+  for name, samples in {
+    "rock/a.wav": sound,
+    "rock/b.flac": sound,
+    "jazz/c.wav": sound.astype(np.float32) / 32768,
+    "jazz/d.wav": sound[::-1],
+  }.items():
+    (tmp_path / "music" / name).parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(
+      tmp_path / "music" / name,
+      samples,
+      22_050,
+      subtype="FLOAT" if samples.dtype == np.float32 else None,
+    )
+  done = tfds_gtzan.prepare(
+    str(tmp_path / "music"), "mfcc_slices", tmp_path / "d"
+  )
+  *copies, other = sorted(done.rows, key=lambda row: row.id[-1])
+  assert len({row.content for row in copies}) == 1
+  assert len(copies[0].content) == 64
+  assert other.content not in ("", copies[0].content)
 
 
 @pytest.mark.parametrize("what", ["content", "code", "facts", "spec"])
@@ -372,11 +408,11 @@ SLOW = """
 import time
 import tfds_gtzan
 from tfds_gtzan import examples
-read = examples.read
+of_content = examples.of_content
 def slow(*arguments):
   time.sleep(1)
-  return read(*arguments)
-examples.read = slow
+  return of_content(*arguments)
+examples.of_content = slow
 tfds_gtzan.prepare({path!r}, "mfcc_slices", {data_dir!r})
 """
 

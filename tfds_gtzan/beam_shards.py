@@ -99,7 +99,7 @@ def write(
       noted = _noted(path)
       for track, outcome in zip(tracks, noted, strict=True):
         note(track, outcome)
-      lengths.append(sum(n for n in noted if isinstance(n, int)))
+      lengths.append(sum(one[0] for one in noted if not isinstance(one, str)))
     infos.append(
       tfds.core.SplitInfo(
         name=split,

@@ -5,6 +5,7 @@ import functools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent import futures
+from typing import TypeVar
 
 import jax
 import numpy as np
@@ -16,9 +17,11 @@ from gtzan_jax.features import archive, clips
 from tfds_gtzan.track import Audio, Content, Corpus, LogMel, Picture, Track
 
 Stacked = Mapping[str, np.ndarray]
-# Of a track: the number of its examples, or why it cannot be read.
-Outcome = int | str
+# Of a track: the number of its examples and the digest of its content, or why
+# it cannot be read.
+Outcome = tuple[int, str] | str
 Note = Callable[[Track, Outcome], None]
+_T = TypeVar("_T")
 MAX_UNREADABLE = 0.05  # of a corpus's tracks; above that it is an error
 
 
@@ -69,7 +72,13 @@ def read(spec: features.FeatureSpec, corpus: Corpus, track: Track) -> Stacked:
   Raises:
     InputError: the track cannot be decoded.
   """
-  content = track.read()
+  return of_content(spec, corpus, track.read())
+
+
+def of_content(
+  spec: features.FeatureSpec, corpus: Corpus, content: Content
+) -> Stacked:
+  """The examples of what a track holds, as `read` returns them."""
   if spec.whole_clip:
     return _whole(spec, content)
   segments, starts = cut(spec, corpus, content)
@@ -149,23 +158,27 @@ def of_tracks(
   Raises:
     StopError: of what no track is to be passed over for.
   """
-  for track, result in read_ahead(
-    functools.partial(read, spec, corpus), tracks
-  ):
+
+  def digested(track: Track) -> tuple[Stacked, str]:
+    content = track.read()
+    return of_content(spec, corpus, content), content.digest
+
+  for track, result in read_ahead(digested, tracks):
     if isinstance(result, InputError):
       note(track, str(result))
       continue
-    count = len(result["features"])
+    stacked, digest = result
+    count = len(stacked["features"])
     facts = {"track": track.id, "artist": track.artist, "label": track.genre}
     for i in range(count):
-      example = {name: values[i] for name, values in result.items()}
+      example = {name: values[i] for name, values in stacked.items()}
       yield f"{track.id}/{i}", example | facts | {"segment": i}
-    note(track, count)
+    note(track, (count, digest))
 
 
 def read_ahead(
-  read: Callable[[Track], Stacked], tracks: Sequence[Track]
-) -> Iterator[tuple[Track, Stacked | InputError]]:
+  read: Callable[[Track], _T], tracks: Sequence[Track]
+) -> Iterator[tuple[Track, _T | InputError]]:
   """Reads on threads a few tracks ahead; in order, mistakes as values.
 
   Threads and not processes: JAX has started, and its process must not fork.
@@ -177,7 +190,7 @@ def read_ahead(
   waiting = collections.deque()
   pool = futures.ThreadPoolExecutor(threads)
 
-  def first() -> tuple[Track, Stacked | InputError]:
+  def first() -> tuple[Track, _T | InputError]:
     track, future = waiting.popleft()
     try:
       return track, future.result()

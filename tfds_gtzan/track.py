@@ -1,10 +1,14 @@
 """What a corpus is made of: tracks, and what a track holds."""
 
 import dataclasses
+import hashlib
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
+from typing import ClassVar
 
 import numpy as np
+
+from gtzan_jax import audio
 
 GENRES = (
   "blues",
@@ -27,11 +31,25 @@ FORMS = (
 )
 
 
+# Of each kind of content, `digest` is the sha256 (hex) of what is learnt from:
+# the same for copies, whatever their files are called and however packed.
+
+
+def _sha256(array: np.ndarray) -> str:
+  whole = hashlib.sha256(f"{array.dtype} {array.shape}".encode())
+  whole.update(np.ascontiguousarray(array))
+  return whole.hexdigest()
+
+
 @dataclasses.dataclass(frozen=True)
 class Audio:
   """A waveform: float32 `[n]` at 22,050 Hz, mono."""
 
   samples: np.ndarray
+
+  @property
+  def digest(self) -> str:
+    return _sha256(audio.to_int16(self.samples))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,12 +62,20 @@ class LogMel:
   db: np.ndarray
   n_frames: int
 
+  @property
+  def digest(self) -> str:
+    return _sha256(self.db)
+
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
   """A spectrogram picture: uint8 `[height, width, 3]`, RGB."""
 
   rgb: np.ndarray
+
+  @property
+  def digest(self) -> str:
+    return _sha256(self.rgb)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +87,10 @@ class Table:
 
   rows: np.ndarray
   starts: np.ndarray
+
+  @property
+  def digest(self) -> str:
+    return _sha256(self.rows)
 
 
 Content = Audio | LogMel | Picture | Table
@@ -85,6 +115,7 @@ class Track:
   artist: str
   partition: str
   read: Callable[[], Content] = dataclasses.field(compare=False)
+  content: ClassVar[str] = ""  # known once it is read, see Row
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +147,10 @@ class Corpus:
 class Row:
   """One readable track: what the track table of prepared data holds.
 
-  partition: "train", "validation", "test" or "unlisted". segments: >= 1.
+  Attributes:
+    partition: "train", "validation", "test" or "unlisted".
+    segments: >= 1.
+    content: digest of what the track holds, the same for copies; "" if unknown.
   """
 
   id: str
@@ -124,6 +158,7 @@ class Row:
   artist: str
   partition: str
   segments: int
+  content: str = ""
 
 
 def in_genre_order(found: Iterable[str]) -> tuple[str, ...]:
