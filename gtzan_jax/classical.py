@@ -18,8 +18,8 @@ import ml_collections
 import numpy as np
 
 from gtzan_jax import atomic, features, logs, metrics, pipeline, report
-from gtzan_jax.classifiers import CLASSIFIERS, Arrays, create
-from gtzan_jax.errors import DAMAGED_NPZ, InputError
+from gtzan_jax.classifiers import Arrays, create
+from gtzan_jax.errors import DAMAGED_NPZ, InputError, first_line
 from gtzan_jax.predictions import Predictions
 
 MODEL_FILE = "model.npz"
@@ -131,7 +131,8 @@ def load(workdir: pathlib.Path, run: Mapping) -> Model:
   Raises:
     InputError: no model in it, or one that cannot be read.
   """
-  kind = CLASSIFIERS[run["config"]["model"]["name"]]
+  options = dict(run["config"]["model"])
+  kind = type(create(options.pop("name"), **options))
   arrays = _read(workdir / MODEL_FILE)
   missing = [key for key in ("classes", *kind.arrays) if key not in arrays]
   if missing:
@@ -139,7 +140,17 @@ def load(workdir: pathlib.Path, run: Mapping) -> Model:
       f"{workdir / MODEL_FILE} has no array {missing[0]!r}: it is of another"
       " classifier; train again"
     )
-  return _model(kind, arrays, len(run["genres"]))
+  model = _model(kind, arrays, len(run["genres"]))
+  try:
+    total = model(np.zeros((1, *run["example_shape"]), np.float32)).sum()
+    if not abs(total - 1) < 1e-3:
+      raise ValueError(f"probabilities that sum to {total}")
+  except Exception as error:  # whatever numpy raises of arrays of other shapes
+    raise InputError(
+      f"{workdir / MODEL_FILE} does not fit {list(run['example_shape'])}"
+      f" examples: {first_line(error)}; train again"
+    ) from error
+  return model
 
 
 def num_params(workdir: pathlib.Path) -> int:

@@ -15,7 +15,7 @@ import ml_collections
 from absl import flags
 from ml_collections import config_flags
 
-from gtzan_jax import config_file
+from gtzan_jax import config_file, ranges
 from gtzan_jax.errors import InputError
 
 _HELP = {"--help", "-help", "-h"}
@@ -160,6 +160,9 @@ def parse(
   overrides = {}
   if config is not None:
     overrides = config_flags.get_override_values(values["config"])
+    flat = ranges.flatten(config.to_dict())
+    for problem in ranges.config_problems(flat):
+      raise InputError(f"config.{problem}")
   return Given(name, values, rest, config, recipe and str(recipe), overrides)
 
 

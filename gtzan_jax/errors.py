@@ -23,6 +23,12 @@ class InputError(ValueError):
   """
 
 
+def first_line(error: BaseException) -> str:
+  """What an error of a library says, in a line of 200 characters at most."""
+  lines = str(error).strip().splitlines() or [type(error).__name__]
+  return lines[0][:200]
+
+
 @contextlib.contextmanager
 def writing(given: str) -> Iterator[None]:
   """What goes on in it writes to a place of the user's: `given`, "--out=x".

@@ -141,12 +141,33 @@ def load_model(
       " of a classifier"
     )
   if run["config"]["task"] == "classical":
-    return classical.load(path, run), classical.num_params(path)
+    fitted = classical.load(path, run)
+    return _of_shape(fitted, path, run), classical.num_params(path)
   model, variables, size = restore_best(path, run)
   mesh = mesh or sharding.make_mesh(jax.devices()[:1])
   variables = jax.device_put(variables, sharding.replicated(mesh))
   apply = predictor(model, mesh)
-  return lambda x: apply(variables, {"features": x}), size
+  return _of_shape(lambda x: apply(variables, {"features": x}), path, run), size
+
+
+def _of_shape(model: Callable, path: pathlib.Path, run: Mapping) -> Callable:
+  """The model on examples of its own shape; others are refused."""
+
+  def checked(x):
+    check_shape(path, run, x)
+    return model(x)
+
+  return checked
+
+
+def check_shape(path: pathlib.Path, run: Mapping, x: np.ndarray) -> None:
+  """Refuses examples `[b, ...]` that are not as run.json says they are."""
+  wanted, found = tuple(run["example_shape"]), tuple(x.shape[1:])
+  if found != wanted:
+    raise errors.InputError(
+      f"{path / workdir.RUN_FILE}: example_shape={list(wanted)}, but its"
+      f" feature_spec gives examples of shape {list(found)}; train again"
+    )
 
 
 def predict_parts(

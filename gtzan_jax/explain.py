@@ -81,6 +81,7 @@ def explain(
   attribute = attribution.attributor(model, variables)
   explained = []
   for item in items:
+    evaluate.check_shape(path, run, item.examples)
     explained.append(_explained(item, run, answer, attribute, baseline))
     print(explain_page.said(explained[-1]))
   best = checkpoint.Store(path / "best")

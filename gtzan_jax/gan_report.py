@@ -24,7 +24,7 @@ from gtzan_jax import evaluate as evaluation
 from gtzan_jax.predictions import Predictions
 
 # Validation's noise, by which the generator was chosen, begins at 0 and has
-# gan.MOST_SAMPLES at most.
+# ranges.MOST_SAMPLES at most.
 FIRST = 100_000
 # Of fidelity's `nearest`: fakes half as far from a train example as real music.
 MEMORISED = 0.5

@@ -29,8 +29,8 @@ from gtzan_jax import (
   provenance,
 )
 from gtzan_jax.published import PUBLISHED
+from gtzan_jax.ranges import flatten
 from gtzan_jax.report import REPORT_FILE, read, trained_on
-from gtzan_jax.workdir import flatten
 
 FILE = "leaderboard.md"
 # Keys of the config that do not make another experiment: the seed, what the

@@ -24,7 +24,6 @@ from gtzan_jax import errors, features
 from gtzan_jax.features import archive
 
 Ids = Sequence[tuple[str, int]]
-STANDARDIZE = ("none", "global", "bin")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,11 +4,11 @@ import json
 import pathlib
 from collections.abc import Callable, Iterator, Mapping
 
-from gtzan_jax import calibration, fidelity
+from gtzan_jax import calibration, fidelity, ranges
 from gtzan_jax.errors import InputError
 
-# A spec is a type, a tuple of specs (any of them), a list of one spec (each
-# item) or a dict of specs; in a dict the key ... stands for all other keys.
+# A spec is a type, a Range, a tuple of specs (any of them), a list of one spec
+# (each item) or a dict of specs; in a dict ... stands for all other keys.
 _MAYBE = type(None)
 _GENRE = {
   "precision": (float, _MAYBE),
@@ -143,6 +143,9 @@ def violations(value, spec=SCHEMA, path: str = "") -> Iterator[str]:
         yield from violations(item, spec.get(key, spec.get(...)), dot + key)
       else:
         yield f"{dot}{key}: unknown"
+  elif isinstance(spec, ranges.Range):
+    if not spec.holds(value):
+      yield f"{path}={ranges.shown(value)}: give {spec.accepted}"
   elif not _is(value, spec):
     yield f"{path}: {type(value).__name__}, {spec.__name__} wanted"
 

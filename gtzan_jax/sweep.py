@@ -29,6 +29,7 @@ from gtzan_jax import (
   errors,
   leaderboard,
   process,
+  ranges,
   report,
   workdir,
 )
@@ -159,7 +160,7 @@ def _check_override(
   Raises:
     InputError: there is no such key, or its values are of another type.
   """
-  known = workdir.flatten(config.to_dict())
+  known = ranges.flatten(config.to_dict())
   if key not in known:
     section = [one for one in known if one.split(".")[0] == key.split(".")[0]]
     near = difflib.get_close_matches(key, known, 1) or section or known

@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import math
 import os
 import pathlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,41 +20,37 @@ from typing import IO
 
 import ml_collections
 
-from gtzan_jax import atomic, errors
+from gtzan_jax import atomic, errors, ranges, report_schema
 
 RUN_FILE = "run.json"
-KEYS = (
-  "recipe",
-  "config",
-  "data_path",
-  "genres",
-  "kind",
-  "feature_spec",
-  "example_shape",
-  "columns_per_frame",
-  "clip_seconds",
-  "tracks",
-  "data_fingerprint",
-  "built_on",
-)
-# Of its config: what evaluating it, or building on it, looks up by name.
-SECTIONS = ("data", "model", "optim", "gan", "loss", "train", "eval")
+_IDS = [ranges.NAME]
+# What it holds; config and feature_spec have tables of their own.
+RUN = {
+  "recipe": ranges.NAME,
+  "config": {...: object},
+  "data_path": ranges.PATH,
+  "genres": ranges.several(ranges.NAME, 1, 10_000),
+  "kind": ranges.text("audio", "logmel", "picture", "table"),
+  "feature_spec": {...: object},
+  "example_shape": ranges.several(ranges.whole(1, 10**6), 1, 3),
+  "columns_per_frame": ranges.maybe(ranges.real(0, 100, above=True)),
+  "clip_seconds": ranges.real(0, 86_400, above=True),
+  "tracks": {"train": _IDS, "validation": _IDS},
+  "data_fingerprint": ranges.NAME,
+  "built_on": {
+    ...: {
+      "best_epoch": int,
+      "best_value": (float, type(None)),
+      "best_tie": (float, type(None)),
+    }
+  },
+}
+_MOST_NUMBERS = 2**27  # of one example: 512 MB
 # What may differ when a run is taken up again: how long, what is logged, where
 # prepared data is kept.
 FREE_KEYS = ("train.epochs", "train.patience", "data.dir", "log.")
 # Keys whose values are paths: one place, however it is written.
 PATHS = ("data.path", "data.augment_with", "train.init_from", "gan.judge")
-
-
-def flatten(config: Mapping, prefix: str = "") -> dict[str, object]:
-  """{"train": {"epochs": 3}} -> {"train.epochs": 3}."""
-  flat = {}
-  for key, value in config.items():
-    if isinstance(value, Mapping):
-      flat |= flatten(value, f"{prefix}{key}.")
-    else:
-      flat[prefix + key] = value
-  return flat
 
 
 def _is_free(key: str) -> bool:
@@ -86,7 +83,7 @@ def default_path(config: ml_collections.ConfigDict) -> pathlib.Path:
   """runs/<recipe>-<hash of every key that a resume may not change>."""
   keys = {
     key: comparable(key, value)
-    for key, value in flatten(as_plain(config)).items()
+    for key, value in ranges.flatten(as_plain(config)).items()
     if not _is_free(key)
   }
   digest = hashlib.sha256(json.dumps(keys, sort_keys=True).encode())
@@ -101,7 +98,8 @@ def load(path: pathlib.Path, key: str = "") -> dict:
     key: what the user named it by, if by another flag than --workdir.
 
   Raises:
-    InputError: the folder is missing or holds no run, or one of other code.
+    InputError: the folder is missing or holds no run, or one of other code, or
+      a value that no run can have; the file may be a stranger's.
   """
   path = pathlib.Path(path).expanduser()
   named = f"{key}={path}" if key else f"{path}"
@@ -117,24 +115,35 @@ def load(path: pathlib.Path, key: str = "") -> dict:
     raise errors.InputError(
       f"{path / RUN_FILE} cannot be read as JSON: {error}"
     ) from error
-  if not _is_whole(run):
+  for problem in _problems(run):
     raise errors.InputError(
-      f"{path / RUN_FILE} is not what this version of the code writes: train"
-      " again"
+      f"{path / RUN_FILE} is not what this version of the code writes:"
+      f" {problem}; train again"
     )
   return run
 
 
-def _is_whole(run: object) -> bool:
-  """Has it all that is read of it, but for single keys of the config?"""
-  try:
-    return (
-      run.keys() >= set(KEYS)
-      and run["config"].keys() >= set(SECTIONS)
-      and run["tracks"].keys() >= {"train", "validation"}
+def _problems(run: object) -> Iterator[str]:
+  """Where a run.json departs from RUN, from ranges.CONFIG or from itself."""
+  found = list(report_schema.violations(run, RUN))
+  yield from found
+  if found:
+    return
+  spec = run["feature_spec"]
+  for problem in ranges.config_problems(ranges.flatten(run["config"])):
+    yield f"config.{problem}"
+  for problem in ranges.spec_problems(spec):
+    yield f"feature_spec.{problem}"
+  shape, genres = run["example_shape"], run["genres"]
+  if math.prod(shape) > _MOST_NUMBERS:
+    yield f"example_shape={shape}: give at most {_MOST_NUMBERS} numbers in all"
+  if len(set(genres)) < len(genres):
+    yield f"genres={ranges.shown(genres)}: give each once"
+  if (run["kind"] == "logmel") != (run["columns_per_frame"] is not None):
+    yield (
+      f"columns_per_frame={run['columns_per_frame']} and kind={run['kind']!r}:"
+      " give one for logmel, and for no other"
     )
-  except AttributeError:
-    return False
 
 
 def seen_from(path: str | os.PathLike, folder: str | os.PathLike) -> str:
@@ -190,8 +199,8 @@ def check(path: pathlib.Path, config: ml_collections.ConfigDict) -> bool:
       f"--workdir={path} is not empty and holds no {RUN_FILE}: give an empty or"
       " new folder"
     )
-  before = flatten(load(path)["config"])
-  now = flatten(as_plain(config))
+  before = ranges.flatten(load(path)["config"])
+  now = ranges.flatten(as_plain(config))
   if before.get("recipe") != now["recipe"]:
     raise errors.InputError(
       f"--workdir={path} belongs to the recipe {before.get('recipe')!r}, not to"

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from gtzan_jax import report
+from configs import resnet
+from gtzan_jax import features, report, workdir
 from gtzan_jax.predictions import Predictions, digest
 
 GENRES = ("blues", "jazz", "rock")
@@ -26,6 +27,26 @@ FACTS = {
   "seconds": 12.5,
   "monitor": {"name": "validation/track_accuracy", "value": 0.6},
 }
+
+
+def run_json(data_dir="unused") -> dict:
+  """run.json of a run of the recipe `resnet` that has just begun."""
+  config = resnet.get_config()
+  config.data.dir = str(data_dir)
+  return {
+    "recipe": "resnet",
+    "config": workdir.as_plain(config),
+    "data_path": None,
+    "genres": ["blues", "rock"],
+    "kind": "audio",
+    "feature_spec": features.get("mfcc_slices").to_dict(),
+    "example_shape": [130, 13],
+    "columns_per_frame": None,
+    "clip_seconds": 30.0,
+    "tracks": {"train": [], "validation": []},
+    "built_on": {},
+    "data_fingerprint": "0" * 64,
+  }
 
 
 def table(rows, genres=GENRES) -> Predictions:

@@ -305,6 +305,7 @@ def test_a_model_of_another_classifier_is_one_clear_line(tmp_path, name):
   run = {
     "config": {"task": "classical", "model": {"name": name}},
     "genres": ["blues", "jazz"],
+    "example_shape": [130, 13],
   }
   np.savez(tmp_path / "model.npz", classes=np.arange(2), other=np.ones(3))
   with pytest.raises(InputError, match=r"has no array .* train again"):
@@ -313,4 +314,5 @@ def test_a_model_of_another_classifier_is_one_clear_line(tmp_path, name):
   np.savez(
     tmp_path / "model.npz", classes=np.arange(2), **dict.fromkeys(arrays, 0)
   )
-  evaluate.load_model(tmp_path, run)
+  with pytest.raises(InputError, match=r"does not fit \[130, 13\] examples"):
+    evaluate.load_model(tmp_path, run)

@@ -315,11 +315,12 @@ def test_mistakes_get_one_line(run, tmp_path):
   with pytest.raises(InputError, match="holds no audio file"):
     call(path, config, str(tmp_path / "empty"))
   begun = workdir.load(path)
+  gans = begun["config"]["train"] | {"monitor": "validation/coverage"}
   for changed, said in (
     ({"example_shape": [57]}, r"examples of shape \[57\]"),
     ({"example_shape": [180, 180, 3]}, r"only \[frames, bins\]"),
     ({"config": begun["config"] | {"task": "classical"}}, "task=classical"),
-    ({"config": begun["config"] | {"task": "gan"}}, "task=gan"),
+    ({"config": begun["config"] | {"task": "gan", "train": gans}}, "task=gan"),
     ({"data_fingerprint": "ab" * 32}, "was trained on data abab"),
   ):
     other = tmp_path / "other"

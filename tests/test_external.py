@@ -11,6 +11,7 @@ import ml_collections
 import numpy as np
 import pytest
 import soundfile
+from stored import run_json
 
 import launch
 from gtzan_jax import (
@@ -262,7 +263,6 @@ def run_of(kind="audio", name="mfcc_slices", **changed):
     "data_path": "/data/gtzan",
     "data_fingerprint": "ef" * 32,
     "config": {
-      **{section: {} for section in workdir.SECTIONS},
       **{"data": {"augment_with": None}, "train": {"init_from": None}},
       "gan": {"judge": None},
     },
@@ -389,7 +389,11 @@ def test_one_names_tracks_are_no_others(form):
 def test_weights_to_begin_with_know_what_their_run_has_learnt_from(
   tmp_path, form, fingerprint, place, refused
 ):
-  run = dict.fromkeys(workdir.KEYS) | run_of(tracks=learnt(form))
+  run = run_json() | {
+    "tracks": learnt(form),
+    "data_path": "/data/gtzan",
+    "data_fingerprint": "ef" * 32,
+  }
   atomic.write_json(tmp_path / workdir.RUN_FILE, run)
   metadata = {"fingerprint": fingerprint, "feature_spec": run["feature_spec"]}
   held = [(form.format("rock", 0), 0)]

@@ -223,10 +223,20 @@ def test_log_mel_tells_silence_from_sound():
   [
     ("cgan", (9, 4), {}, "unknown GAN 'cgan'; there are cgan_conv"),
     ("cgan_conv", (9, 4), {"width": 3}, "no option 'width'.*critic_channels"),
-    ("cgan_conv", (9, 4), {"noise": 0}, "noise=0; .*like 100, whole numbers"),
-    ("cgan_conv", (9, 4), {"channels": 8}, "channels=8; give a value like"),
+    (
+      "cgan_conv",
+      (9, 4),
+      {"noise": 0},
+      "noise=0: give a whole number from 1 .*100",
+    ),
+    (
+      "cgan_conv",
+      (9, 4),
+      {"channels": 8},
+      "channels=8: give 1 to 64 values, each",
+    ),
     ("cgan_dense", (9, 4), {"output": "relu"}, "'relu'; it takes tanh or lin"),
-    ("cgan_dense", (9, 4), {"output": 3}, "output=3; give a value like 'tanh'"),
+    ("cgan_dense", (9, 4), {"output": 3}, "output=3: give text .*'tanh'"),
     ("cgan_conv", (66_000,), {}, r"\[frames, bins\].*not \[66000\]"),
     ("cgan_conv", (5, 4), {}, r"above 5, not \[5, 4\]"),
     ("cgan_waveform_conv", (61, 33), {}, r"\[samples\].*not \[61, 33\]"),

@@ -309,3 +309,37 @@ def test_gradients_through_pooling_survive_fusion(devices):
   jax.tree.map(
     lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), found, expected
   )
+
+
+@pytest.mark.parametrize(
+  ("name", "options", "message"),
+  [
+    ("mel_cnn", {"channels": (0,)}, r"channels=\(0,\): give 1 to 64 values"),
+    ("mel_cnn", {"channels": ()}, r"channels=\(\)"),
+    ("mel_cnn", {"stem_stride": (2, 0)}, "stem_stride"),
+    ("mel_cnn", {"dense": -1}, "dense=-1: give a whole number from 1 to 65536"),
+    ("mel_cnn", {"dense": 10**9}, "dense=1000000000"),
+    ("mel_cnn", {"dense": 2.0}, "dense=2.0"),
+    ("mel_cnn", {"dropout": 1.0}, "dropout=1.0: give a number from 0 and bel"),
+    ("mel_cnn", {"dropout": math.nan}, "dropout=nan"),
+    ("lstm", {"layers": 10**4}, "layers=10000: give a whole .* 1 to 256"),
+    ("cnn_gru", {"hidden": True}, "hidden=True"),
+    ("cnn_gru", {"pool_bins": (10**6,) * 4}, "pool_bins"),
+    ("transformer", {"heads": 0}, "heads=0"),
+    ("parallel_cnn", {"kernels": (0, 4)}, "kernels"),
+  ],
+)
+def test_an_option_out_of_its_range_is_refused(name, options, message):
+  with pytest.raises(InputError, match=message):
+    models.create(name, 10, **options)
+
+
+def test_a_model_that_no_machine_holds_is_refused_before_it_is_made():
+  model = models.create("lstm", 10, hidden=65_536)
+  with pytest.raises(InputError, match=r"LSTM has \d+ parameters: give"):
+    models.shapes(model, (61, 33))
+
+
+def test_a_model_on_examples_of_another_rank_is_one_line():
+  with pytest.raises(InputError, match=r"takes no examples of shape \(57,\)"):
+    models.shapes(models.create("parallel_cnn", 10), (57,))

@@ -342,7 +342,9 @@ def test_mistakes_get_one_line(trained, tmp_path):
   assert not out.exists()
   other = tmp_path / "archive"
   other.mkdir()
-  (other / "run.json").write_text(json.dumps(run | {"kind": "logmel"}))
+  (other / "run.json").write_text(
+    json.dumps(run | {"kind": "logmel", "columns_per_frame": 0.3})
+  )
   with pytest.raises(InputError, match="was trained on logmel: sound alone"):
     listening.load(other)
   opened = corpus.open_corpus(None, 4)

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import tfds_gtzan
-from gtzan_jax import classifiers, features, gans, models, optim, workdir
+from gtzan_jax import classifiers, features, gans, models, optim, ranges
 from gtzan_jax.features import archive
 from gtzan_jax.models.reference import REFERENCE
 from gtzan_jax.tasks import TASKS
@@ -33,7 +33,7 @@ CONFIGS = sorted(
 # Inside gtzan_jax a file imports from layers above its own in this list (the
 # leaves), never from its own layer or a later one. A package is one name.
 LAYERS = (
-  {"artists", "atomic", "errors", "markdown"},
+  {"artists", "atomic", "errors", "markdown", "ranges"},
   {"attribution", "audio", "features", "losses", "models", "optim"}
   | {"predictions"}
   | {"config_file", "interrupt", "overlap", "process", "provenance"}
@@ -242,7 +242,7 @@ def test_config_is_default_and_a_delta(name, default_config):
   config = importlib.import_module(f"configs.{name}").get_config()
   assert config.recipe == name
   ours, default = (
-    workdir.flatten(c.to_dict()) for c in (config, default_config)
+    ranges.flatten(c.to_dict()) for c in (config, default_config)
   )
   assert not default.keys() - ours.keys(), "a key of default.py is gone"
   added = set(ours) - set(default)

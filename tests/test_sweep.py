@@ -21,8 +21,8 @@ from gtzan_jax import (
   config_file,
   errors,
   process,
+  ranges,
   sweep,
-  workdir,
 )
 from gtzan_jax.models import reference
 from gtzan_jax.published import PUBLISHED
@@ -465,7 +465,7 @@ def test_flags_give_each_value_back_as_it_was(tmp_path):
   given = command_line.parse(
     plans["a"].command[1:], launch.FLAGS, launch.VERBS, "train", ""
   )
-  flat = workdir.flatten(given.config.to_dict())
+  flat = ranges.flatten(given.config.to_dict())
   assert {key: flat[key] for key in overrides} == overrides
   assert given.overrides == overrides
   assert given.flags.workdir == [str(tmp_path / "a")]

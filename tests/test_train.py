@@ -24,6 +24,7 @@ from gtzan_jax import (
   metrics,
   pipeline,
   predictions,
+  ranges,
   sharding,
   train,
   workdir,
@@ -254,7 +255,7 @@ def test_sigterm_in_the_last_evaluation_is_not_lost(
 def _start(config, path, log) -> subprocess.Popen:
   flags = [
     f"--config.{key}={value}"
-    for key, value in workdir.flatten(config.to_dict()).items()
+    for key, value in ranges.flatten(config.to_dict()).items()
     if key
     in ("data.dir", "data.features", "data.tracks_per_genre", "train.epochs")
   ]
@@ -391,16 +392,16 @@ def test_divergence_is_said(tmp_path, make_config):
     ({"data.standardize": "frame"}, "config.data.standardize='frame'"),
     ({"loss.class_weights": "equal"}, "class_weights='equal'"),
     ({"optim.name": "lion"}, "lion"),
-    ({"optim.learning_rate": 0.0}, "learning_rate 0.0"),
+    ({"optim.learning_rate": 0.0}, "learning_rate=0.0"),
     ({"optim.plateau_factor": 0.0}, "config.optim.plateau_factor=0.0"),
     ({"eval.bootstrap": 0}, "config.eval.bootstrap=0"),
     ({"seed": -1}, "config.seed=-1"),
-    ({"seed": 2**32}, "config.seed=4294967296: give 0 to 4294967295"),
+    ({"seed": 2**32}, "config.seed=4294967296: give a whole .* to 4294967295"),
     ({"model.channels": ("abc",)}, "channels="),
     ({"optim.schedule": "step"}, "step"),
     ({"model.name": "vgg"}, "vgg"),
     ({"loss.l2": 0.1, "loss.l2_layers": "nope"}, "nope"),
-    ({"augment.gain_db": -1.0}, "gain_db"),
+    ({"augment.gain_db": -1.0}, "gain_db=-1.0"),
   ],
 )
 def test_what_cannot_be_trained_is_refused_first(make_config, changes, message):

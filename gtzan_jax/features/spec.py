@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from gtzan_jax import ranges
 from gtzan_jax.errors import InputError
 
 # Part of the fingerprint of prepared data: raise it by one whenever the same
@@ -62,13 +63,13 @@ class FeatureSpec:
 
   @classmethod
   def from_dict(cls, values: dict) -> "FeatureSpec":
-    """Inverse of `to_dict`; raises InputError where the keys differ."""
-    known = {field.name for field in dataclasses.fields(cls)}
-    if set(values) != known:
-      raise InputError(
-        f"feature spec with keys {sorted(values)}; this version of the code"
-        f" writes {sorted(known)}: prepare or train again"
-      )
+    """Inverse of `to_dict`.
+
+    Raises:
+      InputError: the keys differ, or a value is none of ranges.SPEC.
+    """
+    for problem in ranges.spec_problems(values):
+      raise InputError(f"feature_spec.{problem}; prepare or train again")
     return cls(
       **{
         key: tuple(value) if isinstance(value, list) else value

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable
 
+from gtzan_jax import ranges
 from gtzan_jax.errors import InputError
 from gtzan_jax.gans.base import Discriminator, Generator, Networks
 from gtzan_jax.gans.conv import cgan_conv
@@ -39,7 +40,8 @@ def create(
 
   Raises:
     InputError: if the GAN or one of the options does not exist, an option is
-      of another kind than its default, or the GAN makes no such examples.
+      of another type than its default or out of its range, or the GAN makes no
+      such examples.
   """
   if name not in GANS:
     raise InputError(f"unknown GAN {name!r}; there are {', '.join(GANS)}")
@@ -50,7 +52,7 @@ def create(
         f"GAN {name!r} has no option {key!r}; its options are"
         f" {', '.join(defaults)}"
       )
-    _check_kind(name, key, value, defaults[key])
+    _check_option(name, key, value, defaults[key])
   kwargs = {
     k: tuple(v) if isinstance(v, list) else v for k, v in kwargs.items()
   }
@@ -63,18 +65,10 @@ def options(name: str) -> dict:
   return {p.name: p.default for p in parameters if p.kind == p.KEYWORD_ONLY}
 
 
-def _check_kind(name: str, key: str, value, default) -> None:
-  """Every option is a name, a whole number above 0, or a row of these."""
-  several = isinstance(default, tuple)
-  given = value if isinstance(value, tuple | list) else (value,)
-  kind = str if isinstance(default, str) else int
-  if (
-    several != isinstance(value, tuple | list)
-    or not given
-    or not all(type(v) is kind for v in given)
-    or (kind is int and min(given) < 1)
-  ):
+def _check_option(name: str, key: str, value, default) -> None:
+  wanted = ranges.option(key, default)
+  if not wanted.holds(value):
     raise InputError(
-      f"GAN {name!r}: {key}={value!r}; give a value like {default!r}"
-      + (", whole numbers above 0" if kind is int else "")
+      f"GAN {name!r}: {key}={ranges.shown(value)}: give {wanted.accepted}, as"
+      f" {default!r}"
     )

@@ -2,9 +2,12 @@
 
 import dataclasses
 import functools
+import math
+from collections.abc import Mapping
 
 import jax
 
+from gtzan_jax import errors, ranges
 from gtzan_jax.errors import InputError
 from gtzan_jax.models.base import Classifier
 from gtzan_jax.models.cnn import MelCNN
@@ -42,6 +45,8 @@ MODELS: dict[str, type[Classifier]] = {
 
 # Fields that Linen adds to every module; not a user's to set.
 _LINEN_FIELDS = ("parent", "name")
+# Of a model: 8 GiB of float32. The largest recipe has 206 million.
+MOST_PARAMETERS = 2**31
 
 
 def create(name: str, num_classes: int, **kwargs) -> Classifier:
@@ -54,7 +59,9 @@ def create(name: str, num_classes: int, **kwargs) -> Classifier:
       list is taken as a tuple (JSON knows no tuples).
 
   Raises:
-    InputError: if the model or one of the fields does not exist.
+    InputError: if the model or one of the fields does not exist, or a value is
+      of another type than its default or out of range: a size from 1 to 65,536,
+      a share from 0 and below 1.
   """
   if name not in MODELS:
     raise InputError(
@@ -67,26 +74,20 @@ def create(name: str, num_classes: int, **kwargs) -> Classifier:
         f"model {name!r} has no option {key!r}; its options are"
         f" {', '.join(known)}"
       )
-    _check_type(name, key, kwargs[key])
+    _check_option(name, key, kwargs[key])
   kwargs = {
     k: tuple(v) if isinstance(v, list) else v for k, v in kwargs.items()
   }
   return MODELS[name](num_classes=num_classes, **kwargs)
 
 
-def _check_type(name: str, key: str, value) -> None:
-  """Raises InputError where an option is of another type than its default."""
+def _check_option(name: str, key: str, value: object) -> None:
   default = {f.name: f.default for f in dataclasses.fields(MODELS[name])}[key]
-  wanted = default if isinstance(default, tuple) else (default,)
-  given = value if isinstance(value, tuple | list) else (value,)
-  number = (int, float) if isinstance(wanted[0], float) else type(wanted[0])
-  if (
-    isinstance(default, tuple) != isinstance(value, tuple | list)
-    or not given
-    or not all(isinstance(v, number) for v in given)
-  ):
+  wanted = ranges.option(key, default)
+  if not wanted.holds(value):
     raise InputError(
-      f"model {name!r}: {key}={value!r} is not of the kind of {default!r}"
+      f"model {name!r}: {key}={ranges.shown(value)}: give {wanted.accepted}, as"
+      f" {default!r}"
     )
 
 
@@ -96,12 +97,36 @@ def shapes(model: Classifier, example_shape: tuple[int, ...]) -> dict:
   Args:
     model: from `create`.
     example_shape: of one example, without the batch.
+
+  Raises:
+    InputError: the model takes no such examples, or has more than
+      MOST_PARAMETERS numbers.
   """
-  return jax.eval_shape(
-    functools.partial(model.init, train=False),
-    jax.random.key(0),
-    jax.ShapeDtypeStruct((1, *example_shape), "float32"),
-  )
+  try:
+    found = jax.eval_shape(
+      functools.partial(model.init, train=False),
+      jax.random.key(0),
+      jax.ShapeDtypeStruct((1, *example_shape), "float32"),
+    )
+  except InputError:
+    raise
+  except Exception as error:  # whatever an operation raises of another rank
+    raise InputError(
+      f"{type(model).__name__} takes no examples of shape"
+      f" {tuple(example_shape)}: {errors.first_line(error)}"
+    ) from error
+  check_size(type(model).__name__, found)
+  return found
+
+
+def check_size(what: str, shapes: Mapping) -> None:
+  """Raises InputError if arrays of these shapes exceed MOST_PARAMETERS."""
+  size = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes))
+  if size > MOST_PARAMETERS:
+    raise InputError(
+      f"{what} has {size} parameters: give config.model smaller sizes, so that"
+      f" they are at most {MOST_PARAMETERS}"
+    )
 
 
 def options(name: str) -> tuple[str, ...]:

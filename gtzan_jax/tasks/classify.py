@@ -15,7 +15,7 @@ import numpy as np
 import optax
 
 from gtzan_jax import audio as audio_lib
-from gtzan_jax import augment, errors, features, losses, models, optim, pipeline
+from gtzan_jax import augment, features, losses, models, optim, pipeline
 from gtzan_jax.models import input_stats
 from gtzan_jax.tasks.state import Scalars, TrainState, begin
 
@@ -103,6 +103,7 @@ class Classify:
       self.source: jax.ShapeDtypeStruct((batch_size, *shape), dtype),
       "label": jax.ShapeDtypeStruct((batch_size,), jnp.int32),
     }
+    models.shapes(self.model, self.example_shape)
     state = jax.eval_shape(self.init, jax.random.key(0))
     jax.eval_shape(self.train_step, state, batch)
 
@@ -262,11 +263,6 @@ def create(
   weights = None
   if config.loss.class_weights == "balanced":
     weights = losses.balanced_class_weights(class_counts)
-  elif config.loss.class_weights != "none":
-    raise errors.InputError(
-      f"config.loss.class_weights={config.loss.class_weights!r}: give none or"
-      " balanced"
-    )
   return Classify(
     model=create_model(config, genres),
     optimizer=optimizer,
