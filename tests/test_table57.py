@@ -2,6 +2,7 @@
 
 import csv
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -94,12 +95,25 @@ def test_fingerprint_is_of_the_content(tmp_path):
     (
       0,
       {"label": "zouk"},
-      "line 2: unknown genre 'zouk'; there are blues,",
+      "line 2: the filename 'rock.00001.wav' and the label 'zouk' disagree",
     ),
     (0, {"label": "pop"}, "'rock.00001.wav' and the label 'pop' disagree"),
     (0, {"filename": "song.wav"}, "line 2: the filename 'song.wav' does not"),
+    (1, {"filename": " "}, "line 3: the filename '' is empty"),
+    (1, {"label": "a\x07b"}, r"line 3: the label 'a\\x07b' .* cannot be pri"),
+    (1, {"tempo": "1_0"}, "line 3, column tempo: '1_0' is no finite number"),
+    (1, {"tempo": "\u0661\u0662"}, "line 3, column tempo: '.*' is no finite"),
+    (1, {"tempo": "-inf"}, "line 3, column tempo: '-inf' is no finite"),
+    (1, {"tempo": "0x1p3"}, "line 3, column tempo: '0x1p3' is no finite"),
+    (1, {"tempo": "9" * 10**5}, r"column tempo: '9{40}\.\.\.' is no finite"),
+    (1, {"tempo": "1,5"}, "line 3, column tempo: '1,5' is no finite"),
+    (1, {"filename": f"blues.00001.{'7' * 5000}.wav"}, "line 3: .*not fit"),
     (0, {"filename": "rock.001.wav"}, "filename 'rock.001.wav' does not fit"),
-    (0, {"filename": "rock.00001.1.2.wav"}, "does not fit; accepted are rock."),
+    (
+      0,
+      {"filename": "rock.00001.1.2.wav"},
+      "does not fit among .*; accepted are rock.",
+    ),
     (2, {"filename": "blues.00001.wav"}, "4: blues.00001.wav stands twice"),
     (2, {"filename": "blues.00000.3.wav"}, "4: .* among lines of another sort"),
     (0, {"filename": "pop.00000.wav", "label": "pop"}, None),
@@ -120,10 +134,11 @@ def test_lines_that_cannot_be(tmp_path, row, changed, message):
 @pytest.mark.parametrize(
   ("content", "message"),
   [
-    (b"", "is empty; a features table begins with a header"),
+    (b"", "is empty; a table begins with a header"),
     (b"\n\n", "is empty"),
     (b"a,b\n1,2\n", "lacks 59 of the columns .*: filename, chroma_stft_mean,"),
-    (b"\xff\xfe\x00f\x00i", "cannot be read as a csv"),
+    (b"\xff\xfe\x00f\x00", "cannot be read as a csv"),
+    (b"caf\xe9,b\n", "cannot be read as a csv"),
     (b"filename\0,b\n", "lacks"),
     (b'"a\n', "lacks"),
   ],
@@ -140,7 +155,7 @@ def test_tables_that_lack_something(tmp_path):
   path = corpora.write_table(
     tmp_path / "a.csv", rows, without=["tempo", "label"]
   )
-  with pytest.raises(InputError, match=r"lacks 2 .*: tempo, label$"):
+  with pytest.raises(InputError, match=r"lacks 2 .*: tempo, label; its header"):
     corpus.open_corpus(str(path))
   path.write_text(",".join(rows[0]) + "\n")
   with pytest.raises(InputError, match="a header and no lines"):
@@ -160,6 +175,87 @@ def test_tables_that_lack_something(tmp_path):
   path.write_text("".join(f"{x},{x.split(',')[-2]}\n" for x in lines))
   with pytest.raises(InputError, match=r"the column .* stands twice"):
     corpus.open_corpus(str(path))
+
+
+def semicolons(text):
+  """As a spreadsheet that writes decimals with a comma."""
+  lines = text.split("\n")
+  rows = [line.replace(",", ";") for line in lines[1:]]
+  rows = [re.sub(r"(?<=\d)\.(?=\d+(;|e))", ",", row) for row in rows]
+  return "\n".join([lines[0].replace(",", ";"), *rows])
+
+
+@pytest.mark.parametrize(
+  "change",
+  [
+    semicolons,
+    lambda text: "sep=;\n" + semicolons(text),
+    lambda text: text.replace(",", ";"),
+    lambda text: text.replace(",", "\t"),
+    lambda text: text.replace(",", "|"),
+    lambda text: text.replace(",", " , "),
+    lambda text: text.replace("\n", ",,\n"),
+    lambda text: f"{text}{',' * 59}\n\n  ,{',' * 58}\n",
+    lambda text: text.replace("\n", "\r"),
+    lambda text: text.replace("blues.", "genres_original/blues/blues."),
+    lambda text: text.replace("rock.", r"C:\\Data\\rock\\rock."),
+    lambda text: text.replace("filename", "Filename").replace("label", "LABEL"),
+    lambda text: text.replace(".wav", ".au"),
+    lambda text: text.encode("utf-16"),
+    lambda text: b"\xef\xbb\xbf" + text.encode(),
+  ],
+)
+@pytest.mark.parametrize("names", [TRACKS, PARTS])
+def test_tables_as_spreadsheets_leave_them(tmp_path, names, change):
+  path = corpora.write_table(tmp_path / "t.csv", corpora.table_rows(names))
+  wanted = corpus.open_corpus(str(path))
+  changed = change(path.read_text())
+  data = changed if isinstance(changed, bytes) else changed.encode()
+  (tmp_path / "u.tsv").write_bytes(data)
+  found = corpus.open_corpus(str(tmp_path / "u.tsv"))
+  assert found.tracks == wanted.tracks
+  for one, other in zip(found.tracks, wanted.tracks, strict=True):
+    np.testing.assert_array_equal(one.read().rows, other.read().rows)
+    np.testing.assert_array_equal(one.read().starts, other.read().starts)
+
+
+@pytest.mark.parametrize(
+  ("names", "tracks"),
+  [
+    # {label: filenames}: {track: its rows}
+    (
+      {"ambient": ["ambient.00003.wav"], "rock": ["rock.00001.wav"]},
+      {"rock.00001": 1, "ambient.00003": 1},
+    ),
+    (
+      {
+        "Ska": ["music/Ska/live/a 1.mp3", "x/b"],
+        "dub": ["2. take.flac", "x/b"],
+      },
+      {"Ska/live/a 1": 1, "Ska/x/b": 1, "dub/2. take": 1, "dub/x/b": 1},
+    ),
+    (
+      {"Ska": ["a.0.wav", "a.1.wav", "b.0.wav"], "dub": ["a.0.wav", "c.4.wav"]},
+      {"Ska/a": 2, "Ska/b": 1, "dub/a": 1, "dub/c": 1},
+    ),
+    (
+      {"Ska": ["Track.01.wav", "Track.02.wav"], "dub": ["Track.01.wav"]},
+      {"Ska/Track.01": 1, "Ska/Track.02": 1, "dub/Track.01": 1},
+    ),
+  ],
+)
+def test_own_genres_and_names(tmp_path, names, tracks):
+  rows = corpora.table_rows([n for of in names.values() for n in of])
+  labels = [label for label, of in names.items() for _ in of]
+  for row, label in zip(rows, labels, strict=True):
+    row["label"] = label
+  opened = corpus.open_corpus(
+    str(corpora.write_table(tmp_path / "t.csv", rows))
+  )
+  assert {t.id: len(t.read().rows) for t in opened.tracks} == tracks
+  assert set(opened.genres) == set(names)
+  for track in opened.tracks:
+    assert track.genre == track.id.replace(".", "/").split("/")[0]
 
 
 def test_it_is_prepared_as_it_is(tmp_path):

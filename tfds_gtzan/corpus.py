@@ -91,7 +91,7 @@ def open_corpus(
     if inside := packed.split(place):
       tree = packed.open_tree(inside[0], home)
       return _open_inside(tree, inside[1], cache_dir)
-    if place.is_file() and place.suffix.lower() == ".csv":
+    if place.is_file() and place.suffix.lower() in feature_table.ENDINGS:
       table = files.on_disk(place)
       return feature_table.open_table(str(place), table, cache_dir)
     if place.is_file():
@@ -134,7 +134,7 @@ def _open_inside(
   while below is not None:
     if inside in below.folders:
       return _open_tree(below.below(inside), cache_dir)
-    if inside in below.files and inside.lower().endswith(".csv"):
+    if inside in below.files and inside.lower().endswith(feature_table.ENDINGS):
       place = f"{below.place}/{inside}"
       table = below.files[inside]
       return feature_table.open_table(place, table, cache_dir)
