@@ -96,6 +96,7 @@ def open_dataset(config, beam_options: str | None = None):
     data.dir,
     data.tracks_per_genre,
     beam_options=beam_options,
+    check=_checker(data),
   )
   partition = tfds_gtzan.apply(rows=prepared.rows, **_cut(data))
   dataset = pipeline.open_dataset(
@@ -114,6 +115,20 @@ def judge_config(config):
   from configs import judge
 
   return judge.of(config)
+
+
+def _checker(data):
+  """A function that warns of a corpus, and refuses what data.allow does not."""
+  from gtzan_jax import announce, corpus_checks
+
+  allowed = corpus_checks.allowed(data.allow)
+
+  def check(corpus) -> None:
+    found = corpus_checks.find(corpus_checks.facts_of(corpus))
+    corpus_checks.refuse(found, allowed)
+    announce.warnings(found)
+
+  return check
 
 
 def open_corpus(data):
@@ -171,7 +186,11 @@ def open_cuts(config):
   # The runs, each a process, need all of an accelerator's memory.
   jax.config.update("jax_platforms", "cpu")
   prepared = tfds_gtzan.prepare(
-    data.path, data.features, data.dir, data.tracks_per_genre
+    data.path,
+    data.features,
+    data.dir,
+    data.tracks_per_genre,
+    check=_checker(data),
   )
 
   def cut(**changed):
@@ -255,7 +274,8 @@ def _write_archive(given: Given) -> None:
   from gtzan_jax import announce
   from tfds_gtzan import archive_writer
 
-  corpus = open_corpus(given.config.data)
+  check, corpus = _checker(given.config.data), open_corpus(given.config.data)
+  check(corpus)
   announce.archive(
     archive_writer.write(corpus, given.flags.archive, **_rate(given))
   )
@@ -283,7 +303,7 @@ def explore(given: Given) -> int:
     progress=True,
   )
   for warning in facts["warnings"]:
-    print(f"beware: {warning['title']}")
+    print(f"warning: {warning['title']}")
   print(f"page: {page.write(facts, out)}")
   return 0
 
@@ -308,7 +328,7 @@ def explain(given: Given) -> int:
 
 
 # Which keys of a config opening a corpus takes, and which cutting it.
-CORPUS = ("data.path", "data.tracks_per_genre", "data.dir")
+CORPUS = ("data.path", "data.tracks_per_genre", "data.dir", "data.allow")
 CUT = (
   *("data.protocol", "data.split_seed", "data.fold"),
   *("data.train_fraction", "data.train_segments", "data.genres"),

@@ -1,11 +1,12 @@
 """What the command line says of a corpus, a data set, an archive, a result."""
 
 import pathlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TextIO
 
-from gtzan_jax import page, report
+from gtzan_jax import corpus_checks, page, report
 
+_GENRES = 12  # on the line of a corpus
 _KINDS = 12  # of files that were passed over, in a line
 
 
@@ -43,6 +44,12 @@ def passed_over(kinds: Mapping[str, int], file: TextIO | None = None) -> None:
     print(f"passed over: {', '.join(listed[:_KINDS])}{tail}", file=file)
 
 
+def warnings(found: Iterable[corpus_checks.Finding]) -> None:
+  """What is wrong with a corpus, a line each."""
+  for one in found:
+    print(f"warning: {one.line()}")
+
+
 def dataset(prepared, partition) -> None:
   """What was prepared, what is missing of it, and whether its cut leaks.
 
@@ -55,8 +62,9 @@ def dataset(prepared, partition) -> None:
     _banner(f"LEAKING PROTOCOL: {partition.leak}")
   print(
     f"corpus: {prepared.corpus}, {len(prepared.rows)} tracks,"
-    f" {len(prepared.genres)} genres, {sum(r.segments for r in prepared.rows)}"
-    f" segments\nprepared: {prepared.directory}"
+    f" {len(prepared.genres)} genres ({_genres(prepared.genres)}),"
+    f" {sum(r.segments for r in prepared.rows)} segments\nprepared:"
+    f" {prepared.directory}"
   )
   skipped(prepared.skipped)
   for part, number in partition.missing.items():
@@ -64,6 +72,11 @@ def dataset(prepared, partition) -> None:
       print(
         f"missing: {number} tracks of the {part} list are not in the corpus"
       )
+
+
+def _genres(names: Sequence[str]) -> str:
+  more = f" and {len(names) - _GENRES} more" if len(names) > _GENRES else ""
+  return ", ".join(names[:_GENRES]) + more
 
 
 def skipped(tracks: Iterable[Mapping[str, str]]) -> None:

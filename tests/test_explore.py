@@ -16,7 +16,7 @@ from PIL import Image
 import tfds_gtzan
 from gtzan_jax import explore
 from gtzan_jax.errors import InputError
-from gtzan_jax.explore import cautions, measures
+from gtzan_jax.explore import measures
 from gtzan_jax.explore import page as explore_page
 from gtzan_jax.features import mel
 
@@ -48,6 +48,7 @@ def corpus(kind, tracks, name="audio"):
     genres=tuple(dict.fromkeys(genre for _, genre, *_ in tracks)),
     fingerprint="0123456789abcdef" * 4,
     tracks=made,
+    tables=(),
   )
 
 
@@ -342,86 +343,6 @@ def test_a_corpus_without_a_readable_track_is_refused():
     explore.survey(made)
 
 
-def clean(**changes):
-  """Facts of a corpus of which there is nothing to say, but for changes."""
-  tracks = [
-    {
-      "id": f"{genre}.{i}",
-      "genre": genre,
-      "partition": "unlisted",
-      "values": {"seconds": 30.0},
-    }
-    for genre in "ab"
-    for i in range(4)
-  ]
-  row = {"tracks": 4, "artist_unknown": 0, "artists": [[n, 1] for n in "wxyz"]}
-  return {
-    "tracks": tracks,
-    "balance": {"a": row, "b": row},
-    "duplicates": {"groups": []},
-    "skipped": [],
-    "faults": [],
-  } | changes
-
-
-def test_a_clean_corpus_has_no_warnings():
-  assert cautions.find(clean()) == []
-
-
-ROW = {"tracks": 4, "artist_unknown": 0, "artists": [[n, 1] for n in "wxyz"]}
-
-
-@pytest.mark.parametrize(
-  ("changes", "title"),
-  [
-    (
-      {"balance": {"a": ROW, "b": {**ROW, "tracks": 6}}},
-      "b has 1.5 times the tracks of a",
-    ),
-    (
-      {"balance": {"a": ROW, "b": {**ROW, "artists": [["Bob", 2], ["x", 2]]}}},
-      "One artist holds half or more of 1 genre",
-    ),
-    (
-      {"balance": {"a": {**ROW, "artist_unknown": 1}, "b": ROW}},
-      "No artist is known of 1 track",
-    ),
-    (
-      {"balance": {"a": {"tracks": 4, "artist_unknown": 4, "artists": []}}},
-      "No artist is known of any track",
-    ),
-    (
-      {"balance": {"a": {**ROW, "tracks": 2}}},
-      "1 genre of fewer than three tracks",
-    ),
-    ({"faults": [{"track": "a.0", "fault": "odd"}]}, "1 track with faults"),
-    (
-      {"duplicates": {"groups": [["a.0", "a.1"]]}},
-      "1 of 8 tracks is a replica",
-    ),
-  ],
-)
-def test_a_warning_for_each_thing(changes, title):
-  found = cautions.find(clean(**changes))
-  assert len(found) == 1
-  assert found[0]["title"].startswith(title)
-
-
-def test_warnings_of_lengths_and_of_replicas_in_two_parts():
-  facts = clean(duplicates={"groups": [["a.0", "a.1"], ["a.2", "a.3"]]})
-  facts["tracks"][0]["partition"] = "train"
-  facts["tracks"][1]["partition"] = "test"
-  facts["tracks"][2]["partition"] = "train"  # its replica is unlisted
-  facts["tracks"][7]["values"]["seconds"] = 2.9
-  titles = [warning["title"] for warning in cautions.find(facts)]
-  assert titles == [
-    "1 group of identical tracks across parts of the published partition",
-    "2 of 8 tracks are replicas",
-    "1 track shorter than one segment",
-    "Lengths differ: 2.9 to 30.0 s",
-  ]
-
-
 # The page.
 
 
@@ -527,7 +448,9 @@ def test_the_synthetic_corpus_says_that_it_is():
   opened = tfds_gtzan.open_corpus(None, 1)
   opened = types.SimpleNamespace(
     **{
-      **{k: getattr(opened, k) for k in ("name", "kind", "fingerprint")},
+      **{
+        k: getattr(opened, k) for k in ("name", "kind", "fingerprint", "tables")
+      },
       "genres": opened.genres[:1],
       "tracks": opened.tracks[:1],
     }

@@ -325,6 +325,47 @@ def test_explore_writes_a_page(call, tmp_path):
   assert facts["genres"] == ["blues", "rock"]
 
 
+@pytest.mark.parametrize("verb", ["prepare", "train", "crossval", "leak"])
+def test_splits_are_no_genres(call, tmp_path, verb):
+  """Whatever opens such a corpus refuses it, before it prepares a thing."""
+  root = tmp_path / "music"
+  for split in ("train", "test"):
+    write_folder(root / split, {"blues": [1.0] * 3, "rock": [1.0] * 3})
+  given = [
+    *(verb, QUICKSTART, f"--config.data.path={root}"),
+    f"--config.data.dir={tmp_path / 'prepared'}",
+  ]
+  if verb != "prepare":
+    given.append(f"--workdir={tmp_path / 'run'}")
+  if verb == "crossval":
+    given.append("--config.data.protocol=kfold10")
+  assert_one_line(
+    call(*given),
+    *("2 of 2 genres are names of splits: test; train", "(blues, rock)"),
+    "--config.data.allow=split_names goes on",
+  )
+  assert not list((tmp_path / "prepared").glob("audio*"))
+  assert_one_line(
+    call(*given, "--config.data.allow=splits"), "allow=splits", "split_names"
+  )
+  if verb == "prepare":
+    status, said, _ = call(*given, "--config.data.allow=split_names")
+    assert status == 0
+    assert "warning: 2 of 2 genres are names of splits: test; train" in said
+    assert "corpus: audio, 12 tracks, 2 genres (test, train), 12 seg" in said
+
+
+def test_explore_warns_of_what_training_refuses(call, tmp_path):
+  for split in ("train", "test"):
+    write_folder(tmp_path / "music" / split, {"blues": [1.0], "rock": [1.0]})
+  status, said, _ = call(
+    *("explore", f"--config.data.path={tmp_path / 'music'}"),
+    *(f"--out={tmp_path / 'out'}", f"--config.data.dir={tmp_path / 'x'}"),
+  )
+  assert status == 0
+  assert "warning: 2 of 2 genres are names of splits" in said
+
+
 def test_each_corpus_has_a_page_of_its_own(call, tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   monkeypatch.setattr(explore, "survey", lambda *_, **__: {"warnings": []})

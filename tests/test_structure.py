@@ -41,7 +41,8 @@ LAYERS = (
   {"alignment", "calibration", "checkpoint", "command_line", "distortions"}
   | {"gans", "inputs", "logs", "overview", "progress", "runtime", "sharding"}
   | {"similarity", "sound", "weights"},
-  {"augment", "check_splits", "leaderboard_page", "metrics", "pipeline"}
+  {"augment", "check_splits", "corpus_checks", "leaderboard_page", "metrics"}
+  | {"pipeline"}
   | {"report_figures", "report_schema"},
   {"classifiers", "compare", "failures_page", "folds", "overview_plot"}
   | {"page", "tasks", "workdir"},

@@ -121,7 +121,17 @@ def _open_tree(tree: files.Tree, cache_dir: pathlib.Path | None) -> Corpus:
   if not sound and not pictures:
     _point_to_an_archive(whole)
   form = image_folder if pictures and not sound else audio_folder
-  return form.open_tree(tree, cache_dir)
+  corpus = form.open_tree(tree, cache_dir)
+  return dataclasses.replace(corpus, tables=_tables(whole))
+
+
+def _tables(tree: files.Tree) -> tuple[str, ...]:
+  """Tables that may say more of the tracks than their folders do."""
+  return tuple(
+    str(file.path)
+    for name, file in sorted(tree.files.items())
+    if file.path and name.lower().endswith((".csv", ".tsv"))
+  )
 
 
 def _open_inside(

@@ -14,7 +14,7 @@ import fcntl
 import io
 import pathlib
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -73,6 +73,7 @@ def prepare(
   tracks_per_genre: int = 20,
   progress: bool = True,
   beam_options: str | None = None,
+  check: Callable[[Corpus], None] = lambda _: None,
 ) -> Prepared:
   """Prepares what is not prepared yet; returns at once where it is.
 
@@ -84,6 +85,8 @@ def prepare(
     progress: whether to show a progress bar (on a terminal only).
     beam_options: options of Apache Beam, whose workers are to write the same
       bytes: "--runner=DirectRunner --direct_num_workers=2"; None: this process.
+    check: called with the opened corpus, before anything of it is prepared; may
+      refuse it.
 
   Raises:
     InputError: an unusable corpus, feature set or folder; an impossible pair;
@@ -102,6 +105,7 @@ def prepare(
     data_dir.mkdir(parents=True, exist_ok=True)
     (data_dir / ".locks").mkdir(exist_ok=True)
   corpus = open_corpus(path, tracks_per_genre, data_dir)
+  check(corpus)
   fingerprint = dataset_builder.fingerprint(spec, corpus)
   folder = data_dir / f"{corpus.name}-{spec.name}-{fingerprint[:16]}"
   builder = dataset_builder.Builder

@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator, Mapping
 import grain
 import tqdm
 
-from gtzan_jax import atomic
+from gtzan_jax import atomic, corpus_checks
 from gtzan_jax.errors import InputError, StopError, writing
-from gtzan_jax.explore import cautions, measures, page, summary
+from gtzan_jax.explore import measures, page, summary
 from gtzan_jax.explore.measures import SHOWN, Measured
 
 PAGE = "explore.html"
@@ -34,8 +34,9 @@ def survey(
 
   Args:
     corpus: with `name`, `kind` ("audio", "logmel", "picture" or "table"),
-      `genres`, `fingerprint` and `tracks`; a track has `id`, `genre`, `artist`,
-      `partition` and `read`, which raises InputError where it cannot be read.
+      `genres`, `fingerprint`, `tables` and `tracks`; a track has `id`,
+      `genre`, `artist`, `partition` and `read`, which raises InputError where
+      it cannot be read.
     duplicates: pairs of ids that are published as exact duplicates.
     lists: published lists, {name: {part: ids}}.
     progress: whether to show a progress bar (on a terminal only).
@@ -78,7 +79,8 @@ def survey(
   facts["duplicates"] = summary.duplicates(rows, duplicates)
   facts["lists"] = summary.coverage(lists or {}, rows)
   facts["examples"] = list(examples.values())
-  facts["warnings"] = cautions.find(facts)
+  found = corpus_checks.find(facts | {"tables": corpus.tables})
+  facts["warnings"] = [one.plain() for one in found]
   return facts
 
 

@@ -1,0 +1,249 @@
+"""The checks of a corpus: what each finds, and what none of them finds."""
+
+import pytest
+
+from gtzan_jax import corpus_checks
+from gtzan_jax.errors import InputError
+
+
+def clean(**changes):
+  """Facts of a corpus of which there is nothing to say, but for changes."""
+  tracks = [
+    {
+      "id": f"{genre}.{i}",
+      "genre": genre,
+      "artist": f"{genre}{i}",
+      "partition": "unlisted",
+      "values": {"seconds": 30.0},
+    }
+    for genre in ("jazz", "rock")
+    for i in range(4)
+  ]
+  return {"tracks": tracks} | changes
+
+
+def collection(names, **changes):
+  """Facts of a collection of those ids; genres are its top folders."""
+  return {
+    "tracks": [
+      {"id": name, "genre": name.split("/")[0], "artist": name}
+      | {"partition": "unlisted"}
+      for name in names
+    ]
+  } | changes
+
+
+def tree(*levels):
+  """Every path that takes one name of each level."""
+  paths = [""]
+  for names in (*levels, "abc"):
+    paths = [f"{path}/{name}" for path in paths for name in names]
+  return collection([path[1:] for path in paths])
+
+
+def changed(**rows):
+  """Clean facts in which the first tracks of genres are by one artist."""
+  facts = clean()
+  for genre, artists in rows.items():
+    own = [row for row in facts["tracks"] if row["genre"] == genre]
+    for row, artist in zip(own, artists, strict=False):
+      row["artist"] = artist
+  return facts
+
+
+def titles(facts):
+  return [one.title for one in corpus_checks.find(facts)]
+
+
+def test_a_clean_corpus_has_no_warnings():
+  assert corpus_checks.find(clean()) == []
+
+
+@pytest.mark.parametrize(
+  ("facts", "check", "title"),
+  [
+    (
+      clean(
+        tracks=clean()["tracks"]
+        + [{**clean()["tracks"][-1], "artist": name} for name in "xy"]
+      ),
+      "imbalance",
+      "rock has 1.5 times the tracks of jazz",
+    ),
+    (
+      changed(rock=("Bob", "Bob")),
+      "one_artist",
+      "One artist holds half or more of 1 genre",
+    ),
+    (
+      changed(rock=("",)),
+      "unknown_artists",
+      "No artist is known of 1 track of 8",
+    ),
+    (
+      changed(rock=[""] * 4, jazz=[""] * 4),
+      "unknown_artists",
+      "No artist is known of any track",
+    ),
+    (
+      clean(tracks=[row for row in clean()["tracks"] if row["id"][-1] in "01"]),
+      "small",
+      "2 genres of fewer than three tracks",
+    ),
+    (
+      clean(faults=[{"track": "rock.0", "fault": "odd"}]),
+      "faults",
+      "1 track with faults",
+    ),
+    (
+      clean(duplicates={"groups": [["rock.0", "rock.1"]]}),
+      "replicas",
+      "1 of 8 tracks is a replica",
+    ),
+    # A genre that is called as a split is.
+    (
+      tree(("rock", "jazz", "Test set")),
+      "split_names",
+      "1 of 3 genres is the name of a split",
+    ),
+    # What is below genres is only pointed to.
+    (
+      tree(("rock", "jazz"), ("train", "test")),
+      "same_folders",
+      "every genre holds the same 2 folders",
+    ),
+    (
+      tree(("rock", "jazz"), ("1980", "1990")),
+      "same_folders",
+      "every genre holds the same 2 folders",
+    ),
+  ],
+)
+def test_a_warning_for_each_thing(facts, check, title):
+  (found,) = corpus_checks.find(facts)
+  assert found.check == check
+  assert found.title.startswith(title)
+  corpus_checks.refuse([found], ())
+  assert found.plain().keys() == {"check", "title", "text"}
+
+
+@pytest.mark.parametrize(
+  ("facts", "check", "line", "why"),
+  [
+    (
+      tree(("train", "validation", "test"), ("rock", "jazz")),
+      "split_names",
+      "3 of 3 genres are names of splits: train; validation; test",
+      "folders are the genres (jazz, rock)",
+    ),
+    (
+      tree(("TrainSet", "dev_data", "Eval-01")),
+      "split_names",
+      "3 of 3 genres are names of splits: TrainSet; dev_data; Eval-01",
+      "config.data.splits",
+    ),
+    (
+      tree(("000", "001", "155")) | {"tables": ["music/tracks.csv"]},
+      "numbers",
+      "3 of 3 genres are numbers: 000; 001; 155",
+      "config.data.labels=music/tracks.csv",
+    ),
+    (
+      tree(("Fold 1", "fold-02", "part3", "disc4")),
+      "numbers",
+      "4 of 4 genres are numbers: Fold 1; fold-02; part3 and 1 more",
+      "config.data.labels=FILE.csv",
+    ),
+    (
+      tree(("mine", "yours"), ("rock", "jazz")),
+      "same_folders",
+      "every genre holds the same 2 folders: jazz; rock",
+      "mine, yours would be learnt as genres",
+    ),
+    (
+      tree(("Hip-Hop", "hip hop", "rock", "Rock", "jazz")),
+      "spellings",
+      "2 genres in two spellings or more: Hip-Hop = hip hop; rock = Rock",
+      "one name",
+    ),
+    (
+      tree(("Drum & Bass", "drum'n'bass", "Música", "musica")),
+      "spellings",
+      "2 genres in two spellings or more: Drum & Bass = drum'n'bass;"
+      " Música = musica",
+      "one name",
+    ),
+  ],
+)
+def test_what_makes_numbers_worthless_is_refused(facts, check, line, why):
+  found = corpus_checks.find(facts)
+  assert found[0].check == check
+  assert found[0].line() == line
+  assert why in found[0].why
+  with pytest.raises(InputError) as error:
+    corpus_checks.refuse(found, ())
+  assert line in str(error.value)
+  assert str(error.value).endswith(
+    f"; --config.data.allow={check} goes on all the same"
+  )
+  corpus_checks.refuse(found, corpus_checks.allowed([check]))
+
+
+@pytest.mark.parametrize(
+  "facts",
+  [
+    tree(("rock", "jazz", "testament")),
+    tree(("80s", "90s", "2-step")),
+    tree(("7", "rock", "jazz")),  # one odd folder
+    tree(("rock", "jazz"), ("album",)),
+    tree(("R&B", "Rock", "Rap", "House")),
+    tree(("\u30cf\u3099\u30e9", "\u30cf\u30e9")),  # two words of Japanese
+    collection(
+      f"{genre}/{artist}/{i}"
+      for genre, artists in (("rock", "abc"), ("jazz", "cde"))
+      for artist in artists
+      for i in range(2)
+    ),
+    # Labels of a table: what the folders are called plays no part.
+    {
+      "tracks": [
+        {"id": f"{n % 3:03d}/{n:06d}", "genre": genre, "artist": f"{n}"}
+        | {"partition": "unlisted"}
+        for n, genre in enumerate(["rock", "jazz"] * 6)
+      ]
+    },
+  ],
+)
+def test_honest_names_are_no_finding(facts):
+  assert titles(facts) == []
+
+
+def test_allowed_names_are_those_of_checks_that_refuse():
+  assert corpus_checks.allowed(["numbers, spellings", "numbers"]) == (
+    "numbers",
+    "spellings",
+  )
+  with pytest.raises(InputError, match=r"allow=replicas: .* split_names, "):
+    corpus_checks.allowed(["numbers,replicas"])
+  assert set(corpus_checks.REFUSING) <= set(corpus_checks.CHECKS)
+
+
+def test_all_that_is_refused_is_named_at_once():
+  found = corpus_checks.find(tree(("001", "1", "Rock", "rock", "002", "003")))
+  with pytest.raises(InputError, match=r"=spellings,numbers goes on"):
+    corpus_checks.refuse(found, ("spellings",))
+
+
+def test_warnings_of_lengths_and_of_replicas_in_two_parts():
+  groups = [["jazz.0", "jazz.1"], ["jazz.2", "jazz.3"]]
+  facts = clean(duplicates={"groups": groups})
+  facts["tracks"][0]["partition"] = "train"
+  facts["tracks"][1]["partition"] = "test"
+  facts["tracks"][2]["partition"] = "train"  # its replica is unlisted
+  facts["tracks"][7]["values"]["seconds"] = 2.9
+  assert titles(facts) == [
+    "1 group of identical tracks across parts of the published partition",
+    "2 of 8 tracks are replicas",
+    "1 track shorter than one segment",
+    "Lengths differ: 2.9 to 30.0 s",
+  ]
