@@ -3,29 +3,88 @@
 Each holds the newest only. `best/` is always written before `last/`: a run
 killed between the two resumes before that evaluation, repeats it to the bit,
 and writes the same best again.
+
+A save holds the sha256 of each of its files, in SHA256SUMS (the format of
+`sha256sum -c`), which is checked before anything is read from it.
 """
 
 import contextlib
 import gc
+import hashlib
 import logging
+import os
 import pathlib
 import re
 import sys
 import time
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
 
-from gtzan_jax import errors
+from gtzan_jax import atomic, errors
 
 PyTree = Any
+SUMS = "SHA256SUMS"
 # What Orbax says where a checkpoint is whole, but of another model.
 _OTHER_MODEL = re.compile(
   "tree structures do not match|not compatible with the stored shape"
 )
+
+
+class _Summed(ocp.path.atomicity.AtomicRenameTemporaryPath):
+  """A save whose checksums are written after all else, before its last name."""
+
+  async def finalize(self) -> None:
+    final = self._final_path
+    if not final.name.isdigit():  # an item of a save, not the save
+      return await super().finalize()
+    self._final_path = self.get().with_name(f"{self.get().name}.sums")
+    await super().finalize()
+    folder = pathlib.Path(self._final_path)
+    write_sums(folder, (file for file in folder.rglob("*") if file.is_file()))
+    os.rename(folder, final)
+    return None
+
+
+def _sha256(path: pathlib.Path) -> str:
+  with path.open("rb") as file:
+    return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_sums(folder: pathlib.Path, files: Iterable[pathlib.Path]) -> None:
+  """Keeps the sha256 of files below a folder in a file of it."""
+  lines = (
+    f"{_sha256(file)}  {file.relative_to(folder).as_posix()}\n"
+    for file in sorted(files)
+  )
+  atomic.write(folder / SUMS, "".join(lines))
+
+
+def find_damage(
+  folder: pathlib.Path,
+  wanted: Callable[[str], bool] = lambda file: True,
+) -> str | None:
+  """The first file that is not as it was written, and why; None if all are.
+
+  Args:
+    folder: where `write_sums` has been.
+    wanted: is a file, a path below `folder`, to be checked?
+  """
+  try:
+    text = (folder / SUMS).read_text("utf-8", "replace")
+  except OSError as error:
+    return f"{SUMS}: {error.strerror}"
+  for line in text.removesuffix("\n").split("\n"):
+    digest, _, file = line.partition("  ")
+    try:
+      if wanted(file) and _sha256(folder / file) != digest:
+        return f"{file} is not what was written (sha256)"
+    except (OSError, ValueError) as error:  # a ValueError: NUL in a name
+      return f"{file}: {getattr(error, 'strerror', error)}"
+  return None
 
 
 class Store:
@@ -54,7 +113,9 @@ class Store:
         self._folder,
         # `read_only=True` would warn of itself, three lines each time.
         options=ocp.CheckpointManagerOptions(
-          max_to_keep=1, cleanup_tmp_directories=True
+          max_to_keep=1,
+          cleanup_tmp_directories=True,
+          temporary_path_class=_Summed,
         )
         if self._writable
         else ocp.CheckpointManagerOptions(create=False),
@@ -107,9 +168,33 @@ class Store:
     """
     return self._read(facts=ocp.args.JsonRestore())["facts"]
 
+  def damage(self) -> str | None:
+    """What is wrong with any file of what is held, None if nothing is.
+
+    Raises:
+      InputError: there is none.
+    """
+    reason = find_damage(self._folder / str(self._step()))
+    return reason and self._damaged(reason)
+
+  def _damaged(self, reason: str) -> str:
+    remedy = "train again"
+    if self._folder.name == "last":
+      remedy = (
+        "best/ beside it still predicts, and a new run begins with it by"
+        f" --config.train.init_from={self._folder.parent}"
+      )
+    return f"the checkpoint in {self._folder} is damaged; {remedy}: {reason}"
+
   def _read(self, **args) -> ocp.args.Composite:
-    """Anything may escape Orbax where files are cut short or missing."""
+    """What Orbax makes of files that are as they were written."""
     step = self._step()
+    reason = find_damage(
+      self._folder / str(step),
+      wanted=lambda file: "/" not in file or file.split("/")[0] in args,
+    )
+    if reason:
+      raise errors.InputError(self._damaged(reason))
     with _without_pages():
       try:
         return self._open().restore(step, args=ocp.args.Composite(**args))

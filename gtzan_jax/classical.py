@@ -17,7 +17,15 @@ import jax
 import ml_collections
 import numpy as np
 
-from gtzan_jax import atomic, features, logs, metrics, pipeline, report
+from gtzan_jax import (
+  atomic,
+  checkpoint,
+  features,
+  logs,
+  metrics,
+  pipeline,
+  report,
+)
 from gtzan_jax.classifiers import Arrays, create
 from gtzan_jax.errors import DAMAGED_NPZ, InputError, first_line
 from gtzan_jax.predictions import Predictions
@@ -114,6 +122,7 @@ def train(
   scalars.close()
   with atomic.opened(workdir / MODEL_FILE) as file:
     np.savez(file, allow_pickle=False, **arrays)
+  checkpoint.write_sums(workdir, [workdir / MODEL_FILE])
   values = [f"{key} {value:.4f}" for key, value in row.items() if "/" in key]
   print(f"epoch   1  {'  '.join(values)}")
 
@@ -200,12 +209,12 @@ def _model(kind: type, arrays: Mapping[str, np.ndarray], genres: int) -> Model:
 
 
 def _read(path: pathlib.Path) -> Arrays:
+  if not path.exists():
+    raise InputError(f"no {path}: train first, or give another workdir")
+  if damage := checkpoint.find_damage(path.parent):
+    raise InputError(f"{path} is damaged; train again: {damage}")
   try:
     with path.open("rb") as file:
       return dict(np.load(file, allow_pickle=False))
-  except FileNotFoundError:
-    raise InputError(
-      f"no {path}: train first, or give another workdir"
-    ) from None
   except (OSError, *DAMAGED_NPZ) as error:
     raise InputError(f"{path} cannot be read: {error}; train again") from error

@@ -208,8 +208,10 @@ def trained(path: pathlib.Path, run: Mapping) -> dict:
     value = rows[0].get(config.train.monitor) if rows else None
   else:
     last = checkpoint.Store(path / "last")
-    progress = last.facts()["progress"]
+    facts = last.facts()
     last.close()
+    progress = facts["progress"]
+    logs.read(path / "metrics.jsonl", facts["rows"])
     epoch, epochs = progress["best_epoch"], progress["evaluations"]
     value = progress["best_value"]
   return {

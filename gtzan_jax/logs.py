@@ -14,19 +14,34 @@ from collections.abc import Mapping
 
 import tensorboardX
 
-from gtzan_jax import atomic
+from gtzan_jax import atomic, errors
 
 
-def read(path: pathlib.Path) -> list[dict]:
-  """The whole lines of a metrics.jsonl; a line cut short by a kill is none."""
-  if not path.is_file():
-    return []
+def read(path: pathlib.Path, least: int = 0) -> list[dict]:
+  """The whole lines of a metrics.jsonl; a line cut short by a kill is none.
+
+  Args:
+    path: the file, which may not exist yet.
+    least: how many lines the checkpoint in last/ counts.
+
+  Raises:
+    InputError: fewer than `least` lines are there and whole.
+  """
   rows = []
-  for line in path.read_text().splitlines():
+  text = path.read_text("utf-8", "replace") if path.is_file() else ""
+  for line in text.split("\n"):
     try:
-      rows.append(json.loads(line))
-    except json.JSONDecodeError:
+      row = json.loads(line)
+    except (ValueError, RecursionError):
       break
+    if not (isinstance(row, dict) and row.keys() >= {"step", "time/seconds"}):
+      break
+    rows.append(row)
+  if len(rows) < least:
+    raise errors.InputError(
+      f"{path} is damaged: {len(rows)} whole lines, and the checkpoint in last/"
+      f" counts {least}; bring it back, or train again into another --workdir"
+    )
   return rows
 
 
@@ -43,9 +58,12 @@ class Scalars:
       step: the step that the run resumes from, 0 for a new one.
       rows: how many lines of metrics.jsonl belong to it.
       tensorboard: write event files too.
+
+    Raises:
+      InputError: see `read`.
     """
     self._path = workdir / "metrics.jsonl"
-    kept = read(self._path)[:rows]
+    kept = read(self._path, rows)[:rows]
     self._rows = len(kept)
     text = "".join(json.dumps(row) + "\n" for row in kept)
     atomic.write(self._path, text)

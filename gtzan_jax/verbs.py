@@ -50,7 +50,10 @@ def train(
     spec = workdir.load(path)["feature_spec"]
     data = fingerprint(spec, open_corpus(config.data))
     workdir.check_fingerprint(path, data, config.data.path)
-  if begun and loop.is_reported(config, path):
+  finished = begun and loop.is_reported(config, path)
+  if config.task != "classical":
+    warn_damaged(path, ("best", "last") if finished else ("best",))
+  if finished:
     workdir.relocate(path, config)
     print(f"finished before; the report: {path / 'report.html'}")
     return 0
@@ -166,10 +169,21 @@ def _ensemble(given: Given) -> int:
   return 0
 
 
+def warn_damaged(path: pathlib.Path, names: tuple[str, ...]) -> None:
+  """A line of each checkpoint of a run that is not as it was written."""
+  from gtzan_jax import checkpoint
+
+  for name in names:
+    store = checkpoint.Store(path / name)
+    if store.latest() is not None and (damage := store.damage()):
+      print(f"warning: {damage}")
+    store.close()
+
+
 def beware_unfinished(
   path: pathlib.Path, config, what: str = "the report is"
 ) -> None:
-  """Says so of a run that was stopped half way."""
+  """Says so of a run that was stopped half way, or whose last/ is damaged."""
   from gtzan_jax import checkpoint, progress
 
   if config.task == "classical":
@@ -177,6 +191,7 @@ def beware_unfinished(
   last = checkpoint.Store(path / "last")
   facts = last.facts()
   last.close()
+  warn_damaged(path, ("last",))
   if not progress.finished(config.train, facts):
     print(
       f"beware: this run is at epoch {facts['progress']['evaluations']} of"

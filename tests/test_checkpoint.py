@@ -1,5 +1,7 @@
 """Checkpoints that cannot be read, told in one line and nothing else."""
 
+import subprocess
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -66,6 +68,61 @@ def test_what_is_damaged_is_said_to_be(stored, damage, also_facts, capfd):
   if also_facts:
     assert "is damaged" in refusal(stored, lambda store: store.facts())
   assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_flipped_bit_of_any_file_is_named(stored):
+  files = [file for file in stored.rglob("*") if file.is_file()]
+  files.remove(stored / "1" / checkpoint.SUMS)
+  assert len(files) > 8
+  subprocess.run(
+    ["sha256sum", "--check", "--strict", "--quiet", checkpoint.SUMS],
+    cwd=stored / "1",
+    check=True,
+  )
+  for file in files:
+    whole = file.read_bytes()
+    damaged = bytearray(whole)
+    damaged[len(whole) // 2] ^= 16
+    file.write_bytes(damaged)
+    name = file.relative_to(stored)
+    wanted = f"train again: {name.relative_to('1')} is not what was written"
+    said = refusal(stored, lambda store: store.restore(like(STATE)))
+    assert wanted in said
+    store = checkpoint.Store(stored)
+    assert wanted in store.damage()
+    store.close()
+    if name.parts[1] == "state":  # which facts are read without
+      assert store.facts() == {"epoch": 3}
+    else:
+      assert wanted in refusal(stored, lambda store: store.facts())
+    file.write_bytes(whole)
+  store = checkpoint.Store(stored)
+  assert store.damage() is None
+  store.close()
+
+
+def test_no_flipped_bit_of_the_checksums_goes_unnoticed(stored):
+  sums = stored / "1" / checkpoint.SUMS
+  whole = sums.read_bytes()
+  store = checkpoint.Store(stored)
+  for place in range(0, len(whole), 3):
+    damaged = bytearray(whole)
+    damaged[place] ^= 1 << place % 8
+    sums.write_bytes(damaged)
+    assert store.damage(), place
+  sums.unlink()
+  assert "SHA256SUMS: No such file" in store.damage()
+  store.close()
+
+
+def test_a_damaged_last_names_what_is_left(tmp_path):
+  store = checkpoint.Store(tmp_path / "last", writable=True)
+  store.save(STATE, {"epoch": 3})
+  store.close()
+  cut(largest(tmp_path))
+  store = checkpoint.Store(tmp_path / "last")
+  assert f"--config.train.init_from={tmp_path}" in store.damage()
+  store.close()
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 
 import launch
 from gtzan_jax import (
+  checkpoint,
   classical,
   classifiers,
   evaluate,
@@ -223,6 +224,7 @@ def test_a_run_from_fit_to_report(make_run, capsys):
   path, dataset, config = make_run("svm")
   assert "epoch   1  train/loss" in capsys.readouterr().out
   assert sorted(file.name for file in path.iterdir()) == [
+    "SHA256SUMS",
     "metrics.jsonl",
     "model.npz",
     "run.json",
@@ -267,6 +269,24 @@ def test_the_workdir_is_enough_to_predict(make_run, name):
   np.testing.assert_allclose(found.sum(1), 1.0, atol=1e-6)
 
 
+def test_a_flipped_bit_of_a_model_is_named(make_run):
+  """The first of them stands where zip keeps no checksum: a file's date."""
+  path, _, _ = make_run("svm")
+  model, run = path / "model.npz", workdir.load(path)
+  whole = model.read_bytes()
+  for place in (10, len(whole) // 2, len(whole) - 1):
+    damaged = bytearray(whole)
+    damaged[place] ^= 4
+    model.write_bytes(damaged)
+    with pytest.raises(InputError, match=r"damaged.*npz is not what was"):
+      evaluate.load_model(path, run)
+  model.write_bytes(whole)
+  evaluate.load_model(path, run)
+  (path / checkpoint.SUMS).unlink()
+  with pytest.raises(InputError, match=r"damaged.*SHA256SUMS: No such"):
+    evaluate.load_model(path, run)
+
+
 @pytest.mark.parametrize("name", FITTED)
 def test_fitted_twice_the_bytes_are_the_same(make_run, name):
   one, *_ = make_run(name, "one", C=0.5)
@@ -291,6 +311,7 @@ def test_a_model_that_cannot_be_read_is_one_clear_line(
 ):
   if content is not None:
     (tmp_path / "model.npz").write_bytes(content)
+    checkpoint.write_sums(tmp_path, [tmp_path / "model.npz"])
   run = {
     "config": {"task": "classical", "model": {"name": "svm"}},
     "genres": ["blues", "jazz"],
@@ -308,11 +329,13 @@ def test_a_model_of_another_classifier_is_one_clear_line(tmp_path, name):
     "example_shape": [130, 13],
   }
   np.savez(tmp_path / "model.npz", classes=np.arange(2), other=np.ones(3))
+  checkpoint.write_sums(tmp_path, [tmp_path / "model.npz"])
   with pytest.raises(InputError, match=r"has no array .* train again"):
     evaluate.load_model(tmp_path, run)
   arrays = classifiers.CLASSIFIERS[name].arrays
   np.savez(
     tmp_path / "model.npz", classes=np.arange(2), **dict.fromkeys(arrays, 0)
   )
+  checkpoint.write_sums(tmp_path, [tmp_path / "model.npz"])
   with pytest.raises(InputError, match=r"does not fit \[130, 13\] examples"):
     evaluate.load_model(tmp_path, run)

@@ -121,3 +121,26 @@ def test_lines_written_after_the_checkpoint_are_cut_off(tmp_path):
   assert rows[0]["y"] is None
   seconds = [row["time/seconds"] for row in rows]
   assert seconds == sorted(seconds)
+
+
+@pytest.mark.parametrize(
+  ("text", "whole"),
+  [
+    ("", 0),
+    ('{"step": 1, "time/seconds": 0.5}\n', 1),
+    ('{"step": 1, "time/seconds": 0.5}\n{"step": 2, "time/sec', 1),
+    ('{"step": 1, "time/seconds": 0.5}\n[1]\n', 1),
+    ('{"step": 1, "time/seconds": 0.5}\n{"step": 1}\n', 1),
+    ("\xff\n", 0),
+    ("[" * 100_000, 0),
+  ],
+)
+def test_fewer_lines_than_the_checkpoint_counts_are_named(
+  tmp_path, text, whole
+):
+  path = tmp_path / "metrics.jsonl"
+  path.write_text(text, "latin-1")
+  assert len(logs.read(path, whole)) == whole
+  with pytest.raises(InputError, match=f"damaged: {whole} whole.*counts 2"):
+    logs.Scalars(tmp_path, step=2, rows=2, tensorboard=False)
+  assert path.read_text("latin-1") == text

@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from gtzan_jax import (
   ranges,
   sharding,
   train,
+  verbs,
   workdir,
 )
 
@@ -307,6 +309,37 @@ def test_a_longer_run_goes_on_where_the_shorter_ended(
   assert workdir.check(tmp_path, make_config())
   assert not train.is_reported(make_config(), tmp_path)
   assert fit(make_config(), tmp_path) == scalars(finished)
+
+
+def test_damage_is_named_before_a_run_goes_on(
+  finished, tmp_path, make_config, capsys
+):
+  """Of best/ by a warning, for a later epoch may replace it."""
+  path = tmp_path / "run"
+  shutil.copytree(finished, path)
+
+  def data(name):
+    return next((path / name).glob("*/state/d/*"))
+
+  for name in ("best", "last"):
+    file = data(name)
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+  verbs.warn_damaged(path, ("best", "last"))
+  warnings = capsys.readouterr().out.splitlines()
+  assert [line.partition(" is damaged")[0] for line in warnings] == [
+    f"warning: the checkpoint in {path / name}" for name in ("best", "last")
+  ]
+  longer = make_config()
+  longer.train.epochs = 4
+  with pytest.raises(errors.InputError, match=r"last is damaged.*init_from="):
+    fit(longer, path)
+  shutil.rmtree(path / "last")
+  shutil.copytree(finished / "last", path / "last")
+  (path / "metrics.jsonl").write_text("")
+  with pytest.raises(errors.InputError, match=r"metrics.jsonl is damaged: 0"):
+    fit(longer, path)
+  with pytest.raises(errors.InputError, match=r"metrics.jsonl is damaged: 0"):
+    evaluate.trained(path, workdir.load(path))
 
 
 @pytest.mark.parametrize(
