@@ -1,13 +1,15 @@
 """Audio file -> mono float32 at one rate -> segments of one length."""
 
+import itertools
+import operator
 import os
-import pathlib
-import re
+import stat
+from collections.abc import Iterable, Iterator
 
 import numpy as np
-import soundfile
 import soxr
 
+from gtzan_jax import decoding, errors
 from gtzan_jax.errors import InputError
 
 SAMPLE_RATE = 22_050
@@ -31,68 +33,86 @@ EXTENSIONS = (
 # Files that a GAN made have names that begin so: none is a track.
 GENERATED = "generated-"
 
-# From libsndfile's log: a WAV, AU or AIFF whose header promises more bytes of
-# sound than there are. (FLAC raises by itself; Ogg and MP3 are streams, that
-# may end anywhere.) Recorders that cannot seek promise about 2 or 4 GiB.
-_SIZES = re.compile(r"(?:data|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)")
-_STREAMED = 0.9 * 2**31
+# Raised when what is read of MP3 files changes: it is part of fingerprints.
+MP3_VERSION = 2
+SHORTEST = 0.1  # seconds of a file: less gives a model nothing to go by
 
 
 def read(path: str | os.PathLike, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
-  """Decodes a file to mono at `sample_rate`.
+  """A whole file, mono at `sample_rate`: float32 `[samples]`, see `blocks`."""
+  return np.concatenate([*blocks(path, sample_rate)])
+
+
+def blocks(
+  path: str | os.PathLike, sample_rate: int = SAMPLE_RATE
+) -> Iterator[np.ndarray]:
+  """Decodes a file to mono at `sample_rate`, a block after the other.
 
   Any format, rate and channel count that libsndfile knows (WAV, AU, FLAC, Ogg,
-  MP3, ...). Channels are averaged, then soxr (quality HQ) resamples.
+  MP3, ...). Channels are averaged, then soxr (quality HQ) resamples. Memory
+  does not depend on the length, and the samples do not depend on the blocks.
 
-  Returns:
-    float32 `[samples]`, nominally in -1..1.
+  Yields:
+    float32 `[n]`, n >= 1, nominally in -1..1.
 
   Raises:
     InputError: missing, empty, undecodable or truncated file, no samples in
       it, or samples that are not finite. One line: the file and the reason.
+      What a reader raises is never anything else.
   """
-  path = pathlib.Path(path)
-  if not path.is_file():
-    raise InputError(f"{path}: no such audio file")
-  if path.stat().st_size == 0:
-    raise InputError(f"{path}: empty file (0 bytes)")
-  samples, rate = _decode(path)
-  if len(samples) == 0:
-    raise InputError(f"{path}: no audio samples in it")
-  mono = samples.mean(axis=1)
-  if not np.isfinite(mono).all():
-    raise InputError(f"{path}: samples that are not finite (NaN or infinity)")
-  if rate != sample_rate:
-    mono = soxr.resample(mono, rate, sample_rate, quality="HQ")
-  if len(mono) == 0:
-    raise InputError(
-      f"{path}: {len(samples)} samples at {rate} Hz, which are none at"
-      f" {sample_rate} Hz"
+  name = errors.shown(path)
+  with errors.reading(path):
+    try:
+      status = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+      status = None
+    if status is None or not stat.S_ISREG(status.st_mode):
+      raise InputError(f"{name}: no such audio file")
+    if status.st_size == 0:
+      raise InputError(f"{name}: empty file (0 bytes)")
+    seconds = 0.0
+
+    def mixed() -> Iterator[tuple[np.ndarray, int]]:
+      nonlocal seconds
+      for samples, rate in decoding.blocks(path):
+        seconds += len(samples) / rate
+        mono = samples.mean(axis=1)
+        if not np.isfinite(mono).all():
+          raise InputError(
+            f"{name}: samples that are not finite (NaN or infinity)"
+          )
+        yield mono, rate
+
+    yield from _resampled(mixed(), sample_rate)
+    if seconds == 0:
+      raise InputError(f"{name}: no audio samples in it")
+    if seconds < SHORTEST:
+      raise InputError(
+        f"{name}: {seconds:.4f} s of sound; accepted are {SHORTEST} s or more"
+      )
+
+
+def _resampled(
+  mixed: Iterable[tuple[np.ndarray, int]], sample_rate: int
+) -> Iterator[np.ndarray]:
+  """Mono blocks with their rate -> blocks at one rate, empty ones left out."""
+  for rate, same in itertools.groupby(mixed, key=operator.itemgetter(1)):
+    if rate == sample_rate:
+      yield from (mono for mono, _ in same)
+      continue
+    stream = soxr.ResampleStream(
+      rate, sample_rate, 1, dtype="float32", quality="HQ"
     )
-  return mono
-
-
-def _decode(path: pathlib.Path) -> tuple[np.ndarray, int]:
-  """Samples float32 `[n, channels]` and their rate; see `read` for errors."""
-  try:
-    with soundfile.SoundFile(path) as file:
-      # libsndfile takes any bytes named .au for headerless 8 kHz telephony.
-      if file.format == "RAW":
-        raise InputError(f"{path}: not decodable as audio (no audio header)")
-      size = _SIZES.search(file.extra_info)
-      if size and int(size[2]) < 0.99 * int(size[1]) < _STREAMED:
-        raise InputError(
-          f"{path}: truncated ({size[2]} of {size[1]} bytes of sound)"
-        )
-      return file.read(dtype="float32", always_2d=True), file.samplerate
-  except soundfile.LibsndfileError as error:
-    reason = error.error_string.strip().rstrip(".")
-    # What it says of an MP3 without a single frame, though the file is there.
-    if reason.startswith("File does not exist"):
-      reason = "Format not recognised"
-  except TypeError:  # soundfile's, for a name that ends in .raw
-    reason = "no audio header"
-  raise InputError(f"{path}: not decodable as audio ({reason})")
+    # As many samples as a block has come out, whatever the ratio.
+    step = max(1, decoding.BLOCK * rate // max(rate, sample_rate))
+    for mono, _ in same:
+      for start in range(0, len(mono), step):
+        some = stream.resample_chunk(mono[start : start + step])
+        if len(some):
+          yield some
+    rest = stream.resample_chunk(np.zeros(0, np.float32), last=True)
+    if len(rest):
+      yield rest
 
 
 def to_int16(samples: np.ndarray) -> np.ndarray:

@@ -1,7 +1,10 @@
 """Errors that are the user's to mend."""
 
 import contextlib
+import os
+import sys
 import tokenize
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -27,6 +30,60 @@ def first_line(error: BaseException) -> str:
   """What an error of a library says, in a line of 200 characters at most."""
   lines = str(error).strip().splitlines() or [type(error).__name__]
   return lines[0][:200]
+
+
+def shown(name: str | os.PathLike) -> str:
+  """A name in one line that any terminal prints and no terminal obeys.
+
+  Bytes that are no UTF-8, control characters and line ends become escapes.
+  """
+  return "".join(map(_escaped, os.fspath(name)))
+
+
+def _escaped(letter: str) -> str:
+  if unicodedata.category(letter) not in ("Cc", "Cs", "Zl", "Zp"):
+    return letter
+  code = ord(letter)
+  if 0xDC80 <= code <= 0xDCFF:  # how Python keeps a byte of a file's name
+    return f"\\x{code - 0xDC00:02x}"
+  return letter.encode("unicode_escape").decode()
+
+
+@contextlib.contextmanager
+def reading(name: str | os.PathLike) -> Iterator[None]:
+  """The edge of every reader of a file: what it raises ends in one line.
+
+  Decoders raise what they like at damaged or odd files. None of it may end the
+  work on all the others, so callers need to know InputError alone.
+
+  Raises:
+    InputError: "NAME: reason", for any exception that is none yet.
+  """
+  try:
+    yield
+  except InputError:
+    raise
+  except Exception as error:
+    raise InputError(f"{shown(name)}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+  if isinstance(error, OSError) and error.strerror:
+    return error.strerror
+  if isinstance(error, MemoryError):
+    return "it asks for more memory than there is"
+  text = shown(" ".join(str(error).split()))[:200] or "no reason given"
+  return f"cannot be read ({type(error).__name__}: {text})"
+
+
+_noted: set[str] = set()
+
+
+def note(text: str) -> None:
+  """Prints, once, what is odd about a file that can be read all the same."""
+  if text not in _noted:
+    _noted.add(text)
+    print(f"note: {text}", file=sys.stderr)
 
 
 @contextlib.contextmanager

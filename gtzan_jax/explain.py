@@ -6,7 +6,9 @@ the features stands what each of their cells adds (attribution.py).
 
 import dataclasses
 import functools
+import os
 import pathlib
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -18,6 +20,7 @@ from gtzan_jax import (
   attribution,
   checkpoint,
   ensemble,
+  errors,
   evaluate,
   explain_page,
   features,
@@ -54,6 +57,7 @@ def explain(
   path: pathlib.Path,
   words: Sequence[str],
   open_dataset: Callable[[], pipeline.Dataset],
+  skipped: list[InputError] | None = None,
 ) -> pathlib.Path:
   """Explains what a workdir's network says, into WORKDIR/explain.
 
@@ -62,19 +66,27 @@ def explain(
     words: files, folders or ids of tracks of its data; if there are none, the
       hardest and the surest track of the part that stands for the run.
     open_dataset: opens its data; called where it is needed.
+    skipped: gets what is wrong with each file that cannot be read.
 
   Returns:
     the path of explain.html.
 
   Raises:
     InputError: no network, or one whose examples are no [frames, bins]; a word
-      that is neither a file nor a track; a file that cannot be read; other data
-      than the run's; a folder that cannot be written to.
+      that is neither a file nor a track; not one file that can be read; other
+      data than the run's; a folder that cannot be written to.
   """
   run = workdir.load(path)
   _check(path, run)
   opened = functools.cache(lambda: _checked(path, run, open_dataset()))
-  items = list(_items(words or _extremes(path), run, opened))
+  items, skipped = [], [] if skipped is None else skipped
+  for word in words or _extremes(path):
+    for item in _items(word, run, opened):
+      (items if isinstance(item, Item) else skipped).append(item)
+  if not items:
+    raise skipped[0]
+  for error in skipped:
+    print(f"skipped: {error}", file=sys.stderr)
   model, variables, _ = evaluate.restore_best(path, run)
   baseline = _baseline(run, variables, opened)
   answer = jax.jit(functools.partial(classify.predict, model, variables))
@@ -113,9 +125,10 @@ def verb(given, open_dataset: Callable) -> int:
   config.data.path = run["data_path"]
   config.update_from_flattened_dict(given.overrides)
   runtime.use_compilation_cache(config.log.compilation_cache)
-  page = explain(path, given.files, lambda: open_dataset(config))
+  skipped = []
+  page = explain(path, given.files, lambda: open_dataset(config), skipped)
   print(f"explained: {page}")
-  return 0
+  return 1 if skipped else 0
 
 
 def _check(path: pathlib.Path, run: Mapping) -> None:
@@ -154,16 +167,19 @@ def _extremes(path: pathlib.Path) -> list[str]:
 
 
 def _items(
-  words: Sequence[str],
-  run: Mapping,
-  opened: Callable[[], pipeline.Dataset],
-) -> Iterator[Item]:
-  for word in words:
-    if pathlib.Path(word).exists():
-      for file in predict.find([word], run["kind"]):
-        yield Item(str(file), "file", None, predict.examples(file, run))
+  word: str, run: Mapping, opened: Callable[[], pipeline.Dataset]
+) -> Iterator[Item | InputError]:
+  """What a word means; of a file that cannot be read, why."""
+  if not os.path.exists(word):
+    yield _of_data(word, opened())
+    return
+  for file in predict.find([word], run["kind"]):
+    try:
+      x = predict.examples(file, run)
+    except InputError as error:
+      yield error
     else:
-      yield _of_data(word, opened())
+      yield Item(errors.shown(file), "file", None, x)
 
 
 def _of_data(track: str, dataset: pipeline.Dataset) -> Item:

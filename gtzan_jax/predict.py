@@ -69,13 +69,14 @@ def examples(file: pathlib.Path, run: Mapping) -> np.ndarray:
 
 def _check(file: pathlib.Path, kind: str) -> None:
   wanted = "picture" if kind == "picture" else "audio"
+  name = errors.shown(file)
   takes = ", ".join(extensions(kind))
   if file.is_dir():
-    raise errors.InputError(f"{file} holds no {wanted} file ({takes})")
+    raise errors.InputError(f"{name} holds no {wanted} file ({takes})")
   given = "picture" if file.suffix.lower() in image.EXTENSIONS else "audio"
   if given != wanted:
     raise errors.InputError(
-      f"{file}: the model takes {wanted} files ({takes}), no {given} files:"
+      f"{name}: the model takes {wanted} files ({takes}), no {given} files:"
       " give it what its training tracks were"
     )
 
@@ -95,7 +96,8 @@ def load(
 
   Raises:
     InputError: no workdir, or no checkpoint in it. The function raises it for a
-      file of the other kind, or one that cannot be read.
+      file of the other kind, one that cannot be read, or one for which the
+      model gives no numbers.
   """
   run = run or workdir.load(path)
   model, _ = evaluate.load_model(path, run)
@@ -107,6 +109,10 @@ def load(
     batches = inputs.batches(x, size)
     rows = [np.asarray(model(batch))[:n] for batch, n in batches]
     mean = np.concatenate(rows).astype(np.float64).mean(0)
+    if not np.isfinite(mean).all():
+      raise errors.InputError(
+        f"{errors.shown(file)}: the model's answer is not a number (NaN)"
+      )
     mean /= mean.sum()
     order = np.argsort(-mean, kind="stable")
     return {run["genres"][i]: float(mean[i]) for i in order}

@@ -4,14 +4,17 @@ Each takes a command line and returns the exit status. What only one verb needs
 it imports itself, so that a mistake is answered at once.
 """
 
+import contextlib
 import json
+import os
 import pathlib
 import sys
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
 
 from gtzan_jax import config_file
 from gtzan_jax.command_line import Given
-from gtzan_jax.errors import InputError
+from gtzan_jax.errors import InputError, shown
 
 
 def train(
@@ -208,24 +211,48 @@ def predict(given: Given) -> int:
   run = workdir.load(path)
   found = prediction.find(given.files, run["kind"])
   model = prediction.load(path, run)
-  answers, failed = [], 0
-  for file in found:
-    try:
-      probabilities = model(file)
-    except InputError as error:
-      print(f"skipped: {error}", file=sys.stderr)
-      failed += 1
-      continue
-    genre = next(iter(probabilities))
-    answers.append(
-      {"file": str(file), "genre": genre, "probabilities": probabilities}
-    )
-    if not as_json:
-      best = [f"{name} {p:.3f}" for name, p in list(probabilities.items())[:3]]
-      print(f"{file}: {', '.join(best)}")
-  if as_json:
-    print(json.dumps(answers, indent=2))
+  failed = 0
+  with (
+    _json_list() if as_json else contextlib.nullcontext(_print_answer) as put
+  ):
+    for file in found:
+      answer = {"file": os.fsencode(file).decode("utf-8", "backslashreplace")}
+      try:
+        probabilities = model(file)
+      except InputError as error:
+        print(f"skipped: {error}", file=sys.stderr)
+        failed += 1
+        answer |= {"genre": None, "probabilities": None, "skipped": str(error)}
+      else:
+        genre = next(iter(probabilities))
+        answer |= {"genre": genre, "probabilities": probabilities}
+      put(answer)
   return 1 if failed else 0
+
+
+def _print_answer(answer: Mapping) -> None:
+  if answer["genre"] is not None:
+    best = list(answer["probabilities"].items())[:3]
+    likeliest = ", ".join(f"{name} {p:.3f}" for name, p in best)
+    print(f"{shown(answer['file'])}: {likeliest}", flush=True)
+
+
+@contextlib.contextmanager
+def _json_list() -> Iterator[Callable[[object], None]]:
+  """Prints what the function is given, each at once; a list when it is left,
+  by a Ctrl-C too."""
+  start = "["
+
+  def put(value: object) -> None:
+    nonlocal start
+    text = json.dumps(value, indent=2, allow_nan=False)
+    print(f"{start}\n{textwrap.indent(text, '  ')}", end="", flush=True)
+    start = ","
+
+  try:
+    yield put
+  finally:
+    print("[]" if start == "[" else "\n]")
 
 
 def generate(given: Given) -> int:

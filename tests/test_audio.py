@@ -1,5 +1,7 @@
 """Reading files, 16 bit, and the segment rule for waveforms."""
 
+import io
+import os
 import re
 import struct
 
@@ -7,8 +9,9 @@ import corpora
 import numpy as np
 import pytest
 import soundfile
+import soxr
 
-from gtzan_jax import audio
+from gtzan_jax import audio, decoding, errors
 from gtzan_jax.errors import InputError
 
 RATE = audio.SAMPLE_RATE
@@ -191,7 +194,7 @@ def test_no_samples(tmp_path):
   soundfile.write(tmp_path / "a.wav", np.zeros(0, np.float32), RATE)
   assert _error(tmp_path / "a.wav") == "no audio samples in it"
   soundfile.write(tmp_path / "b.wav", np.zeros(3, np.float32), 192_000)
-  assert _error(tmp_path / "b.wav").startswith("3 samples at 192000 Hz, which")
+  assert _error(tmp_path / "b.wav").startswith("0.0000 s of sound; accepted")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -218,6 +221,162 @@ def test_a_recorder_that_cannot_seek_is_no_truncation(
   struct.pack_into(order, content, field, 0xFFFFFFFF)
   path.write_bytes(content)
   assert len(audio.read(path)) == RATE
+
+
+# Files that are odd and can be read all the same, with a note.
+
+
+@pytest.fixture
+def sound(tmp_path):
+  """What audio.read gives of bytes under a name; the notes it printed."""
+  errors._noted.clear()
+
+  def sound(name, content):
+    (tmp_path / name).write_bytes(content)
+    return audio.read(tmp_path / name)
+
+  return sound
+
+
+def encoded(samples, rate=RATE, form="WAV", **options) -> bytes:
+  file = io.BytesIO()
+  soundfile.write(file, samples, rate, format=form, **options)
+  return file.getvalue()
+
+
+@pytest.mark.parametrize(
+  ("form", "subtype"),
+  [
+    *(("WAV", "GSM610"), ("WAV", "G721_32"), ("WAV", "NMS_ADPCM_16")),
+    *(("AU", "G721_32"), ("AU", "G723_24"), ("XI", "DPCM_16")),
+  ],
+)
+def test_codecs_that_cannot_seek_are_read(sound, form, subtype):
+  """soundfile refuses to read such a file in one go."""
+  rate = 44_100 if form == "XI" else 8_000  # XI has no rate of its own
+  samples = sound("a", encoded(tone(rate=rate), rate, form, subtype=subtype))
+  assert len(samples) == pytest.approx(RATE, abs=900)  # GSM has whole frames
+  assert pitch(samples) == pytest.approx(440, abs=2)
+
+
+@pytest.mark.parametrize("promised", [0, 2**36 - 1])
+def test_a_flac_of_unknown_or_absurd_length_is_read(sound, promised):
+  content = bytearray(encoded(tone(), form="FLAC"))
+  info = int.from_bytes(content[18:26], "big")  # its last 36 bits
+  content[18:26] = (info >> 36 << 36 | promised).to_bytes(8, "big")
+  np.testing.assert_allclose(sound("a.flac", content), tone(), atol=4e-5)
+
+
+@pytest.mark.parametrize("share", [0, 0.5])
+@pytest.mark.parametrize("form", ["WAV", "AU", "AIFF"])
+def test_a_header_that_promises_less_than_there_is(sound, capsys, form, share):
+  content = bytearray(encoded(tone(), form=form))
+  at = {"WAV": content.find(b"data") + 4, "AU": 8}.get(
+    form, content.find(b"SSND") + 4
+  )
+  order = "little" if form == "WAV" else "big"
+  promised = round(share * 2 * RATE)
+  content[at : at + 4] = promised.to_bytes(4, order)
+  np.testing.assert_allclose(sound("a", content), tone(), atol=4e-5)
+  assert re.fullmatch(
+    rf"note: .*/a: its header promises {promised:,} bytes of sound, and"
+    r" 44,1\d\d follow it: all are read\n",
+    capsys.readouterr().err,
+  )
+
+
+def test_chunks_behind_the_sound_are_no_sound(sound, capsys):
+  content = encoded(tone())
+  content += b"LIST" + struct.pack("<I", 80_000) + bytes(80_000)
+  assert len(sound("a.wav", content)) == RATE
+  assert not capsys.readouterr().err
+
+
+def test_mp3_files_one_after_the_other(sound, capfd):
+  """Of any rate and channel count; a decoder stops where the first one ends."""
+  first = encoded(tone(2), form="MP3")
+  stereo = np.stack([tone(3, 44_100, hz=880)] * 2, 1)
+  samples = sound("a.mp3", first + encoded(stereo, 44_100, "MP3"))
+  assert len(samples) == 5 * RATE
+  assert pitch(samples[: 2 * RATE]) == pytest.approx(440, abs=1)
+  assert pitch(samples[2 * RATE :]) == pytest.approx(880, abs=1)
+  assert capfd.readouterr().err.endswith(
+    "a.mp3: goes on behind the end that its header gives; all is read\n"
+  )
+
+
+def test_garbage_inside_an_mp3(sound, capfd):
+  """The decoder's own lines name no file and do not reach the console."""
+  content = encoded(tone(6), form="MP3")
+  garbage = np.random.default_rng(0).bytes(3000)
+  half = len(content) // 2
+  samples = sound("a.mp3", content[:half] + garbage + content[half:])
+  assert 5.8 * RATE < len(samples) <= 6 * RATE
+  (line,) = capfd.readouterr().err.splitlines()
+  assert line.startswith("note: ")
+  assert "a.mp3: damaged inside" in line
+
+
+def test_an_mp3_whose_bitrate_changes_and_that_does_not_give_its_length(sound):
+  """libsndfile takes the first frame's bitrate for that of all."""
+  quiet, loud = 1e-3 * tone(1, hz=220), tone(4, hz=440)
+  noise = np.random.default_rng(0).uniform(-0.3, 0.3, 4 * RATE)
+  content = encoded(np.concatenate([noise, quiet, loud]), form="MP3")
+  assert content.find(b"Xing") > 0
+  content = content[content.find(b"\xff\xf3", 4) :]
+  assert len(sound("a.mp3", content)) == pytest.approx(9 * RATE, abs=5_000)
+
+
+def test_what_others_print_meanwhile_is_passed_on(capfd):
+  lines = []
+  with decoding._own_lines(lines):
+    os.write(2, b"Note: Illegal Audio-MPEG-Header\nskipped: another\n")
+  assert lines == [b"Note: Illegal Audio-MPEG-Header\n"]
+  assert capfd.readouterr().err == "skipped: another\n"
+
+
+# Whatever goes wrong with a file is one line, with a name that prints.
+
+
+@pytest.mark.parametrize(
+  ("raised", "reason"),
+  [
+    (PermissionError(13, "Permission denied"), "Permission denied"),
+    (MemoryError(), "it asks for more memory than there is"),
+    (RuntimeError("odd\nbytes"), "cannot be read (RuntimeError: odd bytes)"),
+    (ValueError(), "cannot be read (ValueError: no reason given)"),
+  ],
+)
+def test_whatever_a_reader_raises_is_an_input_error(
+  tmp_path, monkeypatch, raised, reason
+):
+  def fails(*_, **__):
+    raise raised
+
+  soundfile.write(tmp_path / "a.wav", tone(), RATE)
+  monkeypatch.setattr(decoding._Sound, "read", fails)
+  assert _error(tmp_path / "a.wav") == reason
+
+
+def test_names_that_are_no_utf8_or_too_long(tmp_path, sound):
+  name = os.fsdecode(b"caf\xe9\n\x1b[31m.wav")
+  assert len(sound(name, encoded(tone()))) == RATE
+  with pytest.raises(InputError) as caught:
+    sound(name, b"no sound")
+  assert "caf\\xe9\\n\\x1b[31m.wav: not decodable" in str(caught.value)
+  assert _error(tmp_path / ("a" * 300)) == "File name too long"
+
+
+def test_blocks_and_whole_files_are_the_same_samples(tmp_path, monkeypatch):
+  """As soundfile and soxr give them of all at once."""
+  noise = np.random.default_rng(0).uniform(-0.5, 0.5, (50_000, 2))
+  soundfile.write(tmp_path / "a.wav", noise, 44_100)
+  monkeypatch.setattr(decoding, "BLOCK", 6_666)
+  found = list(audio.blocks(tmp_path / "a.wav"))
+  assert max(map(len, found)) < 3_000
+  whole, rate = soundfile.read(tmp_path / "a.wav", dtype="float32")
+  wanted = soxr.resample(whole.mean(axis=1), rate, RATE, quality="HQ")
+  np.testing.assert_array_equal(np.concatenate(found), wanted)
 
 
 # The segment rule.

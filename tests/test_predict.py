@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 
 import corpora
 import ml_collections
@@ -170,6 +171,71 @@ def test_a_bad_file_is_named_and_skipped(trained, track, tmp_path, capsys):
   assert len(err.splitlines()) == 4
   for name in ("zero.wav", "text.mp3", "gone.au", "empty holds no audio"):
     assert sum(name in line for line in err.splitlines()) == 1
+
+
+def test_one_odd_file_costs_no_other_its_answer(
+  trained, track, tmp_path, capsys, monkeypatch
+):
+  """A name that is no UTF-8, a decoder's fault, an answer that is none."""
+  for name in ("a.wav", "fault.wav", "nan.wav", "z.wav"):
+    soundfile.write(tmp_path / name, track[0], 22_050)
+  os.rename(tmp_path / "z.wav", os.fsencode(tmp_path) + b"/caf\xe9.wav")
+  examples = predict.examples
+
+  def odd(file, run):
+    if file.name == "fault.wav":
+      with errors.reading(file):
+        raise MemoryError
+    return examples(file, run) * (np.nan if file.name == "nan.wav" else 1)
+
+  monkeypatch.setattr(predict, "examples", odd)
+  status, out, err = call(
+    capsys, "predict", f"--workdir={trained}", "--json", tmp_path
+  )
+  assert status == 1
+  found = {os.path.basename(one["file"]): one for one in json.loads(out)}
+  assert list(found) == ["a.wav", "caf\\xe9.wav", "fault.wav", "nan.wav"]
+  for name in ("a.wav", "caf\\xe9.wav"):
+    assert sum(found[name]["probabilities"].values()) == pytest.approx(1)
+  for name, reason in (
+    ("fault.wav", "it asks for more memory than there is"),
+    ("nan.wav", "the model's answer is not a number (NaN)"),
+  ):
+    reason = f"{tmp_path / name}: {reason}"
+    assert found[name] == {
+      "file": str(tmp_path / name),
+      "genre": None,
+      "probabilities": None,
+      "skipped": reason,
+    }
+    assert f"skipped: {reason}\n" in err
+  status, out, _ = call(capsys, "predict", f"--workdir={trained}", tmp_path)
+  assert f"{tmp_path}/caf\\xe9.wav: " in out
+  assert len(out.splitlines()) == 2
+
+
+def test_json_is_written_as_it_goes(
+  trained, track, tmp_path, capsys, monkeypatch
+):
+  """And is whole when a Ctrl-C ends the work."""
+  given = []
+
+  def model(file):
+    given.append(capsys.readouterr().out)
+    if len(given) == 3:
+      raise KeyboardInterrupt
+    return {"jazz": 0.75, "rock": 0.25}
+
+  monkeypatch.setattr(predict, "load", lambda *_: model)
+  files = [tmp_path / name for name in "abc"]
+  status, rest, _ = call(
+    capsys, "predict", f"--workdir={trained}", "--json", *files
+  )
+  assert status == 130
+  assert not given[0]
+  assert json.loads(given[1] + "]")[0]["file"] == str(files[0])
+  whole = json.loads("".join(given) + rest)
+  assert [one["file"] for one in whole] == [str(file) for file in files[:2]]
 
 
 def test_a_run_that_was_read_is_not_read_again(trained, monkeypatch):

@@ -34,6 +34,7 @@ CONFIGS = sorted(
 # leaves), never from its own layer or a later one. A package is one name.
 LAYERS = (
   {"artists", "atomic", "errors", "markdown", "ranges"},
+  {"decoding"},
   {"attribution", "audio", "features", "losses", "models", "optim"}
   | {"predictions"}
   | {"config_file", "interrupt", "overlap", "process", "provenance"}

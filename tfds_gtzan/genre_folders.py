@@ -11,7 +11,7 @@ import pathlib
 import re
 from collections.abc import Callable, Mapping
 
-from gtzan_jax import audio
+from gtzan_jax import audio, errors
 from gtzan_jax.errors import InputError
 from gtzan_jax.features import image
 from tfds_gtzan import content, files, track_lists
@@ -183,25 +183,27 @@ def as_tracks(
 def _read(
   file: files.File, decode: Callable[[pathlib.Path], Content]
 ) -> Content:
-  try:
-    with file.on_disk() as path:
-      try:
-        return decode(path)
-      except InputError as error:
-        # The reason goes into data sets and reports, where folders are noise.
-        reason = str(error).replace(f"{path.parent}{os.sep}", "")
-        raise type(error)(reason) from error
-  except OSError as error:
-    raise InputError(f"{file.name}: {error.strerror}") from error
+  with errors.reading(file.name), file.on_disk() as path:
+    try:
+      return decode(path)
+    except InputError as error:
+      # The reason goes into data sets and reports, where folders are noise.
+      reason = str(error).replace(f"{errors.shown(path.parent)}{os.sep}", "")
+      raise type(error)(reason) from error
 
 
 def fingerprint(
   tree: files.Tree, found: Found, cache_dir: pathlib.Path | None
 ) -> str:
-  """sha256 (hex) of the files' names below the tree and of their content."""
+  """sha256 (hex) of the files' names below the tree and of their content.
+
+  And, where there are MP3 files, of the version of what decodes them.
+  """
   named = {name: tree.files[name] for name in names(found)}
   digests = content.digests_of(tree.place, named, cache_dir)
   whole = hashlib.sha256()
+  if any(name.lower().endswith(".mp3") for name in named):
+    whole.update(f"mp3 {audio.MP3_VERSION}\n".encode())
   for name, digest in zip(named, digests, strict=True):
     whole.update(f"{name} {digest}\n".encode())
   return whole.hexdigest()

@@ -8,7 +8,6 @@ white margins that those have).
 import contextlib
 import functools
 import os
-import pathlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -17,19 +16,12 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from gtzan_jax import errors
 from gtzan_jax.errors import InputError, StopError
 
 EXTENSIONS = (".png", ".jpg", ".jpeg")
 _FORMATS = ("PNG", "JPEG")
 _DEPTH = 24  # the byte of a PNG file that says how many bits a channel has
-# What Pillow raises at a damaged file.
-_DAMAGED = (
-  OSError,
-  SyntaxError,
-  EOFError,
-  ValueError,
-  Image.DecompressionBombError,
-)
 # What librosa.display.specshow takes for decibels below a maximum: perceptually
 # uniform, from black to pale yellow, so that lightness alone tells the level.
 COLOUR_MAP = "magma"
@@ -95,14 +87,15 @@ def read(path: str | os.PathLike) -> np.ndarray:
       a channel. TransparentError: of any transparency. One line: the file and
       the reason.
   """
-  path = pathlib.Path(path)
-  if not path.is_file():
-    raise InputError(f"{path}: no such picture")
-  with path.open("rb") as file, _opened(file, str(path)) as picture:
-    rgba = np.asarray(picture.convert("RGBA"))
+  name = errors.shown(path)
+  with errors.reading(path):
+    if not os.path.isfile(path):
+      raise InputError(f"{name}: no such picture")
+    with open(path, "rb") as file, _opened(file, name) as picture:
+      rgba = np.asarray(picture.convert("RGBA"))
   if rgba[..., 3].min() < 255:
     raise TransparentError(
-      f"{path}: transparent in places; accepted are pictures without an alpha"
+      f"{name}: transparent in places; accepted are pictures without an alpha"
       " channel, or with an opaque one"
     )
   return rgba[..., :3]
@@ -115,7 +108,7 @@ def size(file: BinaryIO, name: str) -> tuple[int, int]:
     file: the picture, opened.
     name: its name, for messages.
   """
-  with _opened(file, name) as picture:
+  with errors.reading(name), _opened(file, errors.shown(name)) as picture:
     return picture.size
 
 
@@ -137,7 +130,9 @@ def _opened(file: BinaryIO, name: str) -> Iterator[Image.Image]:
     raise
   except UnidentifiedImageError as error:
     raise InputError(f"{name}: not decodable as PNG or JPEG") from error
-  except _DAMAGED as error:
+  except MemoryError:
+    raise
+  except Exception as error:  # at damage Pillow raises almost anything
     raise InputError(f"{name}: not decodable as a picture ({error})") from error
 
 

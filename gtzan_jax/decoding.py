@@ -1,0 +1,251 @@
+"""A sound file's samples as they stand in it, a block after the other.
+
+libsndfile decodes. What it leaves to others is here: headers that promise less
+than there is, MP3 files put one after the other or damaged inside, and lines
+that a decoder below it prints by itself, without the name of a file.
+"""
+
+import contextlib
+import os
+import re
+import struct
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import numpy as np
+import soundfile
+
+from gtzan_jax import errors
+from gtzan_jax.errors import InputError
+
+BLOCK = 2**17  # samples of all channels together
+
+# From libsndfile's log: a WAV, AU or AIFF whose header promises more bytes of
+# sound than there are. (FLAC raises by itself; Ogg and MP3 are streams, that
+# may end anywhere.) Recorders that cannot seek promise about 2 or 4 GiB.
+_SIZES = re.compile(r"(?:data|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)")
+_STREAMED = 0.9 * 2**31
+# A header that promises less than this share of what follows it is wrong: the
+# sound goes on to the end of the file.
+_PROMISED = 0.9
+_FAULTS = 1000  # of one MP3 that are read past
+_TAIL = 0.1  # of a file, behind its sound: more that is none is worth a note
+
+
+def blocks(path: str | os.PathLike) -> Iterator[tuple[np.ndarray, int]]:
+  """Yields (samples float32 `[n, channels]`, their rate in Hz), n >= 1.
+
+  Rate and number of channels may change where one MP3 ends and another begins.
+
+  Raises:
+    InputError: not decodable or truncated, in one line with the file's name;
+      and what opening a file and libsndfile raise: see `errors.reading`.
+  """
+  name = errors.shown(path)
+  with open(path, "rb", buffering=0) as file:
+    size, start = os.fstat(file.fileno()).st_size, 0
+    while start < size:
+      try:
+        sound = _opened(file, path, name, start)
+      except InputError:
+        if not start:
+          raise
+        if size - start > _TAIL * size:
+          errors.note(f"{name}: its last {size - start:,} bytes are no sound")
+        return
+      if start:
+        errors.note(
+          f"{name}: goes on behind the end that its header gives; all is read"
+        )
+      with sound:
+        yield from _blocks(sound, name)
+      if sound.format != "MP3" or file.tell() <= start:
+        return
+      start = file.tell()
+
+
+class _Sound(soundfile.SoundFile):
+  """Read from its start to its end: where codecs seek, samples change."""
+
+  def seekable(self) -> bool:
+    return False
+
+
+def _opened(
+  file: BinaryIO, path: str | os.PathLike, name: str, start: int
+) -> _Sound:
+  """What begins at that byte of a file."""
+  wrong = _promises_less(file, name) if start == 0 else None
+  file.seek(start)
+  try:
+    with _own_lines():
+      if wrong is not None:
+        sound = _Sound(wrong)
+      else:
+        sound = _by_content(file, path, start)
+  except soundfile.LibsndfileError as error:
+    reason = error.error_string.strip().rstrip(".")
+    # What it says of an MP3 without a single frame, though the file is there.
+    if reason.startswith("File does not exist"):
+      reason = "Format not recognised"
+    raise InputError(f"{name}: not decodable as audio ({reason})") from error
+  size = _SIZES.search(sound.extra_info)
+  if size and int(size[2]) < 0.99 * int(size[1]) < _STREAMED:
+    sound.close()
+    raise InputError(
+      f"{name}: truncated ({size[2]} of {size[1]} bytes of sound)"
+    )
+  return sound
+
+
+def _by_content(file: BinaryIO, path: str | os.PathLike, start: int) -> _Sound:
+  """Not by its name: any bytes called .au pass for headerless telephony."""
+  try:
+    return _Sound(file.fileno(), closefd=False)
+  except soundfile.LibsndfileError:
+    # Some begin with padding; libsndfile then needs the name.
+    if start or not os.fsencode(path).lower().endswith(b".mp3"):
+      raise
+    file.seek(0)
+    return _Sound(os.fsencode(path))
+
+
+def _blocks(sound: _Sound, name: str) -> Iterator[tuple[np.ndarray, int]]:
+  shape = (max(1, BLOCK // sound.channels), sound.channels)
+  if sound.format != "MP3":
+    while len(samples := _next(sound, name, np.empty(shape, np.float32))):
+      yield samples, sound.samplerate
+    return
+  faults, left = 0, sound.frames
+  # No more than is promised: the file then stands where what follows begins.
+  while faults <= _FAULTS and left > 0:
+    lines, fault = [], None
+    # Of a block in which there is a fault, what comes before it is kept.
+    samples = np.full((min(left, shape[0]), shape[1]), np.nan, np.float32)
+    try:
+      with _own_lines(lines):
+        samples = _next(sound, name, samples)
+    except InputError as error:
+      fault, faults = error, faults + 1
+      samples = samples[: np.isnan(samples[:, -1]).argmax()]
+    if lines or fault:
+      errors.note(f"{name}: damaged inside; what can be decoded is read")
+    if len(samples):
+      yield samples, sound.samplerate
+    elif not fault:
+      return
+    left -= len(samples)
+
+
+def _next(sound: _Sound, name: str, out: np.ndarray) -> np.ndarray:
+  try:
+    return sound.read(out=out)
+  except soundfile.LibsndfileError as error:
+    reason = error.error_string.strip().rstrip(".")
+    raise InputError(f"{name}: not decodable as audio ({reason})") from error
+
+
+# Headers.
+
+
+def _promises_less(file: BinaryIO, name: str) -> BinaryIO | None:
+  """The file with the right size of its sound, where its header has another.
+
+  Recorders that stop half way leave 0, or what there was when they saved last.
+  """
+  size = os.fstat(file.fileno()).st_size
+  found = _sound_size(file, size)
+  if found is None:
+    return None
+  field, form, start, promised = found
+  actual = size - start
+  if promised >= _PROMISED * actual or actual >= 2**32 - 1:
+    return None
+  errors.note(
+    f"{name}: its header promises {promised:,} bytes of sound, and"
+    f" {actual:,} follow it: all are read"
+  )
+  return _Patched(file, field, struct.pack(form, actual))
+
+
+def _sound_size(file: BinaryIO, size: int) -> tuple[int, str, int, int] | None:
+  """Of WAV, AIFF and AU: the byte at which the size of the sound stands, in
+  which form; the byte at which what it counts begins; and the size. None if
+  there is none, or where more chunks come behind the sound."""
+  file.seek(0)
+  head = file.read(12)
+  if head[:4] == b".snd" and len(head) == 12:
+    start, promised = struct.unpack(">II", head[4:])
+    return 8, ">I", start, promised
+  if head[:4] not in (b"RIFF", b"RIFX", b"FORM"):
+    return None
+  form = "<I" if head[:4] == b"RIFF" else ">I"
+  at = 12
+  while len(head := file.read(8)) == 8:
+    (length,) = struct.unpack(form, head[4:])
+    end = at + 8 + length + length % 2
+    file.seek(end)
+    if head[:4] in (b"data", b"SSND"):
+      more = file.read(8)
+      if len(more) == 8 and re.fullmatch(rb"[ -~]{4}", more[:4]):
+        (length_of_more,) = struct.unpack(form, more[4:])
+        if end + 8 + length_of_more <= size:
+          return None
+      return at + 4, form, at + 8, length
+    at = end
+  return None
+
+
+class _Patched:
+  """A file that reads otherwise in a few places than it stands on the disk."""
+
+  def __init__(self, file: BinaryIO, at: int, content: bytes):
+    self._file, self._at, self._content = file, at, content
+    self.seek, self.tell = file.seek, file.tell
+
+  def read(self, size: int) -> bytes:
+    start = self.tell()
+    data = bytearray(self._file.read(size))
+    for i, byte in enumerate(self._content, self._at - start):
+      if 0 <= i < len(data):
+        data[i] = byte
+    return bytes(data)
+
+
+# What libmpg123, below libsndfile, prints at odd bytes: it knows no file.
+
+_LINE = re.compile(rb"(Note|Warning): |\[src/libmpg123/")
+_lock = threading.Lock()
+
+
+@contextlib.contextmanager
+def _own_lines(lines: list[bytes] | None = None) -> Iterator[None]:
+  """Keeps a decoder's own lines off the console, and adds them to `lines`.
+
+  They go straight to file descriptor 2, which all threads share: one decoder
+  at a time, and what others have written meanwhile is passed on.
+  """
+  with _lock, contextlib.ExitStack() as stack:
+    try:
+      console = os.dup(2)
+      stack.callback(os.close, console)
+      kept = stack.enter_context(tempfile.TemporaryFile(buffering=0))
+    except OSError:  # no console
+      yield
+      return
+    if sys.stderr is not None:
+      sys.stderr.flush()
+    os.dup2(kept.fileno(), 2)
+    try:
+      yield
+    finally:
+      os.dup2(console, 2)
+      kept.seek(0)
+      for line in kept.readall().splitlines(keepends=True):
+        if not _LINE.match(line):
+          os.write(2, line)
+        elif lines is not None:
+          lines.append(line)
