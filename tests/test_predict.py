@@ -339,7 +339,7 @@ def test_a_model_of_pictures_takes_pictures(
   assert out.startswith(f"{file}: ")
   assert len(out.splitlines()) == 1
   sound, text = err.splitlines()
-  assert "song.wav: the model takes picture files (.png), no audio fi" in sound
+  assert "song.wav: the model takes picture files (.png, .jpg" in sound
   assert "text.png: not decodable as PNG" in text
   assert predict.find([str(root)], "picture") == sorted(root.rglob("*.png"))
   with pytest.raises(errors.InputError, match=r"holds no picture file \(.png"):
