@@ -22,10 +22,7 @@ from gtzan_jax import (
   errors,
   folds,
   leaderboard_page,
-  overview,
-  overview_plot,
   page,
-  plots,
   provenance,
 )
 from gtzan_jax.published import PUBLISHED
@@ -272,14 +269,6 @@ def _spread(values: Iterable[float]) -> Spread:
   return Spread(statistics.fmean(values), deviation)
 
 
-def _draw(tables: list[dict], file: pathlib.Path) -> None:
-  figure = overview_plot.draw(overview.overview(tables))
-  if figure:
-    plots.save_png(figure, file)
-  else:
-    file.unlink(missing_ok=True)
-
-
 def _put(tables: str, page: pathlib.Path) -> str:
   try:
     return leaderboard_page.put(tables, page.read_text("utf-8"))
@@ -302,8 +291,7 @@ def write(
     out: a folder, created where it does not exist, for leaderboard.md and
       leaderboard.html; or a page of Markdown, between whose marks the tables
       are drawn while all else stays (see `leaderboard_page.put`), with the HTML
-      beside it. A .png beside them shows the recipes that were measured both
-      as their source split and honestly, if there are any.
+      beside it.
 
   Returns:
     the path of the HTML.
@@ -336,5 +324,4 @@ def write(
       pages["md"] = f"# Leaderboard\n\n{pages['md']}"
     for kind, text in pages.items():
       atomic.write(file.with_suffix(f".{kind}"), text)
-    _draw(tables, file.with_suffix(".png"))
   return file.with_suffix(".html")

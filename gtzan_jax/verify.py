@@ -27,6 +27,7 @@ from gtzan_jax import (
   leaderboard_page,
   leak,
   leak_page,
+  leak_steps,
   metrics,
   predictions,
   report,
@@ -211,6 +212,7 @@ RECOMPUTED: dict[str, Callable[[pathlib.Path], object]] = {
   crossval.CROSSVAL_FILE: crossval.again,
   leaderboard.FILE: _board,
   leak.LEAK_FILE: leak.measure,
+  leak_steps.FILE: leak_steps.again,
 }
 # A page -> the one of these that it shows, and how.
 PAGES: dict[str, tuple[str, Callable[[Mapping], str]]] = {

@@ -14,7 +14,6 @@ from gtzan_jax import (
   leaderboard,
   leaderboard_page,
   overview,
-  overview_plot,
   report_schema,
 )
 from gtzan_jax.published import PUBLISHED
@@ -400,29 +399,6 @@ def test_the_overview_names_protocol_commit_and_data_of_each_number(board):
     "216,778 12 cccccccc 4e1fa8c2",
   ):
     assert part in words, part
-
-
-def test_the_picture_has_what_may_be_set_side_by_side():
-  found = overview.overview(
-    leaderboard.build(
-      [
-        *(scored(150, accuracy=0.9, **OWN), scored(60, accuracy=0.6)),
-        *(
-          scored(150, recipe="cnn_gru", accuracy=0.9, **OWN),
-          scored(60, recipe="cnn_gru", data_fingerprint="b" * 64),
-          scored(150, recipe="mel_cnn", accuracy=0.9, **OWN),
-        ),
-        scored(60, recipe="fcn", accuracy=0.7, protocol="tracks_70_20_10"),
-      ]
-    )
-  )
-  (line,) = overview_plot.comparable(found)
-  assert line["recipe"] == "resnet"
-  (axes,) = overview_plot.draw(found).axes
-  assert {text.get_text() for text in axes.texts} >= {"25.0"}  # of segments
-  dots = sorted(float(p.get_xdata()[0]) for p in axes.lines[1:])
-  assert dots == [0.25, 0.25, 0.8883]
-  assert overview_plot.draw([x for x in found if x != line]) is None
 
 
 # Pages.

@@ -18,6 +18,7 @@ from gtzan_jax import (
   leak,
   leak_page,
   leak_runs,
+  leak_steps,
   plots,
   process,
   report,
@@ -764,6 +765,114 @@ def test_the_picture_has_a_panel_for_each_question():
     "other segments (84 tracks)",
     "other tracks (84 tracks)",
   ]
+
+
+def write_meter(folder, recipe, accuracies, size=2340, **changes):
+  """A leak.json of STEPS, with `tracks_80_20` under its other name."""
+  beside = [
+    {
+      **{"protocol": name, "split": split, "tracks": 143, "n_train": size},
+      **{"leak": None, "seeds": [0, 1]},
+      "segment": {"accuracy": right, "deviation": 0.01, "ci95": [0.1, 0.9]},
+    }
+    for (name, split), right in zip(
+      (
+        ("leaky_segments_80_20", "test"),
+        ("tracks_70_10_20", "test"),
+        ("filtered", "validation"),
+      ),
+      accuracies,
+      strict=False,
+    )
+  ]
+  found = measured(
+    recipe=recipe,
+    protocols=beside,
+    same={"tracks_80_20": "tracks_70_10_20"},
+    **changes,
+  )
+  folder.mkdir(parents=True)
+  (folder / "leak.json").write_text(json.dumps(found))
+
+
+def test_meters_with_all_three_steps_stand_side_by_side(tmp_path):
+  write_meter(tmp_path / "low", "resnet", (0.7, 0.6, 0.4))
+  write_meter(tmp_path / "high", "cnn_gru", (0.81, 0.62, 0.43), size=3510)
+  write_meter(tmp_path / "two steps", "fcn", (0.9, 0.8))
+  assert leak_steps.write(tmp_path) == (tmp_path / "steps.md").read_text()
+  lines = (tmp_path / "steps.md").read_text().splitlines()
+  rows = [
+    [cell.strip() for cell in line.strip("|").split("|")]
+    for line in lines
+    if line.startswith("| [")
+  ]
+  assert [row[0] for row in rows] == [
+    *["[`cnn_gru`](high/leak.md)"] * 3,
+    *["[`resnet`](low/leak.md)"] * 3,
+  ]
+  assert rows[1] == [
+    *("[`cnn_gru`](high/leak.md)", "tracks", "`tracks_70_10_20`"),
+    *("test, 143 tracks", "3,510", "2", "62.0 ± 1.0 [10.0, 90.0]"),
+  ]
+  assert rows[5][1:4] == ["artists", "`filtered`", "validation, 143 tracks"]
+  (axes,) = leak_steps.picture(leak_steps.read(tmp_path)).axes
+  dots = [
+    (float(x), int(y))
+    for x, y in (
+      p.get_xydata()[0] for p in axes.lines if len(p.get_xdata()) == 1
+    )
+  ]
+  assert dots == [
+    *((0.81, 0), (0.62, 0), (0.43, 0), (0.7, 1), (0.6, 1), (0.4, 1)),
+  ]
+  words = {text.get_text() for text in axes.texts}
+  assert words >= {"81.0", "● tracks held out (test)", "40.0"}
+  assert "● artists held out (validation)" in words
+  # verify draws the page anew
+  (tmp_path / "steps.md").write_text("62.0 turned into 63.0")
+  assert f"{tmp_path / 'steps.md'}: line 1" in " ".join(
+    verify.verify([tmp_path]).wrong
+  )
+
+
+def test_steps_of_other_sizes_or_none_are_one_line(tmp_path):
+  with pytest.raises(
+    InputError, match=r"holds no leak\.json with the protocols"
+  ):
+    leak_steps.read(tmp_path)
+  write_meter(tmp_path / "one", "resnet", (0.7, 0.6, 0.4))
+  file = tmp_path / "one" / "leak.json"
+  found = json.loads(file.read_text())
+  found["protocols"][0]["n_train"] = 5598
+  file.write_text(json.dumps(found))
+  with pytest.raises(InputError, match="filtered differ in train segments"):
+    leak_steps.read(tmp_path)
+  del found["protocols"][0]["segment"]
+  file.write_text(json.dumps(found))
+  with pytest.raises(InputError, match=r"leak.json is damaged: protocols"):
+    leak_steps.read(tmp_path)
+
+
+def test_what_is_quoted_of_the_steps_is_stored(pytestconfig):
+  root = pytestconfig.rootpath
+  meters = {
+    one.recipe.split("_10_")[0]: [
+      100 * step["segment"]["accuracy"] for step in one.steps
+    ]
+    for one in leak_steps.read(root / "docs" / "leak")
+  }
+  segments, tracks, artists = meters["resnet"]
+  text = " ".join((root / "README.md").read_text("utf-8").split())
+  said = re.findall(r"(\d+\.\d) %", text.split("steps.png)")[1])[:3]
+  assert said == [f"{x:.1f}" for x in (segments, tracks, artists)]
+  page = (root / "docs" / "evaluation.md").read_text("utf-8")
+  for step in range(3):
+    order = (meters[x][step] for x in ("resnet", "cnn_gru", "cnn_bilstm"))
+    assert " / ".join(f"{x:.1f}" for x in order) in page
+  for file in ("evaluation.md", "data.md"):
+    text = (root / "docs" / file).read_text("utf-8")
+    assert re.search(rf"\b{segments - tracks:.1f} (points )?of `resnet`", text)
+    assert re.search(rf"\b{tracks - artists:.1f} (points )?more", text)
 
 
 def test_every_honest_protocol_may_be_the_base():

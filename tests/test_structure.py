@@ -45,9 +45,10 @@ LAYERS = (
   {"augment", "check_splits", "corpus_checks", "leaderboard_page", "metrics"}
   | {"pipeline"}
   | {"report_figures", "report_schema"},
-  {"classifiers", "compare", "failures_page", "folds", "overview_plot"}
-  | {"page", "tasks", "workdir"},
-  {"built_on", "crossval_page", "gallery", "leak_page", "report", "sampling"},
+  {"classifiers", "compare", "failures_page", "folds", "page"}
+  | {"tasks", "workdir"},
+  {"built_on", "crossval_page", "gallery", "leak_page", "leak_steps"}
+  | {"report", "sampling"},
   {"announce", "classical", "ensemble", "explain_page", "explore", "generate"}
   | {"leaderboard", "leak", "robustness"},
   {"augmented", "compare_runs", "crossval", "evaluate", "failures"},

@@ -1,0 +1,22 @@
+"""Several leak meters side by side: writes steps.md and steps.png.
+
+python benchmarks/leak_steps.py docs/leak
+"""
+
+import argparse
+
+from gtzan_jax import leak_steps
+from gtzan_jax.errors import InputError
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser.add_argument("folder")
+  try:
+    print(leak_steps.write(parser.parse_args().folder))
+  except InputError as error:
+    parser.error(str(error))
+
+
+if __name__ == "__main__":
+  main()
