@@ -244,7 +244,7 @@ def test_messages_name_the_place_inside(tmp_path, music):
   for form in ARCHIVES:
     path = corpora.pack(root, tmp_path / f"a.{form}")
     with pytest.raises(
-      InputError, match=rf"/a\.{form}/Data/features_30_sec\.csv line 3: the file"
+      InputError, match=rf"/a\.{form}/Data/features_30_sec\.csv line 3: the"
     ):
       corpus.open_corpus(str(path / "features_30_sec.csv"), data_dir=tmp_path)
     with pytest.raises(
