@@ -6,11 +6,13 @@ Of each variant the tracks of all folds together, each tested once. A claim that
 one variant is better holds where the 95 % interval of the difference (artists
 are resampled) lies a point or more above zero, it is the opposite as far below,
 and else cannot be told. Of two variants on other lists of tracks, whose folds
-are others too, the common ones are compared.
+are others too, the common ones are compared. Where one answers for each slice
+of a track and the other once, that answer is compared with each of them.
 """
 
 import argparse
 import collections
+import dataclasses
 import pathlib
 import re
 import statistics
@@ -37,6 +39,7 @@ RUN = re.compile(r"(.+)_(?:fold|seed)\d+")
 # (row of the source documents, the better one by its claim, the other).
 PAIRS = (
   ("0.31", "image_cnn2_20_epochs", "fcn_20_epochs"),
+  ("0.31", "image_cnn_bn_filtered", "fcn_filtered"),
   ("0.32", "lstm_mfcc", "slice_cnn"),
   ("0.32", "lstm_mfcc", "fcn"),
   ("0.32", "lstm_mfcc", "image_cnn2_20_epochs"),
@@ -49,12 +52,14 @@ PAIRS = (
   ("1.10", "image_cnn2_20_epochs", "mobilenet_v2"),
   ("1.17", "resnet", "resnet_no_shortcuts"),
   ("1.18", "slice_cnn", "slice_cnn_whole_clips"),
+  ("1.18", "slice_cnn_one_slice", "slice_cnn_whole_clips"),
   ("1.18", "slice_cnn", "image_cnn2_20_epochs"),
   ("1.19", "resnet", "mlp"),
   ("1.19", "resnet", "logreg_stats"),
   ("1.19", "resnet", "svm_stats"),
   ("1.19", "resnet", "logreg_logmel"),
   ("3.21", "cnn_gru", "mel_cnn"),
+  ("3.21", "cnn_gru_filtered", "mel_cnn_filtered"),
   ("3.21", "cnn_lstm", "mel_cnn"),
   ("3.21", "cnn_gru", "logreg_logmel"),
   ("3.22", "cnn_gru", "cnn_lstm"),
@@ -66,12 +71,16 @@ PAIRS = (
   ("4.17", "cnn_bilstm", "cnn_rnn"),
   ("4.17", "cnn_bilstm", "parallel_cnn"),
 )
+DOCS = pathlib.Path(__file__).parents[1] / "docs"
 # Variants that the leak meter of cnn_gru has run, with 2,340 train segments.
-METER = pathlib.Path(__file__).parents[1] / "docs/leak/cnn_gru-archive/runs"
+METER = DOCS / "leak/cnn_gru-archive/runs"
 OF_METER = {
   "cnn_gru_stopped_on_test_matched": "leaky_selection_80_20",
   "cnn_gru_validated_matched": "tracks_70_10_20",
 }
+# One run each of docs/results: validation, which also chose its checkpoint.
+OF_RESULTS = ("image_cnn_bn", "fcn", "cnn_gru", "mel_cnn")
+ONE_SLICE = "slice_cnn"  # counted by its slices as well
 MEMBERS = ("mel_cnn", "cnn_gru", "cnn_lstm")
 NETWORKS = (
   *("fcn", "image_cnn2_20_epochs", "lstm_mfcc", "slice_cnn", "resnet"),
@@ -84,7 +93,7 @@ Tables = dict[str, list[Predictions]]  # and what it said of the test tracks
 
 
 def load(folder: pathlib.Path) -> tuple[Variants, Tables]:
-  """What has ended of a folder, OF_METER, and the ensemble of MEMBERS."""
+  """What has ended of a folder, and the variants that are made of others."""
   variants, tables = collections.defaultdict(list), {}
   files = [
     (match[1], file)
@@ -102,8 +111,15 @@ def load(folder: pathlib.Path) -> tuple[Variants, Tables]:
     variants[name].append(report.read(file))
     table = predictions.load(file.parent / "predictions" / "test.npz")
     tables.setdefault(name, []).append(table.by_track("mean"))
+    if name == ONE_SLICE:
+      tables.setdefault(f"{name}_one_slice", []).append(table)
   for name in [name for name, runs in variants.items() if len(runs) < SEEDS]:
     del variants[name], tables[name]  # a sweep under way
+    tables.pop(f"{name}_one_slice", None)
+  for name in OF_RESULTS:
+    file = DOCS / f"results/{name}-archive-filtered-seed0"
+    table = predictions.load(file / "predictions" / "validation.npz")
+    tables[f"{name}_filtered"] = [table.by_track("mean")]
   if tables.keys() >= set(MEMBERS):
     members = zip(*(tables[member] for member in MEMBERS), strict=True)
     tables["ensemble"] = [ensemble.combine(fold) for fold in members]
@@ -112,19 +128,31 @@ def load(folder: pathlib.Path) -> tuple[Variants, Tables]:
 
 def paired(a: list[Predictions], b: list[Predictions]) -> dict:
   """Seeds on the same tracks by `compare_many`, folds as one table each."""
-  if set(a[0].track) == set(a[1].track):
+  if len(a) > 1 and set(a[0].track) == set(a[1].track):
     return compare.compare_many(a, b)
   one, other = crossval.pool(a), crossval.pool(b)
-  return compare.compare(
+  if len(one) > len(set(one.track.tolist())):
+    other = for_each(one, other)
+  found = compare.compare(
     one.at(np.isin(one.track, other.track)),
     other.at(np.isin(other.track, one.track)),
   )
+  return {**found, "n": len(np.intersect1d(one.track, other.track))}
+
+
+def for_each(slices: Predictions, whole: Predictions) -> Predictions:
+  """The answers to whole tracks, as if given to each of their slices."""
+  place = {track: i for i, track in enumerate(whole.track.tolist())}
+  at = [place[track] for track in slices.track.tolist()]
+  return dataclasses.replace(slices, probabilities=whole.probabilities[at])
 
 
 def spread(values, form: str = ".1%") -> str:
   values = list(values)
-  mean, deviation = statistics.fmean(values), statistics.stdev(values)
-  return f"{mean:{form}} ± {deviation:{form}}".replace("%", "")
+  text = f"{statistics.fmean(values):{form}} (n=1)"
+  if len(values) > 1:
+    text = text.replace("(n=1)", f"± {statistics.stdev(values):{form}}")
+  return text.replace("%", "")
 
 
 def verdict(ci95: list[float]) -> str:

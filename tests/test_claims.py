@@ -92,6 +92,7 @@ def test_a_spread_is_that_of_numpy():
   mean, deviation = np.mean(values), np.std(values, ddof=1)
   assert claims.spread(values) == f"{100 * mean:.1f} ± {100 * deviation:.1f}"
   assert claims.spread(iter(values), ".2f") == f"{mean:.2f} ± {deviation:.2f}"
+  assert claims.spread([0.5]) == "50.0 (n=1)"
 
 
 @pytest.mark.parametrize(
@@ -143,6 +144,29 @@ def test_folds_are_compared_together_and_seeds_on_the_same_tracks():
   fewer = [better[0].at(np.arange(6) > 0), better[1]]
   found = claims.paired(fewer, worse)
   assert (found["n"], found["difference"]) == (11, pytest.approx(3 / 11))
+
+
+def test_each_slice_is_compared_with_the_answer_to_its_track():
+  """Five right slices of six, against one right track of three."""
+  whole = fold(0, 1, tracks=3)
+  twice = np.repeat(np.arange(3), 2)
+  answers = whole.probabilities[twice, ::-1].copy()
+  answers[0] = answers[0, ::-1]  # of track 0 one slice is right
+  slices = Predictions(
+    whole.track[twice],
+    np.tile(np.arange(2), 3),
+    whole.label[twice],
+    answers,
+    GENRES,
+  )
+  assert slices.right.tolist() == [True, False, True, True, True, True]
+  for order in (slice(None), slice(None, None, -1)):
+    found = claims.paired(
+      [slices.at(np.arange(6)[order])], [whole.at(np.arange(3)[order])]
+    )
+    assert found["n"] == 3
+    assert found["difference"] == pytest.approx(5 / 6 - 1 / 3)
+  assert claims.paired([whole], [whole])["difference"] == 0  # one run each
 
 
 def test_no_run_is_one_line(monkeypatch, tmp_path, capsys):
