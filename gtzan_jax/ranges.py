@@ -136,6 +136,7 @@ CONFIG = {
   "data.leak": NAME,
   "data.leak_share": _SHARE,
   "data.genres": several(NAME, most=10_000),
+  "data.allow": several(NAME, most=100),
   "data.tracks_per_genre": whole(1, 100_000),
   "data.standardize": text("none", "global", "bin"),
   "data.augment_with": PATH,
