@@ -327,8 +327,10 @@ def explain(given: Given) -> int:
   return explanation.verb(given, open_dataset)
 
 
-# Which keys of a config opening a corpus takes, and which cutting it.
+# Which keys of a config opening a corpus takes, which cutting it, and which a
+# verb that opens a workdir.
 CORPUS = ("data.path", "data.tracks_per_genre", "data.dir", "data.allow")
+OPENED = (*CORPUS, "log.compilation_cache")
 CUT = (
   *("data.protocol", "data.split_seed", "data.fold"),
   *("data.train_fraction", "data.train_segments", "data.genres"),
@@ -362,7 +364,7 @@ VERBS = {
       artists=artists,
     ),
     ("workdir", "out"),
-    keys=CORPUS,
+    keys=OPENED,
     config=DEFAULT,
   ),
   "predict": Verb(verbs.predict, ("workdir", "json"), files=True),
@@ -385,10 +387,10 @@ VERBS = {
   "compare": Verb(verbs.compare, ("workdir", "out")),
   "failures": Verb(failures, ("out",), files=True),
   "robustness": Verb(
-    robustness, ("workdir", "out"), keys=CORPUS, config=DEFAULT, files=True
+    robustness, ("workdir", "out"), keys=OPENED, config=DEFAULT, files=True
   ),
   "explain": Verb(
-    explain, ("workdir",), keys=CORPUS, config=DEFAULT, files=True
+    explain, ("workdir",), keys=OPENED, config=DEFAULT, files=True
   ),
   "verify": Verb(verbs.verify, (), files=True),
   "check-splits": Verb(

@@ -89,8 +89,8 @@ class Verb(NamedTuple):
     function: does it and returns the exit status.
     flags: the names of the flags that it takes; "config" is --config=FILE.
     keys: the keys of a config that it takes, as --config.KEY; None: every one.
-    config: the file whose keys they are where --config is left out; None: it
-      is needed.
+    config: the file whose keys they are, and whose values stand where they are
+      not given, where --config is left out; None: it is needed.
     files: does it take other words, such as files?
   """
 
@@ -218,7 +218,7 @@ def _config(
   keys = {word: match[1] for word in words if (match := _KEY.match(word))}
   if keys and verb.keys == ():
     _check_takes(next(iter(keys)), "config", name, verbs)
-  if not keys and "config" not in verb.flags:
+  if not keys and "config" not in verb.flags and verb.config is None:
     return None, None
   recipe = files[-1].split("=", 1)[1] if files else verb.config
   if recipe is None:

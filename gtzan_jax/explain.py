@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
-import ml_collections
 import numpy as np
 
 from gtzan_jax import (
@@ -121,9 +120,7 @@ def verb(given, open_dataset: Callable) -> int:
   """
   path = given.workdir()
   run = workdir.load(path)
-  config = ml_collections.ConfigDict(run["config"])
-  config.data.path = run["data_path"]
-  config.update_from_flattened_dict(given.overrides)
+  config = workdir.config_of(path, run, given.config, given.overrides)
   runtime.use_compilation_cache(config.log.compilation_cache)
   skipped = []
   page = explain(path, given.files, lambda: open_dataset(config), skipped)

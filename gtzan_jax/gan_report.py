@@ -52,6 +52,8 @@ def evaluate(
   workdir.check_unchanged(path, run["built_on"], built_on.find(config))
   generator = generate.load(path)
   judge_path = gan_validation.judge_path(config, path)
+  if config.gan.judge:
+    print(f"judge: {judge_path}, as {path / workdir.RUN_FILE} has it")
   see = judge.load(judge_path, config.eval.batch_size)
   records = pipeline.load_parts(
     dataset,

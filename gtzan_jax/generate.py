@@ -157,7 +157,8 @@ def write(
     raise errors.InputError(f"--seed={seed}: give 0 to {2**32 - 1}")
   folder, files = pathlib.Path(folder), []
   ending = "wav" if generator.source == "audio" else "npz"
-  names = [f"{audio.GENERATED}{genre}-{i:05d}.{ending}" for i in range(count)]
+  stem = f"{audio.GENERATED}{genre.replace('/', '_')}"
+  names = [f"{stem}-{i:05d}.{ending}" for i in range(count)]
   label = np.full(count, genres.index(genre), np.int32)
   with errors.writing(f"--out={folder}"):
     folder.mkdir(parents=True, exist_ok=True)

@@ -105,14 +105,10 @@ def verb(given, open_corpus: Callable, fingerprint: Callable) -> int:
     fingerprint: (a feature spec as in run.json, a corpus) -> the fingerprint
       that the corpus has when it is prepared for it.
   """
-  import ml_collections
-
   path = given.workdir()
   _chosen(given.files)
   run = load(path)
-  config = ml_collections.ConfigDict(run["config"])
-  config.data.path = run["data_path"]
-  config.update_from_flattened_dict(given.overrides)
+  config = workdir.config_of(path, run, given.config, given.overrides)
   runtime.use_compilation_cache(config.log.compilation_cache)
   corpus = open_corpus(config.data)
   prepared = fingerprint(run["feature_spec"], corpus)

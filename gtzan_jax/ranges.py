@@ -86,6 +86,16 @@ def several(one: Range, least: int = 0, most: int = 10**7) -> Range:
   )
 
 
+# Of what lies in a folder: the key or the value of a stranger's JSON file.
+FILE = Range(
+  "the name of a file, without '/'",
+  lambda x: (
+    isinstance(x, str)
+    and x not in ("", ".", "..")
+    and "/" not in x
+    and is_name(x)
+  ),
+)
 FLAG = Range("true or false", lambda x: isinstance(x, bool))
 NAME = text()
 PATH = maybe(NAME)
@@ -259,12 +269,12 @@ def problems(
     yield f"{key} is absent: give {table[key].accepted}"
   for key, value in values.items():
     if key in table and not table[key].holds(value):
-      yield f"{key}={shown(value)}: give {table[key].accepted}"
+      yield f"{key}={brief(value)}: give {table[key].accepted}"
     elif key not in table and not key.startswith("model."):
-      yield f"{key}={shown(value)}: there is no such key"
+      yield f"{key}={brief(value)}: there is no such key"
 
 
-def shown(value: object) -> str:
+def brief(value: object) -> str:
   """A value in a message, cut short."""
   if isinstance(value, int) and abs(value) >= 10**60:
     return f"a number of {value.bit_length()} bits"

@@ -21,6 +21,7 @@ from gtzan_jax import (
   metrics,
   page,
   plots,
+  ranges,
   report_figures,
   report_schema,
 )
@@ -35,6 +36,19 @@ _FILES = re.compile(
   r"report\.(json|html)|predictions|learning_curves\.png"
   r"|(confusion|per_genre)_.+\.png"
 )
+
+# What a report shows of explain.json, which may be a stranger's.
+_EXPLAIN = {
+  "best_epoch": (int, type(None)),
+  "items": [
+    {
+      **dict.fromkeys(("name", "where", "predicted"), str),
+      "picture": ranges.FILE,
+      ...: object,
+    }
+  ],
+  ...: object,
+}
 
 
 def build(
@@ -340,15 +354,22 @@ def _explained(
 ) -> list[tuple[dict, bytes]]:
   """(entry of explain.json, its picture), if of the same parameters."""
   folder = workdir / EXPLAINED
-  try:
-    found = json.loads((folder / "explain.json").read_text("utf-8"))
-    if found["best_epoch"] != best_epoch:
-      return []
-    return [
-      (one, (folder / one["picture"]).read_bytes()) for one in found["items"]
-    ]
-  except FileNotFoundError:
+  file = folder / "explain.json"
+  if not file.is_file():
     return []
+  found = report_schema.read_json(file, _EXPLAIN, "explain")
+  if found["best_epoch"] != best_epoch:
+    return []
+  shown = []
+  for one in found["items"]:
+    picture = folder / one["picture"]
+    if picture.resolve().parent != folder.resolve() or not picture.is_file():
+      raise errors.InputError(
+        f"{file}: {one['picture']} is no file in its folder; launch.py explain"
+        " writes it anew"
+      )
+    shown.append((one, picture.read_bytes()))
+  return shown
 
 
 def _write_gallery(workdir: pathlib.Path, gallery) -> None:

@@ -8,7 +8,8 @@ from gtzan_jax import calibration, fidelity, ranges
 from gtzan_jax.errors import InputError
 
 # A spec is a type, a Range, a tuple of specs (any of them), a list of one spec
-# (each item) or a dict of specs; in a dict ... stands for all other keys.
+# (each item) or a dict of specs; in a dict ... stands for all other keys,
+# and a Range for those that it holds.
 _MAYBE = type(None)
 _GENRE = {
   "precision": (float, _MAYBE),
@@ -106,7 +107,7 @@ SCHEMA = {
   "gan": _GAN,
   "genres": [str],
   "headline": (str, _MAYBE),
-  "splits": {...: SPLIT},
+  "splits": {ranges.FILE: SPLIT},  # predictions/<name>.npz
   "calibration": (
     {"fitted_on": str, **dict.fromkeys(calibration.LEVELS, _SCALED)},
     _MAYBE,
@@ -135,17 +136,22 @@ def violations(value, spec=SCHEMA, path: str = "") -> Iterator[str]:
       yield f"{path or 'all of it'}: {type(value).__name__}, dict wanted"
       return
     dot = f"{path}." if path else ""
-    for key in spec:
-      if key is not ... and key not in value and dot + key not in _OPTIONAL:
+    named = [key for key in spec if isinstance(key, str)]
+    others = [key for key in spec if isinstance(key, ranges.Range)]
+    for key in named:
+      if key not in value and dot + key not in _OPTIONAL:
         yield f"{dot}{key}: absent"
     for key, item in value.items():
-      if key in spec or ... in spec:
-        yield from violations(item, spec.get(key, spec.get(...)), dot + key)
+      found = [spec[one] for one in others if one.holds(key)]
+      if key in named or ... in spec or found:
+        inner = spec.get(key, spec.get(..., *found))
+        yield from violations(item, inner, dot + key)
       else:
-        yield f"{dot}{key}: unknown"
+        wanted = "".join(f", {one.accepted} is accepted" for one in others)
+        yield f"{dot}{key}: unknown{wanted}"
   elif isinstance(spec, ranges.Range):
     if not spec.holds(value):
-      yield f"{path}={ranges.shown(value)}: give {spec.accepted}"
+      yield f"{path}={ranges.brief(value)}: give {spec.accepted}"
   elif not _is(value, spec):
     yield f"{path}: {type(value).__name__}, {spec.__name__} wanted"
 

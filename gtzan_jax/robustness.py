@@ -17,6 +17,7 @@ from gtzan_jax import (
   metrics,
   plots,
   predictions,
+  ranges,
   report,
   report_schema,
 )
@@ -79,7 +80,8 @@ def again(folder: str | os.PathLike) -> dict:
   """
   folder = pathlib.Path(folder)
   levels = [{"level": float, ...: object}]
-  spec = {"distortions": {...: {"levels": levels, ...: object}}, ...: object}
+  tables = {ranges.FILE: {"levels": levels, ...: object}}
+  spec = {"distortions": tables, ...: object}
   found = report_schema.read_json(folder / FILE, spec, "robustness")
   names = [
     name(key, row["level"])

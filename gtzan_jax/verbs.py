@@ -115,11 +115,13 @@ def evaluate(
       that the corpus has when it is prepared for it.
     artists: tracks -> {track: whose it is}.
   """
-  import ml_collections
-
   from gtzan_jax import announce, external, runtime, sharding, workdir
 
-  other = given.overrides
+  other = {
+    key: value
+    for key, value in given.overrides.items()
+    if key not in workdir.PLACES
+  }
   if other and "data.path" not in other:
     raise InputError(
       f"--config.{next(iter(other))} is of other music: give its"
@@ -134,9 +136,7 @@ def evaluate(
       " several --workdir, or for --config.data.path=OTHER"
     )
   run = workdir.load(path)
-  config = ml_collections.ConfigDict(run["config"])
-  config.data.path = run["data_path"]
-  config.update_from_flattened_dict(other)
+  config = workdir.config_of(path, run, given.config, other)
   runtime.use_compilation_cache(config.log.compilation_cache)
   if other:
     corpus = open_corpus(config.data)
@@ -159,8 +159,9 @@ def _ensemble(given: Given) -> int:
   from gtzan_jax import announce, ensemble
 
   if given.overrides:
+    key, value = next(iter(given.overrides.items()))
     raise InputError(
-      f"--config.data.path={given.overrides['data.path']}: test each --workdir"
+      f"--config.{key}={value}: test each --workdir"
       " on it by itself; then give the folders of their reports as --workdir"
     )
   if not given.flags.out:

@@ -30,6 +30,7 @@ from gtzan_jax import (
   leak_steps,
   metrics,
   predictions,
+  ranges,
   report,
   report_schema,
   robustness,
@@ -41,7 +42,7 @@ _RAW = {
   "config": {...: object},
   "history": [{...: object}],
   "splits": {
-    ...: {
+    ranges.FILE: {
       "n": int,
       "missing": int,
       "sha256": (str, type(None)),

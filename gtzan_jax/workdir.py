@@ -49,6 +49,8 @@ _MOST_NUMBERS = 2**27  # of one example: 512 MB
 # What may differ when a run is taken up again: how long, what is logged, where
 # prepared data is kept.
 FREE_KEYS = ("train.epochs", "train.patience", "data.dir", "log.")
+# Where code is loaded from, and where prepared data is written.
+PLACES = ("data.dir", "log.compilation_cache")
 # Keys whose values are paths: one place, however it is written.
 PATHS = ("data.path", "data.augment_with", "train.init_from", "gan.judge")
 
@@ -123,6 +125,34 @@ def load(path: pathlib.Path, key: str = "") -> dict:
   return run
 
 
+def config_of(
+  path: pathlib.Path,
+  run: Mapping,
+  given: ml_collections.ConfigDict,
+  overrides: Mapping[str, object],
+) -> ml_collections.ConfigDict:
+  """The config of a run that is evaluated here; prints what data it names.
+
+  The folder may be a stranger's. So its config never decides where code is
+  loaded from or anything is written: PLACES are those of this command.
+
+  Args:
+    path: the workdir.
+    run: its run.json.
+    given: the command line's config, of which PLACES are taken.
+    overrides: other keys of the command line, flat.
+  """
+  config = ml_collections.ConfigDict(run["config"])
+  config.data.path = run["data_path"]
+  if run["data_path"] and "data.path" not in overrides:
+    print(f"data: {run['data_path']}, as {path / RUN_FILE} has it")
+  places = ranges.flatten(given.to_dict())
+  config.update_from_flattened_dict(
+    {**overrides, **{key: places[key] for key in PLACES}}
+  )
+  return config
+
+
 def _problems(run: object) -> Iterator[str]:
   """Where a run.json departs from RUN, from ranges.CONFIG or from itself."""
   found = list(report_schema.violations(run, RUN))
@@ -138,7 +168,7 @@ def _problems(run: object) -> Iterator[str]:
   if math.prod(shape) > _MOST_NUMBERS:
     yield f"example_shape={shape}: give at most {_MOST_NUMBERS} numbers in all"
   if len(set(genres)) < len(genres):
-    yield f"genres={ranges.shown(genres)}: give each once"
+    yield f"genres={ranges.brief(genres)}: give each once"
   if (run["kind"] == "logmel") != (run["columns_per_frame"] is not None):
     yield (
       f"columns_per_frame={run['columns_per_frame']} and kind={run['kind']!r}:"

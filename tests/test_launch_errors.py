@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import jax
 import numpy as np
 import pytest
 from corpora import archive_arrays, write_archive, write_folder
@@ -544,9 +545,9 @@ def test_an_external_test_of_a_corpus(call, train, tmp_path):
   assert train(*small, config=config)[0] == 0
   music = write_folder(tmp_path / "music", {"Blues": [3.0] * 2, "ska": [3.0]})
   run = tmp_path / "run"
-  status, out, _ = call(
-    "evaluate", f"--workdir={run}", f"--config.data.path={music}"
-  )
+  here = (f"--workdir={run}", f"--config.data.dir={tmp_path / 'prepared'}")
+  other = (f"--config.data.path={music}", "--config.log.compilation_cache=")
+  status, out, _ = call("evaluate", *here, *other)
   assert status == 0
   assert "external test: 2 of 3 tracks" in out
   (folder,) = run.glob("external-*")
@@ -556,12 +557,34 @@ def test_an_external_test_of_a_corpus(call, train, tmp_path):
   page = (folder / "report.html").read_text()
   assert "External test" in page
   assert "Blues as blues" in page
-  status, out, _ = call(
-    *("evaluate", f"--workdir={run}", f"--config.data.path={music}"),
-    f"--out={tmp_path / 'more'}",
-  )
+  out = f"--out={tmp_path / 'more'}"
+  status, out, _ = call("evaluate", *here, *other, out)
   assert status == 0
   assert (tmp_path / "more" / "report.json").is_file()
+
+
+def test_a_strangers_config_names_no_place_to_write_or_load_from(
+  call, run_of_resnet, shared_music, tmp_path
+):
+  """They are those of the command line; only data is read, and named."""
+  run = run_json(tmp_path / "evil")
+  run["config"]["log"]["compilation_cache"] = str(tmp_path / "evil")
+  run["data_path"] = str(shared_music)
+  (run_of_resnet / workdir.RUN_FILE).write_text(json.dumps(run))
+  cache = jax.config.jax_compilation_cache_dir
+  for verb in ("robustness", "evaluate", "explain"):
+    answer = call(
+      verb,
+      f"--workdir={run_of_resnet}",
+      f"--config.data.dir={tmp_path / 'own'}",
+      "--config.log.compilation_cache=",
+      *(["blues/0.wav"] if verb == "explain" else []),
+    )
+    assert answer[0] == 2, answer  # never trained, and of other data
+    assert f"data: {shared_music}, as {run_of_resnet}" in answer[1]
+  assert jax.config.jax_compilation_cache_dir == cache
+  assert not (tmp_path / "evil").exists()
+  assert (tmp_path / "own").is_dir()
 
 
 def test_a_frozen_backbone_needs_weights(train):

@@ -8,6 +8,7 @@ import types
 
 import numpy as np
 import pytest
+import stored
 
 from gtzan_jax import (
   announce,
@@ -18,6 +19,7 @@ from gtzan_jax import (
   report_figures,
   report_schema,
 )
+from gtzan_jax.errors import InputError
 from gtzan_jax.predictions import Predictions, load
 
 GENRES = (
@@ -204,6 +206,7 @@ def test_no_rows_are_the_same_as_no_predictions():
     (("skipped",), {}, "skipped: dict, list wanted"),
     (("splits", "test", "n"), "40", "splits.test.n: str, int wanted"),
     (("splits", "test", "extra"), 1, "splits.test.extra: unknown"),
+    (("splits", "../test"), {}, "splits.../test: unknown, the name of a file"),
     (
       ("splits", "test", "track", "accuracy"),
       None,
@@ -639,3 +642,19 @@ def test_the_command_line_says_how_good_a_gan_is(tmp_path, capsys, changes):
     assert "validation: frechet_ratio 0.610, coverage 0.610, div" in said
   assert "tracks" not in said
   assert f"report: {tmp_path / 'report.html'}" in said
+
+
+@pytest.mark.parametrize("name", ["../secret.png", "/secret.png", "link.png"])
+def test_a_picture_of_another_folder_is_not_put_into_the_page(tmp_path, name):
+  """explain.json may be a stranger's: what it names lies beside it."""
+  path = stored.run(tmp_path / "run", stored.parts(0))
+  (tmp_path / "run" / "secret.png").write_bytes(b"secret")
+  folder = path / report.EXPLAINED
+  folder.mkdir()
+  (folder / "link.png").symlink_to(path / "secret.png")
+  item = dict.fromkeys(("name", "where", "predicted"), "x") | {"picture": name}
+  found = {"best_epoch": 2, "items": [item]}
+  (folder / "explain.json").write_text(json.dumps(found))
+  with pytest.raises(InputError, match=r"explain\.json.*\.png"):
+    report.redraw(path)
+  assert not (path / "report.html").exists()

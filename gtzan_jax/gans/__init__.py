@@ -69,6 +69,6 @@ def _check_option(name: str, key: str, value, default) -> None:
   wanted = ranges.option(key, default)
   if not wanted.holds(value):
     raise InputError(
-      f"GAN {name!r}: {key}={ranges.shown(value)}: give {wanted.accepted}, as"
+      f"GAN {name!r}: {key}={ranges.brief(value)}: give {wanted.accepted}, as"
       f" {default!r}"
     )

@@ -86,7 +86,7 @@ def _check_option(name: str, key: str, value: object) -> None:
   wanted = ranges.option(key, default)
   if not wanted.holds(value):
     raise InputError(
-      f"model {name!r}: {key}={ranges.shown(value)}: give {wanted.accepted}, as"
+      f"model {name!r}: {key}={ranges.brief(value)}: give {wanted.accepted}, as"
       f" {default!r}"
     )
 
