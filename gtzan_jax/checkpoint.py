@@ -4,13 +4,11 @@ Each holds the newest only. `best/` is always written before `last/`: a run
 killed between the two resumes before that evaluation, repeats it to the bit,
 and writes the same best again.
 
-A save holds the sha256 of each of its files, in SHA256SUMS (the format of
-`sha256sum -c`), which is checked before anything is read from it.
+A save holds its checksums, which are checked before anything is read from it.
 """
 
 import contextlib
 import gc
-import hashlib
 import logging
 import os
 import pathlib
@@ -18,16 +16,15 @@ import re
 import sys
 import time
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
 
-from gtzan_jax import atomic, errors
+from gtzan_jax import checksums, errors
 
 PyTree = Any
-SUMS = "SHA256SUMS"
 # What Orbax says where a checkpoint is whole, but of another model.
 _OTHER_MODEL = re.compile(
   "tree structures do not match|not compatible with the stored shape"
@@ -44,47 +41,9 @@ class _Summed(ocp.path.atomicity.AtomicRenameTemporaryPath):
     self._final_path = self.get().with_name(f"{self.get().name}.sums")
     await super().finalize()
     folder = pathlib.Path(self._final_path)
-    write_sums(folder, (file for file in folder.rglob("*") if file.is_file()))
+    checksums.write(folder)
     os.rename(folder, final)
     return None
-
-
-def _sha256(path: pathlib.Path) -> str:
-  with path.open("rb") as file:
-    return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_sums(folder: pathlib.Path, files: Iterable[pathlib.Path]) -> None:
-  """Keeps the sha256 of files below a folder in a file of it."""
-  lines = (
-    f"{_sha256(file)}  {file.relative_to(folder).as_posix()}\n"
-    for file in sorted(files)
-  )
-  atomic.write(folder / SUMS, "".join(lines))
-
-
-def find_damage(
-  folder: pathlib.Path,
-  wanted: Callable[[str], bool] = lambda file: True,
-) -> str | None:
-  """The first file that is not as it was written, and why; None if all are.
-
-  Args:
-    folder: where `write_sums` has been.
-    wanted: is a file, a path below `folder`, to be checked?
-  """
-  try:
-    text = (folder / SUMS).read_text("utf-8", "replace")
-  except OSError as error:
-    return f"{SUMS}: {error.strerror}"
-  for line in text.removesuffix("\n").split("\n"):
-    digest, _, file = line.partition("  ")
-    try:
-      if wanted(file) and _sha256(folder / file) != digest:
-        return f"{file} is not what was written (sha256)"
-    except (OSError, ValueError) as error:  # a ValueError: NUL in a name
-      return f"{file}: {getattr(error, 'strerror', error)}"
-  return None
 
 
 class Store:
@@ -174,7 +133,7 @@ class Store:
     Raises:
       InputError: there is none.
     """
-    reason = find_damage(self._folder / str(self._step()))
+    reason = checksums.find_damage(self._folder / str(self._step()))
     return reason and self._damaged(reason)
 
   def _damaged(self, reason: str) -> str:
@@ -189,7 +148,7 @@ class Store:
   def _read(self, **args) -> ocp.args.Composite:
     """What Orbax makes of files that are as they were written."""
     step = self._step()
-    reason = find_damage(
+    reason = checksums.find_damage(
       self._folder / str(step),
       wanted=lambda file: "/" not in file or file.split("/")[0] in args,
     )

@@ -19,7 +19,7 @@ import numpy as np
 
 from gtzan_jax import (
   atomic,
-  checkpoint,
+  checksums,
   features,
   logs,
   metrics,
@@ -122,7 +122,7 @@ def train(
   scalars.close()
   with atomic.opened(workdir / MODEL_FILE) as file:
     np.savez(file, allow_pickle=False, **arrays)
-  checkpoint.write_sums(workdir, [workdir / MODEL_FILE])
+  checksums.write(workdir, [workdir / MODEL_FILE])
   values = [f"{key} {value:.4f}" for key, value in row.items() if "/" in key]
   print(f"epoch   1  {'  '.join(values)}")
 
@@ -211,7 +211,7 @@ def _model(kind: type, arrays: Mapping[str, np.ndarray], genres: int) -> Model:
 def _read(path: pathlib.Path) -> Arrays:
   if not path.exists():
     raise InputError(f"no {path}: train first, or give another workdir")
-  if damage := checkpoint.find_damage(path.parent):
+  if damage := checksums.find_damage(path.parent):
     raise InputError(f"{path} is damaged; train again: {damage}")
   try:
     with path.open("rb") as file:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pathlib
 import sys
 import tokenize
 import unicodedata
@@ -101,3 +102,11 @@ def writing(given: str) -> Iterator[None]:
 
 class StopError(InputError):
   """One that ends the work: no track is to be passed over because of it."""
+
+
+def damaged_data(directory: pathlib.Path, reason: str) -> InputError:
+  """Of the TFDS folder of prepared data, <data_dir>/<name>/tfds_gtzan/..."""
+  return InputError(
+    f"prepared data in {directory.parents[2]} is damaged ({reason}): remove it"
+    " and run again"
+  )

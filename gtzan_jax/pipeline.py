@@ -11,6 +11,7 @@ with waveform or log-mel augmentation, "audio" or "logmel") with "label" [b],
 pads the last batch and masks the padding, so each example counts once.
 """
 
+import contextlib
 import dataclasses
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -139,12 +140,14 @@ class Records:
       {name: builder.info.features[name] for name in (*fields, "label")}
     )
     self._decode = wanted.deserialize_example_np
-    self._sources = {
-      split: builder.as_data_source(
-        split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES
-      )
-      for split in builder.info.splits
-    }
+    with _reading(dataset.directory):
+      self._sources = {
+        split: builder.as_data_source(
+          split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES
+        )
+        for split in builder.info.splits
+      }
+    self._directory = dataset.directory
     self._label_of = {
       stored: dataset.genres.index(genre)
       for stored, genre in enumerate(dataset.metadata["genres"])
@@ -188,7 +191,8 @@ class Records:
     batch["label"] = np.empty(len(indices), np.int32)
     for row, index in enumerate(indices):
       split, position = self._places[index]
-      example = self._decode(self._sources[split][position])
+      with _reading(self._directory):
+        example = self._decode(self._sources[split][position])
       example["label"] = self._label_of[int(example["label"])]
       for name, value in batch.items():
         value[row] = example[name]
@@ -197,6 +201,16 @@ class Records:
   def labels(self) -> np.ndarray:
     """`[n]` int32; nothing is read for it."""
     return self._labels
+
+
+@contextlib.contextmanager
+def _reading(directory: pathlib.Path) -> Iterator[None]:
+  """array_record names a file cut short, gone or garbled by a RuntimeError."""
+  try:
+    yield
+  except (RuntimeError, OSError, LookupError) as error:
+    reason = errors.first_line(error).partition(";")[0]
+    raise errors.damaged_data(directory, reason) from error
 
 
 def positions(rows: Sequence[Mapping]) -> dict[tuple[str, int], tuple]:

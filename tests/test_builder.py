@@ -3,9 +3,11 @@ import fcntl
 import io
 import pathlib
 import pickle
+import shutil
 import subprocess
 import sys
 import time
+import types
 from concurrent import futures
 
 import corpora
@@ -17,7 +19,7 @@ import tqdm
 from array_record.python import array_record_module
 
 import tfds_gtzan
-from gtzan_jax import audio, features
+from gtzan_jax import audio, checksums, features, pipeline
 from gtzan_jax.errors import InputError
 from gtzan_jax.features import archive, clips
 from tfds_gtzan import corpus, examples, synthetic
@@ -439,6 +441,64 @@ def test_what_a_killed_process_left_is_not_taken_for_whole(folder, tmp_path):
   done = tfds_gtzan.prepare(str(folder), "mfcc_slices", data_dir)
   assert len(whole(data_dir)) == 2
   assert len(done.rows) == 6
+
+
+def gone(file):
+  file.unlink()
+
+
+def emptied(file):
+  file.write_bytes(b"")
+
+
+def shortened(file):
+  file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def flipped(file):
+  data = bytearray(file.read_bytes())
+  data[len(data) // 5] ^= 4
+  file.write_bytes(data)
+
+
+@pytest.mark.parametrize("damage", [gone, emptied, shortened, flipped])
+@pytest.mark.parametrize(
+  "name",
+  [
+    *("dataset_info.json", "features.json", "metadata.json"),
+    "tfds_gtzan-train.array_record-00000-of-00001",
+  ],
+)
+def test_damaged_data_names_the_folder_to_remove(
+  prepared, paths, tmp_path, name, damage
+):
+  directory = prepared["audio", "logmel_1024"].directory
+  folder = tmp_path / directory.parents[2].name
+  shutil.copytree(directory.parents[2], folder)
+  damage(folder / directory.relative_to(directory.parents[2]) / name)
+
+  def read():
+    done = tfds_gtzan.prepare(str(paths["audio"]), "logmel_1024", tmp_path)
+    ids = [(row.id, 0) for row in done.rows if row.partition == "train"]
+    cut = types.SimpleNamespace(
+      parts={"train": ids}, leak=None, missing={}, sha256={}
+    )
+    data = pipeline.open_dataset(done.directory, "own", cut, artists={})
+    pipeline.Records(data, "train", ["features"]).load()
+
+  message = rf"prepared data in {folder} is damaged \(.+\): remove it and run"
+  with pytest.raises(InputError, match=message) as caught:
+    read()
+  assert "\n" not in str(caught.value)
+
+
+def test_data_without_checksums_were_not_written_to_their_end(folder, tmp_path):
+  arguments = (str(folder), "mfcc_slices", tmp_path / "d")
+  directory = tfds_gtzan.prepare(*arguments).directory
+  (directory / checksums.SUMS).unlink()
+  (directory / "metadata.json").write_text("{}")
+  assert len(tfds_gtzan.prepare(*arguments).rows) == 6
+  assert not checksums.find_damage(directory)
 
 
 def test_leftovers_of_a_process_at_work_stay(tmp_path):

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from gtzan_jax import checkpoint
+from gtzan_jax import checkpoint, checksums
 from gtzan_jax.errors import InputError
 
 STATE = {"kernel": jnp.arange(6000.0), "bias": jnp.ones((3, 4))}
@@ -72,10 +72,10 @@ def test_what_is_damaged_is_said_to_be(stored, damage, also_facts, capfd):
 
 def test_a_flipped_bit_of_any_file_is_named(stored):
   files = [file for file in stored.rglob("*") if file.is_file()]
-  files.remove(stored / "1" / checkpoint.SUMS)
+  files.remove(stored / "1" / checksums.SUMS)
   assert len(files) > 8
   subprocess.run(
-    ["sha256sum", "--check", "--strict", "--quiet", checkpoint.SUMS],
+    ["sha256sum", "--check", "--strict", "--quiet", checksums.SUMS],
     cwd=stored / "1",
     check=True,
   )
@@ -102,7 +102,7 @@ def test_a_flipped_bit_of_any_file_is_named(stored):
 
 
 def test_no_flipped_bit_of_the_checksums_goes_unnoticed(stored):
-  sums = stored / "1" / checkpoint.SUMS
+  sums = stored / "1" / checksums.SUMS
   whole = sums.read_bytes()
   store = checkpoint.Store(stored)
   for place in range(0, len(whole), 3):

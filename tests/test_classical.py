@@ -10,7 +10,7 @@ import pytest
 
 import launch
 from gtzan_jax import (
-  checkpoint,
+  checksums,
   classical,
   classifiers,
   evaluate,
@@ -282,7 +282,7 @@ def test_a_flipped_bit_of_a_model_is_named(make_run):
       evaluate.load_model(path, run)
   model.write_bytes(whole)
   evaluate.load_model(path, run)
-  (path / checkpoint.SUMS).unlink()
+  (path / checksums.SUMS).unlink()
   with pytest.raises(InputError, match=r"damaged.*SHA256SUMS: No such"):
     evaluate.load_model(path, run)
 
@@ -311,7 +311,7 @@ def test_a_model_that_cannot_be_read_is_one_clear_line(
 ):
   if content is not None:
     (tmp_path / "model.npz").write_bytes(content)
-    checkpoint.write_sums(tmp_path, [tmp_path / "model.npz"])
+    checksums.write(tmp_path, [tmp_path / "model.npz"])
   run = {
     "config": {"task": "classical", "model": {"name": "svm"}},
     "genres": ["blues", "jazz"],
@@ -329,13 +329,13 @@ def test_a_model_of_another_classifier_is_one_clear_line(tmp_path, name):
     "example_shape": [130, 13],
   }
   np.savez(tmp_path / "model.npz", classes=np.arange(2), other=np.ones(3))
-  checkpoint.write_sums(tmp_path, [tmp_path / "model.npz"])
+  checksums.write(tmp_path, [tmp_path / "model.npz"])
   with pytest.raises(InputError, match=r"has no array .* train again"):
     evaluate.load_model(tmp_path, run)
   arrays = classifiers.CLASSIFIERS[name].arrays
   np.savez(
     tmp_path / "model.npz", classes=np.arange(2), **dict.fromkeys(arrays, 0)
   )
-  checkpoint.write_sums(tmp_path, [tmp_path / "model.npz"])
+  checksums.write(tmp_path, [tmp_path / "model.npz"])
   with pytest.raises(InputError, match=r"does not fit \[130, 13\] examples"):
     evaluate.load_model(tmp_path, run)

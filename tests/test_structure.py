@@ -34,7 +34,7 @@ CONFIGS = sorted(
 # leaves), never from its own layer or a later one. A package is one name.
 LAYERS = (
   {"artists", "atomic", "errors", "markdown", "ranges"},
-  {"decoding"},
+  {"checksums", "decoding"},
   {"attribution", "audio", "features", "losses", "models", "optim"}
   | {"predictions"}
   | {"config_file", "interrupt", "overlap", "process", "provenance"}
@@ -63,7 +63,7 @@ OPTIONAL = {
   "tfds_gtzan/beam_shards.py": "requirements-beam.txt",
   "tfds_gtzan/tfds_gtzan_dataset_builder_test.py": "requirements-dev.txt",
 }
-LEAVES_FOR_DATA = {"artists", "audio", "errors", "features"}
+LEAVES_FOR_DATA = {"artists", "audio", "checksums", "errors", "features"}
 WITHOUT_JAX = (
   "fidelity",
   "predictions",

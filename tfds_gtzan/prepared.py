@@ -3,9 +3,11 @@
     <data_dir>/<corpus>-<feature set>-<fingerprint>/
         tfds_gtzan/<feature set>/<version>/
 
-TFDS writes into `incomplete.*` beside the last folder and renames it when all
-is written, so a folder of that name is whole. What a killed process leaves
-behind goes at the next call.
+TFDS writes into `incomplete.*` beside the last folder and renames it; the
+checksums come last, so a folder that holds them was written to its end. What a
+killed process leaves behind goes at the next call. The facts are checked
+whenever they are read; array_record has checksums of its own, which are checked
+as records are read.
 """
 
 import contextlib
@@ -20,7 +22,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
 
-from gtzan_jax import features
+from gtzan_jax import checksums, errors, features
 from gtzan_jax.errors import InputError
 from tfds_gtzan import beam_shards
 from tfds_gtzan import tfds_gtzan_dataset_builder as dataset_builder
@@ -112,11 +114,13 @@ def prepare(
   directory = folder / builder.name / spec.name / str(builder.VERSION)
   with _writing_to(data_dir):
     _remove_leftovers(data_dir)
-    if not directory.is_dir():
+    sums = directory / checksums.SUMS
+    if not sums.is_file():
       with _locked(folder, wait=True):
         # Another process may have prepared it while this one waited.
-        if not directory.is_dir():
+        if not sums.is_file():
           _write(folder, spec.name, corpus, progress, config)
+          checksums.write(directory)
   found = _load(directory)
   return dataclasses.replace(found, passed_over=corpus.passed_over)
 
@@ -185,6 +189,11 @@ def _write(
 
 
 def _load(directory: pathlib.Path) -> Prepared:
+  damage = checksums.find_damage(
+    directory, lambda name: ".array_record-" not in name
+  )
+  if damage:
+    raise errors.damaged_data(directory, damage)
   info = tfds.builder_from_directory(str(directory)).info
   facts = dict(info.metadata)
   return Prepared(

@@ -1,0 +1,54 @@
+"""Checksums of the files of a folder, kept in it and checked before reading.
+
+SHA256SUMS has the format of `sha256sum -c`.
+"""
+
+import hashlib
+import pathlib
+from collections.abc import Callable, Iterable
+
+from gtzan_jax import atomic
+
+SUMS = "SHA256SUMS"
+
+
+def _sha256(path: pathlib.Path) -> str:
+  with path.open("rb") as file:
+    return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write(
+  folder: pathlib.Path, files: Iterable[pathlib.Path] | None = None
+) -> None:
+  """Keeps the sha256 of files below a folder, or of all, in a file of it."""
+  if files is None:
+    files = (file for file in folder.rglob("*") if file.is_file())
+  lines = (
+    f"{_sha256(file)}  {file.relative_to(folder).as_posix()}\n"
+    for file in sorted(files)
+  )
+  atomic.write(folder / SUMS, "".join(lines))
+
+
+def find_damage(
+  folder: pathlib.Path,
+  wanted: Callable[[str], bool] = lambda file: True,
+) -> str | None:
+  """The first file that is not as it was written, and why; None if all are.
+
+  Args:
+    folder: where `write` has been.
+    wanted: is a file, a path below `folder`, to be checked?
+  """
+  try:
+    text = (folder / SUMS).read_text("utf-8", "replace")
+  except OSError as error:
+    return f"{SUMS}: {error.strerror}"
+  for line in text.removesuffix("\n").split("\n"):
+    digest, _, file = line.partition("  ")
+    try:
+      if wanted(file) and _sha256(folder / file) != digest:
+        return f"{file} is not what was written (sha256)"
+    except (OSError, ValueError) as error:  # a ValueError: NUL in a name
+      return f"{file or SUMS}: {getattr(error, 'strerror', error)}"
+  return None
