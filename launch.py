@@ -137,7 +137,7 @@ def open_corpus(data):
   from gtzan_jax import announce
 
   corpus = tfds_gtzan.open_corpus(data.path, data.tracks_per_genre, data.dir)
-  announce.corpus(corpus.name, corpus.passed_over)
+  announce.corpus(corpus.name, corpus.passed_over, corpus.hint)
   return corpus
 
 

@@ -15,14 +15,17 @@ def _banner(text: str) -> None:
   print(f"{line}\n{text}\n{line}")
 
 
-def corpus(name: str, kinds: Mapping[str, int]) -> None:
+def corpus(name: str, kinds: Mapping[str, int], hint: str = "") -> None:
   """A banner where it is the synthetic one; what was passed over, if anything.
 
   Args:
     name: of the corpus.
     kinds: its `passed_over`.
+    hint: one line about its names, if any.
   """
   passed_over(kinds)
+  if hint:
+    print(f"hint: {hint}")
   if name == "synthetic":
     _banner(
       "SYNTHETIC CORPUS: embedded, made by this program. Its numbers are not"
@@ -57,7 +60,7 @@ def dataset(prepared, partition) -> None:
     prepared: from tfds_gtzan.prepare.
     partition: from tfds_gtzan.apply.
   """
-  corpus(prepared.corpus, prepared.passed_over)
+  corpus(prepared.corpus, prepared.passed_over, prepared.hint)
   if partition.leak:
     _banner(f"LEAKING PROTOCOL: {partition.leak}")
   print(

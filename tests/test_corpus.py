@@ -312,6 +312,81 @@ def test_another_collection_is_cut_by_random_protocols_only(tmp_path):
       protocols.apply(name, rows)
 
 
+def write_names(root, names):
+  for name in names:
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    (root / name).write_bytes(name.encode())
+  return root
+
+
+@pytest.mark.parametrize(
+  "form",
+  [
+    "{0}/{0}.{1:05d}.au.wav",
+    "{2}/{2}.{1:05d}.wav",
+    "{3}/{3}.{1:05d}.WAV",
+    "{0}/{0}_{1:05d}.mp3",
+    "{0}/{0}{1:05d}.flac",
+    "{2}/wav/{0} - {1:05d}.wav",
+  ],
+)
+def test_gtzan_under_near_names_has_its_ids(tmp_path, form):
+  genres = {"blues": "Blues", "hiphop": "hip-hop", "rock": "ROCK"}
+  names = [
+    form.format(genre, number, genre.capitalize(), other)
+    for genre, other in genres.items()
+    for number in (0, 12, 99)
+  ]
+  opened = corpus.open_corpus(str(write_names(tmp_path / "c", names)))
+  assert opened.genres == tuple(genres)
+  assert ids(opened) == [
+    f"{genre}.{number}"
+    for genre in genres
+    for number in ("00000", "00012", "00099")
+  ]
+  assert opened.tracks[0].artist == "John Lee Hooker"
+  assert opened.tracks[1].partition == "test"
+  assert "are taken for GTZAN's (blues.00000)" in opened.hint
+  found = {Row(t.id, t.genre, "", "", 1).id for t in opened.tracks}
+  assert found <= set(track_lists.artists())
+
+
+@pytest.mark.parametrize("form", ["{0}/{0}.{1}.wav", "{0}/{0}{1:02d}.wav"])
+def test_numbers_without_zeros_are_gtzans_where_all_are_there(tmp_path, form):
+  names = [form.format(g, i) for g in corpus.GENRES for i in range(100)]
+  whole = corpus.open_corpus(str(write_names(tmp_path / "c", names)))
+  assert set(ids(whole)) == set(track_lists.artists())
+  for i, fewer in enumerate((names[100:], names[20:], names[1:])):
+    root = write_names(tmp_path / str(i), fewer)
+    opened = corpus.open_corpus(str(root))
+    assert opened.tracks[0].id.count("/") == 1
+    assert "are nearly GTZAN's: if this is GTZAN" in opened.hint
+
+
+@pytest.mark.parametrize(
+  ("names", "hint"),
+  [
+    # Another genre, another number, two folders of a genre, another name.
+    (["Rock/Rock.00000.wav", "ska/ska.00000.wav", "Pop/Pop.00001.wav"], "2 of"),
+    (["Rock/Rock.00000.wav", "Pop/Pop.00100.wav"], "2 of 2"),
+    (["Rock/Rock.00000.wav", "rock/rock.00001.wav"], "2 of 2"),
+    (["Rock/Rock.00000.au.wav", "Pop/Pop.00001.au.wav", "Pop/x.wav"], "2 of 3"),
+    (["rock/rock 1.wav", "jazz/jazz 1.wav"], "2 of 2"),
+    (["rock/rock.00000.7.wav", "jazz/jazz.00000.0.wav"], "is named as a piece"),
+    (["rock/00000.wav", "jazz/00000.wav"], ""),
+    (["rock/take 1.wav", "jazz/rock 1.wav"], ""),
+    (["rock/rock 2019-05-01.wav", "jazz/jazz at 7.wav"], ""),
+    (["ska/ska.00000.wav", "dub/dub.00000.wav"], ""),
+    (["rock/rock.00000.wav", "jazz/jazz.00000.wav"], ""),
+  ],
+)
+def test_other_music_is_not_taken_for_gtzan(tmp_path, names, hint):
+  opened = corpus.open_corpus(str(write_names(tmp_path, names)))
+  assert len(opened.tracks) == len(names)
+  assert {t.genre for t in opened.tracks} == {n.split("/")[0] for n in names}
+  assert (hint in opened.hint) if hint else not opened.hint
+
+
 def test_names_that_no_list_could_hold(tmp_path):
   root = corpora.write_folder(tmp_path / "c", TINY)
   for file in root.rglob("*.wav"):

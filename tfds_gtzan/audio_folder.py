@@ -27,7 +27,7 @@ def open_tree(tree: files.Tree, cache_dir: pathlib.Path | None) -> Corpus:
   Raises:
     InputError: see `genre_folders.tracks`.
   """
-  found = genre_folders.tracks(tree, LAYOUT)
+  found, hint = genre_folders.tracks(tree, LAYOUT)
   return Corpus(
     name="audio",
     kind="audio",
@@ -35,6 +35,7 @@ def open_tree(tree: files.Tree, cache_dir: pathlib.Path | None) -> Corpus:
     tracks=genre_folders.as_tracks(tree, found, _decode),
     fingerprint=genre_folders.fingerprint(tree, found, cache_dir),
     passed_over=tree.passed_over(genre_folders.names(found)),
+    hint=hint,
   )
 
 

@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from gtzan_jax import audio, errors
 from gtzan_jax.errors import InputError
 from gtzan_jax.features import image
-from tfds_gtzan import content, files, track_lists
-from tfds_gtzan.track import Content, Track, in_genre_order, printable
+from tfds_gtzan import content, files, gtzan_names, track_lists
+from tfds_gtzan.track import GENRES, Content, Track, in_genre_order, printable
 
 # Folders above the genres: GTZAN's own (and torchaudio's), Kaggle's, mirdata's.
 ROOTS = ("genres", "genres_original", "gtzan_genre", "data")
@@ -77,11 +77,15 @@ def _is_track(name: str, layout: Layout) -> bool:
   return "/" in name and layout.fits(name)
 
 
-def tracks(tree: files.Tree, layout: Layout) -> Found:
+def tracks(tree: files.Tree, layout: Layout) -> tuple[Found, str]:
   """Genres in label order, tracks in the order of their ids.
 
   If one file is named as GTZAN's are, all must be, and a track's id is
   "<genre>.<number>"; else it is the name below the tree without the extension.
+  Names that are nearly GTZAN's: see gtzan_names.py.
+
+  Returns:
+    what was found, and a hint about the names, one line or "".
 
   Raises:
     InputError: no track, fewer than two genres, a genre folder without a track,
@@ -94,10 +98,13 @@ def tracks(tree: files.Tree, layout: Layout) -> Found:
       f"{tree.place} holds no track; accepted are {layout.accepted}"
     )
   _refuse_generated(tree, names)
-  ids = _ids(tree, names, layout)
-  found: dict[str, dict[str, str]] = {genre: {} for genre in tree.top()}
+  ids, genre_of, hint = _ids(tree, names, layout)
+  found: dict[str, dict[str, str]] = {
+    genre_of.get(folder, folder): {} for folder in tree.top()
+  }
   for track, name in sorted(zip(ids, names, strict=True)):
-    genre = found[name.split("/")[0]]
+    folder = name.split("/")[0]
+    genre = found[genre_of.get(folder, folder)]
     if track in genre:
       raise InputError(
         f"{tree.place} holds two files of the track {track}: {genre[track]} and"
@@ -116,7 +123,7 @@ def tracks(tree: files.Tree, layout: Layout) -> Found:
       f"{tree.place} holds one genre only ({genres[0]}); accepted are"
       f" {layout.accepted}"
     )
-  return {genre: found[genre] for genre in genres}
+  return {genre: found[genre] for genre in genres}, hint
 
 
 def _refuse_generated(tree: files.Tree, names: list[str]) -> None:
@@ -129,25 +136,33 @@ def _refuse_generated(tree: files.Tree, names: list[str]) -> None:
       )
 
 
-def _ids(tree: files.Tree, names: list[str], layout: Layout) -> list[str]:
-  """Of each file: all GTZAN's or none."""
+def _ids(
+  tree: files.Tree, names: list[str], layout: Layout
+) -> tuple[list[str], Mapping[str, str], str]:
+  """Of each file, all GTZAN's or none; {folder: genre} of others; a hint."""
   for name in names:
     if not printable(name):
       raise InputError(
         f"{tree.place}: the name {name!r} cannot be printed; give it another"
       )
-  pattern = re.compile(rf"([^/]+)/\1{layout.numbered}(\d{{5}})\.\w+")
+  pattern = re.compile(rf"([^/]+)/\1{layout.numbered}([0-9]{{5}})\.\w+")
   matches = [pattern.fullmatch(name) for name in names]
   gtzan = [match for match in matches if match]
+  exact = {match[1] for match in gtzan} <= set(GENRES)
+  if len(gtzan) == len(names) and exact:
+    return [f"{match[1]}.{match[2]}" for match in gtzan], {}, ""
+  near = gtzan_names.recognise(names)
+  if near.ids:
+    return near.ids, near.genres, near.hint
   if len(gtzan) == len(names):
-    return [f"{match[1]}.{match[2]}" for match in gtzan]
+    return [f"{match[1]}.{match[2]}" for match in gtzan], {}, near.hint
   if gtzan:
     raise InputError(
       f"{tree.place}: {gtzan[0][0]} is a name as GTZAN's tracks have it and"
       f" {names[matches.index(None)]} is none; accepted are {layout.accepted},"
       " all of one sort"
     )
-  return [name.rpartition(".")[0] for name in names]
+  return [name.rpartition(".")[0] for name in names], {}, near.hint
 
 
 def names(found: Found) -> list[str]:
@@ -199,11 +214,22 @@ def fingerprint(
 
   And, where there are MP3 files, of the version of what decodes them.
   """
-  named = {name: tree.files[name] for name in names(found)}
+  keys = {
+    name: _key(genre, track, name)
+    for genre, of_genre in found.items()
+    for track, name in of_genre.items()
+  }
+  named = {name: tree.files[name] for name in keys}
   digests = content.digests_of(tree.place, named, cache_dir)
   whole = hashlib.sha256()
   if any(name.lower().endswith(".mp3") for name in named):
     whole.update(f"mp3 {audio.MP3_VERSION}\n".encode())
-  for name, digest in zip(named, digests, strict=True):
-    whole.update(f"{name} {digest}\n".encode())
+  for key, digest in zip(keys.values(), digests, strict=True):
+    whole.update(f"{key} {digest}\n".encode())
   return whole.hexdigest()
+
+
+def _key(genre: str, track: str, name: str) -> str:
+  """A file's name, and its id if that does not follow from it alone."""
+  own = (track, f"{genre}/{track}", f"{genre}/{genre}{track[-5:]}")
+  return name if name.rpartition(".")[0] in own else f"{track} {name}"

@@ -26,7 +26,7 @@ def open_tree(tree: files.Tree, cache_dir: pathlib.Path | None) -> Corpus:
   Raises:
     InputError: see `genre_folders.tracks`; or pictures of different sizes.
   """
-  found = genre_folders.tracks(tree, LAYOUT)
+  found, hint = genre_folders.tracks(tree, LAYOUT)
   names = genre_folders.names(found)
   _check_sizes(tree.place, [tree.files[name] for name in names])
   return Corpus(
@@ -36,6 +36,7 @@ def open_tree(tree: files.Tree, cache_dir: pathlib.Path | None) -> Corpus:
     tracks=genre_folders.as_tracks(tree, found, _decode),
     fingerprint=genre_folders.fingerprint(tree, found, cache_dir),
     passed_over=tree.passed_over(genre_folders.names(found)),
+    hint=hint,
   )
 
 

@@ -51,7 +51,7 @@ class Prepared:
     feature_spec: FeatureSpec.to_dict().
     columns_per_frame: of an archive; None for others.
     example: (shape, dtype name) of each field of a record.
-    passed_over: {kind of file: how many}, see Corpus.
+    passed_over, hint: see Corpus.
   """
 
   directory: pathlib.Path
@@ -66,6 +66,7 @@ class Prepared:
   columns_per_frame: float | None
   example: Mapping[str, tuple[tuple[int, ...], str]]
   passed_over: Mapping[str, int] = dataclasses.field(default_factory=dict)
+  hint: str = ""
 
 
 def prepare(
@@ -122,7 +123,9 @@ def prepare(
           _write(folder, spec.name, corpus, progress, config)
           checksums.write(directory)
   found = _load(directory)
-  return dataclasses.replace(found, passed_over=corpus.passed_over)
+  return dataclasses.replace(
+    found, passed_over=corpus.passed_over, hint=corpus.hint
+  )
 
 
 @contextlib.contextmanager

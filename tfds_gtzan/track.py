@@ -130,6 +130,7 @@ class Corpus:
     fingerprint: sha256 (hex) of its content, wherever that lies.
     columns_per_frame: of an archive, see gtzan_jax.features.archive.
     passed_over: {kind of file: how many} of what lies there and is no track.
+    hint: what its names have to do with GTZAN's, one line, or "".
     tables: names of the tables that lie in it beside the tracks.
   """
 
@@ -142,6 +143,7 @@ class Corpus:
   passed_over: Mapping[str, int] = dataclasses.field(
     default_factory=dict, compare=False
   )
+  hint: str = dataclasses.field(default="", compare=False)
   tables: tuple[str, ...] = ()
 
 
