@@ -75,6 +75,8 @@ def dataset(prepared, partition) -> None:
       print(
         f"missing: {number} tracks of the {part} list are not in the corpus"
       )
+  for note in partition.notes:
+    print(note)
 
 
 def _genres(names: Sequence[str]) -> str:

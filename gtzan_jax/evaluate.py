@@ -245,7 +245,7 @@ def facts_of_data(
   """What a report says of the data of a run.
 
   Raises:
-    InputError: the data is not what the run was trained on.
+    InputError: the data, or its cut, is not what the run was trained on.
   """
   if run["data_fingerprint"] != dataset.metadata["fingerprint"]:
     raise errors.InputError(
@@ -254,6 +254,7 @@ def facts_of_data(
       f" {dataset.metadata['fingerprint'][:12]}: the corpus or the features"
       " changed since; train again"
     )
+  workdir.check_cut(path, run, dataset)
   return {
     "corpus": dataset.metadata["corpus"],
     "source": dataset.metadata["source"],

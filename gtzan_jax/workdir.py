@@ -329,6 +329,30 @@ def check_fingerprint(
   )
 
 
+def check_cut(path: pathlib.Path, run: Mapping, dataset) -> None:
+  """Refuses a split of the same data that is not the one of the run.
+
+  Another version may cut otherwise: what it holds out may have been learnt.
+
+  Args:
+    path: a workdir that holds a run.
+    run: its run.json.
+    dataset: a pipeline.Dataset, cut as the run's config says.
+
+  Raises:
+    InputError: a part has tracks that the same part of the run had not.
+  """
+  for part in ("train", "validation"):
+    new = {track for track, _ in dataset.parts[part]} - {*run["tracks"][part]}
+    if new:
+      raise errors.InputError(
+        f"--workdir={path} was begun on another {part} split: {len(new)} tracks"
+        f" were not in it, as {min(new)}; this version cuts"
+        f" {dataset.protocol} otherwise: evaluate by the version that trained"
+        " it, or train again in another --workdir"
+      )
+
+
 def relocate(path: pathlib.Path, config: ml_collections.ConfigDict) -> None:
   """Notes in run.json where the data of a run lies now."""
   run = load(path)
@@ -367,8 +391,8 @@ def begin(
     built_on: of gtzan_jax.built_on.
 
   Raises:
-    InputError: the run here was begun on other data, or beside a GAN or a judge
-      that has changed since.
+    InputError: the run here was begun on other data or another cut of it, or
+      beside a GAN or a judge that has changed since.
   """
   fingerprint = dataset.metadata["fingerprint"]
   tracks = {
@@ -378,6 +402,7 @@ def begin(
   if (path / RUN_FILE).is_file():
     check_fingerprint(path, fingerprint, config.data.path)
     run = load(path)
+    check_cut(path, run, dataset)
     inherited = run["tracks"]
     check_unchanged(path, run["built_on"], built_on)
   else:

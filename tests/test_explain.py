@@ -322,6 +322,14 @@ def test_mistakes_get_one_line(run, tmp_path):
     ({"config": begun["config"] | {"task": "classical"}}, "task=classical"),
     ({"config": begun["config"] | {"task": "gan", "train": gans}}, "task=gan"),
     ({"data_fingerprint": "ab" * 32}, "was trained on data abab"),
+    # By a version that cut the same data otherwise.
+    *(
+      (
+        {"tracks": begun["tracks"] | {part: begun["tracks"][part][1:]}},
+        f"another {part} split: 1 tracks .* as {begun['tracks'][part][0]};",
+      )
+      for part in ("train", "validation")
+    ),
   ):
     other = tmp_path / "other"
     other.mkdir(exist_ok=True)

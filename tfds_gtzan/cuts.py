@@ -48,11 +48,45 @@ def _units(rows: Sequence[Row], whole_tracks: bool) -> list[Unit]:
   return [(row.id, s) for row in rows for s in range(row.segments)]
 
 
-def random(
-  validation: float, test: float, *, whole_tracks: bool = True
-) -> Callable[[Sequence[Row], int, int], Parts]:
+Cut = Callable[[Sequence[Row], int, int], Parts]
+
+
+def _recordings_whole(cut: Cut) -> Cut:
+  """Cuts one track of each recording; its copies go where that one goes.
+
+  That is the longest, as copies may have been cut short: of segments each of a
+  copy's goes where the same one of the original goes.
+  """
+
+  def of_all(rows: Sequence[Row], fold: int, seed: int) -> Parts:
+    same = defaultdict(list)
+    for row, recording in zip(rows, recordings(rows), strict=True):
+      same[recording].append(row)
+    copies = {
+      max(own, key=lambda r: r.segments).id: own for own in same.values()
+    }
+    try:
+      parts = cut([row for row in rows if row.id in copies], fold, seed)
+    except InputError as error:
+      once = "; copies of a recording count once"
+      raise InputError(f"{error}{once * (len(copies) < len(rows))}") from error
+    return {
+      part: [
+        (copy.id, *segment)
+        for track, *segment in parts[part]
+        for copy in copies[track]
+        if not segment or segment[0] < copy.segments
+      ]
+      for part in PARTS
+    }
+
+  return of_all
+
+
+def random(validation: float, test: float, *, whole_tracks: bool = True) -> Cut:
   """Stratified by genre: shares of each genre, rounded, never below one."""
 
+  @_recordings_whole
   def cut(rows: Sequence[Row], fold: int, seed: int) -> Parts:
     del fold
     by_id = {row.id: row for row in rows}
@@ -90,6 +124,7 @@ def selected_on_test(rows: Sequence[Row], fold: int, seed: int) -> Parts:
   }
 
 
+@_recordings_whole
 def track_folds(rows: Sequence[Row], fold: int, seed: int) -> Parts:
   """Ten folds, each with a tenth of every genre."""
   by_id = {row.id: row for row in rows}
@@ -133,8 +168,8 @@ def require_learnt(
   learnt = {genre_of[unit[0]] for unit in train}
   for genre in sorted(set(genres) - learnt):
     raise InputError(
-      f"fold {fold} leaves no {genre} to train on: it has too few artists;"
-      " take a protocol that splits tracks"
+      f"fold {fold} leaves no {genre} to train on: it has too few artists or"
+      " recordings of its own; take a protocol that splits tracks"
     )
 
 
@@ -166,9 +201,13 @@ def artist_groups(rows: Sequence[Row]) -> list[int]:
 def recordings(rows: Sequence[Row]) -> list[int]:
   """A number for each row, the same where the recording is the same.
 
-  Exact duplicates are one recording, whatever genre they are filed under.
+  Tracks of the same content and GTZAN's published exact duplicates are one
+  recording, whatever they are called and whatever genre they are filed under.
   """
-  labels = {row.id: [("track", row.id)] for row in rows}
+  labels = {
+    row.id: [("track", row.id), *([row.content] if row.content else [])]
+    for row in rows
+  }
   for one, other in track_lists.duplicates():
     if one in labels and other in labels:
       labels[other].append(("track", one))

@@ -24,8 +24,14 @@ from typing import NamedTuple
 
 from gtzan_jax.artists import artist_key
 from gtzan_jax.errors import InputError
-from tfds_gtzan import notes, track_lists
-from tfds_gtzan.cuts import PARTS, Parts, artist_groups, ranked
+from tfds_gtzan import notes
+from tfds_gtzan.cuts import (
+  PARTS,
+  Parts,
+  artist_groups,
+  ranked,
+  recordings,
+)
 from tfds_gtzan.track import Row
 
 Segment = tuple[str, int]
@@ -90,6 +96,11 @@ def cut(
   by_id = {row.id: row for row in rows}
   tracks = {part: {unit[0] for unit in parts[part]} for part in PARTS}
   reported = "test" if tracks["test"] else "validation"
+  recording = dict(zip(by_id, recordings(rows), strict=True))
+  # Of copies one is tested; nor do the others stand anywhere else.
+  tracks[reported] = {
+    *{recording[track]: track for track in sorted(tracks[reported])}.values()
+  }
   group, tracks[reported], apart = _groups(tracks, reported, rows)
   held = {group[track] for track in tracks[reported]}
   free = {
@@ -105,7 +116,7 @@ def cut(
   made[reported], added = [], set()
   for genre in sorted({by_id[track].genre for track in tracks["train"]}):
     here = [row for row in rows if row.genre == genre]
-    slots = list(_slots(here, tracks, reported, group, share, seed))
+    slots = list(_slots(here, tracks, reported, group, recording, share, seed))
     lent = {segment[0] for slot in slots for segment in slot.stranger}
     made["train"] += [
       one
@@ -152,7 +163,7 @@ def _groups(
 ) -> tuple[dict[str, int], set[str], bool]:
   """Whose track each is, by number; what may be tested; are artists apart?
 
-  If not, each track is a group of its own.
+  If not, each recording is a group of its own.
   """
   ids = [row.id for row in rows]
   genre = {row.id: row.genre for row in rows}
@@ -173,14 +184,13 @@ def _groups(
     held -= {one for one in held if costs({one})}
   tested = {track for track in tracks[reported] if group[track] in held}
   if costs(held) or most(tracks[reported] - tested, tracks[reported]):
-    return dict(zip(ids, range(len(ids)), strict=True)), tracks[reported], False
+    alone = dict(zip(ids, recordings(rows), strict=True))
+    return alone, tracks[reported], False
   return group, tested, True
 
 
 def _repeats(track: str, other: str) -> bool:
-  """Are two tracks by an artist one song or recording, as far as published?"""
-  if {(track, other), (other, track)} & {*track_lists.duplicates()}:
-    return True
+  """Are two tracks by an artist one song, as far as published?"""
   _, title = notes.index().get(track, ("", ""))
   _, its = notes.index().get(other, ("", ""))
   return bool(artist_key(title)) and artist_key(title) == artist_key(its)
@@ -191,6 +201,7 @@ def _slots(
   tracks: Mapping[str, set[str]],
   reported: str,
   group: Mapping[str, int],
+  recording: Mapping[str, int],
   share: float,
   seed: int,
 ) -> Iterator[Slot]:
@@ -222,7 +233,8 @@ def _slots(
       segments(
         track
         for track in set(ids).difference(tracks_out)
-        if not any(_repeats(track, other) for other in tracks_out)
+        if recording[track] not in {recording[one] for one in tracks_out}
+        and not any(_repeats(track, other) for other in tracks_out)
       )
     )
   pairs = zip(

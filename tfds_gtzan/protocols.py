@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from gtzan_jax.artists import credited
 from gtzan_jax.errors import InputError
 from tfds_gtzan import cuts, leak_cuts
 from tfds_gtzan.cuts import PARTS, Parts, Unit
@@ -27,7 +28,7 @@ class Protocol:
     leak: one sentence on what it leaks; None if nothing.
     folds: how many there are.
     needs: what the corpus must have: "" nothing, "partition" a published one,
-      "gtzan" GTZAN's own ids.
+      "gtzan" GTZAN's own ids, "artists" known ones of most tracks.
   """
 
   cut: Callable[[Sequence[Row], int, int], Parts]
@@ -48,6 +49,7 @@ class Partition:
     leak: one sentence on what the protocol leaks; None if nothing.
     sha256: of each part's track ids, distinct, sorted and a line each.
     touched: of an arm of the leak meter, the tested tracks that it leaks.
+    notes: what to know of it, a sentence each.
   """
 
   protocol: str
@@ -56,6 +58,7 @@ class Partition:
   leak: str | None
   sha256: Mapping[str, str]
   touched: tuple[str, ...] = ()
+  notes: tuple[str, ...] = ()
 
 
 def apply(
@@ -103,8 +106,9 @@ def apply(
     leak_share=leak_share,
   )
   rows = sorted(rows, key=lambda row: row.id)
-  protocol = _get(name, rows)
   genres = _genres(genres, rows)
+  kept = [row for row in rows if row.genre in genres or not genres]
+  protocol = _get(name, rows, kept)
   try:
     cut = _cut(protocol, rows, genres, fold, split_seed)
   except InputError as error:
@@ -114,6 +118,7 @@ def apply(
     part: {unit for unit in cut[part] if unit[0] in by_id} for part in PARTS
   }
   missing = {part: len(set(cut[part]) - at_hand[part]) for part in PARTS}
+  notes = tuple(_notes(protocol, kept, at_hand))
   if not at_hand["train"]:
     raise InputError(
       f"protocol {name!r}: not one track of its train part is at hand"
@@ -143,6 +148,7 @@ def apply(
     leak=arm.leak if arm else protocol.leak,
     sha256={part: _digest(at_hand[part]) for part in PARTS},
     touched=tuple(touched),
+    notes=notes,
   )
 
 
@@ -186,21 +192,66 @@ def check(
 # What apply() is made of.
 
 _NEEDS = {
-  "gtzan": "published lists of GTZAN, of whose tracks this corpus has none",
-  "partition": "a published partition, and this corpus has none",
+  "gtzan": (
+    "follows published lists of GTZAN, of whose tracks this corpus has none"
+  ),
+  "partition": "follows a published partition, and this corpus has none",
+  "artists": (
+    "keeps artists apart, and {}, more than a third: give artists by"
+    " config.data.artists or config.data.labels, or take another protocol"
+  ),
 }
 
 
-def _get(name: str, rows: Sequence[Row]) -> Protocol:
+def _get(name: str, rows: Sequence[Row], kept: Sequence[Row]) -> Protocol:
   has = {"": True, "gtzan": cuts.is_gtzan(rows)}
   has["partition"] = has["gtzan"] or any(row.partition in PARTS for row in rows)
-  if not has[PROTOCOLS[name].needs]:
+  has["artists"] = 3 * len(_unknown(kept)) <= len(kept)
+  if not has[needs := PROTOCOLS[name].needs]:
     able = [key for key, value in PROTOCOLS.items() if has[value.needs]]
     raise InputError(
-      f"protocol {name!r} follows {_NEEDS[PROTOCOLS[name].needs]}; it can carry"
-      f" {', '.join(able)}"
+      f"protocol {name!r} {_NEEDS[needs].format(_artists_unknown(kept))}; it"
+      f" can carry {', '.join(able)}"
     )
   return PROTOCOLS[name]
+
+
+def _unknown(rows: Sequence[Row]) -> list[str]:
+  return [row.id for row in rows if not credited(row.artist)]
+
+
+def _artists_unknown(rows: Sequence[Row]) -> str:
+  unknown = len(_unknown(rows))
+  return (
+    f"{unknown:,} of {len(rows):,} tracks ({unknown / len(rows):.1%}) have no"
+    " known artist"
+  )
+
+
+def _notes(
+  protocol: Protocol, rows: Sequence[Row], parts: Mapping[str, set[Unit]]
+) -> Iterable[str]:
+  """What the rows that are kept make of a protocol."""
+  if protocol.needs == "artists":
+    yield (
+      f"{_artists_unknown(rows)}: each counts as an artist of its own, and may"
+      " share one with another fold"
+    )
+  if protocol.leak:
+    return
+  tracks = {part: {unit[0] for unit in parts[part]} for part in PARTS}
+  same = collections.defaultdict(list)
+  for row, recording in zip(rows, cuts.recordings(rows), strict=True):
+    same[recording] += [
+      (part, row.id) for part in PARTS if row.id in tracks[part]
+    ]
+  crossing = [own for own in same.values() if len(dict(own)) > 1]
+  if crossing:
+    example = " = ".join(track for _, track in crossing[0])
+    yield (
+      f"warning: {len(crossing)} recordings stand in two splits of this"
+      f" protocol's lists under several names, as {example}"
+    )
 
 
 def _genres(wanted: Iterable[str], rows: Sequence[Row]) -> set[str]:
@@ -227,7 +278,7 @@ def _cut(
   """Cuts all genres, then keeps some: no cut depends on which are kept."""
   count = collections.Counter(row.genre for row in rows)
   kept = genres or set(count)
-  if not protocol.needs:
+  if protocol.needs in ("", "artists"):
     # What is not kept and too small to be dealt out stands in nobody's way.
     rows = [row for row in rows if row.genre in kept or count[row.genre] >= 3]
   cut = protocol.cut(rows, fold, seed)
@@ -242,7 +293,7 @@ def _cut(
       ]
       for part in PARTS
     }
-  if protocol.folds > 1:
+  if protocol.needs in ("", "artists"):
     cuts.require_learnt(cut["train"], genre_of, kept, fold)
   return cut
 
@@ -306,7 +357,7 @@ PROTOCOLS: dict[str, Protocol] = {
   "filtered": Protocol(cuts.filtered, needs="partition"),
   "filtered_strict": Protocol(cuts.filtered_strict, needs="partition"),
   "kfold10": Protocol(cuts.track_folds, folds=10),
-  "artist_kfold": Protocol(cuts.artist_folds, folds=3),
+  "artist_kfold": Protocol(cuts.artist_folds, folds=3, needs="artists"),
   "leaky_segments_70_20_10": Protocol(
     cuts.random(0.2, 0.1, whole_tracks=False), leak=_SHARED_TRACKS
   ),
