@@ -1,6 +1,7 @@
 """Files that appear whole or not at all."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -16,6 +17,21 @@ def test_what_is_written_takes_the_old_ones_place(tmp_path):
   atomic.write(path, b"\x00\xff")
   assert path.read_bytes() == b"\x00\xff"
   assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_old_file_is_never_written_to(tmp_path):
+  """Who has it open reads it to its end, and other names of it keep it."""
+  path, other = tmp_path / "facts.json", tmp_path / "kept.json"
+  path.write_bytes(b"before")
+  os.link(path, other)
+  with path.open("rb") as reader:
+    with atomic.opened(path) as file:
+      file.write(b"af")
+      file.flush()
+      assert path.read_bytes() == b"before"
+      file.write(b"ter")
+    assert reader.read() == b"before"
+  assert (path.read_bytes(), other.read_bytes()) == (b"after", b"before")
 
 
 @pytest.mark.parametrize("before", [b"before", None])

@@ -93,6 +93,20 @@ def test_reliability_counts_every_row_once():
   assert bins_of(none) == []
 
 
+def test_a_bin_holds_its_upper_edge():
+  """0.6 and 0.8 are the edges 9 and 12 of 15, to the bit."""
+  edges = np.linspace(0, 1, calibration.BINS + 1)
+  assert (edges[9], edges[12]) == (0.6, 0.8)
+  sure = [0.55, 0.6, 0.6, np.nextafter(0.6, 1), 0.8, 0.81, 1.0]
+  rows = [[p, 1 - p] for p in sure]
+  bins = bins_of(one_a_track(rows, [0, 0, 1, 0, 0, 0, 0], ("a", "b")))
+  assert [(row["n"], row["accuracy"]) for row in bins] == [
+    (3, pytest.approx(2 / 3)),
+    *[(1, 1.0)] * 4,
+  ]
+  assert bins[0]["confidence"] == pytest.approx(1.75 / 3)
+
+
 @pytest.mark.parametrize("sure", [0.4, 1.0, 6.0])
 def test_the_temperature_is_that_of_another_minimiser(sure):
   """Of scikit-learn's loss, over 1/T, without a derivative or a bound."""

@@ -18,6 +18,7 @@ import launch
 from gtzan_jax import (
   checkpoint,
   checks,
+  checksums,
   errors,
   evaluate,
   interrupt,
@@ -309,6 +310,28 @@ def test_a_longer_run_goes_on_where_the_shorter_ended(
   assert workdir.check(tmp_path, make_config())
   assert not train.is_reported(make_config(), tmp_path)
   assert fit(make_config(), tmp_path) == scalars(finished)
+
+
+def test_best_is_whole_before_last_is_begun(tmp_path, make_config, monkeypatch):
+  """Else a run killed between the two would go on without its best."""
+  write, save, seen = checksums.write, checkpoint.Store.save, []
+
+  def write_slowly(folder, *files):
+    time.sleep(0.5 if folder.parent.name == "best" else 0)
+    write(folder, *files)
+
+  def save_and_note(store, state, facts):
+    if store._folder.name == "last" and facts["progress"]["bad"] == 0:
+      best = checkpoint.Store(tmp_path / "best")
+      seen.append((best.facts()["epoch"], facts["progress"]["best_epoch"]))
+      best.close()
+    save(store, state, facts)
+
+  monkeypatch.setattr(checksums, "write", write_slowly)
+  monkeypatch.setattr(checkpoint.Store, "save", save_and_note)
+  fit(make_config(**{"train.epochs": 2}), tmp_path)
+  assert seen
+  assert all(held == wanted for held, wanted in seen)
 
 
 def test_damage_is_named_before_a_run_goes_on(
