@@ -35,7 +35,15 @@ GENERATED = "generated-"
 
 # Raised when what is read of MP3 files changes: it is part of fingerprints.
 MP3_VERSION = 2
-SHORTEST = 0.1  # seconds of a file: less gives a model nothing to go by
+# What is no sound to learn from or to answer for:
+SHORTEST = 0.1  # seconds; less
+# a peak, of full scale, below -60 dB: 33 of the 32,768 steps of 16 bits;
+QUIETEST = 1e-3
+# one that floating point reaches only where nobody scaled it: above +20 dB;
+LOUDEST = 10.0
+# channels whose mean has less than this share of their power, -30 dB: what is
+# left is what a codec did not keep alike.
+CANCELLED = 1e-3
 
 
 def read(path: str | os.PathLike, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
@@ -56,9 +64,10 @@ def blocks(
     float32 `[n]`, n >= 1, nominally in -1..1.
 
   Raises:
-    InputError: missing, empty, undecodable or truncated file, no samples in
-      it, or samples that are not finite. One line: the file and the reason.
-      What a reader raises is never anything else.
+    InputError: missing, empty, undecodable or truncated file, samples that are
+      not finite or never were scaled, less than SHORTEST, or no signal. One
+      line: the file and the reason. Nothing else is raised. What can be known
+      only at the end is raised there.
   """
   name = errors.shown(path)
   with errors.reading(path):
@@ -70,26 +79,69 @@ def blocks(
       raise InputError(f"{name}: no such audio file")
     if status.st_size == 0:
       raise InputError(f"{name}: empty file (0 bytes)")
-    seconds = 0.0
+    signal = _Signal()
 
     def mixed() -> Iterator[tuple[np.ndarray, int]]:
-      nonlocal seconds
       for samples, rate in decoding.blocks(path):
-        seconds += len(samples) / rate
         mono = samples.mean(axis=1)
         if not np.isfinite(mono).all():
           raise InputError(
             f"{name}: samples that are not finite (NaN or infinity)"
           )
+        signal.add(samples, mono, rate)
         yield mono, rate
 
     yield from _resampled(mixed(), sample_rate)
-    if seconds == 0:
-      raise InputError(f"{name}: no audio samples in it")
-    if seconds < SHORTEST:
-      raise InputError(
-        f"{name}: {seconds:.4f} s of sound; accepted are {SHORTEST} s or more"
+    if fault := signal.fault():
+      raise InputError(f"{name}: {fault}")
+
+
+class _Signal:
+  """Whether what a file holds, block by block, is a signal at all."""
+
+  def __init__(self):
+    self._seconds = self._power = self._mixed = 0.0
+    self._low, self._high = np.inf, -np.inf
+
+  def add(self, samples: np.ndarray, mono: np.ndarray, rate: int) -> None:
+    """Channels float32 `[n, channels]` and their mean `[n]`."""
+    seconds = len(mono) / rate
+    self._seconds += seconds
+    self._low = min(self._low, float(mono.min()))
+    self._high = max(self._high, float(mono.max()))
+    if samples.shape[1] > 1:  # without their offsets, which are no signal
+      self._power += seconds * samples.var(axis=0, dtype=np.float64).mean()
+      self._mixed += seconds * mono.var(dtype=np.float64)
+
+  def fault(self) -> str:
+    """Why it is none; "" if it is one."""
+    if self._seconds == 0:
+      return "no audio samples in it"
+    if self._seconds < SHORTEST:
+      return (
+        f"{self._seconds:.4g} s of sound; accepted are {SHORTEST} s or more"
       )
+    rms = np.sqrt(self._power / self._seconds)
+    if rms > QUIETEST / 10 and self._mixed < CANCELLED * self._power:
+      return (
+        "no signal: its channels cancel each other out where they are averaged;"
+        " give one of them"
+      )
+    half, peak = (self._high - self._low) / 2, max(self._high, -self._low)
+    if half <= 0.5 / 32768:
+      level = np.rint(32768 * self._low) / 32768 + 0.0  # never -0
+      return f"no signal: in 16 bits its samples are {level:.2g} throughout"
+    if half < QUIETEST:
+      return (
+        f"hardly any signal: its peak is {20 * np.log10(half):.0f} dB of full"
+        f" scale; accepted are {20 * np.log10(QUIETEST):.0f} dB or more"
+      )
+    if peak > LOUDEST:
+      return (
+        f"its samples reach {peak:,.0f}: they were not scaled to -1..1, which"
+        " is full scale"
+      )
+    return ""
 
 
 def _resampled(

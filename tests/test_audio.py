@@ -194,7 +194,7 @@ def test_no_samples(tmp_path):
   soundfile.write(tmp_path / "a.wav", np.zeros(0, np.float32), RATE)
   assert _error(tmp_path / "a.wav") == "no audio samples in it"
   soundfile.write(tmp_path / "b.wav", np.zeros(3, np.float32), 192_000)
-  assert _error(tmp_path / "b.wav").startswith("0.0000 s of sound; accepted")
+  assert _error(tmp_path / "b.wav").startswith("1.562e-05 s of sound; accepted")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -221,6 +221,50 @@ def test_a_recorder_that_cannot_seek_is_no_truncation(
   struct.pack_into(order, content, field, 0xFFFFFFFF)
   path.write_bytes(content)
   assert len(audio.read(path)) == RATE
+
+
+TONE = tone()
+
+
+@pytest.mark.parametrize(
+  ("samples", "reason"),
+  [
+    (np.zeros(RATE), "no signal: in 16 bits its samples are 0 throughout"),
+    (
+      np.full(RATE, 0.5),
+      "no signal: in 16 bits its samples are 0.5 throughout",
+    ),
+    (1e-6 * TONE, "no signal: in 16 bits its samples are 0 throughout"),
+    (1e-3 * TONE, "hardly any signal: its peak is -66 dB of full scale; acc"),
+    (np.stack([TONE, -TONE], 1), "no signal: its channels cancel each other"),
+    (
+      np.stack([TONE + 0.3, 0.2 - 0.98 * TONE], 1),
+      "no signal: its channels cancel each other",
+    ),
+    (32767 * TONE, "its samples reach 16,38"),
+    (127 * TONE, "its samples reach 63: they were not scaled to -1..1"),
+    (TONE[:2204], "0.09995 s of sound; accepted are 0.1 s or more"),
+  ],
+)
+def test_no_signal_is_named(tmp_path, samples, reason):
+  soundfile.write(tmp_path / "a.wav", samples, RATE, subtype="FLOAT")
+  assert _error(tmp_path / "a.wav").startswith(reason)
+
+
+@pytest.mark.parametrize(
+  "samples",
+  [
+    TONE[:2205],
+    4e-3 * TONE,
+    8 * TONE,  # a mix beyond full scale, as floating point may hold
+    TONE + 0.4,
+    np.stack([TONE, 0 * TONE], 1),
+    np.stack([TONE, -0.8 * TONE], 1),
+  ],
+)
+def test_short_quiet_loud_or_one_sided_sound_is_sound(tmp_path, samples):
+  soundfile.write(tmp_path / "a.wav", samples, RATE, subtype="FLOAT")
+  assert len(audio.read(tmp_path / "a.wav")) == len(samples)
 
 
 # Files that are odd and can be read all the same, with a note.
