@@ -261,7 +261,7 @@ def test_other_links_to_folders_are_followed(tmp_path):
 def write_collection(root):
   """Two genres of nobody's list: lengths, rates, channels, formats, depths."""
   sounds = {
-    "Trip-Hop/A – B/01. Überall.flac": (0.03, 44_100, 2),
+    "Trip-Hop/A – B/01. Überall.flac": (0.3, 44_100, 2),
     "Trip-Hop/A – B/02.opus": (2.0, 48_000, 1),
     "Trip-Hop/02.mp3": (35.0, 16_000, 1),
     "fado/x.y.wav": (3.1, 8_000, 1),
