@@ -90,14 +90,7 @@ def open_dataset(config, beam_options: str | None = None):
 
   data = config.data
   _check_protocol(data)
-  prepared = tfds_gtzan.prepare(
-    data.path,
-    data.features,
-    data.dir,
-    data.tracks_per_genre,
-    beam_options=beam_options,
-    check=_checker(data),
-  )
+  prepared = _prepare(data, beam_options)
   partition = tfds_gtzan.apply(rows=prepared.rows, **_cut(data))
   dataset = pipeline.open_dataset(
     prepared.directory,
@@ -115,6 +108,21 @@ def judge_config(config):
   from configs import judge
 
   return judge.of(config)
+
+
+def _prepare(data, beam_options: str | None = None):
+  import tfds_gtzan
+
+  return tfds_gtzan.prepare(
+    data.path,
+    data.features,
+    data.dir,
+    data.tracks_per_genre,
+    beam_options=beam_options,
+    check=_checker(data),
+    label_table=data.labels,
+    artists=data.artists,
+  )
 
 
 def _checker(data):
@@ -136,7 +144,9 @@ def open_corpus(data):
   import tfds_gtzan
   from gtzan_jax import announce
 
-  corpus = tfds_gtzan.open_corpus(data.path, data.tracks_per_genre, data.dir)
+  corpus = tfds_gtzan.open_corpus(
+    data.path, data.tracks_per_genre, data.dir, data.labels, data.artists
+  )
   announce.corpus(corpus.name, corpus.passed_over, corpus.hint)
   return corpus
 
@@ -185,13 +195,7 @@ def open_cuts(config):
   _check_protocol(data)
   # The runs, each a process, need all of an accelerator's memory.
   jax.config.update("jax_platforms", "cpu")
-  prepared = tfds_gtzan.prepare(
-    data.path,
-    data.features,
-    data.dir,
-    data.tracks_per_genre,
-    check=_checker(data),
-  )
+  prepared = _prepare(data)
 
   def cut(**changed):
     return tfds_gtzan.apply(rows=prepared.rows, **{**_cut(data), **changed})
@@ -329,7 +333,10 @@ def explain(given: Given) -> int:
 
 # Which keys of a config opening a corpus takes, which cutting it, and which a
 # verb that opens a workdir.
-CORPUS = ("data.path", "data.tracks_per_genre", "data.dir", "data.allow")
+CORPUS = (
+  *("data.path", "data.labels", "data.artists", "data.tracks_per_genre"),
+  *("data.dir", "data.allow"),
+)
 OPENED = (*CORPUS, "log.compilation_cache")
 CUT = (
   *("data.protocol", "data.split_seed", "data.fold"),

@@ -17,6 +17,10 @@ def get_config() -> ml_collections.ConfigDict:
 
   config.data = data = ml_collections.ConfigDict()
   data.path = config_dict.placeholder(str)  # unset: the synthetic corpus
+  # A table of tracks with their genres and artists, for a collection whose
+  # folders mean nothing: columns such as file, genre, artist. "": none
+  data.labels = ""
+  data.artists = ""  # folder: <genre>/<artist>/... names artists
   data.dir = "~/.cache/gtzan_jax"  # prepared data sets, one folder each
   data.features = "logmel_1024"  # a name in gtzan_jax.features.FEATURES
   data.protocol = "tracks_70_10_20"  # a name in tfds_gtzan.PROTOCOLS

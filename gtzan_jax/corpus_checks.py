@@ -79,6 +79,7 @@ def facts_of(corpus) -> dict:
       {key: getattr(track, key) for key in keys} for track in corpus.tracks
     ],
     "tables": list(corpus.tables),
+    "labels": corpus.labels,
   }
 
 
@@ -89,7 +90,9 @@ def find(facts: Mapping) -> list[Finding]:
     facts: `tracks` [{"id", "genre", "artist", "partition"}] and, as far as they
       are known: `genres`; in each track its `values`; `duplicates` {"groups":
       [[id]]}, `skipped`, `faults` (see `explore.survey`); `tables`, the names
-      of tables that lie beside the music.
+      of tables that lie beside the music; `labels`, of a table that gave
+      genres: its `file`, `unlisted` (tracks that it lacks) and `unused` (its
+      names that are no track's).
   """
   found = [
     one._replace(check=name)
@@ -246,6 +249,18 @@ def _spellings(facts: Mapping) -> Iterable[Finding]:
     )
 
 
+def _labels(facts: Mapping) -> Iterable[Finding]:
+  given = facts.get("labels")
+  if given and (given["unlisted"] or given["unused"]):
+    lost, unused = given["unlisted"], given["unused"]
+    yield Finding(
+      f"{_tracks(len(lost))} without a genre in {given['file']} left out, and"
+      f" {_count(unused, 'name')} in it of no track",
+      [*lost[:_LISTED], *unused],
+      "Names are compared without case, folders above and extension.",
+    )
+
+
 def _across(
   facts: Mapping, key: str, nowhere: str | None = None
 ) -> list[Sequence[str]]:
@@ -398,6 +413,7 @@ CHECKS = {
   "numbers": _numbers,
   "same_folders": _same_folders,
   "spellings": _spellings,
+  "labels": _labels,
   "identical_genres": _two_genres,
   "identical_splits": _two_splits,
   "replicas": _replicas,

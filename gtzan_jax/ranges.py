@@ -136,6 +136,8 @@ CONFIG = {
   "task": text(*MONITORS),
   "seed": _SEED,
   "data.path": PATH,
+  "data.labels": NAME,
+  "data.artists": NAME,
   "data.dir": NAME,
   "data.features": NAME,
   "data.protocol": NAME,

@@ -136,6 +136,8 @@ def evaluate(
       " several --workdir, or for --config.data.path=OTHER"
     )
   run = workdir.load(path)
+  if other:  # the run's labels are not of other music
+    other = {"data.labels": "", "data.artists": "", **other}
   config = workdir.config_of(path, run, given.config, other)
   runtime.use_compilation_cache(config.log.compilation_cache)
   if other:

@@ -29,6 +29,7 @@ RUN = {
   "recipe": ranges.NAME,
   "config": {...: object},
   "data_path": ranges.PATH,
+  "data_files": dict.fromkeys(("data.labels",), ranges.NAME),
   "genres": ranges.several(ranges.NAME, 1, 10_000),
   "kind": ranges.text("audio", "logmel", "picture", "table"),
   "feature_spec": {...: object},
@@ -52,7 +53,10 @@ FREE_KEYS = ("train.epochs", "train.patience", "data.dir", "log.")
 # Where code is loaded from, and where prepared data is written.
 PLACES = ("data.dir", "log.compilation_cache")
 # Keys whose values are paths: one place, however it is written.
-PATHS = ("data.path", "data.augment_with", "train.init_from", "gan.judge")
+PATHS = (
+  *("data.path", "data.labels", "data.augment_with", "train.init_from"),
+  "gan.judge",
+)
 
 
 def _is_free(key: str) -> bool:
@@ -143,12 +147,14 @@ def config_of(
     overrides: other keys of the command line, flat.
   """
   config = ml_collections.ConfigDict(run["config"])
-  config.data.path = run["data_path"]
-  if run["data_path"] and "data.path" not in overrides:
-    print(f"data: {run['data_path']}, as {path / RUN_FILE} has it")
+  data = {"data.path": run["data_path"], **run["data_files"]}
+  for key, place in data.items():
+    if place and key not in overrides:
+      named = key.replace("data.path", "data")
+      print(f"{named}: {place}, as {path / RUN_FILE} has it")
   places = ranges.flatten(given.to_dict())
   config.update_from_flattened_dict(
-    {**overrides, **{key: places[key] for key in PLACES}}
+    {**data, **overrides, **{key: places[key] for key in PLACES}}
   )
   return config
 
@@ -413,6 +419,7 @@ def begin(
       "recipe": config.recipe,
       "config": as_plain(config),
       "data_path": _absolute(config.data.path),
+      "data_files": {"data.labels": _absolute(config.data.labels)},
       "genres": list(dataset.genres),
       "kind": dataset.kind,
       "feature_spec": dataset.metadata["feature_spec"],

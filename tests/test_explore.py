@@ -49,6 +49,7 @@ def corpus(kind, tracks, name="audio"):
     fingerprint="0123456789abcdef" * 4,
     tracks=made,
     tables=(),
+    labels={},
   )
 
 
@@ -449,7 +450,8 @@ def test_the_synthetic_corpus_says_that_it_is():
   opened = types.SimpleNamespace(
     **{
       **{
-        k: getattr(opened, k) for k in ("name", "kind", "fingerprint", "tables")
+        k: getattr(opened, k)
+        for k in ("name", "kind", "fingerprint", "tables", "labels")
       },
       "genres": opened.genres[:1],
       "tracks": opened.tracks[:1],

@@ -18,16 +18,25 @@ LAYOUT = genre_folders.Layout(
 )
 
 
-def open_tree(tree: files.Tree, cache_dir: pathlib.Path | None) -> Corpus:
+def open_tree(
+  tree: files.Tree,
+  cache_dir: pathlib.Path | None,
+  tracks: tuple[genre_folders.Found, str] | None = None,
+) -> Corpus:
   """Opens the genre folders of a tree; decodes nothing.
 
   Artists and partition are those of GTZAN's track of the same id, so other
   music should not be given GTZAN's ids.
 
+  Args:
+    tree: what lies below one place.
+    cache_dir: folder of digests.
+    tracks: what was found, and a hint; None: what `genre_folders.tracks` gives.
+
   Raises:
     InputError: see `genre_folders.tracks`.
   """
-  found, hint = genre_folders.tracks(tree, LAYOUT)
+  found, hint = tracks or genre_folders.tracks(tree, LAYOUT)
   return Corpus(
     name="audio",
     kind="audio",

@@ -19,6 +19,7 @@ from tfds_gtzan import (
   files,
   genre_folders,
   image_folder,
+  labels,
   packed,
   synthetic,
 )
@@ -62,6 +63,8 @@ def open_corpus(
   path: str | None,
   tracks_per_genre: int = 20,
   data_dir: str | pathlib.Path | None = None,
+  label_table: str = "",
+  artists: str = "",
 ) -> Corpus:
   """Opens the corpus at `path` without decoding a track.
 
@@ -73,10 +76,38 @@ def open_corpus(
     data_dir: folder of prepared data; digests of files are remembered in its
       .digests/ and a .tar.gz is unpacked into its .unpacked/. None: no digest
       is remembered, and a .tar.gz is refused.
+    label_table: a table of genres and artists, see `labels.read`; then what
+      folders of sound or of pictures are called plays no part.
+    artists: "folder": <genre>/<artist>/... names artists.
 
   Raises:
     InputError: nothing is there, or what is there is not accepted.
   """
+  if artists not in ("", labels.FOLDER):
+    raise InputError(
+      f"config.data.artists={artists}: give {labels.FOLDER}, or leave it out"
+    )
+  if artists and label_table:
+    raise InputError(
+      f"config.data.artists={artists} and config.data.labels={label_table}:"
+      " give one of the two; the table may have a column of artists"
+    )
+  table = labels.read(label_table) if label_table else None
+  corpus = _open(path, tracks_per_genre, data_dir, table)
+  if table and not corpus.labels:
+    raise InputError(
+      f"config.data.labels={label_table}: the {corpus.name} corpus has its"
+      " genres; labels are for folders and archives of sound or of pictures"
+    )
+  return labels.of_folders(corpus) if artists else corpus
+
+
+def _open(
+  path: str | None,
+  tracks_per_genre: int,
+  data_dir: str | pathlib.Path | None,
+  table: labels.Labels | None,
+) -> Corpus:
   if not path:
     return _synthetic(tracks_per_genre)
   place = pathlib.Path(path).expanduser()
@@ -87,13 +118,13 @@ def open_corpus(
       tree = files.of_folder(place)
       if tree.unlisted:
         raise InputError(tree.unlisted[0])
-      return _open_tree(tree, cache_dir)
+      return _open_tree(tree, cache_dir, table)
     if inside := packed.split(place):
       tree = packed.open_tree(inside[0], home)
-      return _open_inside(tree, inside[1], cache_dir)
+      return _open_inside(tree, inside[1], cache_dir, table)
     if place.is_file() and place.suffix.lower() in feature_table.ENDINGS:
-      table = files.on_disk(place)
-      return feature_table.open_table(str(place), table, cache_dir)
+      file = files.on_disk(place)
+      return feature_table.open_table(str(place), file, cache_dir)
     if place.is_file():
       return archive.open_archive(place, cache_dir)
     there = place.exists()
@@ -105,11 +136,17 @@ def open_corpus(
   )
 
 
-def _open_tree(tree: files.Tree, cache_dir: pathlib.Path | None) -> Corpus:
+def _open_tree(
+  tree: files.Tree,
+  cache_dir: pathlib.Path | None,
+  table: labels.Labels | None,
+) -> Corpus:
   """Sound, or pictures; among sound, pictures are its covers."""
   whole = tree = dataclasses.replace(tree, whole=None)
   while (inner := genre_folders.inner(tree)) is not None:
     tree = inner
+  if table:
+    return _open_labelled(tree, cache_dir, table)
   sound = genre_folders.genres_with(tree, audio_folder.LAYOUT)
   pictures = genre_folders.genres_with(tree, image_folder.LAYOUT)
   odd = sorted(set(pictures) - set(sound))
@@ -125,6 +162,27 @@ def _open_tree(tree: files.Tree, cache_dir: pathlib.Path | None) -> Corpus:
   return dataclasses.replace(corpus, tables=_tables(whole))
 
 
+def _open_labelled(
+  tree: files.Tree, cache_dir: pathlib.Path | None, table: labels.Labels
+) -> Corpus:
+  """Sound, or pictures, wherever they lie, with the genres of a table."""
+  forms = (audio_folder, image_folder)
+  form = next(
+    (one for one in forms if any(map(one.LAYOUT.fits, tree.files))), None
+  )
+  if form is None:
+    raise InputError(
+      f"{tree.place} holds no track; {table.file} is for"
+      f" files {', '.join(genre_folders.EXTENSIONS)}, in any folders"
+    )
+  found, given = genre_folders.labelled(tree, form.LAYOUT, table)
+  corpus = form.open_tree(tree, cache_dir, (found, ""))
+  facts = {"file": table.file}
+  facts |= {"unlisted": given.unlisted, "unused": given.unused}
+  corpus = dataclasses.replace(corpus, labels=facts)
+  return labels.with_artists(corpus, given.artists, f"labels {table.sha256}")
+
+
 def _tables(tree: files.Tree) -> tuple[str, ...]:
   """Tables that may say more of the tracks than their folders do."""
   return tuple(
@@ -135,19 +193,21 @@ def _tables(tree: files.Tree) -> tuple[str, ...]:
 
 
 def _open_inside(
-  tree: files.Tree, inside: str, cache_dir: pathlib.Path | None
+  tree: files.Tree,
+  inside: str,
+  cache_dir: pathlib.Path | None,
+  table: labels.Labels | None,
 ) -> Corpus:
   """What lies in an archive there, or there below its known folders."""
   if inside == ".":
-    return _open_tree(tree, cache_dir)
+    return _open_tree(tree, cache_dir, table)
   trees, below = [], tree
   while below is not None:
     if inside in below.folders:
-      return _open_tree(below.below(inside), cache_dir)
+      return _open_tree(below.below(inside), cache_dir, table)
     if inside in below.files and inside.lower().endswith(feature_table.ENDINGS):
       place = f"{below.place}/{inside}"
-      table = below.files[inside]
-      return feature_table.open_table(place, table, cache_dir)
+      return feature_table.open_table(place, below.files[inside], cache_dir)
     trees.append(below)
     below = genre_folders.inner(below)
   last = next(filter(None, (_last(one, inside) for one in trees)), None)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from gtzan_jax import audio, errors
 from gtzan_jax.errors import InputError
 from gtzan_jax.features import image
-from tfds_gtzan import content, files, gtzan_names, track_lists
+from tfds_gtzan import content, files, gtzan_names, labels, track_lists
 from tfds_gtzan.track import GENRES, Content, Track, in_genre_order, printable
 
 # Folders above the genres: GTZAN's own (and torchaudio's), Kaggle's, mirdata's.
@@ -97,20 +97,13 @@ def tracks(tree: files.Tree, layout: Layout) -> tuple[Found, str]:
     raise InputError(
       f"{tree.place} holds no track; accepted are {layout.accepted}"
     )
-  _refuse_generated(tree, names)
-  ids, genre_of, hint = _ids(tree, names, layout)
+  by_id, genre_of, hint = _by_id(tree, names, layout)
   found: dict[str, dict[str, str]] = {
     genre_of.get(folder, folder): {} for folder in tree.top()
   }
-  for track, name in sorted(zip(ids, names, strict=True)):
+  for track, name in by_id.items():
     folder = name.split("/")[0]
-    genre = found[genre_of.get(folder, folder)]
-    if track in genre:
-      raise InputError(
-        f"{tree.place} holds two files of the track {track}: {genre[track]} and"
-        f" {name}; keep one"
-      )
-    genre[track] = name
+    found[genre_of.get(folder, folder)][track] = name
   for genre, of_genre in found.items():
     if not of_genre:
       raise InputError(
@@ -124,6 +117,46 @@ def tracks(tree: files.Tree, layout: Layout) -> tuple[Found, str]:
       f" {layout.accepted}"
     )
   return {genre: found[genre] for genre in genres}, hint
+
+
+def labelled(
+  tree: files.Tree, layout: Layout, table: labels.Labels
+) -> tuple[Found, labels.Given]:
+  """The same of files in any folders or in none: a table has their genres.
+
+  Raises:
+    InputError: see `tracks` and `labels.match`.
+  """
+  names = sorted(name for name in tree.files if layout.fits(name))
+  by_id, _, _ = _by_id(tree, names, layout)
+  given = labels.match(table, by_id)
+  genres = in_genre_order(given.genres.values())
+  if len(genres) < 2:
+    raise InputError(
+      f"{table.file} gives the tracks of {tree.place} one genre only"
+      f" ({genres[0]}); a corpus has two or more"
+    )
+  found: dict[str, dict[str, str]] = {genre: {} for genre in genres}
+  for track, genre in sorted(given.genres.items()):
+    found[genre][track] = by_id[track]
+  return found, given
+
+
+def _by_id(
+  tree: files.Tree, names: list[str], layout: Layout
+) -> tuple[dict[str, str], Mapping[str, str], str]:
+  """{track id: name of its file}, sorted; what else `_ids` gives."""
+  _refuse_generated(tree, names)
+  ids, genre_of, hint = _ids(tree, names, layout)
+  found: dict[str, str] = {}
+  for track, name in sorted(zip(ids, names, strict=True)):
+    if track in found:
+      raise InputError(
+        f"{tree.place} holds two files of the track {track}: {found[track]} and"
+        f" {name}; keep one"
+      )
+    found[track] = name
+  return found, genre_of, hint
 
 
 def _refuse_generated(tree: files.Tree, names: list[str]) -> None:

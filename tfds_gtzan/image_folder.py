@@ -20,13 +20,22 @@ LAYOUT = genre_folders.Layout(
 )
 
 
-def open_tree(tree: files.Tree, cache_dir: pathlib.Path | None) -> Corpus:
+def open_tree(
+  tree: files.Tree,
+  cache_dir: pathlib.Path | None,
+  tracks: tuple[genre_folders.Found, str] | None = None,
+) -> Corpus:
   """Opens the genre folders of a tree; decodes nothing but headers.
+
+  Args:
+    tree: what lies below one place.
+    cache_dir: folder of digests.
+    tracks: what was found, and a hint; None: what `genre_folders.tracks` gives.
 
   Raises:
     InputError: see `genre_folders.tracks`; or pictures of different sizes.
   """
-  found, hint = genre_folders.tracks(tree, LAYOUT)
+  found, hint = tracks or genre_folders.tracks(tree, LAYOUT)
   names = genre_folders.names(found)
   _check_sizes(tree.place, [tree.files[name] for name in names])
   return Corpus(

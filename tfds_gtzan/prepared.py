@@ -77,6 +77,8 @@ def prepare(
   progress: bool = True,
   beam_options: str | None = None,
   check: Callable[[Corpus], None] = lambda _: None,
+  label_table: str = "",
+  artists: str = "",
 ) -> Prepared:
   """Prepares what is not prepared yet; returns at once where it is.
 
@@ -90,6 +92,8 @@ def prepare(
       bytes: "--runner=DirectRunner --direct_num_workers=2"; None: this process.
     check: called with the opened corpus, before anything of it is prepared; may
       refuse it.
+    label_table: see `corpus.open_corpus`.
+    artists: see `corpus.open_corpus`.
 
   Raises:
     InputError: an unusable corpus, feature set or folder; an impossible pair;
@@ -107,7 +111,7 @@ def prepare(
   with _writing_to(data_dir):
     data_dir.mkdir(parents=True, exist_ok=True)
     (data_dir / ".locks").mkdir(exist_ok=True)
-  corpus = open_corpus(path, tracks_per_genre, data_dir)
+  corpus = open_corpus(path, tracks_per_genre, data_dir, label_table, artists)
   check(corpus)
   fingerprint = dataset_builder.fingerprint(spec, corpus)
   folder = data_dir / f"{corpus.name}-{spec.name}-{fingerprint[:16]}"

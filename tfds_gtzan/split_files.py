@@ -108,19 +108,34 @@ def _is_part(text: str) -> bool:
   return text in _WORDS or text.isdecimal() or bool(_FOLD.fullmatch(text))
 
 
-def _rows(file: str, part: str | None) -> Iterator[Line]:
-  path = pathlib.Path(file)
+def content(file: str, named: str = "") -> tuple[bytes, str]:
+  """What a file of names holds, and the same as text.
+
+  Args:
+    file: its path.
+    named: how it is called in messages, if not by that.
+
+  Raises:
+    InputError: it cannot be read, or is no text.
+  """
+  named = named or file
   try:
-    text = path.read_bytes().decode("utf-8-sig")
-  except OSError as error:
-    raise InputError(f"{file} cannot be read: {error.strerror}") from error
-  except UnicodeDecodeError as error:
-    raise InputError(
-      f"{file} is no text: give lists of names (.txt), tables (.csv, .tsv) or"
-      " .json"
-    ) from error
+    data = pathlib.Path(file).expanduser().read_bytes()
+    return data, data.decode("utf-8-sig")
+  except (OSError, ValueError) as error:
+    if isinstance(error, UnicodeDecodeError):
+      raise InputError(
+        f"{named} is no text: give lists of names (.txt), tables (.csv, .tsv)"
+        " or .json, in UTF-8"
+      ) from error
+    reason = getattr(error, "strerror", None) or error
+    raise InputError(f"{named} cannot be read: {reason}") from error
+
+
+def _rows(file: str, part: str | None) -> Iterator[Line]:
+  _, text = content(file)
   forms = {".csv": _table, ".tsv": _table, ".json": _json}
-  return forms.get(path.suffix.lower(), _list)(file, text, part)
+  return forms.get(pathlib.Path(file).suffix.lower(), _list)(file, text, part)
 
 
 def _list(file: str, text: str, part: str | None) -> Iterator[Line]:

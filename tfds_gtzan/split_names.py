@@ -46,16 +46,20 @@ class Names:
 
   Case, folders above and extensions play no part. An id with folders in it,
   rock/live/song of a collection that is not GTZAN, is found by its end as well
-  (song), where only one track has it.
+  (song), where only one track has it; and one that ends with a number,
+  000/000002, by the number (2).
   """
 
   def __init__(self, ids: Iterable[str]):
     """Takes the ids of all tracks that can be meant."""
     self._ids = {_plain(one): one for one in ids}
     self._ends: dict[str, set[str]] = {}
+    self._numbers: dict[int, set[str]] = {}
     for plain, one in self._ids.items():
       for end in _ends(plain):
         self._ends.setdefault(end, set()).add(one)
+      number = _number(plain.rpartition("/")[2])
+      self._numbers.setdefault(number, set()).add(one)
 
   def find(self, name: str) -> Named:
     """The track, or the piece of a track, that a name means."""
@@ -77,8 +81,16 @@ class Names:
 
   def _track(self, plain: str) -> str | None:
     whole = [self._ids[end] for end in _ends(plain) if end in self._ids]
-    ends = self._ends.get(plain, ())
+    ends = self._ends.get(plain, set())
+    number = _number(plain)
+    if not ends and number is not None:
+      ends = self._numbers.get(number, set())
     return next(iter(whole or (ends if len(ends) == 1 else ())), None)
+
+
+def _number(plain: str) -> int | None:
+  """Of a name that is nothing else; 000002 and 2 are one."""
+  return int(plain) if re.fullmatch("[0-9]{1,18}", plain) else None
 
 
 def _plain(name: str) -> str:

@@ -132,6 +132,9 @@ class Corpus:
     passed_over: {kind of file: how many} of what lies there and is no track.
     hint: what its names have to do with GTZAN's, one line, or "".
     tables: names of the tables that lie in it beside the tracks.
+    labels: of a table that gave genres: its `file`, `unlisted` (ids of tracks
+      that it does not have, which are left out) and `unused` (its names that
+      are no track's); empty without one.
   """
 
   name: str
@@ -145,6 +148,9 @@ class Corpus:
   )
   hint: str = dataclasses.field(default="", compare=False)
   tables: tuple[str, ...] = ()
+  labels: Mapping[str, object] = dataclasses.field(
+    default_factory=dict, compare=False
+  )
 
 
 @dataclasses.dataclass(frozen=True)

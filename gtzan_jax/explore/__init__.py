@@ -34,9 +34,9 @@ def survey(
 
   Args:
     corpus: with `name`, `kind` ("audio", "logmel", "picture" or "table"),
-      `genres`, `fingerprint`, `tables` and `tracks`; a track has `id`,
-      `genre`, `artist`, `partition` and `read`, which raises InputError where
-      it cannot be read.
+      `genres`, `fingerprint`, `tables`, `labels` and `tracks`; a track has
+      `id`, `genre`, `artist`, `partition` and `read`, which raises InputError
+      where it cannot be read.
     duplicates: pairs of ids that are published as exact duplicates.
     lists: published lists, {name: {part: ids}}.
     progress: whether to show a progress bar (on a terminal only).
@@ -79,7 +79,8 @@ def survey(
   facts["duplicates"] = summary.duplicates(rows, duplicates)
   facts["lists"] = summary.coverage(lists or {}, rows)
   facts["examples"] = list(examples.values())
-  found = corpus_checks.find(facts | {"tables": corpus.tables})
+  given = {"tables": corpus.tables, "labels": corpus.labels}
+  found = corpus_checks.find(facts | given)
   facts["warnings"] = [one.plain() for one in found]
   return facts
 
