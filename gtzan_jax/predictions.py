@@ -67,7 +67,7 @@ class Predictions:
       "track": _strings("track", self.track),
       "segment": _integers("segment", self.segment),
       "label": _integers("label", self.label),
-      "probabilities": np.asarray(self.probabilities, np.float64),
+      "probabilities": _floats("probabilities", self.probabilities),
       "artist": _strings("artist", artist),
     }
     for name, value in exact.items():
@@ -255,6 +255,13 @@ def _integers(name: str, value) -> np.ndarray:
   if array.size and array.dtype.kind not in "iu":
     raise InputError(f"{name}: {array.dtype} received, int32 is accepted")
   return array.astype(np.int32)
+
+
+def _floats(name: str, value) -> np.ndarray:
+  array = np.asarray(value)
+  if array.size and array.dtype.kind not in "fiu":
+    raise InputError(f"{name}: {array.dtype} received, float32 is accepted")
+  return array.astype(np.float64)
 
 
 def _check_shapes(p: Predictions) -> None:

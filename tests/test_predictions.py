@@ -60,6 +60,11 @@ def test_types_are_the_documented_ones():
     ),
     ({"genres": ("blues", "blues", "rock")}, "genres: .* each once"),
     ({"probabilities": np.full((2, 3), np.inf)}, "sums to inf"),
+    (
+      {"probabilities": np.array([["a", "b", "c"]] * 2)},
+      "probabilities: <U1 received, float32 is accepted",
+    ),
+    ({"probabilities": np.array([[1j, 0, 0]] * 2)}, "complex128 received"),
     ({"genres": ("blues",)}, "genres: .* two or more"),
     ({"artist": np.array(["x"])}, r"artist: shape \(1,\)"),
     ({"artist": np.array([1, 1])}, "artist: int64 received, str"),
