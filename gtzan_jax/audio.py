@@ -89,6 +89,7 @@ def blocks(
             f"{name}: samples that are not finite (NaN or infinity)"
           )
         signal.add(samples, mono, rate)
+        decoding.check_length(signal.seconds, name)
         yield mono, rate
 
     yield from _resampled(mixed(), sample_rate)
@@ -100,13 +101,13 @@ class _Signal:
   """Whether what a file holds, block by block, is a signal at all."""
 
   def __init__(self):
-    self._seconds = self._power = self._mixed = 0.0
+    self.seconds = self._power = self._mixed = 0.0
     self._low, self._high = np.inf, -np.inf
 
   def add(self, samples: np.ndarray, mono: np.ndarray, rate: int) -> None:
     """Channels float32 `[n, channels]` and their mean `[n]`."""
     seconds = len(mono) / rate
-    self._seconds += seconds
+    self.seconds += seconds
     self._low = min(self._low, float(mono.min()))
     self._high = max(self._high, float(mono.max()))
     if samples.shape[1] > 1:  # without their offsets, which are no signal
@@ -115,13 +116,11 @@ class _Signal:
 
   def fault(self) -> str:
     """Why it is none; "" if it is one."""
-    if self._seconds == 0:
+    if self.seconds == 0:
       return "no audio samples in it"
-    if self._seconds < SHORTEST:
-      return (
-        f"{self._seconds:.4g} s of sound; accepted are {SHORTEST} s or more"
-      )
-    rms = np.sqrt(self._power / self._seconds)
+    if self.seconds < SHORTEST:
+      return f"{self.seconds:.4g} s of sound; accepted are {SHORTEST} s or more"
+    rms = np.sqrt(self._power / self.seconds)
     if rms > QUIETEST / 10 and self._mixed < CANCELLED * self._power:
       return (
         "no signal: its channels cancel each other out where they are averaged;"

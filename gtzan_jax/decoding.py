@@ -67,6 +67,12 @@ def blocks(path: str | os.PathLike) -> Iterator[tuple[np.ndarray, int]]:
       start = file.tell()
 
 
+def check_length(seconds: float, name: str) -> None:
+  """Raises InputError for a file that lasts longer than `errors.LIMITS`."""
+  hours = seconds / 3600
+  errors.check_limit("HOURS", hours, f"{name}: {hours:,.1f} hours of sound")
+
+
 class _Sound(soundfile.SoundFile):
   """Read from its start to its end: where codecs seek, samples change."""
 
@@ -92,6 +98,10 @@ def _opened(
     if reason.startswith("File does not exist"):
       reason = "Format not recognised"
     raise InputError(f"{name}: not decodable as audio ({reason})") from error
+  # What these promise is cut down to the bytes that there are; what streams
+  # promise may be anything, so that theirs is counted.
+  if sound.format not in ("FLAC", "MP3", "OGG"):
+    check_length(sound.frames / sound.samplerate, name)
   size = _SIZES.search(sound.extra_info)
   if size and int(size[2]) < 0.99 * int(size[1]) < _STREAMED:
     sound.close()

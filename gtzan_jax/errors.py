@@ -104,6 +104,63 @@ class StopError(InputError):
   """One that ends the work: no track is to be passed over because of it."""
 
 
+# The most that one file may ask for, as a header can promise anything: hours of
+# sound, millions of pixels, gigabytes of an .npz when it is unpacked.
+LIMITS = {"HOURS": 24.0, "MEGAPIXELS": 64.0, "GIGABYTES": 8.0}
+RATIO = 100  # of unpacked to packed bytes; more than any data shrinks,
+SMALL = 256 * 2**20  # which nobody minds below so many bytes
+
+
+def limit(name: str) -> float:
+  """A limit of LIMITS, or what GTZAN_JAX_MAX_<name> in the environment sets.
+
+  Raises:
+    StopError: that is no number above 0.
+  """
+  variable = f"GTZAN_JAX_MAX_{name}"
+  given = os.environ.get(variable, "")
+  try:
+    value = float(given) if given else LIMITS[name]
+  except ValueError:
+    value = 0.0
+  if not value > 0:
+    raise StopError(f"{variable}={shown(given)}: give a number above 0")
+  return value
+
+
+def check_limit(name: str, asked: float, what: str) -> None:
+  """Raises InputError where a file asks for more than a limit of LIMITS.
+
+  Args:
+    name: of LIMITS.
+    asked: for how much.
+    what: the file, and what it asks for: "a.wav: 30.1 hours of sound".
+  """
+  if asked > limit(name):
+    raise InputError(
+      f"{what}; accepted are {limit(name):g}, or what GTZAN_JAX_MAX_{name} sets"
+    )
+
+
+def check_npz(path: str | os.PathLike, name: str = "") -> None:
+  """Refuses an .npz that unpacks to more than it can be meant to.
+
+  Args:
+    path: its own.
+    name: what messages begin with, such as "a.npz: ".
+
+  Raises:
+    InputError: by its index it does; and what zipfile raises.
+  """
+  packed = os.stat(path).st_size
+  with zipfile.ZipFile(path) as archive:
+    size = sum(member.file_size for member in archive.infolist())
+  what = f"{name}unpacked it has {size / 1e9:.1f} GB"
+  check_limit("GIGABYTES", size / 1e9, what)
+  if size > max(SMALL, RATIO * packed):
+    raise InputError(f"{what}, more than {RATIO} times its {packed:,} bytes")
+
+
 def damaged_data(directory: pathlib.Path, reason: str) -> InputError:
   """Of the TFDS folder of prepared data, <data_dir>/<name>/tfds_gtzan/..."""
   return InputError(

@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from gtzan_jax import artists, atomic
+from gtzan_jax import artists, atomic, errors
 from gtzan_jax.errors import DAMAGED_NPZ, InputError
 
 TRACK_ROW = -1  # the segment number of a row that speaks for a whole track
@@ -187,6 +187,7 @@ def load(path: str | os.PathLike) -> Predictions:
   """
   wanted = f"an .npz with {', '.join(_COLUMNS)} is accepted"
   try:
+    errors.check_npz(path, f"{path}: ")
     with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
       names = {name.removesuffix(".npy") for name in archive.namelist()}
       absent = [name for name in _COLUMNS if name not in names]

@@ -12,7 +12,7 @@ import soundfile
 import soxr
 
 from gtzan_jax import audio, decoding, errors
-from gtzan_jax.errors import InputError
+from gtzan_jax.errors import InputError, StopError
 
 RATE = audio.SAMPLE_RATE
 
@@ -194,7 +194,7 @@ def test_no_samples(tmp_path):
   soundfile.write(tmp_path / "a.wav", np.zeros(0, np.float32), RATE)
   assert _error(tmp_path / "a.wav") == "no audio samples in it"
   soundfile.write(tmp_path / "b.wav", np.zeros(3, np.float32), 192_000)
-  assert _error(tmp_path / "b.wav").startswith("1.562e-05 s of sound; accepted")
+  assert _error(tmp_path / "b.wav").startswith("1.563e-05 s of sound; accepted")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -265,6 +265,28 @@ def test_no_signal_is_named(tmp_path, samples, reason):
 def test_short_quiet_loud_or_one_sided_sound_is_sound(tmp_path, samples):
   soundfile.write(tmp_path / "a.wav", samples, RATE, subtype="FLOAT")
   assert len(audio.read(tmp_path / "a.wav")) == len(samples)
+
+
+def test_a_file_may_last_so_long_and_no_longer(tmp_path, monkeypatch):
+  """Before anything is resampled, where the header can be believed."""
+  monkeypatch.setenv("GTZAN_JAX_MAX_HOURS", "0.001")
+  for name in ("a.wav", "a.flac", "a.mp3"):
+    soundfile.write(tmp_path / name, np.resize(TONE, 4 * RATE), RATE)
+    assert _error(tmp_path / name) == (
+      "0.0 hours of sound; accepted are 0.001, or what GTZAN_JAX_MAX_HOURS sets"
+    )
+  monkeypatch.setenv("GTZAN_JAX_MAX_HOURS", "0.002")
+  for name in ("a.wav", "a.flac", "a.mp3"):
+    assert len(audio.read(tmp_path / name)) == 4 * RATE
+  monkeypatch.setenv("GTZAN_JAX_MAX_HOURS", "none")
+  with pytest.raises(StopError, match="GTZAN_JAX_MAX_HOURS=none: give a numb"):
+    audio.read(tmp_path / "a.wav")
+
+
+def test_400_kb_at_1_hz_are_55_hours(tmp_path, monkeypatch):
+  soundfile.write(tmp_path / "a.wav", np.resize(TONE, 200_000), 1)
+  monkeypatch.setattr(audio, "soxr", None)  # nothing is resampled
+  assert _error(tmp_path / "a.wav").startswith("55.6 hours of sound; accepted")
 
 
 # Files that are odd and can be read all the same, with a note.

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from gtzan_jax import errors
 from gtzan_jax.artists import artist_key, credited
 from gtzan_jax.errors import InputError
 from tfds_gtzan import (
@@ -291,6 +292,24 @@ def test_other_collections_have_genres_and_ids_of_their_own(tmp_path):
     assert track.genre == track.id.split("/")[0]
     samples = track.read().samples
     assert len(samples) == pytest.approx(22_050 * seconds[track.id], abs=2000)
+
+
+def test_an_archive_may_unpack_to_so_much_and_no_more(tmp_path, monkeypatch):
+  """By its index: nothing is loaded."""
+  path = corpora.write_archive(tmp_path / "a.npz")
+  assert corpus.open_corpus(str(path)).kind == "logmel"
+  monkeypatch.setenv("GTZAN_JAX_MAX_GIGABYTES", "0.0001")
+  with pytest.raises(
+    InputError, match=r"a.npz: unpacked it has 0.0 GB; accept"
+  ):
+    corpus.open_corpus(str(path))
+  monkeypatch.delenv("GTZAN_JAX_MAX_GIGABYTES")
+  monkeypatch.setattr(errors, "SMALL", 200_000)
+  np.savez_compressed(path, mel=np.zeros((60, 128, 387), np.uint8))
+  with pytest.raises(
+    InputError, match=r"GB, more than 100 times its [\d,]+ byt"
+  ):
+    corpus.open_corpus(str(path))
 
 
 def test_another_collection_is_cut_by_random_protocols_only(tmp_path):

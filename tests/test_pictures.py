@@ -289,6 +289,34 @@ def break_folder(root):
   (root / "disco").mkdir()
 
 
+def test_a_picture_may_have_so_many_pixels_and_no_more(tmp_path, monkeypatch):
+  """By its header: nothing is decoded. Pillow alone would only warn."""
+  head = struct.pack(">4sIIBBBBB", b"IHDR", 12_000, 10_000, 8, 2, 0, 0, 0)
+  (tmp_path / "a.png").write_bytes(
+    b"\x89PNG\r\n\x1a\n\0\0\0\r"
+    + head
+    + struct.pack(">I", zlib.crc32(head))
+    + b"\0\0\0\0IDAT"
+    + struct.pack(">I", zlib.crc32(b"IDAT"))
+  )
+  with pytest.raises(
+    InputError, match=r"a.png: 12,000 x 10,000 pixels, 120 mi"
+  ):
+    image.read(tmp_path / "a.png")
+  with (
+    (tmp_path / "a.png").open("rb") as file,
+    pytest.raises(
+      InputError, match="accepted are 64, or what GTZAN_JAX_MAX_ME"
+    ),
+  ):
+    image.size(file, "a.png")
+  Image.new("RGB", (200, 100)).save(tmp_path / "b.png")
+  assert image.read(tmp_path / "b.png").shape == (100, 200, 3)
+  monkeypatch.setenv("GTZAN_JAX_MAX_MEGAPIXELS", "0.019")
+  with pytest.raises(InputError, match="200 x 100 pixels"):
+    image.read(tmp_path / "b.png")
+
+
 @pytest.mark.parametrize(
   ("damage", "message"),
   [

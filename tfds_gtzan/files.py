@@ -16,6 +16,7 @@ import functools
 import os
 import pathlib
 import re
+import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -59,9 +60,7 @@ class File:
     if self.path is not None:
       yield self.path
       return
-    with self.open() as source:
-      data = source.read()
-    with contextlib.ExitStack() as stack:
+    with self.open() as source, contextlib.ExitStack() as stack:
       try:
         folder = stack.enter_context(
           tempfile.TemporaryDirectory(
@@ -69,7 +68,8 @@ class File:
           )
         )
         copy = pathlib.Path(folder, self.name)
-        copy.write_bytes(data)
+        with copy.open("wb") as file:
+          shutil.copyfileobj(source, file, 2**20)
       except OSError as error:
         raise StopError(
           f"{self.name} cannot be copied from its archive to"

@@ -19,11 +19,9 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO, NamedTuple
 
-from gtzan_jax.errors import InputError
+from gtzan_jax.errors import RATIO, SMALL, InputError
 from tfds_gtzan import files
 
-RATIO = 100  # sound shrinks by a third, a table by two
-SMALL = 256 * 2**20
 LARGEST = 100 * 2**30
 _LONGEST = 255  # bytes of a name, in every common file system
 HEADER = 2**20  # bytes that a tar's header may ask for at once
@@ -47,8 +45,14 @@ class Member(NamedTuple):
 
 
 def most_bytes(path: pathlib.Path) -> int:
-  """How much may come out of an archive."""
-  return min(LARGEST, max(SMALL, RATIO * path.stat().st_size))
+  """How much may come out of an archive.
+
+  By the bytes that it takes on the disk: of a sparse file they are less than
+  its size.
+  """
+  status = path.stat()
+  size = min(status.st_size, 512 * status.st_blocks or status.st_size)
+  return min(LARGEST, max(SMALL, RATIO * size))
 
 
 def accepted(path: pathlib.Path, members: Iterable[Member]) -> Iterator[Member]:

@@ -144,12 +144,37 @@ def _open(
           yield member
       else:
         with open(path, "rb") as file:
-          file.seek(key[0])
-          yield io.BytesIO(_whole(file, key[1]))
+          yield io.BufferedReader(_Part(file, *key))
   except OSError as error:
     raise StopError(
       f"{path} cannot be read: {error.strerror or error}"
     ) from error
+
+
+class _Part(io.RawIOBase):
+  """Some bytes of a file, as a file."""
+
+  def __init__(self, file: BinaryIO, start: int, size: int):
+    self._file, self._start, self._size, self._at = file, start, size, 0
+
+  def readable(self) -> bool:
+    return True
+
+  def seekable(self) -> bool:
+    return True
+
+  def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+    self._at = offset + {io.SEEK_CUR: self._at, io.SEEK_END: self._size}.get(
+      whence, 0
+    )
+    return self._at
+
+  def readinto(self, buffer) -> int:
+    size = max(0, min(len(buffer), self._size - self._at))
+    self._file.seek(self._start + self._at)
+    buffer[:size] = _whole(self._file, size)
+    self._at += size
+    return size
 
 
 def _whole(file: BinaryIO, size: int) -> bytes:

@@ -19,6 +19,8 @@ from PIL import Image, UnidentifiedImageError
 from gtzan_jax import errors
 from gtzan_jax.errors import InputError, StopError
 
+# errors.LIMITS holds in place of Pillow's own limit, which is a warning first.
+Image.MAX_IMAGE_PIXELS = None
 EXTENSIONS = (".png", ".jpg", ".jpeg")
 _FORMATS = ("PNG", "JPEG")
 _DEPTH = 24  # the byte of a PNG file that says how many bits a channel has
@@ -120,6 +122,13 @@ def _opened(file: BinaryIO, name: str) -> Iterator[Image.Image]:
   file.seek(0)
   try:
     with Image.open(file, formats=_FORMATS) as picture:
+      pixels = picture.width * picture.height / 1e6
+      errors.check_limit(
+        "MEGAPIXELS",
+        pixels,
+        f"{name}: {picture.width:,} x {picture.height:,} pixels,"
+        f" {pixels:,.0f} millions",
+      )
       if picture.format == "PNG" and header[_DEPTH] > 8:
         # Pillow would cut colour down to 8 bits and keep grey as it is.
         raise InputError(

@@ -5,11 +5,13 @@ are read as plain arrays, .pt through a reader that knows tensors alone.
 """
 
 import pathlib
+import zipfile
 
 import h5py
 import numpy as np
 import safetensors.numpy
 
+from gtzan_jax import errors
 from gtzan_jax.errors import InputError
 from gtzan_jax.weights import torch_file
 
@@ -54,6 +56,8 @@ def _h5(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def _npz(path: pathlib.Path) -> dict[str, np.ndarray]:
+  if zipfile.is_zipfile(path):
+    errors.check_npz(path)
   # numpy leaves a file that it opened itself open where it is damaged.
   with open(path, "rb") as file:
     found = np.load(file, allow_pickle=False)
