@@ -4,7 +4,6 @@ import errno
 import gzip
 import io
 import os
-import pathlib
 import pickle
 import shutil
 import stat
