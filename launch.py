@@ -139,15 +139,23 @@ def _checker(data):
   return check
 
 
-def open_corpus(data):
-  """The corpus alone, of which nothing is prepared."""
+def open_corpus(data, genres: int = 2, announced: bool = True):
+  """The corpus alone, of which nothing is prepared.
+
+  Args:
+    data: a config's data section.
+    genres: how many it has to have at least.
+    announced: whether to print what there is to know of it.
+  """
   import tfds_gtzan
   from gtzan_jax import announce
 
   corpus = tfds_gtzan.open_corpus(
-    data.path, data.tracks_per_genre, data.dir, data.labels, data.artists
+    *(data.path, data.tracks_per_genre, data.dir, data.labels, data.artists),
+    least_genres=genres,
   )
-  announce.corpus(corpus.name, corpus.passed_over, corpus.hint)
+  if announced:
+    announce.corpus(corpus.name, corpus.passed_over, corpus.hint)
   return corpus
 
 
@@ -351,7 +359,7 @@ VERBS = {
       verbs.train,
       open_dataset=open_dataset,
       judge_config=judge_config,
-      open_corpus=open_corpus,
+      open_corpus=functools.partial(open_corpus, announced=False),
       fingerprint=fingerprint,
     ),
     ("config", "workdir"),
@@ -366,7 +374,7 @@ VERBS = {
     functools.partial(
       verbs.evaluate,
       open_dataset=open_dataset,
-      open_corpus=open_corpus,
+      open_corpus=functools.partial(open_corpus, genres=1),
       fingerprint=fingerprint,
       artists=artists,
     ),

@@ -221,6 +221,11 @@ def sentences(compared: Mapping) -> list[str]:
     for other, known in compared["genres"].items()
   ]
   lines = [f"genres compared: {', '.join(pairs)}"]
+  if len(tested := set(compared["genres"].values())) == 1:
+    lines.append(
+      f"of {tested.pop()} alone the accuracy is its recall; precision and F1"
+      " need tracks of other genres"
+    )
   if compared["absent"]:
     lines.append(f"genres not in this corpus: {', '.join(compared['absent'])}")
   lines += [

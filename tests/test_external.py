@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import shutil
 import types
 import unicodedata
@@ -431,6 +432,34 @@ def test_nothing_new_to_the_model_is_no_test():
   music = collection(*(track(f"{g}.00000", g) for g in ("blues", "rock")))
   with pytest.raises(InputError, match=r"all 2 tracks .* as blues\.00000"):
     overlap.select(run_of(), music)
+
+
+@pytest.mark.parametrize("given", ["music", "music/Jazz", "music.zip"])
+def test_music_of_one_genre_gives_its_recall(
+  trained, tmp_path, monkeypatch, capsys, given
+):
+  music = corpora.write_folder(tmp_path / "music", {"Jazz": [3.0] * 4})
+  for file in list((music / "Jazz").iterdir()):
+    file.rename(file.with_name(f"my {file.name}"))
+  corpora.pack(music, tmp_path / "music.zip")
+  monkeypatch.chdir(tmp_path / "music" / "Jazz")
+  path = os.path.relpath(tmp_path / given)
+  words = (
+    *("launch.py", "evaluate", f"--workdir={trained}"),
+    *(f"--out={tmp_path / 'o'}", f"--config.data.path={path}"),
+    f"--config.data.dir={tmp_path / 'd'}",
+  )
+  status = launch.main(list(words))
+  said = capsys.readouterr().out
+  assert status == 0, said
+  assert "of jazz alone the accuracy is its recall" in said
+  measured = report_of(tmp_path / "o")["splits"]["test"]["track"]
+  table = predictions.load(tmp_path / "o" / "predictions" / "test.npz")
+  jazz = table.genres.index("jazz")
+  answers = table.by_track().probabilities.argmax(1)
+  assert measured["n"] == len(answers) == 4
+  assert measured["per_genre"]["jazz"]["recall"] == np.mean(answers == jazz)
+  assert measured["accuracy"] == np.mean(answers == jazz)
 
 
 def test_real_cuts_of_a_filtered_run(gtzan_data):

@@ -326,7 +326,7 @@ def test_a_picture_may_have_so_many_pixels_and_no_more(tmp_path, monkeypatch):
       r" \(1 such\); make them one size",
     ),
     (break_name, r"blues00000.png is a name .* and rock/song.png is none; acc"),
-    (break_genre, r"one genre only \(blues\); accepted are pictures"),
+    (break_genre, r"one genre only \(blues\); accepted are 2"),
     (break_folder, "disco is a genre folder without a track"),
   ],
 )

@@ -49,10 +49,6 @@ def open_archive(
   arrays = _load(path)
   _check(path, arrays)
   genres = in_genre_order(arrays["genre"].tolist())
-  if len(genres) < 2:
-    raise InputError(
-      f"{path} holds one genre only ({genres[0]}); an archive has at least two"
-    )
   order = sorted(
     range(len(arrays["track"])),
     key=lambda row: (

@@ -9,6 +9,7 @@ is given and cannot be used is an error: there is no falling back.
 import dataclasses
 import functools
 import hashlib
+import os
 import pathlib
 
 from gtzan_jax.errors import InputError
@@ -65,6 +66,7 @@ def open_corpus(
   data_dir: str | pathlib.Path | None = None,
   label_table: str = "",
   artists: str = "",
+  least_genres: int = 2,
 ) -> Corpus:
   """Opens the corpus at `path` without decoding a track.
 
@@ -79,6 +81,8 @@ def open_corpus(
     label_table: a table of genres and artists, see `labels.read`; then what
       folders of sound or of pictures are called plays no part.
     artists: "folder": <genre>/<artist>/... names artists.
+    least_genres: how many it has to have; where one will do, the path may be
+      that of the genre's own folder.
 
   Raises:
     InputError: nothing is there, or what is there is not accepted.
@@ -93,7 +97,12 @@ def open_corpus(
       " give one of the two; the table may have a column of artists"
     )
   table = labels.read(label_table) if label_table else None
-  corpus = _open(path, tracks_per_genre, data_dir, table)
+  corpus = _open(path, tracks_per_genre, data_dir, table, least_genres)
+  if len(corpus.genres) < least_genres:
+    raise InputError(
+      f"{path} holds one genre only ({corpus.genres[0]}); accepted are"
+      f" {least_genres} or more, each a folder of tracks or a label"
+    )
   if table and not corpus.labels:
     raise InputError(
       f"config.data.labels={label_table}: the {corpus.name} corpus has its"
@@ -107,6 +116,7 @@ def _open(
   tracks_per_genre: int,
   data_dir: str | pathlib.Path | None,
   table: labels.Labels | None,
+  least_genres: int,
 ) -> Corpus:
   if not path:
     return _synthetic(tracks_per_genre)
@@ -118,6 +128,8 @@ def _open(
       tree = files.of_folder(place)
       if tree.unlisted:
         raise InputError(tree.unlisted[0])
+      if least_genres == 1 and table is None:
+        tree = _with_its_folder(tree, place)
       return _open_tree(tree, cache_dir, table)
     if inside := packed.split(place):
       tree = packed.open_tree(inside[0], home)
@@ -133,6 +145,21 @@ def _open(
   what = "is neither a folder nor a file" if there else "does not exist"
   raise InputError(
     f"{path} {what}; give {FORMS}, or no path for the synthetic corpus"
+  )
+
+
+def _with_its_folder(tree: files.Tree, place: pathlib.Path) -> files.Tree:
+  """Seen from the folder above, if the place is the folder of one genre."""
+  layouts = (audio_folder.LAYOUT, image_folder.LAYOUT)
+  fits = [n for n in tree.files if any(layout.fits(n) for layout in layouts)]
+  if not fits or any("/" in name for name in fits):
+    return tree
+  genre = pathlib.Path(os.path.abspath(place)).name
+  return dataclasses.replace(
+    tree,
+    place=os.path.dirname(os.path.abspath(place)),
+    files={f"{genre}/{name}": file for name, file in tree.files.items()},
+    folders=frozenset({genre}),
   )
 
 

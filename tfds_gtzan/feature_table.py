@@ -62,9 +62,9 @@ def open_table(
     cache_dir: where its digest is remembered.
 
   Raises:
-    InputError: not a csv, columns that are missing, no lines, one genre only,
-      or a line whose filename does not fit or stands twice, or with a value
-      that is no number. One line: the file and the place.
+    InputError: not a csv, columns that are missing, no lines, or a line whose
+      filename does not fit or stands twice, or with a value that is no number.
+      One line: the file and the place.
   """
   rows, comma = _read(path, file)
   names = _named(rows)
@@ -73,10 +73,6 @@ def open_table(
     name: row.cells["label"] for row, (name, _) in zip(rows, names, strict=True)
   }
   genres = in_genre_order(genre_of.values())
-  if len(genres) < 2:
-    raise InputError(
-      f"{path} holds one genre only ({genres[0]}); a table has at least two"
-    )
   order = sorted(lines, key=lambda name: (genres.index(genre_of[name]), name))
   return Corpus(
     name="table",

@@ -55,7 +55,7 @@ def inner(tree: files.Tree) -> files.Tree | None:
     )
   if known:
     return tree.below(known[0])
-  if len(top) != 1:
+  if len(top) != 1 or gtzan_names.genre(top[0]):
     return None
   below = tree.below(top[0])
   # Among sound, pictures are its covers and make no genre of a folder.
@@ -88,8 +88,8 @@ def tracks(tree: files.Tree, layout: Layout) -> tuple[Found, str]:
     what was found, and a hint about the names, one line or "".
 
   Raises:
-    InputError: no track, fewer than two genres, a genre folder without a track,
-      names of both sorts or that cannot be printed, two files of one track, or
+    InputError: no track, a genre folder without a track, names of both
+      sorts or that cannot be printed, two files of one track, or
       files that a GAN made.
   """
   names = sorted(name for name in tree.files if _is_track(name, layout))
@@ -110,13 +110,7 @@ def tracks(tree: files.Tree, layout: Layout) -> tuple[Found, str]:
         f"{os.path.join(tree.place, genre)} is a genre folder without a track:"
         f" put files into it ({', '.join(layout.extensions)}) or take it away"
       )
-  genres = in_genre_order(found)
-  if len(genres) < 2:
-    raise InputError(
-      f"{tree.place} holds one genre only ({genres[0]}); accepted are"
-      f" {layout.accepted}"
-    )
-  return {genre: found[genre] for genre in genres}, hint
+  return {genre: found[genre] for genre in in_genre_order(found)}, hint
 
 
 def labelled(

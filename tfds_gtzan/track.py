@@ -147,7 +147,7 @@ class Corpus:
     default_factory=dict, compare=False
   )
   hint: str = dataclasses.field(default="", compare=False)
-  tables: tuple[str, ...] = ()
+  tables: tuple[str, ...] = dataclasses.field(default=(), compare=False)
   labels: Mapping[str, object] = dataclasses.field(
     default_factory=dict, compare=False
   )
