@@ -125,11 +125,6 @@ def labelled(
   by_id, _, _ = _by_id(tree, names, layout)
   given = labels.match(table, by_id)
   genres = in_genre_order(given.genres.values())
-  if len(genres) < 2:
-    raise InputError(
-      f"{table.file} gives the tracks of {tree.place} one genre only"
-      f" ({genres[0]}); a corpus has two or more"
-    )
   found: dict[str, dict[str, str]] = {genre: {} for genre in genres}
   for track, genre in sorted(given.genres.items()):
     found[genre][track] = by_id[track]
