@@ -14,6 +14,7 @@ import os
 import pathlib
 import re
 import sys
+import tempfile
 import time
 import types
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ import orbax.checkpoint as ocp
 from gtzan_jax import checksums, errors
 
 PyTree = Any
+_PLAIN = re.compile(r"[\w./+=,@ -]+", re.ASCII)
 # What Orbax says where a checkpoint is whole, but of another model.
 _OTHER_MODEL = re.compile(
   "tree structures do not match|not compatible with the stored shape"
@@ -65,11 +67,12 @@ class Store:
     self._folder = pathlib.Path(folder).absolute()
     self._writable = writable
     self._manager = None
+    self._link = None
 
   def _open(self) -> ocp.CheckpointManager:
     if self._manager is None:
       self._manager = ocp.CheckpointManager(
-        self._folder,
+        self._plain(),
         # `read_only=True` would warn of itself, three lines each time.
         options=ocp.CheckpointManagerOptions(
           max_to_keep=1,
@@ -80,6 +83,21 @@ class Store:
         else ocp.CheckpointManagerOptions(create=False),
       )
     return self._manager
+
+  def _plain(self) -> pathlib.Path:
+    """The folder under a name that is no pattern and no part of a URL.
+
+    Orbax globs in the path and TensorStore parses it: with [ ] or a backslash
+    in it what was written is not found again. A link has another name.
+    """
+    if _PLAIN.fullmatch(str(self._folder)):
+      return self._folder
+    if self._writable:
+      self._folder.mkdir(parents=True, exist_ok=True)
+    self._link = tempfile.TemporaryDirectory(prefix="gtzan_jax-")
+    link = pathlib.Path(self._link.name) / "checkpoint"
+    link.symlink_to(self._folder)
+    return link
 
   def latest(self) -> int | None:
     """The number of the save held, or None."""
@@ -175,6 +193,9 @@ class Store:
     if self._manager is not None:
       self._manager.close()
       self._manager = None
+    if self._link is not None:
+      self._link.cleanup()
+      self._link = None
 
 
 def _await_reads(seconds: float = 5.0) -> None:

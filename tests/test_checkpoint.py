@@ -163,3 +163,24 @@ def test_who_reads_leaves_a_save_under_way_alone(stored):
   owner.save(STATE, {"epoch": 4})  # which waits until the removal is through
   owner.close()
   assert not under_way.exists()
+
+
+@pytest.mark.parametrize(
+  "name",
+  ["a [b]", "a\\b", "x[0:5]", "a*?", "a%20b#c", "a:b", "ünï 케이팝", "a\nb"],
+)
+def test_a_folder_of_any_name_gives_back_what_it_was_given(tmp_path, name):
+  """Orbax takes a path for a pattern, TensorStore for a part of a URL."""
+  for number in (1.0, 2.0):  # the second takes the first one's place
+    store = checkpoint.Store(tmp_path / name / "best", writable=True)
+    state = jax.tree.map(lambda x, by=number: by * x, STATE)
+    store.save(state, {"epoch": number})
+    store.wait()
+    store.close()
+  assert [one.name for one in tmp_path.iterdir()] == [name]
+  store = checkpoint.Store(tmp_path / name / "best")
+  found, facts = store.restore(like(STATE))
+  assert store.damage() is None
+  store.close()
+  assert facts == {"epoch": 2.0}
+  assert jax.tree.all(jax.tree.map(lambda a, b: (a == b).all(), found, state))
