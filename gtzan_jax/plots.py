@@ -6,15 +6,18 @@ where every colour of PALETTE becomes a CSS variable, so that the page's light
 and dark themes colour the same drawing.
 """
 
+import functools
 import html
 import io
 import os
 import re
+import warnings
 from collections.abc import Sequence
 
 import matplotlib.style
 import matplotlib.ticker
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib import font_manager
+from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
 
 from gtzan_jax import atomic
@@ -31,9 +34,20 @@ PALETTE = {
   "on-accent": "#fdfefe",
 }
 
-# Nothing that differs between two runs or two machines goes into a file.
+# Fonts of other scripts, used where they are installed and FONT lacks a letter.
+FALLBACKS = (
+  *("Noto Sans CJK JP", "Noto Sans CJK KR", "Noto Sans CJK SC"),
+  *("Noto Sans JP", "Noto Sans KR", "Noto Sans SC", "WenQuanYi Zen Hei"),
+  *("Malgun Gothic", "Yu Gothic", "Microsoft YaHei", "Hiragino Sans"),
+  *("Apple SD Gothic Neo", "PingFang SC", "NanumGothic", "IPAexGothic"),
+  *("Droid Sans Fallback", "Arial Unicode MS", "Unifont"),
+  *("Noto Sans Thai", "Noto Sans Devanagari", "Noto Sans Bengali"),
+)
+FONT = "DejaVu Sans"
+# Nothing that differs between two runs or two machines goes into a file, but
+# for letters that FONT lacks.
 STYLE = {
-  "font.family": "DejaVu Sans",
+  "font.family": FONT,
   "font.size": 10,
   "text.color": PALETTE["ink"],
   "text.parse_math": False,  # a genre may be called $1
@@ -68,6 +82,66 @@ STYLE = {
 }
 
 
+@functools.cache
+def _has() -> dict[str, frozenset[int]]:
+  """{font: the letters that it has}, of FONT and what FALLBACKS are here."""
+  here = set(font_manager.get_font_names())
+  return {
+    name: frozenset(
+      font_manager.get_font(
+        font_manager.findfont(font_manager.FontProperties(family=[name]))
+      ).get_charmap()
+    )
+    for name in (FONT, *FALLBACKS)
+    if name == FONT or name in here
+  }
+
+
+@functools.cache
+def drawable(text: str) -> tuple[str, tuple[str, ...]]:
+  """Text as it can be drawn, and the fonts that it takes.
+
+  A letter that no font here has becomes its escape: two names stay two names.
+  """
+  letters, fonts = [], [FONT]
+  for letter in text:
+    font = next(
+      (name for name, has in _has().items() if ord(letter) in has), ""
+    )
+    if font and letter.isprintable():
+      fonts += [] if font in fonts else [font]
+    else:
+      letter = letter.encode("unicode_escape", "surrogatepass").decode()
+    letters.append(letter)
+  return "".join(letters), tuple(fonts)
+
+
+class _Renderer(RendererAgg):
+  """Draws text in the fonts at hand, without a warning of what they lack."""
+
+  def draw_text(self, gc, x, y, s, prop, *args, **kwargs):
+    super().draw_text(gc, x, y, *_in_fonts(s, prop), *args, **kwargs)
+
+  def get_text_width_height_descent(self, s, prop, ismath):
+    return super().get_text_width_height_descent(*_in_fonts(s, prop), ismath)
+
+
+def _in_fonts(text: str, prop: font_manager.FontProperties) -> tuple:
+  text, fonts = drawable(text)
+  if len(fonts) > 1:
+    prop = prop.copy()
+    prop.set_family(fonts)
+  return text, prop
+
+
+class _Canvas(FigureCanvasAgg):
+  def get_renderer(self):
+    key = (*self.get_width_height(physical=True), self.figure.dpi)
+    if self._lastKey != key:
+      self.renderer, self._lastKey = _Renderer(*key), key
+    return self.renderer
+
+
 def save_png(figure: Figure, path: str | os.PathLike) -> None:
   """Writes what `png` gives: all of it or nothing."""
   atomic.write(path, png(figure))
@@ -97,7 +171,9 @@ def inline_svg(figure: Figure, name: str, description: str) -> str:
   """
   buffer = io.StringIO()
   nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-  with style():
+  with style(), warnings.catch_warnings():
+    # Text stays text: it is the browser that finds a font for it.
+    warnings.filterwarnings("ignore", r"Glyph \d+ .*missing", UserWarning)
     figure.savefig(buffer, format="svg", facecolor="none", metadata=nothing)
   svg = buffer.getvalue()
   svg = svg[svg.index("<svg") :]
@@ -116,7 +192,7 @@ def style():
 
 def new_figure(width: float, height: float) -> Figure:
   figure = Figure(figsize=(width, height), layout="constrained")
-  FigureCanvasAgg(figure)
+  _Canvas(figure)
   return figure
 
 

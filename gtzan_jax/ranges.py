@@ -98,6 +98,11 @@ FILE = Range(
 )
 FLAG = Range("true or false", lambda x: isinstance(x, bool))
 NAME = text()
+# Of prepared data: what writes its records takes no other name.
+UTF8 = Range(
+  f"{NAME.accepted}, in UTF-8",
+  lambda x: NAME.holds(x) and not any(0xD800 <= ord(c) < 0xE000 for c in x),
+)
 PATH = maybe(NAME)
 _SEED = whole(0, 2**32 - 1)
 _BATCH = whole(1, 8192)
@@ -138,7 +143,7 @@ CONFIG = {
   "data.path": PATH,
   "data.labels": NAME,
   "data.artists": NAME,
-  "data.dir": NAME,
+  "data.dir": UTF8,
   "data.features": NAME,
   "data.protocol": NAME,
   "data.split_seed": _SEED,

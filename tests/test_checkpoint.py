@@ -167,7 +167,17 @@ def test_who_reads_leaves_a_save_under_way_alone(stored):
 
 @pytest.mark.parametrize(
   "name",
-  ["a [b]", "a\\b", "x[0:5]", "a*?", "a%20b#c", "a:b", "ünï 케이팝", "a\nb"],
+  [
+    "a [b]",
+    "a\\b",
+    "x[0:5]",
+    "a*?",
+    "a%20b#c",
+    "a:b",
+    "ünï 케이팝",
+    "a\nb",
+    "caf\udce9",
+  ],
 )
 def test_a_folder_of_any_name_gives_back_what_it_was_given(tmp_path, name):
   """Orbax takes a path for a pattern, TensorStore for a part of a URL."""

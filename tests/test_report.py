@@ -658,3 +658,49 @@ def test_a_picture_of_another_folder_is_not_put_into_the_page(tmp_path, name):
   with pytest.raises(InputError, match=r"explain\.json.*\.png"):
     report.redraw(path)
   assert not (path / "report.html").exists()
+
+
+def labelled(text):
+  with plots.style():
+    figure = plots.new_figure(3, 1)
+    plots.name_rows(figure.subplots(), [text])
+  return figure
+
+
+@pytest.mark.parametrize(
+  ("text", "drawn"),
+  [
+    ("été Ж عربي 😀", "été Ж عربي 😀"),
+    ("K-Pop 케이팝", r"K-Pop \ucf00\uc774\ud31d"),
+    ("\x1b[31mred\u202e", r"\x1b[31mred\u202e"),
+    ("caf\udce9 \x7f\0", r"caf\udce9 \x7f\x00"),
+    ("\U00020000", r"\U00020000"),
+  ],
+)
+def test_text_that_no_font_has_is_drawn_as_its_escape(monkeypatch, text, drawn):
+  """Warnings are errors here: matplotlib would warn of each letter."""
+  monkeypatch.setattr(plots, "FALLBACKS", ())
+  plots._has.cache_clear()
+  plots.drawable.cache_clear()
+  assert plots.drawable(text) == (drawn, (plots.FONT,))
+  if "\udce9" not in text:
+    assert plots.png(labelled(text)) == plots.png(labelled(drawn))
+    assert plots.png(labelled(text)) != plots.png(labelled("?"))
+
+
+def test_a_browser_finds_the_font_of_a_letter():
+  assert "케이팝" in plots.inline_svg(labelled("케이팝"), "a", "a plot")
+
+
+def test_a_font_at_hand_is_used_where_ours_lacks_a_letter(monkeypatch):
+  monkeypatch.setattr(plots, "FALLBACKS", ("Last Resort High-Efficiency",))
+  plots._has.cache_clear()
+  plots.drawable.cache_clear()
+  try:
+    fonts = (plots.FONT, "Last Resort High-Efficiency")
+    assert plots.drawable("a케") == ("a케", fonts)
+    assert plots.drawable("a") == ("a", fonts[:1])
+    assert len(plots.png(labelled("a케"))) > 100
+  finally:
+    plots._has.cache_clear()
+    plots.drawable.cache_clear()
