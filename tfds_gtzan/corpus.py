@@ -99,8 +99,9 @@ def open_corpus(
   table = labels.read(label_table) if label_table else None
   corpus = _open(path, tracks_per_genre, data_dir, table, least_genres)
   if len(corpus.genres) < least_genres:
+    by = f" by config.data.labels={label_table}" if label_table else ""
     raise InputError(
-      f"{path} holds one genre only ({corpus.genres[0]}); accepted are"
+      f"{path} holds one genre only ({corpus.genres[0]}){by}; accepted are"
       f" {least_genres} or more, each a folder of tracks or a label"
     )
   if table and not corpus.labels:
