@@ -86,18 +86,20 @@ FLAGS = {
 def open_dataset(config, beam_options: str | None = None):
   """Prepares what the config's data section names, and cuts it."""
   import tfds_gtzan
-  from gtzan_jax import announce, pipeline
+  from gtzan_jax import announce, corpus_checks, pipeline
 
   data = config.data
   _check_protocol(data)
-  prepared = _prepare(data, beam_options)
+  prepared, found = _prepare(data, beam_options)
   partition = tfds_gtzan.apply(rows=prepared.rows, **_cut(data))
+  found += map(corpus_checks.noted, partition.notes)
   dataset = pipeline.open_dataset(
     prepared.directory,
     partition.protocol,
     partition,
     tuple(data.genres),
     artists=artists(prepared.rows),
+    warnings=[one.plain() for one in found],
   )
   announce.dataset(prepared, partition)
   return dataset
@@ -111,32 +113,37 @@ def judge_config(config):
 
 
 def _prepare(data, beam_options: str | None = None):
+  """Prepares a corpus, and what is wrong with it, each of which is printed."""
   import tfds_gtzan
+  from gtzan_jax import announce, corpus_checks
 
-  return tfds_gtzan.prepare(
+  found = []
+  allowed = corpus_checks.allowed(data.allow)
+  prepared = tfds_gtzan.prepare(
     data.path,
     data.features,
     data.dir,
     data.tracks_per_genre,
     beam_options=beam_options,
-    check=_checker(data),
+    check=lambda corpus: found.extend(_checked(corpus, allowed)),
     label_table=data.labels,
     artists=data.artists,
   )
+  facts = corpus_checks.facts_of_rows(prepared.genres, prepared.rows)
+  known = {one.check for one in found}
+  read = [x for x in corpus_checks.find(facts) if x.check not in known]
+  announce.warnings(read)
+  return prepared, [*found, *read]
 
 
-def _checker(data):
-  """A function that warns of a corpus, and refuses what data.allow does not."""
+def _checked(corpus, allowed):
+  """What is wrong with an opened corpus; refuses what is not allowed."""
   from gtzan_jax import announce, corpus_checks
 
-  allowed = corpus_checks.allowed(data.allow)
-
-  def check(corpus) -> None:
-    found = corpus_checks.find(corpus_checks.facts_of(corpus))
-    corpus_checks.refuse(found, allowed)
-    announce.warnings(found)
-
-  return check
+  found = corpus_checks.find(corpus_checks.facts_of(corpus))
+  corpus_checks.refuse(found, allowed)
+  announce.warnings(found)
+  return found
 
 
 def open_corpus(data, genres: int = 2, announced: bool = True):
@@ -203,7 +210,7 @@ def open_cuts(config):
   _check_protocol(data)
   # The runs, each a process, need all of an accelerator's memory.
   jax.config.update("jax_platforms", "cpu")
-  prepared = _prepare(data)
+  prepared, _ = _prepare(data)
 
   def cut(**changed):
     return tfds_gtzan.apply(rows=prepared.rows, **{**_cut(data), **changed})
@@ -283,11 +290,12 @@ def _check_archive(given: Given) -> None:
 
 
 def _write_archive(given: Given) -> None:
-  from gtzan_jax import announce
+  from gtzan_jax import announce, corpus_checks
   from tfds_gtzan import archive_writer
 
-  check, corpus = _checker(given.config.data), open_corpus(given.config.data)
-  check(corpus)
+  data = given.config.data
+  allowed, corpus = corpus_checks.allowed(data.allow), open_corpus(data)
+  _checked(corpus, allowed)
   announce.archive(
     archive_writer.write(corpus, given.flags.archive, **_rate(given))
   )

@@ -61,26 +61,37 @@ class Finding(NamedTuple):
 
   def plain(self) -> dict[str, str]:
     """For JSON and pages."""
-    examples = _some(self.examples)
-    text = f"{examples}. {self.why}" if examples and self.why else self.why
-    return {
-      "check": self.check,
-      "title": self.title,
-      "text": text or f"{examples}.",
-    }
+    examples = f"{_some(self.examples)}." if self.examples else ""
+    text = " ".join(filter(None, (examples, self.why)))
+    return {"check": self.check, "title": self.title, "text": text}
 
 
 def facts_of(corpus) -> dict:
   """What is known of a corpus (a tfds_gtzan.Corpus) that has been opened."""
+  given = {"tables": list(corpus.tables), "labels": corpus.labels}
+  return _facts(corpus.genres, corpus.tracks) | given
+
+
+def facts_of_rows(genres: Sequence[str], rows: Sequence) -> dict:
+  """What is known of a corpus (its tfds_gtzan.Rows) that has been prepared.
+
+  But for the published partition: a run has splits of its own.
+  """
+  same = collections.defaultdict(list)
+  for row in rows:
+    same[row.content].append(row.id)
+  same.pop("", None)
+  facts = _facts(genres, rows)
+  for row in facts["tracks"]:
+    row["partition"] = "unlisted"
+  groups = [ids for ids in same.values() if len(ids) > 1]
+  return facts | {"duplicates": {"groups": groups}}
+
+
+def _facts(genres: Sequence[str], tracks: Iterable) -> dict:
   keys = ("id", "genre", "artist", "partition")
-  return {
-    "genres": list(corpus.genres),
-    "tracks": [
-      {key: getattr(track, key) for key in keys} for track in corpus.tracks
-    ],
-    "tables": list(corpus.tables),
-    "labels": corpus.labels,
-  }
+  rows = [{key: getattr(track, key) for key in keys} for track in tracks]
+  return {"genres": list(genres), "tracks": rows}
 
 
 def find(facts: Mapping) -> list[Finding]:
@@ -136,6 +147,11 @@ def allowed(names: Iterable[str]) -> tuple[str, ...]:
         f" {', '.join(REFUSING)}"
       )
   return tuple(given)
+
+
+def noted(text: str) -> Finding:
+  """A sentence on what a protocol makes of a corpus, as a finding."""
+  return Finding(text.removeprefix("warning: "), (), "", check="protocol")
 
 
 def spelling(name: str) -> str:
@@ -302,8 +318,8 @@ def _replicas(facts: Mapping) -> Iterable[Finding]:
       f"{spare:,} of {_tracks(len(facts['tracks']))}"
       f" {'is a replica' if spare == 1 else 'are replicas'}",
       [" = ".join(ids) for ids in groups],
-      "Protocols that cut at random may put one into train and its replica into"
-      " test.",
+      "They count as one recording wherever a protocol deals tracks out;"
+      " published lists are taken as they are.",
     )
 
 

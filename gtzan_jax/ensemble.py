@@ -275,6 +275,11 @@ def _facts(members: Sequence[Member]) -> dict:
     return " + ".join(dict.fromkeys(every(key)))
 
   skipped = {row["track"]: row for rows in every("skipped") for row in rows}
+  warnings = []
+  for member in members:
+    known = [one["title"] for one in warnings]
+    own = member.report.get("warnings", ())
+    warnings += [one for one in own if one["title"] not in known]
   return _external(members) | {
     "recipe": RECIPE,
     "corpus": joined("corpus"),
@@ -290,6 +295,7 @@ def _facts(members: Sequence[Member]) -> dict:
     "data_fingerprint": joined("data_fingerprint"),
     "tracks": min(every("tracks")),
     "skipped": [skipped[track] for track in sorted(skipped)],
+    "warnings": warnings,
     "best_epoch": None,
     "epochs_run": 0,
     "seconds": sum(every("seconds")),

@@ -263,6 +263,7 @@ def facts_of_data(
     "data_fingerprint": run["data_fingerprint"],
     "tracks": len(dataset.metadata["rows"]),
     "skipped": dataset.metadata["skipped"],
+    "warnings": list(dataset.warnings),
   }
 
 

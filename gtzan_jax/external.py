@@ -34,6 +34,7 @@ def evaluate(
   place: str | None = None,
   prepared: str | None = None,
   artists: Mapping[str, str] | None = None,
+  warnings: Sequence[Mapping[str, str]] = (),
 ) -> pathlib.Path:
   """Scores a workdir's model on another corpus and writes a report on it.
 
@@ -48,6 +49,7 @@ def evaluate(
     prepared: the fingerprint that it has when prepared for the run's features;
       one that equals the run's is of the very music that it was trained on.
     artists: {track: whose it is}; None where nobody knows.
+    warnings: what is wrong with the corpus: `check`, `title` and `text` each.
 
   Returns:
     the path of report.html.
@@ -89,6 +91,7 @@ def evaluate(
       "num_params": num_params,
       "tracks": len(ids),
       "skipped": skipped,
+      "warnings": list(warnings),
     }
     built = report.build(
       facts,

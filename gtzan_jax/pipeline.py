@@ -41,6 +41,7 @@ class Dataset:
     missing: how many tracks each part's published list names in vain.
     sha256: of each part's track ids.
     artists: {track: whose it is}, "" where nobody knows.
+    warnings: what is wrong with the corpus: `check`, `title` and `text` each.
   """
 
   directory: pathlib.Path
@@ -53,6 +54,7 @@ class Dataset:
   missing: Mapping[str, int]
   sha256: Mapping[str, str]
   artists: Mapping[str, str]
+  warnings: Sequence[Mapping[str, str]] = ()
 
   @property
   def kind(self) -> str:
@@ -94,6 +96,7 @@ def open_dataset(
   genres: Sequence[str] = (),
   *,
   artists: Mapping[str, str],
+  warnings: Sequence[Mapping[str, str]] = (),
 ) -> Dataset:
   """A prepared folder, cut.
 
@@ -103,6 +106,7 @@ def open_dataset(
     partition: has `parts`, `leak`, `missing` and `sha256` (see `Dataset`).
     genres: the genres that `partition` was made for; none for all.
     artists: see `Dataset`.
+    warnings: see `Dataset`.
   """
   info = tfds.builder_from_directory(str(directory)).info
   return Dataset(
@@ -124,6 +128,7 @@ def open_dataset(
     missing=partition.missing,
     sha256=partition.sha256,
     artists=artists,
+    warnings=warnings,
   )
 
 

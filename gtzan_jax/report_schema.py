@@ -99,6 +99,7 @@ SCHEMA = {
   "data_fingerprint": str,
   "tracks": int,
   "skipped": [{"track": str, "reason": str}],
+  "warnings": [{"check": str, "title": str, "text": str}],
   "best_epoch": (int, _MAYBE),
   "epochs_run": int,
   "seconds": float,
@@ -116,7 +117,7 @@ SCHEMA = {
   ...: object,
 }
 COMPUTED = ("genres", "headline", "splits", "calibration")
-_OPTIONAL = ("external", "gan")
+_OPTIONAL = ("external", "gan", "warnings")
 
 
 def violations(value, spec=SCHEMA, path: str = "") -> Iterator[str]:

@@ -115,7 +115,14 @@ def evaluate(
       that the corpus has when it is prepared for it.
     artists: tracks -> {track: whose it is}.
   """
-  from gtzan_jax import announce, external, runtime, sharding, workdir
+  from gtzan_jax import (
+    announce,
+    corpus_checks,
+    external,
+    runtime,
+    sharding,
+    workdir,
+  )
 
   other = {
     key: value
@@ -144,9 +151,12 @@ def evaluate(
     corpus = open_corpus(config.data)
     prepared = fingerprint(run["feature_spec"], corpus)
     out = pathlib.Path(out or path / f"external-{corpus.fingerprint[:8]}")
+    found = corpus_checks.find(corpus_checks.facts_of(corpus))
+    announce.warnings(found)
     external.evaluate(
       *(path, corpus, out, config.data.path, prepared),
       artists(corpus.tracks),
+      [one.plain() for one in found],
     )
   else:
     out, dataset = path, open_dataset(config)

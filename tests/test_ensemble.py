@@ -113,6 +113,7 @@ def test_the_report_of_an_ensemble(tmp_path):
     data_fingerprint="77aa",
     seconds=2.0,
     skipped=[{"track": "jazz.00054", "reason": "no sound"}],
+    warnings=[{"check": "imbalance", "title": "a", "text": ""}],
     tracks=19,
   )
   out = tmp_path / "out"
@@ -142,6 +143,7 @@ def test_the_report_of_an_ensemble(tmp_path):
     "data_fingerprint": "4e1fa8c2 + 77aa",
     "tracks": 19,
     "skipped": [{"track": "jazz.00054", "reason": "no sound"}],
+    "warnings": [{"check": "imbalance", "title": "a", "text": ""}],
   }
   assert {key: found[key] for key in wanted} == wanted
   assert found["headline"] == "validation"

@@ -15,7 +15,7 @@ from stored import run_json
 
 import launch
 import tfds_gtzan
-from gtzan_jax import explore, workdir
+from gtzan_jax import config_file, explore, workdir
 from tfds_gtzan import download
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -354,6 +354,14 @@ def test_splits_are_no_genres(call, tmp_path, verb):
     assert status == 0
     assert "warning: 2 of 2 genres are names of splits: test; train" in said
     assert "corpus: audio, 12 tracks, 2 genres (test, train), 12 seg" in said
+    groups = "warning: 6 groups of identical tracks across genres: "
+    assert f"{groups}test/blues/blues.00000 = train/blues/blues.00000" in said
+    config = config_file.load(QUICKSTART.partition("=")[2])
+    config.data.update(path=str(root), dir=str(tmp_path / "prepared"))
+    config.data.allow = ("split_names",)
+    found = [one["check"] for one in launch.open_dataset(config).warnings]
+    assert found[0] == "split_names"
+    assert "identical_genres" in found
 
 
 def test_explore_warns_of_what_training_refuses(call, tmp_path):

@@ -407,6 +407,16 @@ def test_the_page_carries_its_banners():
   assert "had no part in training" not in parsed.text
 
 
+def test_warnings_about_the_corpus_stand_in_a_box():
+  text = "a/1 <b> = b/1. One recording stands under two labels."
+  one = {"check": "identical_genres", "title": "1 group", "text": text}
+  shown = page.render(built({"warnings": [one]})[0])
+  assert "Warnings about this corpus" in shown
+  assert "<b>1 group</b>a/1 &lt;b&gt; = b/1." in shown
+  for none in ({}, {"warnings": []}):
+    assert "Warnings about this corpus" not in page.render(built(none)[0])
+
+
 def test_without_a_test_split_the_page_says_so():
   got, _ = built(splits=("validation",), missing={"test": 290})
   text = _Page(page.render(got)).text
