@@ -70,6 +70,8 @@ PAIRS = (
   ("3.24", "ensemble", "cnn_lstm"),
   ("4.17", "cnn_bilstm", "cnn_rnn"),
   ("4.17", "cnn_bilstm", "parallel_cnn"),
+  ("epsilon", "resnet", "resnet_eps_torch"),
+  ("epsilon", "cnn_bilstm", "cnn_bilstm_eps_torch"),
 )
 DOCS = pathlib.Path(__file__).parents[1] / "docs"
 # Variants that the leak meter of cnn_gru has run, with 2,340 train segments.

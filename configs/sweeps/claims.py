@@ -16,6 +16,8 @@ SEEDS = range(3)
 HONEST = "artist_kfold"
 TWENTY = {"train.epochs": 20}  # pictures take minutes an epoch
 RMSPROP = {"optim.name": "rmsprop"}
+# What Keras's epsilon is worth to recipes whose source is written in Keras.
+EPS_TORCH = {"optim.eps": 1e-8, "optim.eps_rule": "torch"}
 # {variant: (recipe, what differs from it)}, the quick ones first.
 VARIANTS = {
   "logreg_stats": ("logreg_stats", {}),
@@ -27,6 +29,7 @@ VARIANTS = {
   "slice_cnn_whole_clips": ("slice_cnn", {"data.features": "mfcc_clip"}),
   "lstm_mfcc": ("lstm_standardised", {"data.features": "mfcc"}),
   "resnet": ("resnet", {}),
+  "resnet_eps_torch": ("resnet", EPS_TORCH),
   "resnet_rmsprop": ("resnet", RMSPROP),
   "resnet_no_shortcuts": ("resnet", {"model.shortcuts": False}),
   "cnn_gru": ("cnn_gru", {}),
@@ -40,6 +43,7 @@ VARIANTS = {
   "parallel_cnn": ("parallel_cnn", {}),
   "image_cnn2_20_epochs": ("image_cnn2", TWENTY),
   "cnn_bilstm": ("cnn_bilstm", {}),
+  "cnn_bilstm_eps_torch": ("cnn_bilstm", EPS_TORCH),
   "cnn_rnn": ("cnn_rnn", {}),
 }
 # Source document 3 stops on what it reports: the same test tracks, with a
