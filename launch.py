@@ -51,6 +51,7 @@ Examples:
   python launch.py evaluate --help
 """
 
+import contextlib
 import functools
 import os
 import pathlib
@@ -59,7 +60,7 @@ import sys
 
 from gtzan_jax import command_line, config_file, verbs
 from gtzan_jax.command_line import Given, Verb
-from gtzan_jax.errors import InputError
+from gtzan_jax.errors import InputError, Shown, shown
 
 FLAGS = {
   "config": (str, "a file in configs/"),
@@ -431,6 +432,12 @@ VERBS = {
 def main(argv: list[str]) -> int:
   # The log lines of TFDS, Orbax and XLA are not for our users.
   os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+  # What a stranger's file is called is printed, and never obeyed.
+  with contextlib.redirect_stdout(Shown(sys.stdout)):
+    return _main(argv)
+
+
+def _main(argv: list[str]) -> int:
   try:
     known = config_file.files(HOME, "configs/*.py")
     given = command_line.parse(argv, FLAGS, VERBS, "train", known)
@@ -447,7 +454,7 @@ def main(argv: list[str]) -> int:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 128 + signal.SIGPIPE
   except InputError as error:
-    print(f"error: {error}", file=sys.stderr)
+    print(f"error: {shown(str(error))}", file=sys.stderr)
     return 2
   except KeyboardInterrupt:
     print("interrupted", file=sys.stderr)

@@ -4,7 +4,7 @@ import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TextIO
 
-from gtzan_jax import corpus_checks, page, report
+from gtzan_jax import corpus_checks, errors, page, report
 
 _GENRES = 12  # on the line of a corpus
 _KINDS = 12  # of files that were passed over, in a line
@@ -44,7 +44,8 @@ def passed_over(kinds: Mapping[str, int], file: TextIO | None = None) -> None:
     listed = [f"{number} {kind}" for kind, number in kinds.items()]
     more = len(listed) - _KINDS
     tail = f", {more} other kinds" if more > 0 else ""
-    print(f"passed over: {', '.join(listed[:_KINDS])}{tail}", file=file)
+    text = errors.shown(", ".join(listed[:_KINDS]))
+    print(f"passed over: {text}{tail}", file=file)
 
 
 def warnings(found: Iterable[corpus_checks.Finding]) -> None:
@@ -81,12 +82,12 @@ def dataset(prepared, partition) -> None:
 
 def _genres(names: Sequence[str]) -> str:
   more = f" and {len(names) - _GENRES} more" if len(names) > _GENRES else ""
-  return ", ".join(names[:_GENRES]) + more
+  return errors.shown(", ".join(names[:_GENRES])) + more
 
 
 def skipped(tracks: Iterable[Mapping[str, str]]) -> None:
   for one in tracks:
-    print(f"skipped: {one['track']}: {one['reason']}")
+    print(errors.shown(f"skipped: {one['track']}: {one['reason']}"))
 
 
 def archive(written) -> None:

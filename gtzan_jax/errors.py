@@ -9,6 +9,7 @@ import unicodedata
 import zipfile
 import zlib
 from collections.abc import Iterator
+from typing import TextIO
 
 # What numpy and zipfile raise of an .npz that is none, cut off or garbled,
 # beside OSError; of some flipped bytes numpy is asked for more than there is.
@@ -33,16 +34,40 @@ def first_line(error: BaseException) -> str:
   return lines[0][:200]
 
 
-def shown(name: str | os.PathLike) -> str:
+def shown(name: str | os.PathLike, keep: str = "") -> str:
   """A name in one line that any terminal prints and no terminal obeys.
 
-  Bytes that are no UTF-8, control characters and line ends become escapes.
+  Bytes that are no UTF-8, control characters, line ends and what turns the
+  direction of text become escapes, but for those to `keep`.
   """
-  return "".join(map(_escaped, os.fspath(name)))
+  text = os.fspath(name)
+  if text.isprintable():
+    return text
+  return "".join(one if one in keep else _escaped(one) for one in text)
+
+
+class Shown:
+  """A stream that is written to through `shown`; lines and tabs stay."""
+
+  def __init__(self, stream: TextIO):
+    self._stream = stream
+
+  def write(self, text: str) -> int:
+    """Writes the text without what a terminal would obey."""
+    self._stream.write(shown(text, keep="\n\t\r"))
+    return len(text)
+
+  def __getattr__(self, name: str) -> object:
+    return getattr(self._stream, name)
+
+
+# Of category Cf, which also joins letters to one sign.
+_TURNS = {0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)}
 
 
 def _escaped(letter: str) -> str:
-  if unicodedata.category(letter) not in ("Cc", "Cs", "Zl", "Zp"):
+  category = unicodedata.category(letter)
+  if category not in ("Cc", "Cs", "Zl", "Zp") and ord(letter) not in _TURNS:
     return letter
   code = ord(letter)
   if 0xDC80 <= code <= 0xDCFF:  # how Python keeps a byte of a file's name
@@ -84,7 +109,7 @@ def note(text: str) -> None:
   """Prints, once, what is odd about a file that can be read all the same."""
   if text not in _noted:
     _noted.add(text)
-    print(f"note: {text}", file=sys.stderr)
+    print(f"note: {shown(text)}", file=sys.stderr)
 
 
 @contextlib.contextmanager

@@ -31,7 +31,7 @@ from gtzan_jax import (
   runtime,
   workdir,
 )
-from gtzan_jax.errors import InputError
+from gtzan_jax.errors import InputError, shown
 from gtzan_jax.explain_page import Explained
 from gtzan_jax.tasks import classify
 
@@ -85,7 +85,7 @@ def explain(
   if not items:
     raise skipped[0]
   for error in skipped:
-    print(f"skipped: {error}", file=sys.stderr)
+    print(f"skipped: {shown(str(error))}", file=sys.stderr)
   model, variables, _ = evaluate.restore_best(path, run)
   baseline = _baseline(run, variables, opened)
   answer = jax.jit(functools.partial(classify.predict, model, variables))

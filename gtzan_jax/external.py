@@ -16,7 +16,7 @@ import numpy as np
 
 from gtzan_jax import evaluate as evaluation
 from gtzan_jax import inputs, overlap, report, sharding, workdir
-from gtzan_jax.errors import InputError, StopError
+from gtzan_jax.errors import InputError, StopError, shown
 from gtzan_jax.predictions import Predictions, digest
 
 PROTOCOL = "external"
@@ -76,7 +76,7 @@ def evaluate(
   report.check_out(out, {"config": run["config"], **test})
   model, num_params = evaluation.load_model(path, run)
   print(f"external test: {len(tracks)} of {len(corpus.tracks)} tracks")
-  print("\n".join(overlap.sentences(compared)))
+  print("\n".join(map(shown, overlap.sentences(compared))))
   with workdir.locked(out, f"--out={out}"):
     table, skipped = predict(model, run, corpus, tracks, compared["genres"])
     table = table.with_artists(artists or {})
@@ -179,7 +179,7 @@ def _examples(
 def _skip(track, reason: InputError, skipped: list[dict], total: int) -> None:
   if isinstance(reason, StopError):
     raise reason
-  print(f"skipped: {track.id}: {reason}")
+  print(shown(f"skipped: {track.id}: {reason}"))
   skipped.append({"track": track.id, "reason": str(reason)})
   if len(skipped) > MAX_UNREADABLE * total:
     raise InputError(

@@ -5,7 +5,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 import jinja2
+from markupsafe import Markup
 
+from gtzan_jax import markdown, page
 from gtzan_jax.overview import overview
 
 # Between these a page that somebody wrote holds the tables.
@@ -55,7 +57,8 @@ def render(
   """
   environment = jinja2.Environment(
     loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent),
-    autoescape=template == "html",
+    autoescape=True,
+    finalize=page.shown if template == "html" else _escaped,
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
@@ -69,6 +72,13 @@ def render(
     gans=gans,
     texts=TEXTS,
   )
+
+
+def _escaped(value: object) -> object:
+  """A value of a report in Markdown: text that is not ours is escaped."""
+  if isinstance(value, Markup) or not isinstance(value, str):
+    return value
+  return Markup(markdown.text(value))
 
 
 def put(drawn: str, page: str) -> str:

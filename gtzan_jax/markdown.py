@@ -1,6 +1,21 @@
 """Tables of Markdown that read well on a console too."""
 
+import re
 from collections.abc import Iterable, Sequence
+
+from gtzan_jax import errors
+
+
+def text(value: object) -> str:
+  """A name that somebody gave, as text in a page: it ends no cell, starts no
+  link, no element of HTML and no emphasis, and is one line."""
+  escaped = _cell(re.sub(r"&(?=#?\w+;)", "&amp;", str(value)))
+  return re.sub(r"[`*]|\](?=\()", lambda mark: f"\\{mark[0]}", escaped)
+
+
+def _cell(value: object) -> str:
+  line = errors.shown(str(value))
+  return line.replace("|", "&#124;").replace("<", "&lt;")
 
 
 def table(
@@ -12,12 +27,11 @@ def table(
 
   Args:
     head: the names of the columns.
-    rows: cells of any kind; a | in one does not end it.
+    rows: cells of any kind; a | in one does not end it, and no < begins an
+      element of HTML.
     numbers: the first of the columns that are set to the right; None: no one.
   """
-  cells = [
-    [str(x).replace("|", "&#124;") for x in row] for row in (head, *rows)
-  ]
+  cells = [[_cell(x) for x in row] for row in (head, *rows)]
   widths = [max(3, *map(len, column)) for column in zip(*cells, strict=True)]
   left = len(widths) if numbers is None else numbers
   sides = [str.ljust if i < left else str.rjust for i in range(len(widths))]

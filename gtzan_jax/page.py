@@ -11,7 +11,14 @@ from collections.abc import Mapping, Sequence
 import jinja2
 from markupsafe import Markup
 
-from gtzan_jax import fidelity, metrics, plots, provenance, report_figures
+from gtzan_jax import (
+  errors,
+  fidelity,
+  metrics,
+  plots,
+  provenance,
+  report_figures,
+)
 
 TEMPLATES = pathlib.Path(__file__).parent
 # What a score measures where `artists_decide`.
@@ -74,11 +81,19 @@ HEARD = {
 }
 
 
+def shown(value: object) -> object:
+  """What a page shows of a value: text without control characters."""
+  if isinstance(value, Markup) or not isinstance(value, str):
+    return value
+  return errors.shown(value, keep="\n\t")
+
+
 def templates() -> jinja2.Environment:
   """Those of the pages of HTML, which share a style."""
   return jinja2.Environment(
     loader=jinja2.FileSystemLoader(TEMPLATES),
     autoescape=True,
+    finalize=shown,
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,

@@ -308,9 +308,10 @@ def _report(out: pathlib.Path, states: Mapping[str, dict]) -> None:
   if done := [out / name for name in names.pop("done")]:
     print(f"\nleaderboard: {leaderboard.write(done, out)}", flush=True)
   for name in names.pop("failed"):
+    reason = errors.shown(states[name]["error"])
     print(
-      f"failed: {name}: {states[name]['error']} (more in {out / name}.log;"
-      " --retry starts it again)",
+      f"failed: {name}: {reason} (more in {out / name}.log; --retry starts it"
+      " again)",
       file=sys.stderr,
     )
   if names:

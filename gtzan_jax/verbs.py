@@ -233,7 +233,7 @@ def predict(given: Given) -> int:
       try:
         probabilities = model(file)
       except InputError as error:
-        print(f"skipped: {error}", file=sys.stderr)
+        print(f"skipped: {shown(str(error))}", file=sys.stderr)
         failed += 1
         answer |= {"genre": None, "probabilities": None, "skipped": str(error)}
       else:

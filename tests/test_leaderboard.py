@@ -7,7 +7,9 @@ import json
 import re
 
 import pytest
+import stored
 
+import launch
 from gtzan_jax import (
   errors,
   fidelity,
@@ -595,3 +597,29 @@ def test_folders_without_reports(tmp_path):
     with pytest.raises(errors.InputError, match=words):
       leaderboard.find(paths)
   assert len(leaderboard.find([tmp_path, tmp_path / "run"])) == 1
+
+
+def test_a_strangers_names_are_text_on_terminal_and_page(tmp_path, capsys):
+  """A recipe and a folder may be called anything."""
+  name = "\x1b[2J<script>`x`|[a](http://b)\n# h"
+  stored.run(tmp_path / "a", stored.parts(0), recipe=name)
+  out = tmp_path / "\x1b[31m\u202e"
+  words = ["launch.py", "leaderboard", str(tmp_path / "a"), f"--out={out}"]
+  assert launch.main(words) == 0
+  assert rf"leaderboard: {tmp_path}/\x1b[31m\u202e" in capsys.readouterr().out
+  for page in out.iterdir():
+    text = page.read_bytes().decode("utf-8", "replace")
+    assert not {"\x1b", "\u202e"} & set(text), page
+    assert "<script>" not in text, page
+  text = (out / "leaderboard.md").read_text()
+  assert text.count("\n# h") == 0
+  heads = [line for line in text.splitlines() if line.startswith("| recipe")]
+  rows = [line for line in text.splitlines() if "[2J" in line]
+  assert len(rows) == len(heads) == 2
+  for head, row in zip(heads, rows, strict=True):
+    assert row.count("|") == head.count("|")
+    assert not re.search(r"(?<!\\)\]\(", row)
+  assert launch.main(["launch.py", "predict", f"--workdir={out}/no"]) == 2
+  said = capsys.readouterr().err
+  assert said.isascii()
+  assert r"\x1b[31m\u202e/no" in said
