@@ -51,16 +51,34 @@ Examples:
   python launch.py evaluate --help
 """
 
+# ruff: noqa: E402 (what is imported below may be interrupted)
+import os
+import signal
+
+
+def _leave(number, frame):
+  """Ctrl-C while what follows is imported: there is nothing to clear up."""
+  try:
+    os.write(2, b"interrupted\n")
+  finally:
+    os._exit(128 + number)
+
+
+_STARTED = (
+  __name__ == "__main__"
+  and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+)
+if _STARTED:
+  signal.signal(signal.SIGINT, _leave)
+
 import contextlib
 import functools
-import os
 import pathlib
-import signal
 import sys
 
-from gtzan_jax import command_line, config_file, verbs
+from gtzan_jax import command_line, config_file, interrupt, verbs
 from gtzan_jax.command_line import Given, Verb
-from gtzan_jax.errors import InputError, Shown, shown
+from gtzan_jax.errors import InputError, Shown, shown, system_reason
 
 FLAGS = {
   "config": (str, "a file in configs/"),
@@ -429,16 +447,68 @@ VERBS = {
 }
 
 
+class _Stream:
+  """Standard output, by its name where it cannot be written; or standard error,
+  of which nobody could be told."""
+
+  def __init__(self, stream, name: str = ""):
+    self._stream, self._name = stream, name
+
+  def write(self, text: str) -> int:
+    self._do("write", text)
+    return len(text)
+
+  def flush(self) -> None:
+    self._do("flush")
+
+  def _do(self, what: str, *text: str) -> None:
+    try:
+      getattr(self._stream, what)(*text)
+    except OSError as error:
+      if self._name:
+        error.filename = self._name
+        raise
+
+  def __getattr__(self, name: str):
+    return getattr(self._stream, name)
+
+
+def _to_nowhere(number: int) -> None:
+  """Python would complain once more of a stream that failed, at its exit."""
+  os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+
+
 def main(argv: list[str]) -> int:
   # The log lines of TFDS, Orbax and XLA are not for our users.
   os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+  for number in (0, 1, 2):
+    try:
+      os.fstat(number)
+    except OSError:  # the next file opened would be taken for it
+      _to_nowhere(number)
   # What a stranger's file is called is printed, and never obeyed.
-  with contextlib.redirect_stdout(Shown(sys.stdout)):
-    return _main(argv)
+  out = sys.stdout and Shown(_Stream(sys.stdout, "standard output"))
+  errors = _Stream(sys.stderr or open(os.devnull, "w"))  # noqa: SIM115
+  with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
+    with interrupt.kept() as pressed:
+      try:
+        return _answer(argv)
+      except KeyboardInterrupt:
+        pass
+      except Exception:
+        if not pressed:
+          raise
+    print("interrupted", file=sys.stderr)
+    return 130
 
 
-def _main(argv: list[str]) -> int:
+def _answer(argv: list[str]) -> int:
+  """Does what the command line asks for, and returns the exit status."""
   try:
+    if sys.stdout is None:
+      raise InputError("standard output is closed: give >/dev/null for none")
+    if hasattr(sys.stdout, "reconfigure"):  # a terminal may know ASCII alone
+      sys.stdout.reconfigure(errors="backslashreplace")
     known = config_file.files(HOME, "configs/*.py")
     given = command_line.parse(argv, FLAGS, VERBS, "train", known)
     if given.help:
@@ -449,17 +519,28 @@ def _main(argv: list[str]) -> int:
     status = VERBS[given.verb].function(given)
     sys.stdout.flush()
     return status
-  except BrokenPipeError:
-    # `| head` has read enough. Python would complain once more at its exit.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+  except BrokenPipeError:  # `| head` has read enough
+    _to_nowhere(sys.stdout.fileno())
     return 128 + signal.SIGPIPE
   except InputError as error:
-    print(f"error: {shown(str(error))}", file=sys.stderr)
-    return 2
-  except KeyboardInterrupt:
-    print("interrupted", file=sys.stderr)
-    return 130
+    return _refuse(str(error))
+  except Exception as error:
+    if (reason := system_reason(error)) is None:
+      raise
+    return _refuse(reason)
+
+
+def _refuse(reason: str) -> int:
+  try:
+    if sys.stdout:
+      sys.stdout.flush()
+  except OSError:
+    _to_nowhere(sys.stdout.fileno())
+  print(f"error: {shown(reason)}", file=sys.stderr)
+  return 2
 
 
 if __name__ == "__main__":
+  if _STARTED:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
   sys.exit(main(sys.argv))

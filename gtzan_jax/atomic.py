@@ -20,6 +20,9 @@ def opened(path: str | os.PathLike) -> Iterator[BinaryIO]:
     with temporary.open("wb") as file:
       yield file
     os.replace(temporary, path)
+  except OSError as error:  # a write does not know where it goes
+    error.filename = error.filename or str(path)
+    raise
   finally:
     temporary.unlink(missing_ok=True)
 

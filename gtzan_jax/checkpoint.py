@@ -112,15 +112,32 @@ class Store:
     return step
 
   def save(self, state: PyTree, facts: dict) -> None:
-    """Writes in the background; `wait` (or the next save) makes sure."""
-    manager = self._open()
-    manager.save(
-      (manager.latest_step() or 0) + 1,
-      args=ocp.args.Composite(
-        state=ocp.args.StandardSave(state), facts=ocp.args.JsonSave(facts)
-      ),
-      force=True,
-    )
+    """Writes in the background; `wait` (or the next save) makes sure.
+
+    Raises:
+      InputError: a full disk and the like, here or when it is waited for.
+    """
+    with self._writing():
+      manager = self._open()
+      manager.save(
+        (manager.latest_step() or 0) + 1,
+        args=ocp.args.Composite(
+          state=ocp.args.StandardSave(state), facts=ocp.args.JsonSave(facts)
+        ),
+        force=True,
+      )
+
+  @contextlib.contextmanager
+  def _writing(self) -> Iterator[None]:
+    try:
+      yield
+    except Exception as error:
+      if (reason := errors.system_reason(error)) is None:
+        raise
+      raise errors.InputError(
+        f"a checkpoint in {self._folder} cannot be written: {reason}; the one"
+        " before it is kept, and the same command goes on from there"
+      ) from error
 
   def restore(self, like: PyTree) -> tuple[PyTree, dict]:
     """What is held, with the shapes, types and shardings of `like`.
@@ -172,7 +189,7 @@ class Store:
     )
     if reason:
       raise errors.InputError(self._damaged(reason))
-    with _without_pages():
+    with without_pages():
       try:
         return self._open().restore(step, args=ocp.args.Composite(**args))
       except Exception as error:
@@ -187,15 +204,17 @@ class Store:
 
   def wait(self) -> None:
     if self._manager is not None:
-      self._manager.wait_until_finished()
+      with self._writing():
+        self._manager.wait_until_finished()
 
   def close(self) -> None:
-    if self._manager is not None:
-      self._manager.close()
-      self._manager = None
-    if self._link is not None:
-      self._link.cleanup()
-      self._link = None
+    manager, self._manager = self._manager, None
+    link, self._link = self._link, None
+    with self._writing(), contextlib.ExitStack() as ends:
+      if link is not None:
+        ends.callback(link.cleanup)
+      if manager is not None:
+        manager.close()
 
 
 def _await_reads(seconds: float = 5.0) -> None:
@@ -213,15 +232,23 @@ def _await_reads(seconds: float = 5.0) -> None:
 
 
 @contextlib.contextmanager
-def _without_pages() -> Iterator[None]:
-  """A read that nobody waits for says so as it is collected, by a traceback."""
+def without_pages() -> Iterator[None]:
+  """Reads and writes that failed print tracebacks, beside the error raised."""
   hooks = sys.excepthook, sys.unraisablehook
-  logger = logging.getLogger("asyncio")
-  spoke = logger.disabled
-  sys.excepthook = sys.unraisablehook = lambda *_: None
-  logger.disabled = True
+  loggers = [logging.getLogger(name) for name in ("asyncio", "absl")]
+  spoke = [logger.disabled for logger in loggers]
+
+  def drop(dropped):
+    if issubclass(dropped.exc_type, KeyboardInterrupt):
+      hooks[1](dropped)
+
+  sys.excepthook = lambda *_: None
+  sys.unraisablehook = drop
+  for logger in loggers:
+    logger.disabled = True
   try:
     yield
   finally:
     sys.excepthook, sys.unraisablehook = hooks
-    logger.disabled = spoke
+    for logger, before in zip(loggers, spoke, strict=True):
+      logger.disabled = before

@@ -1,6 +1,7 @@
 """Errors that are the user's to mend."""
 
 import contextlib
+import errno
 import os
 import pathlib
 import sys
@@ -110,6 +111,26 @@ def note(text: str) -> None:
   if text not in _noted:
     _noted.add(text)
     print(f"note: {shown(text)}", file=sys.stderr)
+
+
+# What a disk, a limit or a permission refuses; any other OSError is a defect.
+_OF_A_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
+_OF_THE_SYSTEM = {
+  *_OF_A_DISK,
+  *(errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE),
+}
+
+
+def system_reason(error: BaseException) -> str | None:
+  """What the system refused, and where; None of any other error."""
+  if isinstance(error, OSError):
+    if error.errno not in _OF_THE_SYSTEM:
+      return None
+    reason, where = os.strerror(error.errno), error.filename
+    return f"{shown(str(where))}: {reason}" if where else reason
+  # Libraries in C++ raise errors of their own, with this in their text.
+  reasons = map(os.strerror, _OF_A_DISK)
+  return next((reason for reason in reasons if reason in str(error)), None)
 
 
 @contextlib.contextmanager

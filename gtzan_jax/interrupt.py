@@ -1,17 +1,84 @@
-"""SIGTERM and Ctrl-C as something that the loop asks for."""
+"""SIGTERM and Ctrl-C: never lost; in the loop something that it asks for."""
 
+import contextlib
+import os
 import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+_PATIENCE = 2.0  # seconds
 
 
 class Interrupted(SystemExit):
   """SIGTERM or Ctrl-C arrived; the state was saved before this left."""
 
 
+@contextlib.contextmanager
+def kept() -> Iterator[list[float]]:
+  """While it lasts no Ctrl-C is lost; yields when each of them was noticed.
+
+  Where a callback is called that can raise nothing (JAX has one at each garbage
+  collection), Python prints a KeyboardInterrupt and drops it. It is then raised
+  again, a moment later. And where Python cannot notice it for `_PATIENCE`, in
+  the compiler for one, the process ends: what it writes is whole or not there
+  at any time.
+  """
+  pressed = []
+  if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    yield pressed  # ignored, as under nohup, or somebody else's
+    return
+  hook = sys.unraisablehook
+
+  def press(number, frame):
+    pressed.append(time.monotonic())
+    raise KeyboardInterrupt
+
+  def again(dropped) -> None:
+    if not issubclass(dropped.exc_type, KeyboardInterrupt):
+      hook(dropped)
+      return
+    main = threading.main_thread().ident
+    timer = threading.Timer(0.05, signal.pthread_kill, (main, signal.SIGINT))
+    timer.daemon = True
+    timer.start()
+
+  def watch(reader: int) -> None:
+    while number := os.read(reader, 1):  # nothing at its end
+      if number[0] != signal.SIGINT:
+        continue
+      began = time.monotonic()
+      time.sleep(_PATIENCE)
+      if signal.getsignal(signal.SIGINT) is press and not (
+        pressed and pressed[-1] > began - 1
+      ):
+        os.write(2, b"interrupted\n")
+        os._exit(128 + signal.SIGINT)
+    os.close(reader)
+
+  reader, writer = os.pipe()
+  os.set_blocking(writer, False)
+  watcher = threading.Thread(target=watch, args=(reader,), daemon=True)
+  watcher.start()
+  signal.signal(signal.SIGINT, press)
+  before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+  sys.unraisablehook = again
+  try:
+    yield pressed
+  finally:
+    sys.unraisablehook = hook
+    signal.set_wakeup_fd(before)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.close(writer)  # which ends the watch
+
+
 class Interrupt:
   """Turns SIGTERM and SIGINT into a flag that the loop asks for.
 
   Only once `arm` was called: while the first step compiles, Python could not
-  look at a flag for long, and there is nothing to save that is not saved.
+  look at a flag for long, and there is nothing to save that is not saved. A
+  second Ctrl-C waits for nothing.
   """
 
   def __enter__(self):
@@ -27,12 +94,17 @@ class Interrupt:
       }
 
   def _note(self, number, frame):
+    again = self._signal is not None
     self._signal = number
+    if again and number == signal.SIGINT:
+      raise KeyboardInterrupt
 
   def check(self) -> None:
     if self._signal is not None:
       raise Interrupted(128 + self._signal)
 
-  def __exit__(self, *unused):
+  def __exit__(self, kind, *unused):
     for number, handler in self._before.items():
       signal.signal(number, handler)
+    if kind is None:  # it may have arrived since the last check
+      self.check()

@@ -6,13 +6,17 @@ After a kill the run goes on from its last checkpoint, and the lines written
 since are cut off before they are written again.
 """
 
+import contextlib
 import json
 import math
 import pathlib
+import socket
+import struct
 import time
 from collections.abc import Mapping
 
-import tensorboardX
+from tensorboardX.proto import event_pb2, summary_pb2
+from tensorboardX.record_writer import masked_crc32c
 
 from gtzan_jax import atomic, errors
 
@@ -60,21 +64,36 @@ class Scalars:
       tensorboard: write event files too.
 
     Raises:
-      InputError: see `read`.
+      InputError: see `read`; or nothing can be written.
     """
     self._path = workdir / "metrics.jsonl"
+    self._workdir = workdir
     kept = read(self._path, rows)[:rows]
     self._rows = len(kept)
     text = "".join(json.dumps(row) + "\n" for row in kept)
-    atomic.write(self._path, text)
-    self._file = self._path.open("a", buffering=1)
     self._start = time.monotonic()
     self._elapsed = kept[-1]["time/seconds"] if kept else 0.0
     self._events = None
-    if tensorboard:
-      self._events = tensorboardX.SummaryWriter(
-        str(workdir / "tensorboard"), purge_step=step + 1 if step else None
-      )
+    with self._writing():
+      atomic.write(self._path, text)
+      self._file = self._path.open("a", buffering=1)
+      if tensorboard:
+        self._events = _events_file(workdir).open("ab")
+        self._add_event(file_version="brain.Event:2")
+        if step:  # what an earlier start wrote from here on is not shown
+          start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+          self._add_event(step=step + 1, session_log=start)
+
+  def _writing(self) -> contextlib.AbstractContextManager:
+    return errors.writing(f"the scalars in {self._workdir}")
+
+  def _add_event(self, **event) -> None:
+    """At once: a writer in the background could not tell of a full disk."""
+    data = event_pb2.Event(wall_time=time.time(), **event).SerializeToString()
+    size = struct.pack("<Q", len(data))
+    for part in (size, data):
+      self._events.write(part + struct.pack("<I", masked_crc32c(part)))
+    self._events.flush()
 
   @property
   def rows(self) -> int:
@@ -90,16 +109,28 @@ class Scalars:
     """One line; a scalar that is not a number is written as null."""
     row = {"step": step, "time/seconds": self.seconds}
     row |= {key: _plain(value) for key, value in scalars.items()}
-    self._file.write(json.dumps(row) + "\n")
-    self._rows += 1
-    if self._events is not None:
-      for key, value in scalars.items():
-        self._events.add_scalar(key, value, step)
+    with self._writing():
+      self._file.write(json.dumps(row) + "\n")
+      self._rows += 1
+      if self._events is not None:
+        values = [
+          summary_pb2.Summary.Value(tag=key, simple_value=float(value))
+          for key, value in scalars.items()
+        ]
+        self._add_event(step=step, summary=summary_pb2.Summary(value=values))
 
   def close(self) -> None:
-    self._file.close()
-    if self._events is not None:
-      self._events.close()
+    with self._writing(), contextlib.ExitStack() as files:
+      files.callback(self._file.close)
+      if self._events is not None:
+        files.callback(self._events.close)
+
+
+def _events_file(workdir: pathlib.Path) -> pathlib.Path:
+  folder = workdir / "tensorboard"
+  folder.mkdir(exist_ok=True)
+  name = f"events.out.tfevents.{time.time():.3f}.{socket.gethostname()}"
+  return folder / name
 
 
 def _plain(value: float) -> float | int | None:

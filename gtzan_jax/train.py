@@ -5,6 +5,7 @@ plateau? stop?) -> best/ -> a line of metrics.jsonl -> last/. Killed at any
 point, the same command goes on from last/ and ends with the same bits.
 """
 
+import contextlib
 import math
 import pathlib
 import time
@@ -149,7 +150,7 @@ def train(
       "epoch_steps": epoch_steps,
     }
 
-  with Interrupt() as interrupt:
+  with Interrupt() as interrupt, checkpoint.without_pages():
     try:
       while not progress.finished(config.train, facts()):
         epoch = done.evaluations + 1
@@ -206,9 +207,9 @@ def train(
       print(f"interrupted: saved at step {step}; the same command goes on")
       raise
     finally:
-      last.close()
-      best.close()
-      scalars.close()
+      with contextlib.ExitStack() as ends:
+        for each in (scalars, best, last):
+          ends.callback(each.close)
   if not done.best_epoch:
     raise errors.InputError(
       f"{config.train.monitor} was never a number in {done.evaluations} epochs:"

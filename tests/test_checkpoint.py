@@ -1,5 +1,7 @@
 """Checkpoints that cannot be read, told in one line and nothing else."""
 
+import contextlib
+import resource
 import subprocess
 
 import jax
@@ -113,6 +115,39 @@ def test_no_flipped_bit_of_the_checksums_goes_unnoticed(stored):
   sums.unlink()
   assert "SHA256SUMS: No such file" in store.damage()
   store.close()
+
+
+@contextlib.contextmanager
+def files_up_to(size):
+  """What a larger file meets is what a full disk says, but for its name."""
+  before = resource.getrlimit(resource.RLIMIT_FSIZE)
+  resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+  try:
+    yield
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_save_that_does_not_fit_leaves_the_one_before(stored, capfd):
+  store = checkpoint.Store(stored, writable=True)
+  noise = jax.random.normal(jax.random.key(0), (100_000,))
+
+  def save():
+    store.save({"kernel": noise}, {"epoch": 4})
+    store.wait()
+
+  message = f"in {stored} cannot be written: File too large; the one before it"
+  with checkpoint.without_pages():
+    with files_up_to(100_000), pytest.raises(InputError, match=message):
+      save()
+    with contextlib.suppress(InputError):  # it may be said once more
+      store.close()
+  again = checkpoint.Store(stored, writable=True)
+  state, facts = again.restore(like(STATE))
+  again.close()
+  assert facts == {"epoch": 3}
+  assert state["kernel"].tolist() == STATE["kernel"].tolist()
+  assert "Traceback" not in capfd.readouterr().err
 
 
 def test_a_damaged_last_names_what_is_left(tmp_path):

@@ -1,5 +1,6 @@
 """What a user can get wrong: one line, a status, and nothing left behind."""
 
+import errno
 import json
 import os
 import pathlib
@@ -666,3 +667,143 @@ def test_the_command_itself(tmp_path, arguments, words):
   assert not done.stdout
   assert_nothing_left(tmp_path)
   assert time.monotonic() - began < 60
+
+
+def shell(command: str, verb: str = "", **environment: str):
+  """launch.py by a shell; `verb` is the body of a verb of that name."""
+  program = ROOT / "launch.py"
+  if verb:
+    body = verb.replace("\n", "\n  ")
+    program = f"""
+import gc, os, signal, sys, time, launch
+def verb(given):
+  {body}
+  return 0
+launch.VERBS["models"] = launch.Verb(verb, ())
+sys.exit(launch.main(["launch.py", "models"]))
+"""
+  return subprocess.run(
+    [
+      "bash",
+      "-c",
+      command,
+      sys.executable,
+      *(("-c",) if verb else ()),
+      program,
+    ],
+    cwd=ROOT,
+    env={**os.environ, "XLA_FLAGS": "", **environment},
+    capture_output=True,
+    text=True,
+    timeout=60,
+  )
+
+
+@pytest.mark.parametrize(
+  ("command", "status", "err"),
+  [
+    (
+      '"$0" "$@" --help >/dev/full',
+      2,
+      "error: standard output: No space left on device\n",
+    ),
+    (
+      '"$0" "$@" --help >&-',
+      2,
+      "error: standard output is closed: give >/dev/null for none\n",
+    ),
+    ('"$0" "$@" --help 2>&-', 0, ""),
+    ('"$0" "$@" --hulp 2>/dev/full', 2, ""),
+    ('"$0" "$@" --hulp >&- 2>&-', 2, ""),
+  ],
+)
+def test_a_full_or_closed_console(command, status, err):
+  done = shell(command)
+  assert (done.returncode, done.stderr) == (status, err)
+
+
+def test_a_terminal_that_knows_ascii_alone():
+  done = shell('"$0" "$@"', "print('jazz', '재즈')", PYTHONIOENCODING="ascii")
+  assert (done.returncode, done.stdout) == (0, "jazz \\uc7ac\\uc988\n")
+
+
+@pytest.mark.parametrize("error", ["ENOSPC", "EDQUOT", "EFBIG", "EROFS"])
+def test_what_the_system_refuses_is_one_line(call, monkeypatch, error):
+  number = getattr(errno, error)
+
+  def fail(given):
+    raise OSError(number, os.strerror(number), "/a/place\n")
+
+  def fail_in_a_library(given):
+    raise ValueError(f"UNAVAILABLE: {os.strerror(number)}\n[x.cc:3]")
+
+  for verb, words in ((fail, "/a/place\\n: "), (fail_in_a_library, "error: ")):
+    monkeypatch.setitem(launch.VERBS, "models", launch.Verb(verb, ()))
+    assert_one_line(call("models"), words + os.strerror(number))
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError(2, "no"), KeyError("x")])
+def test_a_defect_is_no_refusal(call, monkeypatch, error):
+  def fail(given):
+    raise error
+
+  monkeypatch.setitem(launch.VERBS, "models", launch.Verb(fail, ()))
+  with pytest.raises(type(error)):
+    call("models")
+
+
+def test_a_folder_that_may_not_be_searched(call, monkeypatch, tmp_path):
+  def refuse(self):
+    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
+
+  monkeypatch.setattr(pathlib.Path, "is_dir", refuse)
+  assert_one_line(
+    call("predict", f"--workdir={tmp_path}", "x.wav"),
+    f"{tmp_path}: Permission denied",
+  )
+
+
+@pytest.mark.parametrize(
+  "lost",
+  [
+    "gc.callbacks.append(lambda *_: press())\ngc.collect()",
+    "class Key:\n  def __del__(self):\n    press()\nKey()",
+  ],
+  ids=["callback", "finalizer"],
+)
+def test_a_ctrl_c_is_not_lost(lost):
+  """Python prints what is raised there and drops it."""
+  press = """
+left = [signal.SIGINT]
+def press():
+  if left:
+    os.kill(os.getpid(), left.pop())
+    time.sleep(9)
+"""
+  began = time.monotonic()
+  done = shell('exec "$0" "$@"', press + lost + "\ntime.sleep(30)")
+  assert (done.returncode, done.stderr) == (130, "interrupted\n")
+  assert time.monotonic() - began < 8
+
+
+def test_a_ctrl_c_ends_what_python_cannot_interrupt():
+  """As a compiler: half a minute within one call."""
+  began = time.monotonic()
+  done = shell(
+    'exec "$0" "$@"',
+    """
+import hashlib, threading
+threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+hashlib.pbkdf2_hmac("sha256", b"", b"", 50_000_000)
+""",
+  )
+  assert (done.returncode, done.stderr) == (130, "interrupted\n")
+  assert time.monotonic() - began < 12
+
+
+def test_a_ctrl_c_while_launch_is_imported(tmp_path):
+  (tmp_path / "tokenize.py").write_text(
+    "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n"
+  )
+  done = shell('exec "$0" "$@"', PYTHONPATH=str(tmp_path))
+  assert (done.returncode, done.stderr) == (130, "interrupted\n")

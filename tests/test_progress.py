@@ -1,9 +1,13 @@
 """Best, patience and plateau against numbers worked out by hand."""
 
+import io
 import json
 import math
+import struct
 
 import pytest
+from tensorboardX.proto import event_pb2
+from tensorboardX.record_writer import masked_crc32c
 
 from gtzan_jax import logs, progress
 from gtzan_jax.errors import InputError
@@ -144,3 +148,49 @@ def test_fewer_lines_than_the_checkpoint_counts_are_named(
   with pytest.raises(InputError, match=f"damaged: {whole} whole.*counts 2"):
     logs.Scalars(tmp_path, step=2, rows=2, tensorboard=False)
   assert path.read_text("latin-1") == text
+
+
+@pytest.mark.parametrize("file", ["metrics.jsonl", "tensorboard"])
+def test_a_full_disk_is_one_line(tmp_path, file):
+  scalars = logs.Scalars(tmp_path, step=0, rows=0, tensorboard=True)
+  scalars.write(1, {"x": 0.5})
+  full = open("/dev/full", "wb", buffering=0)  # noqa: SIM115
+  if file == "tensorboard":
+    scalars._events.close()
+    scalars._events = full
+  else:
+    scalars._file.close()
+    scalars._file = io.TextIOWrapper(full, write_through=True)
+  message = f"{tmp_path} cannot be written: No space left on device"
+  with pytest.raises(InputError, match=message):
+    scalars.write(2, {"x": 0.25})
+  rows = logs.read(tmp_path / "metrics.jsonl")
+  assert [row["step"] for row in rows] == [1, 2][: 1 + (file == "tensorboard")]
+  scalars.close()
+
+
+def test_events_are_tensorboards(tmp_path):
+  first = logs.Scalars(tmp_path, step=0, rows=0, tensorboard=True)
+  first.write(1, {"train/loss": 0.5, "x": math.nan})
+  first.close()
+  again = logs.Scalars(tmp_path, step=1, rows=1, tensorboard=True)
+  again.write(2, {"train/loss": 0.25})
+  again.close()
+  events = []
+  for file in sorted((tmp_path / "tensorboard").iterdir()):
+    data = file.read_bytes()
+    while data:
+      (size,) = struct.unpack("<Q", data[:8])
+      assert struct.unpack("<I", data[8:12]) == (masked_crc32c(data[:8]),)
+      events.append(event_pb2.Event.FromString(data[12 : 12 + size]))
+      data = data[16 + size :]
+  assert [(e.file_version, e.step, e.session_log.status) for e in events] == [
+    ("brain.Event:2", 0, 0),
+    ("", 1, 0),
+    ("brain.Event:2", 0, 0),
+    ("", 2, event_pb2.SessionLog.START),
+    ("", 2, 0),
+  ]
+  values = [(v.tag, v.simple_value) for e in events for v in e.summary.value]
+  assert values[::2] == [("train/loss", 0.5), ("train/loss", 0.25)]
+  assert math.isnan(values[1][1])

@@ -274,6 +274,29 @@ def _start(config, path, log) -> subprocess.Popen:
   )
 
 
+def test_a_second_ctrl_c_waits_for_nothing():
+  with interrupt.Interrupt() as twice:
+    twice.arm()
+    signal.raise_signal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+      signal.raise_signal(signal.SIGINT)
+    with pytest.raises(interrupt.Interrupted):
+      twice.check()
+    twice._signal = None
+
+
+def test_a_signal_after_the_last_check_is_not_lost():
+  def late():
+    with interrupt.Interrupt() as once:
+      once.arm()
+      once.check()
+      signal.raise_signal(signal.SIGTERM)
+
+  with pytest.raises(interrupt.Interrupted) as caught:
+    late()
+  assert caught.value.code == 128 + signal.SIGTERM
+
+
 def test_killed_twice_in_mid_epoch_it_ends_with_the_same_bits(
   tmp_path, make_config
 ):
