@@ -21,7 +21,8 @@ def opened(path: str | os.PathLike) -> Iterator[BinaryIO]:
       yield file
     os.replace(temporary, path)
   except OSError as error:  # a write does not know where it goes
-    error.filename = error.filename or str(path)
+    if error.errno and not error.filename:
+      error.filename = str(path)
     raise
   finally:
     temporary.unlink(missing_ok=True)

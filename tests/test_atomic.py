@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 
 import numpy as np
 import pytest
@@ -57,3 +58,15 @@ def test_what_is_no_json_is_refused_before_anything_is_written(tmp_path):
   with pytest.raises(ValueError, match="JSON"):
     atomic.write_json(path, {"loss": float("nan")})
   assert json.loads(path.read_text()) == {"loss": 0.5}
+
+
+def test_a_failed_write_names_the_file(tmp_path):
+  path = tmp_path / "model.npz"
+
+  def fail():
+    with atomic.opened(path):
+      pathlib.Path("/dev/full").write_bytes(b"x")
+
+  with pytest.raises(OSError, match="No space") as caught:
+    fail()
+  assert caught.value.filename == str(path)
