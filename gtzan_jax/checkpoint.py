@@ -223,7 +223,7 @@ def _await_reads(seconds: float = 5.0) -> None:
   while time.monotonic() < deadline:
     gc.collect()
     if not any(
-      isinstance(one, types.CoroutineType)
+      type(one) is types.CoroutineType  # isinstance follows weak references
       and "orbax" in one.cr_code.co_filename
       for one in gc.get_objects()
     ):

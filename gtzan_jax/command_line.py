@@ -157,6 +157,7 @@ def parse(
       f"unexpected {rest[0]!r}: {name} takes flags alone"
       f" ({', '.join(f'--{flag}' for flag in verbs[name].flags)})"
     )
+  _check_values(values)
   overrides = {}
   if config is not None:
     overrides = config_flags.get_override_values(values["config"])
@@ -196,6 +197,25 @@ def _check_flags(
       _check_takes(f"--{flag}", flag, name, verbs)
       if word.endswith(f"-{flag}="):
         raise InputError(f"{word}: give a value, or leave it out")
+
+
+def _check_values(values: flags.FlagValues) -> None:
+  """Numbers in their range, places as a file system takes them, ~ at home."""
+  for name, accepted in ranges.FLAGS.items():
+    value = values[name].value if name in values else None
+    if value is not None and not accepted.holds(value):
+      raise InputError(f"--{name}={value}: give {accepted.accepted}")
+  for name in ranges.PATH_FLAGS:
+    given = values[name].value if name in values else None
+    several = isinstance(given, list)
+    for place in given if several else [given] if given else []:
+      if not ranges.NAME.holds(place):
+        raise InputError(
+          f"--{name}={ranges.brief(place)}: give {ranges.NAME.accepted}"
+        )
+    if given:
+      home = os.path.expanduser
+      values[name].value = list(map(home, given)) if several else home(given)
 
 
 def _check_takes(

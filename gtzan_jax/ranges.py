@@ -212,6 +212,14 @@ CONFIG = {
   "log.compilation_cache": NAME,
 }
 
+# Flags of launch.py that are numbers; those that are paths: PATH_FLAGS.
+FLAGS = {
+  "count": whole(1, 100_000),
+  "seeds": whole(1, 1000),
+  "seed": _SEED,
+}
+PATH_FLAGS = ("workdir", "out", "archive", "sweep")
+
 # Every key of features.FeatureSpec.
 SPEC = {
   "name": NAME,
@@ -241,6 +249,8 @@ _OPTIONS = {
   **dict.fromkeys(("pool_frames", "pool_bins"), _COUNTS),
   "trainable_from": whole(0, 256),
 }
+# What the data decides of a model, and Linen.
+_NO_OPTIONS = ("model.num_classes", "model.example_shape", "model.parent")
 _BY_TYPE = {bool: FLAG, int: whole(1, 2**16), float: _KEPT, str: NAME}
 
 
@@ -277,7 +287,9 @@ def problems(
   for key, value in values.items():
     if key in table and not table[key].holds(value):
       yield f"{key}={brief(value)}: give {table[key].accepted}"
-    elif key not in table and not key.startswith("model."):
+    elif key not in table and (
+      not key.startswith("model.") or key in _NO_OPTIONS
+    ):
       yield f"{key}={brief(value)}: there is no such key"
 
 
@@ -285,8 +297,8 @@ def brief(value: object) -> str:
   """A value in a message, cut short."""
   if isinstance(value, int) and abs(value) >= 10**60:
     return f"a number of {value.bit_length()} bits"
-  whole_text = repr(value)
-  return whole_text if len(whole_text) <= 80 else f"{whole_text[:77]}..."
+  line = " ".join(repr(value).split())
+  return line if len(line) <= 80 else f"{line[:77]}..."
 
 
 def spec_problems(values: Mapping[str, object]) -> Iterator[str]:

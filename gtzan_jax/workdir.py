@@ -175,6 +175,8 @@ def _problems(run: object) -> Iterator[str]:
     yield f"example_shape={shape}: give at most {_MOST_NUMBERS} numbers in all"
   if len(set(genres)) < len(genres):
     yield f"genres={ranges.brief(genres)}: give each once"
+  if run["kind"] not in spec["kinds"]:
+    yield f"kind={run['kind']!r}: give one of feature_spec.kinds"
   if (run["kind"] == "logmel") != (run["columns_per_frame"] is not None):
     yield (
       f"columns_per_frame={run['columns_per_frame']} and kind={run['kind']!r}:"

@@ -363,6 +363,7 @@ def test_names_cannot_break_the_page(tmp_path):
     ({"a.csv": "sound,split\nblues.00000,train"}, ("sound", "filename")),
     ({"a.csv": "track,genre\nblues.00000,blues"}, ("a.csv", "split or subset")),
     ({"a.json": '{"train": ["blues.00000"'}, ("a.json is no JSON",)),
+    ({"a.json": "[" * 100_000}, ("a.json is no JSON",)),
     ({"a.json": "3"}, ("a.json", "{part: [names]}")),
     ({"a.json": '{"train": {"x": 1}, "test": []}'}, ("{part: [names]}",)),
     ({"train_fold1.txt": "blues.00000", "train_fold2.txt": "blues.00001"},

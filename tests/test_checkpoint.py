@@ -3,6 +3,7 @@
 import contextlib
 import resource
 import subprocess
+import weakref
 
 import jax
 import jax.numpy as jnp
@@ -229,3 +230,18 @@ def test_a_folder_of_any_name_gives_back_what_it_was_given(tmp_path, name):
   store.close()
   assert facts == {"epoch": 2.0}
   assert jax.tree.all(jax.tree.map(lambda a, b: (a == b).all(), found, state))
+
+
+def test_a_checkpoint_of_another_model_is_told_beside_dead_references(stored):
+  """Whoever looks for reads under way may not follow what is gone."""
+
+  class Gone:
+    pass
+
+  gone = Gone()
+  proxy = weakref.proxy(gone)
+  del gone
+  assert "does not fit this model" in refusal(
+    stored, lambda store: store.restore(like({"kernel": jnp.ones(3)}))
+  )
+  del proxy

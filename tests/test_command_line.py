@@ -114,12 +114,26 @@ def test_the_verb_is_the_first_word_that_is_no_flags_value(words, verb):
     ("models --json", "--json is for predict; models does not take it"),
     ("RECIPE sweep --nojson", "--json is for predict; sweep does not take it"),
     ("models twice", "unexpected 'twice': models takes flags alone (--out)"),
+    ("generate --count=1000000000", "--count=1000000000: give a whole number"),
+    ("generate --count=0", "--count=0: give a whole number from 1 to 100000"),
+    ("generate --seed=-1", "--seed=-1: give a whole number from 0 to 429496"),
+    ("RECIPE leak --seeds=1000000000", "--seeds=1000000000: give a whole num"),
+    (f"predict --workdir={'x' * 256}", "xxx...: give text"),
+    ("predict --workdir=a\0b", "--workdir='a\\x00b': give text"),
+    ("failures --out=a\0b", "--out='a\\x00b': give text"),
     ("verfy docs/results", "unexpected 'verfy': the verbs are train, prepare"),
   ],
 )
 def test_mistakes(monkeypatch, words, said):
   monkeypatch.chdir(ROOT)
   assert said in refusal(*words.replace("RECIPE", RECIPE).split())
+
+
+def test_places_may_lie_at_home():
+  given = parse("evaluate", "--workdir=~/a", "--workdir=b", "--out=~/c")
+  home = pathlib.Path.home()
+  assert given.flags.workdir == [f"{home}/a", "b"]
+  assert given.flags.out == f"{home}/c"
 
 
 def test_a_recipe_that_is_none(tmp_path):

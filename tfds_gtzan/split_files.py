@@ -36,6 +36,7 @@ _SAID_SO = (
   "its name has to say which part it is: train, valid, validation, val, dev,"
   " test, fold0, fold1, ..."
 )
+_MOST_BYTES = 2**28
 # "blues/blues.00012.wav 0": what follows the file's name is a label.
 _LABELLED = re.compile(
   rf"(.*?({'|'.join(map(re.escape, audio.EXTENSIONS))}))[\s,;].*", re.I
@@ -120,8 +121,13 @@ def content(file: str, named: str = "") -> tuple[bytes, str]:
   """
   named = named or file
   try:
-    data = pathlib.Path(file).expanduser().read_bytes()
+    with pathlib.Path(file).expanduser().open("rb") as opened:
+      data = opened.read(_MOST_BYTES + 1)
+    if len(data) > _MOST_BYTES:
+      raise InputError(f"{named} is no list: more than {_MOST_BYTES} bytes")
     return data, data.decode("utf-8-sig")
+  except InputError:
+    raise
   except (OSError, ValueError) as error:
     if isinstance(error, UnicodeDecodeError):
       raise InputError(
@@ -188,7 +194,7 @@ def _records(
 def _json(file: str, text: str, part: str | None) -> Iterator[Line]:
   try:
     value = json.loads(text)
-  except ValueError as error:
+  except (ValueError, RecursionError) as error:
     raise InputError(f"{file} is no JSON: {error}") from error
   if isinstance(value, list) and all(isinstance(row, dict) for row in value):
     return _records(file, value[0] if value else (), value, part)
