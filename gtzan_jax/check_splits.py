@@ -4,12 +4,10 @@ What names mean and what is known of tracks is for the data set's package to
 say; what only reading the tracks tells is found out here.
 """
 
-import hashlib
 import json
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
 import tqdm
 
 from gtzan_jax import atomic, similarity, split_report
@@ -74,16 +72,11 @@ def _write(out: str, texts: Mapping[str, str]) -> None:
       atomic.write(folder / name, text)
 
 
-# What a track's `read` gives, by kind: where its array is, and what makes the
-# fingerprint of it; pictures and tables have none.
-_CONTENT = {
-  "audio": ("samples", lambda held: similarity.of_audio(held.samples)),
-  "logmel": (
-    "db",
-    lambda held: similarity.fingerprint(held.db, held.n_frames),
-  ),
-  "picture": ("rgb", None),
-  "table": ("rows", None),
+# What makes the fingerprint of a track's content, by kind; pictures and tables
+# have none.
+_FINGERPRINTS = {
+  "audio": lambda held: similarity.of_audio(held.samples),
+  "logmel": lambda held: similarity.fingerprint(held.db, held.n_frames),
 }
 
 
@@ -96,11 +89,11 @@ def look(kind: str, tracks: Sequence) -> tuple[dict, list | None, dict]:
       be read.
 
   Returns:
-    {id: sha256 (hex) of what it holds}; (id, id, likeness, offset in seconds)
+    {id: digest of what it holds}; (id, id, likeness, offset in seconds)
     of each two that are alike, None of pictures and tables; {id: reason} of
     what cannot be read.
   """
-  field, fingerprint = _CONTENT[kind]
+  fingerprint = _FINGERPRINTS.get(kind)
   digests, prints, skipped = {}, {}, {}
   for track in tqdm.tqdm(tracks, desc="reading", unit="track", disable=None):
     try:
@@ -110,10 +103,7 @@ def look(kind: str, tracks: Sequence) -> tuple[dict, list | None, dict]:
     except InputError as error:
       skipped[track.id] = str(error)
       continue
-    array = getattr(held, field)
-    digest = hashlib.sha256(f"{array.dtype} {array.shape}".encode())
-    digest.update(np.ascontiguousarray(array))
-    digests[track.id] = digest.hexdigest()
+    digests[track.id] = held.digest
     if fingerprint:
       prints[track.id] = fingerprint(held)
   if not fingerprint:

@@ -214,9 +214,16 @@ def test_artists_of_a_table_of_ones_own(tmp_path):
   text = (
     "track,part,artist\nblues.00000,train,The Who\nblues.00001,test,Who\n"
     "rock.00000,train,Beyoncé\nrock.00001,test,BEYONCE\nrock.00002,test,\n"
+    "pop.00000,train,Lauryn Hill; Bob Marley\npop.00001,test,bob  marley\n"
   )
   facts = survey(tmp_path, {"a.csv": text})
-  (by_who, by_her) = facts["crossings"]["artists"]["groups"]
+  (by_who, joint, by_her) = sorted(
+    facts["crossings"]["artists"]["groups"], key=lambda one: str(one["parts"])
+  )
+  assert joint == {
+    "parts": {"train": ["pop.00000"], "test": ["pop.00001"]},
+    "artist": "Bob Marley",
+  }
   assert by_who["artist"] == "The Who"
   assert by_her["parts"] == {"train": ["rock.00000"], "test": ["rock.00001"]}
 

@@ -116,14 +116,14 @@ def test_balance_says_where_folds_are_unlike_each_other():
 
   found = crossval.balance(
     [
-      table([0, 1, 2], ["a", "b", ""], 0),
-      table([0, 1, 2, 2, 2], ["c", "a", "", "d", "d"], 3),
+      table([0, 1, 2], ["a", "b; f", ""], 0),
+      table([0, 1, 2, 2, 2], ["c", "a; e", "", "d", "e; f"], 3),
     ]
   )
   assert found == {
     **{"smallest": 3 / 8, "largest": 5 / 8},
     "genre": {"fold": 0, "genre": "rock", "share": 1 / 3, "corpus": 0.5},
-    "crossing": {"artists": 1, "tracks": 2, "unknown": 2},
+    "crossing": {"artists": 2, "tracks": 4, "unknown": 2},
   }
 
 

@@ -19,6 +19,7 @@ from gtzan_jax.errors import InputError
 from gtzan_jax.explore import measures
 from gtzan_jax.explore import page as explore_page
 from gtzan_jax.features import mel
+from tfds_gtzan.track import Audio, LogMel, Picture, Table
 
 RATE = 22_050
 
@@ -54,13 +55,13 @@ def corpus(kind, tracks, name="audio"):
 
 
 def sound(samples):
-  return types.SimpleNamespace(samples=np.asarray(samples, np.float32))
+  return Audio(np.asarray(samples, np.float32))
 
 
 def picture(value, size=(8, 6)):
   rgb = np.full((size[1], size[0], 3), value, np.uint8)
   rgb[0, 0] = 255 - rgb[0, 0]
-  return types.SimpleNamespace(rgb=rgb)
+  return Picture(rgb)
 
 
 def noise(seed, seconds=1.0, level=0.3):
@@ -119,7 +120,7 @@ def test_a_log_mels_numbers_are_those_of_numpy():
   db = np.full((50, 128), -190, np.float32)
   db[:25, 40] = 10.0
   db[25:, 40] = -10.0
-  content = types.SimpleNamespace(db=db, n_frames=1292)
+  content = LogMel(db, 1292)
   got = values("logmel", content)
   edges = mel.mel_to_hz(np.linspace(0, mel.hz_to_mel(RATE / 2), 130))
   power = 10 ** (db.astype(np.float64) / 10)
@@ -152,7 +153,7 @@ def test_a_pictures_numbers():
   rgb = np.zeros((4, 10, 3), np.uint8)
   rgb[:2] = 255
   rgb[2:, :, 0] = 51
-  got = values("picture", types.SimpleNamespace(rgb=rgb))
+  got = values("picture", Picture(rgb))
   assert (got["width"], got["height"]) == (10, 4)
   assert got["white"] == 50.0
   assert got["red"] == pytest.approx(0.6)
@@ -163,7 +164,7 @@ def test_a_pictures_numbers():
 
 def test_a_tables_numbers_are_the_means_of_its_lines():
   rows = np.arange(3 * 57, dtype=np.float32).reshape(3, 57)
-  got = values("table", types.SimpleNamespace(rows=rows))
+  got = values("table", Table(rows, None))
   assert got["lines"] == 3
   assert got["chroma_stft_mean"] == 57.0
   assert got["mfcc20_var"] == 57.0 + 56
@@ -188,8 +189,8 @@ def test_faults_of_a_waveform(samples, fault):
 
 
 def test_faults_of_pictures_and_log_mels():
-  one_colour = types.SimpleNamespace(rgb=np.full((4, 4, 3), 9, np.uint8))
-  flat = types.SimpleNamespace(db=np.zeros((9, 128), np.float32), n_frames=9)
+  one_colour = Picture(np.full((4, 4, 3), 9, np.uint8))
+  flat = LogMel(np.zeros((9, 128), np.float32), 9)
   assert measures.measure("picture", one_colour).faults
   assert measures.measure("logmel", flat).faults
   assert not measures.measure("picture", picture(9)).faults
@@ -231,8 +232,7 @@ def table_corpus():
   rows[:, :, 8] = np.arange(40)[:, None] // 10  # by genre alone
   rows[:, :, 9] = 7.0
   tracks = [
-    (f"g{i // 10}.{i}", f"g{i // 10}", types.SimpleNamespace(rows=rows[i]))
-    for i in range(40)
+    (f"g{i // 10}.{i}", f"g{i // 10}", Table(rows[i], None)) for i in range(40)
   ]
   return corpus("table", tracks, "table"), rows[:, 0].astype(np.float64)
 
@@ -473,7 +473,7 @@ def test_names_are_escaped_wherever_they_stand():
       (
         f"{evil}{i}",
         f"<script>${i % 2}$流",
-        types.SimpleNamespace(
+        LogMel(
           db=np.random.default_rng(min(i, 2)).normal(size=(9, 128)) * 20,
           n_frames=900,
         ),

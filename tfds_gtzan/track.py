@@ -49,7 +49,8 @@ class Audio:
 
   @property
   def digest(self) -> str:
-    return _sha256(audio.to_int16(self.samples))
+    with np.errstate(invalid="ignore"):  # NaN has no 16 bits
+      return _sha256(audio.to_int16(self.samples))
 
 
 @dataclasses.dataclass(frozen=True)
