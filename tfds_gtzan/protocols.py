@@ -233,10 +233,10 @@ def _notes(
 ) -> Iterable[str]:
   """What the rows that are kept make of a protocol."""
   if protocol.needs == "artists":
-    yield (
-      f"{_artists_unknown(rows)}: each counts as an artist of its own, and may"
-      " share one with another fold"
+    alone = (
+      ": each counts as an artist of its own, who may stand in other folds"
     )
+    yield f"{_artists_unknown(rows)}{alone if _unknown(rows) else ''}"
   if protocol.leak:
     return
   tracks = {part: {unit[0] for unit in parts[part]} for part in PARTS}
