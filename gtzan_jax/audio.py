@@ -143,6 +143,29 @@ class _Signal:
     return ""
 
 
+class Level:
+  """Length and level of a waveform, of which the blocks are added."""
+
+  def __init__(self, rate: int = SAMPLE_RATE):
+    self._rate, self._count, self._energy = rate, 0, 0.0
+
+  def add(self, block: np.ndarray) -> None:
+    """Float32 `[n]` in -1..1."""
+    self._count += len(block)
+    self._energy += float(np.square(block, dtype=np.float64).sum())
+
+  @property
+  def seconds(self) -> float:
+    return self._count / self._rate
+
+  @property
+  def decibels(self) -> float | None:
+    """RMS in dB of full scale; None of silence and of what is not finite."""
+    if not 0 < self._energy < np.inf:
+      return None
+    return round(10 * float(np.log10(self._energy / self._count)), 3)
+
+
 def _resampled(
   mixed: Iterable[tuple[np.ndarray, int]], sample_rate: int
 ) -> Iterator[np.ndarray]:

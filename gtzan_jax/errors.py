@@ -151,8 +151,14 @@ class StopError(InputError):
 
 
 # The most that one file may ask for, as a header can promise anything: hours of
-# sound, millions of pixels, gigabytes of an .npz when it is unpacked.
-LIMITS = {"HOURS": 24.0, "MEGAPIXELS": 64.0, "GIGABYTES": 8.0}
+# sound, minutes where all of it is one example, millions of pixels, gigabytes
+# of an .npz when it is unpacked.
+LIMITS = {
+  "HOURS": 24.0,
+  "CLIP_MINUTES": 20.0,
+  "MEGAPIXELS": 64.0,
+  "GIGABYTES": 8.0,
+}
 RATIO = 100  # of unpacked to packed bytes; more than any data shrinks,
 SMALL = 256 * 2**20  # which nobody minds below so many bytes
 

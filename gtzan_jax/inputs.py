@@ -5,7 +5,8 @@ bits, segments, features; for a model of a log-mel archive sound becomes what
 the archive would hold of it. Tracks of any length are taken whole.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import jax
 import numpy as np
@@ -14,6 +15,11 @@ from gtzan_jax import audio, features
 from gtzan_jax.features import archive, clips
 
 BATCH = 32  # what a model is given at a time: nothing is compiled for the last
+# Seconds that a model of an archive takes as one track: longer sound comes in
+# parts of about that length.
+LONGEST = 300.0
+# A waveform, float32 `[n]` after `[n]`, as often as it is called.
+Blocks = Callable[[], Iterator[np.ndarray]]
 # What a model can be asked about, by what its training tracks held.
 _KINDS = {
   "audio": ("audio",),
@@ -51,16 +57,74 @@ def examples(content: object, kind: str, run: Mapping) -> np.ndarray:
 
 def from_audio(samples: np.ndarray, run: Mapping) -> np.ndarray:
   """A waveform, float32 `[n]` at 22,050 Hz: float32 `[s, ...]`."""
+  return np.concatenate([*stream(lambda: iter([samples]), run)])
+
+
+def stream(blocks: Blocks, run: Mapping) -> Iterator[np.ndarray]:
+  """A waveform of any length in blocks: some examples after the other.
+
+  Args:
+    blocks: gives float32 `[n]` after `[n]` at 22,050 Hz; called twice where the
+      length of all has to be known first.
+    run: of the model.
+
+  Yields:
+    float32 `[s, ...]`; no more is held at a time than a few tracks have.
+  """
   spec = features.FeatureSpec.from_dict(run["feature_spec"])
-  samples = audio.to_float(audio.to_int16(samples))  # as they are prepared
+
+  def rounded() -> Iterator[np.ndarray]:
+    for block in blocks():
+      yield audio.to_float(audio.to_int16(block))  # as they are prepared
+
   if spec.whole_clip:
-    parts = _parts(samples, len(samples) / spec.sample_rate, run)
-    return np.concatenate([_clip(part, spec, run) for part in parts])
-  if run["kind"] == "logmel":
-    rate = run["columns_per_frame"]
-    return from_logmel(*archive.from_audio(samples, rate), run)
-  cut = audio.segments(samples, spec.segment_samples, None)
-  return _computed(features.extract, cut, spec)
+    for part in _even(rounded, spec.sample_rate, run["clip_seconds"]):
+      yield _clip(part, spec, run)
+  elif run["kind"] == "logmel":
+    for part in _even(rounded, spec.sample_rate, LONGEST):
+      columns = archive.from_audio(part, run["columns_per_frame"])
+      yield from_logmel(*columns, run)
+  else:
+    length = spec.segment_samples
+    many = itertools.repeat(spec.segments_per_track * length)
+    for i, some in enumerate(_resized(rounded(), many)):
+      if i == 0 or len(some) >= length:
+        cut = audio.segments(some, length, None)
+        yield _computed(features.extract, cut, spec)
+
+
+def _even(blocks: Blocks, rate: int, seconds: float) -> Iterator[np.ndarray]:
+  """Parts of one length, about so many seconds."""
+  kept, total = [], 0
+  for block in blocks():
+    total += len(block)
+    if total < 1.5 * seconds * rate:
+      kept.append(block)
+  count = _count(total, total / rate, seconds)
+  if count == 1:
+    yield np.concatenate(kept)
+    return
+  del kept
+  longer = total % count
+  sizes = [total // count + (i < longer) for i in range(count)]
+  yield from _resized(blocks(), iter(sizes))
+
+
+def _resized(
+  blocks: Iterable[np.ndarray], sizes: Iterator[int]
+) -> Iterator[np.ndarray]:
+  """The same samples in blocks of other sizes; the last may be shorter."""
+  kept, count, size = [], 0, next(sizes)
+  for block in blocks:
+    while count + len(block) >= size:
+      yield np.concatenate([*kept, block[: size - count]])
+      block = block[size - count :]
+      kept, count, size = [], 0, next(sizes, np.inf)
+    if len(block):
+      kept.append(block)
+      count += len(block)
+  if kept:
+    yield np.concatenate(kept)
 
 
 def _clip(
@@ -97,8 +161,12 @@ def from_picture(rgb: np.ndarray, run: Mapping) -> np.ndarray:
 
 def _parts(array: np.ndarray, seconds: float, run: Mapping) -> list[np.ndarray]:
   """Parts of one length, about that of a track: a GTZAN track is one."""
-  count = max(1, round(seconds / run["clip_seconds"]))
-  return np.array_split(array, min(count, len(array)))
+  count = _count(len(array), seconds, run["clip_seconds"])
+  return np.array_split(array, count)
+
+
+def _count(length: int, seconds: float, each: float) -> int:
+  return min(max(1, round(seconds / each)), length)
 
 
 def _computed(
@@ -109,6 +177,23 @@ def _computed(
   """Features of segments, as many at a time as when they were prepared."""
   some = batches(cut, spec.segments_per_track)
   return np.concatenate([compute(batch, spec)[:n] for batch, n in some])
+
+
+def regrouped(
+  groups: Iterable[np.ndarray], size: int
+) -> Iterator[tuple[np.ndarray, int]]:
+  """`batches` of all groups together."""
+  kept, count = [], 0
+  for group in groups:
+    kept.append(group)
+    count += len(group)
+    if count >= size:
+      together = np.concatenate(kept)
+      whole = count - count % size
+      yield from batches(together[:whole], size)
+      kept, count = [together[whole:]], count - whole
+  if count:
+    yield from batches(np.concatenate(kept), size)
 
 
 def batches(

@@ -93,7 +93,7 @@ def distorted(track, distortion: Distortion, level: float):
     samples = distortion.function(content.samples, level, seed)
     return dataclasses.replace(content, samples=samples)
 
-  return dataclasses.replace(track, read=read)
+  return dataclasses.replace(track, read=read, blocks=None)
 
 
 def verb(given, open_corpus: Callable, fingerprint: Callable) -> int:

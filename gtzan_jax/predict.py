@@ -7,8 +7,9 @@ answer is the mean over all segments, or over all clips of about the length that
 the model was trained on.
 """
 
+import functools
 import pathlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -61,10 +62,16 @@ def examples(file: pathlib.Path, run: Mapping) -> np.ndarray:
   Raises:
     InputError: a file of the other kind, or one that cannot be read.
   """
+  return np.concatenate([*stream(file, run)])
+
+
+def stream(file: pathlib.Path, run: Mapping) -> Iterator[np.ndarray]:
+  """`examples`, some after the other: hours of sound need no more memory."""
   _check(file, run["kind"])
   if run["kind"] == "picture":
-    return inputs.from_picture(image.read(file), run)
-  return inputs.from_audio(audio.read(file), run)
+    yield inputs.from_picture(image.read(file), run)
+  else:
+    yield from inputs.stream(functools.partial(audio.blocks, file), run)
 
 
 def _check(file: pathlib.Path, kind: str) -> None:
@@ -105,8 +112,7 @@ def load(
   size = 1 if run["feature_spec"]["whole_clip"] else inputs.BATCH
 
   def predict(file: pathlib.Path) -> dict[str, float]:
-    x = examples(file, run)
-    batches = inputs.batches(x, size)
+    batches = inputs.regrouped(stream(file, run), size)
     rows = [np.asarray(model(batch))[:n] for batch, n in batches]
     mean = np.concatenate(rows).astype(np.float64).mean(0)
     if not np.isfinite(mean).all():

@@ -2,8 +2,11 @@
 
 import io
 import os
+import pathlib
 import re
 import struct
+import subprocess
+import sys
 
 import corpora
 import numpy as np
@@ -443,6 +446,32 @@ def test_blocks_and_whole_files_are_the_same_samples(tmp_path, monkeypatch):
   whole, rate = soundfile.read(tmp_path / "a.wav", dtype="float32")
   wanted = soxr.resample(whole.mean(axis=1), rate, RATE, quality="HQ")
   np.testing.assert_array_equal(np.concatenate(found), wanted)
+
+
+def test_an_hour_takes_no_more_memory_than_a_minute(tmp_path):
+  """Its samples at 22,050 Hz are 318 MB."""
+  minute = np.resize(tone(1, 8_000), 60 * 8_000)
+  with soundfile.SoundFile(tmp_path / "a.flac", "w", 8_000, 1) as file:
+    for _ in range(60):
+      file.write(minute)
+  code = (
+    "import resource, sys; from gtzan_jax import audio\n"
+    "def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+    "before = peak(); level = audio.Level()\n"
+    "for block in audio.blocks(sys.argv[1]): level.add(block)\n"
+    "print(level.seconds, level.decibels, (peak() - before) / 1024)"
+  )
+  done = subprocess.run(
+    [sys.executable, "-c", code, tmp_path / "a.flac"],
+    capture_output=True,
+    text=True,
+    check=True,
+    cwd=pathlib.Path(__file__).parents[1],
+  )
+  seconds, level, megabytes = map(float, done.stdout.split())
+  assert seconds == pytest.approx(3600)
+  assert level == pytest.approx(-9.03, abs=0.01)
+  assert megabytes < 40
 
 
 # The segment rule.

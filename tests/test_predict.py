@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import tracemalloc
 
 import corpora
 import ml_collections
@@ -18,6 +19,7 @@ from gtzan_jax import (
   evaluate,
   external,
   features,
+  inputs,
   predict,
   predictions,
   sharding,
@@ -180,15 +182,16 @@ def test_one_odd_file_costs_no_other_its_answer(
   for name in ("a.wav", "fault.wav", "nan.wav", "z.wav"):
     soundfile.write(tmp_path / name, track[0], 22_050)
   os.rename(tmp_path / "z.wav", os.fsencode(tmp_path) + b"/caf\xe9.wav")
-  examples = predict.examples
+  stream = predict.stream
 
   def odd(file, run):
-    if file.name == "fault.wav":
-      with errors.reading(file):
-        raise MemoryError
-    return examples(file, run) * (np.nan if file.name == "nan.wav" else 1)
+    for x in stream(file, run):
+      if file.name == "fault.wav":
+        with errors.reading(file):
+          raise MemoryError
+      yield x * (np.nan if file.name == "nan.wav" else 1)
 
-  monkeypatch.setattr(predict, "examples", odd)
+  monkeypatch.setattr(predict, "stream", odd)
   status, out, err = call(
     capsys, "predict", f"--workdir={trained}", "--json", tmp_path
   )
@@ -299,6 +302,101 @@ def test_a_long_file_is_clips_of_about_30_s(
   found = predict.examples(tmp_path / "a.wav", run_of("table", "table57"))
   assert found.shape == (len(lengths), 57)
   np.testing.assert_allclose(found[:, 0], lengths, atol=1e-3)
+
+
+def held(work) -> float:
+  """The most memory that numpy holds meanwhile, MB."""
+  tracemalloc.start()
+  try:
+    work()
+    return tracemalloc.get_traced_memory()[1] / 1e6
+  finally:
+    tracemalloc.stop()
+
+
+def hour(seconds=3600):
+  """The blocks of an hour's waveform, 318 MB of samples."""
+  noise = np.random.default_rng(0).uniform(-0.4, 0.4, 22_050).astype(np.float32)
+  for _ in range(seconds):
+    yield noise.copy()
+
+
+@pytest.mark.parametrize(
+  ("kind", "name", "rate"),
+  [
+    ("audio", "logmel_1024", None),
+    ("table", "table57", None),
+    ("logmel", "logmel_1024", 0.3),
+  ],
+)
+def test_an_hour_is_examined_in_little_memory(monkeypatch, kind, name, rate):
+  def few(samples, *_):
+    shape = samples.shape[:-1] if samples.ndim > 1 else (1,)
+    return np.zeros((*shape, 3), np.float32)
+
+  monkeypatch.setattr(features, "extract", few)
+  monkeypatch.setattr(clips, "from_audio", few)
+  monkeypatch.setattr(
+    inputs.archive, "from_audio", lambda samples, _: (few(samples), 1)
+  )
+  monkeypatch.setattr(inputs, "from_logmel", lambda db, *_: db)
+  run, count = run_of(kind, name, rate), []
+
+  def work():
+    for x in inputs.stream(hour, run):
+      count.append(len(x))
+
+  assert held(work) < {"logmel": 130}.get(kind, 30)
+  assert sum(count) == {"audio": 1202, "table": 120, "logmel": 12}[kind]
+
+
+@pytest.mark.parametrize(
+  "name", ["logmel_1024", "patches", "fusion", "table57"]
+)
+@pytest.mark.parametrize("seconds", [2, 30, 44, 46, 100])
+def test_blocks_make_the_examples_of_the_whole(monkeypatch, name, seconds):
+  """As they were made of all samples at once."""
+  monkeypatch.setattr(clips, "from_audio", lambda x, _: x[None, :1000])
+  sound = np.concatenate(list(hour(seconds)))
+  sound = np.random.default_rng(1).permutation(sound)
+  run, spec = run_of("audio", name), features.get(name)
+
+  def blocks():
+    return iter(np.array_split(sound, 77))
+
+  found = np.concatenate(list(inputs.stream(blocks, run)))
+  rounded = audio.to_float(audio.to_int16(sound))
+  if spec.whole_clip:
+    parts = np.array_split(rounded, max(1, round(seconds / 30)))
+    wanted = np.stack([part[:1000] for part in parts])
+  else:
+    cut = audio.segments(rounded, spec.segment_samples, None)
+    wanted = inputs._computed(features.extract, cut, spec)
+  np.testing.assert_array_equal(found, wanted)
+
+
+def test_preparing_holds_what_examples_are_made_of():
+  track = dataclasses.replace(
+    corpus.open_corpus(None, 1).tracks[0], blocks=hour, read=None
+  )
+  contents = []
+  work = lambda: contents.append(  # noqa: E731
+    examples.content(features.get("logmel_1024"), track)
+  )
+  assert held(work) < 20
+  assert contents[0].samples.shape == (660_000,)
+  facts = contents[0].facts
+  assert facts["seconds"] == 3600
+  assert facts["level"] == pytest.approx(-12.7, abs=0.1)
+  (second,) = hour(1)
+  again = corpus.Audio(np.tile(second, 100))
+  some = dataclasses.replace(track, blocks=lambda: hour(100))
+  kept = examples.content(features.get("logmel_1024"), some)
+  assert kept.facts == again.facts
+  with pytest.raises(
+    errors.InputError, match=r": 60.0 minutes, one example of"
+  ):
+    examples.content(features.get("fusion"), track)
 
 
 def test_what_the_archive_would_show_is_drawn(gtzan_data):

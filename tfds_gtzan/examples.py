@@ -11,15 +11,15 @@ import jax
 import numpy as np
 import tensorflow_datasets as tfds
 
-from gtzan_jax import audio, features
+from gtzan_jax import audio, errors, features
 from gtzan_jax.errors import InputError, StopError
 from gtzan_jax.features import archive, clips
 from tfds_gtzan.track import Audio, Content, Corpus, LogMel, Picture, Track
 
 Stacked = Mapping[str, np.ndarray]
-# Of a track: the number of its examples and the digest of its content, or why
-# it cannot be read.
-Outcome = tuple[int, str] | str
+# Of a track: the number of its examples and the facts of its content, or why it
+# cannot be read.
+Outcome = tuple[int, Mapping[str, object]] | str
 Note = Callable[[Track, Outcome], None]
 _T = TypeVar("_T")
 MAX_UNREADABLE = 0.05  # of a corpus's tracks; above that it is an error
@@ -72,7 +72,30 @@ def read(spec: features.FeatureSpec, corpus: Corpus, track: Track) -> Stacked:
   Raises:
     InputError: the track cannot be decoded.
   """
-  return of_content(spec, corpus, track.read())
+  return of_content(spec, corpus, content(spec, track))
+
+
+def content(spec: features.FeatureSpec, track: Track) -> Content:
+  """What a track holds; of a long waveform no more than examples are made of.
+
+  Raises:
+    InputError: it cannot be decoded, or would have to be one example and is
+      longer than `errors.LIMITS`.
+  """
+  if track.blocks is None:
+    return track.read()
+  if not spec.whole_clip:
+    most = spec.segments_per_track * spec.segment_samples
+    return Audio.start(track.blocks(), most)
+  most = round(60 * errors.limit("CLIP_MINUTES") * spec.sample_rate)
+  found = Audio.start(track.blocks(), most)
+  minutes = found.facts["seconds"] / 60
+  errors.check_limit(
+    "CLIP_MINUTES",
+    minutes,
+    f"{track.id}: {minutes:,.1f} minutes, one example of {spec.name} in all",
+  )
+  return found
 
 
 def of_content(
@@ -159,21 +182,21 @@ def of_tracks(
     StopError: of what no track is to be passed over for.
   """
 
-  def digested(track: Track) -> tuple[Stacked, str]:
-    content = track.read()
-    return of_content(spec, corpus, content), content.digest
+  def made(track: Track) -> tuple[Stacked, Mapping[str, object]]:
+    held = content(spec, track)
+    return of_content(spec, corpus, held), held.facts
 
-  for track, result in read_ahead(digested, tracks):
+  for track, result in read_ahead(made, tracks):
     if isinstance(result, InputError):
       note(track, str(result))
       continue
-    stacked, digest = result
+    stacked, of_all = result
     count = len(stacked["features"])
     facts = {"track": track.id, "artist": track.artist, "label": track.genre}
     for i in range(count):
       example = {name: values[i] for name, values in stacked.items()}
       yield f"{track.id}/{i}", example | facts | {"segment": i}
-    note(track, (count, digest))
+    note(track, (count, of_all))
 
 
 def read_ahead(

@@ -3,13 +3,16 @@
 The same rules for what lies in a folder and for what lies in an archive.
 """
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
 import os
 import pathlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
 
 from gtzan_jax import audio, errors
 from gtzan_jax.errors import InputError
@@ -196,6 +199,7 @@ def as_tracks(
   tree: files.Tree,
   found: Found,
   decode: Callable[[pathlib.Path], Content],
+  blocks: Callable[[pathlib.Path], Iterator[np.ndarray]] | None = None,
 ) -> tuple[Track, ...]:
   """What `tracks` found, as tracks; GTZAN's ids have GTZAN's artists.
 
@@ -203,6 +207,7 @@ def as_tracks(
     tree: where it was found.
     found: what `tracks` gave.
     decode: what a file holds; raises InputError where it cannot be read.
+    blocks: a waveform's, see `Track`; raises InputError as well.
   """
   return tuple(
     Track(
@@ -211,6 +216,7 @@ def as_tracks(
       artist=track_lists.artists().get(track, ""),
       partition=track_lists.partition(track),
       read=functools.partial(_read, tree.files[name], decode),
+      blocks=blocks and functools.partial(_blocks, tree.files[name], blocks),
     )
     for genre, of_genre in found.items()
     for track, name in of_genre.items()
@@ -220,9 +226,22 @@ def as_tracks(
 def _read(
   file: files.File, decode: Callable[[pathlib.Path], Content]
 ) -> Content:
+  with _on_disk(file) as path:
+    return decode(path)
+
+
+def _blocks(
+  file: files.File, blocks: Callable[[pathlib.Path], Iterator[np.ndarray]]
+) -> Iterator[np.ndarray]:
+  with _on_disk(file) as path:
+    yield from blocks(path)
+
+
+@contextlib.contextmanager
+def _on_disk(file: files.File) -> Iterator[pathlib.Path]:
   with errors.reading(file.name), file.on_disk() as path:
     try:
-      return decode(path)
+      yield path
     except InputError as error:
       # The reason goes into data sets and reports, where folders are noise.
       reason = str(error).replace(f"{errors.shown(path.parent)}{os.sep}", "")

@@ -211,7 +211,7 @@ class Builder(tfds.core.ShardBasedBuilder):
 
   def _readable(self, track: Track) -> bool:
     try:
-      track.read()
+      examples.content(self.spec, track)
     except StopError:
       raise
     except InputError:
@@ -224,7 +224,7 @@ class Builder(tfds.core.ShardBasedBuilder):
     if isinstance(outcome, str):
       examples.skip(self.corpus, track, outcome, self._skipped)
       return
-    segments, content = outcome
+    segments, facts = outcome
     self._rows.append(
       {
         "id": track.id,
@@ -232,7 +232,7 @@ class Builder(tfds.core.ShardBasedBuilder):
         "artist": track.artist,
         "partition": track.partition,
         "segments": segments,
-        "content": content,
+        **facts,
       }
     )
 

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -31,8 +31,11 @@ FORMS = (
 )
 
 
-# Of each kind of content, `digest` is the sha256 (hex) of what is learnt from:
-# the same for copies, whatever their files are called and however packed.
+_HOP = 512  # of the frames of a log-mel archive
+
+# Of each kind of content, `facts` are what a Row has of it. Of these, "content"
+# is the sha256 (hex) of what is learnt from: the same for copies, whatever
+# their files are called and however packed.
 
 
 def _sha256(array: np.ndarray) -> str:
@@ -41,20 +44,50 @@ def _sha256(array: np.ndarray) -> str:
   return whole.hexdigest()
 
 
-@dataclasses.dataclass(frozen=True)
-class Audio:
-  """A waveform: float32 `[n]` at 22,050 Hz, mono."""
-
-  samples: np.ndarray
+class _Held:
+  """What a track holds; its kinds have `facts`."""
 
   @property
   def digest(self) -> str:
-    with np.errstate(invalid="ignore"):  # NaN has no 16 bits
-      return _sha256(audio.to_int16(self.samples))
+    return self.facts["content"]
 
 
 @dataclasses.dataclass(frozen=True)
-class LogMel:
+class Audio(_Held):
+  """A waveform: float32 `[n]` at 22,050 Hz, mono.
+
+  whole: facts of all of it, where `samples` are its start; None: they are all.
+  """
+
+  samples: np.ndarray
+  whole: Mapping[str, object] | None = None
+
+  @property
+  def facts(self) -> dict[str, object]:
+    return dict(self.whole or self.start([self.samples], 0).whole)
+
+  @classmethod
+  def start(cls, blocks: Iterable[np.ndarray], most: int) -> "Audio":
+    """The first `most` samples, with facts of all; the rest is not kept."""
+    kept, count = [np.zeros(0, np.float32)], 0
+    level, digest = audio.Level(), hashlib.sha256()
+    for block in blocks:
+      kept.append(block[: max(0, most - count)].copy())
+      count += len(block)
+      level.add(block)
+      with np.errstate(invalid="ignore"):  # NaN has no 16 bits
+        digest.update(audio.to_int16(block))
+    digest.update(f"int16 ({count},)".encode())
+    facts = {
+      "content": digest.hexdigest(),
+      "seconds": level.seconds,
+      "level": level.decibels,
+    }
+    return cls(np.concatenate(kept), facts)
+
+
+@dataclasses.dataclass(frozen=True)
+class LogMel(_Held):
   """A stored log-mel: float32 `[columns, 128]`, absolute dB (reference 1.0).
 
   n_frames: hop-512 frames that the columns were picked from.
@@ -64,23 +97,26 @@ class LogMel:
   n_frames: int
 
   @property
-  def digest(self) -> str:
-    return _sha256(self.db)
+  def facts(self) -> dict[str, object]:
+    return {
+      "content": _sha256(self.db),
+      "seconds": self.n_frames * _HOP / audio.SAMPLE_RATE,
+    }
 
 
 @dataclasses.dataclass(frozen=True)
-class Picture:
+class Picture(_Held):
   """A spectrogram picture: uint8 `[height, width, 3]`, RGB."""
 
   rgb: np.ndarray
 
   @property
-  def digest(self) -> str:
-    return _sha256(self.rgb)
+  def facts(self) -> dict[str, object]:
+    return {"content": _sha256(self.rgb)}
 
 
 @dataclasses.dataclass(frozen=True)
-class Table:
+class Table(_Held):
   """Rows of Kaggle's table: float32 `[s, 57]`.
 
   starts: seconds from the start of the track at which each begins, `[s]`.
@@ -90,8 +126,8 @@ class Table:
   starts: np.ndarray
 
   @property
-  def digest(self) -> str:
-    return _sha256(self.rows)
+  def facts(self) -> dict[str, object]:
+    return {"content": _sha256(self.rows)}
 
 
 Content = Audio | LogMel | Picture | Table
@@ -109,6 +145,8 @@ class Track:
     partition: "train", "validation", "test" or "unlisted": the TFDS split.
     read: what it holds; raises InputError where it cannot be decoded. May be
       called from any thread.
+    blocks: the same waveform, float32 `[n]` after `[n]`, in memory that does
+      not depend on its length; None where it cannot be had so.
   """
 
   id: str
@@ -116,6 +154,9 @@ class Track:
   artist: str
   partition: str
   read: Callable[[], Content] = dataclasses.field(compare=False)
+  blocks: Callable[[], Iterator[np.ndarray]] | None = dataclasses.field(
+    default=None, compare=False
+  )
   content: ClassVar[str] = ""  # known once it is read, see Row
 
 
@@ -162,6 +203,8 @@ class Row:
     partition: "train", "validation", "test" or "unlisted".
     segments: >= 1.
     content: digest of what the track holds, the same for copies; "" if unknown.
+    seconds: its length; None if unknown, or of what has none.
+    level: RMS of its waveform in dB of full scale; None as well.
   """
 
   id: str
@@ -170,6 +213,8 @@ class Row:
   partition: str
   segments: int
   content: str = ""
+  seconds: float | None = None
+  level: float | None = None
 
 
 def in_genre_order(found: Iterable[str]) -> tuple[str, ...]:
