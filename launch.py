@@ -109,8 +109,8 @@ def open_dataset(config, beam_options: str | None = None):
 
   data = config.data
   _check_protocol(data)
-  prepared, found = _prepare(data, beam_options)
-  partition = tfds_gtzan.apply(rows=prepared.rows, **_cut(data))
+  prepared, found, own = _prepare(data, beam_options)
+  partition = tfds_gtzan.apply(rows=prepared.rows, own=own, **_cut(data))
   found += map(corpus_checks.noted, partition.notes)
   dataset = pipeline.open_dataset(
     prepared.directory,
@@ -132,19 +132,29 @@ def judge_config(config):
 
 
 def _prepare(data, beam_options: str | None = None):
-  """Prepares a corpus, and what is wrong with it, each of which is printed."""
+  """Prepares a corpus; what is wrong with it, each of which is printed; and the
+  splits that config.data.splits gives, or None."""
   import tfds_gtzan
-  from gtzan_jax import announce, corpus_checks
+  from gtzan_jax import announce, corpus_checks, workdir
+  from tfds_gtzan import crossings
 
-  found = []
+  found, own = [], None
   allowed = corpus_checks.allowed(data.allow)
+
+  def check(corpus) -> None:
+    nonlocal own
+    facts = {}
+    if files := workdir.listed(data.splits):
+      own, facts["splits"] = crossings.given(files, corpus)
+    found.extend(_checked(corpus, allowed, facts))
+
   prepared = tfds_gtzan.prepare(
     data.path,
     data.features,
     data.dir,
     data.tracks_per_genre,
     beam_options=beam_options,
-    check=lambda corpus: found.extend(_checked(corpus, allowed)),
+    check=check,
     label_table=data.labels,
     artists=data.artists,
   )
@@ -152,14 +162,14 @@ def _prepare(data, beam_options: str | None = None):
   known = {one.check for one in found}
   read = [x for x in corpus_checks.find(facts) if x.check not in known]
   announce.warnings(read)
-  return prepared, [*found, *read]
+  return prepared, [*found, *read], own
 
 
-def _checked(corpus, allowed):
+def _checked(corpus, allowed, facts=()):
   """What is wrong with an opened corpus; refuses what is not allowed."""
   from gtzan_jax import announce, corpus_checks
 
-  found = corpus_checks.find(corpus_checks.facts_of(corpus))
+  found = corpus_checks.find(corpus_checks.facts_of(corpus) | dict(facts))
   corpus_checks.refuse(found, allowed)
   announce.warnings(found)
   return found
@@ -229,10 +239,12 @@ def open_cuts(config):
   _check_protocol(data)
   # The runs, each a process, need all of an accelerator's memory.
   jax.config.update("jax_platforms", "cpu")
-  prepared, _ = _prepare(data)
+  prepared, _, own = _prepare(data)
 
   def cut(**changed):
-    return tfds_gtzan.apply(rows=prepared.rows, **{**_cut(data), **changed})
+    kept = None if "name" in changed else own
+    values = {**_cut(data), "own": kept, **changed}
+    return tfds_gtzan.apply(rows=prepared.rows, **values)
 
   return cut, prepared.rows
 
@@ -374,7 +386,7 @@ CORPUS = (
 )
 OPENED = (*CORPUS, "log.compilation_cache")
 CUT = (
-  *("data.protocol", "data.split_seed", "data.fold"),
+  *("data.protocol", "data.splits", "data.split_seed", "data.fold"),
   *("data.train_fraction", "data.train_segments", "data.genres"),
   *("data.leak", "data.leak_share"),
 )

@@ -24,6 +24,9 @@ def get_config() -> ml_collections.ConfigDict:
   data.dir = "~/.cache/gtzan_jax"  # prepared data sets, one folder each
   data.features = "logmel_1024"  # a name in gtzan_jax.features.FEATURES
   data.protocol = "tracks_70_10_20"  # a name in tfds_gtzan.PROTOCOLS
+  # In place of a protocol: files of ids or paths, "train.txt,dev.txt,test.txt",
+  # or a table with a column of splits (docs/check_splits.md). "": none
+  data.splits = ""
   data.split_seed = 42  # decides random splits, alone
   data.fold = 0  # k-fold protocols: the test fold; the next is validation
   data.train_fraction = 1.0  # of the train tracks, stratified by genre

@@ -103,7 +103,8 @@ def find(facts: Mapping) -> list[Finding]:
       [[id]]}, `skipped`, `faults` (see `explore.survey`); `tables`, the names
       of tables that lie beside the music; `labels`, of a table that gave
       genres: its `file`, `unlisted` (tracks that it lacks) and `unused` (its
-      names that are no track's).
+      names that are no track's); `splits`, what a survey of a user's splits
+      says (docs/check_splits.md).
   """
   found = [
     one._replace(check=name)
@@ -277,6 +278,65 @@ def _labels(facts: Mapping) -> Iterable[Finding]:
     )
 
 
+def _split_tracks(facts: Mapping) -> Iterable[Finding]:
+  yield from _crossing(
+    *(facts, "tracks", "{} in two of config.data.splits"),
+    "What is trained on would be tested again: name each track once.",
+    refused=True,
+  )
+
+
+def _split_copies(facts: Mapping) -> Iterable[Finding]:
+  for kind, noun in (("songs", "song"), ("artists", "artist")):
+    yield from _crossing(
+      *(facts, kind, f"{{}} of one {noun} across config.data.splits"),
+      "A model may know the test split by them; launch.py check-splits compares"
+      " the sound as well.",
+    )
+
+
+def _crossing(
+  facts: Mapping, kind: str, title: str, why: str, *, refused: bool = False
+) -> Iterable[Finding]:
+  found = facts.get("splits", {}).get("crossings", {}).get(kind) or {}
+  groups = found.get("groups", ())
+  if groups:
+    where = [
+      ", ".join(f"{ids[0]} in {part}" for part, ids in one["parts"].items())
+      for one in groups
+    ]
+    title = title.format(_count(groups, "track" if refused else "group"))
+    yield Finding(title, where, why, refused)
+
+
+def _split_lists(facts: Mapping) -> Iterable[Finding]:
+  splits = facts.get("splits")
+  if not splits:
+    return
+  if unknown := splits["unknown"]:
+    yield Finding(
+      f"{_count(unknown, 'name')} of config.data.splits of no track here",
+      unknown,
+      "They are left out.",
+    )
+  if outside := splits["in_no_part"]:
+    yield Finding(
+      f"{_tracks(len(outside))} in none of config.data.splits",
+      outside,
+      "They are neither learnt nor tested.",
+    )
+  for part, row in splits["parts"].items():
+    known = _genres(facts)
+    lacking = [g for g, n in row["genres"].items() if not n and g in known]
+    if lacking:
+      yield Finding(
+        f"{part} of config.data.splits lacks {_count(lacking, 'genre')}",
+        lacking,
+        "A genre that is not learnt is never answered; one that is not tested"
+        " does not count.",
+      )
+
+
 def _across(
   facts: Mapping, key: str, nowhere: str | None = None
 ) -> list[Sequence[str]]:
@@ -430,6 +490,9 @@ CHECKS = {
   "same_folders": _same_folders,
   "spellings": _spellings,
   "labels": _labels,
+  "split_tracks": _split_tracks,
+  "split_copies": _split_copies,
+  "split_lists": _split_lists,
   "identical_genres": _two_genres,
   "identical_splits": _two_splits,
   "replicas": _replicas,
@@ -442,7 +505,10 @@ CHECKS = {
   "lengths": _lengths,
 }
 # What config.data.allow may name.
-REFUSING = ("split_names", "numbers", "same_folders", "spellings")
+REFUSING = (
+  *("split_names", "numbers", "same_folders", "spellings"),
+  "split_tracks",
+)
 
 
 def _some(items: Iterable[str], most: int = _NAMED) -> str:

@@ -18,6 +18,7 @@ from gtzan_jax.errors import InputError
 _OWN = {
   "seed": "seeds are 0, 1, ..., as many as --seeds says",
   "data.fold": "every fold is tested",
+  "data.splits": "a split of one's own has no folds",
   "data.leak": "folds are tested whole, and arms of the leak meter are not",
 }
 

@@ -68,7 +68,7 @@ def run(
     overrides={
       key: value
       for key, value in given.overrides.items()
-      if key not in ("data.protocol", "data.fold")
+      if key not in ("data.protocol", "data.fold", "data.splits")
     },
     out=out / "runs",
     retry=flags.retry,
@@ -150,6 +150,8 @@ def plan(
   size = min((len(x.parts["train"]) for x in beside.values()), default=0)
   base = {"data.protocol": data.protocol, "data.fold": data.fold}
   matched = {"data.fold": 0, "data.train_segments": size}
+  if data.splits:  # of which the arms are made, and nothing else is
+    base["data.splits"], matched["data.splits"] = data.splits, ""
   facts = {
     "arms": {arm: list(partition.touched) for arm, partition in arms.items()},
     "protocols": list(beside),

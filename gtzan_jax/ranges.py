@@ -146,6 +146,7 @@ CONFIG = {
   "data.dir": UTF8,
   "data.features": NAME,
   "data.protocol": NAME,
+  "data.splits": NAME,
   "data.split_seed": _SEED,
   "data.fold": whole(-(10**6), 10**6),  # which there are, the protocol knows
   "data.train_fraction": _SHARE,

@@ -29,7 +29,7 @@ RUN = {
   "recipe": ranges.NAME,
   "config": {...: object},
   "data_path": ranges.PATH,
-  "data_files": dict.fromkeys(("data.labels",), ranges.NAME),
+  "data_files": dict.fromkeys(("data.labels", "data.splits"), ranges.NAME),
   "genres": ranges.several(ranges.NAME, 1, 10_000),
   "kind": ranges.text("audio", "logmel", "picture", "table"),
   "feature_spec": {...: object},
@@ -72,6 +72,8 @@ def comparable(key: str, value: object) -> object:
   Links are followed, so that "music/", "/data/../data/music" and a link to it
   are one place.
   """
+  if key == "data.splits" and isinstance(value, str):
+    return [comparable("data.path", one) for one in listed(value)]
   if key not in PATHS or not isinstance(value, str) or not value:
     return value
   try:
@@ -369,6 +371,12 @@ def relocate(path: pathlib.Path, config: ml_collections.ConfigDict) -> None:
       atomic.write_json(path / RUN_FILE, run | {"data_path": place})
 
 
+def listed(files: str) -> list[str]:
+  """The files of config.data.splits: "a.txt,b.txt", or a tuple's text."""
+  words = files.strip().strip("()").split(",")
+  return [word for one in words if (word := one.strip().strip("'\""))]
+
+
 def _absolute(place: str | None) -> str | None:
   """evaluate may be called from another folder than train was."""
   return place and str(pathlib.Path(place).expanduser().absolute())
@@ -421,7 +429,10 @@ def begin(
       "recipe": config.recipe,
       "config": as_plain(config),
       "data_path": _absolute(config.data.path),
-      "data_files": {"data.labels": _absolute(config.data.labels)},
+      "data_files": {
+        "data.labels": _absolute(config.data.labels),
+        "data.splits": ",".join(map(_absolute, listed(config.data.splits))),
+      },
       "genres": list(dataset.genres),
       "kind": dataset.kind,
       "feature_spec": dataset.metadata["feature_spec"],

@@ -37,7 +37,7 @@ def run_json(data_dir="unused") -> dict:
     "recipe": "resnet",
     "config": workdir.as_plain(config),
     "data_path": None,
-    "data_files": {"data.labels": ""},
+    "data_files": {"data.labels": "", "data.splits": ""},
     "genres": ["blues", "rock"],
     "kind": "audio",
     "feature_spec": features.get("mfcc_slices").to_dict(),

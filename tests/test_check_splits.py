@@ -10,7 +10,7 @@ import soundfile
 from sklearn.model_selection import train_test_split
 
 import tfds_gtzan
-from gtzan_jax import check_splits
+from gtzan_jax import check_splits, corpus_checks, workdir
 from gtzan_jax.errors import InputError
 from tfds_gtzan import crossings, split_files, track_lists
 from tfds_gtzan.split_names import Named, Names
@@ -400,3 +400,136 @@ def test_files_that_cannot_be_read_or_written(music, tmp_path):
     run(tmp_path, SOUND, blocked, **{"data.path": str(music)})
   with pytest.raises(InputError, match=r"data\.dir is of a corpus: give"):
     run(tmp_path, SOUND, **{"data.dir": "x"})
+
+
+# A split that a run is trained on.
+
+
+@pytest.fixture
+def collection(tmp_path):
+  """Ten files of two genres, none of which is decoded."""
+  for genre in ("rock", "jazz"):
+    (tmp_path / "music" / genre).mkdir(parents=True)
+    for i in range(5):
+      path = tmp_path / "music" / genre / f"{genre} {i}.wav"
+      path.write_bytes(f"{genre}{i}".encode())
+  return tfds_gtzan.open_corpus(str(tmp_path / "music"))
+
+
+GIVEN = {
+  "train": ["rock 0.wav", "jazz 0.wav", "jazz/jazz 1"],
+  "valid": ["rock 1", "jazz 2"],
+  "test": ["rock 2", "rock 3", "jazz 3"],
+}
+
+
+def test_a_corpus_is_cut_by_lists(collection, tmp_path):
+  files = write(tmp_path, lists(GIVEN))
+  own, facts = crossings.given(files, collection)
+  assert own == {
+    "train": ["rock/rock 0", "jazz/jazz 0", "jazz/jazz 1"],
+    "validation": ["rock/rock 1", "jazz/jazz 2"],
+    "test": ["rock/rock 2", "rock/rock 3", "jazz/jazz 3"],
+  }
+  rows = [
+    tfds_gtzan.Row(t.id, t.genre, "", "unlisted", 2) for t in collection.tracks
+  ]
+  cut = tfds_gtzan.apply("kfold10", rows, own=own)
+  assert (cut.protocol, cut.leak) == ("splits", None)
+  assert {part: {t for t, _ in ids} for part, ids in cut.parts.items()} == {
+    part: set(ids) for part, ids in own.items()
+  }
+  assert len(cut.parts["test"]) == 6
+  found = corpus_checks.find(
+    corpus_checks.facts_of(collection) | {"splits": facts}
+  )
+  assert [one.line() for one in found if one.check == "split_lists"] == [
+    "2 tracks in none of config.data.splits: jazz/jazz 4; rock/rock 4"
+  ]
+  with pytest.raises(InputError, match="give the files of one fold"):
+    tfds_gtzan.apply("kfold10", rows, own=own, fold=1)
+
+
+@pytest.mark.parametrize(
+  ("changes", "check", "line", "refused"),
+  [
+    (
+      {"test": ["rock 2", "ROCK 0.mp3"]},
+      "split_tracks",
+      "1 track in two of config.data.splits: rock/rock 0 in train, rock/rock 0"
+      " in test",
+      True,
+    ),
+    (
+      {"valid": ["rock 1", "jazz 2", "gone"]},
+      "split_lists",
+      "1 name of config.data.splits of no track here: gone",
+      False,
+    ),
+    (
+      {"train": ["jazz 0", "jazz 1"]},
+      "split_lists",
+      "train of config.data.splits lacks 1 genre: rock",
+      False,
+    ),
+  ],
+)
+def test_what_is_wrong_with_a_split_is_found_before_training(
+  collection, tmp_path, changes, check, line, refused
+):
+  files = write(tmp_path, lists(GIVEN | changes))
+  own, facts = crossings.given(files, collection)
+  found = corpus_checks.find(
+    corpus_checks.facts_of(collection) | {"splits": facts}
+  )
+  assert (check, line) in [(one.check, one.line()) for one in found]
+  assert any(one.refused for one in found) == refused
+  rows = [
+    tfds_gtzan.Row(t.id, t.genre, "", "unlisted", 1) for t in collection.tracks
+  ]
+  assert bool(tfds_gtzan.apply("filtered", rows, own=own).leak) == refused
+
+
+def test_artists_in_two_splits_are_found(collection, tmp_path):
+  table = "file,split,artist\n" + "".join(
+    f"{name},{part},{'Ann' if name[:6] == 'rock 0' else name}\n"
+    for part, names in GIVEN.items()
+    for name in names
+  )
+  files = write(tmp_path, {"s.csv": table + "jazz 4,test,ann\n"})
+  _, facts = crossings.given(files, collection)
+  found = corpus_checks.find(
+    corpus_checks.facts_of(collection) | {"splits": facts}
+  )
+  assert [one.line() for one in found if one.check == "split_copies"] == [
+    "1 group of one artist across config.data.splits: rock/rock 0 in train,"
+    " jazz/jazz 4 in test"
+  ]
+
+
+@pytest.mark.parametrize(
+  ("files", "message"),
+  [
+    ({"train.txt": "rock 0", "test.txt": "rock 1"}, "they have train, test;"),
+    ({"fold0.txt": "rock 0", "fold1.txt": "rock 1"}, "they have fold0, fold1;"),
+    ({"gone": ""}, "gone: its name has to say"),
+  ],
+)
+def test_other_splits_are_refused(collection, tmp_path, files, message):
+  with pytest.raises(InputError) as error:
+    crossings.given(write(tmp_path, files), collection)
+  assert str(error.value).startswith("config.data.splits=")
+  assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+  ("value", "wanted"),
+  [
+    ("", []),
+    ("a.txt", ["a.txt"]),
+    ("a.txt, /b/c d.txt,e.csv", ["a.txt", "/b/c d.txt", "e.csv"]),
+    ("('a.txt', \"b.txt\",)", ["a.txt", "b.txt"]),
+  ],
+)
+def test_files_of_a_split_are_listed(value, wanted):
+  assert workdir.listed(value) == wanted

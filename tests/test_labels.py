@@ -213,7 +213,8 @@ def test_what_a_corpus_cannot_be_given(tmp_path, monkeypatch, given, message):
 def test_a_run_keeps_where_its_table_lies(tmp_path, monkeypatch, capsys):
   run = stored.run_json()
   run["config"]["data"]["labels"] = "t.csv"
-  run |= {"data_path": "/music", "data_files": {"data.labels": "/x/t.csv"}}
+  run["data_path"] = "/music"
+  run["data_files"]["data.labels"] = "/x/t.csv"
   given = resnet.get_config()
   config = workdir.config_of(tmp_path, run, given, {})
   assert config.data.labels == "/x/t.csv"
@@ -222,7 +223,8 @@ def test_a_run_keeps_where_its_table_lies(tmp_path, monkeypatch, capsys):
 
 def test_other_music_is_not_given_the_labels_of_a_run(tmp_path, monkeypatch):
   run = stored.run_json()
-  run |= {"data_path": "/music", "data_files": {"data.labels": "/x/t.csv"}}
+  run["data_path"] = "/music"
+  run["data_files"]["data.labels"] = "/x/t.csv"
   (tmp_path / "run.json").write_text(json.dumps(run))
   opened = []
 

@@ -281,7 +281,7 @@ def test_what_cannot_be_cut_into_arms_is_one_line(base, rows, options, words):
   assert "\n" not in str(caught.value)
 
 
-def plan_of(rows, *chosen, empty=""):
+def plan_of(rows, *chosen, empty="", splits=""):
   def cut(**changed):
     made = apply(rows=rows, **{"name": "tracks_80_20", **changed})
     if empty and not changed["leak"]:
@@ -289,6 +289,7 @@ def plan_of(rows, *chosen, empty=""):
     return made
 
   config = config_file.load(launch.HOME / "configs" / "svm_stats.py")
+  config.data.splits = splits
   return leak_runs.plan(config.data, cut, list(chosen), list(PROTOCOLS))
 
 
@@ -312,6 +313,14 @@ def test_where_no_arm_can_leak_the_protocols_are_left():
   facts, values = plan_of(own_rows(9), "none")
   assert facts["protocols"] == []
   assert list(values) == ["clean", "tracks"]
+
+
+def test_a_split_of_ones_own_makes_the_arms_and_no_protocol():
+  _, values = plan_of(own_rows(9), "kfold10", splits="a.csv")
+  assert values["clean"]["data.splits"] == "a.csv"
+  assert values["kfold10"]["data.splits"] == ""
+  _, values = plan_of(own_rows(9), "kfold10")
+  assert not any("data.splits" in one for one in values.values())
 
 
 # Train parts of one size.

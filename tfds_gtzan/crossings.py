@@ -7,7 +7,9 @@ one itself, stand in different parts.
 import collections
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from gtzan_jax.errors import InputError
 from tfds_gtzan import relations, split_files, split_names, track_lists
+from tfds_gtzan.cuts import PARTS
 from tfds_gtzan.relations import Group
 from tfds_gtzan.split_names import Split
 from tfds_gtzan.track import Corpus, Track, in_genre_order
@@ -59,6 +61,38 @@ def survey(
       for kind, of in groups.items()
     },
   }
+
+
+def given(
+  files: Sequence[str], corpus: Corpus
+) -> tuple[dict[str, list[str]], dict]:
+  """A split by which a corpus is to be cut; nothing is read for it.
+
+  Args:
+    files: see `split_files.read`.
+    corpus: what is cut.
+
+  Returns:
+    {part: ids} of train, validation and test; and what `survey` says of names
+    alone.
+
+  Raises:
+    InputError: other parts, or see `survey`.
+  """
+  try:
+    split = split_names.understand(split_files.read(files), corpus)
+    if set(split.parts) != set(PARTS):
+      raise InputError(
+        f"they have {', '.join(split.parts)}; give train, validation and test"
+      )
+  except InputError as error:
+    text = f"config.data.splits={','.join(files)}: {error}"
+    raise InputError(text) from error
+  parts = {
+    part: [one for one in split.parts[part] if one in split.genres]
+    for part in PARTS
+  }
+  return parts, survey(files, corpus, lambda kind, tracks: ())
 
 
 def _sizes(split: Split) -> dict[str, dict]:

@@ -9,6 +9,7 @@ be known beforehand; they repeat published recipes and say so.
 import collections
 import dataclasses
 import hashlib
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from gtzan_jax.artists import credited
@@ -16,6 +17,8 @@ from gtzan_jax.errors import InputError
 from tfds_gtzan import cuts, leak_cuts
 from tfds_gtzan.cuts import PARTS, Parts, Unit
 from tfds_gtzan.track import Row, in_genre_order
+
+OWN = "splits"  # what a cut by config.data.splits is called
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +75,7 @@ def apply(
   train_segments: int = 0,
   leak: str = "",
   leak_share: float = 0.5,
+  own: Mapping[str, Iterable[str]] | None = None,
 ) -> Partition:
   """Cuts a track table by the protocol of that name.
 
@@ -91,6 +95,7 @@ def apply(
     leak: an arm of the leak meter that is to be made of the protocol, a key of
       `leak_cuts.ARMS`; "" for the protocol as it is.
     leak_share: of the arms, see `leak_cuts.cut`.
+    own: {part: track ids}, which stand in place of the protocol.
 
   Raises:
     InputError: unknown protocol, a genre, fold, fraction or arm that does not
@@ -108,7 +113,10 @@ def apply(
   rows = sorted(rows, key=lambda row: row.id)
   genres = _genres(genres, rows)
   kept = [row for row in rows if row.genre in genres or not genres]
-  protocol = _get(name, rows, kept)
+  if own is None:
+    protocol = _get(name, rows, kept)
+  else:
+    name, protocol = OWN, _own(own, fold)
   try:
     cut = _cut(protocol, rows, genres, fold, split_seed)
   except InputError as error:
@@ -214,6 +222,26 @@ def _get(name: str, rows: Sequence[Row], kept: Sequence[Row]) -> Protocol:
       f" can carry {', '.join(able)}"
     )
   return PROTOCOLS[name]
+
+
+def _own(parts: Mapping[str, Iterable[str]], fold: int) -> Protocol:
+  """What a user's lists say, as a protocol."""
+  if fold:
+    raise InputError(
+      f"fold {fold} of config.data.splits: give the files of one fold, and"
+      " config.data.fold=0"
+    )
+  ids = {part: set(parts[part]) for part in PARTS}
+  crossing = sum(
+    len(ids[one] & ids[other])
+    for one, other in itertools.combinations(PARTS, 2)
+  )
+  units = {part: [(track,) for track in ids[part]] for part in PARTS}
+  return Protocol(
+    lambda rows, fold, seed: units,
+    leak=_SHARED_LISTS.format(crossing) if crossing else None,
+    needs=OWN,
+  )
 
 
 def _unknown(rows: Sequence[Row]) -> list[str]:
@@ -343,6 +371,10 @@ def _first(
   return [one for _, one in sorted(placed)[:number]]
 
 
+_SHARED_LISTS = (
+  "Tracks stand in two of the splits that were given, {} in all, so what is"
+  " tested was known beforehand."
+)
 _SHARED_TRACKS = (
   "Segments of one track stand in train and in test, so the score measures how"
   " well tracks are recognised again, not how well genres are."
