@@ -298,8 +298,12 @@ def _check_folds(out, found):
     (["--config.data.fold=0"], "kfold10", "fold=0: leave it out; every fold"),
     (["--config.seed=3"], "kfold10", "seed=3: leave it out; .* --seeds says"),
     (["--config.data.leak=clean"], "kfold10", "leak=clean: leave it out; fol"),
-    (["--config.task=gan"], "kfold10", "is a GAN, which tells no genres"),
-    (["--seeds=0"], "kfold10", "--seeds=0: give 1 or more"),
+    (
+      ["--config.task=gan", "--config.train.monitor=validation/coverage"],
+      "kfold10",
+      "is a GAN, which tells no genres",
+    ),
+    (["--seeds=0"], "kfold10", "--seeds=0: give a whole number from 1"),
   ],
 )
 def test_mistakes_are_one_line_and_start_nothing(

@@ -292,6 +292,7 @@ def test_the_baseline_of_a_run_without_standardisation_is_computed(
   given = types.SimpleNamespace(
     workdir=lambda: path,
     files=[track],
+    config=config,
     overrides={"data.dir": config.data.dir},
   )
   assert explain.verb(given, launch.open_dataset) == 0

@@ -608,7 +608,10 @@ def _check_damage(out, text):
     (["--seeds=1"], "--seeds=1: give 2 or more"),
     (["--config.seed=3"], "seed=3: leave it out; leak sets it itself"),
     (["--config.data.leak=tracks"], "data.leak=tracks: leave it out; leak"),
-    (["--config.task=gan"], "is a GAN, which tells no genres"),
+    (
+      ["--config.task=gan", "--config.train.monitor=validation/coverage"],
+      "is a GAN, which tells no genres",
+    ),
     (["--config.data.protocol=leaky_segments_80_20"], "leaks by itself"),
     (["--protocol=kfold"], "--protocol=kfold: give some of tracks_70_10_20,"),
     (["--protocol=kfold"], "artist_kfold, leaky_"),
