@@ -16,6 +16,7 @@ from typing import TextIO
 # beside OSError; of some flipped bytes numpy is asked for more than there is.
 DAMAGED_NPZ = (
   *(ValueError, TypeError, LookupError, EOFError, MemoryError, RuntimeError),
+  OverflowError,
   *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),
 )
 

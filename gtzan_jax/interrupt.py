@@ -29,7 +29,7 @@ def kept() -> Iterator[list[float]]:
   if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
     yield pressed  # ignored, as under nohup, or somebody else's
     return
-  hook = sys.unraisablehook
+  hook, show = sys.unraisablehook, sys.excepthook
 
   def press(number, frame):
     pressed.append(time.monotonic())
@@ -43,6 +43,11 @@ def kept() -> Iterator[list[float]]:
     timer = threading.Timer(0.05, signal.pthread_kill, (main, signal.SIGINT))
     timer.daemon = True
     timer.start()
+
+  def shown(kind, *error) -> None:
+    # Importing NumPy from C prints what it raises, and raises another error.
+    if not issubclass(kind, KeyboardInterrupt):
+      show(kind, *error)
 
   def watch(reader: int) -> None:
     while number := os.read(reader, 1):  # nothing at its end
@@ -63,11 +68,11 @@ def kept() -> Iterator[list[float]]:
   watcher.start()
   signal.signal(signal.SIGINT, press)
   before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-  sys.unraisablehook = again
+  sys.unraisablehook, sys.excepthook = again, shown
   try:
     yield pressed
   finally:
-    sys.unraisablehook = hook
+    sys.unraisablehook, sys.excepthook = hook, show
     signal.set_wakeup_fd(before)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.close(writer)  # which ends the watch
