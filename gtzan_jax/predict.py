@@ -7,7 +7,6 @@ answer is the mean over all segments, or over all clips of about the length that
 the model was trained on.
 """
 
-import functools
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
@@ -15,6 +14,8 @@ import numpy as np
 
 from gtzan_jax import audio, errors, evaluate, inputs, workdir
 from gtzan_jax.features import image
+
+FACTOR_2 = 20 * np.log10(2)  # in dB
 
 
 def extensions(kind: str) -> tuple[str, ...]:
@@ -65,13 +66,30 @@ def examples(file: pathlib.Path, run: Mapping) -> np.ndarray:
   return np.concatenate([*stream(file, run)])
 
 
-def stream(file: pathlib.Path, run: Mapping) -> Iterator[np.ndarray]:
-  """`examples`, some after the other: hours of sound need no more memory."""
+def stream(
+  file: pathlib.Path, run: Mapping, level: audio.Level | None = None
+) -> Iterator[np.ndarray]:
+  """`examples`, some after the other: hours of sound need no more memory.
+
+  Args:
+    file: as for `examples`.
+    run: as well.
+    level: is given all of the sound, once.
+  """
   _check(file, run["kind"])
   if run["kind"] == "picture":
     yield inputs.from_picture(image.read(file), run)
-  else:
-    yield from inputs.stream(functools.partial(audio.blocks, file), run)
+    return
+  to_measure = [level] if level is not None else []
+
+  def blocks() -> Iterator[np.ndarray]:
+    to = to_measure.pop() if to_measure else None  # it may be read twice
+    for block in audio.blocks(file):
+      if to is not None:
+        to.add(block)
+      yield block
+
+  yield from inputs.stream(blocks, run)
 
 
 def _check(file: pathlib.Path, kind: str) -> None:
@@ -88,9 +106,44 @@ def _check(file: pathlib.Path, kind: str) -> None:
     )
 
 
+def outside(level: audio.Level, run: Mapping) -> list[str]:
+  """In which ways a file is unlike all that a run has learnt from.
+
+  Length and level count by more than a factor of two beyond the shortest and
+  the longest, the quietest and the loudest of its training tracks.
+  """
+  found = []
+  known = run.get("train_range") or {}
+  if limits := known.get("seconds"):
+    low, high = limits
+    if not low / 2 <= level.seconds <= 2 * high:
+      found.append(
+        f"it lasts {level.seconds:,.1f} s, and the model learnt from tracks of"
+        f" {low:,.1f} to {high:,.1f} s"
+      )
+  if (limits := known.get("level")) and level.decibels is not None:
+    low, high = limits
+    if not low - FACTOR_2 <= level.decibels <= high + FACTOR_2:
+      found.append(
+        f"its level is {level.decibels:.0f} dB of full scale, and the model"
+        f" learnt from tracks of {low:.0f} to {high:.0f} dB"
+      )
+  return found
+
+
+def about(run: Mapping) -> list[str]:
+  """What is to be known of a run before any answer of it is believed."""
+  if run["data_path"]:
+    return []
+  return [
+    "the model learnt from the synthetic corpus: what it answers about real"
+    " music means nothing"
+  ]
+
+
 def load(
   path: pathlib.Path, run: Mapping | None = None
-) -> Callable[[pathlib.Path], dict[str, float]]:
+) -> Callable[..., dict[str, float]]:
   """A workdir's model as a function: file -> {genre: probability}.
 
   The probabilities sum to 1, the likeliest genre first. The file is sound, or
@@ -100,6 +153,10 @@ def load(
   Args:
     path: the workdir.
     run: its run.json, where that has been read.
+
+  Returns:
+    the function. What it is given beside the file is a list, to which it adds
+    what `outside` says of the file.
 
   Raises:
     InputError: no workdir, or no checkpoint in it. The function raises it for a
@@ -111,14 +168,19 @@ def load(
   # A song is a few clips, if not one.
   size = 1 if run["feature_spec"]["whole_clip"] else inputs.BATCH
 
-  def predict(file: pathlib.Path) -> dict[str, float]:
-    batches = inputs.regrouped(stream(file, run), size)
+  def predict(
+    file: pathlib.Path, warnings: list[str] | None = None
+  ) -> dict[str, float]:
+    level = audio.Level()
+    batches = inputs.regrouped(stream(file, run, level), size)
     rows = [np.asarray(model(batch))[:n] for batch, n in batches]
     mean = np.concatenate(rows).astype(np.float64).mean(0)
     if not np.isfinite(mean).all():
       raise errors.InputError(
         f"{errors.shown(file)}: the model's answer is not a number (NaN)"
       )
+    if warnings is not None and level.seconds:
+      warnings += outside(level, run)
     mean /= mean.sum()
     order = np.argsort(-mean, kind="stable")
     return {run["genres"][i]: float(mean[i]) for i in order}

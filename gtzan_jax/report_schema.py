@@ -117,7 +117,8 @@ SCHEMA = {
   ...: object,
 }
 COMPUTED = ("genres", "headline", "splits", "calibration")
-_OPTIONAL = ("external", "gan", "warnings")
+# "train_range" is a run.json's.
+_OPTIONAL = ("external", "gan", "train_range", "warnings")
 
 
 def violations(value, spec=SCHEMA, path: str = "") -> Iterator[str]:

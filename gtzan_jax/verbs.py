@@ -224,14 +224,17 @@ def predict(given: Given) -> int:
   run = workdir.load(path)
   found = prediction.find(given.files, run["kind"])
   model = prediction.load(path, run)
-  failed = 0
+  of_all, failed = prediction.about(run), 0
+  for warning in of_all:
+    print(f"warning: {warning}", file=sys.stderr)
   with (
     _json_list() if as_json else contextlib.nullcontext(_print_answer) as put
   ):
     for file in found:
       answer = {"file": os.fsencode(file).decode("utf-8", "backslashreplace")}
+      warnings = [*of_all]
       try:
-        probabilities = model(file)
+        probabilities = model(file, warnings)
       except InputError as error:
         print(f"skipped: {shown(str(error))}", file=sys.stderr)
         failed += 1
@@ -239,6 +242,10 @@ def predict(given: Given) -> int:
       else:
         genre = next(iter(probabilities))
         answer |= {"genre": genre, "probabilities": probabilities}
+        for warning in warnings[len(of_all) :]:
+          print(f"warning: {shown(answer['file'])}: {warning}", file=sys.stderr)
+        if warnings:
+          answer["warnings"] = warnings
       put(answer)
   return 1 if failed else 0
 

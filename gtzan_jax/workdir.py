@@ -24,6 +24,7 @@ from gtzan_jax import atomic, errors, ranges, report_schema
 
 RUN_FILE = "run.json"
 _IDS = [ranges.NAME]
+_PAIR = ranges.maybe(ranges.several(ranges.real(-1e6, 1e6), 2, 2))
 # What it holds; config and feature_spec have tables of their own.
 RUN = {
   "recipe": ranges.NAME,
@@ -36,6 +37,7 @@ RUN = {
   "example_shape": ranges.several(ranges.whole(1, 10**6), 1, 3),
   "columns_per_frame": ranges.maybe(ranges.real(0, 100, above=True)),
   "clip_seconds": ranges.real(0, 86_400, above=True),
+  "train_range": dict.fromkeys(("seconds", "level"), _PAIR),
   "tracks": {"train": _IDS, "validation": _IDS},
   "data_fingerprint": ranges.NAME,
   "built_on": {
@@ -392,6 +394,13 @@ def _inherited(config: ml_collections.ConfigDict) -> dict[str, set[str]]:
   }
 
 
+def _range(dataset, tracks: set[str], key: str) -> list[float] | None:
+  rows = dataset.metadata["rows"]
+  values = [row.get(key) for row in rows if row["id"] in tracks]
+  values = [value for value in values if value is not None]
+  return [min(values), max(values)] if values else None
+
+
 def begin(
   path: pathlib.Path,
   config: ml_collections.ConfigDict,
@@ -439,6 +448,11 @@ def begin(
       "example_shape": list(dataset.example_shape),
       "columns_per_frame": dataset.metadata["columns_per_frame"],
       "clip_seconds": dataset.clip_seconds,
+      # lowest and highest of the tracks that it learns from
+      "train_range": {
+        key: _range(dataset, tracks["train"], key)
+        for key in ("seconds", "level")
+      },
       # what the weights have learnt from or were chosen by, in this run or in
       # those that it began with: no later run may be tested on it
       "tracks": {

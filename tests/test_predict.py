@@ -149,7 +149,7 @@ def test_the_verb_prints_three_genres_or_json(trained, track, tmp_path, capsys):
   )
   answers = json.loads(out)
   assert [set(answer) for answer in answers] == [
-    {"file", "genre", "probabilities"}
+    {"file", "genre", "probabilities", "warnings"}
   ] * 2
   for answer in answers:
     best = max(answer["probabilities"], key=answer["probabilities"].get)
@@ -170,7 +170,7 @@ def test_a_bad_file_is_named_and_skipped(trained, track, tmp_path, capsys):
   assert status == 1
   assert "good.wav" in out
   assert len(out.splitlines()) == 1
-  assert len(err.splitlines()) == 4
+  assert len(err.splitlines()) == 5  # the first is of the synthetic corpus
   for name in ("zero.wav", "text.mp3", "gone.au", "empty holds no audio"):
     assert sum(name in line for line in err.splitlines()) == 1
 
@@ -184,7 +184,7 @@ def test_one_odd_file_costs_no_other_its_answer(
   os.rename(tmp_path / "z.wav", os.fsencode(tmp_path) + b"/caf\xe9.wav")
   stream = predict.stream
 
-  def odd(file, run):
+  def odd(file, run, *_):
     for x in stream(file, run):
       if file.name == "fault.wav":
         with errors.reading(file):
@@ -200,6 +200,7 @@ def test_one_odd_file_costs_no_other_its_answer(
   assert list(found) == ["a.wav", "caf\\xe9.wav", "fault.wav", "nan.wav"]
   for name in ("a.wav", "caf\\xe9.wav"):
     assert sum(found[name]["probabilities"].values()) == pytest.approx(1)
+    assert len(found[name]["warnings"]) == 1
   for name, reason in (
     ("fault.wav", "it asks for more memory than there is"),
     ("nan.wav", "the model's answer is not a number (NaN)"),
@@ -217,13 +218,60 @@ def test_one_odd_file_costs_no_other_its_answer(
   assert len(out.splitlines()) == 2
 
 
+def test_a_file_unlike_all_that_was_learnt_from_is_warned_of(
+  trained, track, tmp_path, capsys, monkeypatch
+):
+  """By its length or its level; and any, of a model of the synthetic corpus."""
+  low, high = workdir.load(trained)["train_range"]["seconds"]
+  assert 5 < low <= high <= 31
+  quiet, loud = workdir.load(trained)["train_range"]["level"]
+  assert -60 < quiet < loud < 0
+  sound = track[0] / np.sqrt(np.square(track[0]).mean())  # RMS 1
+
+  def at(name, level, seconds):
+    samples = np.resize(sound, int(seconds * 22_050)) * 10 ** (level / 20)
+    soundfile.write(tmp_path / name, samples, 22_050, subtype="FLOAT")
+
+  at("as_learnt.wav", loud, high)
+  at("long.wav", loud, 2.2 * high)
+  at("short.wav", loud, low / 2.2)
+  at("quiet.wav", quiet - 8, high)
+  status, out, err = call(capsys, "predict", f"--workdir={trained}", tmp_path)
+  assert status == 0
+  synthetic, *lines = err.splitlines()
+  assert synthetic == (
+    "warning: the model learnt from the synthetic corpus: what it answers about"
+    " real music means nothing"
+  )
+  assert [line.split(", and the model")[0] for line in lines] == [
+    f"warning: {tmp_path}/long.wav: it lasts {2.2 * high:.1f} s",
+    f"warning: {tmp_path}/quiet.wav: its level is {quiet - 8:.0f} dB of full"
+    " scale",
+    f"warning: {tmp_path}/short.wav: it lasts {low / 2.2:.1f} s",
+  ]
+  _, out, _ = call(
+    capsys, "predict", f"--workdir={trained}", "--json", tmp_path
+  )
+  assert [len(one["warnings"]) for one in json.loads(out)] == [1, 2, 2, 2]
+
+
+def test_an_older_run_has_no_range_to_be_outside_of():
+  level = audio.Level()
+  level.add(np.full(99, 0.1, np.float32))
+  assert not predict.outside(level, {})
+  assert not predict.outside(
+    level, {"train_range": {"seconds": None, "level": None}}
+  )
+  assert not predict.about({"data_path": "/music"})
+
+
 def test_json_is_written_as_it_goes(
   trained, track, tmp_path, capsys, monkeypatch
 ):
   """And is whole when a Ctrl-C ends the work."""
   given = []
 
-  def model(file):
+  def model(file, _):
     given.append(capsys.readouterr().out)
     if len(given) == 3:
       raise KeyboardInterrupt

@@ -109,6 +109,8 @@ HOSTILE = [
   ("columns_per_frame", 0.3),
   ("clip_seconds", 0),
   ("clip_seconds", float("nan")),
+  ("train_range", {"seconds": [1.0], "level": None}),
+  ("train_range", {"seconds": None, "level": ["a", "b"]}),
   ("tracks", ["a"]),
   ("tracks/train", {"a": 1}),
   ("tracks/train", [None]),
