@@ -214,7 +214,7 @@ def rows_with_copies(segments=3):
   rows = [
     dataclasses.replace(row, content=same.get(row.id, row.id)) for row in rows
   ]
-  again = [("blues.copy", "rock.00", 3), ("rock.copy", "rock.00", 2)]
+  again = [("blues.copy", "rock.00", 2), ("rock.copy", "rock.00", 3)]
   return rows + [
     Row(name, name.split(".")[0], "", "unlisted", length, content)
     for name, content, length in again
