@@ -13,6 +13,7 @@ from gtzan_jax import decoding, errors
 from gtzan_jax.errors import InputError
 
 SAMPLE_RATE = 22_050
+rate = decoding.rate
 # Formats of libsndfile that people have; not .w64, where a file that was cut
 # short would pass for a whole one.
 EXTENSIONS = (
@@ -35,6 +36,11 @@ GENERATED = "generated-"
 
 # Raised when what is read of MP3 files changes: it is part of fingerprints.
 MP3_VERSION = 2
+BANDS = 64  # of equal width, by which a waveform's bandwidth is found
+FLOOR = -70.0  # dB; beside the loudest band there is nothing in a quieter one
+_FRAME = 2048
+_FRAMES = 256  # at a time
+_WINDOW = np.hanning(_FRAME).astype(np.float32)
 # What is no sound to learn from or to answer for:
 SHORTEST = 0.1  # seconds; less
 # a peak, of full scale, below -60 dB: 33 of the 32,768 steps of 16 bits;
@@ -144,19 +150,38 @@ class _Signal:
 
 
 class Level:
-  """Length and level of a waveform, of which the blocks are added."""
+  """Length, level and bandwidth of a waveform, of which blocks are added."""
 
   def __init__(self, rate: int = SAMPLE_RATE):
     self._rate, self._count, self._energy = rate, 0, 0.0
+    self._rest = np.zeros(0, np.float32)  # less than a frame
+    self._power = np.zeros(_FRAME // 2 + 1)
 
   def add(self, block: np.ndarray) -> None:
     """Float32 `[n]` in -1..1."""
     self._count += len(block)
     self._energy += float(np.square(block, dtype=np.float64).sum())
+    samples = np.concatenate([self._rest, block])
+    whole = len(samples) // _FRAME * _FRAME
+    self._rest = samples[whole:].copy()
+    for start in range(0, whole, _FRAME * _FRAMES):
+      frames = samples[start : min(start + _FRAME * _FRAMES, whole)]
+      spectrum = np.fft.rfft(frames.reshape(-1, _FRAME) * _WINDOW)
+      self._power += np.square(np.abs(spectrum)).sum(0, dtype=np.float64)
 
   @property
   def seconds(self) -> float:
     return self._count / self._rate
+
+  @property
+  def bandwidth(self) -> float | None:
+    """Hz up to which there is sound: the last band of BANDS that is less than
+    FLOOR below the loudest; None of less than a frame, and of silence."""
+    bands = [band.mean() for band in np.array_split(self._power[1:], BANDS)]
+    if not 0 < max(bands) < np.inf:
+      return None
+    last = np.flatnonzero(np.array(bands) > max(bands) * 10 ** (FLOOR / 10))[-1]
+    return round((last + 1) / BANDS * self._rate / 2, 1)
 
   @property
   def decibels(self) -> float | None:

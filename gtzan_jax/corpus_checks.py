@@ -19,6 +19,9 @@ IMBALANCE = 1.5  # the largest genre of the smallest
 LENGTHS = 1.1  # the longest track of the shortest
 ARTIST_SHARE = 0.5  # of a genre's tracks whose artist is known
 SAME_FOLDERS = 0.8  # of all subfolders: those that every genre has
+APART = 0.8  # of a genre's tracks on one side of what separates genres
+BANDWIDTHS = 800.0  # Hz by which these differ
+_HEADERS = 30  # files of a genre of which the header is read
 _NAMED = 4  # examples in a sentence
 _LISTED = 3  # on a line of the console
 
@@ -68,8 +71,25 @@ class Finding(NamedTuple):
 
 def facts_of(corpus) -> dict:
   """What is known of a corpus (a tfds_gtzan.Corpus) that has been opened."""
-  given = {"tables": list(corpus.tables), "labels": corpus.labels}
-  return _facts(corpus.genres, corpus.tracks) | given
+  return _facts(corpus.genres, corpus.tracks) | {
+    "tables": list(corpus.tables),
+    "labels": corpus.labels,
+    "rates": _rates(corpus.tracks),
+  }
+
+
+def _rates(tracks: Iterable) -> dict[str, int]:
+  """{track: sample rate}, of some tracks of each genre, evenly spread."""
+  genres = collections.defaultdict(list)
+  for track in tracks:
+    genres[track.genre].append(track)
+  some = [
+    track
+    for own in genres.values()
+    for track in own[:: -(-len(own) // _HEADERS)]
+  ]
+  found = {track.id: track.rate() for track in some}
+  return {track: rate for track, rate in found.items() if rate}
 
 
 def facts_of_rows(genres: Sequence[str], rows: Sequence) -> dict:
@@ -85,7 +105,8 @@ def facts_of_rows(genres: Sequence[str], rows: Sequence) -> dict:
   for row in facts["tracks"]:
     row["partition"] = "unlisted"
   groups = [ids for ids in same.values() if len(ids) > 1]
-  return facts | {"duplicates": {"groups": groups}}
+  bandwidths = {row.id: row.bandwidth for row in rows}
+  return facts | {"duplicates": {"groups": groups}, "bandwidths": bandwidths}
 
 
 def _facts(genres: Sequence[str], tracks: Iterable) -> dict:
@@ -104,7 +125,8 @@ def find(facts: Mapping) -> list[Finding]:
       of tables that lie beside the music; `labels`, of a table that gave
       genres: its `file`, `unlisted` (tracks that it lacks) and `unused` (its
       names that are no track's); `splits`, what a survey of a user's splits
-      says (docs/check_splits.md).
+      says (docs/check_splits.md); `rates` and `bandwidths` in Hz, {track:
+      value}.
   """
   found = [
     one._replace(check=name)
@@ -337,6 +359,58 @@ def _split_lists(facts: Mapping) -> Iterable[Finding]:
       )
 
 
+def _apart(
+  facts: Mapping, values: Mapping[str, float | None], gap: float = 0.0
+) -> tuple[float, list[str], list[str]] | None:
+  """A number that separates genres: it, the genres up to it, those above.
+
+  Of a genre APART of the tracks lie on one side, by `gap` from the others.
+  """
+  genres = {
+    genre: own
+    for genre, rows in _genres(facts).items()
+    if len(own := sorted(x for r in rows if (x := values.get(r["id"])))) > 2
+  }
+  best = None
+  for edge in sorted({value for own in genres.values() for value in own}):
+    below = [
+      genre
+      for genre, own in genres.items()
+      if sum(x <= edge for x in own) >= APART * len(own)
+    ]
+    above = [
+      genre
+      for genre, own in genres.items()
+      if sum(x > edge + gap for x in own) >= APART * len(own)
+    ]
+    size = min(len(below), len(above)), len(below) + len(above)
+    if all(size) and (best is None or size > best[0]):
+      best = size, (edge, below, above)
+  return best and best[1]
+
+
+def _sample_rate(facts: Mapping) -> Iterable[Finding]:
+  if found := _apart(facts, facts.get("rates", {})):
+    edge, below, above = found
+    yield Finding(
+      "Sample rates separate genres",
+      [f"{', '.join(below)} up to {edge:,} Hz", f"{', '.join(above)} above"],
+      "A model may learn what the recordings have been through in place of the"
+      " music: take all from sources alike, or resample all to the lowest.",
+    )
+
+
+def _bandwidth(facts: Mapping) -> Iterable[Finding]:
+  if found := _apart(facts, facts.get("bandwidths", {}), BANDWIDTHS):
+    edge, below, above = found
+    yield Finding(
+      "Bandwidths separate genres",
+      [f"{', '.join(below)} up to {edge:,.0f} Hz", f"{', '.join(above)} above"],
+      "Above that nothing is less than 70 dB below the loudest band. A model"
+      " may learn what recordings have been through in place of the music.",
+    )
+
+
 def _across(
   facts: Mapping, key: str, nowhere: str | None = None
 ) -> list[Sequence[str]]:
@@ -490,6 +564,8 @@ CHECKS = {
   "same_folders": _same_folders,
   "spellings": _spellings,
   "labels": _labels,
+  "sample_rate": _sample_rate,
+  "bandwidth": _bandwidth,
   "split_tracks": _split_tracks,
   "split_copies": _split_copies,
   "split_lists": _split_lists,

@@ -67,6 +67,18 @@ def blocks(path: str | os.PathLike) -> Iterator[tuple[np.ndarray, int]]:
       start = file.tell()
 
 
+def rate(file: BinaryIO) -> int | None:
+  """Sample rate in Hz of an opened file by its header; None if there is none.
+
+  What is wrong with the file is for its reading to say.
+  """
+  try:
+    with _own_lines(), soundfile.SoundFile(file) as sound:
+      return sound.samplerate
+  except (soundfile.SoundFileError, RuntimeError, ValueError, TypeError):
+    return None
+
+
 def check_length(seconds: float, name: str) -> None:
   """Raises InputError for a file that lasts longer than `errors.LIMITS`."""
   hours = seconds / 3600

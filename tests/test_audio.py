@@ -474,6 +474,27 @@ def test_an_hour_takes_no_more_memory_than_a_minute(tmp_path):
   assert megabytes < 40
 
 
+@pytest.mark.parametrize(
+  ("rate", "low", "high"), [(8_000, 3_900, 4_310), (44_100, 11_025, 11_025)]
+)
+def test_the_bandwidth_is_where_sound_ends(tmp_path, rate, low, high):
+  """Noise at 8,000 Hz ends at 4,000 Hz, whatever rate it is given later; and
+  what rounding to 16 bits adds lies below the floor."""
+  noise = np.random.default_rng(0).normal(0, 0.1, 3 * rate)
+  soundfile.write(tmp_path / "a.wav", noise, rate)
+  soundfile.write(tmp_path / "b.wav", audio.read(tmp_path / "a.wav"), RATE)
+  samples = audio.read(tmp_path / "b.wav")
+  whole, pieces = audio.Level(), audio.Level()
+  whole.add(samples)
+  for block in np.array_split(samples, 7):
+    pieces.add(block)
+  assert low <= whole.bandwidth == pieces.bandwidth <= high
+  assert audio.Level().bandwidth is None
+  silent = audio.Level()
+  silent.add(np.zeros(9_999, np.float32))
+  assert silent.bandwidth is None
+
+
 # The segment rule.
 
 

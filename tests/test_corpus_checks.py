@@ -1,7 +1,14 @@
 """The checks of a corpus: what each finds, and what none of them finds."""
 
-import pytest
+import itertools
+import types
 
+import corpora
+import numpy as np
+import pytest
+import soundfile
+
+import tfds_gtzan
 from gtzan_jax import corpus_checks
 from gtzan_jax.errors import InputError
 
@@ -216,6 +223,91 @@ def test_what_makes_numbers_worthless_is_refused(facts, check, line, why):
 )
 def test_honest_names_are_no_finding(facts):
   assert titles(facts) == []
+
+
+def measured(key, **values):
+  """Facts of tracks of these values, a list for each genre."""
+  facts = collection(
+    f"{genre}/{artist}"
+    for genre, own in values.items()
+    for artist in range(len(own))
+  )
+  ids = [row["id"] for row in facts["tracks"]]
+  return facts | {
+    key: dict(zip(ids, itertools.chain(*values.values()), strict=True))
+  }
+
+
+@pytest.mark.parametrize(
+  ("facts", "line"),
+  [
+    (
+      measured("rates", rock=[44_100] * 5, jazz=[8_000] * 4 + [44_100]),
+      "Sample rates separate genres: jazz up to 8,000 Hz; rock above",
+    ),
+    (
+      measured(
+        "rates",
+        **{"a": [48_000] * 3, "b": [22_050] * 3},
+        **{"c": [44_100] * 3, "d": [22_050, 48_000, 44_100]},
+      ),
+      "Sample rates separate genres: b up to 22,050 Hz; a, c above",
+    ),
+    (
+      measured("bandwidths", rock=[11_025.0] * 5, jazz=[9_800.0] * 5),
+      "Bandwidths separate genres: jazz up to 9,800 Hz; rock above",
+    ),
+    # No genre lies apart; too near; too few tracks; nothing is known.
+    (measured("rates", rock=[44_100, 8_000] * 5, jazz=[8_000] * 9), None),
+    (measured("rates", rock=[44_100] * 9, jazz=[44_100] * 3), None),
+    (measured("rates", rock=[44_100] * 9, jazz=[8_000] * 2), None),
+    (measured("bandwidths", rock=[11_025.0] * 5, jazz=[10_500.0] * 5), None),
+    (measured("bandwidths", rock=[None] * 5, jazz=[None] * 5), None),
+  ],
+)
+def test_what_gives_genres_away(facts, line):
+  found = [
+    one.line()
+    for one in corpus_checks.find(facts)
+    if one.check in ("sample_rate", "bandwidth")
+  ]
+  assert found == [line] * bool(line)
+
+
+def test_sample_rates_are_those_of_headers(tmp_path):
+  """Of a folder as of an archive; a file without one is left to its reading."""
+  for genre, rate in (("rock", 44_100), ("jazz", 8_000)):
+    for i in range(3):
+      path = tmp_path / "music" / genre / f"{i}.flac"
+      path.parent.mkdir(parents=True, exist_ok=True)
+      soundfile.write(path, np.zeros(99), rate)
+  (tmp_path / "music" / "rock" / "bad.wav").write_bytes(b"no sound at all")
+  packed = corpora.pack(tmp_path / "music", tmp_path / "music.zip")
+  for place in (tmp_path / "music", packed):
+    corpus = tfds_gtzan.open_corpus(str(place))
+    rates = corpus_checks.facts_of(corpus)["rates"]
+    assert rates == {
+      f"{genre}/{i}": rate
+      for genre, rate in (("rock", 44_100), ("jazz", 8_000))
+      for i in range(3)
+    }
+
+
+def test_of_many_headers_some_are_read(monkeypatch):
+  read = []
+  tracks = [
+    types.SimpleNamespace(
+      **{"id": str(i), "genre": "rock", "artist": "", "partition": "test"},
+      rate=lambda i=i: read.append(i) or 8_000,
+    )
+    for i in range(95)
+  ]
+  corpus = types.SimpleNamespace(
+    genres=("rock",), tracks=tracks, tables=(), labels={}
+  )
+  rates = corpus_checks.facts_of(corpus)["rates"]
+  assert read == list(range(0, 95, 4))
+  assert len(rates) == 24
 
 
 def test_allowed_names_are_those_of_checks_that_refuse():

@@ -39,6 +39,7 @@ def corpus(kind, tracks, name="audio"):
       artist=facts.get("artist", track),
       partition=facts.get("partition", "unlisted"),
       read=lambda content=content: read(content),
+      rate=lambda: None,
     )
     for track, genre, content, *rest in tracks
     for facts in [rest[0] if rest else {}]

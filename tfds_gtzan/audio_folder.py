@@ -41,7 +41,9 @@ def open_tree(
     name="audio",
     kind="audio",
     genres=tuple(found),
-    tracks=genre_folders.as_tracks(tree, found, _decode, audio.blocks),
+    tracks=genre_folders.as_tracks(
+      tree, found, _decode, audio.blocks, audio.rate
+    ),
     fingerprint=genre_folders.fingerprint(tree, found, cache_dir),
     passed_over=tree.passed_over(genre_folders.names(found)),
     hint=hint,

@@ -11,6 +11,7 @@ import os
 import pathlib
 import re
 from collections.abc import Callable, Iterator, Mapping
+from typing import BinaryIO
 
 import numpy as np
 
@@ -200,6 +201,7 @@ def as_tracks(
   found: Found,
   decode: Callable[[pathlib.Path], Content],
   blocks: Callable[[pathlib.Path], Iterator[np.ndarray]] | None = None,
+  rate: Callable[[BinaryIO], int | None] = lambda _: None,
 ) -> tuple[Track, ...]:
   """What `tracks` found, as tracks; GTZAN's ids have GTZAN's artists.
 
@@ -208,6 +210,7 @@ def as_tracks(
     found: what `tracks` gave.
     decode: what a file holds; raises InputError where it cannot be read.
     blocks: a waveform's, see `Track`; raises InputError as well.
+    rate: of an opened file, see `Track`.
   """
   return tuple(
     Track(
@@ -217,6 +220,7 @@ def as_tracks(
       partition=track_lists.partition(track),
       read=functools.partial(_read, tree.files[name], decode),
       blocks=blocks and functools.partial(_blocks, tree.files[name], blocks),
+      rate=functools.partial(_rate, tree.files[name], rate),
     )
     for genre, of_genre in found.items()
     for track, name in of_genre.items()
@@ -235,6 +239,16 @@ def _blocks(
 ) -> Iterator[np.ndarray]:
   with _on_disk(file) as path:
     yield from blocks(path)
+
+
+def _rate(
+  file: files.File, rate: Callable[[BinaryIO], int | None]
+) -> int | None:
+  try:
+    with file.open() as opened:
+      return rate(opened)
+  except (InputError, OSError):
+    return None  # for its reading to say
 
 
 @contextlib.contextmanager

@@ -82,6 +82,7 @@ class Audio(_Held):
       "content": digest.hexdigest(),
       "seconds": level.seconds,
       "level": level.decibels,
+      "bandwidth": level.bandwidth,
     }
     return cls(np.concatenate(kept), facts)
 
@@ -147,6 +148,8 @@ class Track:
       called from any thread.
     blocks: the same waveform, float32 `[n]` after `[n]`, in memory that does
       not depend on its length; None where it cannot be had so.
+    rate: sample rate of its file, Hz, as the header has it; None of what has
+      none.
   """
 
   id: str
@@ -156,6 +159,9 @@ class Track:
   read: Callable[[], Content] = dataclasses.field(compare=False)
   blocks: Callable[[], Iterator[np.ndarray]] | None = dataclasses.field(
     default=None, compare=False
+  )
+  rate: Callable[[], int | None] = dataclasses.field(
+    default=lambda: None, compare=False
   )
   content: ClassVar[str] = ""  # known once it is read, see Row
 
@@ -205,6 +211,7 @@ class Row:
     content: digest of what the track holds, the same for copies; "" if unknown.
     seconds: its length; None if unknown, or of what has none.
     level: RMS of its waveform in dB of full scale; None as well.
+    bandwidth: Hz up to which its waveform has sound; None as well.
   """
 
   id: str
@@ -215,6 +222,7 @@ class Row:
   content: str = ""
   seconds: float | None = None
   level: float | None = None
+  bandwidth: float | None = None
 
 
 def in_genre_order(found: Iterable[str]) -> tuple[str, ...]:

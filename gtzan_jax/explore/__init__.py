@@ -79,8 +79,9 @@ def survey(
   facts["duplicates"] = summary.duplicates(rows, duplicates)
   facts["lists"] = summary.coverage(lists or {}, rows)
   facts["examples"] = list(examples.values())
-  given = {"tables": corpus.tables, "labels": corpus.labels}
-  found = corpus_checks.find(facts | given)
+  given = corpus_checks.facts_of(corpus)
+  given["bandwidths"] = {row["id"]: row["bandwidth"] for row in rows}
+  found = corpus_checks.find(given | facts)
   facts["warnings"] = [one.plain() for one in found]
   return facts
 
@@ -94,6 +95,7 @@ def _row(track, found: Measured) -> dict:
     "values": found.values,
     "digest": found.digest,
     "faults": found.faults,
+    "bandwidth": found.bandwidth,
   }
 
 

@@ -55,6 +55,7 @@ class Measured(NamedTuple):
     excerpt: a small part of it to show, for `media`.
     start: seconds from the start of the track at which that begins.
     seconds: how long it lasts.
+    bandwidth: Hz up to which a waveform has sound.
   """
 
   values: dict[str, float]
@@ -63,6 +64,7 @@ class Measured(NamedTuple):
   excerpt: np.ndarray | None = None
   start: float = 0.0
   seconds: float = 0.0
+  bandwidth: float | None = None
 
 
 def _more(names) -> dict[str, Measure]:
@@ -128,15 +130,18 @@ def measure(kind: str, content) -> Measured:
     kind: of the corpus.
     content: what the track's `read` gave: `samples` float32 `[n]`, or `db`
       float32 `[columns, 128]` and `n_frames`, or `rgb` uint8 `[h, w, 3]`, or
-      `rows` float32 `[s, 57]`; and its `digest`.
+      `rows` float32 `[s, 57]`; and its `facts`.
   """
   field, function = _FUNCTIONS[kind]
   array = getattr(content, field)
   wrong = array.size - int(np.isfinite(array).sum())
+  facts = content.facts
   if wrong:
     fault = f"{wrong:,} of {array.size:,} values are not finite"
-    return Measured({}, content.digest, (fault,))
-  return function(content)._replace(digest=content.digest)
+    return Measured({}, facts["content"], (fault,))
+  return function(content)._replace(
+    digest=facts["content"], bandwidth=facts.get("bandwidth")
+  )
 
 
 def _of_audio(content) -> Measured:
