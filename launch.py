@@ -195,6 +195,13 @@ def open_corpus(data, genres: int = 2, announced: bool = True):
   return corpus
 
 
+def open_tree(path: str, data):
+  """The files of a folder or an archive; None of any other path."""
+  from tfds_gtzan import packed
+
+  return packed.tree_at(pathlib.Path(path), pathlib.Path(data.dir).expanduser())
+
+
 def fingerprint(spec: dict, corpus) -> str:
   """Which a corpus has when it is prepared for a feature spec."""
   from gtzan_jax.features import FeatureSpec
@@ -375,7 +382,7 @@ def robustness(given: Given) -> int:
 def explain(given: Given) -> int:
   from gtzan_jax import explain as explanation
 
-  return explanation.verb(given, open_dataset)
+  return explanation.verb(given, open_dataset, open_tree)
 
 
 # Which keys of a config opening a corpus takes, which cutting it, and which a
@@ -421,7 +428,13 @@ VERBS = {
     keys=OPENED,
     config=DEFAULT,
   ),
-  "predict": Verb(verbs.predict, ("workdir", "json"), files=True),
+  "predict": Verb(
+    functools.partial(verbs.predict, open_tree=open_tree),
+    ("workdir", "json"),
+    keys=("data.dir",),
+    config=DEFAULT,
+    files=True,
+  ),
   "generate": Verb(
     verbs.generate, ("workdir", "genre", "count", "out", "seed")
   ),

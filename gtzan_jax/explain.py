@@ -57,15 +57,18 @@ def explain(
   words: Sequence[str],
   open_dataset: Callable[[], pipeline.Dataset],
   skipped: list[InputError] | None = None,
+  open_tree: Callable[[str], object | None] = lambda _: None,
 ) -> pathlib.Path:
   """Explains what a workdir's network says, into WORKDIR/explain.
 
   Args:
     path: the workdir of a trained network.
-    words: files, folders or ids of tracks of its data; if there are none, the
-      hardest and the surest track of the part that stands for the run.
+    words: files, folders, archives or ids of tracks of its data; if there are
+      none, the hardest and the surest track of the part that stands for the
+      run.
     open_dataset: opens its data; called where it is needed.
     skipped: gets what is wrong with each file that cannot be read.
+    open_tree: see `predict.find`; without it, folders cannot be read.
 
   Returns:
     the path of explain.html.
@@ -80,7 +83,7 @@ def explain(
   opened = functools.cache(lambda: _checked(path, run, open_dataset()))
   items, skipped = [], [] if skipped is None else skipped
   for word in words or _extremes(path):
-    for item in _items(word, run, opened):
+    for item in _items(word, run, opened, open_tree):
       (items if isinstance(item, Item) else skipped).append(item)
   if not items:
     raise skipped[0]
@@ -111,19 +114,26 @@ def explain(
   return page
 
 
-def verb(given, open_dataset: Callable) -> int:
+def verb(given, open_dataset: Callable, open_tree: Callable) -> int:
   """launch.py explain: of the words left over, or of two telling tracks.
 
   Args:
     given: the command line, command_line.Given.
     open_dataset: a config -> the pipeline.Dataset that it names.
+    open_tree: (path, config's data section) -> see `predict.find`.
   """
   path = given.workdir()
   run = workdir.load(path)
   config = workdir.config_of(path, run, given.config, given.overrides)
   runtime.use_compilation_cache(config.log.compilation_cache)
   skipped = []
-  page = explain(path, given.files, lambda: open_dataset(config), skipped)
+  page = explain(
+    path,
+    given.files,
+    lambda: open_dataset(config),
+    skipped,
+    lambda word: open_tree(word, config.data),
+  )
   print(f"explained: {page}")
   return 1 if skipped else 0
 
@@ -164,19 +174,23 @@ def _extremes(path: pathlib.Path) -> list[str]:
 
 
 def _items(
-  word: str, run: Mapping, opened: Callable[[], pipeline.Dataset]
+  word: str,
+  run: Mapping,
+  opened: Callable[[], pipeline.Dataset],
+  open_tree: Callable[[str], object | None],
 ) -> Iterator[Item | InputError]:
   """What a word means; of a file that cannot be read, why."""
   if not os.path.exists(word):
     yield _of_data(word, opened())
     return
-  for file in predict.find([word], run["kind"]):
+  for source in predict.find([word], run["kind"], open_tree)[0]:
     try:
-      x = predict.examples(file, run)
+      with predict.opened(source) as file:
+        x = predict.examples(file, run)
     except InputError as error:
       yield error
     else:
-      yield Item(errors.shown(file), "file", None, x)
+      yield Item(errors.shown(source.name), "file", None, x)
 
 
 def _of_data(track: str, dataset: pipeline.Dataset) -> Item:

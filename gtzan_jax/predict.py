@@ -7,8 +7,13 @@ answer is the mean over all segments, or over all clips of about the length that
 the model was trained on.
 """
 
+import collections
+import contextlib
+import functools
+import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,33 +28,86 @@ def extensions(kind: str) -> tuple[str, ...]:
   return image.EXTENSIONS if kind == "picture" else audio.EXTENSIONS
 
 
-def find(paths: Iterable[str], kind: str = "audio") -> list[pathlib.Path]:
-  """The files named, and those of the model's kind in the folders named.
+class Source(NamedTuple):
+  """A file that was asked about.
 
-  A folder without any stands for itself, as a file that cannot be read.
+  Attributes:
+    name: its path, which may go on inside an archive.
+    on_disk: yields where it can be read, in a `with`; that raises InputError.
+  """
+
+  name: str
+  on_disk: Callable[[], contextlib.AbstractContextManager[pathlib.Path]]
+
+
+def find(
+  paths: Iterable[str],
+  kind: str,
+  open_tree: Callable[[str], object | None],
+) -> tuple[list[Source], dict[str, int]]:
+  """The files named, and those of the model's kind in what else was named.
+
+  What cannot be walked, or holds no such file, stands for itself: as a file
+  that cannot be read.
 
   Args:
-    paths: files and folders.
+    paths: files, folders and archives.
     kind: run.json's: what the tracks that the model was trained on held.
+    open_tree: a path -> tfds_gtzan.files.Tree of a folder or an archive; None
+      of any other path. It raises InputError.
+
+  Returns:
+    the files, and {kind of file: how many} of those passed over.
 
   Raises:
     InputError: nothing was named.
   """
-  found = []
-  for path in map(pathlib.Path, paths):
-    if not path.is_dir():
-      found.append(path)  # whether it can be read is for reading to say
+  found, passed_over = [], collections.Counter()
+  for path in paths:
+    try:
+      tree = open_tree(path)
+    except errors.InputError as error:
+      found.append(Source(path, functools.partial(_refused, str(error))))
       continue
-    inside = sorted(
-      file
-      for file in path.rglob("*")
-      if file.suffix.lower() in extensions(kind)
-      and not file.name.startswith(".")
-    )
-    found += inside or [path]
+    if tree is None:  # whether it can be read is for reading to say
+      on_disk = functools.partial(contextlib.nullcontext, pathlib.Path(path))
+      found.append(Source(path, on_disk))
+      continue
+    takes = extensions(kind)
+    names = [name for name in tree.files if name.lower().endswith(takes)]
+    found += [
+      Source(os.path.join(tree.place, name), tree.files[name].on_disk)
+      for name in sorted(names, key=lambda name: name.split("/"))
+    ]
+    refused = list(tree.unlisted)
+    if not names and not refused:
+      wanted = "picture" if kind == "picture" else "audio"
+      shown = errors.shown(path)
+      refused = [f"{shown} holds no {wanted} file ({', '.join(takes)})"]
+    found += [Source(path, functools.partial(_refused, x)) for x in refused]
+    passed_over.update(tree.passed_over(names))
   if not found:
     raise errors.InputError("predict needs files or folders: none were named")
-  return found
+  return found, dict(passed_over.most_common())
+
+
+@contextlib.contextmanager
+def _refused(reason: str) -> Iterator[pathlib.Path]:
+  raise errors.InputError(reason)
+  yield  # a context manager all the same
+
+
+@contextlib.contextmanager
+def opened(source: Source) -> Iterator[pathlib.Path]:
+  """Where a file can be read; what is wrong with it is said by its name."""
+  with source.on_disk() as path:
+    try:
+      yield path
+    except errors.InputError as error:
+      reason = str(error).replace(
+        errors.shown(path), errors.shown(source.name), 1
+      )
+      raise type(error)(reason) from error
 
 
 def examples(file: pathlib.Path, run: Mapping) -> np.ndarray:
@@ -96,8 +154,6 @@ def _check(file: pathlib.Path, kind: str) -> None:
   wanted = "picture" if kind == "picture" else "audio"
   name = errors.shown(file)
   takes = ", ".join(extensions(kind))
-  if file.is_dir():
-    raise errors.InputError(f"{name} holds no {wanted} file ({takes})")
   given = "picture" if file.suffix.lower() in image.EXTENSIONS else "audio"
   if given != wanted:
     raise errors.InputError(

@@ -215,14 +215,22 @@ def beware_unfinished(
     )
 
 
-def predict(given: Given) -> int:
-  """Genres of audio files; those that cannot be read are named and passed."""
+def predict(given: Given, open_tree: Callable) -> int:
+  """Genres of audio files; those that cannot be read are named and passed.
+
+  Args:
+    given: the command line.
+    open_tree: (path, config's data section) -> see `predict.find`.
+  """
+  from gtzan_jax import announce, workdir
   from gtzan_jax import predict as prediction
-  from gtzan_jax import workdir
 
   path, as_json = given.workdir(), given.flags.json
   run = workdir.load(path)
-  found = prediction.find(given.files, run["kind"])
+  found, passed_over = prediction.find(
+    given.files, run["kind"], lambda path: open_tree(path, given.config.data)
+  )
+  announce.passed_over(passed_over, sys.stderr)
   model = prediction.load(path, run)
   of_all, failed = prediction.about(run), 0
   for warning in of_all:
@@ -230,11 +238,13 @@ def predict(given: Given) -> int:
   with (
     _json_list() if as_json else contextlib.nullcontext(_print_answer) as put
   ):
-    for file in found:
-      answer = {"file": os.fsencode(file).decode("utf-8", "backslashreplace")}
+    for source in found:
+      name = os.fsencode(source.name).decode("utf-8", "backslashreplace")
+      answer = {"file": name}
       warnings = [*of_all]
       try:
-        probabilities = model(file, warnings)
+        with prediction.opened(source) as file:
+          probabilities = model(file, warnings)
       except InputError as error:
         print(f"skipped: {shown(str(error))}", file=sys.stderr)
         failed += 1

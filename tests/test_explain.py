@@ -164,7 +164,12 @@ def explained(run, folder):
 
 
 def call(path, config, *words):
-  return explain.explain(path, words, lambda: launch.open_dataset(config))
+  return explain.explain(
+    path,
+    words,
+    lambda: launch.open_dataset(config),
+    open_tree=lambda word: launch.open_tree(word, config.data),
+  )
 
 
 def test_the_hardest_and_the_surest_are_chosen(explained):
@@ -295,7 +300,7 @@ def test_the_baseline_of_a_run_without_standardisation_is_computed(
     config=config,
     overrides={"data.dir": config.data.dir},
   )
-  assert explain.verb(given, launch.open_dataset) == 0
+  assert explain.verb(given, launch.open_dataset, launch.open_tree) == 0
   said = capsys.readouterr().out.splitlines()
   assert said[-1] == f"explained: {path / 'explain' / 'explain.html'}"
   assert said[-2].startswith(f"{track} (train part): ")

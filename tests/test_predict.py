@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import pathlib
 import tracemalloc
 
 import corpora
@@ -27,7 +28,7 @@ from gtzan_jax import (
   workdir,
 )
 from gtzan_jax.features import clips
-from tfds_gtzan import corpus, examples, synthetic
+from tfds_gtzan import corpus, examples, packed, synthetic
 
 CLOSE = 1e-5  # batches of another size round otherwise
 
@@ -64,6 +65,14 @@ def track(trained):
   return samples, dict(
     zip(stored.genres, stored.probabilities[0].tolist(), strict=True)
   )
+
+
+def walk(path):
+  return packed.tree_at(pathlib.Path(path), None)
+
+
+def named(path, kind) -> list[str]:
+  return [one.name for one in predict.find([str(path)], kind, walk)[0]]
 
 
 def call(capsys, *argv) -> tuple[int, str, str]:
@@ -289,6 +298,75 @@ def test_json_is_written_as_it_goes(
   assert [one["file"] for one in whole] == [str(file) for file in files[:2]]
 
 
+def test_folders_are_walked_as_those_of_a_corpus(trained, tmp_path, capsys):
+  for name in ("a.WAV", "b.oga", "b.wave", "c d/e.snd", "x/../z.mp3"):
+    (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+    corpora.write_sound(tmp_path / "in" / name, np.zeros(99), 22_050)
+  (tmp_path / "there").mkdir()
+  (tmp_path / "there" / "f.wav").touch()
+  (tmp_path / "in" / "link").symlink_to(tmp_path / "there")
+  (tmp_path / "in" / "again").symlink_to(tmp_path / "in")
+  (tmp_path / "in" / "gone.wav").symlink_to("nowhere")
+  for name in ("._a.wav", ".b/c.wav", "__MACOSX/a.wav", "n.txt", "d.xyz"):
+    (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
+    (tmp_path / "in" / name).touch()
+  found, passed_over = predict.find([str(tmp_path / "in")], "audio", walk)
+  names = ("a.WAV", "b.oga", "b.wave", "c d/e.snd", "link/f.wav", "z.mp3")
+  assert [one.name for one in found] == [f"{tmp_path}/in/{n}" for n in names]
+  assert passed_over == {
+    "hidden": 3,
+    ".txt": 1,
+    ".xyz": 1,
+    "broken links": 1,
+    "links to folders that are walked already": 1,
+  }
+  _, out, err = call(
+    capsys, "predict", f"--workdir={trained}", "--json", tmp_path / "in"
+  )
+  assert len(json.loads(out)) == 6
+  assert "passed over: 3 hidden, 1 .txt, 1 .xyz, 1 broken links" in err
+
+
+@pytest.mark.parametrize("form", ["zip", "tar", "tar.gz"])
+def test_an_archive_is_predicted_as_the_folder_in_it(
+  trained, track, tmp_path, capsys, form
+):
+  samples, _ = track
+  music = corpora.write_folder(tmp_path / "music", {"jazz": [3.0], "pop": [3]})
+  soundfile.write(music / "jazz" / "b.flac", samples, 22_050)
+  (music / "pop" / "bad.wav").write_bytes(b"no sound")
+  path = corpora.pack(music, tmp_path / f"music.{form}")
+
+  def answers(*words):
+    words = (*words, f"--config.data.dir={tmp_path / 'd'}", "--json")
+    status, out, err = call(capsys, "predict", f"--workdir={trained}", *words)
+    assert status == int("bad" in err)
+    return [
+      {**a, "file": os.path.relpath(a["file"], words[0])}
+      for a in json.loads(out)
+    ], err
+
+  wanted, _ = answers(music)
+  found, err = answers(path)
+  place = f"{path}/pop/bad.wav" if form != "tar.gz" else "/pop/bad.wav"
+  assert f"{path}/pop/bad.wav: not decodable" in err, place
+  assert "gtzan_jax-" not in err
+  skip = ("file", "genre", "probabilities")
+  assert [[a[k] for k in skip] for a in found] == [
+    [a[k] for k in skip] for a in wanted
+  ]
+  inside, _ = answers(path / "jazz")
+  assert [a["file"] for a in inside] == ["b.flac", "jazz.00000.wav"]
+  (one,), _ = answers(path / "jazz" / "b.flac")
+  assert one["probabilities"] == wanted[0]["probabilities"]
+  gone = f"--workdir={trained}", path / "gone", music / "jazz"
+  status, out, err = call(
+    capsys, "predict", *gone, f"--config.data.dir={tmp_path / 'd'}"
+  )
+  assert (status, len(out.splitlines())) == (1, 2)
+  assert err == f"skipped: {path} holds no gone\n"
+
+
 def test_a_run_that_was_read_is_not_read_again(trained, monkeypatch):
   run = workdir.load(trained)
   monkeypatch.setattr(workdir, "load", None)
@@ -297,9 +375,13 @@ def test_a_run_that_was_read_is_not_read_again(trained, monkeypatch):
 
 def test_nothing_to_predict_is_an_error(trained, tmp_path):
   with pytest.raises(errors.InputError, match="none were named"):
-    predict.find([])
-  with pytest.raises(errors.InputError, match="holds no audio file"):
-    predict.load(trained)(predict.find([str(tmp_path)])[0])
+    predict.find([], "audio", walk)
+  (source,), _ = predict.find([str(tmp_path)], "audio", walk)
+  with (
+    pytest.raises(errors.InputError, match="holds no audio file"),
+    predict.opened(source),
+  ):
+    pass
 
 
 def test_a_workdir_without_a_run_is_an_error(tmp_path):
@@ -488,9 +570,7 @@ def test_a_model_of_pictures_takes_pictures(
   sound, text = err.splitlines()
   assert "song.wav: the model takes picture files (.png, .jpg" in sound
   assert "text.png: not decodable as PNG" in text
-  assert predict.find([str(root)], "picture") == sorted(root.rglob("*.png"))
-  with pytest.raises(errors.InputError, match=r"holds no picture file \(.png"):
-    predict.load(path)(tmp_path)
+  assert named(root, "picture") == sorted(map(str, root.rglob("*.png")))
 
 
 def test_a_model_of_sound_takes_no_pictures(trained, tmp_path):
@@ -500,7 +580,7 @@ def test_a_model_of_sound_takes_no_pictures(trained, tmp_path):
   ):
     predict.load(trained)(file)
   soundfile.write(tmp_path / "pop" / "a.wav", np.zeros(99), 22_050)
-  assert predict.find([str(tmp_path)]) == [tmp_path / "pop" / "a.wav"]
+  assert named(tmp_path, "audio") == [str(tmp_path / "pop" / "a.wav")]
 
 
 def test_a_model_of_the_archive_predicts_audio(
