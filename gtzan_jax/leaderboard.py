@@ -110,7 +110,8 @@ def _named(one: Mapping) -> Mapping:
   """An external test is of a trained run: what it was trained on names it."""
   if "external" not in one or "members" in one["config"]:
     return one
-  data = one["config"]["data"]
+  data = {"path": None, "protocol": "split unknown"}
+  data |= one["config"].get("data", {})
   music = pathlib.Path(data["path"]).name if data["path"] else "synthetic"
   name = f"{one['recipe']} trained on {music}, {data['protocol']}"
   return {**one, "recipe": name}

@@ -63,7 +63,7 @@ class Predictions:
   def __post_init__(self):
     artist = [""] * len(self.track) if self.artist is None else self.artist
     exact = {
-      "genres": tuple(str(genre) for genre in self.genres),
+      "genres": _names(self.genres),
       "track": _strings("track", self.track),
       "segment": _integers("segment", self.segment),
       "label": _integers("label", self.label),
@@ -251,11 +251,24 @@ def _strings(name: str, value) -> np.ndarray:
   return array.astype(np.str_)
 
 
+def _names(value) -> tuple[str, ...]:
+  array = _strings("genres", value)
+  if array.ndim != 1:
+    raise InputError(f"genres: shape {array.shape} received, [C] is accepted")
+  return tuple(array.tolist())
+
+
 def _integers(name: str, value) -> np.ndarray:
   array = np.asarray(value)
   if array.size and array.dtype.kind not in "iu":
     raise InputError(f"{name}: {array.dtype} received, int32 is accepted")
-  return array.astype(np.int32)
+  found = array.astype(np.int32)
+  wrong = np.flatnonzero(found != array)
+  if wrong.size:
+    raise InputError(
+      f"{name}: {array.flat[wrong[0]]} received, int32 is accepted"
+    )
+  return found
 
 
 def _floats(name: str, value) -> np.ndarray:

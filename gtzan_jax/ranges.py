@@ -207,7 +207,7 @@ CONFIG = {
   "train.ties": NAME,
   "train.patience": whole(0, 10**6),
   "eval.batch_size": _BATCH,
-  "eval.bootstrap": whole(1, 10**6),
+  "eval.bootstrap": whole(1, 10**5),
   "log.every_steps": whole(1, 2**31 - 1),
   "log.tensorboard": FLAG,
   "log.compilation_cache": NAME,

@@ -64,6 +64,18 @@ _GAN = {
   "measures": {"validation": _MEASURES, ...: _MEASURES},
   "genre_share": {...: (float, _MAYBE)},
 }
+_MEMBER = dict.fromkeys(("recipe", "data_fingerprint", "config"), str)
+# Of a run's config, or an ensemble's, what is read from its report.
+_CONFIG = {
+  "members": {...: {**_MEMBER, "seed": int, ...: object}},
+  "data": {
+    "path": (str, _MAYBE),
+    **dict.fromkeys(("protocol", "leak"), str),
+    "fold": int,
+    ...: object,
+  },
+  ...: object,
+}
 SPLIT = {
   "n": int,
   "missing": int,
@@ -95,7 +107,7 @@ SCHEMA = {
   "commit": (str, _MAYBE),
   "versions": {...: str},
   "device": str,
-  "config": {...: object},
+  "config": _CONFIG,
   "data_fingerprint": str,
   "tracks": int,
   "skipped": [{"track": str, "reason": str}],
@@ -118,7 +130,11 @@ SCHEMA = {
 }
 COMPUTED = ("genres", "headline", "splits", "calibration")
 # "train_range" is a run.json's.
-_OPTIONAL = ("external", "gan", "train_range", "warnings")
+_OPTIONAL = (
+  *("external", "gan", "train_range", "warnings"),
+  *("config.members", "config.data"),
+  *(f"config.data.{key}" for key in ("path", "protocol", "leak", "fold")),
+)
 
 
 def violations(value, spec=SCHEMA, path: str = "") -> Iterator[str]:

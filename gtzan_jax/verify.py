@@ -12,6 +12,7 @@ import math
 import os
 import pathlib
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
@@ -160,10 +161,11 @@ def _resamples(folder: pathlib.Path, config: Mapping) -> int:
   drawn = metrics.RESAMPLES
   if isinstance(settings, dict):
     drawn = settings.get("bootstrap", drawn)
-  if not isinstance(settings, dict) or type(drawn) is not int or drawn < 1:
+  accepted = ranges.CONFIG["eval.bootstrap"]
+  if not isinstance(settings, dict) or not accepted.holds(drawn):
     raise errors.InputError(
-      f"{folder} holds no report: config.eval.bootstrap is to be a number above"
-      f" 0, config.eval is {_brief(settings)}"
+      f"{folder} holds no report: config.eval.bootstrap is to be"
+      f" {accepted.accepted}, config.eval is {_brief(settings)}"
     )
   return drawn
 
@@ -296,8 +298,11 @@ _ABSENT = object()
 
 
 def _same(one, other) -> bool:
-  numbers = [type(x) in (int, float) for x in (one, other)]
-  if all(numbers):
+  kinds = [type(x) for x in (one, other)]
+  # Two integers compare as they are: a float may not hold them.
+  if float in kinds and {*kinds} <= {int, float}:
+    if max(map(abs, (one, other))) > sys.float_info.max:
+      return one == other
     return math.isclose(one, other, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
   return type(one) is type(other) and one == other
 

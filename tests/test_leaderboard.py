@@ -623,3 +623,22 @@ def test_a_strangers_names_are_text_on_terminal_and_page(tmp_path, capsys):
   said = capsys.readouterr().err
   assert said.isascii()
   assert r"\x1b[31m\u202e/no" in said
+
+
+@pytest.mark.parametrize(
+  ("config", "said"),
+  [
+    ({"members": 3}, "config.members: int, dict wanted"),
+    ({"members": {"a": {"recipe": "x"}}}, "config.members.a.*: absent"),
+    ({"data": [1]}, "config.data: list, dict wanted"),
+    ({"data": {"fold": "1"}}, "config.data.fold: str, int wanted"),
+    ({"data": {"path": 3}}, "config.data.path: int, str wanted"),
+  ],
+)
+def test_a_strangers_report_is_refused_by_name(tmp_path, config, said):
+  stored.run(tmp_path / "a", stored.parts(0))
+  file = tmp_path / "a" / "report.json"
+  found = json.loads(file.read_text()) | {"config": config}
+  file.write_text(json.dumps(found))
+  with pytest.raises(errors.InputError, match=said):
+    leaderboard.write([tmp_path / "a"], tmp_path / "out")
