@@ -46,6 +46,9 @@ def find_damage(
     return f"{SUMS}: {error.strerror}"
   for line in text.removesuffix("\n").split("\n"):
     digest, _, file = line.partition("  ")
+    path = pathlib.PurePosixPath(file)
+    if path.is_absolute() or ".." in path.parts:  # a stranger's, perhaps
+      return f"{SUMS} names {file}, which is no file of its folder"
     try:
       if wanted(file) and _sha256(folder / file) != digest:
         return f"{file} is not what was written (sha256)"

@@ -177,6 +177,11 @@ def _check_override(
     raise errors.InputError(
       f"{where}: {key}={value!r}: give a value like {known[key]!r}"
     ) from error
+  accepted = ranges.CONFIG.get(key)
+  if accepted and not accepted.holds(value):
+    raise errors.InputError(
+      f"{where}: {key}={ranges.brief(value)}: give {accepted.accepted}"
+    )
 
 
 def run(

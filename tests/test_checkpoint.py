@@ -245,3 +245,13 @@ def test_a_checkpoint_of_another_model_is_told_beside_dead_references(stored):
     stored, lambda store: store.restore(like({"kernel": jnp.ones(3)}))
   )
   del proxy
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "../other", "state/../../x"])
+def test_checksums_name_files_of_their_folder(stored, name):
+  file = stored / "1" / checksums.SUMS
+  file.write_text(f"{'0' * 64}  {name}\n")
+  said = checksums.find_damage(stored / "1")
+  assert (
+    said == f"{checksums.SUMS} names {name}, which is no file of its folder"
+  )

@@ -285,6 +285,8 @@ def test_a_run_that_outlives_its_sweep_keeps_others_out(work):
     ("Run('b', {'optin.name': 'sgd'})", "optim.name"),
     ("Run('b', {'optim': 'sgd'})", "no key 'optim'"),
     ("Run('b', {'train.epochs': 2.5})", "train.epochs=2.5: give a value like"),
+    ("Run('b', {'train.epochs': 0})", "train.epochs=0: give a whole number"),
+    ("Run('b', {'loss.l2': -1.0})", "loss.l2=-1.0: give a number from 0 to"),
     ("Run('b', {'optim.name': None})", "optim.name=None"),
     ("Run('b', {'data.path': ('a', 'b')})", "data.path=('a', 'b')"),
     ("Run('b', {}, recipe='configs/no.py')", "configs/no.py cannot be read"),
