@@ -104,7 +104,7 @@ def facts_of_rows(genres: Sequence[str], rows: Sequence) -> dict:
   facts = _facts(genres, rows)
   for row in facts["tracks"]:
     row["partition"] = "unlisted"
-  groups = [ids for ids in same.values() if len(ids) > 1]
+  groups = [sorted(ids) for ids in same.values() if len(ids) > 1]
   bandwidths = {row.id: row.bandwidth for row in rows}
   return facts | {"duplicates": {"groups": groups}, "bandwidths": bandwidths}
 
@@ -235,7 +235,10 @@ def _split_names(facts: Mapping) -> Iterable[Finding]:
 def _numbers(facts: Mapping) -> Iterable[Finding]:
   genres = _genres(facts)
   found = [g for g in genres if _NUMBER.fullmatch(g.strip().casefold())]
-  if len(found) > 1 and 2 * len(found) >= len(genres):
+  # Those of a table are meant.
+  if (
+    not facts.get("labels") and len(found) > 1 and 2 * len(found) >= len(genres)
+  ):
     tables = facts.get("tables", ())
     names = " or ".join(tables[:_LISTED]) or "FILE.csv"
     yield Finding(
@@ -283,7 +286,7 @@ def _spellings(facts: Mapping) -> Iterable[Finding]:
     yield Finding(
       f"{_count(twins, 'genre')} in two spellings or more",
       [" = ".join(names) for names in twins],
-      "They would be learnt as different genres: give the folders one name.",
+      "They would be learnt as different genres: give them one name.",
       True,
     )
 

@@ -1,5 +1,6 @@
 """The checks of a corpus: what each finds, and what none of them finds."""
 
+import dataclasses
 import itertools
 import types
 
@@ -308,6 +309,41 @@ def test_of_many_headers_some_are_read(monkeypatch):
   rates = corpus_checks.facts_of(corpus)["rates"]
   assert read == list(range(0, 95, 4))
   assert len(rates) == 24
+
+
+def test_a_prepared_corpus_is_known_by_its_rows():
+  """Copies by their content; whose partition is published plays no part."""
+  rows = [
+    tfds_gtzan.Row(f"{genre}/{i}", genre, f"{genre}{i}", part, 1, content)
+    for genre, contents in (("rock", "abc"), ("jazz", "dea"))
+    for i, (content, part) in enumerate(
+      zip(contents, ("train", "test", "unlisted"), strict=True)
+    )
+  ]
+  rows += [
+    tfds_gtzan.Row(f"jazz/x{i}", "jazz", f"x{i}", "test", 1) for i in "ab"
+  ]
+  bandwidths = [11_025.0] * 3 + [4_000.0] * 5
+  rows = [
+    dataclasses.replace(row, bandwidth=hz)
+    for row, hz in zip(rows, bandwidths, strict=True)
+  ]
+  found = corpus_checks.find(
+    corpus_checks.facts_of_rows(("jazz", "rock"), rows)
+  )
+  assert [one.line() for one in found] == [
+    "Bandwidths separate genres: jazz up to 4,000 Hz; rock above",
+    "1 group of identical tracks across genres: jazz/2 = rock/0",
+    "1 of 8 tracks is a replica: jazz/2 = rock/0",
+    "jazz has 1.7 times the tracks of rock",
+  ]
+
+
+def test_numbers_that_a_table_gives_are_meant():
+  facts = tree(("0", "1", "2"))
+  assert [one.check for one in corpus_checks.find(facts)] == ["numbers"]
+  given = {"file": "t.csv", "unlisted": (), "unused": ()}
+  assert corpus_checks.find(facts | {"labels": given}) == []
 
 
 def test_allowed_names_are_those_of_checks_that_refuse():

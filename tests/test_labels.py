@@ -94,6 +94,14 @@ def test_a_header_of_three_lines_as_fma_has_it(music, tmp_path):
   assert opened(music, write(tmp_path / "t.csv", rows))[1] == WANTED
 
 
+def test_a_table_as_spreadsheets_leave_it(music, tmp_path):
+  """UTF-16 with its mark, tabs, empty rows and short ones."""
+  rows = [(), ROWS[0], ("", "", ""), *ROWS[1:], ("7",)]
+  text = "".join("\t".join(row) + "\r\n" for row in rows)
+  (tmp_path / "t.txt").write_bytes(text.encode("utf-16"))
+  assert opened(music, str(tmp_path / "t.txt"))[1] == WANTED
+
+
 def test_leading_zeros_tell_two_files_apart(tmp_path):
   names = split_names.Names(["a/2", "b/000002", "b/7"])
   assert names.find("2").track == "a/2"
@@ -162,6 +170,7 @@ def test_labels_and_artists_are_part_of_the_fingerprint(music, tmp_path):
     ),
     (ROWS[:2], "one genre only (Rock)"),
     ([ROWS[0], ("2", "Ro\x07ck", "")], "'Ro\\x07ck' cannot be printed"),
+    ([ROWS[0], ("2", "é" * 101, "")], "is longer than 200 bytes"),
   ],
 )
 def test_a_table_that_cannot_be_used_is_refused(music, tmp_path, rows, message):

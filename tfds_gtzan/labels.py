@@ -21,6 +21,7 @@ GENRES = ("genre", "genre_top", "track_genre_top", "label", "class", "category")
 ARTISTS = ("artist", "artist_name", "track_artist", "performer", "band")
 FOLDER = "folder"  # config.data.artists: <genre>/<artist>/...
 _SEPARATORS = ",\t;|"
+_LONGEST = 200  # bytes of a genre: it becomes part of files' names
 _HEADERS = 3  # lines that a header may have, as FMA's tracks.csv
 _NOT_GIVEN = ("", "nan", "none", "null", "n/a", "na", "-")
 _NOBODY = (
@@ -78,10 +79,11 @@ def read(file: str) -> Labels:
   """
   named = f"config.data.labels={file}"
   data, text = split_files.content(file, named)
-  header = text.partition("\n")[0]
+  header = text.lstrip().partition("\n")[0]
   separator = max(_SEPARATORS, key=header.count)
   try:
-    lines = list(csv.reader(io.StringIO(text), delimiter=separator))
+    found = csv.reader(io.StringIO(text), delimiter=separator)
+    lines = [line for line in found if any(map(str.strip, line))]
   except csv.Error as error:
     raise InputError(f"{named} cannot be read as a table: {error}") from error
   for number in range(1, _HEADERS + 1):
@@ -109,6 +111,11 @@ def read(file: str) -> Labels:
     for cell in cells:
       if not printable(cell):
         raise InputError(f"{named}: {cell!r} cannot be printed")
+    if len(cells[1].encode()) > _LONGEST:
+      raise InputError(
+        f"{named}: the genre {cells[1][:20]!r}... is longer than {_LONGEST}"
+        " bytes"
+      )
     if cells[0] and cells[1].casefold() not in _NOT_GIVEN:
       rows.append(Row(cells[0], cells[1], known_artist(cells[2])))
   if not rows:

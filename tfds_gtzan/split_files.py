@@ -9,6 +9,7 @@
 A fold is a part like any other: fold0, fold1, ...
 """
 
+import codecs
 import csv
 import io
 import json
@@ -125,7 +126,9 @@ def content(file: str, named: str = "") -> tuple[bytes, str]:
       data = opened.read(_MOST_BYTES + 1)
     if len(data) > _MOST_BYTES:
       raise InputError(f"{named} is no list: more than {_MOST_BYTES} bytes")
-    return data, data.decode("utf-8-sig")
+    # With its mark, as spreadsheets write "Unicode text"; else UTF-8.
+    marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return data, data.decode("utf-16" if marked else "utf-8-sig")
   except InputError:
     raise
   except (OSError, ValueError) as error:
