@@ -277,6 +277,24 @@ def test_shards_without_a_track_do_not_shift_records(tmp_path, monkeypatch):
     assert got == wanted
 
 
+def test_a_track_without_signal_is_skipped_by_name(tmp_path):
+  """Of the others, the track table has length and level."""
+  root = many(tmp_path, [])
+  sound, rate = soundfile.read(root / "rock" / "rock.00004.wav")
+  opposite = np.stack([sound, -sound], 1)
+  soundfile.write(root / "rock" / "rock.00003.wav", opposite, rate)
+  done = tfds_gtzan.prepare(str(root), "mfcc_slices", tmp_path / "d")
+  (skipped,) = done.skipped
+  assert skipped["track"] == "rock.00003"
+  assert skipped["reason"].startswith(
+    "rock.00003.wav: no signal: its channels cancel each other out"
+  )
+  assert len(done.rows) == 21
+  for row in done.rows:
+    assert row.seconds == pytest.approx(0.1)
+    assert row.level == pytest.approx(-10.8, abs=0.3)  # uniform noise, +-0.5
+
+
 def test_a_split_of_unreadable_tracks_is_not_written(tmp_path):
   root = many(tmp_path, [], tracks=10)
   # blues.00012 is of the test list: the only one here, and no audio.

@@ -286,6 +286,22 @@ def test_of_a_long_file_the_middle_is_shown_and_all_is_heard(run, tmp_path):
   assert found == pytest.approx(item["probabilities"], abs=1e-6)
 
 
+def test_a_file_that_cannot_be_read_is_passed_over(run, tmp_path, capsys):
+  path, _ = run
+  soundfile.write(tmp_path / "a.wav", np.zeros(66_150), 22_050)
+  samples = audio.to_int16(synthetic.render("jazz.s00001"))
+  soundfile.write(tmp_path / "b.wav", samples, 22_050)
+  skipped = []
+  files = [str(tmp_path / name) for name in ("a.wav", "b.wav")]
+  page = explain.explain(path, files, None, skipped)
+  (item,) = json.loads((page.parent / "explain.json").read_text())["items"]
+  assert item["name"].endswith("b.wav")
+  assert len(skipped) == 1
+  assert "a.wav: no signal" in capsys.readouterr().err
+  with pytest.raises(InputError, match=r"a\.wav: no signal"):
+    explain.explain(path, files[:1], None)
+
+
 def test_the_baseline_of_a_run_without_standardisation_is_computed(
   folder, make_config, capsys
 ):
