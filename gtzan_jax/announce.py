@@ -4,7 +4,7 @@ import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TextIO
 
-from gtzan_jax import corpus_checks, errors, page, report
+from gtzan_jax import corpus_checks, decoding, errors, page, report
 
 _GENRES = 12  # on the line of a corpus
 _KINDS = 12  # of files that were passed over, in a line
@@ -44,6 +44,9 @@ def passed_over(kinds: Mapping[str, int], file: TextIO | None = None) -> None:
     listed = [f"{number} {kind}" for kind, number in kinds.items()]
     more = len(listed) - _KINDS
     tail = f", {more} other kinds" if more > 0 else ""
+    unread = sorted(kinds.keys() & decoding.FFMPEG)
+    if unread and not decoding.HAS_FFMPEG:
+      tail += f" ({', '.join(unread)}: {decoding.REMEDY})"
     text = errors.shown(", ".join(listed[:_KINDS]))
     print(f"passed over: {text}{tail}", file=file)
 

@@ -29,6 +29,7 @@ EXTENSIONS = (
   ".aif",
   ".aiff",
   ".caf",
+  *(decoding.FFMPEG if decoding.HAS_FFMPEG else ()),
 )
 
 # Files that a GAN made have names that begin so: none is a track.

@@ -6,6 +6,8 @@ that a decoder below it prints by itself, without the name of a file.
 """
 
 import contextlib
+import importlib.util
+import itertools
 import os
 import re
 import struct
@@ -22,6 +24,14 @@ from gtzan_jax import errors
 from gtzan_jax.errors import InputError
 
 BLOCK = 2**17  # samples of all channels together
+# Files that libsndfile does not know, and FFmpeg's demuxer for each: PyAV reads
+# them where it is installed. Others are not tried: some open further files.
+FFMPEG = {
+  **dict.fromkeys((".m4a", ".m4b", ".mp4"), "mov"),
+  **{".aac": "aac", ".wma": "asf", ".webm": "matroska", ".ape": "ape"},
+}
+HAS_FFMPEG = importlib.util.find_spec("av") is not None
+REMEDY = "PyAV reads it: pip install -r requirements-m4a.txt"
 
 # From libsndfile's log: a WAV, AU or AIFF whose header promises more bytes of
 # sound than there are. (FLAC raises by itself; Ogg and MP3 are streams, that
@@ -45,6 +55,10 @@ def blocks(path: str | os.PathLike) -> Iterator[tuple[np.ndarray, int]]:
       and what opening a file and libsndfile raise: see `errors.reading`.
   """
   name = errors.shown(path)
+  form = FFMPEG.get(os.path.splitext(path)[1].lower())
+  if form:
+    yield from _by_ffmpeg(path, name, form)
+    return
   with open(path, "rb", buffering=0) as file:
     size, start = os.fstat(file.fileno()).st_size, 0
     while start < size:
@@ -65,6 +79,33 @@ def blocks(path: str | os.PathLike) -> Iterator[tuple[np.ndarray, int]]:
       if sound.format != "MP3" or file.tell() <= start:
         return
       start = file.tell()
+
+
+def _by_ffmpeg(
+  path: str | os.PathLike, name: str, form: str
+) -> Iterator[tuple[np.ndarray, int]]:
+  """The first stream of sound; see `blocks`."""
+  if not HAS_FFMPEG:
+    raise InputError(f"{name}: not decodable as audio; {REMEDY}")
+  import av  # of requirements-m4a.txt
+
+  frames = 0
+  try:
+    with open(path, "rb") as file, av.open(file, format=form) as container:
+      if not container.streams.audio:
+        raise InputError(f"{name}: no sound in it")
+      # Only the form of the samples changes, not their rate or channels.
+      floats = av.AudioResampler(format="fltp")
+      stream = container.streams.audio[0]
+      for frame in itertools.chain(container.decode(stream), [None]):
+        for block in floats.resample(frame):
+          frames += block.samples
+          check_length(frames / block.sample_rate, name)
+          yield block.to_ndarray().T, block.sample_rate
+  except av.FFmpegError as error:
+    raise InputError(
+      f"{name}: not decodable as audio ({error.strerror})"
+    ) from error
 
 
 def rate(file: BinaryIO) -> int | None:

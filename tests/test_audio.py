@@ -14,7 +14,7 @@ import pytest
 import soundfile
 import soxr
 
-from gtzan_jax import audio, decoding, errors
+from gtzan_jax import announce, audio, decoding, errors
 from gtzan_jax.errors import InputError, StopError
 
 RATE = audio.SAMPLE_RATE
@@ -178,7 +178,9 @@ def test_truncated_flac(tmp_path):
   assert _error(path).startswith("not decodable as audio (")
 
 
-@pytest.mark.parametrize("extension", audio.EXTENSIONS)
+@pytest.mark.parametrize(
+  "extension", [x for x in audio.EXTENSIONS if x not in decoding.FFMPEG]
+)
 def test_no_half_of_a_file_is_taken_for_the_whole(tmp_path, extension):
   """But of streams, which may end anywhere: what is there is read."""
   path = tmp_path / f"a{extension}"
@@ -541,3 +543,48 @@ def test_real_clips(gtzan_data):
   cuts = sorted((gtzan_data / "gtzan_cuts" / "genres").glob("*/*.wav"))[::40]
   for cut in cuts:
     assert audio.segments(audio.read(cut), 66_000, 10).shape == (1, 66_000)
+
+
+# What FFmpeg reads, where PyAV is installed.
+
+
+def write_by_ffmpeg(path, samples, rate):
+  """AAC (or Opus in .webm) by PyAV; samples `[n, 2]`."""
+  av = pytest.importorskip("av")
+  codec = "libopus" if path.suffix == ".webm" else "aac"
+  form = {".aac": "adts", ".m4a": "ipod", ".m4b": "ipod"}.get(path.suffix)
+  with av.open(str(path), "w", format=form) as container:
+    stream = container.add_stream(codec, rate=rate, layout="stereo")
+    planes = np.ascontiguousarray(samples.T, np.float32)
+    frame = av.AudioFrame.from_ndarray(planes, "fltp", "stereo")
+    frame.sample_rate = rate
+    for packet in [*stream.encode(frame), *stream.encode(None)]:
+      container.mux(packet)
+
+
+@pytest.mark.parametrize("extension", [".m4a", ".aac", ".mp4", ".webm"])
+def test_what_pyav_reads(tmp_path, extension):
+  path, rate = tmp_path / f"a{extension}", 48_000
+  sound = tone(2.0, rate)
+  write_by_ffmpeg(path, np.stack([sound, sound], 1), rate)
+  samples = audio.read(path)
+  assert len(samples) == pytest.approx(2 * RATE, abs=0.06 * RATE)
+  assert pitch(samples) == pytest.approx(440, abs=2)
+  assert np.abs(samples).max() == pytest.approx(0.5, abs=0.1)
+  whole = path.read_bytes()
+  path.write_bytes(b"\0\0\0\x20ftypM4A " + bytes(500))
+  assert _error(path).startswith("not decodable as audio (")
+  path.write_bytes(whole[:40])
+  assert _error(path)
+
+
+def test_without_pyav_a_remedy_stands_in_for_its_files(
+  tmp_path, monkeypatch, capsys
+):
+  monkeypatch.setattr(decoding, "HAS_FFMPEG", False)
+  (tmp_path / "a.M4A").write_bytes(b"\0\0\0\x20ftypM4A " + bytes(500))
+  remedy = "PyAV reads it: pip install -r requirements-m4a.txt"
+  assert _error(tmp_path / "a.M4A") == f"not decodable as audio; {remedy}"
+  announce.passed_over({".m4a": 2, ".txt": 1, ".wma": 1})
+  line = f"passed over: 2 .m4a, 1 .txt, 1 .wma (.m4a, .wma: {remedy})\n"
+  assert capsys.readouterr().out == line

@@ -60,6 +60,7 @@ LAYERS = (
 )
 # What these files import besides requirements.txt is optional.
 OPTIONAL = {
+  "gtzan_jax/decoding.py": "requirements-m4a.txt",
   "tfds_gtzan/beam_shards.py": "requirements-beam.txt",
   "tfds_gtzan/tfds_gtzan_dataset_builder_test.py": "requirements-dev.txt",
 }
