@@ -90,7 +90,8 @@ def blocks(
 
     def mixed() -> Iterator[tuple[np.ndarray, int]]:
       for samples, rate in decoding.blocks(path):
-        mono = samples.mean(axis=1)
+        with np.errstate(invalid="ignore", over="ignore"):  # refused below
+          mono = samples.mean(axis=1)
         if not np.isfinite(mono).all():
           raise InputError(
             f"{name}: samples that are not finite (NaN or infinity)"

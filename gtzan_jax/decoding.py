@@ -267,7 +267,13 @@ class _Patched:
 
   def __init__(self, file: BinaryIO, at: int, content: bytes):
     self._file, self._at, self._content = file, at, content
-    self.seek, self.tell = file.seek, file.tell
+    self.tell = file.tell
+
+  def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+    """Stays, where a damaged header sends a decoder before the start."""
+    with contextlib.suppress(OSError):
+      self._file.seek(offset, whence)
+    return self.tell()
 
   def read(self, size: int) -> bytes:
     start = self.tell()

@@ -210,6 +210,14 @@ def test_not_finite(tmp_path, value):
   assert "not finite" in _error(tmp_path / "a.wav")
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("pair", [[np.inf, -np.inf], [3e38, 3e38]])
+def test_channels_without_a_mean_are_no_warning(tmp_path, pair):
+  samples = np.tile(np.float32(pair), (9_000, 1))
+  soundfile.write(tmp_path / "a.wav", samples, 22_050, subtype="FLOAT")
+  assert "not finite" in _error(tmp_path / "a.wav")
+
+
 @pytest.mark.parametrize(
   ("extension", "field", "order"),
   # The field of the header that holds the number of bytes of sound.
@@ -588,3 +596,11 @@ def test_without_pyav_a_remedy_stands_in_for_its_files(
   announce.passed_over({".m4a": 2, ".txt": 1, ".wma": 1})
   line = f"passed over: 2 .m4a, 1 .txt, 1 .wma (.m4a, .wma: {remedy})\n"
   assert capsys.readouterr().out == line
+
+
+def test_a_decoder_sent_before_the_start_stays_where_it_is(tmp_path):
+  (tmp_path / "a.wav").write_bytes(b"0123456789")
+  with (tmp_path / "a.wav").open("rb", buffering=0) as file:
+    patched = decoding._Patched(file, 4, b"xy")
+    assert [patched.seek(3), patched.seek(-9, 1), patched.tell()] == [3, 3, 3]
+    assert patched.read(4) == b"3xy6"
