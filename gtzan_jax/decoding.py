@@ -315,6 +315,7 @@ def _own_lines(lines: list[bytes] | None = None) -> Iterator[None]:
       kept.seek(0)
       for line in kept.readall().splitlines(keepends=True):
         if not _LINE.match(line):
-          os.write(2, line)
+          with contextlib.suppress(OSError):  # a full or closed console
+            os.write(2, line)
         elif lines is not None:
           lines.append(line)

@@ -21,6 +21,7 @@ import pytest
 import soundfile
 
 import tfds_gtzan
+from gtzan_jax import audio, errors
 from gtzan_jax.errors import InputError, StopError
 from tfds_gtzan import content, corpus, examples, files, members, packed
 
@@ -481,6 +482,36 @@ def test_a_member_of_a_tar_is_read_where_it_lies(tmp_path):
     assert part.read(99) == bytes(range(11, 30))
   with (tmp_path / "a").open("rb") as file, pytest.raises(EOFError):
     packed._Part(file, 90, 20).read(20)
+
+
+def test_a_decoders_fault_is_none_of_the_archive(kaggle, monkeypatch):
+  def fails(_):
+    raise RuntimeError("odd")
+
+  monkeypatch.setattr(audio, "read", fails)
+  (track, *_) = corpus.open_corpus(str(kaggle["zip"])).tracks
+  with pytest.raises(
+    InputError, match=r"^blues.*cannot be read .*: odd"
+  ) as raised:
+    track.read()
+  assert not isinstance(raised.value, StopError)
+
+
+@pytest.mark.parametrize("form", ["unpacked", "zip"])
+def test_a_note_names_the_file_and_no_copy_of_it(tmp_path, capsys, form):
+  errors._noted.clear()
+  root = corpora.write_folder(tmp_path / "c", {"jazz": (1,), "rock": (1,)})
+  file = root / "jazz" / "jazz.00000.wav"
+  content = bytearray(file.read_bytes())
+  content[40:44] = bytes(4)
+  file.write_bytes(content)
+  path = root if form == "unpacked" else corpora.pack(root, tmp_path / "a.zip")
+  corpus.open_corpus(str(path)).tracks[0].read()
+  where = f"{root}/jazz/" if form == "unpacked" else ""
+  assert capsys.readouterr().err == (
+    f"note: {where}jazz.00000.wav: its header promises 0 bytes of sound, and"
+    " 44,100 follow it: all are read\n"
+  )
 
 
 def test_a_declared_size_does_not_let_more_out(tmp_path):

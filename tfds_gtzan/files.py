@@ -22,6 +22,7 @@ import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, BinaryIO
 
+from gtzan_jax import errors
 from gtzan_jax.errors import InputError, StopError
 
 MOST = 200_000  # files and folders; more is a mistake or an attack
@@ -60,23 +61,28 @@ class File:
     if self.path is not None:
       yield self.path
       return
-    with self.open() as source, contextlib.ExitStack() as stack:
-      try:
+    with contextlib.ExitStack() as stack:
+      with self.open() as source, self._copying():
         folder = stack.enter_context(
           tempfile.TemporaryDirectory(
-            prefix="gtzan_jax-", ignore_cleanup_errors=True
+            prefix=errors.COPIES, ignore_cleanup_errors=True
           )
         )
         copy = pathlib.Path(folder, self.name)
         with copy.open("wb") as file:
           shutil.copyfileobj(source, file, 2**20)
-      except OSError as error:
-        raise StopError(
-          f"{self.name} cannot be copied from its archive to"
-          f" {tempfile.tempdir or 'a folder for temporary files'}"
-          f" ({error.strerror}); name a folder with room as TMPDIR"
-        ) from error
-      yield copy
+      yield copy  # the archive is closed: what fails now is none of its faults
+
+  @contextlib.contextmanager
+  def _copying(self) -> Iterator[None]:
+    try:
+      yield
+    except OSError as error:
+      raise StopError(
+        f"{self.name} cannot be copied from its archive to"
+        f" {tempfile.tempdir or 'a folder for temporary files'}"
+        f" ({error.strerror}); name a folder with room as TMPDIR"
+      ) from error
 
 
 @dataclasses.dataclass(frozen=True)
