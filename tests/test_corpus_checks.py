@@ -203,6 +203,7 @@ def test_what_makes_numbers_worthless_is_refused(facts, check, line, why):
     tree(("rock", "jazz", "testament")),
     tree(("80s", "90s", "2-step")),
     tree(("7", "rock", "jazz")),  # one odd folder
+    tree(("7", "8", "rock", "jazz", "pop")),
     tree(("rock", "jazz"), ("album",)),
     tree(("R&B", "Rock", "Rap", "House")),
     tree(("\u30cf\u3099\u30e9", "\u30cf\u30e9")),  # two words of Japanese

@@ -12,6 +12,7 @@ import stored
 
 from gtzan_jax import (
   announce,
+  evaluate,
   fidelity,
   page,
   plots,
@@ -415,6 +416,20 @@ def test_warnings_about_the_corpus_stand_in_a_box():
   assert "<b>1 group</b>a/1 &lt;b&gt; = b/1." in shown
   for none in ({}, {"warnings": []}):
     assert "Warnings about this corpus" not in page.render(built(none)[0])
+
+
+def test_a_report_has_the_warnings_of_its_data(tmp_path):
+  one = {"check": "imbalance", "title": "a", "text": "b"}
+  dataset = types.SimpleNamespace(
+    metadata={
+      **{"fingerprint": "0" * 64, "corpus": "audio", "source": "audio"},
+      **{"rows": [], "skipped": []},
+    },
+    **{"protocol": "filtered", "leak": None, "warnings": (one,)},
+    parts={"train": (), "validation": ()},
+  )
+  run = stored.run_json()
+  assert evaluate.facts_of_data(tmp_path, run, dataset)["warnings"] == [one]
 
 
 def test_without_a_test_split_the_page_says_so():
