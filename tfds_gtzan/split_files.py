@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from gtzan_jax import audio
-from gtzan_jax.errors import InputError
+from gtzan_jax.errors import InputError, shown
 
 NAMES = (  # of several such columns the first one counts
   *("filename", "file_name", "file", "filepath", "file_path", "path"),
@@ -176,7 +176,8 @@ def _records(
   split = next((c for c in PARTS if c in columns), None)
   if name is None:
     raise InputError(
-      f"{file} has no column of names among {', '.join(columns) or 'none'};"
+      f"{file} has no column of names among"
+      f" {shown(', '.join(columns) or 'none')};"
       f" call it one of {', '.join(NAMES)}"
     )
   if split is None and part is None:
