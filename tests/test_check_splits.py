@@ -537,6 +537,6 @@ def test_files_of_a_split_are_listed(value, wanted):
 
 def test_a_column_named_by_two_lines_is_refused_in_one(tmp_path):
   (tmp_path / "all.tsv").write_text('"n\nn"\tfold\nblues.00000\t1\n')
-  with pytest.raises(InputError, match=r"among n\\nn, fold; call") as caught:
+  with pytest.raises(InputError, match=r"column of names among n\\n") as caught:
     split_files.read([str(tmp_path / "all.tsv")])
   assert "\n" not in str(caught.value)
