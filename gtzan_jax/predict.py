@@ -65,7 +65,8 @@ def find(
   found, passed_over = [], collections.Counter()
   for path in paths:
     try:
-      tree = open_tree(path)
+      with errors.reading(path):
+        tree = open_tree(path)
     except errors.InputError as error:
       found.append(Source(path, functools.partial(_refused, str(error))))
       continue

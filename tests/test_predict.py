@@ -264,6 +264,20 @@ def test_a_file_unlike_all_that_was_learnt_from_is_warned_of(
   assert [len(one["warnings"]) for one in json.loads(out)] == [1, 2, 2, 2]
 
 
+def test_a_name_that_is_too_long_costs_no_other_its_answer():
+  def open_tree(path):
+    os.stat(path)
+
+  long = "n" * 300
+  (one, other), _ = predict.find([__file__, long], "audio", open_tree)
+  assert one.name == __file__
+  with (
+    pytest.raises(errors.InputError, match=f"^{long}: File name too long$"),
+    other.on_disk(),
+  ):
+    pass
+
+
 def test_an_older_run_has_no_range_to_be_outside_of():
   level = audio.Level()
   level.add(np.full(99, 0.1, np.float32))
