@@ -157,6 +157,8 @@ def parse(
       f"unexpected {rest[0]!r}: {name} takes flags alone"
       f" ({', '.join(f'--{flag}' for flag in verbs[name].flags)})"
     )
+  if "" in rest:
+    raise InputError("'': an empty word names nothing; leave it out")
   _check_values(values)
   overrides = {}
   if config is not None:

@@ -34,13 +34,14 @@ HAS_FFMPEG = importlib.util.find_spec("av") is not None
 REMEDY = "PyAV reads it: pip install -r requirements-m4a.txt"
 
 # From libsndfile's log: a WAV, AU or AIFF whose header promises more bytes of
-# sound than there are. (FLAC raises by itself; Ogg and MP3 are streams, that
-# may end anywhere.) Recorders that cannot seek promise about 2 or 4 GiB.
+# sound than there are. (FLAC's are counted; Ogg and MP3 are streams, that may
+# end anywhere.) Recorders that cannot seek promise about 2 or 4 GiB.
 _SIZES = re.compile(r"(?:data|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)")
 _STREAMED = 0.9 * 2**31
 # A header that promises less than this share of what follows it is wrong: the
 # sound goes on to the end of the file.
 _PROMISED = 0.9
+_FLAC_COUNT = 21  # at which byte a FLAC has its number of samples: 36 bits
 _FAULTS = 1000  # of one MP3 that are read past
 _TAIL = 0.1  # of a file, behind its sound: more that is none is worth a note
 
@@ -76,6 +77,8 @@ def blocks(path: str | os.PathLike) -> Iterator[tuple[np.ndarray, int]]:
         )
       with sound:
         yield from _blocks(sound, name)
+      if sound.format == "FLAC" and size - file.tell() > _TAIL * size:
+        yield from _behind(file, name, sound.frames)
       if sound.format != "MP3" or file.tell() <= start:
         return
       start = file.tell()
@@ -178,6 +181,9 @@ def _by_content(file: BinaryIO, path: str | os.PathLike, start: int) -> _Sound:
 
 def _blocks(sound: _Sound, name: str) -> Iterator[tuple[np.ndarray, int]]:
   shape = (max(1, BLOCK // sound.channels), sound.channels)
+  if sound.format == "FLAC":
+    yield from _blocks_of_flac(sound, name, shape)
+    return
   if sound.format != "MP3":
     while len(samples := _next(sound, name, np.empty(shape, np.float32))):
       yield samples, sound.samplerate
@@ -201,6 +207,51 @@ def _blocks(sound: _Sound, name: str) -> Iterator[tuple[np.ndarray, int]]:
     elif not fault:
       return
     left -= len(samples)
+
+
+def _blocks_of_flac(
+  sound: _Sound, name: str, shape: tuple[int, int]
+) -> Iterator[tuple[np.ndarray, int]]:
+  # No more than is promised: what follows, such as a tag, is a fault to it.
+  left = sound.frames
+  while left > 0:
+    out = np.empty((min(left, shape[0]), shape[1]), np.float32)
+    if not len(samples := _next(sound, name, out)):
+      break
+    left -= len(samples)
+    yield samples, sound.samplerate
+  # Encoders of streams leave 0, which passes for the highest number.
+  if 0.01 * sound.frames < left and sound.frames < _STREAMED:
+    raise InputError(
+      f"{name}: truncated ({sound.frames - left} of {sound.frames} samples a"
+      " channel)"
+    )
+
+
+def _behind(
+  file: BinaryIO, name: str, promised: int
+) -> Iterator[tuple[np.ndarray, int]]:
+  """What a FLAC holds after as many samples as its header gives."""
+  file.seek(0)
+  head = file.read(_FLAC_COUNT + 5)
+  try:
+    if head[:4] != b"fLaC":
+      raise InputError("its header stands elsewhere")
+    unknown = bytes([head[_FLAC_COUNT] & 0xF0, 0, 0, 0, 0])
+    file.seek(0)
+    with _Sound(_Patched(file, _FLAC_COUNT, unknown)) as sound:
+      count = 0
+      for samples, rate in _blocks(sound, name):
+        if count <= promised < count + len(samples):
+          errors.note(
+            f"{name}: its header promises {promised:,} samples a channel, and"
+            " more follow: all are read"
+          )
+        if len(some := samples[max(0, promised - count) :]):
+          yield some, rate
+        count += len(samples)
+  except InputError:
+    errors.note(f"{name}: what follows its samples is no sound")
 
 
 def _next(sound: _Sound, name: str, out: np.ndarray) -> np.ndarray:

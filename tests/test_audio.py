@@ -338,12 +338,44 @@ def test_codecs_that_cannot_seek_are_read(sound, form, subtype):
   assert pitch(samples) == pytest.approx(440, abs=2)
 
 
+def flac_of(count, samples):
+  """One whose header gives another number of samples."""
+  content = bytearray(encoded(samples, form="FLAC"))
+  info = int.from_bytes(content[18:26], "big")  # its last 36 bits
+  content[18:26] = (info >> 36 << 36 | count).to_bytes(8, "big")
+  return bytes(content)
+
+
 @pytest.mark.parametrize("promised", [0, 2**36 - 1])
 def test_a_flac_of_unknown_or_absurd_length_is_read(sound, promised):
-  content = bytearray(encoded(tone(), form="FLAC"))
-  info = int.from_bytes(content[18:26], "big")  # its last 36 bits
-  content[18:26] = (info >> 36 << 36 | promised).to_bytes(8, "big")
-  np.testing.assert_allclose(sound("a.flac", content), tone(), atol=4e-5)
+  found = sound("a.flac", flac_of(promised, tone()))
+  np.testing.assert_allclose(found, tone(), atol=4e-5)
+
+
+def test_a_flac_that_promises_less_than_there_is(sound, capsys):
+  found = sound("a.flac", flac_of(2 * RATE, tone(4)))
+  np.testing.assert_allclose(found, tone(4), atol=4e-5)
+  assert re.fullmatch(
+    r"note: .*/a.flac: its header promises 44,100 samples a channel, and more"
+    r" follow: all are read\n",
+    capsys.readouterr().err,
+  )
+
+
+def test_what_follows_a_flac_may_be_no_sound(sound, capsys):
+  whole = encoded(tone(4), form="FLAC")
+  assert len(sound("a.flac", whole + b"TAG" + bytes(125))) == 4 * RATE
+  assert not capsys.readouterr().err
+  assert len(sound("b.flac", whole + bytes(len(whole)))) == 4 * RATE
+  err = capsys.readouterr().err
+  assert err.endswith("b.flac: what follows its samples is no sound\n")
+
+
+def test_a_flac_that_promises_more_than_there_is(tmp_path):
+  """Cut where a frame of it ends, it decodes without a fault."""
+  path = tmp_path / "a.flac"
+  path.write_bytes(flac_of(8 * RATE, tone(4)))
+  assert _error(path) == "truncated (88200 of 176400 samples a channel)"
 
 
 @pytest.mark.parametrize("share", [0, 0.5])

@@ -43,7 +43,7 @@ def test_a_whole_command_line():
   assert not given.files
   given = parse("predict", "--workdir=w", "a.mp3", "--json", "--", "--b.mp3")
   assert given.files == ["a.mp3", "--b.mp3"]
-  assert given.config is None
+  assert parse("compare", "--workdir=w").config is None
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,8 @@ def test_the_verb_is_the_first_word_that_is_no_flags_value(words, verb):
     ),
     ("RECIPE --noretry=1 sweep", "--noretry=1 does not take an argument"),
     # what a verb makes no use of
-    ("predict --config.data.path=x", "path=x: --config is for train, prepare,"),
+    ("compare --config.data.path=x", "path=x: --config is for train, prepare,"),
+    ("predict --config.data.path=x", "makes no use of it; it takes --config.d"),
     ("predict --config=x", "--config is for train, prepare, "),
     ("evaluate RECIPE", "--config is for train, prepare, "),
     ("explore --config.train.epochs=3", "explore makes no use of it; it takes"),
@@ -121,12 +122,13 @@ def test_the_verb_is_the_first_word_that_is_no_flags_value(words, verb):
     (f"predict --workdir={'x' * 256}", "xxx...: give text"),
     ("predict --workdir=a\0b", "--workdir='a\\x00b': give text"),
     ("failures --out=a\0b", "--out='a\\x00b': give text"),
+    ("predict --workdir=a  b", "'': an empty word names nothing; leave it"),
     ("verfy docs/results", "unexpected 'verfy': the verbs are train, prepare"),
   ],
 )
 def test_mistakes(monkeypatch, words, said):
   monkeypatch.chdir(ROOT)
-  assert said in refusal(*words.replace("RECIPE", RECIPE).split())
+  assert said in refusal(*words.replace("RECIPE", RECIPE).split(" "))
 
 
 def test_places_may_lie_at_home():

@@ -222,7 +222,11 @@ def test_one_odd_file_costs_no_other_its_answer(
       "skipped": reason,
     }
     assert f"skipped: {reason}\n" in err
-  status, out, _ = call(capsys, "predict", f"--workdir={trained}", tmp_path)
+  long = "x" * 256
+  status, out, err = call(
+    capsys, "predict", f"--workdir={trained}", tmp_path, long
+  )
+  assert f"skipped: {long}: File name too long\n" in err
   assert f"{tmp_path}/caf\\xe9.wav: " in out
   assert len(out.splitlines()) == 2
 

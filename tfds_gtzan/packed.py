@@ -23,6 +23,7 @@ from typing import BinaryIO
 
 from absl import logging
 
+from gtzan_jax import errors
 from gtzan_jax.errors import InputError, StopError
 from tfds_gtzan import content, files, members
 
@@ -71,22 +72,23 @@ def tree_at(
     data_dir: see `open_tree`.
 
   Raises:
-    InputError: an archive without what the path goes on to; see `open_tree`,
-      `split` and `files.of_folder`.
+    InputError: an archive without what the path goes on to; whatever the system
+      says of the path; see `open_tree`, `split` and `files.of_folder`.
   """
-  if path.is_dir():
-    return files.of_folder(path)
-  if (found := split(path)) is None:
-    return None
-  tree, inside = open_tree(found[0], data_dir), found[1]
-  if inside == ".":
-    return tree
-  if inside in tree.folders:
-    return dataclasses.replace(tree.below(inside), whole=None)
-  if inside in tree.files:
-    file = tree.files[inside]
-    return files.Tree(str(path.parent), {file.name: file}, frozenset())
-  raise InputError(f"{found[0]} holds no {inside}")
+  with errors.reading(path):
+    if path.is_dir():
+      return files.of_folder(path)
+    if (found := split(path)) is None:
+      return None
+    tree, inside = open_tree(found[0], data_dir), found[1]
+    if inside == ".":
+      return tree
+    if inside in tree.folders:
+      return dataclasses.replace(tree.below(inside), whole=None)
+    if inside in tree.files:
+      file = tree.files[inside]
+      return files.Tree(str(path.parent), {file.name: file}, frozenset())
+    raise InputError(f"{found[0]} holds no {inside}")
 
 
 def open_tree(path: pathlib.Path, data_dir: pathlib.Path | None) -> files.Tree:
