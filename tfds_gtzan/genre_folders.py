@@ -93,8 +93,7 @@ def tracks(tree: files.Tree, layout: Layout) -> tuple[Found, str]:
 
   Raises:
     InputError: no track, a genre folder without a track, names of both
-      sorts or that cannot be printed, two files of one track, or
-      files that a GAN made.
+      sorts, two files of one track, or files that a GAN made.
   """
   names = sorted(name for name in tree.files if _is_track(name, layout))
   if not names:
@@ -102,16 +101,17 @@ def tracks(tree: files.Tree, layout: Layout) -> tuple[Found, str]:
       f"{tree.place} holds no track; accepted are {layout.accepted}"
     )
   by_id, genre_of, hint = _by_id(tree, names, layout)
-  found: dict[str, dict[str, str]] = {
-    genre_of.get(folder, folder): {} for folder in tree.top()
-  }
+
+  def genre(folder: str) -> str:
+    return genre_of.get(folder, _listed(folder))
+
+  found: dict[str, dict[str, str]] = {genre(x): {} for x in tree.top()}
   for track, name in by_id.items():
-    folder = name.split("/")[0]
-    found[genre_of.get(folder, folder)][track] = name
-  for genre, of_genre in found.items():
+    found[genre(name.split("/")[0])][track] = name
+  for name, of_genre in found.items():
     if not of_genre:
       raise InputError(
-        f"{os.path.join(tree.place, genre)} is a genre folder without a track:"
+        f"{os.path.join(tree.place, name)} is a genre folder without a track:"
         f" put files into it ({', '.join(layout.extensions)}) or take it away"
       )
   return {genre: found[genre] for genre in in_genre_order(found)}, hint
@@ -166,11 +166,7 @@ def _ids(
   tree: files.Tree, names: list[str], layout: Layout
 ) -> tuple[list[str], Mapping[str, str], str]:
   """Of each file, all GTZAN's or none; {folder: genre} of others; a hint."""
-  for name in names:
-    if not printable(name):
-      raise InputError(
-        f"{tree.place}: the name {name!r} cannot be printed; give it another"
-      )
+  names = [*map(_listed, names)]
   pattern = re.compile(rf"([^/]+)/\1{layout.numbered}([0-9]{{5}})\.\w+")
   matches = [pattern.fullmatch(name) for name in names]
   gtzan = [match for match in matches if match]
@@ -189,6 +185,11 @@ def _ids(
       " all of one sort"
     )
   return [name.rpartition(".")[0] for name in names], {}, near.hint
+
+
+def _listed(name: str) -> str:
+  """As it stands in ids: a line end, a byte that is no UTF-8 as an escape."""
+  return name if printable(name) else errors.shown(name)
 
 
 def names(found: Found) -> list[str]:
@@ -286,5 +287,6 @@ def fingerprint(
 
 def _key(genre: str, track: str, name: str) -> str:
   """A file's name, and its id if that does not follow from it alone."""
+  name = _listed(name)
   own = (track, f"{genre}/{track}", f"{genre}/{genre}{track[-5:]}")
   return name if name.rpartition(".")[0] in own else f"{track} {name}"
