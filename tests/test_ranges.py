@@ -11,6 +11,7 @@ from stored import run_json
 import launch
 from gtzan_jax import command_line, features, ranges, workdir
 from gtzan_jax.errors import InputError
+from gtzan_jax.features import parts
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 RECIPES = sorted(
@@ -34,6 +35,10 @@ def test_the_table_holds_every_key_of_a_feature_set():
   assert ranges.SPEC.keys() == fields
   for spec in features.FEATURES.values():
     assert not list(ranges.spec_problems(spec.to_dict()))
+
+
+def test_every_part_of_a_feature_set_is_accepted():
+  assert {*ranges._PARTS} == {*parts.PARTS, "picture", "table57"}
 
 
 def load(path, key, value):
@@ -66,6 +71,8 @@ HOSTILE = [
   ("feature_spec/parts", []),
   ("feature_spec/parts", "mfcc"),
   ("feature_spec/parts", ["picture"]),
+  ("feature_spec/parts", ["smell"]),
+  *(("feature_spec/sample_rate", value) for value in (0, 8000, "22050")),
   ("feature_spec/kinds", ["smell"]),
   ("feature_spec/max_frames", 10**12),
   ("feature_spec/name", ...),
