@@ -96,6 +96,8 @@ class Interrupt:
       self._before = {
         number: signal.signal(number, self._note)
         for number in (signal.SIGTERM, signal.SIGINT)
+        # as in the background of a script
+        if signal.getsignal(number) != signal.SIG_IGN
       }
 
   def _note(self, number, frame):

@@ -275,6 +275,15 @@ def _start(config, path, log) -> subprocess.Popen:
 
 
 def test_a_second_ctrl_c_waits_for_nothing():
+  # as in a terminal
+  before = signal.signal(signal.SIGINT, signal.default_int_handler)
+  try:
+    _press_twice()
+  finally:
+    signal.signal(signal.SIGINT, before)
+
+
+def _press_twice():
   with interrupt.Interrupt() as twice:
     twice.arm()
     signal.raise_signal(signal.SIGINT)
@@ -283,6 +292,19 @@ def test_a_second_ctrl_c_waits_for_nothing():
     with pytest.raises(interrupt.Interrupted):
       twice.check()
     twice._signal = None
+
+
+def test_a_signal_that_is_ignored_stays_so():
+  """A shell has what a script runs in the background ignore Ctrl-C."""
+  before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+  try:
+    with interrupt.Interrupt() as once:
+      once.arm()
+      signal.raise_signal(signal.SIGINT)
+      once.check()
+    assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+  finally:
+    signal.signal(signal.SIGINT, before)
 
 
 def test_a_signal_after_the_last_check_is_not_lost():
