@@ -47,6 +47,8 @@ def find_damage(
   for line in text.removesuffix("\n").split("\n"):
     digest, _, file = line.partition("  ")
     path = pathlib.PurePosixPath(file)
+    if len(digest) != 64 or not path.name:
+      return f"{SUMS} is cut short or garbled"
     if path.is_absolute() or ".." in path.parts:  # a stranger's, perhaps
       return f"{SUMS} names {file}, which is no file of its folder"
     try:

@@ -255,3 +255,16 @@ def test_checksums_name_files_of_their_folder(stored, name):
   assert (
     said == f"{checksums.SUMS} names {name}, which is no file of its folder"
   )
+
+
+@pytest.mark.parametrize(
+  "left", [0, 10, 63, 64, 66, 80, 100], ids="{} bytes left".format
+)
+def test_checksums_that_are_cut_short_are_told_so(stored, left):
+  file = stored / "1" / checksums.SUMS
+  file.write_bytes(file.read_bytes()[:left])
+  said = checksums.find_damage(stored / "1")
+  if left == 80:  # within the name of a file
+    assert said.endswith("No such file or directory")
+  else:
+    assert said == f"{checksums.SUMS} is cut short or garbled"
