@@ -397,6 +397,7 @@ CUT = (
   *("data.train_fraction", "data.train_segments", "data.genres"),
   *("data.leak", "data.leak_share"),
 )
+LONGEST = 4000  # characters of an error that names what is accepted
 HOME = pathlib.Path(__file__).resolve().parent
 DEFAULT = HOME / "configs" / "default.py"
 VERBS = {
@@ -561,7 +562,10 @@ def _refuse(reason: str) -> int:
       sys.stdout.flush()
   except OSError:
     _to_nowhere(sys.stdout.fileno())
-  print(f"error: {shown(reason)}", file=sys.stderr)
+  text = shown(reason)
+  if len(text) > LONGEST:  # it repeats a value or a name out of a file
+    text = f"{text[: LONGEST - 205]} ... {text[-200:]}"
+  print(f"error: {text}", file=sys.stderr)
   return 2
 
 

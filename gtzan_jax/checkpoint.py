@@ -135,8 +135,8 @@ class Store:
       if (reason := errors.system_reason(error)) is None:
         raise
       raise errors.InputError(
-        f"a checkpoint in {self._folder} cannot be written: {reason}; the one"
-        " before it is kept, and the same command goes on from there"
+        f"a checkpoint in {self._folder} cannot be written: {reason}; what was"
+        " saved before is kept, and the same command goes on from there"
       ) from error
 
   def restore(self, like: PyTree) -> tuple[PyTree, dict]:

@@ -117,11 +117,12 @@ def note(text: str) -> None:
     print(f"note: {shown(text)}", file=sys.stderr)
 
 
-# What a disk, a limit or a permission refuses; any other OSError is a defect.
+# What a disk, a limit or a permission refuses; most else is a defect.
 _OF_A_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 _OF_THE_SYSTEM = {
   *_OF_A_DISK,
   *(errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE),
+  *(errno.ENAMETOOLONG, errno.ELOOP),
 }
 
 

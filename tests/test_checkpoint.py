@@ -137,7 +137,7 @@ def test_a_save_that_does_not_fit_leaves_the_one_before(stored, capfd):
     store.save({"kernel": noise}, {"epoch": 4})
     store.wait()
 
-  message = f"in {stored} cannot be written: File too large; the one before it"
+  message = f"in {stored} cannot be written: File too large; what was saved"
   with checkpoint.without_pages():
     with files_up_to(100_000), pytest.raises(InputError, match=message):
       save()

@@ -742,6 +742,20 @@ def test_what_the_system_refuses_is_one_line(call, monkeypatch, error):
     assert_one_line(call("models"), words + os.strerror(number))
 
 
+def test_a_value_of_a_million_letters_is_cut_short(call, tmp_path):
+  (tmp_path / "train.txt").write_text("x" * 10**6)
+  (tmp_path / "test.txt").write_text("y")
+  files = [tmp_path / name for name in ("train.txt", "test.txt")]
+  answer = call("check-splits", *files)
+  assert_one_line(answer, files[0], "none of its 1 names", "xxx ... xxx")
+  assert len(answer[2][0]) <= launch.LONGEST + len("error: ")
+
+
+@pytest.mark.parametrize("verb", ["leaderboard", "verify", "check-splits"])
+def test_a_name_that_no_file_can_have(call, verb):
+  assert_one_line(call(verb, "x" * 256), "xxx", "File name too long")
+
+
 @pytest.mark.parametrize("error", [FileNotFoundError(2, "no"), KeyError("x")])
 def test_a_defect_is_no_refusal(call, monkeypatch, error):
   def fail(given):
