@@ -21,7 +21,7 @@ def opened(path: str | os.PathLike) -> Iterator[BinaryIO]:
       yield file
     os.replace(temporary, path)
   except OSError as error:  # a write does not know where it goes
-    if error.errno and not error.filename:
+    if error.errno and error.filename in (None, str(temporary)):
       error.filename = str(path)
     raise
   finally:

@@ -70,3 +70,10 @@ def test_a_failed_write_names_the_file(tmp_path):
   with pytest.raises(OSError, match="No space") as caught:
     fail()
   assert caught.value.filename == str(path)
+
+
+def test_a_folder_that_takes_no_file_is_told_by_the_files_own_name(tmp_path):
+  path = tmp_path / "gone" / "facts.json"
+  with pytest.raises(FileNotFoundError) as caught:
+    atomic.write(path, b"x")
+  assert caught.value.filename == str(path)
