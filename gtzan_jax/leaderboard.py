@@ -10,6 +10,7 @@ order.
 """
 
 import collections
+import fnmatch
 import json
 import os
 import pathlib
@@ -56,7 +57,7 @@ def find(paths: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
   for path in map(pathlib.Path, paths):
     if not path.exists():
       raise errors.InputError(f"{path} does not exist: give folders of runs")
-    files = [path] if path.is_file() else sorted(path.rglob(REPORT_FILE))
+    files = [path] if path.is_file() else below(path, REPORT_FILE)
     if not files:
       raise errors.InputError(
         f"{path} holds no {REPORT_FILE} at any depth: give folders of runs that"
@@ -69,6 +70,25 @@ def find(paths: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
       " one"
     )
   return list(found.values())
+
+
+def below(folder: pathlib.Path, pattern: str) -> list[pathlib.Path]:
+  """Files of a folder at any depth, by a pattern of their names, in order.
+
+  Raises:
+    InputError: a folder that cannot be listed, of whose files nobody knows.
+  """
+
+  def refuse(error: OSError) -> None:
+    raise errors.InputError(
+      f"{errors.shown(error.filename)} cannot be listed: {error.strerror}"
+    )
+
+  return sorted(
+    pathlib.Path(top, name)
+    for top, _, names in os.walk(folder, onerror=refuse)
+    for name in fnmatch.filter(names, pattern)
+  )
 
 
 def build(reports: Iterable[Mapping]) -> list[dict]:

@@ -247,9 +247,9 @@ def _find(paths: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
     if not path.is_dir():
       raise errors.InputError(f"{path}: no such folder; give one with results")
     names = (*RECOMPUTED, *PAGES)
-    files = [file for name in names for file in sorted(path.rglob(name))]
+    files = [file for name in names for file in leaderboard.below(path, name)]
     beside = path.with_name(f"{path.name}.md") if path.name else path
-    pages = [*sorted(path.rglob("*.md")), beside]
+    pages = [*leaderboard.below(path, "*.md"), beside]
     files += [file for file in pages if file.is_file() and _is_page(file)]
     if not files:
       raise errors.InputError(

@@ -121,7 +121,11 @@ def load(path: pathlib.Path, key: str = "") -> dict:
     raise errors.InputError(
       f"{named} holds no {RUN_FILE}: it is no workdir of launch.py"
     ) from None
-  except (OSError, ValueError, RecursionError) as error:
+  except OSError as error:
+    raise errors.InputError(
+      f"{path / RUN_FILE} cannot be read: {error.strerror}"
+    ) from error
+  except (ValueError, RecursionError) as error:
     raise errors.InputError(
       f"{path / RUN_FILE} cannot be read as JSON: {error}"
     ) from error

@@ -777,6 +777,29 @@ def test_a_folder_that_may_not_be_searched(call, monkeypatch, tmp_path):
   )
 
 
+@pytest.mark.parametrize("verb", ["leaderboard", "verify"])
+def test_no_result_is_passed_over_unseen(call, monkeypatch, tmp_path, verb):
+  (tmp_path / "seen").mkdir()
+  (tmp_path / "locked").mkdir()
+  (tmp_path / "seen" / "report.json").write_text("{}")
+  scan = os.scandir
+
+  def refuse(path="."):
+    if str(path).endswith("locked"):
+      raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+    return scan(path)
+
+  monkeypatch.setattr(os, "scandir", refuse)
+  answer = call(verb, tmp_path)
+  assert_one_line(answer, f"{tmp_path / 'locked'} cannot be listed: Permission")
+
+
+def test_a_run_json_that_cannot_be_read_names_no_json(call, tmp_path):
+  (tmp_path / "run.json").mkdir()
+  answer = call("predict", f"--workdir={tmp_path}", "x.wav")
+  assert_one_line(answer, f"{tmp_path / 'run.json'} cannot be read: Is a dir")
+
+
 @pytest.mark.parametrize(
   "lost",
   [
