@@ -467,8 +467,8 @@ def _skipped(facts: Mapping) -> Iterable[Finding]:
       f"{len(lost):,} of {len(lost) + len(facts['tracks']):,} tracks cannot be"
       " read",
       [row["track"] for row in lost],
-      "They are skipped; preparing stops where they are more than 5 % or leave"
-      " a genre empty.",
+      "They are skipped; preparing stops where they are several and more than"
+      " 5 %, or leave a genre empty.",
     )
 
 

@@ -218,6 +218,26 @@ def check_npz(path: str | os.PathLike, name: str = "") -> None:
     raise InputError(f"{what}, more than {RATIO} times its {packed:,} bytes")
 
 
+MAX_UNREADABLE = 0.05  # of a corpus's tracks
+
+
+def check_unreadable(number: int, total: int, first: str) -> None:
+  """Raises InputError where too many of a corpus's tracks cannot be read.
+
+  One odd file ends nothing, however small the corpus.
+
+  Args:
+    number: of those that cannot be read.
+    total: of all tracks.
+    first: why the first cannot.
+  """
+  if number > max(1, MAX_UNREADABLE * total):
+    raise InputError(
+      f"{number} of {total} tracks cannot be read, more than"
+      f" {MAX_UNREADABLE:.0%}; the first: {first}; mend or remove them"
+    )
+
+
 def damaged_data(directory: pathlib.Path, reason: str) -> InputError:
   """Of the TFDS folder of prepared data, <data_dir>/<name>/tfds_gtzan/..."""
   return InputError(

@@ -16,6 +16,7 @@ import jax
 import numpy as np
 
 from gtzan_jax import (
+  announce,
   attribution,
   checkpoint,
   ensemble,
@@ -183,7 +184,9 @@ def _items(
   if not os.path.exists(word):
     yield _of_data(word, opened())
     return
-  for source in predict.find([word], run["kind"], open_tree)[0]:
+  found, passed_over = predict.find([word], run["kind"], open_tree)
+  announce.passed_over(passed_over, sys.stderr)
+  for source in found:
     try:
       with predict.opened(source) as file:
         x = predict.examples(file, run)

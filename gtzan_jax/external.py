@@ -14,14 +14,13 @@ import grain
 import jax
 import numpy as np
 
+from gtzan_jax import errors, inputs, overlap, report, sharding, workdir
 from gtzan_jax import evaluate as evaluation
-from gtzan_jax import inputs, overlap, report, sharding, workdir
 from gtzan_jax.errors import InputError, StopError, shown
 from gtzan_jax.predictions import Predictions, digest
 
 PROTOCOL = "external"
 SPLIT = "test"
-MAX_UNREADABLE = 0.05  # of the whole collection, as when preparing
 
 # track id, segment, label, features [...]
 Example = tuple[str, int, int, np.ndarray]
@@ -124,7 +123,7 @@ def predict(
     a row a segment; and {track, reason} of each track that cannot be read.
 
   Raises:
-    InputError: more than 5 % of the corpus cannot be read, or no track can.
+    InputError: see `errors.check_unreadable`; or no track can be read.
   """
   skipped = []
   examples = _examples(run, corpus, tracks, genres, skipped)
@@ -181,12 +180,7 @@ def _skip(track, reason: InputError, skipped: list[dict], total: int) -> None:
     raise reason
   print(shown(f"skipped: {track.id}: {reason}"))
   skipped.append({"track": track.id, "reason": str(reason)})
-  if len(skipped) > MAX_UNREADABLE * total:
-    raise InputError(
-      f"{len(skipped)} of {total} tracks cannot be read, more than"
-      f" {MAX_UNREADABLE:.0%}; the first: {skipped[0]['reason']}; mend or"
-      " remove them"
-    )
+  errors.check_unreadable(len(skipped), total, skipped[0]["reason"])
 
 
 def _predictions(

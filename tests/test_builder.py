@@ -308,6 +308,13 @@ def test_a_split_of_unreadable_tracks_is_not_written(tmp_path):
   assert [s["track"] for s in done.skipped] == ["blues.00012"]
 
 
+def test_one_odd_file_ends_no_small_corpus(tmp_path):
+  root = many(tmp_path, ["rock.00001"], tracks=2)
+  done = tfds_gtzan.prepare(str(root), "mfcc_slices", tmp_path / "d")
+  assert [one["track"] for one in done.skipped] == ["rock.00001"]
+  assert len(done.rows) == 3
+
+
 @pytest.mark.parametrize(
   ("bad", "message"),
   [

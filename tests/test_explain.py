@@ -1,6 +1,7 @@
 """Attributions against the integral itself, and what is shown of them."""
 
 import json
+import pathlib
 import re
 import types
 
@@ -31,7 +32,7 @@ from gtzan_jax import (
 )
 from gtzan_jax.errors import InputError
 from gtzan_jax.models import input_stats
-from tfds_gtzan import synthetic
+from tfds_gtzan import packed, synthetic
 
 FRAMES, BINS, GENRES = 6, 5, 3
 
@@ -292,14 +293,20 @@ def test_a_file_that_cannot_be_read_is_passed_over(run, tmp_path, capsys):
   samples = audio.to_int16(synthetic.render("jazz.s00001"))
   soundfile.write(tmp_path / "b.wav", samples, 22_050)
   skipped = []
-  files = [str(tmp_path / name) for name in ("a.wav", "b.wav")]
-  page = explain.explain(path, files, None, skipped)
+  (tmp_path / "c.txt").touch()
+
+  def open_tree(word):
+    return packed.tree_at(pathlib.Path(word), None)
+
+  page = explain.explain(path, [str(tmp_path)], None, skipped, open_tree)
   (item,) = json.loads((page.parent / "explain.json").read_text())["items"]
   assert item["name"].endswith("b.wav")
   assert len(skipped) == 1
-  assert "a.wav: no signal" in capsys.readouterr().err
+  err = capsys.readouterr().err
+  assert "passed over: 1 .txt\n" in err
+  assert "a.wav: no signal" in err
   with pytest.raises(InputError, match=r"a\.wav: no signal"):
-    explain.explain(path, files[:1], None)
+    explain.explain(path, [str(tmp_path / "a.wav")], None)
 
 
 def test_the_baseline_of_a_run_without_standardisation_is_computed(

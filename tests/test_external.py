@@ -501,9 +501,16 @@ def test_an_unreadable_track_is_skipped_by_name(trained, tmp_path, capsys):
   assert f"skipped: rock.00099: {reason}" in capsys.readouterr().out
 
 
+def test_one_odd_file_ends_no_small_test(trained, tmp_path):
+  external.evaluate(trained, collection(*many(3), broken()), tmp_path)
+  found = report_of(tmp_path)
+  assert found["tracks"] == 3
+  assert [one["track"] for one in found["skipped"]] == ["rock.00099"]
+
+
 def test_more_than_one_in_twenty_is_an_error(trained, tmp_path):
-  music = collection(*many(18), broken())
-  with pytest.raises(InputError, match=r"1 of 19 tracks .* more than 5%"):
+  music = collection(*many(18), broken(), broken("b"))
+  with pytest.raises(InputError, match=r"2 of 20 tracks .* more than 5%"):
     external.evaluate(trained, music, tmp_path / "out")
   assert [file.name for file in (tmp_path / "out").iterdir()] == [".lock"]
 

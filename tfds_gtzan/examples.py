@@ -22,7 +22,6 @@ Stacked = Mapping[str, np.ndarray]
 Outcome = tuple[int, Mapping[str, object]] | str
 Note = Callable[[Track, Outcome], None]
 _T = TypeVar("_T")
-MAX_UNREADABLE = 0.05  # of a corpus's tracks; above that it is an error
 
 
 def example_features(
@@ -239,17 +238,12 @@ def skip(
   """Adds a track that cannot be read to `skipped`, unless it is one too many.
 
   Raises:
-    InputError: more than MAX_UNREADABLE of the corpus, or all of a genre.
+    InputError: see `errors.check_unreadable`; or all of a genre.
   """
   skipped.append({"track": track.id, "reason": reason})
   reasons = {one["track"]: one["reason"] for one in skipped}
-  number, total = len(reasons), len(corpus.tracks)
-  if number > MAX_UNREADABLE * total:
-    raise InputError(
-      f"{number} of {total} tracks cannot be read, more than"
-      f" {MAX_UNREADABLE:.0%}; the first: {skipped[0]['reason']}; mend or"
-      " remove them"
-    )
+  first = skipped[0]["reason"]
+  errors.check_unreadable(len(reasons), len(corpus.tracks), first)
   of_genre = [one.id for one in corpus.tracks if one.genre == track.genre]
   if reasons.keys() >= set(of_genre):
     raise InputError(
