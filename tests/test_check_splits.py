@@ -50,6 +50,10 @@ FORMS = {
     "rock.00003.wav,rock,test\nblues.00004.wav,blues,test\n"
     "blues.00009.wav,blues,\n",
   },
+  "table of a spreadsheet": {
+    "split.csv": "sep=|\rname|set\rblues.00000|train\rrock.00001|train\r"
+    "blues.00002|val\rrock.00003|test\rblues.00004|test\r"
+  },
   "tables, a part each": {
     "train.tsv": "track\tgenre\nblues.00000\tblues\nrock.00001\trock\n",
     "val.csv": "id;genre\nblues.00002;blues\n",

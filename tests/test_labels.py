@@ -95,11 +95,17 @@ def test_a_header_of_three_lines_as_fma_has_it(music, tmp_path):
 
 
 def test_a_table_as_spreadsheets_leave_it(music, tmp_path):
-  """UTF-16 with its mark, tabs, empty rows and short ones."""
+  """UTF-16 with its mark, tabs, empty rows and short ones; "sep=;"; CR."""
   rows = [(), ROWS[0], ("", "", ""), *ROWS[1:], ("7",)]
   text = "".join("\t".join(row) + "\r\n" for row in rows)
-  (tmp_path / "t.txt").write_bytes(text.encode("utf-16"))
-  assert opened(music, str(tmp_path / "t.txt"))[1] == WANTED
+  path = tmp_path / "t.txt"
+  path.write_bytes(text.encode("utf-16"))
+  assert opened(music, str(path))[1] == WANTED
+  artists = [(*row[:2], row[2].replace(";", " feat. ")) for row in ROWS]
+  text = "sep=|\r" + "".join("|".join(row) + "\r" for row in artists)
+  path.write_bytes(text.encode())
+  wanted = WANTED | {"155/155066": ("Folk", "Ann feat.  Cid")}
+  assert opened(music, str(path))[1] == wanted
 
 
 def test_leading_zeros_tell_two_files_apart(tmp_path):
@@ -120,6 +126,7 @@ def test_what_has_no_genre_is_left_out_and_counted(music, tmp_path):
   ]
   corpus, found = opened(music, write(tmp_path / "t.csv", rows))
   assert sorted(found) == ["000/000002", "000/000003", "155/155066"]
+  assert corpus.passed_over == {}  # the same file would be counted twice
   findings = corpus_checks.find(corpus_checks.facts_of(corpus))
   (told,) = [one for one in findings if one.check == "labels"]
   assert told.line() == (

@@ -207,7 +207,9 @@ def _open_labelled(
   corpus = form.open_tree(tree, cache_dir, (found, ""))
   facts = {"file": table.file}
   facts |= {"unlisted": given.unlisted, "unused": given.unused}
-  corpus = dataclasses.replace(corpus, labels=facts)
+  # Files without a genre in the table are counted as its `unlisted` alone.
+  passed = tree.passed_over(list(filter(form.LAYOUT.fits, tree.files)))
+  corpus = dataclasses.replace(corpus, labels=facts, passed_over=passed)
   return labels.with_artists(corpus, given.artists, f"labels {table.sha256}")
 
 

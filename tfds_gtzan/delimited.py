@@ -8,6 +8,7 @@ without content and the line "sep=;" of spreadsheets mean nothing.
 
 import csv
 import io
+import re
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
@@ -30,6 +31,12 @@ class Delimited(NamedTuple):
   rows: list[tuple[int, list[str]]]
 
 
+def plain(text: str) -> str:
+  """The text with "\\n" between lines, spreadsheets' line "sep=;" emptied."""
+  text = re.sub(r"\r\n?", "\n", text)
+  return re.sub(r'\A"?sep=.*\n', "\n", text, flags=re.IGNORECASE)
+
+
 def read(where: str, data: bytes, wanted: Collection[str]) -> Delimited:
   """Takes a table apart.
 
@@ -45,7 +52,7 @@ def read(where: str, data: bytes, wanted: Collection[str]) -> Delimited:
   start = data[:2]
   encoding = "utf-16" if start in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
   try:
-    text = data.decode(encoding)
+    text = plain(data.decode(encoding))
     wanted = set(wanted)
     separator = max(
       SEPARATORS,
@@ -79,8 +86,6 @@ def _rows(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
   header = True
   for row in reader:
     cells = [cell.strip() for cell in row]
-    if header and row[:1] and row[0].casefold().startswith("sep="):
-      continue
     if not any(cells):
       continue
     if header:

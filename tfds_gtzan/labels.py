@@ -13,14 +13,13 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from gtzan_jax.errors import InputError
-from tfds_gtzan import split_files, split_names
+from tfds_gtzan import delimited, split_files, split_names
 from tfds_gtzan.track import Corpus, printable
 
 # Of several such columns the first one counts; else any that has the word.
 GENRES = ("genre", "genre_top", "track_genre_top", "label", "class", "category")
 ARTISTS = ("artist", "artist_name", "track_artist", "performer", "band")
 FOLDER = "folder"  # config.data.artists: <genre>/<artist>/...
-_SEPARATORS = ",\t;|"
 _LONGEST = 200  # bytes of a genre: it becomes part of files' names
 _HEADERS = 3  # lines that a header may have, as FMA's tracks.csv
 _NOT_GIVEN = ("", "nan", "none", "null", "n/a", "na", "-")
@@ -80,7 +79,7 @@ def read(file: str) -> Labels:
   named = f"config.data.labels={file}"
   data, text = split_files.content(file, named)
   header = text.lstrip().partition("\n")[0]
-  separator = max(_SEPARATORS, key=header.count)
+  separator = max(delimited.SEPARATORS, key=header.count)
   try:
     found = csv.reader(io.StringIO(text), delimiter=separator)
     lines = [line for line in found if any(map(str.strip, line))]

@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from gtzan_jax import audio
 from gtzan_jax.errors import InputError, shown
+from tfds_gtzan import delimited
 
 NAMES = (  # of several such columns the first one counts
   *("filename", "file_name", "file", "filepath", "file_path", "path"),
@@ -128,7 +129,8 @@ def content(file: str, named: str = "") -> tuple[bytes, str]:
       raise InputError(f"{named} is no list: more than {_MOST_BYTES} bytes")
     # With its mark, as spreadsheets write "Unicode text"; else UTF-8.
     marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    return data, data.decode("utf-16" if marked else "utf-8-sig")
+    text = data.decode("utf-16" if marked else "utf-8-sig")
+    return data, delimited.plain(text)
   except InputError:
     raise
   except (OSError, ValueError) as error:
@@ -158,8 +160,9 @@ def _list(file: str, text: str, part: str | None) -> Iterator[Line]:
 
 
 def _table(file: str, text: str, part: str | None) -> Iterator[Line]:
+  text = text.lstrip("\n")
   header = text.partition("\n")[0]
-  delimiter = max(",\t;", key=header.count)
+  delimiter = max(delimited.SEPARATORS, key=header.count)
   try:
     reader = csv.DictReader(io.StringIO(text), delimiter=delimiter)
     rows, header = list(reader), reader.fieldnames or ()
