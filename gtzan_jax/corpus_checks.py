@@ -219,15 +219,18 @@ def _split_names(facts: Mapping) -> Iterable[Finding]:
   found = [genre for genre in genres if _is_split(genre)]
   if found:
     below, _ = _folders_below(facts)
-    names = f" ({', '.join(sorted(below)[:_NAMED])})" if below else ""
+    instead = "a table of the tracks and their genres as config.data.labels"
+    if below:
+      names = ", ".join(sorted(below)[:_NAMED])
+      instead = f"the level below, whose folders are the genres ({names})"
     yield Finding(
       f"{len(found)} of {_count(genres, 'genre')}"
       f" {'is the name' if len(found) == 1 else 'are names'} of"
       f" {'a split' if len(found) == 1 else 'splits'}",
       found,
       "Genres are the names of the folders, so these would be learnt as genres:"
-      f" give the level below, whose folders are the genres{names}; or all"
-      " genres in one folder, and the splits as config.data.splits.",
+      f" give {instead}; or all genres in one folder, and the splits as"
+      " config.data.splits.",
       len(found) > 1,
     )
 
@@ -297,7 +300,7 @@ def _labels(facts: Mapping) -> Iterable[Finding]:
     lost, unused = given["unlisted"], given["unused"]
     yield Finding(
       f"{_tracks(len(lost))} without a genre in {given['file']} left out, and"
-      f" {_count(unused, 'name')} in it of no track",
+      f" {_count(unused, 'name')} in it of no track or of several",
       [*lost[:_LISTED], *unused],
       "Names are compared without case, folders above and extension.",
     )
@@ -340,7 +343,8 @@ def _split_lists(facts: Mapping) -> Iterable[Finding]:
     return
   if unknown := splits["unknown"]:
     yield Finding(
-      f"{_count(unknown, 'name')} of config.data.splits of no track here",
+      f"{_count(unknown, 'name')} of config.data.splits of no track here or of"
+      " several",
       unknown,
       "They are left out.",
     )

@@ -467,7 +467,7 @@ def test_a_corpus_is_cut_by_lists(collection, tmp_path):
     (
       {"valid": ["rock 1", "jazz 2", "gone"]},
       "split_lists",
-      "1 name of config.data.splits of no track here: gone",
+      "1 name of config.data.splits of no track here or of several: gone",
       False,
     ),
     (

@@ -148,7 +148,7 @@ def test_a_warning_for_each_thing(facts, check, title):
       tree(("TrainSet", "dev_data", "Eval-01")),
       "split_names",
       "3 of 3 genres are names of splits: TrainSet; dev_data; Eval-01",
-      "config.data.splits",
+      "give a table of the tracks and their genres as config.data.labels; or",
     ),
     (
       tree(("000", "001", "155")) | {"tables": ["music/tracks.csv"]},

@@ -434,7 +434,9 @@ def test_nothing_new_to_the_model_is_no_test():
     overlap.select(run_of(), music)
 
 
-@pytest.mark.parametrize("given", ["music", "music/Jazz", "music.zip"])
+@pytest.mark.parametrize(
+  "given", ["music", "music/Jazz", "music.zip", "music.zip/Jazz"]
+)
 def test_music_of_one_genre_gives_its_recall(
   trained, tmp_path, monkeypatch, capsys, given
 ):

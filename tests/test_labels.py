@@ -131,7 +131,7 @@ def test_what_has_no_genre_is_left_out_and_counted(music, tmp_path):
   (told,) = [one for one in findings if one.check == "labels"]
   assert told.line() == (
     f"1 track without a genre in config.data.labels={tmp_path / 't.csv'} left"
-    " out, and 1 name in it of no track: 001/000012; 99"
+    " out, and 1 name in it of no track or of several: 001/000012; 99"
   )
 
 
@@ -186,6 +186,14 @@ def test_a_table_that_cannot_be_used_is_refused(music, tmp_path, rows, message):
     opened(music, table)
   assert message in str(error.value)
   assert f"config.data.labels={table}" in str(error.value)
+
+
+def test_a_name_of_several_tracks_means_none():
+  given = labels.Labels("t", [labels.Row("song.mp3", "Rock", "")], "")
+  with pytest.raises(
+    InputError, match=r"'song\.mp3', which a/song and b/song are"
+  ):
+    labels.match(given, ["a/song", "b/song"])
 
 
 def test_a_piece_of_a_name_is_no_track():

@@ -134,7 +134,8 @@ def _open(
       return _open_tree(tree, cache_dir, table)
     if inside := packed.split(place):
       tree = packed.open_tree(inside[0], home)
-      return _open_inside(tree, inside[1], cache_dir, table)
+      alone = least_genres == 1 and table is None
+      return _open_inside(tree, inside[1], cache_dir, table, alone)
     if place.is_file() and place.suffix.lower() in feature_table.ENDINGS:
       file = files.on_disk(place)
       return feature_table.open_table(str(place), file, cache_dir)
@@ -227,14 +228,21 @@ def _open_inside(
   inside: str,
   cache_dir: pathlib.Path | None,
   table: labels.Labels | None,
+  alone: bool,
 ) -> Corpus:
-  """What lies in an archive there, or there below its known folders."""
+  """What lies in an archive there, or there below its known folders.
+
+  Where `alone`, that may be the folder of one genre.
+  """
   if inside == ".":
     return _open_tree(tree, cache_dir, table)
   trees, below = [], tree
   while below is not None:
     if inside in below.folders:
-      return _open_tree(below.below(inside), cache_dir, table)
+      there = below.below(inside)
+      if alone:
+        there = _with_its_folder(there, pathlib.Path(there.place))
+      return _open_tree(there, cache_dir, table)
     if inside in below.files and inside.lower().endswith(feature_table.ENDINGS):
       place = f"{below.place}/{inside}"
       return feature_table.open_table(place, below.files[inside], cache_dir)

@@ -169,6 +169,7 @@ def match(labels: Labels, ids: Collection[str]) -> Given:
     raise InputError(
       f"{labels.file}: none of its {len(labels.rows)} names is a track's, such"
       f" as {min(ids)}; the first is {labels.rows[0].name!r}"
+      f"{names.hint(labels.rows[0].name)}"
     )
   unlisted = tuple(sorted(set(ids) - genres.keys()))
   return Given(genres, artists, unlisted, tuple(unused))

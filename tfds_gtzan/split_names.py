@@ -79,6 +79,13 @@ class Names:
       return Named(track, piece[2])
     return Named(plain, known=False)
 
+  def hint(self, name: str) -> str:
+    """For a message: that tracks of several folders are called so, or ""."""
+    tracks = sorted(self._ends.get(_EXTENSION.sub("", _plain(name)), ()))
+    if len(tracks) < 2:
+      return ""
+    return f", which {tracks[0]} and {tracks[1]} are called: give folders too"
+
   def _track(self, plain: str) -> str | None:
     whole = [self._ids[end] for end in _ends(plain) if end in self._ids]
     ends = self._ends.get(plain, set())
@@ -166,7 +173,8 @@ def understand(lines: Iterable[Line], corpus: Corpus | None) -> Split:
         place, hint = f"the {corpus.name} corpus", ""
       raise InputError(
         f"{file}: none of its {len(found)} names is a track of {place}, such as"
-        f" {next(iter(genres))}; the first is {found[0][1]!r}{hint}"
+        f" {next(iter(genres))}; the first is {found[0][1]!r}"
+        f"{names.hint(found[0][1])}{hint}"
       )
   return Split(
     {part: parts[part] for part in _in_order(parts)},
