@@ -81,7 +81,15 @@ def blocks(path: str | os.PathLike) -> Iterator[tuple[np.ndarray, int]]:
         yield from _behind(file, name, sound.frames)
       if sound.format != "MP3" or file.tell() <= start:
         return
-      start = file.tell()
+      start = _past_tag(file)
+
+
+def _past_tag(file: BinaryIO) -> int:
+  """Where what follows an MP3 begins, behind a tag of its own and padding."""
+  start = file.tell()
+  rest = file.read(2**16)
+  behind = rest[128:] if rest[:3] == b"TAG" else rest
+  return start + len(rest) - len(behind.lstrip(b"\0"))
 
 
 def _by_ffmpeg(

@@ -403,6 +403,15 @@ def test_chunks_behind_the_sound_are_no_sound(sound, capsys):
   assert not capsys.readouterr().err
 
 
+@pytest.mark.parametrize("between", [b"TAG" + bytes(125), bytes(3_000)])
+def test_tags_and_padding_between_mp3_files(sound, capfd, between):
+  one = encoded(tone(2), form="MP3") + between
+  assert len(sound("a.mp3", one)) == 2 * RATE
+  assert not capfd.readouterr().err
+  assert len(sound("b.mp3", one + one)) == 4 * RATE
+  assert capfd.readouterr().err.count("note: ") == 1
+
+
 def test_mp3_files_one_after_the_other(sound, capfd):
   """Of any rate and channel count; a decoder stops where the first one ends."""
   first = encoded(tone(2), form="MP3")
