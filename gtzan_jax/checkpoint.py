@@ -119,6 +119,10 @@ class Store:
     """
     with self._writing():
       manager = self._open()
+      # Where no folder can be made, Orbax's threads go on, and print pages.
+      probe = self._folder / "probe.orbax-checkpoint-tmp"
+      probe.mkdir(exist_ok=True)
+      probe.rmdir()
       manager.save(
         (manager.latest_step() or 0) + 1,
         args=ocp.args.Composite(

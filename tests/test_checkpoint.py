@@ -1,6 +1,8 @@
 """Checkpoints that cannot be read, told in one line and nothing else."""
 
 import contextlib
+import errno
+import os
 import resource
 import subprocess
 import weakref
@@ -149,6 +151,25 @@ def test_a_save_that_does_not_fit_leaves_the_one_before(stored, capfd):
   assert facts == {"epoch": 3}
   assert state["kernel"].tolist() == STATE["kernel"].tolist()
   assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_folder_that_takes_no_save_is_one_line(stored, monkeypatch):
+  make, begun = os.mkdir, []
+
+  def refuse(path, *args, **kwargs):
+    if "orbax-checkpoint-tmp" in os.fspath(path):
+      raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+    make(path, *args, **kwargs)
+
+  monkeypatch.setattr(os, "mkdir", refuse)
+  monkeypatch.setattr(
+    checkpoint.ocp.CheckpointManager, "save", lambda *_, **__: begun.append(1)
+  )
+  store = checkpoint.Store(stored, writable=True)
+  with pytest.raises(InputError, match=r"tmp: Permission denied; what was"):
+    store.save(STATE, {"epoch": 4})
+  store.close()
+  assert not begun  # its threads would go on and print
 
 
 def test_a_damaged_last_names_what_is_left(tmp_path):
