@@ -380,7 +380,12 @@ def relocate(path: pathlib.Path, config: ml_collections.ConfigDict) -> None:
 def listed(files: str) -> list[str]:
   """The files of config.data.splits: "a.txt,b.txt", or a tuple's text."""
   words = files.strip().strip("()").split(",")
-  return [word for one in words if (word := one.strip().strip("'\""))]
+  found = [word for one in words if (word := one.strip().strip("'\""))]
+  if len(words) > 1 and not found:  # as of variables of a shell that are unset
+    raise errors.InputError(
+      f"config.data.splits={files}: no name of a file between the commas"
+    )
+  return found
 
 
 def _absolute(place: str | None) -> str | None:

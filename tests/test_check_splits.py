@@ -544,3 +544,10 @@ def test_a_column_named_by_two_lines_is_refused_in_one(tmp_path):
   with pytest.raises(InputError, match=r"column of names among n\\n") as caught:
     split_files.read([str(tmp_path / "all.tsv")])
   assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [",", " , ", "('',)"])
+def test_commas_without_names_are_refused(value):
+  """As of a shell's variables that are not set."""
+  with pytest.raises(InputError, match="no name of a file"):
+    workdir.listed(value)
