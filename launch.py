@@ -110,7 +110,11 @@ def open_dataset(config, beam_options: str | None = None):
   data = config.data
   _check_protocol(data)
   prepared, found, own = _prepare(data, beam_options)
-  partition = tfds_gtzan.apply(rows=prepared.rows, own=own, **_cut(data))
+  try:
+    partition = tfds_gtzan.apply(rows=prepared.rows, own=own, **_cut(data))
+  except InputError:  # for want of these, it may be
+    announce.skipped(prepared.skipped)
+    raise
   found += map(corpus_checks.noted, partition.notes)
   dataset = pipeline.open_dataset(
     prepared.directory,

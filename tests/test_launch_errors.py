@@ -149,6 +149,14 @@ def test_a_protocol_that_the_corpus_cannot_carry(train, tmp_path):
   assert_nothing_left(tmp_path)
 
 
+def test_a_cut_that_lacks_what_cannot_be_read(train, tmp_path):
+  root = write_folder(tmp_path / "music", {"dub": [3.0] * 3, "ska": [3.0] * 3})
+  (root / "ska" / "ska.00001.wav").write_bytes(b"")
+  answer = train(f"--config.data.path={root}")
+  assert_one_line(answer, "the genre ska has 2 tracks and needs at least 3")
+  assert "skipped: ska.00001: ska.00001.wav: empty file" in answer[1]
+
+
 def test_a_config_file_that_is_missing_or_not_given(call):
   answer = call("--config=configs/no.py")
   assert_one_line(answer, "configs/no.py", "configs/quickstart.py")
