@@ -226,7 +226,8 @@ def _check_protocol(data) -> None:
 
   cut = _cut(data)
   protocols.check(
-    **{key: cut[key] for key in cut.keys() - {"genres", "split_seed"}}
+    **{key: cut[key] for key in cut.keys() - {"genres", "split_seed"}},
+    own=bool(data.splits),
   )
 
 

@@ -121,6 +121,10 @@ def test_a_wrong_argument(train, tmp_path, argument, words):
     (FOLDS, ("fold 10", "'kfold10'", "0 to 9")),
     ([*FOLDS, "--config.data.fold=-1"], ("fold -1", "0 to 9")),
     (["--config.data.fold=1"], ("fold 1", "only 0")),
+    (
+      ["--config.data.splits=a.csv", "--config.data.fold=1"],
+      ("fold 1 of config.data.splits", "config.data.fold=0"),
+    ),
     (["--config.data.train_fraction=0.0"], ("train_fraction", "(0, 1]")),
     (["--config.optim.name=lion"], ("'lion'", "adamw")),
     (["--config.optim.schedule=step"], ("'step'", "cosine")),

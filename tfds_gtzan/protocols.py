@@ -109,6 +109,7 @@ def apply(
     train_segments=train_segments,
     leak=leak,
     leak_share=leak_share,
+    own=own is not None,
   )
   rows = sorted(rows, key=lambda row: row.id)
   genres = _genres(genres, rows)
@@ -116,7 +117,7 @@ def apply(
   if own is None:
     protocol = _get(name, rows, kept)
   else:
-    name, protocol = OWN, _own(own, fold)
+    name, protocol = OWN, _own(own)
   try:
     cut = _cut(protocol, rows, genres, fold, split_seed)
   except InputError as error:
@@ -168,13 +169,22 @@ def check(
   train_segments: int = 0,
   leak: str = "",
   leak_share: float = 0.5,
+  own: bool = False,
 ) -> None:
-  """Refuses, without any rows, what `apply` would refuse of every corpus."""
+  """Refuses, without any rows, what `apply` would refuse of every corpus.
+
+  `own` is whether a user's lists stand in place of the protocol.
+  """
   if name not in PROTOCOLS:
     raise InputError(
       f"unknown protocol {name!r}; there are {', '.join(PROTOCOLS)}"
     )
   folds = PROTOCOLS[name].folds
+  if own and fold:
+    raise InputError(
+      f"fold {fold} of config.data.splits: give the files of one fold, and"
+      " config.data.fold=0"
+    )
   if fold not in range(folds):
     known = f"0 to {folds - 1}" if folds > 1 else "only 0"
     raise InputError(f"fold {fold} of protocol {name!r}: there is {known}")
@@ -224,13 +234,8 @@ def _get(name: str, rows: Sequence[Row], kept: Sequence[Row]) -> Protocol:
   return PROTOCOLS[name]
 
 
-def _own(parts: Mapping[str, Iterable[str]], fold: int) -> Protocol:
+def _own(parts: Mapping[str, Iterable[str]]) -> Protocol:
   """What a user's lists say, as a protocol."""
-  if fold:
-    raise InputError(
-      f"fold {fold} of config.data.splits: give the files of one fold, and"
-      " config.data.fold=0"
-    )
   ids = {part: set(parts[part]) for part in PARTS}
   crossing = sum(
     len(ids[one] & ids[other])
