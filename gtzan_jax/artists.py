@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Collection, Hashable, Sequence
 
 _BETWEEN = ";"  # of the names in a joint credit: "Lauryn Hill; Bob Marley"
+_COPIES = "="  # begins what stands for the unknown artist of several copies
 
 
 def artist_key(name: str) -> str:
@@ -17,6 +18,20 @@ def artist_key(name: str) -> str:
 def names(credit: str) -> list[str]:
   """The names in a credit as they are written; none in an empty one."""
   return [name.strip() for name in credit.split(_BETWEEN) if name.strip()]
+
+
+def of_copies(track: str) -> str:
+  """What several copies share in place of a name where nobody is known.
+
+  Args:
+    track: the id of one of them.
+  """
+  return _COPIES + " ".join(names(track))
+
+
+def known(credit: str) -> list[str]:
+  """The names in a credit that are an artist's."""
+  return [name for name in names(credit) if not name.startswith(_COPIES)]
 
 
 def credited(credit: str) -> dict[str, str]:

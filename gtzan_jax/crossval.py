@@ -209,7 +209,7 @@ def balance(tables: Sequence[Predictions]) -> dict:
   folds_of = collections.defaultdict(set)
   credits = [table.by_track().artist.tolist() for table in tables]
   for i, tested in enumerate(credits):
-    for artist in set().union(*map(artists.names, tested)):
+    for artist in set().union(*map(artists.known, tested)):
       folds_of[artist].add(i)
   crossing = {x for x, among in folds_of.items() if len(among) > 1}
   return {
@@ -224,11 +224,13 @@ def balance(tables: Sequence[Predictions]) -> dict:
     "crossing": {
       "artists": len(crossing),
       "tracks": sum(
-        not crossing.isdisjoint(artists.names(credit))
+        not crossing.isdisjoint(artists.known(credit))
         for tested in credits
         for credit in tested
       ),
-      "unknown": sum(credit.count("") for credit in credits),
+      "unknown": sum(
+        not artists.known(credit) for tested in credits for credit in tested
+      ),
     },
   }
 

@@ -109,9 +109,11 @@ def known_artists(
   credit_of = dict(
     zip(predictions.track.tolist(), predictions.artist.tolist(), strict=True)
   )
-  held_out = [artists.names(credit) for credit in credit_of.values() if credit]
+  held_out = [
+    names for credit in credit_of.values() if (names := artists.known(credit))
+  ]
   learnt = set()
-  learnt.update(*map(artists.names, set(train.artist.tolist())))
+  learnt.update(*map(artists.known, set(train.artist.tolist())))
   met = sum(not learnt.isdisjoint(names) for names in held_out)
   return {"tracks": met, "of": len(held_out)}
 

@@ -68,5 +68,12 @@ def test_copies_of_a_recording_are_one_whoever_is_named(monkeypatch):
   given = rows(a="Zappa", b="Abba", c="", d="", e="zappa", f="")
   assert clusters.names(given) == {
     **dict.fromkeys("ab", "abba; zappa"),
-    **{"c": "c", "d": "c", "e": "zappa", "f": ""},
+    **{"c": "=c", "d": "=c", "e": "zappa", "f": ""},
   }
+
+
+def test_copies_by_nobody_known_are_one_cluster_and_no_artist():
+  one = table({"c": "=c", "d": "=c", "e": ""})
+  assert one.n_clusters == 2
+  nobody = {"tracks": 0, "of": 0}
+  assert metrics.known_artists(one, table({"x": "=c"})) == nobody

@@ -25,8 +25,8 @@ def names(tracks: Sequence[Row] | Sequence[Track]) -> dict[str, str]:
 
 
 def _name(group: Sequence[Row] | Sequence[Track]) -> str:
-  """Copies of one recording by nobody known are named by the first of them."""
+  """Copies of one recording by nobody known share a mark, which is no name."""
   found = set().union(*(artists.credited(track.artist) for track in group))
   if not found and len(group) > 1:
-    found = {" ".join(artists.names(min(track.id for track in group)))}
+    found = {artists.of_copies(min(track.id for track in group))}
   return artists.credit(found)
