@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+import types
 from collections.abc import Iterator
 
 _PATIENCE = 2.0  # seconds
@@ -32,13 +33,19 @@ def kept() -> Iterator[list[float]]:
   hook, show = sys.unraisablehook, sys.excepthook
 
   def press(number, frame):
+    if _imports(frame):  # C code there aborts or drops what is raised
+      later()
+      return
     pressed.append(time.monotonic())
     raise KeyboardInterrupt
 
   def again(dropped) -> None:
-    if not issubclass(dropped.exc_type, KeyboardInterrupt):
+    if issubclass(dropped.exc_type, KeyboardInterrupt):
+      later()
+    else:
       hook(dropped)
-      return
+
+  def later() -> None:
     main = threading.main_thread().ident
     timer = threading.Timer(0.05, signal.pthread_kill, (main, signal.SIGINT))
     timer.daemon = True
@@ -76,6 +83,15 @@ def kept() -> Iterator[list[float]]:
     signal.set_wakeup_fd(before)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.close(writer)  # which ends the watch
+
+
+def _imports(frame: types.FrameType | None) -> bool:
+  """Is a module being imported, by this frame or by one that it answers to?"""
+  while frame is not None:
+    if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+      return True
+    frame = frame.f_back
+  return False
 
 
 class Interrupt:

@@ -872,3 +872,19 @@ def test_a_ctrl_c_while_launch_is_imported(tmp_path):
   )
   done = shell('exec "$0" "$@"', PYTHONPATH=str(tmp_path))
   assert (done.returncode, done.stderr) == (130, "interrupted\n")
+
+
+def test_a_ctrl_c_waits_for_an_import_to_end(tmp_path):
+  """JAX's modules abort the process at it; others drop it, as this one."""
+  (tmp_path / "dropping.py").write_text(
+    "import os, signal\n"
+    "try:\n  os.kill(os.getpid(), signal.SIGINT)\n  for _ in range(99): pass\n"
+    "except BaseException:\n  pass\n"
+  )
+  done = shell(
+    '"$0" "$@"',
+    "import dropping\ntime.sleep(1)\nprint('lost')",
+    PYTHONPATH=f"{tmp_path}:{ROOT}",
+  )
+  found = (done.returncode, done.stdout, done.stderr)
+  assert found == (130, "", "interrupted\n")
