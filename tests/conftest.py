@@ -7,8 +7,12 @@ they are set when pytest loads this file.
 import importlib
 import os
 import pathlib
+import signal
 import tempfile
 
+# A shell's background job ignores Ctrl-C and hands that down to every child.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+  signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 if "xla_force_host_platform" not in os.environ.get("XLA_FLAGS", ""):
   os.environ["XLA_FLAGS"] = (

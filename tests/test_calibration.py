@@ -74,8 +74,8 @@ def test_the_calibration_error_by_hand():
   rows = [[0.75, 0.25]] * 2 + [[0.5, 0.5]] * 2
   table = one_a_track(rows, [0, 1, 1, 1], ("a", "b"))
   assert ece(table) == pytest.approx((2 * 0.25 + 2 * 0.5) / 4)
-  assert ece(one_a_track([[1, 0], [0, 1]], [0, 1], "ab")) == 0
-  assert ece(one_a_track([[1, 0], [0, 1]], [1, 0], "ab")) == 1
+  assert ece(one_a_track([[1, 0], [0, 1]], [0, 1], ("a", "b"))) == 0
+  assert ece(one_a_track([[1, 0], [0, 1]], [1, 0], ("a", "b"))) == 1
 
 
 def test_reliability_counts_every_row_once():

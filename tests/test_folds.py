@@ -3,7 +3,7 @@
 import pytest
 from stored import FACTS, made, run
 
-from gtzan_jax import crossval, leaderboard, metrics, report
+from gtzan_jax import crossval, leaderboard, metrics, overview, report
 from tfds_gtzan.protocols import PROTOCOLS
 
 SIZES = (9, 6, 12)  # tracks of each fold
@@ -65,9 +65,9 @@ def test_what_is_left_of_a_cross_validation_is_called_a_fold(tmp_path):
   assert "protocol artist_kfold, fold 1: test part, 6 tracks" in text
   # a single fold has more tracks, and yet does not stand for the recipe
   assert "`filtered`, test, 3 tracks" in text
-  (line,) = leaderboard.overview.overview(tables(some, [other]))
+  (line,) = overview.overview(tables(some, [other]))
   assert line["honest"]["table"]["protocol"] == "filtered"
-  alone = leaderboard.overview.overview(tables(some))
+  alone = overview.overview(tables(some))
   assert alone[0]["honest"]["table"]["fold"] == "fold 2"
 
 

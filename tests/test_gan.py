@@ -39,13 +39,13 @@ from gtzan_jax import (
   overlap,
   pipeline,
   predict,
+  ranges,
   report,
   sampling,
   sharding,
   train,
   workdir,
 )
-from gtzan_jax.tasks import gan as tasks_gan
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SMALL = {"noise": 8, "embedding": 4, "hidden": (16,), "critic_hidden": (16,)}
@@ -678,7 +678,7 @@ def test_the_report_says_how_good_it_is(
   monkeypatch.setattr(gan_validation, "measure", measured)
   page = gan_report.evaluate(features_gan, dataset, mesh)
   # other noise than the checkpoint was chosen by, however much that was
-  assert min(indices) >= tasks_gan.MOST_SAMPLES
+  assert min(indices) >= ranges.MOST_SAMPLES
   found = report.read(features_gan / "report.json")
   assert found["headline"] is None  # it classifies nothing
   gan = found["gan"]

@@ -293,13 +293,14 @@ def test_what_is_written_can_be_verified(heard, tmp_path):
 
 
 def test_the_verb_takes_the_corpus_of_the_run_again(
-  trained, heard, tmp_path, capsys
+  trained, heard, make_config, tmp_path, capsys
 ):
   out = tmp_path / "out"
   shutil.copytree(heard[0], out)
   words = types.SimpleNamespace(
     workdir=lambda: trained,
     files=["nothing"],
+    config=make_config("logreg_stats"),
     overrides={},
     flags=types.SimpleNamespace(out=str(out)),
   )

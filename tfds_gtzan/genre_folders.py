@@ -19,7 +19,14 @@ from gtzan_jax import audio, errors
 from gtzan_jax.errors import InputError
 from gtzan_jax.features import image
 from tfds_gtzan import content, files, gtzan_names, labels, track_lists
-from tfds_gtzan.track import GENRES, Content, Track, in_genre_order, printable
+from tfds_gtzan.track import (
+  GENRES,
+  Content,
+  Track,
+  in_genre_order,
+  no_rate,
+  printable,
+)
 
 # Folders above the genres: GTZAN's own (and torchaudio's), Kaggle's, mirdata's.
 ROOTS = ("genres", "genres_original", "gtzan_genre", "data")
@@ -202,7 +209,7 @@ def as_tracks(
   found: Found,
   decode: Callable[[pathlib.Path], Content],
   blocks: Callable[[pathlib.Path], Iterator[np.ndarray]] | None = None,
-  rate: Callable[[BinaryIO], int | None] = lambda _: None,
+  rate: Callable[[BinaryIO], int | None] | None = None,
 ) -> tuple[Track, ...]:
   """What `tracks` found, as tracks; GTZAN's ids have GTZAN's artists.
 
@@ -211,7 +218,7 @@ def as_tracks(
     found: what `tracks` gave.
     decode: what a file holds; raises InputError where it cannot be read.
     blocks: a waveform's, see `Track`; raises InputError as well.
-    rate: of an opened file, see `Track`.
+    rate: of an opened file, see `Track`; None: it has none.
   """
   return tuple(
     Track(
@@ -221,7 +228,9 @@ def as_tracks(
       partition=track_lists.partition(track),
       read=functools.partial(_read, tree.files[name], decode),
       blocks=blocks and functools.partial(_blocks, tree.files[name], blocks),
-      rate=functools.partial(_rate, tree.files[name], rate),
+      rate=functools.partial(_rate, tree.files[name], rate)
+      if rate
+      else no_rate,
     )
     for genre, of_genre in found.items()
     for track, name in of_genre.items()

@@ -134,6 +134,10 @@ class Table(_Held):
 Content = Audio | LogMel | Picture | Table
 
 
+def no_rate() -> None:
+  """The sample rate of what has none; by name, so that tracks are pickled."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Track:
   """One track of a corpus.
@@ -161,7 +165,7 @@ class Track:
     default=None, compare=False
   )
   rate: Callable[[], int | None] = dataclasses.field(
-    default=lambda: None, compare=False
+    default=no_rate, compare=False
   )
   content: ClassVar[str] = ""  # known once it is read, see Row
 
