@@ -172,7 +172,7 @@ class Store:
     Raises:
       InputError: there is none.
     """
-    reason = checksums.find_damage(self._folder / str(self._step()))
+    reason = checksums.find_damage(self._folder / str(self._step()), whole=True)
     return reason and self._damaged(reason)
 
   def _damaged(self, reason: str) -> str:
@@ -190,6 +190,7 @@ class Store:
     reason = checksums.find_damage(
       self._folder / str(step),
       wanted=lambda file: "/" not in file or file.split("/")[0] in args,
+      whole=True,
     )
     if reason:
       raise errors.InputError(self._damaged(reason))

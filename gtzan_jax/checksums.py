@@ -33,17 +33,22 @@ def write(
 def find_damage(
   folder: pathlib.Path,
   wanted: Callable[[str], bool] = lambda file: True,
+  *,
+  whole: bool = False,
 ) -> str | None:
   """The first file that is not as it was written, and why; None if all are.
 
   Args:
     folder: where `write` has been.
     wanted: is a file, a path below `folder`, to be checked?
+    whole: is a file that is wanted and not in the list damage as well? The list
+      may have lost its end.
   """
   try:
     text = (folder / SUMS).read_text("utf-8", "replace")
   except OSError as error:
     return f"{SUMS}: {error.strerror}"
+  named = {SUMS}
   for line in text.removesuffix("\n").split("\n"):
     digest, _, file = line.partition("  ")
     path = pathlib.PurePosixPath(file)
@@ -51,9 +56,14 @@ def find_damage(
       return f"{SUMS} is cut short or garbled"
     if path.is_absolute() or ".." in path.parts:  # a stranger's, perhaps
       return f"{SUMS} names {file}, which is no file of its folder"
+    named.add(file)
     try:
       if wanted(file) and _sha256(folder / file) != digest:
         return f"{file} is not what was written (sha256)"
     except (OSError, ValueError) as error:  # a ValueError: NUL in a name
       return f"{file or SUMS}: {getattr(error, 'strerror', error)}"
+  for path in sorted(folder.rglob("*")) if whole else ():
+    file = path.relative_to(folder).as_posix()
+    if file not in named and wanted(file) and path.is_file():
+      return f"{SUMS} does not name {file}"
   return None

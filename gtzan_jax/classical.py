@@ -211,7 +211,7 @@ def _model(kind: type, arrays: Mapping[str, np.ndarray], genres: int) -> Model:
 def _read(path: pathlib.Path) -> Arrays:
   if not path.exists():
     raise InputError(f"no {path}: train first, or give another workdir")
-  if damage := checksums.find_damage(path.parent):
+  if damage := checksums.find_damage(path.parent, path.name.__eq__, whole=True):
     raise InputError(f"{path} is damaged; train again: {damage}")
   try:
     with path.open("rb") as file:
