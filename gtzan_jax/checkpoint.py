@@ -119,8 +119,9 @@ class Store:
     """
     with self._writing():
       manager = self._open()
-      # Where no folder can be made, Orbax's threads go on, and print pages.
-      probe = self._folder / "probe.orbax-checkpoint-tmp"
+      # Where no folder can be made, Orbax's threads go on, and print pages. Not
+      # a name of Orbax's: it removes those of its own that are unfinished.
+      probe = self._folder / ".probe"
       probe.mkdir(exist_ok=True)
       probe.rmdir()
       manager.save(

@@ -377,7 +377,7 @@ def test_a_wrong_workdir_is_told_of_before_any_data_is_read(lstm):
   ("field", "value", "message"),
   [
     ("segment_samples", 66_000, r"segment_samples 66150, .* have 66000"),
-    ("sample_rate", 16_000, r"sample_rate 22050, and this run's have 16000"),
+    ("sample_rate", 16_000, r"sample_rate=16000: give 22050"),
     ("whole_clip", True, "segments of waveforms, and .* are of whole clips"),
   ],
 )
