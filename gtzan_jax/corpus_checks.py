@@ -5,6 +5,7 @@ it gives the rest; a check of which the facts lack the data finds nothing. What
 makes every number worthless is refused unless config.data.allow names it.
 """
 
+import bisect
 import collections
 import re
 import unicodedata
@@ -383,12 +384,12 @@ def _apart(
     below = [
       genre
       for genre, own in genres.items()
-      if sum(x <= edge for x in own) >= APART * len(own)
+      if bisect.bisect_right(own, edge) >= APART * len(own)
     ]
     above = [
       genre
       for genre, own in genres.items()
-      if sum(x > edge + gap for x in own) >= APART * len(own)
+      if len(own) - bisect.bisect_right(own, edge + gap) >= APART * len(own)
     ]
     size = min(len(below), len(above)), len(below) + len(above)
     if all(size) and (best is None or size > best[0]):
@@ -396,26 +397,34 @@ def _apart(
   return best and best[1]
 
 
-def _sample_rate(facts: Mapping) -> Iterable[Finding]:
-  if found := _apart(facts, facts.get("rates", {})):
+def _apart_by(
+  facts: Mapping, what: str, why: str, gap: float = 0.0
+) -> Iterable[Finding]:
+  """Do sample "rates" or "bandwidths" separate genres?"""
+  if found := _apart(facts, facts.get(what, {}), gap):
     edge, below, above = found
     yield Finding(
-      "Sample rates separate genres",
-      [f"{', '.join(below)} up to {edge:,} Hz", f"{', '.join(above)} above"],
-      "A model may learn what the recordings have been through in place of the"
-      " music: take all from sources alike, or resample all to the lowest.",
+      f"{'Sample rates' if what == 'rates' else 'Bandwidths'} separate genres",
+      [f"{', '.join(below)} up to {edge:,.0f} Hz", f"{', '.join(above)} above"],
+      why,
     )
+
+
+def _sample_rate(facts: Mapping) -> Iterable[Finding]:
+  yield from _apart_by(
+    *(facts, "rates"),
+    "A model may learn what the recordings have been through in place of the"
+    " music: take all from sources alike, or resample all to the lowest.",
+  )
 
 
 def _bandwidth(facts: Mapping) -> Iterable[Finding]:
-  if found := _apart(facts, facts.get("bandwidths", {}), BANDWIDTHS):
-    edge, below, above = found
-    yield Finding(
-      "Bandwidths separate genres",
-      [f"{', '.join(below)} up to {edge:,.0f} Hz", f"{', '.join(above)} above"],
-      "Above that nothing is less than 70 dB below the loudest band. A model"
-      " may learn what recordings have been through in place of the music.",
-    )
+  yield from _apart_by(
+    *(facts, "bandwidths"),
+    "Above that nothing is less than 70 dB below the loudest band. A model"
+    " may learn what recordings have been through in place of the music.",
+    BANDWIDTHS,
+  )
 
 
 def _across(
