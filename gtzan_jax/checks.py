@@ -15,7 +15,6 @@ from gtzan_jax import (
   judge,
   models,
   pipeline,
-  progress,
   ranges,
   sharding,
   tasks,
@@ -37,11 +36,6 @@ def check_config(
   for key in ("train", "eval"):
     size = config[key].batch_size
     sharding.check_batch_size(size, mesh, f"config.{key}.batch_size")
-  if config.train.ties not in progress.TIES:
-    raise errors.InputError(
-      f"config.train.ties={config.train.ties!r}: give one of"
-      f" {', '.join(progress.TIES)}"
-    )
   if config.task == "gan":
     gan.check_config(config)
     classify.create_optimizer(config, epoch_steps=1)

@@ -158,7 +158,7 @@ def _opened(
         sound = _by_content(file, path, start)
   except soundfile.LibsndfileError as error:
     reason = error.error_string.strip().rstrip(".")
-    # What it says of an MP3 without a single frame, though the file is there.
+    # Its error for an MP3 without a single frame, though the file is there.
     if reason.startswith("File does not exist"):
       reason = "Format not recognised"
     raise InputError(f"{name}: not decodable as audio ({reason})") from error

@@ -17,6 +17,7 @@ from gtzan_jax import (
   metrics,
   plots,
   provenance,
+  ranges,
   report_figures,
 )
 
@@ -145,7 +146,7 @@ def render(
       name: metrics.confused(split["track"]["confusion"], report["genres"])
       for name, split in scored.items()
     },
-    config=_flat(report["config"]),
+    config=ranges.flatten(report["config"]),
   )
 
 
@@ -290,14 +291,3 @@ def _duration(seconds: float | None) -> str:
   minutes, seconds = divmod(round(seconds), 60)
   hours, minutes = divmod(minutes, 60)
   return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"
-
-
-def _flat(config: Mapping, prefix: str = "") -> dict[str, object]:
-  """{"data": {"fold": 0}} as {"data.fold": 0}, the names that flags have."""
-  rows = {}
-  for key, value in config.items():
-    if isinstance(value, Mapping) and value:
-      rows.update(_flat(value, f"{prefix}{key}."))
-    else:
-      rows[f"{prefix}{key}"] = value
-  return rows

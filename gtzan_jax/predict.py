@@ -213,7 +213,7 @@ def load(
 
   Returns:
     the function. What it is given beside the file is a list, to which it adds
-    what `outside` says of the file.
+    the warnings of `outside` for the file.
 
   Raises:
     InputError: no workdir, or no checkpoint in it. The function raises it for a

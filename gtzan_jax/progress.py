@@ -5,7 +5,7 @@ the uninterrupted one would have. Patience counts as Keras does: patience=7
 stops after the seventh evaluation in a row that was not a best. NaN is never
 best. The plateau counts evaluations, not batches.
 
-What a tie is worth is the recipe's choice (`TIES`): Keras's EarlyStopping,
+What a tie is worth is the recipe's choice: Keras's EarlyStopping,
 ModelCheckpoint and ReduceLROnPlateau ask for a strict improvement.
 """
 
@@ -14,12 +14,6 @@ import math
 from collections.abc import Mapping
 
 from gtzan_jax import errors
-
-# {value of config.train.ties: which of equal evaluations is the best}.
-TIES = {
-  "loss": "the one with the lowest loss on the same split",
-  "first": "the first (Keras: only a strict improvement is a new best)",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +67,8 @@ def update(
     progress: the state before this evaluation.
     scalars: everything this evaluation reported.
     monitor: the key to follow; see `lower_is_better`.
-    ties: a key of `TIES`.
+    ties: which of equal evaluations is the best: "loss", the one with the
+      lowest loss on the same split, or "first", as Keras has it.
     plateau_factor: multiplies `lr_scale` after `plateau_patience` evaluations
       without a best; 1.0 is no plateau rule.
     plateau_patience: see above.

@@ -204,7 +204,7 @@ CONFIG = {
   "train.epoch_steps": _STEPS,
   "train.max_steps": _STEPS,
   "train.monitor": NAME,
-  "train.ties": NAME,
+  "train.ties": text("loss", "first"),
   "train.patience": whole(0, 10**6),
   "eval.batch_size": _BATCH,
   "eval.bootstrap": whole(1, 10**5),

@@ -87,6 +87,7 @@ HOSTILE = [
   ("config/train", {}),
   ("config/model", {}),
   ("config/train/monitor", "test/loss"),
+  ("config/train/ties", "last"),
   ("config/train/epochs", 1e3),
   *(("config/eval/batch_size", value) for value in (0, 10**9, 2**63, None)),
   *(("config/eval/bootstrap", value) for value in (0, 10**12, "1000")),
