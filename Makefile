@@ -83,7 +83,8 @@ test: $(READY_DEV)
 	@$(RUN) -m pytest -n auto --maxprocesses=4
 
 test-extras: $(READY_EXTRAS)
-	@$(EXTRAS)/bin/python -m pytest tests/test_beam.py tests/test_builder.py tfds_gtzan
+	@$(EXTRAS)/bin/python -m pytest tests/tfds_gtzan/test_beam.py \
+	  tests/tfds_gtzan/test_builder.py tfds_gtzan
 
 verify: $(READY)
 	@$(RUN) launch.py verify docs

@@ -76,9 +76,10 @@ import functools
 import pathlib
 import sys
 
-from gtzan_jax import command_line, config_file, interrupt, verbs
-from gtzan_jax.command_line import Given, Verb
+from gtzan_jax.cli import command_line, recipes, verbs
+from gtzan_jax.cli.command_line import Given, Verb
 from gtzan_jax.errors import InputError, Shown, shown, system_reason
+from gtzan_jax.training import preemption
 
 FLAGS = {
   "config": (str, "a file in configs/"),
@@ -105,7 +106,8 @@ FLAGS = {
 def open_dataset(config, beam_options: str | None = None):
   """Prepares what the config's data section names, and cuts it."""
   import tfds_gtzan
-  from gtzan_jax import announce, corpus_checks, pipeline
+  from gtzan_jax.cli import console
+  from gtzan_jax.data import corpus_checks, pipeline
 
   data = config.data
   _check_protocol(data)
@@ -113,7 +115,7 @@ def open_dataset(config, beam_options: str | None = None):
   try:
     partition = tfds_gtzan.apply(rows=prepared.rows, own=own, **_cut(data))
   except InputError:  # for want of these, it may be
-    announce.skipped(prepared.skipped)
+    console.skipped(prepared.skipped)
     raise
   found += map(corpus_checks.noted, partition.notes)
   dataset = pipeline.open_dataset(
@@ -124,7 +126,7 @@ def open_dataset(config, beam_options: str | None = None):
     artists=artists(prepared.rows),
     warnings=[one.plain() for one in found],
   )
-  announce.dataset(prepared, partition)
+  console.dataset(prepared, partition)
   return dataset
 
 
@@ -139,8 +141,10 @@ def _prepare(data, beam_options: str | None = None):
   """Prepares a corpus; what is wrong with it, each of which is printed; and the
   splits that config.data.splits gives, or None."""
   import tfds_gtzan
-  from gtzan_jax import announce, corpus_checks, workdir
-  from tfds_gtzan import crossings
+  from gtzan_jax.cli import console
+  from gtzan_jax.data import corpus_checks
+  from gtzan_jax.training import workdir
+  from tfds_gtzan.split_audit import crossings
 
   found, own = [], None
   allowed = corpus_checks.allowed(data.allow)
@@ -165,17 +169,18 @@ def _prepare(data, beam_options: str | None = None):
   facts = corpus_checks.facts_of_rows(prepared.genres, prepared.rows)
   known = {one.check for one in found}
   read = [x for x in corpus_checks.find(facts) if x.check not in known]
-  announce.warnings(read)
+  console.warnings(read)
   return prepared, [*found, *read], own
 
 
 def _checked(corpus, allowed, facts=()):
   """What is wrong with an opened corpus; refuses what is not allowed."""
-  from gtzan_jax import announce, corpus_checks
+  from gtzan_jax.cli import console
+  from gtzan_jax.data import corpus_checks
 
   found = corpus_checks.find(corpus_checks.facts_of(corpus) | dict(facts))
   corpus_checks.refuse(found, allowed)
-  announce.warnings(found)
+  console.warnings(found)
   return found
 
 
@@ -188,20 +193,20 @@ def open_corpus(data, genres: int = 2, announced: bool = True):
     announced: whether to print what there is to know of it.
   """
   import tfds_gtzan
-  from gtzan_jax import announce
+  from gtzan_jax.cli import console
 
   corpus = tfds_gtzan.open_corpus(
     *(data.path, data.tracks_per_genre, data.dir, data.labels, data.artists),
     least_genres=genres,
   )
   if announced:
-    announce.corpus(corpus.name, corpus.passed_over, corpus.hint)
+    console.corpus(corpus.name, corpus.passed_over, corpus.hint)
   return corpus
 
 
 def open_tree(path: str, data):
   """The files of a folder or an archive; None of any other path."""
-  from tfds_gtzan import packed
+  from tfds_gtzan.corpora import packed
 
   return packed.tree_at(pathlib.Path(path), pathlib.Path(data.dir).expanduser())
 
@@ -216,13 +221,13 @@ def fingerprint(spec: dict, corpus) -> str:
 
 def artists(tracks) -> dict[str, str]:
   """{track: whose it is}, what resampling takes or leaves as a whole."""
-  from tfds_gtzan import clusters
+  from tfds_gtzan.facts import artist_clusters
 
-  return clusters.names(tracks)
+  return artist_clusters.names(tracks)
 
 
 def _check_protocol(data) -> None:
-  from tfds_gtzan import protocols
+  from tfds_gtzan.protocols import table as protocols
 
   cut = _cut(data)
   protocols.check(
@@ -262,8 +267,8 @@ def open_cuts(config):
 
 
 def leak(given: Given) -> int:
-  from gtzan_jax import leak_runs
-  from tfds_gtzan import protocols
+  from gtzan_jax.studies.leak import run as leak_runs
+  from tfds_gtzan.protocols import table as protocols
 
   return leak_runs.run(
     given, HOME / "launch.py", open_cuts, tuple(protocols.PROTOCOLS)
@@ -271,16 +276,16 @@ def leak(given: Given) -> int:
 
 
 def crossval(given: Given) -> int:
-  from gtzan_jax import crossval_runs
-  from tfds_gtzan import protocols
+  from gtzan_jax.studies.crossval import run as crossval_runs
+  from tfds_gtzan.protocols import table as protocols
 
   folds = {name: one.folds for name, one in protocols.PROTOCOLS.items()}
   return crossval_runs.run(given, HOME / "launch.py", open_cuts, folds)
 
 
 def check_splits(given: Given) -> int:
-  from gtzan_jax import check_splits as checking
-  from tfds_gtzan import crossings
+  from gtzan_jax.studies.split_audit import run as checking
+  from tfds_gtzan.split_audit import crossings
 
   return checking.run(given, crossings.survey, open_corpus)
 
@@ -319,7 +324,7 @@ def _download(data) -> None:
 
 
 def _check_archive(given: Given) -> None:
-  from tfds_gtzan import archive_writer
+  from tfds_gtzan.corpora import archive_writer
 
   unused = [f"--config.{key}" for key in given.overrides if key not in CORPUS]
   if given.flags.beam_options is not None:
@@ -333,13 +338,14 @@ def _check_archive(given: Given) -> None:
 
 
 def _write_archive(given: Given) -> None:
-  from gtzan_jax import announce, corpus_checks
-  from tfds_gtzan import archive_writer
+  from gtzan_jax.cli import console
+  from gtzan_jax.data import corpus_checks
+  from tfds_gtzan.corpora import archive_writer
 
   data = given.config.data
   allowed, corpus = corpus_checks.allowed(data.allow), open_corpus(data)
   _checked(corpus, allowed)
-  announce.archive(
+  console.archive(
     archive_writer.write(corpus, given.flags.archive, **_rate(given))
   )
 
@@ -350,8 +356,8 @@ def _rate(given: Given) -> dict[str, float]:
 
 
 def explore(given: Given) -> int:
-  from gtzan_jax import explore as page
-  from tfds_gtzan import track_lists
+  from gtzan_jax.studies.explore import run as page
+  from tfds_gtzan.facts import track_lists
 
   corpus = open_corpus(given.config.data)
   out = page.folder(
@@ -372,20 +378,20 @@ def explore(given: Given) -> int:
 
 
 def failures(given: Given) -> int:
-  from gtzan_jax import failures as found
-  from tfds_gtzan import notes
+  from gtzan_jax.studies.failures import run as found
+  from tfds_gtzan.facts import notes
 
   return found.verb(given, notes.about)
 
 
 def robustness(given: Given) -> int:
-  from gtzan_jax import listening
+  from gtzan_jax.studies.robustness import run as listening
 
   return listening.verb(given, open_corpus, fingerprint)
 
 
 def explain(given: Given) -> int:
-  from gtzan_jax import explain as explanation
+  from gtzan_jax.studies.explain import run as explanation
 
   return explanation.verb(given, open_dataset, open_tree)
 
@@ -521,7 +527,7 @@ def main(argv: list[str]) -> int:
   out = sys.stdout and Shown(_Stream(sys.stdout, "standard output"))
   errors = _Stream(sys.stderr or open(os.devnull, "w"))  # noqa: SIM115
   with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
-    with interrupt.kept() as pressed:
+    with preemption.kept() as pressed:
       try:
         return _answer(argv)
       except KeyboardInterrupt:
@@ -540,7 +546,7 @@ def _answer(argv: list[str]) -> int:
       raise InputError("standard output is closed: give >/dev/null for none")
     if hasattr(sys.stdout, "reconfigure"):  # a terminal may know ASCII alone
       sys.stdout.reconfigure(errors="backslashreplace")
-    known = config_file.files(HOME, "configs/*.py")
+    known = recipes.files(HOME, "configs/*.py")
     given = command_line.parse(argv, FLAGS, VERBS, "train", known)
     if given.help:
       print(

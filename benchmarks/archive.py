@@ -27,11 +27,13 @@ import time
 import numpy as np
 
 import tfds_gtzan
-from gtzan_jax.features import archive
-from tfds_gtzan import archive_writer
-from tfds_gtzan.track import Corpus, LogMel
+from gtzan_jax.features import logmel_archive
+from tfds_gtzan.corpora import archive_writer
+from tfds_gtzan.corpora.track import Corpus, LogMel
 
-_WINDOW = archive.N_FFT // 2 // archive.HOP  # frames that reach beyond a cut
+_WINDOW = (
+  logmel_archive.N_FFT // 2 // logmel_archive.HOP
+)  # frames that reach beyond a cut
 
 
 def whole(ours: LogMel, theirs: LogMel) -> np.ndarray:
@@ -41,7 +43,7 @@ def whole(ours: LogMel, theirs: LogMel) -> np.ndarray:
 
 def cut(ours: LogMel, theirs: LogMel) -> np.ndarray:
   """|difference| in dB at those columns of `theirs` whose frame `ours` has."""
-  frames = archive.frames_of(theirs.n_frames, len(theirs.db))
+  frames = logmel_archive.frames_of(theirs.n_frames, len(theirs.db))
   frames = frames[frames < ours.n_frames - _WINDOW]
   floor = max(ours.db.min(), theirs.db.min())
   found = np.maximum(ours.db[frames], floor)
@@ -85,9 +87,9 @@ def main() -> None:
     parser.error("no clip of the folder is in the archive")
   genres = tuple(g for g in given.genres if g in {t.genre for t in common})
   given = dataclasses.replace(given, tracks=common, genres=genres)
-  rate = held.columns_per_frame * archive.EVERY_FRAME
+  rate = held.columns_per_frame * logmel_archive.EVERY_FRAME
   same, seconds = read_back(given, rate)
-  every, _ = read_back(given, archive.EVERY_FRAME)
+  every, _ = read_back(given, logmel_archive.EVERY_FRAME)
   off = {"whole": {}, "cut": {}}
   for name, ours in same.items():
     wanted = theirs[name].read()

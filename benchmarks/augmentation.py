@@ -15,7 +15,8 @@ import pathlib
 import re
 import statistics
 
-from gtzan_jax import compare, predictions, report
+from gtzan_jax.reports import report
+from gtzan_jax.scores import compare, predictions
 
 LSTM = re.compile(r"lstm_(?:(\d+)_)?(.+)_seed\d+")
 MEASURES = ("genre_share", "frechet_ratio", "coverage", "diversity", "nearest")

@@ -19,17 +19,12 @@ import statistics
 
 import numpy as np
 
-from gtzan_jax import (
-  alignment,
-  compare,
-  crossval,
-  ensemble,
-  metrics,
-  predictions,
-  report,
-)
 from gtzan_jax.errors import InputError
-from gtzan_jax.predictions import Predictions
+from gtzan_jax.inference import ensemble
+from gtzan_jax.reports import report
+from gtzan_jax.scores import alignment, compare, metrics, predictions
+from gtzan_jax.scores.predictions import Predictions
+from gtzan_jax.studies.crossval import measure as crossval
 
 SEEDS = 3
 # A convention: what another seed changes for all artists alike is not in the

@@ -5,15 +5,15 @@ python benchmarks/leak_steps.py docs/leak
 
 import argparse
 
-from gtzan_jax import leak_steps
 from gtzan_jax.errors import InputError
+from gtzan_jax.studies.leak import steps
 
 
 def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument("folder")
   try:
-    print(leak_steps.write(parser.parse_args().folder))
+    print(steps.write(parser.parse_args().folder))
   except InputError as error:
     parser.error(str(error))
 

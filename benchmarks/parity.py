@@ -18,7 +18,8 @@ import jax
 import librosa
 import numpy as np
 
-from gtzan_jax import audio, features
+from gtzan_jax import features
+from gtzan_jax.audio import files as audio
 from gtzan_jax.errors import InputError
 
 EXTENSIONS = {".wav", ".au", ".flac", ".ogg", ".mp3"}

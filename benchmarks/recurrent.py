@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from gtzan_jax.models.recurrent import ScanGRU, ScanLSTM
+from gtzan_jax.models.scan_rnn import ScanGRU, ScanLSTM
 
 BATCH, FRAMES, BINS, HIDDEN = 32, 259, 128, 128
 OURS = {"lstm": ScanLSTM, "gru": ScanGRU}

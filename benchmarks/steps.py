@@ -18,7 +18,8 @@ import jax
 import numpy as np
 
 import launch
-from gtzan_jax import pipeline, tasks
+from gtzan_jax.data import pipeline
+from gtzan_jax.training import tasks
 
 
 def prepare(recipe: str, batch_size: int | None):

@@ -14,7 +14,7 @@ import pathlib
 import numpy as np
 
 import tfds_gtzan
-from gtzan_jax.features import table57
+from gtzan_jax.features import kaggle_table
 
 FULL = 660_000  # samples of the shortest track of GTZAN
 WAVEFORMS = ("harmony", "perceptr")
@@ -24,7 +24,9 @@ def differences(found: np.ndarray, wanted: np.ndarray) -> np.ndarray:
   """Relative differences `[clips, 57]` of two tables of that shape."""
   scale = np.maximum(np.abs(wanted), np.finfo(np.float32).tiny)
   for name in WAVEFORMS:
-    mean, var = (table57.COLUMNS.index(f"{name}_{s}") for s in ("mean", "var"))
+    mean, var = (
+      kaggle_table.COLUMNS.index(f"{name}_{s}") for s in ("mean", "var")
+    )
     scale[:, mean] = np.sqrt(wanted[:, var])
   return np.abs(found - wanted) / scale
 
@@ -41,13 +43,13 @@ def main() -> None:
   for track in tfds_gtzan.open_corpus(str(arguments.folder)).tracks:
     samples = track.read().samples
     if track.id in rows and len(samples) >= FULL:
-      found.append(table57.from_audio(samples, 22_050))
+      found.append(kaggle_table.from_audio(samples, 22_050))
       wanted.append(rows[track.id])
   if not found:
     parser.error("no clip of the full 30 s is in the table")
   off = differences(np.array(found, float), np.array(wanted, float))
   print(f"{len(found)} clips; relative difference, median and largest")
-  for name, column in zip(table57.COLUMNS, off.T, strict=True):
+  for name, column in zip(kaggle_table.COLUMNS, off.T, strict=True):
     print(f"{name:24} {np.median(column):8.1e} {column.max():8.1e}")
 
 

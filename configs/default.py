@@ -52,7 +52,9 @@ def get_config() -> ml_collections.ConfigDict:
   optim.b1 = 0.9  # adam, adamw
   optim.b2 = 0.999  # adam, adamw
   optim.eps = 1e-8  # adam, adamw, rmsprop: beside the root
-  optim.eps_rule = "torch"  # adam, adamw: torch | keras, see gtzan_jax.optim
+  optim.eps_rule = (
+    "torch"  # adam, adamw: torch | keras, see gtzan_jax.training.optim
+  )
   optim.momentum = 0.9  # sgd
   optim.weight_decay = 0.0  # adamw
   optim.clip_norm = 0.0  # global norm of the gradient; 0: no clipping
@@ -94,7 +96,7 @@ def get_config() -> ml_collections.ConfigDict:
 
   config.train = train = ml_collections.ConfigDict()
   # Weights to begin with: a workdir of the same model, or a file that
-  # gtzan_jax.weights reads (.h5, .safetensors, .pt, .npz). Unset: at random.
+  # gtzan_jax.models.weights reads (.h5, .safetensors, .npz). Unset: at random.
   train.init_from = config_dict.placeholder(str)
   train.batch_size = 32  # over all devices together
   # Epochs may change when a run is taken up again; a cosine then follows the

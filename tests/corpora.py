@@ -12,7 +12,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 import tfds_gtzan
-from gtzan_jax.features import table57
+from gtzan_jax.features import kaggle_table
 
 RATE = 22_050
 
@@ -90,7 +90,7 @@ def table_rows(filenames: Sequence[str]) -> list[dict[str, str]]:
   rng = np.random.default_rng(0)
   return [
     {"filename": name, "length": "661794"}
-    | {column: str(rng.normal()) for column in table57.COLUMNS}
+    | {column: str(rng.normal()) for column in kaggle_table.COLUMNS}
     | {"label": name.split(".")[0]}
     for name in filenames
   ]

@@ -3,8 +3,10 @@
 import numpy as np
 
 from configs import resnet
-from gtzan_jax import features, report, workdir
-from gtzan_jax.predictions import Predictions, digest
+from gtzan_jax import features
+from gtzan_jax.reports import report
+from gtzan_jax.scores.predictions import Predictions, digest
+from gtzan_jax.training import workdir
 
 GENRES = ("blues", "jazz", "rock")
 FACTS = {

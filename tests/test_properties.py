@@ -24,10 +24,13 @@ import soundfile
 import stored
 from hypothesis import strategies as st
 
-from gtzan_jax import audio, predictions, workdir
+from gtzan_jax.audio import files as audio
 from gtzan_jax.errors import InputError
-from gtzan_jax.weights import files as weight_files
-from tfds_gtzan import corpus, labels, split_files
+from gtzan_jax.models.weights import files as weight_files
+from gtzan_jax.scores import predictions
+from gtzan_jax.training import workdir
+from tfds_gtzan.corpora import corpus, labels
+from tfds_gtzan.split_audit import files as split_files
 
 MORE = int(os.environ.get("GTZAN_EXAMPLES", "1"))
 MOST_BYTES = 2**30  # that a reader may take beside what was taken before

@@ -11,10 +11,18 @@ import jax
 import numpy as np
 import tensorflow_datasets as tfds
 
-from gtzan_jax import audio, errors, features
+from gtzan_jax import errors, features
+from gtzan_jax.audio import files as audio
 from gtzan_jax.errors import InputError, StopError
-from gtzan_jax.features import archive, clips
-from tfds_gtzan.track import Audio, Content, Corpus, LogMel, Picture, Track
+from gtzan_jax.features import logmel_archive, whole_clip
+from tfds_gtzan.corpora.track import (
+  Audio,
+  Content,
+  Corpus,
+  LogMel,
+  Picture,
+  Track,
+)
 
 Stacked = Mapping[str, np.ndarray]
 # Of a track: the number of its examples and the facts of its content, or why it
@@ -32,7 +40,9 @@ def example_features(
     tfds.features.Tensor, encoding=tfds.features.Encoding.BYTES
   )
   if spec.whole_clip:
-    arrays = {"features": tensor(shape=clips.shape(spec), dtype=np.float32)}
+    arrays = {
+      "features": tensor(shape=whole_clip.shape(spec), dtype=np.float32)
+    }
   else:
     shape, dtype = _segment(spec, corpus)
     segment = jax.ShapeDtypeStruct((1, *shape), dtype)
@@ -56,8 +66,8 @@ def _segment(
   """Shape and type of one segment before its features."""
   if corpus.kind == "audio":
     return (spec.segment_samples,), np.int16
-  width = archive.segment_columns(spec, corpus.columns_per_frame)
-  return (width, archive.N_MELS), np.float32
+  width = logmel_archive.segment_columns(spec, corpus.columns_per_frame)
+  return (width, logmel_archive.N_MELS), np.float32
 
 
 def read(spec: features.FeatureSpec, corpus: Corpus, track: Track) -> Stacked:
@@ -115,13 +125,13 @@ def _whole(spec: features.FeatureSpec, content: Content) -> Stacked:
   if isinstance(content, Audio):
     # The same 16 bits as segments are computed from.
     samples = audio.to_float(audio.to_int16(content.samples))
-    values = clips.from_audio(samples, spec)
+    values = whole_clip.from_audio(samples, spec)
   elif isinstance(content, LogMel):
-    values = clips.from_logmel(content.db, spec)
+    values = whole_clip.from_logmel(content.db, spec)
   elif isinstance(content, Picture):
-    values = clips.from_picture(content.rgb, spec)
+    values = whole_clip.from_picture(content.rgb, spec)
   else:
-    values = clips.from_rows(content.rows, spec)
+    values = whole_clip.from_rows(content.rows, spec)
     return {"features": values, "start": content.starts[: len(values)]}
   return {"features": values, "start": np.zeros(len(values))}
 
@@ -141,9 +151,11 @@ def cut(
     segments = audio.segments(pcm, spec.segment_samples, most)
     starts = np.arange(len(segments)) * spec.segment_samples / spec.sample_rate
     return segments, starts
-  width = archive.segment_columns(spec, corpus.columns_per_frame)
-  segments = archive.segments(content.db, content.n_frames, spec, width, most)
-  return segments, archive.starts(content.n_frames, spec, most)
+  width = logmel_archive.segment_columns(spec, corpus.columns_per_frame)
+  segments = logmel_archive.segments(
+    content.db, content.n_frames, spec, width, most
+  )
+  return segments, logmel_archive.starts(content.n_frames, spec, most)
 
 
 def _compute(spec: features.FeatureSpec, segments: np.ndarray) -> np.ndarray:

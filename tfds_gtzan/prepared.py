@@ -24,10 +24,10 @@ from absl import logging
 
 from gtzan_jax import checksums, errors, features
 from gtzan_jax.errors import InputError
-from tfds_gtzan import beam_shards
+from tfds_gtzan import beam
 from tfds_gtzan import tfds_gtzan_dataset_builder as dataset_builder
-from tfds_gtzan.corpus import Corpus, open_corpus
-from tfds_gtzan.track import Row
+from tfds_gtzan.corpora.corpus import Corpus, open_corpus
+from tfds_gtzan.corpora.track import Row
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +103,7 @@ def prepare(
   spec = features.get(feature_name)
   config = tfds.download.DownloadConfig()
   if beam_options is not None:
-    config.beam_options = beam_shards.options(beam_options)
+    config.beam_options = beam.options(beam_options)
     # Workers stand elsewhere than this process.
     path = path and str(pathlib.Path(path).expanduser().absolute())
     data_dir = pathlib.Path(data_dir).expanduser().absolute()

@@ -24,8 +24,9 @@ from tensorflow_datasets.core import writer as tfds_writer
 
 from gtzan_jax import features
 from gtzan_jax.errors import InputError, StopError
-from tfds_gtzan import beam_shards, examples, records, track_lists
-from tfds_gtzan.corpus import CORPORA, Corpus, Track, open_corpus
+from tfds_gtzan import beam, examples, records
+from tfds_gtzan.corpora.corpus import CORPORA, Corpus, Track, open_corpus
+from tfds_gtzan.facts import track_lists
 
 SPLITS = ("train", "validation", "test", "unlisted")
 # What features were computed from, as reports name it, by kind of track.
@@ -166,7 +167,7 @@ class Builder(tfds.core.ShardBasedBuilder):
     """The same shards, written by Beam's workers, and the same notes."""
     shards = self._shards()
     corpus = dataclasses.replace(self.corpus, tracks=())  # a shard has its own
-    splits = beam_shards.write(
+    splits = beam.write(
       shards,
       {split: self._get_filename_template(split) for split in shards},
       functools.partial(

@@ -12,7 +12,7 @@ real). Each GAN, and the judge that chose its checkpoint, has seen no more
 tracks than the LSTM that it augments.
 """
 
-from gtzan_jax.sweep import Run
+from gtzan_jax.studies.sweep.run import Run
 
 FRACTIONS = {"100": 1.0, "50": 0.5, "10": 0.1}
 GANS = {"gan": "configs/gan_features.py", "conv_gan": "configs/gan_mel_conv.py"}

@@ -9,7 +9,7 @@ small part of GTZAN the published lists leave genres without train tracks.
 """
 
 from configs.sweeps import augmentation
-from gtzan_jax.sweep import Run
+from gtzan_jax.studies.sweep.run import Run
 
 GANS = {
   "gan": (

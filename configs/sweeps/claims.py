@@ -10,7 +10,7 @@ once by artists that were never heard, and no choice has seen it. docs/claims.md
 has the result.
 """
 
-from gtzan_jax.sweep import Run
+from gtzan_jax.studies.sweep.run import Run
 
 SEEDS = range(3)
 HONEST = "artist_kfold"

@@ -8,7 +8,7 @@ validation loss was no best. Each reports the parameters of its best evaluation
 by the scalar it monitors.
 """
 
-from gtzan_jax.sweep import Run
+from gtzan_jax.studies.sweep.run import Run
 
 
 def get_sweep():

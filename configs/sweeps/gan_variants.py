@@ -10,7 +10,7 @@ steps each, all by one judge. By this the recipe's settings were chosen, on
 validation tracks.
 """
 
-from gtzan_jax.sweep import Run
+from gtzan_jax.studies.sweep.run import Run
 
 VARIANTS = {
   "as_it_is": {},

@@ -11,7 +11,7 @@ On the log-mel archive (442 train tracks) it took 22 minutes on two CPU cores,
 preparing four feature sets included; docs/leaderboard_quick.md has the result.
 """
 
-from gtzan_jax.sweep import Run
+from gtzan_jax.studies.sweep.run import Run
 
 WHOLE = (
   *("majority", "logreg_stats", "svm_stats", "logreg_logmel"),

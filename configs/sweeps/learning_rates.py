@@ -7,7 +7,7 @@ A schedule of the recipe starts from these rates. With another optimizer, and a
 folder of its own: --config.optim.name=sgd --out=runs/sweeps/sgd_rates.
 """
 
-from gtzan_jax.sweep import Run
+from gtzan_jax.studies.sweep.run import Run
 
 
 def get_sweep():

@@ -8,7 +8,7 @@ recipe's learning rate, which suits one better than another: for a fair
 comparison run learning_rates.py with each (--config.optim.name=...).
 """
 
-from gtzan_jax.sweep import Run
+from gtzan_jax.studies.sweep.run import Run
 
 
 def get_sweep():

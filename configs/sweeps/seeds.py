@@ -7,7 +7,7 @@ The seed decides weights, order, dropout and augmentation, never the split
 (config.data.split_seed). Give each recipe a folder: --out=runs/seeds/resnet.
 """
 
-from gtzan_jax.sweep import Run
+from gtzan_jax.studies.sweep.run import Run
 
 
 def get_sweep():

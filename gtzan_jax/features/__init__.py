@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gtzan_jax.errors import InputError
-from gtzan_jax.features import parts, stft, table57
+from gtzan_jax.features import kaggle_table, parts, stft
 from gtzan_jax.features.spec import FEATURES_VERSION, FeatureSpec
 
 __all__ = [
@@ -125,7 +125,7 @@ def extract(audio: jax.Array, name: str | FeatureSpec) -> jax.Array:
 
 def _tables(audio: np.ndarray, spec: FeatureSpec) -> jax.Array:
   clips = audio.reshape(-1, audio.shape[-1])
-  rows = [table57.from_audio(clip, spec.sample_rate) for clip in clips]
+  rows = [kaggle_table.from_audio(clip, spec.sample_rate) for clip in clips]
   return jnp.asarray(np.stack(rows)).reshape(*audio.shape[:-1], -1)
 
 

@@ -14,7 +14,7 @@ from gtzan_jax.features import (
   image,
   mel,
   mfcc,
-  moments,
+  spectral,
   stft,
   waveform,
 )
@@ -62,9 +62,9 @@ PARTS: dict[str, Callable[[Views], jax.Array]] = {
   "contrast": lambda v: contrast.contrast(
     v.magnitude, v.spec.sample_rate, v.valid
   ),
-  "centroid": lambda v: moments.centroid(v.magnitude, v.spec.sample_rate),
-  "bandwidth": lambda v: moments.bandwidth(v.magnitude, v.spec.sample_rate),
-  "rolloff": lambda v: moments.rolloff(v.magnitude, v.spec.sample_rate),
+  "centroid": lambda v: spectral.centroid(v.magnitude, v.spec.sample_rate),
+  "bandwidth": lambda v: spectral.bandwidth(v.magnitude, v.spec.sample_rate),
+  "rolloff": lambda v: spectral.rolloff(v.magnitude, v.spec.sample_rate),
   "zero_crossing_rate": lambda v: waveform.zero_crossing_rate(
     v.audio, *v.framing, v.samples
   ),

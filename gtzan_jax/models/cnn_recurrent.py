@@ -17,7 +17,7 @@ from gtzan_jax.errors import InputError
 from gtzan_jax.models.base import Classifier
 from gtzan_jax.models.input_stats import InputStats
 from gtzan_jax.models.pooling import max_pool
-from gtzan_jax.models.recurrent import ScanGRU, ScanLSTM, torch_init
+from gtzan_jax.models.scan_rnn import ScanGRU, ScanLSTM, torch_init
 
 
 class CNNGRU(Classifier):

@@ -16,7 +16,8 @@ class FusionCNN(Classifier):
   BatchNorm and dropout; the last block has no pool. Dense, ReLU, BatchNorm and
   dropout follow, all initialised as Keras does. 440,842 values with BatchNorm
   statistics at any size and ten classes. The source puts an L2 penalty of 1e-3
-  on the kernel of `dense`: it is part of the loss, see `gtzan_jax.losses.l2`.
+  on the kernel of `dense`: it is part of the loss, see
+  `gtzan_jax.training.losses.l2`.
 
   The source has frequency along the height and time along the width. Here it
   is the other way round, which exchanges the two axes of every kernel and

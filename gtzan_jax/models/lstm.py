@@ -6,7 +6,7 @@ from flax import linen as nn
 from gtzan_jax.models import torch_layers
 from gtzan_jax.models.base import Classifier
 from gtzan_jax.models.input_stats import InputStats
-from gtzan_jax.models.recurrent import ScanLSTM, torch_init
+from gtzan_jax.models.scan_rnn import ScanLSTM, torch_init
 
 
 class LSTM(Classifier):

@@ -5,7 +5,8 @@ build it: a strided 3x3 convolution, 17 inverted residual blocks (1x1 expansion,
 3x3 depthwise, linear 1x1 projection), a 1x1 convolution to 1,280 channels;
 BatchNorm after each, ReLU6 after all but the projections. The source puts the
 mean over the picture, dropout 0.5 and a Dense layer on it: 2,270,794 values
-with BatchNorm statistics at ten classes. Pretrained weights: gtzan_jax.weights.
+with BatchNorm statistics at ten classes. Pretrained weights:
+gtzan_jax.models.weights.
 """
 
 import jax

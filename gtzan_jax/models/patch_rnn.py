@@ -18,7 +18,7 @@ from gtzan_jax.models.base import Classifier
 from gtzan_jax.models.input_stats import InputStats
 from gtzan_jax.models.keras_layers import batch_norm, conv, dense
 from gtzan_jax.models.pooling import max_pool
-from gtzan_jax.models.recurrent import Bidirectional, ScanLSTM
+from gtzan_jax.models.scan_rnn import Bidirectional, ScanLSTM
 
 
 def as_picture(x: jax.Array, smallest: int = 1) -> jax.Array:

@@ -52,7 +52,7 @@ class ResNet(Classifier):
   The features are read as a picture of one channel. Takes any number of frames
   and bins (at least one); the flattened size, and with it the Dense layer,
   follows them. The source puts an L2 penalty of 1e-3 on the kernel of `dense`:
-  it is part of the loss, see `gtzan_jax.losses.l2`.
+  it is part of the loss, see `gtzan_jax.training.losses.l2`.
 
   Attributes:
     dropout: share of the Dense layer's outputs dropped in training.

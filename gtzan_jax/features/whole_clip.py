@@ -1,0 +1,56 @@
+"""Whole tracks to examples: one code path for preparing and predicting.
+
+Each function takes what a track of one kind holds and gives the examples of a
+set with `whole_clip`, float32 `[s, ...]`: one a track, or one a row of a table.
+"""
+
+import dataclasses
+import functools
+
+import jax
+import numpy as np
+
+from gtzan_jax import features
+from gtzan_jax.features import image, kaggle_table
+
+# Log-mels are lengthened to a multiple of this many columns before they are
+# drawn, so that clips of any length share a few compiled programs.
+_BLOCK = 256
+
+
+def shape(spec: features.FeatureSpec) -> tuple[int, ...]:
+  """Of one example: [frames, bins], [size, size, 3] or [57]."""
+  if "table57" in spec.parts:
+    return (len(kaggle_table.COLUMNS),)
+  clip = jax.ShapeDtypeStruct((spec.sample_rate,), np.float32)
+  extract = functools.partial(features.extract, name=spec)
+  return jax.eval_shape(extract, clip).shape
+
+
+def from_audio(samples: np.ndarray, spec: features.FeatureSpec) -> np.ndarray:
+  """A waveform, float32 `[n]` at the set's rate: float32 `[1, ...]`."""
+  if "table57" in spec.parts:
+    return kaggle_table.from_audio(samples, spec.sample_rate)[None]
+  if "picture" in spec.parts:
+    logmel = dataclasses.replace(spec, parts=("logmel",))
+    return from_logmel(features.extract_clip(samples, logmel), spec)
+  return features.extract_clip(samples, spec)[None]
+
+
+def from_logmel(db: np.ndarray, spec: features.FeatureSpec) -> np.ndarray:
+  """A log-mel, float32 `[columns, bands]`, absolute dB: float32 `[1, ...]`."""
+  padded = np.pad(db, ((0, -len(db) % _BLOCK), (0, 0)))
+  return np.asarray(_render(padded, spec.size, spec.top_db, len(db)))[None]
+
+
+def from_picture(rgb: np.ndarray, spec: features.FeatureSpec) -> np.ndarray:
+  """A picture, uint8 `[height, width, 3]`: float32 `[1, size, size, 3]`."""
+  return np.asarray(image.from_picture(rgb, spec.size))[None]
+
+
+def from_rows(rows: np.ndarray, spec: features.FeatureSpec) -> np.ndarray:
+  """Rows of Kaggle's table, `[s, 57]`: the first ones, as they are."""
+  return np.asarray(rows, np.float32)[: spec.segments_per_track]
+
+
+_render = jax.jit(image.render, static_argnums=(1, 2))

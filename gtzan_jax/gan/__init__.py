@@ -1,0 +1,1 @@
+"""Generative adversarial networks: one room that could be deleted whole."""

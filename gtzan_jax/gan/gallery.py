@@ -1,0 +1,219 @@
+"""What a GAN generates, to look at beside real music and to listen to.
+
+Pictures show features as they were generated, or the log-mel of a generated
+waveform. Sound is the waveform itself, or what `sound` makes of a log-mel.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from gtzan_jax import features
+from gtzan_jax.audio import files as audio
+from gtzan_jax.features import FeatureSpec, griffin_lim
+from gtzan_jax.features.image import COLOUR_MAP
+from gtzan_jax.reports import style as plots
+
+MOST = 20  # genres, the first
+_DEVIATIONS = 3.0  # shown of features that are not in dB
+
+
+class Gallery(NamedTuple):
+  """What `build` makes and `report.write` keeps.
+
+  Attributes:
+    picture: from `grid`, PNG.
+    sounds: WAV files by genre; no genre where none can be made.
+  """
+
+  picture: bytes
+  sounds: Mapping[str, Sequence[bytes]]
+
+
+def build(
+  generator,
+  train,
+  seed: int,
+  *,
+  first: int = 0,
+  shown: int = 5,
+  heard: int = 2,
+) -> Gallery:
+  """Pictures and sounds of a trained GAN, of the first MOST genres.
+
+  Args:
+    generator: generate.Generator.
+    train: pipeline.Records of what it was trained on.
+    seed: of the noise.
+    first: index of the first example of each genre.
+    shown: examples of a genre in the picture, and as many real ones.
+    heard: of the generated ones, as sound; those that are not finite are not.
+  """
+  genres = generator.run["genres"][:MOST]
+  label = np.repeat(np.arange(len(genres), dtype=np.int32), shown)
+  made = _joined(generator.examples(label, seed, first))
+  of = train.labels()
+  real = [
+    train.take(_spread(np.flatnonzero(of == i), shown))
+    for i in range(len(genres))
+  ]
+  made = [
+    {key: value[label == i] for key, value in made.items()}
+    for i in range(len(genres))
+  ]
+  source, spec = generator.source, generator.spec
+  rate = generator.run["columns_per_frame"]
+  sounds = {
+    genre: [w for one in _rows(some, heard) if (w := _heard(one, spec, rate))]
+    for genre, some in zip(genres, made, strict=True)
+  }
+  figure = grid(
+    [_seen(some, source, spec) for some in real],
+    [_seen(some, source, spec) for some in made],
+    genres,
+    decibels=source == "audio" or spec.parts == ("logmel",),
+  )
+  return Gallery(
+    plots.png(figure), {k: files for k, files in sounds.items() if files}
+  )
+
+
+def grid(
+  real: Sequence[np.ndarray],
+  generated: Sequence[np.ndarray],
+  genres: Sequence[str],
+  *,
+  decibels: bool,
+) -> Figure:
+  """One row a genre: real examples on the left, generated ones on the right.
+
+  Time goes to the right, bins upwards. All have one scale, that of the real
+  ones: 80 dB below their loudest, or each bin's distance from its mean in
+  standard deviations. What is not a number is left grey.
+
+  Args:
+    real: of each genre `[n, frames, bins]`; n may differ, and be 0.
+    generated: likewise.
+    genres: their names.
+    decibels: whether the values are a log-mel in dB.
+  """
+  scaled, limits, colours, unit = _scale(real, decibels)
+  counts = [max(1, *map(len, some)) for some in (real, generated)]
+  with plots.style():
+    figure = plots.new_figure(1.6 + sum(counts), 0.9 + 0.68 * len(genres))
+    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02)
+    axes = figure.subplots(
+      len(genres),
+      sum(counts) + 1,
+      squeeze=False,
+      gridspec_kw={"width_ratios": [1] * counts[0] + [0.12] + [1] * counts[1]},
+    )
+    for one in axes.flat:
+      one.set_axis_off()
+    halves = axes[:, : counts[0]], axes[:, counts[0] + 1 :]
+    titles = "Real, of the train part", "Generated"
+    for half, title, some in zip(
+      halves, titles, (real, generated), strict=True
+    ):
+      half[0, 0].set_title(title, pad=8)
+      for row, pictures in zip(half, some, strict=True):
+        for one, picture in zip(row, pictures, strict=False):
+          drawn = one.imshow(
+            scaled(picture).T,
+            cmap=colours,
+            vmin=limits[0],
+            vmax=limits[1],
+            origin="lower",
+            aspect="auto",
+            interpolation="none",
+          )
+    for row, genre in zip(axes, genres, strict=True):
+      _name(row[0], genre)
+    bar = figure.colorbar(drawn, ax=axes, aspect=40, pad=0.01, fraction=0.02)
+    bar.solids.set_rasterized(True)
+    bar.outline.set_visible(False)
+    bar.set_label(unit)
+  return figure
+
+
+def _name(axes, genre: str) -> None:
+  """Left of a row's first picture; folders may be called anything."""
+  axes.text(
+    -0.08,
+    0.5,
+    genre if len(genre) <= 16 else f"{genre[:15]}…",
+    transform=axes.transAxes,
+    ha="right",
+    va="center",
+  )
+
+
+def _joined(batches) -> dict[str, np.ndarray]:
+  batches = list(batches)
+  return {
+    key: np.concatenate([batch[key] for batch in batches]) for key in batches[0]
+  }
+
+
+def _spread(places: np.ndarray, count: int) -> np.ndarray:
+  """So many of them at most, from all over: neighbours are of one track."""
+  count = min(count, len(places))
+  return places[np.linspace(0, len(places), count, endpoint=False).astype(int)]
+
+
+def _rows(examples: Mapping[str, np.ndarray], count: int) -> list[dict]:
+  return [
+    {key: value[i] for key, value in examples.items()}
+    for i in range(min(count, len(examples["label"])))
+  ]
+
+
+def _heard(
+  example: Mapping, spec: FeatureSpec, columns_per_frame: float | None
+) -> bytes | None:
+  """A WAV file; None where there is no sound in it."""
+  if "audio" in example:
+    samples = example["audio"]
+  elif spec.parts == ("logmel",) and np.isfinite(example["features"]).all():
+    samples = griffin_lim.from_logmel(
+      example["features"], spec, columns_per_frame
+    )
+  else:
+    return None
+  return griffin_lim.wav(samples, spec.sample_rate)
+
+
+def _seen(examples: Mapping, source: str, spec: FeatureSpec) -> np.ndarray:
+  """`[n, frames, bins]`."""
+  if source == "audio":
+    logmel = FeatureSpec("gallery", sample_rate=spec.sample_rate)
+    samples = audio.to_float(examples["audio"])
+    return np.asarray(features.extract(samples, logmel))
+  values = examples["features"]
+  if values.ndim == 2:  # a row is one frame
+    return values[:, None]
+  if values.ndim == 4:  # a picture's brightness, its first row on top
+    return values.mean(axis=3)[:, ::-1].swapaxes(1, 2)
+  return values
+
+
+def _scale(real: Sequence[np.ndarray], decibels: bool):
+  """(values -> shown values, limits, colours, unit), by the real examples."""
+  frames = np.concatenate([some.reshape(-1, some.shape[-1]) for some in real])
+  if decibels:
+    top = float(frames.max())
+    name, unit, limits = COLOUR_MAP, "dB", (top - FeatureSpec.top_db, top)
+    mean, deviation = 0.0, 1.0
+  else:
+    name, unit, limits = "RdBu_r", "deviations", (-_DEVIATIONS, _DEVIATIONS)
+    mean, deviation = frames.mean(axis=0), frames.std(axis=0)
+    deviation = np.where(deviation > 0, deviation, 1)
+  colours = matplotlib.colormaps[name].with_extremes(bad=plots.PALETTE["grid"])
+
+  def scaled(values):
+    return (values - mean) / deviation
+
+  return scaled, limits, colours, unit

@@ -1,0 +1,297 @@
+"""From a workdir's model to Predictions of every part, and to the report."""
+
+import functools
+import pathlib
+from collections.abc import Callable, Mapping
+
+import flax.linen as nn
+import jax
+import ml_collections
+import numpy as np
+
+from gtzan_jax import errors, models, provenance
+from gtzan_jax.data import pipeline
+from gtzan_jax.reports import report
+from gtzan_jax.scores import metrics
+from gtzan_jax.scores.predictions import Predictions
+from gtzan_jax.training import (
+  checkpoint,
+  classical,
+  classify,
+  scalars,
+  sharding,
+  workdir,
+)
+from gtzan_jax.training.state import TrainState
+
+
+def predictor(
+  model: nn.Module, mesh: jax.sharding.Mesh
+) -> Callable[[Mapping, Mapping[str, jax.Array]], jax.Array]:
+  """Jitted (variables, batch) -> probabilities [b, genres] over the mesh."""
+
+  def probabilities(variables, batch):
+    return classify.predict(model, variables, batch["features"])
+
+  return jax.jit(probabilities, out_shardings=sharding.batched(mesh))
+
+
+def validator(
+  config: ml_collections.ConfigDict,
+  dataset: pipeline.Dataset,
+  task: classify.Classify,
+  records: Mapping[str, pipeline.Records],
+  mesh: jax.sharding.Mesh,
+  workdir: pathlib.Path,
+) -> Callable[[TrainState, Callable[[], None]], dict[str, float]]:
+  """What the loop asks after each epoch: a state's scores on validation."""
+  del workdir
+  apply = predictor(task.model, mesh)
+
+  def validate(state, check):
+    return metrics.quick(
+      predict_part(
+        functools.partial(apply, task.variables_of(state)),
+        records["validation"],
+        dataset.genres,
+        config.eval.batch_size,
+        mesh,
+        check,
+      )
+    )
+
+  return validate
+
+
+def predict_part(
+  probabilities_of: Callable[[Mapping[str, jax.Array]], jax.Array],
+  records: pipeline.Records,
+  genres: tuple[str, ...],
+  batch_size: int,
+  mesh: jax.sharding.Mesh,
+  check: Callable[[], None] = lambda: None,
+) -> Predictions:
+  """Every example of a part exactly once: padding is masked out again.
+
+  Args:
+    probabilities_of: a batch on the devices -> [b, genres].
+    records: the part.
+    genres: their names, in label order.
+    batch_size: over all devices.
+    mesh: the devices.
+    check: called before each batch; what it raises ends the evaluation.
+  """
+  outputs = []
+  for batch in pipeline.eval_batches(records, batch_size):
+    check()
+    batch = sharding.put(batch, mesh)
+    outputs.append((probabilities_of(batch), batch["mask"]))
+  rows = [sharding.fetch(out)[sharding.fetch(mask)] for out, mask in outputs]
+  return Predictions(
+    track=np.asarray([track for track, _ in records.ids], dtype=str),
+    segment=np.asarray([segment for _, segment in records.ids], np.int32),
+    label=records.labels(),
+    probabilities=np.concatenate(
+      [np.zeros((0, len(genres)), np.float32), *rows]
+    ),
+    genres=genres,
+  )
+
+
+def restore_best(
+  path: pathlib.Path, run: Mapping
+) -> tuple[nn.Module, dict, int]:
+  """The model of a workdir, its best variables, and how many parameters."""
+  config = ml_collections.ConfigDict(run["config"])
+  model = classify.create_model(config, len(run["genres"]))
+  here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+  like = jax.tree.map(
+    lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here),
+    models.shapes(model, run["example_shape"]),
+  )
+  store = checkpoint.Store(path / "best")
+  variables, _ = store.restore(like)
+  store.close()
+  size = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
+  return model, variables, size
+
+
+def load_model(
+  path: pathlib.Path, run: Mapping, mesh: jax.sharding.Mesh | None = None
+) -> tuple[Callable[[jax.Array], jax.Array], int]:
+  """The model of a workdir, whatever its task, as a function.
+
+  Args:
+    path: a workdir that has been trained.
+    run: its run.json.
+    mesh: the devices, None for one; what scikit-learn fitted runs on the host.
+
+  Returns:
+    features [b, ...] -> probabilities [b, genres], and how many numbers were
+    trained.
+
+  Raises:
+    InputError: no model in the workdir, or another one than run.json says.
+  """
+  if run["config"]["task"] == "gan":
+    raise errors.InputError(
+      f"--workdir={path} holds a GAN, which tells no genres: give the workdir"
+      " of a classifier"
+    )
+  if run["config"]["task"] == "classical":
+    fitted = classical.load(path, run)
+    return _of_shape(fitted, path, run), classical.num_params(path)
+  model, variables, size = restore_best(path, run)
+  mesh = mesh or sharding.make_mesh(jax.devices()[:1])
+  variables = jax.device_put(variables, sharding.replicated(mesh))
+  apply = predictor(model, mesh)
+  return _of_shape(lambda x: apply(variables, {"features": x}), path, run), size
+
+
+def _of_shape(model: Callable, path: pathlib.Path, run: Mapping) -> Callable:
+  """The model on examples of its own shape; others are refused."""
+
+  def checked(x):
+    check_shape(path, run, x)
+    return model(x)
+
+  return checked
+
+
+def check_shape(path: pathlib.Path, run: Mapping, x: np.ndarray) -> None:
+  """Refuses examples `[b, ...]` that are not as run.json says they are."""
+  wanted, found = tuple(run["example_shape"]), tuple(x.shape[1:])
+  if found != wanted:
+    raise errors.InputError(
+      f"{path / workdir.RUN_FILE}: example_shape={list(wanted)}, but its"
+      f" feature_spec gives examples of shape {list(found)}; train again"
+    )
+
+
+def predict_parts(
+  path: pathlib.Path,
+  run: Mapping,
+  dataset: pipeline.Dataset,
+  mesh: jax.sharding.Mesh,
+) -> tuple[dict[str, Predictions], int]:
+  """What a workdir's model says of every part, and its number of parameters."""
+  config = ml_collections.ConfigDict(run["config"])
+  model, num_params = load_model(path, run, mesh)
+  fields = {part: ["features"] for part, ids in dataset.parts.items() if ids}
+  records = pipeline.load_parts(dataset, fields, config.data.cache_mb)
+  if config.task == "classical":
+    predict = functools.partial(
+      classical.predict_part, model, genres=dataset.genres
+    )
+  else:
+    predict = functools.partial(
+      predict_part,
+      lambda batch: model(batch["features"]),
+      genres=dataset.genres,
+      batch_size=config.eval.batch_size,
+      mesh=mesh,
+    )
+  return {
+    part: predict(records[part]).with_artists(dataset.artists)
+    for part in fields
+  }, num_params
+
+
+def trained(path: pathlib.Path, run: Mapping) -> dict:
+  """How the training went: best_epoch, epochs_run and the monitor's value."""
+  config = ml_collections.ConfigDict(run["config"])
+  if config.task == "classical":  # fitted once
+    rows = scalars.read(path / "metrics.jsonl")
+    epoch, epochs = 1, 1
+    value = rows[0].get(config.train.monitor) if rows else None
+  else:
+    last = checkpoint.Store(path / "last")
+    facts = last.facts()
+    last.close()
+    progress = facts["progress"]
+    scalars.read(path / "metrics.jsonl", facts["rows"])
+    epoch, epochs = progress["best_epoch"], progress["evaluations"]
+    value = progress["best_value"]
+  return {
+    "best_epoch": epoch,
+    "epochs_run": epochs,
+    "monitor": {"name": config.train.monitor, "value": value},
+  }
+
+
+def facts_of(
+  path: pathlib.Path, run: Mapping, mesh: jax.sharding.Mesh
+) -> tuple[dict, list[dict]]:
+  """What a report says of a run, whatever it is tested on; and its history."""
+  rows = scalars.read(path / "metrics.jsonl")
+  facts = {
+    "recipe": run["recipe"],
+    "seed": run["config"]["seed"],
+    "commit": provenance.commit(),
+    "versions": provenance.versions(),
+    "device": sharding.describe(mesh),
+    "config": run["config"],
+    "seconds": rows[-1]["time/seconds"] if rows else 0.0,
+    **trained(path, run),
+  }
+  return facts, [row for row in rows if "epoch" in row]
+
+
+def facts_of_data(
+  path: pathlib.Path, run: Mapping, dataset: pipeline.Dataset
+) -> dict:
+  """What a report says of the data of a run.
+
+  Raises:
+    InputError: the data, or its cut, is not what the run was trained on.
+  """
+  if run["data_fingerprint"] != dataset.metadata["fingerprint"]:
+    raise errors.InputError(
+      f"--workdir={path} was trained on data"
+      f" {run['data_fingerprint'][:12]}, at hand is"
+      f" {dataset.metadata['fingerprint'][:12]}: the corpus or the features"
+      " changed since; train again"
+    )
+  workdir.check_cut(path, run, dataset)
+  return {
+    "corpus": dataset.metadata["corpus"],
+    "source": dataset.metadata["source"],
+    "protocol": dataset.protocol,
+    "leak": dataset.leak,
+    "data_fingerprint": run["data_fingerprint"],
+    "tracks": len(dataset.metadata["rows"]),
+    "skipped": dataset.metadata["skipped"],
+    "warnings": list(dataset.warnings),
+  }
+
+
+def evaluate(
+  path: pathlib.Path, dataset: pipeline.Dataset, mesh: jax.sharding.Mesh
+) -> pathlib.Path:
+  """Scores a workdir's model on every part and writes the report.
+
+  Args:
+    path: a workdir that training has been through.
+    dataset: the data it was trained on.
+    mesh: the devices.
+
+  Returns:
+    the path of report.html.
+
+  Raises:
+    InputError: no model, or data other than the run's.
+  """
+  run = workdir.load(path)
+  about_data = facts_of_data(path, run, dataset)
+  predictions, num_params = predict_parts(path, run, dataset, mesh)
+  facts, history = facts_of(path, run, mesh)
+  facts |= about_data | {"num_params": num_params}
+  built = report.build(
+    facts,
+    predictions,
+    history,
+    missing=dataset.missing,
+    sha256=dataset.sha256,
+    resamples=run["config"]["eval"]["bootstrap"],
+  )
+  return report.write(path, built, predictions)

@@ -1,0 +1,76 @@
+"""Weight files as names and arrays, whatever the names mean.
+
+None of the readers runs anything that a file holds: .h5, .safetensors and .npz
+are read as plain arrays, .pt through a reader that knows tensors alone.
+"""
+
+import pathlib
+import zipfile
+
+import h5py
+import numpy as np
+import safetensors.numpy
+
+from gtzan_jax import errors
+from gtzan_jax.errors import InputError
+from gtzan_jax.models.weights import torch_file
+
+
+def read(path: str) -> dict[str, np.ndarray]:
+  """All arrays of a file by name; an .h5's as its paths ("a/a/kernel:0").
+
+  Raises:
+    InputError: no such file, another suffix than READERS', or a file that
+      cannot be read as one of its suffix.
+  """
+  place = pathlib.Path(path).expanduser()
+  reader = READERS.get(place.suffix.lower())
+  if reader is None:
+    raise InputError(
+      f"{path}: weights come from files called {', '.join(READERS)}"
+    )
+  if not place.is_file():
+    raise InputError(f"{path}: no such file")
+  try:
+    return reader(place)
+  except InputError as error:
+    raise InputError(f"{path}: {error}") from error
+  except Exception as error:  # a damaged file can make a reader raise anything
+    reason = (str(error).splitlines() or [""])[0] or type(error).__name__
+    raise InputError(
+      f"{path} is damaged or not of the kind that its name says: {reason}"
+    ) from error
+
+
+def _h5(path: pathlib.Path) -> dict[str, np.ndarray]:
+  found = {}
+
+  def keep(name, item):
+    optimizer = name.startswith("optimizer_weights/")
+    if isinstance(item, h5py.Dataset) and not optimizer:
+      found[name] = np.asarray(item[()])
+
+  with h5py.File(path, "r") as file:
+    file.visititems(keep)
+  return found
+
+
+def _npz(path: pathlib.Path) -> dict[str, np.ndarray]:
+  if zipfile.is_zipfile(path):
+    errors.check_npz(path)
+  # numpy leaves a file that it opened itself open where it is damaged.
+  with open(path, "rb") as file:
+    found = np.load(file, allow_pickle=False)
+    if not isinstance(found, np.lib.npyio.NpzFile):
+      raise InputError("this is no .npz but a single array")
+    return dict(found)
+
+
+READERS = {
+  ".h5": _h5,
+  ".hdf5": _h5,
+  ".safetensors": safetensors.numpy.load_file,
+  ".pt": torch_file.read,
+  ".pth": torch_file.read,
+  ".npz": _npz,
+}

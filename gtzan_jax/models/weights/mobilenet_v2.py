@@ -1,0 +1,185 @@
+"""What MobileNetV2's layers are called in other people's files.
+
+The layers stand in one order everywhere: `UNITS`, each a convolution without
+bias and a BatchNorm, then the head. Ours are the modules of
+gtzan_jax.models.mobilenet.
+"""
+
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from gtzan_jax.errors import InputError
+from gtzan_jax.models.mobilenet import BLOCKS, BN_EPSILON
+from gtzan_jax.models.weights.matching import Conversion, Entries, Rows, Shapes
+
+TORCH_EPSILON = 1e-5  # torch.nn.BatchNorm2d's own
+PARTS = ("expand", "depthwise", "project")
+KERNEL = "params/{}/conv/kernel"
+NORM = (
+  "params/{}/norm/scale",
+  "params/{}/norm/bias",
+  "batch_stats/{}/norm/mean",
+  "batch_stats/{}/norm/var",
+)
+HEAD = ("params/head/kernel", "params/head/bias")
+
+
+def _parts(block: int) -> tuple[str, ...]:
+  return PARTS if BLOCKS[block][0] > 1 else PARTS[1:]
+
+
+UNITS = (
+  "stem",
+  *(f"block{n}/{part}" for n in range(len(BLOCKS)) for part in _parts(n)),
+  "last",
+)
+
+
+def conversion(path: str, entries: Entries, names: Sequence[str]) -> Conversion:
+  """How a file with these entries fills MobileNetV2's variables.
+
+  Args:
+    path: its suffix says whose names it has.
+    entries: what `files.read` found.
+    names: of the model's variables.
+
+  Raises:
+    InputError: the model is another, or the layers have no names.
+  """
+  ours = {name.format(unit) for name in (KERNEL, *NORM) for unit in UNITS}
+  if set(names) != ours | set(HEAD):
+    raise InputError(
+      f"{path}: only mobilenet_v2 takes such a file; any other model takes an"
+      " .npz that gtzan_jax.models.weights.save_npz wrote of it"
+    )
+  if any(name.startswith("layers/") for name in entries):
+    raise InputError(
+      f"{path} names no layers, as Keras 3 writes .weights.h5: save the whole"
+      " model as .h5, model.save(path)"
+    )
+  return FORMATS[pathlib.Path(path).suffix.lower()](entries)
+
+
+def _keras(entries: Entries) -> Conversion:
+  """keras.applications, whole or without top, alone or inside a model.
+
+  A weight's path holds its layer's name somewhere: "Conv1/Conv1/kernel:0",
+  "model_weights/mobilenetv2_1.00_224/Conv1/kernel:0", "Conv1/kernel".
+  """
+  layers = {unit: _keras_layers(unit) for unit in UNITS}
+  known = {name for pair in layers.values() for name in pair}
+  known |= {"predictions", "Logits"}
+  places = {}
+  for place in entries:
+    *groups, weight = place.split("/")
+    for layer in known.intersection(groups):
+      places[f"{layer}/{weight.split(':')[0]}"] = place
+
+  def find(layer: str, weight: str) -> str:
+    return places.get(f"{layer}/{weight}", f"{layer}/{weight}")
+
+  rows = {}
+  for unit, (conv, norm) in layers.items():
+    depthwise = unit.endswith("depthwise")
+    # Keras 3 calls a depthwise kernel just kernel.
+    old = depthwise and f"{conv}/depthwise_kernel" in places
+    kernel = find(conv, "depthwise_kernel" if old else "kernel")
+    rows[KERNEL.format(unit)] = (kernel, "hwoi" if depthwise else "hwio")
+    weights = ("gamma", "beta", "moving_mean", "moving_variance")
+    for name, weight in zip(NORM, weights, strict=True):
+      rows[name.format(unit)] = (find(norm, weight), "o")
+  # It was called Logits in Keras's first years.
+  top = "Logits" if "Logits/kernel" in places else "predictions"
+  head = ((find(top, "kernel"), "io"), (find(top, "bias"), "o"))
+  return Conversion(
+    rows,
+    dict(zip(HEAD, head, strict=True)),
+    lambda found, shapes: found,
+  )
+
+
+def _keras_layers(unit: str) -> tuple[str, str]:
+  """Convolution and BatchNorm."""
+  if unit == "stem":
+    return "Conv1", "bn_Conv1"
+  if unit == "last":
+    return "Conv_1", "Conv_1_bn"
+  block, part = unit.removeprefix("block").split("/")
+  prefix = "expanded_conv" if block == "0" else f"block_{block}"
+  return f"{prefix}_{part}", f"{prefix}_{part}_BN"
+
+
+def _torch(entries: Entries) -> Conversion:
+  """torchvision.models.mobilenet_v2's state dict."""
+  rows = {}
+  for unit in UNITS:
+    conv, norm = _torch_layers(unit)
+    rows[KERNEL.format(unit)] = (f"{conv}.weight", "oihw")
+    weights = ("weight", "bias", "running_mean", "running_var")
+    for name, weight in zip(NORM, weights, strict=True):
+      rows[name.format(unit)] = (f"{norm}.{weight}", "o")
+  head = (("classifier.1.weight", "oi"), ("classifier.1.bias", "o"))
+  return Conversion(rows, dict(zip(HEAD, head, strict=True)), _other_epsilon)
+
+
+def _torch_layers(unit: str) -> tuple[str, str]:
+  """Convolution and BatchNorm."""
+  if unit in ("stem", "last"):
+    number = 0 if unit == "stem" else len(BLOCKS) + 1
+    return f"features.{number}.0", f"features.{number}.1"
+  block, part = unit.removeprefix("block").split("/")
+  place = f"features.{int(block) + 1}.conv"
+  step = _parts(int(block)).index(part)
+  if part == "project":  # no ReLU6, so not wrapped in a sequence of its own
+    return f"{place}.{step}", f"{place}.{step + 1}"
+  return f"{place}.{step}.0", f"{place}.{step}.1"
+
+
+def _other_epsilon(found: dict, shapes: Shapes) -> dict[str, np.ndarray]:
+  """The same normalisation with our epsilon: it moves into the scale."""
+  scale, _, _, variance = NORM
+  for unit in UNITS:
+    var = found[variance.format(unit)].astype(np.float64)
+    with np.errstate(invalid="ignore"):  # a variance below 0 becomes NaN
+      factor = np.sqrt((var + BN_EPSILON) / (var + TORCH_EPSILON))
+    found[scale.format(unit)] = found[scale.format(unit)] * factor
+  return found
+
+
+def _folded(entries: Entries) -> Conversion:
+  """BatchNorm folded into kernels and biases: `00_conv_2d/w`, `/b`, ...
+
+  The 53 layers are numbered in order, the last is the head, as a convolution.
+  """
+  rows: Rows = {}
+  for number, unit in enumerate(UNITS):
+    depthwise = unit.endswith("depthwise")
+    layer = f"{number:02d}_{'depthwise_' * depthwise}conv_2d"
+    axes = "ihwo" if depthwise else "ohwi"
+    rows[KERNEL.format(unit)] = (f"{layer}/w", axes)
+    rows[NORM[1].format(unit)] = (f"{layer}/b", "o")
+  layer = f"{len(UNITS):02d}_conv_2d"
+  head = ((f"{layer}/w", "ohwi"), (f"{layer}/b", "o"))
+  return Conversion(rows, dict(zip(HEAD, head, strict=True)), _identity_norm)
+
+
+def _identity_norm(found: dict, shapes: Shapes) -> dict[str, np.ndarray]:
+  """BatchNorm that adds its bias and changes nothing else, to the last bit."""
+  scale, _, mean, variance = NORM
+  for name, value in ((scale, 1.0), (mean, 0.0), (variance, 1.0 - BN_EPSILON)):
+    for unit in UNITS:
+      shape = shapes[name.format(unit)]
+      found[name.format(unit)] = np.full(shape, value)
+  return found
+
+
+FORMATS = {
+  ".h5": _keras,
+  ".hdf5": _keras,
+  ".safetensors": _torch,
+  ".pt": _torch,
+  ".pth": _torch,
+  ".npz": _folded,
+}

@@ -1,0 +1,1 @@
+"""Reports: from scores to JSON, HTML, Markdown and figures."""

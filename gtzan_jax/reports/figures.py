@@ -1,0 +1,325 @@
+"""The pictures of a report: curves, confusion, genres, levels, calibration."""
+
+from collections.abc import Sequence
+
+import matplotlib.ticker
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from gtzan_jax.reports.style import PALETTE, new_figure, percent, style
+
+# key in a history row -> (panel, legend, colour, line width)
+CURVES = {
+  "train/loss": ("loss", "train", "warm", 1.4),
+  "validation/loss": ("loss", "validation", "accent", 2.0),
+  "train/accuracy": ("accuracy", "train, segments", "warm", 1.4),
+  "validation/accuracy": ("accuracy", "validation, segments", "middle", 1.4),
+  "validation/track_accuracy": (
+    "accuracy",
+    "validation, tracks",
+    "accent",
+    2.0,
+  ),
+}
+
+# The same of a GAN, whose panels these are.
+GAN_PANELS = {
+  "losses": "Losses",
+  "scores": "Discriminator's scores",
+  "found": "Found by the discriminator",
+  "ratio": "Fréchet distance over real",
+  "share": "Genre asked for is heard",
+  "spread": "Diversity, nearest",
+}
+GAN_CURVES = {
+  "train/discriminator_loss": ("losses", "discriminator", "accent", 1.6),
+  "train/generator_loss": ("losses", "generator", "warm", 1.6),
+  "validation/score_real": ("scores", "held-out real", "accent", 1.6),
+  "validation/score_generated": ("scores", "generated", "warm", 1.6),
+  "train/real_found": ("found", "real", "accent", 1.6),
+  "train/generated_found": ("found", "generated", "warm", 1.6),
+  "validation/frechet_ratio": ("ratio", "validation", "accent", 2.0),
+  "validation/genre_share": ("share", "share", "accent", 2.0),
+  "validation/coverage": ("share", "coverage", "middle", 1.4),
+  "validation/diversity": ("spread", "diversity", "accent", 2.0),
+  "validation/nearest": ("spread", "nearest", "warm", 1.4),
+}
+
+LEVELS = {
+  "segment": "segments",
+  "track_majority": "tracks, majority vote",
+  "track": "tracks, mean probability",
+}
+
+
+def learning_curves(history: list[dict], best_epoch: int | None) -> Figure:
+  """Loss and accuracy by epoch; the best epoch marked, what followed shaded.
+
+  Args:
+    history: rows with "epoch" and any of the keys of CURVES (None = a gap).
+    best_epoch: the epoch whose parameters were kept.
+  """
+  with style():
+    figure = new_figure(10, 3.7)
+    panels = dict(zip(("loss", "accuracy"), figure.subplots(1, 2), strict=True))
+    panels["loss"].set_title("Loss (nats)")
+    panels["accuracy"].set_title("Accuracy")
+    _by_epoch(panels, CURVES, history, best_epoch)
+    panels["loss"].set_ylim(bottom=0)
+    panels["loss"].yaxis.get_major_locator().set_params(nbins=5)
+    panels["accuracy"].set_ylim(0, 1)
+    percent(panels["accuracy"].yaxis)
+  return figure
+
+
+def gan_curves(history: list[dict], best_epoch: int | None) -> Figure:
+  """The two networks' losses and the measures of what is generated, by epoch.
+
+  Args:
+    history: rows with "epoch" and any of the keys of GAN_CURVES.
+    best_epoch: see `learning_curves`.
+  """
+  with style():
+    figure = new_figure(10, 6.8)
+    figure.get_layout_engine().set(h_pad=0.12)
+    cells = figure.subplots(2, 3).flat
+    panels = dict(zip(GAN_PANELS, cells, strict=True))
+    for name, axes in panels.items():
+      axes.set_title(GAN_PANELS[name])
+    _by_epoch(panels, GAN_CURVES, history, best_epoch)
+    if panels["ratio"].lines:
+      panels["ratio"].axhline(1, color=PALETTE["muted"], linewidth=1)
+      panels["ratio"].set_yscale("log")  # from thousands towards 1
+      panels["ratio"].set_ylim(bottom=0.5)
+      panels["ratio"].yaxis.set_major_formatter("{x:g}")
+      panels["ratio"].yaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+    for name in ("found", "share"):
+      panels[name].set_ylim(0, 1)
+      percent(panels[name].yaxis)
+    panels["spread"].set_ylim(bottom=0)
+  return figure
+
+
+def _by_epoch(panels, curves, history, best_epoch: int | None) -> None:
+  """Draws each of a table of curves into its panel."""
+  for key, (panel, label, colour, width) in curves.items():
+    points = [(r["epoch"], r[key]) for r in history if r.get(key) is not None]
+    if points:
+      panels[panel].plot(
+        *zip(*points, strict=True),
+        color=PALETTE[colour],
+        linewidth=width,
+        label=label,
+        # A line of one point would be invisible.
+        marker="o" if len(points) == 1 else None,
+        markersize=4,
+      )
+  for axes in panels.values():
+    axes.set_xlabel("epoch")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.grid(axis="y")
+    if axes.lines:
+      _legend(axes)
+    else:
+      _note(axes, "nothing recorded")
+    if axes.lines and best_epoch is not None:
+      _mark_best(axes, best_epoch, max(row["epoch"] for row in history))
+
+
+def confusion(
+  matrix: list[list[int]],
+  genres: list[str],
+  title: str,
+  *,
+  rows: str = "true",
+  columns: str = "predicted",
+) -> Figure:
+  """Counts, each cell as dark as its share of its row."""
+  with style():
+    size = 2.2 + 0.46 * len(genres)
+    figure = new_figure(size + 0.4, size)
+    axes = figure.subplots()
+    for i, row in enumerate(matrix):
+      for j, count in enumerate(row):
+        _cell(axes, i, j, count, count / max(sum(row), 1))
+    axes.set_xlim(-0.5, len(genres) - 0.5)
+    axes.set_ylim(len(genres) - 0.5, -0.5)
+    axes.set_aspect("equal")
+    axes.spines["bottom"].set_visible(False)
+    axes.set_xticks(range(len(genres)), genres, rotation=40, ha="right")
+    axes.set_yticks(range(len(genres)), genres)
+    axes.set_xlabel(columns)
+    axes.set_ylabel(rows)
+    axes.set_title(title, pad=12)
+  return figure
+
+
+def per_genre(table: dict[str, dict], title: str) -> Figure:
+  """Precision, recall and F1 of each genre; an absent genre says so."""
+  with style():
+    figure = new_figure(10, 3.7)
+    axes = figure.subplots()
+    bars = {"precision": "pale", "recall": "middle", "f1": "accent"}
+    for k, (name, colour) in enumerate(bars.items()):
+      axes.bar(
+        [i + (k - 1) * 0.25 for i in range(len(table))],
+        [row[name] or 0.0 for row in table.values()],
+        width=0.22,
+        color=PALETTE[colour],
+        label="F1" if name == "f1" else name,
+      )
+    for i, row in enumerate(table.values()):
+      if not row["support"]:
+        axes.text(i, 0.02, "absent", ha="center", color=PALETTE["muted"])
+    axes.set_xticks(
+      range(len(table)),
+      [f"{genre}\n{row['support']}" for genre, row in table.items()],
+    )
+    axes.set_xlim(-0.6, len(table) - 0.4)
+    axes.set_ylim(0, 1)
+    percent(axes.yaxis)
+    axes.grid(axis="y")
+    axes.set_title(title)
+    _legend(axes)
+  return figure
+
+
+def levels(split: dict, chance: float, title: str) -> Figure:
+  """Accuracy by segment, majority vote and mean, with 95 % intervals."""
+  with style():
+    figure = new_figure(6.4, 2.9)
+    axes = figure.subplots()
+    shown = {k: split[k] for k in LEVELS if split[k]["n"]}
+    for y, (name, level) in enumerate(shown.items()):
+      colour = PALETTE["accent" if name == "track" else "middle"]
+      axes.plot(level["ci95"], [y, y], color=colour, linewidth=3)
+      axes.plot(level["accuracy"], y, "o", color=colour, markersize=9)
+      axes.text(
+        level["accuracy"],
+        y + 0.2,
+        f"{100 * level['accuracy']:.1f} %",
+        ha="center",
+        fontweight="bold",
+      )
+    axes.axvline(chance, color=PALETTE["muted"], linewidth=1, dashes=(2, 2))
+    axes.annotate(
+      "chance",
+      (chance, 1),
+      (4, -2),
+      xycoords=("data", "axes fraction"),
+      textcoords="offset points",
+      va="top",
+      fontsize=8,
+      color=PALETTE["muted"],
+    )
+    axes.set_yticks(range(len(shown)), [LEVELS[name] for name in shown])
+    axes.set_ylim(-0.5, len(shown) - 0.3)
+    axes.set_xlim(0, 1)
+    percent(axes.xaxis)
+    axes.grid(axis="x")
+    axes.set_title(title, pad=12)
+  return figure
+
+
+def reliability(
+  bins: list[dict], title: str, scaled: Sequence[dict] = ()
+) -> Figure:
+  """Accuracy against confidence; dots on the line are well calibrated.
+
+  Args:
+    bins: {confidence, accuracy, n} of each.
+    title: above the panel.
+    scaled: the same after temperature scaling, if that was done.
+  """
+  with style():
+    figure = new_figure(3.6, 2.9)
+    axes = figure.subplots()
+    axes.plot(
+      [0, 1], [0, 1], color=PALETTE["muted"], linewidth=1, dashes=(2, 2)
+    )
+    drawn = {"as it is": (bins, "middle", "accent")}
+    if scaled:
+      drawn["scaled"] = (scaled, "warm", "warm")
+    for label, (rows, line, dots) in drawn.items():
+      total = sum(row["n"] for row in rows)
+      x = [row["confidence"] for row in rows]
+      y = [row["accuracy"] for row in rows]
+      axes.plot(x, y, color=PALETTE[line], linewidth=1.2, label=label)
+      sizes = [16 + 240 * row["n"] / total for row in rows]
+      axes.scatter(x, y, s=sizes, color=PALETTE[dots], alpha=0.85, zorder=3)
+    axes.set_xlim(-0.03, 1.05)
+    axes.set_ylim(-0.03, 1.05)
+    percent(axes.xaxis)
+    percent(axes.yaxis)
+    axes.set_xlabel("confidence")
+    axes.set_ylabel("accuracy")
+    axes.grid()
+    if scaled:
+      axes.legend(loc="upper left", borderaxespad=0)
+    axes.set_title(title, pad=12)
+  return figure
+
+
+def _legend(axes) -> None:
+  """In one line above the panel, right, where no curve can pass."""
+  axes.legend(
+    loc="lower right",
+    bbox_to_anchor=(1.0, 1.03),
+    ncols=3,
+    handlelength=1.2,
+    columnspacing=1.2,
+    borderaxespad=0,
+  )
+
+
+def _note(axes, text: str) -> None:
+  axes.text(
+    0.5,
+    0.5,
+    text,
+    transform=axes.transAxes,
+    ha="center",
+    va="center",
+    color=PALETTE["muted"],
+  )
+
+
+def _mark_best(axes, best: int, last: int) -> None:
+  """A line at the best epoch; the epochs of waiting after it are shaded."""
+  axes.axvline(best, color=PALETTE["muted"], linewidth=1, dashes=(2, 2))
+  if last > best:
+    axes.axvspan(best, last, color=PALETTE["grid"], alpha=0.45, linewidth=0)
+  left, right = axes.get_xlim()
+  outward = -1 if best > (left + right) / 2 else 1  # into the wider side
+  axes.annotate(
+    f"best: {best}",
+    (best, 0.03),
+    (4 * outward, 0),
+    xycoords=("data", "axes fraction"),
+    textcoords="offset points",
+    ha="right" if outward < 0 else "left",
+    fontsize=8,
+    color=PALETTE["muted"],
+  )
+
+
+def _cell(axes, i: int, j: int, count: int, share: float) -> None:
+  # 0.12 at least: one lost track in a hundred should still be seen.
+  colour, alpha = ("accent", 0.12 + 0.88 * share) if count else ("grid", 0.4)
+  corner = (j - 0.48, i - 0.48)
+  axes.add_patch(
+    Rectangle(
+      corner, 0.96, 0.96, color=PALETTE[colour], alpha=alpha, linewidth=0
+    )
+  )
+  if count:
+    axes.text(
+      j,
+      i,
+      str(count),
+      ha="center",
+      va="center",
+      fontsize=9,
+      fontweight="bold" if i == j else "normal",
+      color=PALETTE["on-accent" if share > 0.45 else "ink"],
+    )

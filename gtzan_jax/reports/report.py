@@ -1,0 +1,384 @@
+"""report.json, the truth about a run, and the files drawn from it.
+
+`build` makes the report of plain values and checks it against SCHEMA
+(report_schema.py); `write` puts it into the workdir with the predictions, the
+pictures and the page. The same input gives the same bytes, so a resumed run can
+be compared with an uninterrupted one; of all values only `seconds` may differ.
+"""
+
+import json
+import os
+import pathlib
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from gtzan_jax import atomic, errors, ranges
+from gtzan_jax.reports import figures as report_figures
+from gtzan_jax.reports import page
+from gtzan_jax.reports import schema as report_schema
+from gtzan_jax.reports import style as plots
+from gtzan_jax.scores import calibration, metrics
+from gtzan_jax.scores.predictions import Predictions
+
+REPORT_FILE = "report.json"
+EXPLAINED = "explain"  # a folder with what explain.py found, by explain.json
+SPLITS = ("train", "validation", "test")
+
+# What `write` leaves in a folder, but for its hidden files.
+_FILES = re.compile(
+  r"report\.(json|html)|predictions|learning_curves\.png"
+  r"|(confusion|per_genre)_.+\.png"
+)
+
+# What a report shows of explain.json, which may be a stranger's.
+_EXPLAIN = {
+  "best_epoch": (int, type(None)),
+  "items": [
+    {
+      **dict.fromkeys(("name", "where", "predicted"), str),
+      "picture": ranges.FILE,
+      ...: object,
+    }
+  ],
+  ...: object,
+}
+
+
+def build(
+  run: Mapping,
+  predictions: Mapping[str, Predictions],
+  history: list[Mapping],
+  missing: Mapping[str, int],
+  sha256: Mapping[str, str],
+  tracks: Mapping[str, int] | None = None,
+  resamples: int = metrics.RESAMPLES,
+) -> dict:
+  """The report as plain values: what json.loads of report.json returns.
+
+  Args:
+    run: every key of SCHEMA except COMPUTED and history; external of external
+      tests only, gan of GANs only. Other keys are carried along.
+    predictions: of the splits that were scored, by split. Of a held-out split
+      without "train" beside it no known_artists are counted.
+    history: one row an evaluation, as in metrics.jsonl; "epoch" and "step" are
+      required. Keys that begin with "time/" are dropped: they never repeat.
+    missing: how many tracks of a split the corpus at hand lacks.
+    sha256: of the sorted track ids of each split.
+    tracks: how many tracks a split has at hand, where that is more than its
+      predictions show: a train split that was not scored, say.
+    resamples: behind each bootstrap interval.
+
+  Returns:
+    the report; a number that is not finite is None in it.
+
+  Raises:
+    ValueError: a key is absent or of another type than SCHEMA says.
+  """
+  named = {*predictions, *missing, *sha256, *(tracks or {})}
+  order = [*SPLITS, *sorted(named - {*SPLITS})]
+  splits = {
+    name: {
+      **scored(predictions.get(name), (tracks or {}).get(name), resamples),
+      "missing": missing.get(name, 0),
+      "sha256": sha256.get(name),
+      "known_artists": _known_artists(name, predictions),
+    }
+    for name in order
+    if name in named
+  }
+  first = next(iter(predictions.values()), None)
+  headline = _headline(splits)
+  computed = {
+    "genres": first.genres if first else (),
+    "headline": headline,
+    "splits": {
+      name: {key: split[key] for key in report_schema.SPLIT}
+      for name, split in splits.items()
+    },
+    "calibration": calibration.calibrate(predictions, headline),
+    "history": [
+      {k: v for k, v in row.items() if not k.startswith("time/")}
+      for row in history
+    ],
+  }
+  keys = report_schema.SCHEMA
+  known = {k: run[k] for k in keys if k in run and k not in computed}
+  others = {k: v for k, v in run.items() if k not in keys}
+  report = _plain({**known, **computed, **others})
+  problems = list(report_schema.violations(report))
+  if problems:
+    raise ValueError(f"report: {'; '.join(problems)}")
+  return report
+
+
+def read(path: str | os.PathLike) -> dict:
+  """A report.json, checked.
+
+  Raises:
+    InputError: it cannot be read, is no JSON or departs from SCHEMA.
+  """
+  try:
+    text = pathlib.Path(path).read_text("utf-8")
+    value = json.loads(text, parse_constant=_refuse)
+  except OSError as error:
+    raise errors.InputError(
+      f"{path} cannot be read: {error.strerror}"
+    ) from error
+  except (ValueError, RecursionError) as error:
+    raise errors.InputError(
+      f"{path} is damaged: {error}; draw it anew with launch.py evaluate"
+    ) from error
+  problem = next(report_schema.violations(value), None) or _unscored(value)
+  if problem:
+    raise errors.InputError(
+      f"{path} is no report of this version: {problem}; draw it anew with"
+      " launch.py evaluate"
+    )
+  return value
+
+
+def trained_on(report: Mapping) -> str:
+  """Fingerprint of the data learnt from, whatever music was tested on."""
+  if "external" in report:
+    return report["external"]["trained_on"]
+  return report["data_fingerprint"]
+
+
+def check_out(out: pathlib.Path, run: Mapping) -> None:
+  """Refuses a folder that a report must not be written into.
+
+  It may go into a new or an empty one, over what a killed process left of a
+  report, and over a report of the same runs on the same music.
+
+  Args:
+    out: what the user gave as --out.
+    run: `config`, `data_fingerprint` and, of an external test, `external`, as
+      for `build`.
+
+  Raises:
+    InputError: a file, other things, another report or a damaged one.
+  """
+  if out.exists() and not out.is_dir():
+    raise errors.InputError(f"--out={out} is a file: give a folder")
+  held = sorted(file.name for file in out.iterdir()) if out.is_dir() else []
+  for name in held:
+    if not name.startswith(".") and not _FILES.fullmatch(name):
+      raise errors.InputError(
+        f"--out={out} holds something else than a report, as {name}: give a new"
+        " folder"
+      )
+  if REPORT_FILE not in held:
+    return
+  try:
+    before = read(out / REPORT_FILE)
+  except errors.InputError:
+    before = {}
+  if _identity(before) != _identity(run):
+    raise errors.InputError(
+      f"--out={out} holds the report of other runs or of other music: give"
+      " another --out"
+    )
+
+
+def _identity(run: Mapping) -> list:
+  tested = run.get("external", {}).get("workdir")
+  return _plain([run.get("config"), run.get("data_fingerprint"), tested])
+
+
+def _refuse(constant: str):
+  raise ValueError(f"{constant} is no number of a report")
+
+
+def _unscored(value: Mapping) -> str | None:
+  """What SCHEMA cannot say: the headline names a split that was scored."""
+  name = value["headline"]
+  split = value["splits"].get(name)
+  if name is None or (
+    split and all("accuracy" in split[level] for level in ("track", "segment"))
+  ):
+    return None
+  return f"headline: {name!r} was not scored"
+
+
+def write(
+  workdir: str | os.PathLike,
+  report: dict,
+  predictions: Mapping[str, Predictions],
+  gallery=None,
+) -> pathlib.Path:
+  """Writes predictions, pictures, report.html and, last of all, report.json.
+
+  So where report.json stands, all the rest does. What an earlier report left
+  for a split that is empty now, or for a sound that is not made, is removed.
+
+  Args:
+    workdir: created where it does not exist.
+    report: from `build`.
+    predictions: the same as given to `build`.
+    gallery: of a GAN, gallery.Gallery: samples.png, samples/<genre>_<i>.wav.
+
+  Returns:
+    the path of report.html.
+  """
+  workdir = pathlib.Path(workdir)
+  (workdir / "predictions").mkdir(parents=True, exist_ok=True)
+  gan = "gan" in report
+  curves = report_figures.gan_curves if gan else report_figures.learning_curves
+  plots.save_png(
+    curves(report["history"], report["best_epoch"]),
+    workdir / "learning_curves.png",
+  )
+  for name in {**dict.fromkeys(SPLITS), **report["splits"]}:
+    table = workdir / "predictions" / f"{name}.npz"
+    matrix = workdir / f"confusion_{name}.png"
+    bars = workdir / f"per_genre_{name}.png"
+    track = report["splits"].get(name, {}).get("track", {"n": 0})
+    if not track["n"]:
+      for path in (table, matrix, bars):
+        path.unlink(missing_ok=True)
+      continue
+    predictions[name].save(table)
+    title = f"{name}, {track['n']} {'examples' if gan else 'tracks'}"
+    axes = page.HEARD[name] if gan else {}
+    plots.save_png(
+      report_figures.confusion(
+        track["confusion"], report["genres"], title, **axes
+      ),
+      matrix,
+    )
+    plots.save_png(report_figures.per_genre(track["per_genre"], title), bars)
+  _write_gallery(workdir, gallery)
+  explained = _explained(workdir, report["best_epoch"])
+  atomic.write(workdir / "report.html", page.render(report, gallery, explained))
+  save(workdir / REPORT_FILE, report)
+  return workdir / "report.html"
+
+
+def redraw(workdir: pathlib.Path) -> None:
+  """Draws a classifier's report.html anew, with what was explained since.
+
+  Raises:
+    InputError: see `read`.
+  """
+  found = read(workdir / REPORT_FILE)
+  explained = _explained(workdir, found["best_epoch"])
+  atomic.write(workdir / "report.html", page.render(found, None, explained))
+
+
+def save(path: str | os.PathLike, report: dict) -> None:
+  """Writes a report.json, all of it or nothing, and nothing beside it."""
+  atomic.write_json(path, report)
+
+
+def scored(
+  predictions: Predictions | None,
+  tracks: int | None = None,
+  resamples: int = metrics.RESAMPLES,
+) -> dict:
+  """What predictions tell of a split: all but `missing` and `sha256`.
+
+  Args:
+    predictions: of its segments; None or none where it was not scored.
+    tracks: see `build`.
+    resamples: behind each bootstrap interval.
+  """
+  if predictions is None or not len(predictions):
+    return {
+      "n": tracks or 0,
+      "clusters": 0,
+      "segment": {"n": 0},
+      "track": {"n": 0},
+      "track_majority": {"n": 0},
+      "hardest": [],
+      "reliability": [],
+    }
+  levels = metrics.evaluate(predictions, resamples=resamples)
+  by_track = predictions.by_track("mean")
+  return {
+    "n": levels["track"]["n"] if tracks is None else tracks,
+    "clusters": predictions.n_clusters,
+    **levels,
+    "hardest": metrics.hardest(predictions),
+    "reliability": calibration.reliability(
+      by_track.probabilities, by_track.right
+    ),
+  }
+
+
+def _known_artists(
+  name: str, predictions: Mapping[str, Predictions]
+) -> dict[str, int] | None:
+  """None of the train part itself, or where either has no table."""
+  held_out, train = predictions.get(name), predictions.get("train")
+  if name == "train" or not (held_out and train):
+    return None
+  return metrics.known_artists(held_out, train)
+
+
+def _headline(splits: dict) -> str | None:
+  """The split whose numbers stand for the run: test, else validation."""
+  for name in ("test", "validation"):
+    if name in splits and splits[name]["track"]["n"]:
+      return name
+  return None
+
+
+def _plain(value):
+  """Plain JSON values; tuples become lists, NaN and infinities None.
+
+  Raises:
+    ValueError: a value that JSON has no place for, with its type.
+  """
+  if isinstance(value, np.generic | np.ndarray):
+    value = value.tolist()
+  if isinstance(value, Mapping):
+    return {str(key): _plain(item) for key, item in value.items()}
+  if isinstance(value, list | tuple):
+    return [_plain(item) for item in value]
+  if isinstance(value, float):
+    return float(value) if np.isfinite(value) else None
+  if value is None or isinstance(value, bool | int | str):
+    return value
+  raise ValueError(f"report: {value!r} is no JSON value, {type(value)}")
+
+
+def _explained(
+  workdir: pathlib.Path, best_epoch: int | None
+) -> list[tuple[dict, bytes]]:
+  """(entry of explain.json, its picture), if of the same parameters."""
+  folder = workdir / EXPLAINED
+  file = folder / "explain.json"
+  if not file.is_file():
+    return []
+  found = report_schema.read_json(file, _EXPLAIN, "explain")
+  if found["best_epoch"] != best_epoch:
+    return []
+  shown = []
+  for one in found["items"]:
+    picture = folder / one["picture"]
+    if picture.resolve().parent != folder.resolve() or not picture.is_file():
+      raise errors.InputError(
+        f"{file}: {one['picture']} is no file in its folder; launch.py explain"
+        " writes it anew"
+      )
+    shown.append((one, picture.read_bytes()))
+  return shown
+
+
+def _write_gallery(workdir: pathlib.Path, gallery) -> None:
+  """Only what `write` itself may have left is removed."""
+  folder = workdir / "samples"
+  files = {}
+  if gallery:
+    files[workdir / "samples.png"] = gallery.picture
+    folder.mkdir(exist_ok=True)
+    for genre, sounds in gallery.sounds.items():
+      for i, sound in enumerate(sounds):
+        files[folder / f"{genre.replace('/', '_')}_{i}.wav"] = sound
+  for path in (workdir / "samples.png", *folder.glob("*_[0-9].wav")):
+    if path not in files:
+      path.unlink(missing_ok=True)
+  for path, content in files.items():
+    atomic.write(path, content)

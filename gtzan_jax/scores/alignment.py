@@ -1,0 +1,49 @@
+"""Tables of predictions beside each other: are they of the same things?"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from gtzan_jax.scores.predictions import Predictions
+
+
+def rows(table: Predictions) -> list[tuple[str, int]]:
+  """(track, segment) of each row."""
+  return list(zip(table.track.tolist(), table.segment.tolist(), strict=True))
+
+
+def same_rows(tables: Sequence[Predictions]) -> bool:
+  """Do all have the same rows, in whatever order?"""
+  return len({frozenset(rows(table)) for table in tables}) == 1
+
+
+def places(first: Predictions, other: Predictions) -> np.ndarray:
+  """[N] where in the other table each row of the first stands."""
+  place = {row: i for i, row in enumerate(rows(other))}
+  return np.array([place[row] for row in rows(first)], np.int64)
+
+
+def differences(first: Predictions, other: Predictions) -> Iterator[str]:
+  """Why two tables are not of the same tracks, in words."""
+  if first.genres != other.genres:
+    yield (
+      f"genres {', '.join(other.genres)} received, {', '.join(first.genres)}"
+      " are accepted"
+    )
+    return
+  label_of, labels = (
+    dict(zip(table.track.tolist(), table.label.tolist(), strict=True))
+    for table in (first, other)
+  )
+  alone = sorted(label_of.keys() ^ labels.keys())
+  if alone:
+    side = "first" if alone[0] in label_of else "second"
+    number = f"{len(alone)} tracks stand" if alone[1:] else "1 track stands"
+    yield f"{number} in one of them alone, as {alone[0]} in the {side}"
+    return
+  for track, label in label_of.items():
+    if labels[track] != label:
+      yield (
+        f"track {track} is {first.genres[label]} in the first,"
+        f" {first.genres[labels[track]]} in the second"
+      )

@@ -1,0 +1,272 @@
+"""Accuracy, precision, recall, F1, loss, calibration and their uncertainty.
+
+What scikit-learn has is scikit-learn's, except in `quick`, which runs at each
+evaluation of a training run and is plain numpy. Two conventions:
+
+- A genre without an example in the split has no recall. It is left out of the
+  macro and weighted means, its own row is null, and its support says 0. (With
+  scikit-learn's labels=all and zero_division=0 it would count as a failure.)
+- A genre that has examples but is never predicted has precision 0.
+"""
+
+import numpy as np
+
+from gtzan_jax.errors import InputError
+from gtzan_jax.scores import artists
+from gtzan_jax.scores.calibration import ece, lifted, loss
+from gtzan_jax.scores.predictions import Predictions
+
+RESAMPLES = 1_000
+_AT_A_TIME = 500  # so that thousands of clusters stay a few MB
+
+
+def evaluate(
+  predictions: Predictions, *, resamples: int = RESAMPLES
+) -> dict[str, dict]:
+  """`scores` of the segments, and of the tracks by mean and by majority."""
+  levels = {
+    "segment": predictions,
+    "track": predictions.by_track("mean"),
+    "track_majority": predictions.by_track("majority"),
+  }
+  return {
+    name: scores(level, resamples=resamples) for name, level in levels.items()
+  }
+
+
+def scores(predictions: Predictions, *, resamples: int = RESAMPLES) -> dict:
+  """Every statistic of one table of predictions, as plain Python values.
+
+  Args:
+    predictions: the rows to score; segments or tracks.
+    resamples: how many bootstrap samples of the clusters the interval uses.
+
+  Returns:
+    {"n": 0} for no rows; otherwise n (rows), accuracy, ci95 [low, high], top3,
+    macro_precision, macro_recall, macro_f1, weighted_f1, loss (mean cross
+    entropy in nats), ece (expected calibration error), per_genre {genre:
+    {precision, recall, f1, support}} and confusion [C][C] (row = true genre,
+    column = predicted genre). For majority votes the shares of the votes stand
+    for probabilities.
+
+  Raises:
+    InputError: a row has a NaN: the model diverged.
+  """
+  if not len(predictions):
+    return {"n": 0}
+  true, predicted = predictions.label, predictions.predicted
+  if (predicted < 0).any():
+    track = predictions.track[predicted.argmin()]
+    raise InputError(
+      f"probabilities: NaN at track {track}, finite ones are accepted; the"
+      " model diverged, train it with a lower learning rate"
+    )
+  # Imported here: scikit-learn takes a second that `quick` need not wait for.
+  from sklearn import metrics
+
+  present = np.unique(true)
+  averages = {
+    mean: metrics.precision_recall_fscore_support(
+      true, predicted, labels=present, average=mean, zero_division=0
+    )
+    for mean in ("macro", "weighted")
+  }
+  precision, recall, f1, _ = averages["macro"]
+  labels = np.arange(len(predictions.genres))
+  return {
+    "n": len(predictions),
+    "accuracy": float(metrics.accuracy_score(true, predicted)),
+    "ci95": bootstrap(
+      predictions.clusters, predicted == true, resamples=resamples
+    ),
+    "top3": top3(predictions),
+    "macro_precision": float(precision),
+    "macro_recall": float(recall),
+    "macro_f1": float(f1),
+    "weighted_f1": float(averages["weighted"][2]),
+    "loss": float(
+      metrics.log_loss(true, lifted(predictions.probabilities), labels=labels)
+    ),
+    "ece": ece(predictions.probabilities, predictions.right),
+    "per_genre": _per_genre(predictions),
+    "confusion": metrics.confusion_matrix(
+      true, predicted, labels=labels
+    ).tolist(),
+  }
+
+
+def known_artists(
+  predictions: Predictions, train: Predictions
+) -> dict[str, int]:
+  """How much of a held-out part is by artists that were learnt from.
+
+  Where most of it is, telling artists apart is enough for a good score.
+
+  Returns:
+    tracks: of the held-out tracks, those that credit an artist of the train
+    part; of: those whose artist is known at all.
+  """
+  credit_of = dict(
+    zip(predictions.track.tolist(), predictions.artist.tolist(), strict=True)
+  )
+  held_out = [
+    names for credit in credit_of.values() if (names := artists.known(credit))
+  ]
+  learnt = set()
+  learnt.update(*map(artists.known, set(train.artist.tolist())))
+  met = sum(not learnt.isdisjoint(names) for names in held_out)
+  return {"tracks": met, "of": len(held_out)}
+
+
+def bootstrap(
+  cluster: np.ndarray, values: np.ndarray, *, resamples: int, seed: int = 0
+) -> list[float]:
+  """95 % percentile interval of a mean over rows, resampling whole clusters.
+
+  A resample takes clusters with replacement, each with all its rows (Field and
+  Welsh, 2007). So of segments of a track, or of tracks of an artist, no more is
+  claimed to be known than they tell.
+
+  Args:
+    cluster: [N] the cluster of each row: Predictions.clusters; N > 0.
+    values: [N] what to take the mean of: bool for an accuracy, differences of
+      two models for a paired comparison.
+    resamples: how many; the bounds move by chance from one `seed` to another,
+      the less the more there are.
+    seed: of the draws.
+
+  Returns:
+    [low, high]. Where all values are the same the two are equal: a bootstrap
+    cannot see what the sample does not contain.
+  """
+  _, group = np.unique(cluster, return_inverse=True)
+  rows = np.bincount(group)
+  total = np.bincount(group, weights=values)
+  rng, means = np.random.default_rng(seed), []
+  for start in range(0, resamples, _AT_A_TIME):
+    shape = (min(_AT_A_TIME, resamples - start), len(rows))
+    drawn = rng.integers(len(rows), size=shape)
+    means.append(total[drawn].sum(axis=1) / rows[drawn].sum(axis=1))
+  return np.percentile(np.concatenate(means), [2.5, 97.5]).tolist()
+
+
+def top3(predictions: Predictions) -> float:
+  """Share of the rows whose true genre is among the three likeliest.
+
+  Of equally likely genres the first in `genres` comes first, as everywhere; one
+  without any probability (of votes: without a vote) is never among them.
+  """
+  rows, true = np.arange(len(predictions)), predictions.label
+  p = predictions.probabilities
+  own = p[rows, true][:, None]
+  before = np.arange(p.shape[1]) < true[:, None]
+  ahead = ((p > own) | ((p == own) & before)).sum(axis=1)
+  return float(np.mean((ahead < 3) & (own[:, 0] > 0)))
+
+
+def quick(predictions: Predictions) -> dict[str, float]:
+  """The scalars of one evaluation during training, in milliseconds.
+
+  Returns:
+    loss and accuracy of the rows; track_loss, track_accuracy and
+    track_macro_f1 of the tracks by mean probability. A NaN among the
+    probabilities makes the losses NaN and counts as a wrong answer.
+
+  Raises:
+    InputError: no rows.
+  """
+  if not len(predictions):
+    raise InputError("predictions: 0 rows received, one or more are accepted")
+  tracks = predictions.by_track("mean")
+  return {
+    "loss": loss(predictions.probabilities, predictions.label),
+    "accuracy": float(np.mean(predictions.right)),
+    "track_loss": loss(tracks.probabilities, tracks.label),
+    "track_accuracy": float(np.mean(tracks.right)),
+    "track_macro_f1": _macro_f1(tracks),
+  }
+
+
+def hardest(predictions: Predictions, count: int = 10) -> list[dict]:
+  """The tracks whose true genre the model believes in least.
+
+  Returns:
+    up to `count` of {track, genre, predicted, probability, true_probability},
+    by mean probability, the least believed first, ties in order of track.
+  """
+  tracks = predictions.by_track("mean")
+  if not len(tracks):
+    return []
+  belief = tracks.probabilities[np.arange(len(tracks)), tracks.label]
+  chosen = np.lexsort((tracks.track, belief))[:count]
+  return [
+    {
+      "track": str(tracks.track[i]),
+      "genre": tracks.genres[tracks.label[i]],
+      "predicted": tracks.genres[tracks.predicted[i]],
+      "probability": float(tracks.probabilities[i].max()),
+      "true_probability": float(belief[i]),
+    }
+    for i in chosen
+  ]
+
+
+def confused(
+  confusion: list[list[int]], genres: list[str], count: int = 8
+) -> list[dict]:
+  """The largest cells off the diagonal: [{genre, predicted, n, share}].
+
+  `share` is the part of the true genre's examples that went astray this way.
+  """
+  pairs = [
+    {
+      "genre": genres[i],
+      "predicted": genres[j],
+      "n": n,
+      "share": n / sum(row),
+    }
+    for i, row in enumerate(confusion)
+    for j, n in enumerate(row)
+    if i != j and n
+  ]
+  return sorted(pairs, key=lambda p: (-p["n"], -p["share"]))[:count]
+
+
+def _per_genre(predictions: Predictions) -> dict[str, dict]:
+  from sklearn import metrics
+
+  table = metrics.precision_recall_fscore_support(
+    predictions.label,
+    predictions.predicted,
+    labels=np.arange(len(predictions.genres)),
+    zero_division=0,
+  )
+  rows = {}
+  for genre, precision, recall, f1, support in zip(
+    predictions.genres, *table, strict=True
+  ):
+    values = [float(x) if support else None for x in (precision, recall, f1)]
+    rows[genre] = dict(
+      zip(("precision", "recall", "f1"), values, strict=True),
+      support=int(support),
+    )
+  return rows
+
+
+def _macro_f1(predictions: Predictions) -> float:
+  genres = np.arange(len(predictions.genres))
+  true = predictions.label[:, None] == genres
+  said = predictions.predicted[:, None] == genres
+  return macro_f1((true & said).sum(0), true.sum(0), said.sum(0))
+
+
+def macro_f1(right: np.ndarray, support: np.ndarray, said: np.ndarray) -> float:
+  """Mean F1 over the genres that have examples: 2 TP / (2 TP + FP + FN).
+
+  Args:
+    right: [genre] how many of a genre were told right.
+    support: [genre] how many there are of it; one or more of any.
+    said: [genre] of how many it was said.
+  """
+  f1 = 2 * right / np.maximum(support + said, 1)
+  return float(f1[support > 0].mean())

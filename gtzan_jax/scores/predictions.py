@@ -1,0 +1,333 @@
+"""Predictions: the one hand-off between a model and everything after it.
+
+Whatever made the probabilities (an evaluation, an ensemble, another program),
+voting, metrics, plots and reports start from this table and import no JAX.
+"""
+
+import dataclasses
+import hashlib
+import os
+import pathlib
+import zipfile
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+import numpy as np
+
+from gtzan_jax import atomic, errors
+from gtzan_jax.errors import DAMAGED_NPZ, InputError
+from gtzan_jax.scores import artists
+
+TRACK_ROW = -1  # the segment number of a row that speaks for a whole track
+
+_COLUMNS = ("track", "segment", "label", "probabilities", "genres", "artist")
+_TIE = 1e-3  # what settles a tie, of a track's votes
+# How far a row may sum from 1: older tables are of half precision, which moves
+# a sum by up to 0.0005, and were averaged and rounded again.
+_OFF = 5e-3
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Predictions:
+  """What a model said about N examples, in plain numpy. N may be zero.
+
+  Nothing is rounded: a mean, and which genre is likeliest, is computed in
+  float64 from what the model gave, and a file holds it to the last bit. So
+  every number of a report can be computed again from the file. Only equal
+  float64 values are a tie, which the first in `genres` wins.
+
+  Attributes:
+    track: [N] str, the track that each example was cut from.
+    segment: [N] int32, its place in the track; -1 stands for the whole track.
+    label: [N] int32, the true genre, an index into `genres`.
+    probabilities: [N, C] float64; a row sums to 1 within 0.005, or holds a NaN
+      where the model gave no usable answer (it diverged). Such a row predicts
+      no genre.
+    genres: the C genre names in the order of the columns.
+    artist: [N] str, whose track it is, "; " between names: what is drawn
+      together where tracks are resampled. "" where nobody knows, and of all
+      rows if left out.
+
+  Raises:
+    InputError: shapes or types disagree, a label has no genre, a row does not
+      sum to 1, an example stands twice, or a track carries two labels or has
+      two artists.
+  """
+
+  track: np.ndarray
+  segment: np.ndarray
+  label: np.ndarray
+  probabilities: np.ndarray
+  genres: tuple[str, ...]
+  artist: np.ndarray | None = None
+
+  def __post_init__(self):
+    artist = [""] * len(self.track) if self.artist is None else self.artist
+    exact = {
+      "genres": _names(self.genres),
+      "track": _strings("track", self.track),
+      "segment": _integers("segment", self.segment),
+      "label": _integers("label", self.label),
+      "probabilities": _floats("probabilities", self.probabilities),
+      "artist": _strings("artist", artist),
+    }
+    for name, value in exact.items():
+      object.__setattr__(self, name, value)  # the class is frozen
+    _check_shapes(self)
+    _check_values(self)
+
+  def __len__(self) -> int:
+    return len(self.track)
+
+  @property
+  def predicted(self) -> np.ndarray:
+    """[N] int32: the likeliest genre of each row, -1 where a row has a NaN."""
+    usable = np.isfinite(self.probabilities).all(axis=1)
+    return np.where(usable, self.probabilities.argmax(axis=1), -1).astype(
+      np.int32
+    )
+
+  @property
+  def right(self) -> np.ndarray:
+    """[N] bool: is the likeliest genre of the row its own?"""
+    return self.predicted == self.label
+
+  @property
+  def clusters(self) -> np.ndarray:
+    """[N] int: rows that are no independent draws have the same number.
+
+    A cluster is an artist, with all those that joint credits of these tracks
+    link, or where nobody knows the artist a track: segments share a recording,
+    and an artist's tracks a voice and a studio.
+    """
+    pairs = zip(self.artist.tolist(), self.track.tolist(), strict=True)
+    labels = [
+      [f"artist {name}" for name in artists.names(credit)] or [f"track {track}"]
+      for credit, track in pairs
+    ]
+    group = artists.joined(labels)
+    # Numbered by what stands first in the alphabet, in whatever order rows are.
+    first: dict[int, str] = {}
+    for number, own in zip(group, labels, strict=True):
+      first[number] = min(first.get(number, own[0]), *own)
+    return np.unique([first[n] for n in group], return_inverse=True)[1]
+
+  @property
+  def n_clusters(self) -> int:
+    """How many clusters the rows are of."""
+    return int(self.clusters.max(initial=-1)) + 1
+
+  def with_artists(self, credit: Mapping[str, str]) -> "Predictions":
+    """The same of tracks whose artists are known: {track: credit}."""
+    known = [credit.get(track, "") for track in self.track.tolist()]
+    return dataclasses.replace(self, artist=np.asarray(known, np.str_))
+
+  def at(self, rows: np.ndarray) -> "Predictions":
+    """Some rows: their places, or [N] bool."""
+    names = set(_COLUMNS) - {"genres"}
+    return dataclasses.replace(
+      self, **{x: getattr(self, x)[rows] for x in names}
+    )
+
+  def by_track(
+    self, vote: Literal["mean", "majority"] = "mean"
+  ) -> "Predictions":
+    """One row a track (segment -1), in order of first appearance.
+
+    Args:
+      vote: "mean" averages the probabilities of a track's rows. "majority"
+        gives each row one vote for its likeliest genre; the probabilities are
+        the shares of the votes. Where genres tie, the tied one with the
+        greatest mean probability (then the first in `genres`) receives a
+        thousandth of the votes more, so that argmax finds the winner.
+
+    Raises:
+      InputError: another `vote`.
+    """
+    if vote not in ("mean", "majority"):
+      raise InputError(f"vote {vote!r}: 'mean' or 'majority' is accepted")
+    first, group = _groups(self.track)
+    total = np.zeros((len(first), len(self.genres)))
+    np.add.at(total, group, self.probabilities)
+    rows = np.bincount(group, minlength=len(first))[:, None]
+    probabilities = total / rows
+    if vote == "majority":
+      ballots = self.predicted[:, None] == np.arange(len(self.genres))
+      votes = np.zeros_like(total)
+      np.add.at(votes, group, ballots)
+      probabilities = _shares(votes, probabilities)
+    return Predictions(
+      track=self.track[first],
+      segment=np.full(len(first), TRACK_ROW, np.int32),
+      label=self.label[first],
+      probabilities=probabilities,
+      genres=self.genres,
+      artist=self.artist[first],
+    )
+
+  def save(self, path: str | os.PathLike) -> None:
+    """Writes an .npz without pickles; it appears whole or not at all.
+
+    Probabilities are of the narrowest of float16, float32 and float64 that
+    holds them all: float32 of what a network gave.
+    """
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    columns = {name: np.asarray(getattr(self, name)) for name in _COLUMNS}
+    columns["probabilities"] = _narrow(self.probabilities)
+    with atomic.opened(path) as file:
+      np.savez_compressed(file, allow_pickle=False, **columns)
+
+
+def load(path: str | os.PathLike) -> Predictions:
+  """Reads what `Predictions.save` wrote.
+
+  Raises:
+    InputError: no such file, not such an .npz (pickled objects are refused),
+      or contents that `Predictions` refuses.
+  """
+  wanted = f"an .npz with {', '.join(_COLUMNS)} is accepted"
+  try:
+    errors.check_npz(path, f"{path}: ")
+    with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
+      names = {name.removesuffix(".npy") for name in archive.namelist()}
+      absent = [name for name in _COLUMNS if name not in names]
+      if absent:
+        raise InputError(f"{path}: no {', '.join(absent)} inside; {wanted}")
+      columns = {}
+      for name in _COLUMNS:
+        with archive.open(f"{name}.npy") as member:
+          columns[name] = np.lib.format.read_array(member, allow_pickle=False)
+  except InputError:
+    raise
+  except OSError as error:
+    raise InputError(f"{path}: {error.strerror or error}; {wanted}") from error
+  except DAMAGED_NPZ as error:
+    reason = str(error).splitlines()[0] if str(error) else "unreadable"
+    raise InputError(f"{path}: {reason}; {wanted}") from error
+  try:
+    return Predictions(**columns)
+  except InputError as error:
+    raise InputError(f"{path}: {error}") from error
+
+
+def digest(tracks: Iterable[str]) -> str:
+  """sha256 (hex) of track ids, each once, sorted and a line each."""
+  lines = "".join(f"{track}\n" for track in sorted(set(tracks)))
+  return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _groups(track: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """First row of each track ([T], ascending) and each row's track ([N])."""
+  _, first, group = np.unique(track, return_index=True, return_inverse=True)
+  order = np.argsort(first)
+  return first[order], np.argsort(order)[group]
+
+
+def _shares(votes: np.ndarray, mean: np.ndarray) -> np.ndarray:
+  """Votes [T, C] as shares [T, C], ties settled by the mean [T, C]."""
+  leading = votes == votes.max(axis=1, keepdims=True)
+  tied = leading.sum(axis=1) > 1
+  winner = np.where(leading, np.nan_to_num(mean), -1.0).argmax(axis=1)
+  votes = votes.copy()
+  cast = votes[tied].sum(axis=1)
+  votes[tied, winner[tied]] += np.where(cast > 0, _TIE * cast, np.nan)
+  return votes / votes.sum(axis=1, keepdims=True)
+
+
+def _narrow(exact: np.ndarray) -> np.ndarray:
+  for dtype in (np.float16, np.float32):
+    narrow = exact.astype(dtype)
+    if np.array_equal(narrow, exact, equal_nan=True):
+      return narrow
+  return exact
+
+
+def _strings(name: str, value) -> np.ndarray:
+  array = np.asarray(value)
+  if array.dtype == object and all(isinstance(x, str) for x in array.flat):
+    array = array.astype(np.str_)
+  if array.size and array.dtype.kind != "U":
+    raise InputError(f"{name}: {array.dtype} received, str is accepted")
+  return array.astype(np.str_)
+
+
+def _names(value) -> tuple[str, ...]:
+  array = _strings("genres", value)
+  if array.ndim != 1:
+    raise InputError(f"genres: shape {array.shape} received, [C] is accepted")
+  return tuple(array.tolist())
+
+
+def _integers(name: str, value) -> np.ndarray:
+  array = np.asarray(value)
+  if array.size and array.dtype.kind not in "iu":
+    raise InputError(f"{name}: {array.dtype} received, int32 is accepted")
+  found = array.astype(np.int32)
+  wrong = np.flatnonzero(found != array)
+  if wrong.size:
+    raise InputError(
+      f"{name}: {array.flat[wrong[0]]} received, int32 is accepted"
+    )
+  return found
+
+
+def _floats(name: str, value) -> np.ndarray:
+  array = np.asarray(value)
+  if array.size and array.dtype.kind not in "fiu":
+    raise InputError(f"{name}: {array.dtype} received, float32 is accepted")
+  return array.astype(np.float64)
+
+
+def _check_shapes(p: Predictions) -> None:
+  count, genres = len(p.genres), p.genres
+  if count < 2 or len(set(genres)) != count:
+    raise InputError(f"genres: {genres} received, two or more names, each once")
+  rows = p.track.shape[0] if p.track.ndim == 1 else None
+  wanted = {
+    "track": ("[N]", (rows,)),
+    "segment": ("[N]", (rows,)),
+    "label": ("[N]", (rows,)),
+    "probabilities": (f"[N, {count}]", (rows, count)),
+    "artist": ("[N]", (rows,)),
+  }
+  for name, (words, shape) in wanted.items():
+    if getattr(p, name).shape != shape:
+      raise InputError(
+        f"{name}: shape {getattr(p, name).shape} received, {words} is accepted"
+        f" (N = {rows})"
+      )
+
+
+def _check_values(p: Predictions) -> None:
+  bad = np.flatnonzero((p.label < 0) | (p.label >= len(p.genres)))
+  if bad.size:
+    raise InputError(
+      f"label: {p.label[bad[0]]} at track {p.track[bad[0]]} received, 0 to"
+      f" {len(p.genres) - 1} is accepted"
+    )
+  sums = p.probabilities.sum(axis=1, dtype=np.float64)
+  off = np.abs(sums - 1) > _OFF
+  bad = np.flatnonzero(off | (p.probabilities < 0).any(axis=1))
+  if bad.size:
+    raise InputError(
+      f"probabilities: a row of track {p.track[bad[0]]} sums to"
+      f" {sums[bad[0]]:.4g} or has a negative part; 1 and none are accepted"
+    )
+  first, group = _groups(p.track)
+  for name, what in (("label", "genres"), ("artist", "artists")):
+    column = getattr(p, name)
+    bad = np.flatnonzero(column != column[first][group])
+    if bad.size:
+      raise InputError(
+        f"{name}: two {what} for track {p.track[bad[0]]}, one a track is"
+        " accepted"
+      )
+  pairs = np.stack([group, p.segment], axis=1) if len(p) else np.zeros((0, 2))
+  unique, counts = np.unique(pairs, axis=0, return_counts=True)
+  if (counts > 1).any():
+    group_index, segment = unique[counts.argmax()]
+    raise InputError(
+      f"segment: {segment} of track {p.track[first[group_index]]} stands"
+      f" {counts.max()} times, once is accepted"
+    )

@@ -1,0 +1,1 @@
+"""Studies that take several runs, or a run and more data."""

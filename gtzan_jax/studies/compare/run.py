@@ -1,0 +1,193 @@
+"""Evaluated runs against each other: what they have stored, on the same tracks.
+
+Two workdirs, or several seeds of two recipes. Ensembles are runs as well.
+"""
+
+import collections
+import itertools
+import json
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+
+from gtzan_jax.errors import InputError, writing
+from gtzan_jax.inference import ensemble
+from gtzan_jax.inference.ensemble import Member
+from gtzan_jax.reports import leaderboard, page, report
+from gtzan_jax.reports import schema as report_schema
+from gtzan_jax.scores import alignment, compare
+from gtzan_jax.training import workdir
+
+FILE = "compare.json"
+
+
+def compare_runs(
+  paths: Sequence[str | os.PathLike], seen_from: str | os.PathLike = "."
+) -> dict:
+  """Compares what evaluated runs or ensembles have stored.
+
+  Args:
+    paths: two folders with report.json and predictions/; or more, of two
+      recipes, which are then told apart by recipe, config and data, and whose
+      runs differ in the seed alone.
+    seen_from: where compare.json is to stand: it names the folders from there.
+
+  Returns:
+    what compare.json holds: split (their headline), a and b (recipe, protocol,
+    leak, known_artists, seeds and workdirs of each), track and segment: from
+    compare.compare or compare_many, segment None where segments were cut
+    differently.
+
+  Raises:
+    InputError: runs of more or fewer than two recipes, fewer than two seeds of
+      one; other tracks; see `ensemble.read_all`.
+  """
+  sides = _sides(ensemble.read_all(paths, "a comparison"))
+  split = ensemble.same_test([one for side in sides for one in side])
+  tables = [[one.predictions[split] for one in side] for side in sides]
+  tracks = [[one.by_track("mean") for one in side] for side in tables]
+  same = alignment.same_rows([*tables[0], *tables[1]])
+  return {
+    "split": split,
+    "a": _facts(sides[0], seen_from),
+    "b": _facts(sides[1], seen_from),
+    "track": _compared(sides, *tracks),
+    "segment": _compared(sides, *tables) if same else None,
+  }
+
+
+def again(folder: str | os.PathLike) -> dict:
+  """What compare.json in a folder would hold if it were written now.
+
+  Raises:
+    InputError: it cannot be read, is damaged or names folders that
+      `compare_runs` refuses.
+  """
+  file = pathlib.Path(folder) / FILE
+  side = {"workdirs": [str], ...: object}
+  spec = {"a": side, "b": side, ...: object}
+  found = report_schema.read_json(file, spec, "compare")
+  named = [*found["a"]["workdirs"], *found["b"]["workdirs"]]
+  return compare_runs([file.parent / name for name in named], seen_from=folder)
+
+
+def write(found: Mapping, out: str | os.PathLike) -> pathlib.Path:
+  """Writes compare.json into a folder, which is made if need be.
+
+  Raises:
+    InputError: it cannot be written.
+  """
+  file = pathlib.Path(out) / FILE
+  with writing(f"--out={out}"):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    report.save(file, found)
+  return file
+
+
+def lines(found: Mapping) -> list[str]:
+  """The comparison in words and one table."""
+  said = [
+    f"{name}: {side['recipe']}, seed {', '.join(map(str, side['seeds']))}"
+    f" ({side['protocol']})"
+    + (f"; LEAKS: {side['leak']}" if side["leak"] else "")
+    for name, side in (("a", found["a"]), ("b", found["b"]))
+  ]
+  if found["split"] != "test":
+    said.append(
+      f"no test tracks at hand: the {found['split']} part also chose the"
+      " checkpoints"
+    )
+  track = found["track"]
+  for name in ("a", "b"):
+    split = {**found[name], "track": track}
+    if page.artists_decide(split):
+      said.append(f"{name}: {page.artist_note(found['split'], split)}")
+  said.append(
+    f"{found['split']}: {track['n']} tracks in {track['clusters']} clusters"
+    " (artists, where known)"
+  )
+  said.append(f"{'':10}{'a':>7}{'b':>7}{'a - b':>9}   95 % interval")
+  for level in ("track", "segment"):
+    if one := found[level]:
+      low, high = one["ci95"]
+      said.append(
+        f"{level:10}{one['accuracy_a']:7.3f}{one['accuracy_b']:7.3f}"
+        f"{one['difference']:+z9.3f}   {low:+z.3f} to {high:+z.3f}"
+      )
+  tests = track["mcnemar"]
+  for test in [tests] if isinstance(tests, dict) else tests:
+    of = f" of seed {test['seed']}" if "seed" in test else ""
+    said.append(
+      f"McNemar's exact test{of}: {test['only_a']} tracks only a gets right,"
+      f" {test['only_b']} only b, p = {test['p']:.3g}"
+    )
+  return said
+
+
+def _sides(members: Sequence[Member]) -> tuple[list[Member], list[Member]]:
+  """The runs of either side; seeds that both have come first, in order."""
+  if len(members) == 2:
+    return [members[0]], [members[1]]
+  groups = collections.defaultdict(list)
+  for member in members:
+    groups[_experiment(member.report)].append(member)
+  if len(groups) != 2:
+    named = ", ".join(
+      sorted(side[0].report["recipe"] for side in groups.values())
+    )
+    raise InputError(
+      f"{len(members)} --workdir of {len(groups)} experiments ({named}): give"
+      " two, or several seeds of two recipes that differ in nothing else"
+    )
+  sides = list(groups.values())
+  both = set.intersection(*({_seed(one) for one in side} for side in sides))
+  for side in sides:
+    if len(side) < 2:
+      raise InputError(
+        f"--workdir={side[0].path} is the only seed of"
+        f" {side[0].report['recipe']}: give two seeds or more of each recipe,"
+        " or one of each"
+      )
+    side.sort(key=lambda one: (_seed(one) not in both, _seed(one)))
+    for one, other in itertools.pairwise(side):
+      if _seed(one) == _seed(other):
+        raise InputError(
+          f"--workdir={other.path} is of seed {_seed(other)}, as"
+          f" --workdir={one.path} is: give each seed once"
+        )
+  return tuple(sides)
+
+
+def _seed(member: Member) -> int:
+  return member.report["seed"]
+
+
+def _experiment(found: Mapping) -> str:
+  """What runs have in common that differ in the seed alone."""
+  named = [found[key] for key in ("recipe", "corpus", "source", "protocol")]
+  return json.dumps([named, leaderboard.experiment(found)], sort_keys=True)
+
+
+def _facts(side: Sequence[Member], folder: str | os.PathLike) -> dict:
+  first = side[0].report
+  return {
+    **{key: first[key] for key in ("recipe", "protocol", "leak")},
+    "known_artists": first["splits"][first["headline"]]["known_artists"],
+    "seeds": [_seed(one) for one in side],
+    "workdirs": [workdir.seen_from(one.path, folder) for one in side],
+  }
+
+
+def _compared(sides, a: Sequence, b: Sequence) -> dict:
+  """One level; of several seeds McNemar's test says of which each is."""
+  if len(a) == len(b) == 1:
+    return compare.compare(a[0], b[0])
+  found = compare.compare_many(a, b)
+  seeds = [[_seed(one) for one in side] for side in sides]
+  if found["mcnemar"]:
+    found["mcnemar"] = [
+      {"seed": one, **test}
+      for one, other, test in zip(*seeds, found["mcnemar"], strict=False)
+      if one == other
+    ]
+  return found

@@ -1,0 +1,1 @@
+"""Cross-validation over the folds of a protocol."""

@@ -1,0 +1,292 @@
+"""What `explain` found, as pictures, as one page and as explain.json."""
+
+import base64
+import dataclasses
+import functools
+import io
+import pathlib
+import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+from scipy import ndimage
+
+from gtzan_jax import atomic, features
+from gtzan_jax.features import FeatureSpec, mel
+from gtzan_jax.features.image import COLOUR_MAP
+from gtzan_jax.reports import page, report
+from gtzan_jax.reports import style as plots
+from gtzan_jax.reports.style import PALETTE
+from gtzan_jax.studies.explain.attribution import Attribution
+
+FILE = "explain.json"
+PAGE = "explain.html"
+
+_HZ = (256, 512, 1024, 2048, 4096, 8192)
+_SIGNED = "RdBu_r"
+_SMOOTH = 0.08  # seconds, the deviation of what smooths attributions
+_FULL = 99.5  # percentile of the cells that has full colour
+_DEVIATIONS = 3.0  # shown of features that are not in dB
+_GAP = 0.05  # of the difference, or of 1 nat: a sum that is off by more is told
+
+
+class Explained(NamedTuple):
+  """What made a network say what it says of one file or track.
+
+  Attributes:
+    name: a track's id or a file.
+    where: "test part", "file" and so on.
+    genre: the true one; None where nobody knows.
+    predicted: the likeliest by the mean over all segments.
+    probabilities: {genre: that mean}.
+    segments: how many there are.
+    first: the first of those that are explained.
+    features: float32 [s, frames, bins], those that are explained.
+    attributions: {genre: s of them}; the predicted one first.
+  """
+
+  name: str
+  where: str
+  genre: str | None
+  predicted: str
+  probabilities: Mapping[str, float]
+  segments: int
+  first: int
+  features: np.ndarray
+  attributions: Mapping[str, Sequence[Attribution]]
+
+
+def said(one: Explained) -> str:
+  """One line on it."""
+  text = (
+    f"{one.name} ({one.where}): {one.predicted}"
+    f" {one.probabilities[one.predicted]:.3f}"
+  )
+  if one.genre not in (None, one.predicted):
+    text += f", in truth {one.genre} {one.probabilities[one.genre]:.3f}"
+  sums = [
+    f"{row['total']:+z.2f} nats for {genre} ({row['difference']:+z.2f} wanted)"
+    for genre, row in facts_of(one)["genres"].items()
+  ]
+  text += f"; attributions sum to {', '.join(sums)}"
+  if any(row["off"] for row in facts_of(one)["genres"].values()):
+    text += "; beware: the steps are too coarse"
+  return text
+
+
+def _off(found: Attribution) -> bool:
+  """The completeness of integrated gradients, of one segment."""
+  allowed = _GAP * max(1.0, abs(found.difference))
+  return abs(found.total - found.difference) > allowed
+
+
+def facts_of(one: Explained) -> dict:
+  """Of one, what explain.json says. Nats are means over the segments."""
+  genres = {}
+  for genre, found in one.attributions.items():
+    difference = float(np.mean([a.difference for a in found]))
+    total = float(np.mean([a.total for a in found]))
+    genres[genre] = {
+      "difference": difference,
+      "total": total,
+      "largest_gap": float(max(abs(a.total - a.difference) for a in found)),
+      "off": any(map(_off, found)),
+      "by_bin": np.mean([a.values.sum(axis=0) for a in found], axis=0).tolist(),
+    }
+  return {
+    "name": one.name,
+    "where": one.where,
+    "genre": one.genre,
+    "predicted": one.predicted,
+    "probabilities": dict(one.probabilities),
+    "segments": one.segments,
+    "explained": [one.first, one.first + len(one.features)],
+    "genres": genres,
+  }
+
+
+def draw(one: Explained, run: Mapping) -> Figure:
+  """The features, and below them what each cell adds to a genre.
+
+  Right of each, the same summed over time.
+  """
+  spec = FeatureSpec.from_dict(run["feature_spec"])
+  start, seconds, label = _time(one, spec)
+  bins = one.features.shape[2]
+  extent = (start, start + seconds, -0.5, bins - 0.5)
+  rows = len(one.attributions)
+  with plots.style():
+    figure = plots.new_figure(11, 2.3 + 2.0 * rows)
+    panels = figure.subplots(
+      1 + rows, 2, sharey=True, sharex="col", width_ratios=(10, 1)
+    )
+    shown = one.features.reshape(-1, bins).T
+    _features(panels[0, 0], shown, spec, extent)
+    panels[0, 0].set_title(_title(one), pad=10)
+    panels[0, 1].set_axis_off()
+    for (wide, narrow), (genre, found) in zip(
+      panels[1:], one.attributions.items(), strict=True
+    ):
+      values = np.concatenate([a.values for a in found]).T
+      _cells(wide, values, extent)
+      _sums(narrow, values.sum(axis=1) / len(found))
+      truth = " (true)" if genre == one.genre else ""
+      wide.set_title(f"for {genre}{truth}", pad=6, fontsize=10)
+    panels[-1, 0].set_xlabel(label)
+    panels[-1, 1].set_xlabel("nats a segment")
+    _bins(panels[:, 0], spec, bins)
+  return figure
+
+
+def write(
+  path: pathlib.Path,
+  facts: Mapping,
+  explained: Sequence[Explained],
+  run: Mapping,
+) -> pathlib.Path:
+  """Writes WORKDIR/explain: a PNG of each, explain.html, last explain.json.
+
+  What an earlier call left there is removed.
+  """
+  folder = path / report.EXPLAINED
+  folder.mkdir(exist_ok=True)
+  stems = [pathlib.PurePath(one.name).name for one in explained]
+  names = [
+    f"{i:02d}-{re.sub('[^a-zA-Z0-9.]+', '_', stem)[-60:]}.png"
+    for i, stem in enumerate(stems)
+  ]
+  pictures = {
+    name: _small(plots.png(draw(one, run)))
+    for name, one in zip(names, explained, strict=True)
+  }
+  found = {
+    **facts,
+    "items": [
+      {"picture": name, **facts_of(one)}
+      for name, one in zip(pictures, explained, strict=True)
+    ],
+  }
+  (folder / FILE).unlink(missing_ok=True)
+  for file in folder.glob("*.png"):
+    file.unlink()
+  for name, picture in pictures.items():
+    atomic.write(folder / name, picture)
+  atomic.write(folder / PAGE, render(found, list(pictures.values())))
+  atomic.write_json(folder / FILE, found, indent=1)
+  return folder / PAGE
+
+
+def render(found: Mapping, pictures: Sequence[bytes]) -> str:
+  """explain.html: one self-contained page."""
+  return (
+    page.templates()
+    .get_template("explain.html.jinja")
+    .render(
+      found=found,
+      pictures=[base64.b64encode(picture).decode() for picture in pictures],
+    )
+  )
+
+
+def _small(png: bytes) -> bytes:
+  """The same in 256 colours, a third of the size."""
+  file = io.BytesIO()
+  picture = Image.open(io.BytesIO(png)).convert("RGB")
+  picture.quantize(dither=Image.Dither.NONE).save(file, "PNG")
+  return file.getvalue()
+
+
+def _title(one: Explained) -> str:
+  name = one.name if len(one.name) < 60 else f"…{one.name[-58:]}"
+  heard = f"heard as {one.predicted} {one.probabilities[one.predicted]:.2f}"
+  if one.genre not in (None, one.predicted):
+    heard += f", in truth {one.genre} {one.probabilities[one.genre]:.2f}"
+  return f"{name} ({one.where}): {heard}"
+
+
+def _time(one: Explained, spec: FeatureSpec) -> tuple[float, float, str]:
+  """Where the picture begins, how long it lasts, and what its axis says."""
+  count, frames = one.features.shape[:2]
+  if spec.whole_clip:
+    seconds = frames * spec.hop_length / spec.sample_rate
+    of = f", clip {one.first + 1} of {one.segments}" if one.segments > 1 else ""
+    return 0.0, seconds, f"seconds{of}"
+  length = spec.segment_samples / spec.sample_rate
+  return one.first * length, count * length, "seconds"
+
+
+def _features(
+  axes, shown: np.ndarray, spec: FeatureSpec, extent: tuple
+) -> None:
+  """dB as they are, other features in deviations of each bin in the picture."""
+  if spec.parts == ("logmel",):
+    limits = shown.max() - spec.top_db, shown.max()
+    colours = COLOUR_MAP
+  else:
+    spread = shown.std(axis=1, keepdims=True)
+    shown = (shown - shown.mean(axis=1, keepdims=True)) / np.where(
+      spread > 0, spread, 1
+    )
+    limits, colours = (-_DEVIATIONS, _DEVIATIONS), "viridis"
+  axes.imshow(
+    shown,
+    cmap=colours,
+    vmin=limits[0],
+    vmax=limits[1],
+    origin="lower",
+    aspect="auto",
+    extent=extent,
+  )
+
+
+def _cells(axes, values: np.ndarray, extent: tuple) -> None:
+  """Attributions [bins, frames], smoothed for the eye: their sum is kept."""
+  frames_a_second = values.shape[1] / (extent[1] - extent[0])
+  smooth = ndimage.gaussian_filter(values, (1.0, _SMOOTH * frames_a_second))
+  full = max(float(np.percentile(np.abs(smooth), _FULL)), 1e-12)
+  axes.imshow(
+    smooth,
+    cmap=_SIGNED,
+    vmin=-full,
+    vmax=full,
+    origin="lower",
+    aspect="auto",
+    extent=extent,
+  )
+
+
+def _sums(axes, sums: np.ndarray) -> None:
+  """Of each bin [bins], a segment."""
+  colours = [PALETTE["warm" if x >= 0 else "accent"] for x in sums]
+  axes.barh(np.arange(len(sums)), sums, 1.0, color=colours)
+  axes.axvline(0, color=PALETTE["muted"], linewidth=0.8)
+  axes.xaxis.get_major_locator().set_params(nbins=2)
+
+
+def _bins(panels, spec: FeatureSpec, bins: int) -> None:
+  """What the bins are: Hz of mel bands, else where each part begins."""
+  if spec.parts == ("logmel",):
+    edge = mel.hz_to_mel(spec.sample_rate / 2)
+    at = {f"{hz:,}": mel.hz_to_mel(hz) / edge * (bins + 1) - 1 for hz in _HZ}
+    label = "Hz"
+  else:
+    at, label = _parts(spec), "feature"
+  for axes in panels:
+    axes.set_yticks(list(at.values()), list(at))
+    axes.set_ylabel(label)
+
+
+def _parts(spec: FeatureSpec) -> dict[str, float]:
+  """{part: its first bin}."""
+  clip = jax.ShapeDtypeStruct((spec.segment_samples,), np.float32)
+  at, first = {}, 0
+  for part in spec.parts:
+    alone = dataclasses.replace(spec, parts=(part,))
+    extract = functools.partial(features.extract, name=alone)
+    at[part] = first
+    first += jax.eval_shape(extract, clip).shape[-1]
+  return at

@@ -1,0 +1,263 @@
+"""What a network listened to: files, or tracks of the data it was trained on.
+
+Both the answer and, where that is another, the true genre are explained: below
+the features stands what each of their cells adds (attribution.py).
+"""
+
+import dataclasses
+import functools
+import os
+import pathlib
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from gtzan_jax import errors, features
+from gtzan_jax.cli import console
+from gtzan_jax.data import pipeline
+from gtzan_jax.errors import InputError, shown
+from gtzan_jax.inference import ensemble, evaluate, inputs, predict
+from gtzan_jax.reports import report
+from gtzan_jax.scores import metrics
+from gtzan_jax.studies.explain import attribution
+from gtzan_jax.studies.explain import page as explain_page
+from gtzan_jax.studies.explain.page import Explained
+from gtzan_jax.training import checkpoint, classify, runtime, workdir
+
+
+class Item(NamedTuple):
+  """What is to be explained.
+
+  Attributes:
+    name: a track's id or a file.
+    where: "test part", "file" and so on.
+    genre: the true one; None where nobody knows.
+    examples: float32 [s, frames, bins], of all of it.
+  """
+
+  name: str
+  where: str
+  genre: str | None
+  examples: np.ndarray
+
+
+def explain(
+  path: pathlib.Path,
+  words: Sequence[str],
+  open_dataset: Callable[[], pipeline.Dataset],
+  skipped: list[InputError] | None = None,
+  open_tree: Callable[[str], object | None] = lambda _: None,
+) -> pathlib.Path:
+  """Explains what a workdir's network says, into WORKDIR/explain.
+
+  Args:
+    path: the workdir of a trained network.
+    words: files, folders, archives or ids of tracks of its data; if there are
+      none, the hardest and the surest track of the part that stands for the
+      run.
+    open_dataset: opens its data; called where it is needed.
+    skipped: gets what is wrong with each file that cannot be read.
+    open_tree: see `predict.find`; without it, folders cannot be read.
+
+  Returns:
+    the path of explain.html.
+
+  Raises:
+    InputError: no network, or one whose examples are no [frames, bins]; a word
+      that is neither a file nor a track; not one file that can be read; other
+      data than the run's; a folder that cannot be written to.
+  """
+  run = workdir.load(path)
+  _check(path, run)
+  opened = functools.cache(lambda: _checked(path, run, open_dataset()))
+  items, skipped = [], [] if skipped is None else skipped
+  for word in words or _extremes(path):
+    for item in _items(word, run, opened, open_tree):
+      (items if isinstance(item, Item) else skipped).append(item)
+  if not items:
+    raise skipped[0]
+  for error in skipped:
+    print(f"skipped: {shown(str(error))}", file=sys.stderr)
+  model, variables, _ = evaluate.restore_best(path, run)
+  baseline = _baseline(run, variables, opened)
+  answer = jax.jit(functools.partial(classify.predict, model, variables))
+  attribute = attribution.attributor(model, variables)
+  explained = []
+  for item in items:
+    evaluate.check_shape(path, run, item.examples)
+    explained.append(_explained(item, run, answer, attribute, baseline))
+    print(explain_page.said(explained[-1]))
+  best = checkpoint.Store(path / "best")
+  facts = {
+    **{key: run["config"][key] for key in ("recipe", "seed")},
+    "best_epoch": best.facts()["epoch"],
+    "features": run["feature_spec"]["name"],
+    "steps": attribution.STEPS,
+    "baseline": baseline.tolist(),
+  }
+  best.close()
+  with workdir.locked(path):
+    page = explain_page.write(path, facts, explained, run)
+    if (path / report.REPORT_FILE).exists():
+      report.redraw(path)  # which shows the pictures
+  return page
+
+
+def verb(given, open_dataset: Callable, open_tree: Callable) -> int:
+  """launch.py explain: of the words left over, or of two telling tracks.
+
+  Args:
+    given: the command line, command_line.Given.
+    open_dataset: a config -> the pipeline.Dataset that it names.
+    open_tree: (path, config's data section) -> see `predict.find`.
+  """
+  path = given.workdir()
+  run = workdir.load(path)
+  config = workdir.config_of(path, run, given.config, given.overrides)
+  runtime.use_compilation_cache(config.log.compilation_cache)
+  skipped = []
+  page = explain(
+    path,
+    given.files,
+    lambda: open_dataset(config),
+    skipped,
+    lambda word: open_tree(word, config.data),
+  )
+  print(f"explained: {page}")
+  return 1 if skipped else 0
+
+
+def _check(path: pathlib.Path, run: Mapping) -> None:
+  task, shape = run["config"]["task"], run["example_shape"]
+  if task != "classify":
+    raise InputError(
+      f"--workdir={path} holds a run with config.task={task}: only a network"
+      " that tells genres can be explained by its gradients"
+    )
+  if len(shape) != 2:
+    raise InputError(
+      f"--workdir={path} takes examples of shape {shape}"
+      f" ({run['feature_spec']['name']}): only [frames, bins], such as log-mel,"
+      " can be explained in time and frequency"
+    )
+
+
+def _checked(
+  path: pathlib.Path, run: Mapping, dataset: pipeline.Dataset
+) -> pipeline.Dataset:
+  evaluate.facts_of_data(path, run, dataset)  # refuses other data
+  return dataset
+
+
+def _extremes(path: pathlib.Path) -> list[str]:
+  """The hardest and the surest track of the headline, by its true genre."""
+  member = ensemble.read(path)
+  split = member.report["headline"]
+  if split is None:
+    raise InputError(
+      f"--workdir={path} has no part that was scored: name files or tracks"
+    )
+  table = member.predictions[split]
+  rows = metrics.hardest(table, len(table))
+  return list(dict.fromkeys(rows[i]["track"] for i in (0, -1)))
+
+
+def _items(
+  word: str,
+  run: Mapping,
+  opened: Callable[[], pipeline.Dataset],
+  open_tree: Callable[[str], object | None],
+) -> Iterator[Item | InputError]:
+  """What a word means; of a file that cannot be read, why."""
+  if not os.path.exists(word):
+    yield _of_data(word, opened())
+    return
+  found, passed_over = predict.find([word], run["kind"], open_tree)
+  console.passed_over(passed_over, sys.stderr)
+  for source in found:
+    try:
+      with predict.opened(source) as file:
+        x = predict.examples(file, run)
+    except InputError as error:
+      yield error
+    else:
+      yield Item(errors.shown(source.name), "file", None, x)
+
+
+def _of_data(track: str, dataset: pipeline.Dataset) -> Item:
+  """A track of the prepared data, in whatever part it is."""
+  for row in dataset.metadata["rows"]:
+    if row["id"] == track and row["genre"] in dataset.genres:
+      break
+  else:
+    raise InputError(
+      f"{track!r} is neither a file nor a track of the run's data: give files,"
+      f" folders or ids such as {dataset.metadata['rows'][0]['id']}"
+    )
+  ids = tuple((track, segment) for segment in range(row["segments"]))
+  alone = dataclasses.replace(dataset, parts={"it": ids})
+  records = pipeline.Records(alone, "it", ["features"])
+  parts = [part for part, held in dataset.parts.items() if {*ids} & {*held}]
+  return Item(
+    track,
+    f"{' and '.join(parts) or 'no'} part",
+    row["genre"],
+    records.take(range(len(ids)))["features"],
+  )
+
+
+def _baseline(
+  run: Mapping, variables: Mapping, opened: Callable[[], pipeline.Dataset]
+) -> np.ndarray:
+  """float32 [bins]: the mean of the train part.
+
+  It is what standardisation subtracts. For a run without, the mean of each bin
+  is computed.
+  """
+  if run["config"]["data"]["standardize"] != "none":
+    (stats,) = variables["input_stats"].values()
+    return np.asarray(stats["mean"])
+  records = pipeline.Records(opened(), "train", ["features"])
+  return pipeline.input_statistics(records, "bin")[0]
+
+
+def _explained(
+  item: Item,
+  run: Mapping,
+  answer: Callable,
+  attribute: Callable,
+  baseline: np.ndarray,
+) -> Explained:
+  """The answer to all of it; attributions of as much as a track has.
+
+  Of a longer file that is the middle.
+  """
+  spec = features.FeatureSpec.from_dict(run["feature_spec"])
+  size = 1 if spec.whole_clip else inputs.BATCH
+  rows = [
+    np.asarray(answer(batch))[:n]
+    for batch, n in inputs.batches(item.examples, size)
+  ]
+  probabilities = np.concatenate(rows).astype(np.float64).mean(axis=0)
+  genres = run["genres"]
+  predicted = genres[int(probabilities.argmax())]
+  count = min(len(item.examples), spec.segments_per_track)
+  first = (len(item.examples) - count) // 2
+  shown = item.examples[first : first + count]
+  return Explained(
+    name=item.name,
+    where=item.where,
+    genre=item.genre,
+    predicted=predicted,
+    probabilities=dict(zip(genres, probabilities.tolist(), strict=True)),
+    segments=len(item.examples),
+    first=first,
+    features=shown,
+    attributions={
+      genre: [attribute(one, baseline, genres.index(genre)) for one in shown]
+      for genre in dict.fromkeys([predicted, item.genre or predicted])
+    },
+  )

@@ -1,0 +1,192 @@
+"""A page about any corpus: what is in it, and what to beware of.
+
+Two steps: `survey` reads each track once and gives plain facts, `write` draws
+them. The same corpus gives the same bytes.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+
+import grain
+import tqdm
+
+from gtzan_jax import atomic
+from gtzan_jax.data import corpus_checks
+from gtzan_jax.errors import InputError, StopError, writing
+from gtzan_jax.studies.explore import measure as measures
+from gtzan_jax.studies.explore import page, summary
+from gtzan_jax.studies.explore.measure import SHOWN, Measured
+
+PAGE = "explore.html"
+FACTS = "explore.json"
+
+
+def survey(
+  corpus,
+  *,
+  duplicates: Iterable[tuple[str, str]] = (),
+  lists: Mapping[str, Mapping[str, Iterable[str]]] | None = None,
+  progress: bool = False,
+) -> dict:
+  """Reads every track of a corpus once and says what it found.
+
+  Args:
+    corpus: with `name`, `kind` ("audio", "logmel", "picture" or "table"),
+      `genres`, `fingerprint`, `tables`, `labels` and `tracks`; a track has
+      `id`, `genre`, `artist`, `partition` and `read`, which raises InputError
+      where it cannot be read.
+    duplicates: pairs of ids that are published as exact duplicates.
+    lists: published lists, {name: {part: ids}}.
+    progress: whether to show a progress bar (on a terminal only).
+
+  Returns:
+    what `write` draws, ready for JSON: docs/data.md has its keys.
+
+  Raises:
+    InputError: not one track can be read.
+  """
+  rows, skipped, examples = [], [], {}
+  tracks = tqdm.tqdm(
+    _ahead(corpus),
+    total=len(corpus.tracks),
+    desc="reading",
+    unit="track",
+    disable=None if progress else True,
+  )
+  for track, found in tracks:
+    genre = track.genre
+    if isinstance(found, InputError):
+      skipped.append({"track": track.id, "genre": genre, "reason": str(found)})
+      continue
+    rows.append(_row(track, found))
+    wanted = genre not in examples and len(examples) < SHOWN
+    if wanted and found.excerpt is not None:
+      examples[genre] = {
+        "track": track.id,
+        "genre": genre,
+        "start": found.start,
+        "seconds": found.seconds,
+        "media": measures.media(corpus.kind, found),
+      }
+  if not rows:
+    raise InputError(
+      f"not one of {len(skipped)} tracks can be read; the first is"
+      f" {skipped[0]['track']}: {skipped[0]['reason']}"
+    )
+  facts = _facts(corpus, rows, skipped)
+  facts["duplicates"] = summary.duplicates(rows, duplicates)
+  facts["lists"] = summary.coverage(lists or {}, rows)
+  facts["examples"] = list(examples.values())
+  given = corpus_checks.facts_of(corpus)
+  given["bandwidths"] = {row["id"]: row["bandwidth"] for row in rows}
+  found = corpus_checks.find(given | facts)
+  facts["warnings"] = [one.plain() for one in found]
+  return facts
+
+
+def _row(track, found: Measured) -> dict:
+  return {
+    "id": track.id,
+    "genre": track.genre,
+    "artist": track.artist,
+    "partition": track.partition,
+    "values": found.values,
+    "digest": found.digest,
+    "faults": found.faults,
+    "bandwidth": found.bandwidth,
+  }
+
+
+def _facts(corpus, rows: list[dict], skipped: list[dict]) -> dict:
+  measured = measures.MEASURES[corpus.kind]
+  genres = list(corpus.genres)
+  return {
+    "corpus": corpus.name,
+    "kind": corpus.kind,
+    "fingerprint": corpus.fingerprint,
+    "genres": genres,
+    "measures": {name: one._asdict() for name, one in measured.items()},
+    "balance": summary.balance(genres, rows, skipped),
+    "statistics": summary.statistics(measured, genres, rows),
+    "correlation": summary.correlation(measured, rows),
+    "faults": [
+      {"track": row["id"], "fault": fault}
+      for row in rows
+      for fault in row["faults"]
+    ],
+    "skipped": skipped,
+    "tracks": [
+      {key: row[key] for key in ("id", "genre", "artist", "partition")}
+      | {"values": {k: summary.plain(v) for k, v in row["values"].items()}}
+      for row in rows
+    ],
+  }
+
+
+def _ahead(corpus) -> Iterator[tuple]:
+  """Measures on threads a few tracks ahead; in order, mistakes as values.
+
+  What waits is small: of a track's content only the excerpt is kept.
+  """
+
+  def measured(track) -> tuple[object, Measured | InputError]:
+    try:
+      return track, measures.measure(corpus.kind, track.read())
+    except StopError:
+      raise
+    except InputError as error:
+      return track, error
+
+  threads = min(8, os.cpu_count() or 1)
+  stream = grain.MapDataset.source(corpus.tracks).map(measured)
+  return iter(stream.to_iter_dataset(grain.ReadOptions(threads, 2 * threads)))
+
+
+def folder(out: str | os.PathLike) -> pathlib.Path:
+  """Makes the folder of a page, so that a long survey is not for nothing.
+
+  Raises:
+    InputError: it cannot be made or written to.
+  """
+  out = pathlib.Path(out)
+  with writing(f"--out={out}"):
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=out):
+      pass
+  return out
+
+
+def write(facts: Mapping, out: str | os.PathLike) -> pathlib.Path:
+  """Draws explore.html and explore.json into `out`: both or none.
+
+  The page asks no server for anything. The facts are all that is drawn but for
+  the examples' pictures and sound: these stand in the page alone.
+
+  Args:
+    facts: from `survey`.
+    out: made where it does not exist.
+
+  Returns:
+    the path of explore.html.
+
+  Raises:
+    InputError: `out` cannot be written to.
+  """
+  out = folder(out)
+  examples = [
+    {key: value for key, value in one.items() if key != "media"}
+    for one in facts["examples"]
+  ]
+  text = json.dumps({**facts, "examples": examples}, indent=1, allow_nan=False)
+  texts = {PAGE: page.render(facts), FACTS: text + "\n"}
+  with writing(f"--out={out}"), contextlib.ExitStack() as both:
+    files = {
+      name: both.enter_context(atomic.opened(out / name)) for name in texts
+    }
+    for name, text in texts.items():
+      files[name].write(text.encode())
+  return out / PAGE

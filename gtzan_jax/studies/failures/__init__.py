@@ -1,0 +1,1 @@
+"""Errors that several runs share."""

@@ -1,0 +1,256 @@
+"""Where evaluated runs fail alike: seeds of one recipe, or several recipes.
+
+What one run gets wrong may be chance. What all of them get wrong lies in the
+music, in its label or in what the runs have in common.
+"""
+
+import os
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from gtzan_jax.errors import InputError, writing
+from gtzan_jax.inference import ensemble
+from gtzan_jax.inference.ensemble import Member
+from gtzan_jax.reports import report
+from gtzan_jax.reports import schema as report_schema
+from gtzan_jax.scores import alignment, compare, metrics
+from gtzan_jax.scores.predictions import Predictions
+from gtzan_jax.studies.failures import page as failures_page
+from gtzan_jax.training import workdir
+
+FILE = "failures.json"
+ANY = "any of these"
+# What `again` asks of a file.
+_RAW = {
+  "runs": [{"workdir": str, ...: object}],
+  "always_wrong": [{"track": str, "artist": str, "title": str, ...: object}],
+  "notes": {...: {...: str}},
+  ...: object,
+}
+
+# A track -> its artist, its title and {kind of fault: what is said of it}.
+About = Callable[[str], tuple[str, str, Mapping[str, str]]]
+
+
+def compute(
+  paths: Sequence[str | os.PathLike],
+  about: About,
+  seen_from: str | os.PathLike = ".",
+) -> dict:
+  """What evaluated runs with the same held-out tracks get wrong.
+
+  Args:
+    paths: two folders or more, each with report.json and predictions/.
+    about: what is published of a track; "" and {} where nothing is.
+    seen_from: where failures.json is to stand: it names the folders from there.
+
+  Returns:
+    what failures.json holds; docs/measures.md has its keys.
+
+  Raises:
+    InputError: other tracks; see `ensemble.read_all`.
+  """
+  members = ensemble.read_all(paths, "failures", given="")
+  split = ensemble.same_test(members, given="")
+  tables = [member.predictions[split] for member in members]
+  tracks = [table.by_track("mean") for table in tables]
+  first, heard = tracks[0], _heard(tracks)
+  wrong = heard != first.label
+  known = {track: about(track) for track in first.track.tolist()}
+  runs = _runs(members, heard, first.label, seen_from)
+  new = [i for i, run in enumerate(runs) if run["copy_of"] is None]
+  return {
+    "split": split,
+    "runs": runs,
+    "n": len(first),
+    "clusters": first.n_clusters,
+    "confused": metrics.confused(
+      _confusion(first, heard), list(first.genres), 10
+    ),
+    # How many tracks no run, one run, two ... get wrong.
+    "wrong_in": np.bincount(
+      wrong.sum(axis=0), minlength=len(wrong) + 1
+    ).tolist(),
+    # So many would be always wrong if one run's mistakes told nothing of
+    # another's; a copy's tell all.
+    "by_chance": float(len(first) * wrong[new].mean(axis=1).prod())
+    if len(new) > 1
+    else None,
+    "always_wrong": _always_wrong(tracks, heard, known),
+    "notes": {t: dict(one[2]) for t, one in known.items() if one[2]},
+    "faults": _faults(first.track, wrong.all(axis=0), known),
+    "position": _by_position(tables),
+  }
+
+
+def again(folder: str | os.PathLike) -> dict:
+  """What failures.json in a folder would hold if it were written now.
+
+  What is published of tracks is taken as it stands there.
+
+  Raises:
+    InputError: it cannot be read, is damaged or names folders that `compute`
+      refuses.
+  """
+  file = pathlib.Path(folder) / FILE
+  found = report_schema.read_json(file, _RAW, "failures")
+  paths = [file.parent / run["workdir"] for run in found["runs"]]
+  names = {
+    row["track"]: (row["artist"], row["title"]) for row in found["always_wrong"]
+  }
+  notes = found["notes"]
+
+  def about(track: str) -> tuple[str, str, Mapping[str, str]]:
+    return *names.get(track, ("", "")), notes.get(track, {})
+
+  return compute(paths, about, seen_from=folder)
+
+
+def write(found: Mapping, out: str | os.PathLike) -> pathlib.Path:
+  """Writes failures.png, failures.md and, last, failures.json into a folder.
+
+  Raises:
+    InputError: it cannot be written.
+  """
+  out = pathlib.Path(out)
+  with writing(f"--out={out}"):
+    out.mkdir(parents=True, exist_ok=True)
+    failures_page.write(found, out)
+    report.save(out / FILE, found)
+  return out / FILE
+
+
+def verb(given, about: About) -> int:
+  """launch.py failures: prints the main lines and writes the rest into --out.
+
+  Args:
+    given: the command line, command_line.Given.
+    about: see `compute`.
+  """
+  out = given.flags.out
+  if not out:
+    raise InputError("--out is needed: the folder for what is found")
+  found = compute(given.files, about, out)
+  written = write(found, out)
+  print("\n".join(failures_page.lines(found)))
+  print(f"failures: {written}")
+  return 0
+
+
+def _runs(
+  members: Sequence[Member], heard: np.ndarray, label: np.ndarray, folder
+) -> list[dict]:
+  """Seeds of a recipe that has no chance in it answer alike: `copy_of`."""
+  names = [workdir.seen_from(member.path, folder) for member in members]
+  return [
+    {
+      "workdir": names[i],
+      **{k: member.report[k] for k in ("recipe", "seed", "protocol", "leak")},
+      "accuracy": float((heard[i] == label).mean()),
+      "copy_of": next(
+        (names[j] for j in range(i) if (heard[j] == heard[i]).all()), None
+      ),
+    }
+    for i, member in enumerate(members)
+  ]
+
+
+def _heard(tables: Sequence[Predictions]) -> np.ndarray:
+  """[runs, N] what each predicts, rows as in the first table."""
+  places = [alignment.places(tables[0], table) for table in tables]
+  return np.stack(
+    [t.predicted[place] for t, place in zip(tables, places, strict=True)]
+  )
+
+
+def _confusion(first: Predictions, heard: np.ndarray) -> list[list[int]]:
+  """Of all runs together: row = true genre, column = predicted."""
+  counts = np.zeros([len(first.genres)] * 2, int)
+  np.add.at(counts, (np.broadcast_to(first.label, heard.shape), heard), 1)
+  return counts.tolist()
+
+
+def _always_wrong(
+  tracks: Sequence[Predictions], heard: np.ndarray, known: Mapping
+) -> list[dict]:
+  """The tracks that no run gets right, the least believed first."""
+  pooled = ensemble.combine(tracks)
+  belief = pooled.probabilities[np.arange(len(pooled)), pooled.label]
+  chosen = np.flatnonzero((heard != pooled.label).all(axis=0))
+  return [
+    {
+      "track": str(pooled.track[i]),
+      "genre": pooled.genres[pooled.label[i]],
+      "heard": _votes(heard[:, i], pooled.genres),
+      "true_probability": float(belief[i]),
+      "artist": known[str(pooled.track[i])][0] or str(pooled.artist[i]),
+      "title": known[str(pooled.track[i])][1],
+    }
+    for i in chosen[np.lexsort((pooled.track[chosen], belief[chosen]))]
+  ]
+
+
+def _votes(heard: np.ndarray, genres: Sequence[str]) -> dict[str, int]:
+  """{genre: how many runs hear it}, the most first."""
+  counts = np.bincount(heard, minlength=len(genres))
+  order = np.argsort(-counts, kind="stable")
+  return {genres[g]: int(counts[g]) for g in order if counts[g]}
+
+
+def _faults(track: np.ndarray, always: np.ndarray, known: Mapping) -> dict:
+  """Are tracks with published faults oftener always wrong? Kind by kind.
+
+  Fisher's exact test, two-sided. It takes tracks for independent draws, which
+  those of one artist are not.
+  """
+  kinds = dict.fromkeys(kind for one in known.values() for kind in one[2])
+  has = {
+    kind: np.array([kind in known[one][2] for one in track.tolist()])
+    for kind in kinds
+  }
+  if len(has) > 1:
+    has[ANY] = np.any(list(has.values()), axis=0)
+  return {kind: _fisher(always, noted) for kind, noted in has.items()}
+
+
+def _fisher(always: np.ndarray, noted: np.ndarray) -> dict:
+  from scipy import stats
+
+  counts = [
+    [int((side & noted).sum()), int((side & ~noted).sum())]
+    for side in (always, ~always)
+  ]
+  odds, p = stats.fisher_exact(counts)
+  return {
+    "always_wrong": counts[0],  # with the note, without it
+    "others": counts[1],
+    "odds_ratio": float(odds) if np.isfinite(odds) else None,
+    "p": float(p),
+  }
+
+
+def _by_position(tables: Sequence[Predictions]) -> list[dict] | None:
+  """Accuracy by segment number, the mean over the runs.
+
+  None where runs cut tracks differently or took each as a whole.
+  """
+  first = tables[0]
+  numbers = np.unique(first.segment)
+  if len(numbers) < 2 or not alignment.same_rows(tables):
+    return None
+  share = (_heard(tables) == first.label).mean(axis=0)
+  clusters = first.clusters
+  rows = {int(s): first.segment == s for s in numbers}
+  return [
+    {
+      "segment": s,
+      "n": int(here.sum()),
+      "accuracy": float(share[here].mean()),
+      "ci95": metrics.bootstrap(
+        clusters[here], share[here], resamples=compare.RESAMPLES
+      ),
+    }
+    for s, here in rows.items()
+  ]

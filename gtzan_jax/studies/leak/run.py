@@ -1,0 +1,180 @@
+"""The verb leak: the runs of a leak meter, each a process, and its result.
+
+    W/runs/   what `sweep` makes of the list: the arms, then whole protocols
+    W/plan.json leak.json leak.md leak.png   when they are done
+
+Protocols as others use them stand beside the arms, all with as many train
+segments. The same command goes on where it was stopped.
+"""
+
+import pathlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from gtzan_jax import atomic
+from gtzan_jax.cli.command_line import Given
+from gtzan_jax.errors import InputError
+from gtzan_jax.studies.leak import measure as leak
+from gtzan_jax.studies.leak import page as leak_page
+from gtzan_jax.studies.sweep import run as sweep
+from gtzan_jax.training import workdir
+
+SEEDS = 3
+NONE = "none"  # given as --protocol: no protocols beside the arms
+# What may not be given, and why.
+_OWN = dict.fromkeys(
+  ("seed", "data.leak", "data.train_segments"), "leak sets it itself"
+)
+
+Cut = Callable[..., object]
+
+
+def run(
+  given: Given,
+  launcher: pathlib.Path,
+  open_cuts: Callable[[object], tuple[Cut, Sequence]],
+  known: Sequence[str],
+) -> int:
+  """Runs what is left of a meter, then measures.
+
+  Args:
+    given: the command line.
+    launcher: launch.py.
+    open_cuts: a config -> a function (arguments of tfds_gtzan.apply that differ
+      from the config's) -> Partition; and the track table.
+    known: the names of all protocols.
+
+  Returns:
+    the exit status, see `sweep.run_all`.
+
+  Raises:
+    InputError: fewer than two seeds, a key that the meter sets itself, a
+      protocol that leaks or cannot be cut into arms, one of --protocol that is
+      unknown or that the corpus cannot carry, nothing to compare; see
+      `sweep.run_all`.
+  """
+  config, flags = given.config, given.flags
+  seeds = SEEDS if flags.seeds is None else flags.seeds
+  _check(given, seeds, known)
+  default = workdir.default_path(config)
+  out = given.workdir(default.with_name(f"leak-{default.name}"))
+  config.data.leak = leak.CLEAN  # a protocol without arms is refused at once
+  cut, _ = open_cuts(config)
+  facts, values = plan(config.data, cut, flags.protocol, known)
+  for name, reason in facts["left_out"].items():
+    print(f"left out: {name}: {reason}")
+  for name, twin in facts["same"].items():
+    print(f"left out: {name}: the same segments as {twin} here")
+  status = sweep.run_all(
+    _runs(values, facts, range(seeds)),
+    name="leak meter",
+    launcher=launcher,
+    recipe=given.recipe,
+    overrides={
+      key: value
+      for key, value in given.overrides.items()
+      if key not in ("data.protocol", "data.fold", "data.splits")
+    },
+    out=out / "runs",
+    retry=flags.retry,
+    folder=f"--workdir={out}",
+  )
+  if status not in (0, 1):
+    return status
+  atomic.write_json(out / leak.PLAN_FILE, facts)
+  found = leak.measure(out)
+  atomic.write_json(out / leak.LEAK_FILE, found)
+  print(f"\n{leak_page.write(found, out)}\nleak: {out / leak.LEAK_FILE}")
+  return status
+
+
+def _check(given: Given, seeds: int, known: Sequence[str]) -> None:
+  """Refuses, before anything is prepared, what cannot be measured."""
+  chosen = given.flags.protocol
+  for name in chosen:
+    if name not in known and name != NONE:
+      raise InputError(
+        f"--protocol={name}: give some of {', '.join(known)}; or {NONE}"
+      )
+  if NONE in chosen and len(chosen) > 1:
+    raise InputError(
+      f"--protocol={' --protocol='.join(chosen)}: give {NONE} alone"
+    )
+  if seeds < 2:
+    raise InputError(
+      f"--seeds={seeds}: give 2 or more; one run says nothing of chance"
+    )
+  given.refuse(_OWN)
+
+
+def plan(
+  data, cut: Cut, chosen: Sequence[str], known: Sequence[str]
+) -> tuple[dict, dict[str, dict]]:
+  """What can be measured here.
+
+  Args:
+    data: the data section of the config, whose protocol is cut into arms.
+    cut: see `run`.
+    chosen: protocols beside the arms; empty: all of `known` that the corpus can
+      carry; [NONE]: none.
+    known: the names of all protocols.
+
+  Returns:
+    what plan.json holds: `arms` {arm: tested tracks that it leaks},
+    `protocols`, `left_out` {name: why}, `same` {protocol: another that comes to
+    the same}; and what a run of each arm and protocol sets.
+
+  Raises:
+    InputError: no clean arm, nothing to compare it with, or a chosen protocol
+      that the corpus cannot carry.
+  """
+  left_out, same, beside = {}, {}, {}
+  arms = {leak.CLEAN: cut(leak=leak.CLEAN)}
+  for arm in leak.LEAKING:
+    try:
+      arms[arm] = cut(leak=arm)
+    except InputError as error:
+      left_out[arm] = str(error)
+  names = [] if chosen == [NONE] else dict.fromkeys(chosen or known)
+  for name in names:
+    try:
+      partition = cut(name=name, fold=0, leak="")
+    except InputError as error:
+      if chosen:
+        raise
+      left_out[name] = str(error)
+      continue
+    if not (partition.parts["train"] and partition.parts["validation"]):
+      left_out[name] = f"protocol {name!r} leaves train or validation empty"
+    elif twins := [k for k, v in beside.items() if v.parts == partition.parts]:
+      same[name] = twins[0]
+    else:
+      beside[name] = partition
+  if len(arms) == 1 and not beside:
+    raise InputError(f"nothing to compare: {'; '.join(left_out.values())}")
+  size = min((len(x.parts["train"]) for x in beside.values()), default=0)
+  base = {"data.protocol": data.protocol, "data.fold": data.fold}
+  matched = {"data.fold": 0, "data.train_segments": size}
+  if data.splits:  # of which the arms are made, and nothing else is
+    base["data.splits"], matched["data.splits"] = data.splits, ""
+  facts = {
+    "arms": {arm: list(partition.touched) for arm, partition in arms.items()},
+    "protocols": list(beside),
+    "left_out": left_out,
+    "same": same,
+  }
+  return facts, {
+    **{arm: {**base, "data.leak": arm} for arm in arms},
+    **{name: {"data.protocol": name, **matched} for name in beside},
+  }
+
+
+def _runs(
+  values: Mapping[str, dict], facts: Mapping, seeds: Iterable[int]
+) -> list[sweep.Run]:
+  """The arms first, seed by seed: what matters most is done first."""
+  return [
+    sweep.Run(f"{name}-seed{seed}", {**values[name], "seed": seed})
+    for group in ("arms", "protocols")
+    for seed in seeds
+    for name in facts[group]
+  ]

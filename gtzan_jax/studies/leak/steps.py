@@ -1,0 +1,181 @@
+"""Several leak meters side by side: segments, tracks, then artists held out.
+
+    F/<meter>/leak.json    as `launch.py leak` writes it
+    F/steps.md steps.png   what `write` makes of those that have all STEPS
+
+Each step is a whole protocol with as many train segments as the others of its
+meter, so that only what is held out changes, and with it what is tested.
+"""
+
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from matplotlib.figure import Figure
+
+from gtzan_jax import atomic
+from gtzan_jax.errors import InputError
+from gtzan_jax.reports import markdown
+from gtzan_jax.reports import schema as report_schema
+from gtzan_jax.reports import style as plots
+from gtzan_jax.reports.style import PALETTE
+from gtzan_jax.scores import compare
+
+FILE, PICTURE = "steps.md", "steps.png"
+LEAK_FILE = "leak.json"
+# What is held out -> the protocol, and its colour in the picture.
+STEPS = {
+  "segments": ("leaky_segments_80_20", "warm"),
+  "tracks": ("tracks_80_20", "middle"),
+  "artists": ("filtered", "accent"),
+}
+_MEAN = {"accuracy": float, "deviation": (float, type(None)), "ci95": [float]}
+_METER = {
+  "recipe": str,
+  "protocols": [
+    {
+      "protocol": str,
+      "split": str,
+      "tracks": int,
+      "n_train": int,
+      "seeds": [int],
+      "segment": {**_MEAN, ...: object},
+      ...: object,
+    }
+  ],
+  "same": {...: str},
+  ...: object,
+}
+
+
+class Meter(NamedTuple):
+  """What is shown of one leak.json: `steps` in the order of STEPS."""
+
+  folder: str
+  recipe: str
+  steps: list[dict]
+
+
+def read(folder: str | os.PathLike) -> list[Meter]:
+  """The meters of a folder that have run all STEPS, the highest first.
+
+  Raises:
+    InputError: a leak.json that cannot be read, steps of one meter with other
+      numbers of train segments, or no meter that has all.
+  """
+  meters = []
+  for path in sorted(pathlib.Path(folder).glob(f"*/{LEAK_FILE}")):
+    found = report_schema.read_json(path, _METER, "leak")
+    by_name = {one["protocol"]: one for one in found["protocols"]}
+    names = [found["same"].get(name, name) for name, _ in STEPS.values()]
+    if not by_name.keys() >= set(names):
+      continue
+    steps = [by_name[name] for name in names]
+    if len({one["n_train"] for one in steps}) > 1:
+      raise InputError(f"{path}: {', '.join(names)} differ in train segments")
+    meters.append(Meter(path.parent.name, found["recipe"], steps))
+  if not meters:
+    raise InputError(
+      f"{folder} holds no {LEAK_FILE} with the protocols"
+      f" {', '.join(name for name, _ in STEPS.values())}"
+    )
+  return sorted(meters, key=lambda one: -one.steps[0]["segment"]["accuracy"])
+
+
+def as_markdown(meters: Sequence[Meter]) -> str:
+  """A table with a line a step."""
+  head = (
+    "recipe",
+    "held out",
+    "protocol",
+    "tested",
+    "train segments",
+    "seeds",
+    "segment accuracy",
+  )
+  rows = [
+    (
+      f"[`{one.recipe}`]({one.folder}/leak.md)",
+      what,
+      f"`{step['protocol']}`",
+      f"{step['split']}, {step['tracks']} tracks",
+      f"{step['n_train']:,}",
+      len(step["seeds"]),
+      compare.said(step["segment"]),
+    )
+    for one in meters
+    for what, step in zip(STEPS, one.steps, strict=True)
+  ]
+  return (
+    "# Segments, tracks, artists held out\n\n"
+    "Segment accuracy in per cent, mean ± standard deviation over seeds, in"
+    " brackets the 95 % interval of the mean over artists. Steps of a recipe"
+    " learn from as many segments, but test other tracks. Where validation is"
+    " tested it also chose the checkpoints.\n\n"
+    f"{markdown.table(head, rows)}\n"
+  )
+
+
+def picture(meters: Sequence[Meter]) -> Figure:
+  """A row a recipe, a dot a step."""
+  with plots.style():
+    figure = plots.new_figure(8, 1.5 + 0.55 * len(meters))
+    axes = figure.subplots()
+    for y, one in enumerate(meters):
+      values = [step["segment"]["accuracy"] for step in one.steps]
+      axes.plot(
+        [min(values), max(values)],
+        [y, y],
+        color=PALETTE["pale"],
+        linewidth=5,
+      )
+      for i, (_, colour) in enumerate(STEPS.values()):
+        axes.plot([values[i]], [y], "o", color=PALETTE[colour], markersize=9)
+        axes.annotate(
+          f"{100 * values[i]:.1f}",
+          (values[i], y),
+          (0, -18 if i == 1 else 9),  # neighbours may be close
+          textcoords="offset points",
+          ha="center",
+          fontsize=9,
+          color=PALETTE[colour],
+        )
+    plots.name_rows(
+      axes,
+      [f"{one.recipe}\n{one.steps[0]['n_train']:,} segments" for one in meters],
+    )
+    axes.set_xlim(0, 1)
+    plots.percent(axes.xaxis)
+    axes.set_xlabel("segment accuracy, mean of the seeds")
+    axes.set_title("What is held out, with as many train segments", pad=24)
+    for x, (what, (_, colour)), step in zip(
+      (0.0, 0.34, 0.66), STEPS.items(), meters[0].steps, strict=True
+    ):
+      axes.text(
+        x,
+        1.04,
+        f"● {what} held out ({step['split']})",
+        transform=axes.transAxes,
+        color=PALETTE[colour],
+        fontsize=9,
+      )
+  return figure
+
+
+def again(folder: pathlib.Path) -> str:
+  """What the steps.md of a folder should hold."""
+  return as_markdown(read(folder))
+
+
+def write(folder: str | os.PathLike) -> str:
+  """Writes steps.md and steps.png; returns the text of steps.md.
+
+  Raises:
+    InputError: see `read`.
+  """
+  meters = read(folder)
+  text = as_markdown(meters)
+  atomic.write(pathlib.Path(folder) / FILE, text)
+  plots.save_png(picture(meters), pathlib.Path(folder) / PICTURE)
+  return text

@@ -1,0 +1,1 @@
+"""Accuracy on distorted test audio."""

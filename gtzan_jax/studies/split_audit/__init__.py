@@ -1,0 +1,1 @@
+"""Tracks, recordings and artists shared between splits."""

@@ -1,0 +1,195 @@
+"""What crosses a split, in words: for the console and as a Markdown page."""
+
+import html
+from collections.abc import Mapping, Sequence
+
+from gtzan_jax.reports import markdown
+
+TITLES = {
+  "tracks": "Tracks",
+  "duplicates": "Exact duplicates",
+  "near_duplicates": "Near-duplicates",
+  "songs": "Songs",
+  "artists": "Artists",
+}
+_LEGEND = "How many cross (and tracks that they touch of the part on the right)"
+_NAMED = 10  # groups of a kind on the console, the first
+_IDS = 4  # tracks of a group there, and names in a sentence
+Table = list[list[str]]
+
+
+def crosses(facts: Mapping) -> bool:
+  """Whether anything crosses; facts as given by split_audit.crossings."""
+  found = (of for of in facts["crossings"].values() if of is not None)
+  return any(of["groups"] for of in found)
+
+
+def text(facts: Mapping) -> str:
+  """A screenful: sizes, how much crosses, and the first of each kind."""
+  blocks = [_aligned(_sizes(facts)), "\n".join(_notes(facts))]
+  blocks.append(f"{_LEGEND}\n{_aligned(_counts(facts))}")
+  for kind, found in _found(facts):
+    lines = [TITLES[kind]]
+    lines += [f"  {_group(one, whole=False)}" for one in found[:_NAMED]]
+    if len(found) > _NAMED:
+      lines.append(f"  and {len(found) - _NAMED:,} more")
+    blocks.append("\n".join(lines))
+  if not crosses(facts):
+    known = ", as far as its names mean tracks" * bool(facts["unknown"])
+    blocks.append(f"nothing crosses{known}")
+  return "\n\n".join(filter(None, blocks))
+
+
+def as_markdown(facts: Mapping) -> str:
+  """The same in full."""
+  blocks = [
+    "# What crosses this split",
+    "Files: " + ", ".join(map(_escaped, facts["files"])),
+    _piped(_sizes(facts)),
+    "\n".join(f"- {_escaped(note)}" for note in _notes(facts)),
+    f"{_LEGEND}:",
+    _piped(_counts(facts)),
+  ]
+  for kind, found in _found(facts):
+    blocks.append(f"## {TITLES[kind]}")
+    blocks.append("\n".join(f"- {_escaped(_group(one))}" for one in found))
+  return "\n\n".join(filter(None, blocks)) + "\n"
+
+
+def _found(facts: Mapping) -> list[tuple[str, list[dict]]]:
+  """The kinds of which some cross; in each the largest groups first."""
+  return [
+    (kind, sorted(of["groups"], key=_touched, reverse=True))
+    for kind, of in facts["crossings"].items()
+    if of and of["groups"]
+  ]
+
+
+def _touched(group: Mapping) -> tuple[float, int]:
+  return group.get("likeness", 0.0), sum(map(len, group["parts"].values()))
+
+
+def _sizes(facts: Mapping) -> Table:
+  """A line a genre, a column a part."""
+  parts = facts["parts"]
+  genres = next(iter(parts.values()))["genres"]
+  rows = [["", *parts]]
+  rows += [
+    [genre, *(f"{of['genres'][genre]:,}" for of in parts.values())]
+    for genre in genres
+  ]
+  rows.append(["tracks", *(f"{of['tracks']:,}" for of in parts.values())])
+  if any(of["pieces"] for of in parts.values()):
+    rows.append(["segments", *(f"{of['pieces']:,}" for of in parts.values())])
+  return rows
+
+
+def _counts(facts: Mapping) -> Table:
+  """A line for each two sides that are held together, a column a kind."""
+  crossings = facts["crossings"]
+  rows = [["", *(TITLES[kind].lower() for kind in crossings)]]
+  for at, side in enumerate(crossings["tracks"]["between"]):
+    others = side["others"][0] if len(side["others"]) == 1 else "others"
+    row = [f"{others} > {side['part']}"]
+    for of in crossings.values():
+      one = of and of["between"][at]
+      touched = one and f"{one['groups']:,} ({one['tracks']:,})"
+      row.append("?" if not one else touched if one["groups"] else "-")
+    rows.append(row)
+  return rows
+
+
+def _notes(facts: Mapping) -> list[str]:
+  """What else there is to say, a sentence each."""
+  notes = []
+  pieces = [
+    one for one in facts["crossings"]["tracks"]["groups"] if "pieces" in one
+  ]
+  if pieces:
+    notes.append(
+      f"beware: a split of segments; {len(pieces):,} tracks have some in two"
+      " parts or more"
+    )
+  for part, of in facts["parts"].items():
+    absent = [
+      genre
+      for genre, count in of["genres"].items()
+      if not count and genre != "unknown"
+    ]
+    if absent:
+      notes.append(f"beware: {part} has no {', '.join(absent)}")
+  for part, names in facts["repeated"].items():
+    notes.append(
+      f"beware: {part} repeats {len(names):,} names, counted once:"
+      f" {_some(names)}"
+    )
+  for key, what in (
+    ("unknown", "beware: names that mean no track, compared as they stand"),
+    ("absent", "tracks not in the corpus, compared by lists alone"),
+    ("skipped", "tracks that cannot be read, compared by lists alone"),
+    ("in_no_part", "tracks in no part"),
+  ):
+    if facts[key]:
+      notes.append(f"{what}: {len(facts[key]):,} ({_some(list(facts[key]))})")
+  if facts["artist_unknown"]:
+    notes.append(f"tracks of unknown artists: {facts['artist_unknown']:,}")
+  if facts["crossings"]["near_duplicates"] is None:
+    notes.append(
+      "near-duplicates: not looked for; --config.data.path wants sound or a"
+      " log-mel archive"
+    )
+  return notes
+
+
+def _some(names: Sequence[str]) -> str:
+  more = ", ..." if len(names) > _IDS else ""
+  return ", ".join(names[:_IDS]) + more
+
+
+def _group(group: Mapping, whole: bool = True) -> str:
+  """ "Dio: Gypsy: train metal.00041; test metal.00062".
+
+  Unless it is to be whole, numbers stand for long lists.
+  """
+  words = [group.get("song") or group.get("artist") or ""]
+  if "likeness" in group:
+    words.append(f"{group['likeness']:.2f} at {group['offset']:+.1f} s")
+  elif group.get("by") == "published":
+    words.append("published")
+  parts = group["parts"]
+  short = not whole and sum(map(len, parts.values())) > _IDS
+  each = [
+    f"{part} {len(ids) if short else ', '.join(ids)}"
+    for part, ids in parts.items()
+  ]
+  if "pieces" in group:
+    words = [next(iter(parts.values()))[0]]
+    each = [
+      f"{part} {f'{number:,} segments' if number else 'whole'}"
+      for part, number in group["pieces"].items()
+    ]
+  said = ", ".join(filter(None, words))
+  return f"{said}: {'; '.join(each)}" if said else "; ".join(each)
+
+
+def _aligned(rows: Table) -> str:
+  widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+  return "\n".join(
+    "  ".join(
+      [row[0].ljust(widths[0])]
+      + [c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True)]
+    ).rstrip()
+    for row in rows
+  )
+
+
+def _piped(rows: Table) -> str:
+  head, *rows = [list(map(_escaped, row)) for row in rows]
+  return markdown.table(head, rows, numbers=1)
+
+
+def _escaped(value: str) -> str:
+  value = html.escape(value, quote=False)
+  for mark in "\\`*_[]":
+    value = value.replace(mark, f"\\{mark}")
+  return value

@@ -1,0 +1,118 @@
+"""launch.py check-splits: what crosses a split that a user brings.
+
+What names mean and what is known of tracks is for the data set's package to
+say; what only reading the tracks tells is found out here.
+"""
+
+import json
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+
+import tqdm
+
+from gtzan_jax import atomic
+from gtzan_jax.cli.command_line import Given
+from gtzan_jax.errors import InputError, StopError, writing
+from gtzan_jax.features import fingerprint as similarity
+from gtzan_jax.studies.split_audit import page as split_report
+
+FACTS = "check_splits.json"
+PAGE = "check_splits.md"
+
+
+def run(given: Given, survey: Callable, open_corpus: Callable) -> int:
+  """Prints what crosses a split, and writes it into --out.
+
+  Args:
+    given: the command line.
+    survey: (files, corpus or None, `look`) -> the facts, as
+      tfds_gtzan.split_audit.crossings.survey has them.
+    open_corpus: a config's data section -> the corpus that it names.
+
+  Returns:
+    0 where nothing crosses; 1 where something does, or a name means no track.
+
+  Raises:
+    InputError: no files, what `survey` refuses, or --out cannot be written.
+  """
+  if not given.files:
+    raise InputError(
+      "check-splits needs the files of a split, lists such as train.txt and"
+      " test.txt, a table or a .json: none were named"
+    )
+  corpus = None
+  if "data.path" in given.overrides:
+    corpus = open_corpus(given.config.data)
+  elif given.overrides:
+    raise InputError(
+      f"--config.{next(iter(given.overrides))} is of a corpus: give its"
+      " --config.data.path too"
+    )
+  out = given.flags.out
+  if out:
+    _write(out, {})  # a folder that cannot be written is known beforehand
+  facts = survey(given.files, corpus, look)
+  print(split_report.text(facts))
+  if out:
+    _write(
+      out,
+      {
+        FACTS: json.dumps(facts, indent=1, allow_nan=False) + "\n",
+        PAGE: split_report.as_markdown(facts),
+      },
+    )
+    print(f"written: {pathlib.Path(out, PAGE)}, {FACTS}")
+  return 1 if split_report.crosses(facts) or facts["unknown"] else 0
+
+
+def _write(out: str, texts: Mapping[str, str]) -> None:
+  """Each file whole or not at all."""
+  folder = pathlib.Path(out)
+  with writing(f"--out={out}"):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+      atomic.write(folder / name, text)
+
+
+# What makes the fingerprint of a track's content, by kind; pictures and tables
+# have none.
+_FINGERPRINTS = {
+  "audio": lambda held: similarity.of_audio(held.samples),
+  "logmel": lambda held: similarity.fingerprint(held.db, held.n_frames),
+}
+
+
+def look(kind: str, tracks: Sequence) -> tuple[dict, list | None, dict]:
+  """Reads tracks and finds those that are the same, or nearly.
+
+  Args:
+    kind: what they hold: "audio", "logmel", "picture" or "table".
+    tracks: each with `id` and `read`, which raises InputError where it cannot
+      be read.
+
+  Returns:
+    {id: digest of what it holds}; (id, id, likeness, offset in seconds)
+    of each two that are alike, None of pictures and tables; {id: reason} of
+    what cannot be read.
+  """
+  fingerprint = _FINGERPRINTS.get(kind)
+  digests, prints, skipped = {}, {}, {}
+  for track in tqdm.tqdm(tracks, desc="reading", unit="track", disable=None):
+    try:
+      held = track.read()
+    except StopError:
+      raise
+    except InputError as error:
+      skipped[track.id] = str(error)
+      continue
+    digests[track.id] = held.digest
+    if fingerprint:
+      prints[track.id] = fingerprint(held)
+  if not fingerprint:
+    return digests, None, skipped
+  ids = list(prints)
+  near = [
+    (ids[pair.first], ids[pair.second], pair.likeness, pair.offset)
+    for pair in similarity.alike(list(prints.values()))
+  ]
+  return digests, near, skipped

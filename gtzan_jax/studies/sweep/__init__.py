@@ -1,0 +1,1 @@
+"""Many runs, each a process."""

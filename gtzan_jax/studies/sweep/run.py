@@ -1,0 +1,382 @@
+"""Sweeps: many runs, of a sweep file or of a list, each a process of its own.
+
+    out/<run>/          the run's workdir; out/<run>.log has what it printed
+    out/sweep.json      what became of each run, written after every change
+    out/leaderboard.*   drawn from the reports at the end
+
+A run that crashes or leaks takes nothing with it, and the sweep itself needs no
+JAX. The same command goes on where a sweep was stopped: what is done is passed
+over, what was stopped half way is resumed by launch.py, what failed waits for
+--retry. docs/sweeps.md describes sweep files.
+"""
+
+import difflib
+import json
+import math
+import os
+import pathlib
+import re
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from typing import IO, NamedTuple
+
+import ml_collections
+
+from gtzan_jax import atomic, errors, ranges
+from gtzan_jax.cli import recipes
+from gtzan_jax.reports import leaderboard, report
+from gtzan_jax.studies.sweep import process
+from gtzan_jax.training import workdir
+
+OUT = pathlib.Path("runs/sweeps")
+STATE_FILE = "sweep.json"
+
+
+class Run(NamedTuple):
+  """One run of a sweep.
+
+  Attributes:
+    name: of its folder.
+    overrides: {"optim.learning_rate": 0.01}: keys of the recipe's config. In a
+      string "{out}" stands for the sweep's folder, and so "{out}/NAME" for the
+      workdir of another run, which has to stand before this one.
+    recipe: a file, seen from the folder of launch.py; None: the one that
+      --config names.
+  """
+
+  name: str
+  overrides: Mapping[str, object]
+  recipe: str | None = None
+
+
+class Plan(NamedTuple):
+  """A checked run: the recipe's name, all its overrides, how to start it."""
+
+  recipe: str
+  overrides: dict[str, object]
+  command: list[str]
+
+
+def load(path: str | os.PathLike) -> list[Run]:
+  """What get_sweep() of a sweep file returns.
+
+  Raises:
+    InputError: the file is missing or fails, or returns anything but Runs, each
+      with a name of its own that a folder can have.
+  """
+  runs = recipes.call(path, "get_sweep")
+  if not (
+    isinstance(runs, list) and runs and all(isinstance(x, Run) for x in runs)
+  ):
+    raise errors.InputError(
+      f"{path}: get_sweep() returns {str(runs)[:60]}: give a list of"
+      " gtzan_jax.studies.sweep.run.Run"
+    )
+  names = [run.name for run in runs]
+  for run in runs:
+    if not (
+      isinstance(run.overrides, Mapping)
+      and all(isinstance(key, str) for key in run.overrides)
+      and isinstance(run.recipe, str | None)
+    ):
+      raise errors.InputError(
+        f"{path}: {str(run)[:80]}: overrides are {{'section.key': value}}, and"
+        " recipe is a file or None"
+      )
+  for name in names:
+    if not isinstance(name, str) or not re.fullmatch(r"[\w+-][\w.+-]*", name):
+      raise errors.InputError(
+        f"{path}: the run name {name!r} cannot be a folder: use letters,"
+        " digits and _ + - ."
+      )
+    if names.count(name) > 1:
+      raise errors.InputError(f"{path}: two runs are called {name!r}")
+  return runs
+
+
+def plan(
+  runs: list[Run],
+  *,
+  launcher: pathlib.Path,
+  recipe: str,
+  overrides: Mapping[str, object],
+  out: pathlib.Path,
+) -> dict[str, Plan]:
+  """Checks every run before the first one starts.
+
+  Args:
+    runs: from `load`.
+    launcher: launch.py.
+    recipe: the file of those runs that name none.
+    overrides: of the command line, for every run.
+    out: the folder of the workdirs.
+
+  Returns:
+    {name: Plan}, in the order of `runs`.
+
+  Raises:
+    InputError: a recipe that cannot be loaded, a key that it lacks, a value of
+      another type, a key to which sweep and command line give two values.
+  """
+  plans = {}
+  for run in runs:
+    file = launcher.parent / run.recipe if run.recipe else pathlib.Path(recipe)
+    config = recipes.load(file)
+    for key, value in run.overrides.items():
+      if key in overrides and overrides[key] != value:
+        raise errors.InputError(
+          f"--config.{key}={overrides[key]}: run {run.name!r} of the sweep sets"
+          f" it to {value}; leave it out or write another sweep file"
+        )
+    merged = {**overrides, **run.overrides}
+    for key, value in merged.items():
+      if isinstance(value, str):  # a run may make use of an earlier one
+        merged[key] = value.replace("{out}", str(out))
+    for key, value in merged.items():
+      _check_override(config, key, value, f"run {run.name!r} of {file}")
+    plans[run.name] = Plan(
+      config.recipe,
+      merged,
+      [
+        *(sys.executable, str(launcher), f"--config={file}"),
+        *(f"--config.{key}={value}" for key, value in merged.items()),
+        f"--workdir={out / run.name}",
+      ],
+    )
+  return plans
+
+
+def _check_override(
+  config: ml_collections.ConfigDict, key: str, value: object, where: str
+) -> None:
+  """Judges one value of one run as the run's own command line would.
+
+  Raises:
+    InputError: there is no such key, or its values are of another type.
+  """
+  known = ranges.flatten(config.to_dict())
+  if key not in known:
+    section = [one for one in known if one.split(".")[0] == key.split(".")[0]]
+    near = difflib.get_close_matches(key, known, 1) or section or known
+    raise errors.InputError(
+      f"{where}: there is no key {key!r}; there are {', '.join(near)}"
+    )
+  try:
+    if not isinstance(value, bool | int | float | str | tuple):
+      raise TypeError(value)
+    if isinstance(value, float) and not math.isfinite(value):
+      raise TypeError(value)
+    config.update_from_flattened_dict({key: value})
+  except TypeError as error:
+    raise errors.InputError(
+      f"{where}: {key}={value!r}: give a value like {known[key]!r}"
+    ) from error
+  accepted = ranges.CONFIG.get(key)
+  if accepted and not accepted.holds(value):
+    raise errors.InputError(
+      f"{where}: {key}={ranges.brief(value)}: give {accepted.accepted}"
+    )
+
+
+def run(
+  sweep: str | os.PathLike,
+  *,
+  launcher: pathlib.Path,
+  recipe: str,
+  overrides: Mapping[str, object],
+  out: str | os.PathLike | None = None,
+  retry: bool = False,
+) -> int:
+  """`run_all` of what a sweep file returns.
+
+  Args:
+    sweep: the sweep file.
+    launcher: launch.py.
+    recipe: the file of those runs that name none.
+    overrides: of the command line, for every run.
+    out: default runs/sweeps/<name of the sweep file>.
+    retry: start anew what failed before.
+
+  Raises:
+    InputError: see `load` and `run_all`.
+  """
+  return run_all(
+    load(sweep),
+    name=str(sweep),
+    launcher=launcher,
+    recipe=recipe,
+    overrides=overrides,
+    out=pathlib.Path(out or OUT / pathlib.Path(sweep).stem),
+    retry=retry,
+  )
+
+
+def run_all(
+  runs: list[Run],
+  *,
+  name: str,
+  launcher: pathlib.Path,
+  recipe: str,
+  overrides: Mapping[str, object],
+  out: pathlib.Path,
+  retry: bool = False,
+  folder: str = "",
+) -> int:
+  """Runs what is left of a list, prints what became of it, draws its board.
+
+  Args:
+    runs: each with a name of its own that a folder can have.
+    name: what sweep.json says that they are.
+    launcher: launch.py.
+    recipe: the file of those runs that name none.
+    overrides: of the command line, for every run.
+    out: the folder of the workdirs.
+    retry: start anew what failed before.
+    folder: what the user gave for it; empty: `out` by --out.
+
+  Returns:
+    the exit status: 0 if every run is done, 1 if not, 128 + the signal if the
+    sweep was stopped.
+
+  Raises:
+    InputError: see `plan`; `out` cannot be written, is in use, or has a
+      finished run of the same name with other values.
+  """
+  plans = plan(
+    runs, launcher=launcher, recipe=recipe, overrides=overrides, out=out
+  )
+  folder = folder or f"--out={out}"
+  with workdir.locked(out, folder) as lock, process.Stop() as stop:
+    states = _read_states(out, plans, folder)
+    for i, (run_name, one) in enumerate(plans.items(), 1):
+      label = f"[{i}/{len(plans)}] {run_name}"
+      path = out / run_name
+      before = states.get(run_name, {"state": "new", "seconds": 0.0})
+      if before["state"] == "done":
+        print(f"{label}: done before")
+      elif before["state"] == "failed" and not retry:
+        print(f"{label}: failed before; --retry starts it again")
+      else:
+        print(f"{label}: running, see {path}.log", flush=True)
+        for state in _stages(one, before["seconds"], path, lock, stop):
+          states[run_name] = state
+          atomic.write_json(out / STATE_FILE, {"sweep": name, "runs": states})
+        print(f"{label}: {states[run_name]['state']}", flush=True)
+      if stop.signal:
+        break
+  _report(out, {key: states.get(key, {}) for key in plans})
+  if stop.signal:
+    return 128 + stop.signal
+  return int(any(states[key]["state"] != "done" for key in plans))
+
+
+def _stages(
+  one: Plan, seconds: float, path: pathlib.Path, lock: IO, stop: process.Stop
+) -> Iterator[dict]:
+  """The state of a run for sweep.json: before its process, and after it."""
+  state = {"recipe": one.recipe, "overrides": one.overrides}
+  state |= {"state": "running", "exit_status": None, "error": None}
+  yield {**state, "seconds": seconds}
+  begin = time.monotonic()
+  log = path.with_name(f"{path.name}.log")
+  status, text = process.run(one.command, log, stop, lock.fileno())
+  seconds = round(seconds + time.monotonic() - begin, 3)
+  state |= {"state": "done", "exit_status": status, "seconds": seconds}
+  if status in process.STOPPED:
+    state["state"] = "interrupted"
+  elif status:
+    state |= {"state": "failed", "error": process.error_line(status, text)}
+  elif not (path / report.REPORT_FILE).is_file():
+    state |= {"state": "failed", "error": "ended well but left no report.json"}
+  yield state
+
+
+def _report(out: pathlib.Path, states: Mapping[str, dict]) -> None:
+  """Prints the table of runs, where the leaderboard lies, and what failed."""
+  names = {"done": [], "failed": []}
+  rows = [("run", "state", "part", "tracks", "macro-F1", "segments", "seconds")]
+  for name, state in states.items():
+    word = state.get("state", "new")
+    names.setdefault(word, []).append(name)
+    scores = _scores(out / name) if word == "done" else ("",) * 4
+    rows.append((name, word, *scores, f"{state.get('seconds', 0):.0f}"))
+  widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+  print()
+  for row in rows:
+    print("  ".join(map(str.ljust, row, widths)).rstrip())
+  if done := [out / name for name in names.pop("done")]:
+    print(f"\nleaderboard: {leaderboard.write(done, out)}", flush=True)
+  for name in names.pop("failed"):
+    reason = errors.shown(states[name]["error"])
+    print(
+      f"failed: {name}: {reason} (more in {out / name}.log; --retry starts it"
+      " again)",
+      file=sys.stderr,
+    )
+  if names:
+    print("not finished: the same command goes on", file=sys.stderr)
+
+
+def _scores(path: pathlib.Path) -> tuple[str, str, str, str]:
+  """Headline split, its track accuracy, macro-F1 and segment accuracy."""
+  found = report.read(path / report.REPORT_FILE)
+  if found["headline"] is None:
+    return ("none", "", "", "")
+  split = found["splits"][found["headline"]]
+  values = (
+    split["track"]["accuracy"],
+    split["track"]["macro_f1"],
+    split["segment"]["accuracy"],
+  )
+  return (found["headline"], *(f"{value:.3f}" for value in values))
+
+
+def _read_states(
+  out: pathlib.Path, plans: Mapping[str, Plan], folder: str
+) -> dict[str, dict]:
+  """What sweep.json says; without runs called done whose report is gone.
+
+  A run that was done on data of another path is started again: it knows by the
+  fingerprint whether that is its data.
+
+  Raises:
+    InputError: the file is damaged, or a run is done that was another one.
+  """
+  file = out / STATE_FILE
+  try:
+    states = json.loads(file.read_text())["runs"] if file.exists() else {}
+    values = {
+      name: {"recipe": state["recipe"], **state["overrides"]}
+      for name, state in states.items()
+      if state["state"] and state["seconds"] >= 0
+    }
+  except (ValueError, LookupError, TypeError, AttributeError) as error:
+    raise errors.InputError(
+      f"{file} is damaged: remove it; finished runs are known by their"
+      " report.json"
+    ) from error
+  for name, one in plans.items():
+    if states.get(name, {}).get("state") != "done":
+      continue
+    if not (out / name / report.REPORT_FILE).is_file():
+      del states[name]
+      continue
+    # through JSON, which makes lists of tuples
+    now = json.loads(json.dumps({"recipe": one.recipe, **one.overrides}))
+    before = values[name]
+    changed = {
+      key: f"{key} (was {before.get(key)!r}, now {now.get(key)!r})"
+      for key in sorted(before.keys() | now.keys())
+      if workdir.comparable(key, before.get(key))
+      != workdir.comparable(key, now.get(key))
+    }
+    if list(changed) == ["data.path"]:
+      states[name]["state"] = "interrupted"
+    elif changed:
+      raise errors.InputError(
+        f"{out / name} was finished with other values:"
+        f" {', '.join(changed.values())};"
+        f" give another {folder.partition('=')[0]} or the values it had"
+      )
+  return states

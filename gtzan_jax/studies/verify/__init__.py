@@ -1,0 +1,1 @@
+"""Every stored number, computed anew."""

@@ -1,0 +1,316 @@
+"""Every stored number once more, from the predictions that it is of.
+
+What predictions do not tell (how a run went, how long it took, with how many
+parameters, and the measures of a GAN) is taken as it stands; so is the train
+part where its predictions were left out.
+"""
+
+import collections
+import itertools
+import json
+import math
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from gtzan_jax import errors, ranges
+from gtzan_jax.reports import leaderboard, leaderboard_page, report
+from gtzan_jax.reports import schema as report_schema
+from gtzan_jax.scores import metrics, predictions
+from gtzan_jax.studies.compare import run as compare_runs
+from gtzan_jax.studies.crossval import measure as crossval
+from gtzan_jax.studies.crossval import page as crossval_page
+from gtzan_jax.studies.failures import page as failures_page
+from gtzan_jax.studies.failures import run as failures
+from gtzan_jax.studies.leak import measure as leak
+from gtzan_jax.studies.leak import page as leak_page
+from gtzan_jax.studies.leak import steps
+from gtzan_jax.studies.robustness import measure as robustness
+
+TOLERANCE = 1e-9  # of numbers: those of another numpy may end otherwise
+# What `rebuild` asks of a report, of whatever version.
+_RAW = {
+  "config": {...: object},
+  "history": [{...: object}],
+  "splits": {
+    ranges.FILE: {
+      "n": int,
+      "missing": int,
+      "sha256": (str, type(None)),
+      "track": {"n": int, ...: object},
+      ...: object,
+    }
+  },
+  ...: object,
+}
+
+
+class Verified(NamedTuple):
+  """What came of it.
+
+  Attributes:
+    wrong: a line for each file that says something else than it should.
+    summary: one line on all of them, and on what could not be recomputed.
+  """
+
+  wrong: list[str]
+  summary: str
+
+
+def verify(paths: Iterable[str | os.PathLike]) -> Verified:
+  """Recomputes what RECOMPUTED and PAGES name in these folders, at any depth.
+
+  So it does with a page of Markdown that has a leaderboard of the folder beside
+  it that bears its name.
+
+  Raises:
+    InputError: a folder that does not exist, or nothing to verify in one.
+  """
+  files, wrong = _find(paths), []
+  no_train, gans, known = 0, [], {}
+  for file in files:
+    try:
+      stored, again = _stored(file), _again(file, known)
+      # As it would come back from a file: tuples are lists there.
+      found = list(differences(stored, json.loads(json.dumps(again))))
+    except errors.InputError as error:
+      stored, found = {}, [str(error)]
+    if found:
+      more = f" (and {len(found) - 1} more)" if found[1:] else ""
+      wrong.append(f"{file}: {found[0]}{more}")
+    elif file.name == report.REPORT_FILE:
+      table = file.parent / "predictions" / "train.npz"
+      no_train += "train" in _scored(stored["splits"]) and not table.exists()
+      gans += [str(file.parent)] if "gan" in stored else []
+  counts = collections.Counter(file.name for file in files)
+  held = ", ".join(f"{number} {name}" for name, number in counts.items())
+  summary = f"verified: {held}; {len(wrong) or 'none'} of them wrong"
+  if no_train:
+    summary += f"; {no_train} train parts not stored"
+  if gans:
+    summary += (
+      f"; measures of {len(gans)} GANs not recomputed: {', '.join(gans)}"
+    )
+  return Verified(wrong, summary)
+
+
+def rebuild(folder: str | os.PathLike) -> dict:
+  """The report of a folder, computed anew from its predictions.
+
+  Facts of the run and its history are those of report.json, be it of an older
+  version. The train part's predictions may have been left out: its numbers, and
+  how much of the others its artists made, are then those of report.json too.
+
+  Raises:
+    InputError: no report.json, or none that can be read; no predictions of
+      another part that it has numbers of.
+  """
+  folder = pathlib.Path(folder)
+  stored = _stored(folder / report.REPORT_FILE)
+  for problem in report_schema.violations(stored, _RAW):
+    raise errors.InputError(f"{folder} holds no report: {problem}")
+  splits, tables = stored["splits"], _tables(folder, stored["splits"])
+  facts = {
+    key: value
+    for key, value in stored.items()
+    if key not in (*report_schema.COMPUTED, "history")
+  }
+  digests = {
+    name: predictions.digest(table.track.tolist())
+    for name, table in tables.items()
+  }
+  drawn = _resamples(folder, stored["config"])
+  try:
+    built = report.build(
+      facts,
+      tables,
+      stored["history"],
+      missing={name: split["missing"] for name, split in splits.items()},
+      sha256={
+        name: split["sha256"] and digests.get(name, split["sha256"])
+        for name, split in splits.items()
+      },
+      tracks={
+        name: split["n"] for name, split in splits.items() if name not in tables
+      },
+      resamples=drawn,
+    )
+  except ValueError as error:
+    raise errors.InputError(f"{folder} holds no report: {error}") from error
+  left_out = [name for name in _scored(splits) if name not in tables]
+  built["splits"] |= {name: splits[name] for name in left_out}
+  if "train" in left_out:
+    for name, split in built["splits"].items():
+      split["known_artists"] = splits.get(name, {}).get("known_artists")
+  return built
+
+
+def _resamples(folder: pathlib.Path, config: Mapping) -> int:
+  """How many the run was reported with; an ensemble has no such setting."""
+  settings = config.get("eval", {})
+  drawn = metrics.RESAMPLES
+  if isinstance(settings, dict):
+    drawn = settings.get("bootstrap", drawn)
+  accepted = ranges.CONFIG["eval.bootstrap"]
+  if not isinstance(settings, dict) or not accepted.holds(drawn):
+    raise errors.InputError(
+      f"{folder} holds no report: config.eval.bootstrap is to be"
+      f" {accepted.accepted}, config.eval is {_brief(settings)}"
+    )
+  return drawn
+
+
+def _tables(
+  folder: pathlib.Path, splits: Mapping
+) -> dict[str, predictions.Predictions]:
+  """All that is stored, and must be."""
+  stored = folder / "predictions"
+  names = {file.stem for file in stored.glob("*.npz")}
+  names |= {name for name in _scored(splits) if name != "train"}
+  order = [*(name for name in splits if name in names), *(names - {*splits})]
+  return {name: predictions.load(stored / f"{name}.npz") for name in order}
+
+
+def _scored(splits: Mapping) -> list[str]:
+  return [name for name, split in splits.items() if split["track"]["n"]]
+
+
+def _board(folder: pathlib.Path) -> str:
+  """leaderboard.md of all the reports below its folder."""
+  with tempfile.TemporaryDirectory() as out:
+    leaderboard.write([folder], out)
+    return (pathlib.Path(out) / leaderboard.FILE).read_text("utf-8")
+
+
+def _page(file: pathlib.Path) -> str:
+  """A page with the leaderboard of the folder of its name, drawn anew."""
+  with tempfile.TemporaryDirectory() as out:
+    copy = shutil.copy(file, out)
+    leaderboard.write([file.with_suffix("")], copy)
+    return pathlib.Path(copy).read_text("utf-8")
+
+
+def _is_page(file: pathlib.Path) -> bool:
+  return file.with_suffix("").is_dir() and leaderboard_page.has_marks(
+    _stored(file)
+  )
+
+
+# The name of a file -> from its folder what it should hold.
+RECOMPUTED: dict[str, Callable[[pathlib.Path], object]] = {
+  report.REPORT_FILE: rebuild,
+  compare_runs.FILE: compare_runs.again,
+  failures.FILE: failures.again,
+  robustness.FILE: robustness.again,
+  crossval.CROSSVAL_FILE: crossval.again,
+  leaderboard.FILE: _board,
+  leak.LEAK_FILE: leak.measure,
+  steps.FILE: steps.again,
+}
+# A page -> the one of these that it shows, and how.
+PAGES: dict[str, tuple[str, Callable[[Mapping], str]]] = {
+  failures_page.FILE: (failures.FILE, failures_page.as_markdown),
+  robustness.PAGE: (robustness.FILE, robustness.as_markdown),
+  crossval_page.FILE: (crossval.CROSSVAL_FILE, crossval_page.as_markdown),
+  leak_page.FILE: (leak.LEAK_FILE, leak_page.as_markdown),
+}
+
+
+def _again(file: pathlib.Path, known: dict[pathlib.Path, object]) -> object:
+  """What a file should hold; `known` keeps what pages are drawn from."""
+  if file.name in PAGES:
+    name, draw = PAGES[file.name]
+    source = file.with_name(name)
+    if not source.is_file():
+      raise errors.InputError(f"no {name} beside it")
+    return draw(_again(source, known))
+  if file.name not in RECOMPUTED:
+    return _page(file)
+  if file not in known:
+    known[file] = RECOMPUTED[file.name](file.parent)
+  return known[file]
+
+
+def _find(paths: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
+  found = {}
+  for path in map(pathlib.Path, paths):
+    if not path.is_dir():
+      raise errors.InputError(f"{path}: no such folder; give one with results")
+    names = (*RECOMPUTED, *PAGES)
+    files = [file for name in names for file in leaderboard.below(path, name)]
+    beside = path.with_name(f"{path.name}.md") if path.name else path
+    pages = [*leaderboard.below(path, "*.md"), beside]
+    files += [file for file in pages if file.is_file() and _is_page(file)]
+    if not files:
+      raise errors.InputError(
+        f"nothing to verify in {path}: no {', '.join(names)} at any depth"
+      )
+    found |= {file.resolve(): file for file in files}
+  if not found:
+    raise errors.InputError("nothing to verify: give folders, as docs/results")
+  return list(found.values())
+
+
+def _stored(file: pathlib.Path) -> object:
+  try:
+    text = file.read_text("utf-8")
+    return json.loads(text) if file.suffix == ".json" else text
+  except (OSError, ValueError, RecursionError) as error:
+    raise errors.InputError(f"{file} cannot be read: {error}") from error
+
+
+def differences(stored, again, path: str = "") -> Iterator[str]:
+  """Where two values of a JSON file differ: "seed: 1 stored, 2 recomputed"."""
+  if isinstance(stored, dict) and isinstance(again, dict):
+    dot = f"{path}." if path else ""
+    for key in dict.fromkeys([*again, *stored]):
+      yield from differences(
+        stored.get(key, _ABSENT), again.get(key, _ABSENT), dot + key
+      )
+  elif isinstance(stored, list) and isinstance(again, list):
+    if len(stored) != len(again):
+      yield f"{path}: {len(stored)} items stored, {len(again)} recomputed"
+    for i, (one, other) in enumerate(zip(stored, again, strict=False)):
+      yield from differences(one, other, f"{path}[{i}]")
+  elif isinstance(stored, str) and isinstance(again, str) and not path:
+    lines = itertools.zip_longest(
+      stored.splitlines(), again.splitlines(), fillvalue=_ABSENT
+    )
+    for number, (one, other) in enumerate(lines, 1):
+      yield from differences(one, other, f"line {number}")
+  elif not _same(stored, again):
+    if isinstance(stored, str) and isinstance(again, str):
+      stored, again = _parted(stored, again)
+    yield f"{path}: {_brief(stored)} stored, {_brief(again)} recomputed"
+
+
+_ABSENT = object()
+
+
+def _same(one, other) -> bool:
+  kinds = [type(x) for x in (one, other)]
+  # Two integers compare as they are: a float may not hold them.
+  if float in kinds and {*kinds} <= {int, float}:
+    if max(map(abs, (one, other))) > sys.float_info.max:
+      return one == other
+    return math.isclose(one, other, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+  return type(one) is type(other) and one == other
+
+
+def _parted(one: str, other: str) -> list[str]:
+  """Both from a little before the place where they part."""
+  pairs = enumerate(zip(one, other, strict=False))
+  at = next((i for i, (x, y) in pairs if x != y), min(len(one), len(other)))
+  start = max(0, at - 30)
+  return ["..." * (start > 0) + text[start:] for text in (one, other)]
+
+
+def _brief(value) -> str:
+  if value is _ABSENT:
+    return "nothing"
+  text = json.dumps(value, ensure_ascii=False)
+  return text if len(text) < 60 else f"{text[:57]}..."

@@ -1,0 +1,1 @@
+"""Training: the loop, tasks, optimizers, checkpoints and run folders."""

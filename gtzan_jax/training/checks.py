@@ -1,0 +1,105 @@
+"""Refuses, before anything is trained or written, what cannot be."""
+
+import pathlib
+
+import jax
+import ml_collections
+import numpy as np
+
+from gtzan_jax import errors, models, ranges
+from gtzan_jax.data import pipeline
+from gtzan_jax.gan import augment_train, judge
+from gtzan_jax.gan import task as gan
+from gtzan_jax.models import classical as classifiers
+from gtzan_jax.training import classical, classify, init_from, sharding, tasks
+
+
+def check_config(
+  config: ml_collections.ConfigDict, mesh: jax.sharding.Mesh
+) -> None:
+  """Refuses, before any data is prepared, what no data could mend.
+
+  Raises:
+    InputError: a value out of its range (ranges.CONFIG), a batch that does not
+      divide over the devices, an unknown model or optimizer.
+  """
+  for problem in ranges.config_problems(ranges.flatten(config.to_dict())):
+    raise errors.InputError(f"config.{problem}")
+  for key in ("train", "eval"):
+    size = config[key].batch_size
+    sharding.check_batch_size(size, mesh, f"config.{key}.batch_size")
+  if config.task == "gan":
+    gan.check_config(config)
+    classify.create_optimizer(config, epoch_steps=1)
+    return
+  augment_train.check_config(config)
+  if config.task == "classical":
+    for section, key in (("train", "init_from"), ("data", "augment_with")):
+      if config[section][key]:
+        raise errors.InputError(
+          f"config.{section}.{key}={config[section][key]}: a classical recipe"
+          " begins with nothing and learns from real examples; leave it out"
+        )
+    options = dict(config.model)
+    classifiers.create(options.pop("name"), **options)
+    return
+  model = classify.create_model(config, genres=2)
+  if getattr(model, "frozen", False) and not config.train.init_from:
+    raise errors.InputError(
+      f"config.model.frozen=True would keep {config.model.name} at its random"
+      " weights: give trained ones with --config.train.init_from=... (see"
+      " docs/weights.md), or --config.model.frozen=False"
+    )
+  _check_whose(config)
+  classify.create_optimizer(config, epoch_steps=1)
+
+
+def _check_whose(config: ml_collections.ConfigDict) -> None:
+  """The ending of a file says whose weights it holds, and so how they pad."""
+  whose = {".h5": "tf", ".hdf5": "tf"}
+  whose |= dict.fromkeys((".safetensors", ".pt", ".pth"), "torch")
+  ending = pathlib.Path(config.train.init_from or "").suffix.lower()
+  for key in ("padding", "scaling"):
+    given = config.model.get(key)
+    wanted = whose.get(ending, given)
+    if given != wanted:
+      raise errors.InputError(
+        f"config.model.{key}={given!r} and weights in {ending}: give"
+        f" --config.model.{key}={wanted}"
+      )
+
+
+def check_data(
+  config: ml_collections.ConfigDict,
+  dataset: pipeline.Dataset,
+  begun: bool = False,
+) -> None:
+  """Refuses, before anything is trained, what this data cannot carry.
+
+  Args:
+    config: configs/default.py with a recipe's changes.
+    dataset: a prepared corpus cut by a protocol.
+    begun: whether the run is taken up again, and needs nothing to begin with.
+
+  Raises:
+    InputError: an empty part, weights to begin with that do not fit or know
+      what is held out, or what the task itself refuses.
+  """
+  for part in ("train", config.train.monitor.split("/")[0]):
+    if not dataset.parts[part]:
+      raise errors.InputError(
+        f"config.data.protocol={dataset.protocol!r} leaves the {part} part of"
+        " this corpus empty: give another protocol or another monitor"
+      )
+  if config.task == "classical":
+    classical.check(config, dataset)
+    return
+  augment_train.check(config, dataset)
+  if config.gan.judge:
+    judge.check(config.gan.judge, dataset, config.data.path)
+  task = tasks.create(config, dataset, np.ones(len(dataset.genres)), 1)
+  task.check(dataset.fields, config.train.batch_size)
+  if config.train.init_from and not begun:
+    init_from.check(config.train.init_from, dataset, config.data.path)
+    shapes = models.shapes(task.model, dataset.example_shape)
+    init_from.load(config.train.init_from, config.model.name, shapes)

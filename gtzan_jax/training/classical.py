@@ -1,0 +1,216 @@
+"""Baselines without a network: scikit-learn on statistics of each example.
+
+No result of a network stands without them. An example [frames, bins] becomes
+one row: mean and deviation of each bin over the frames, and the deviation of
+its change from frame to frame, which says how fast the sound moves (of all that
+was tried on validation it helped most). A table's row is taken as it is.
+
+What was fitted is kept as plain arrays, model.npz, and applied in numpy: no
+pickle, and no other version of scikit-learn can change what a model says.
+"""
+
+import collections
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+
+import jax
+import ml_collections
+import numpy as np
+
+from gtzan_jax import atomic, checksums, features
+from gtzan_jax.data import pipeline
+from gtzan_jax.errors import DAMAGED_NPZ, InputError, first_line
+from gtzan_jax.models.classical import Arrays, create
+from gtzan_jax.reports import report
+from gtzan_jax.scores import metrics
+from gtzan_jax.scores.predictions import Predictions
+from gtzan_jax.training import scalars as logs
+
+MODEL_FILE = "model.npz"
+_CHUNK = 256  # examples read at a time
+
+Model = Callable[[np.ndarray], np.ndarray]
+
+
+def statistics(x: np.ndarray) -> np.ndarray:
+  """Examples as rows: [n, frames, bins] -> float64 [n, 3 * bins].
+
+  Mean, standard deviation and standard deviation of the first difference in
+  time of each bin, in its own unit. Rows of a table [n, columns] stay.
+  """
+  x = np.asarray(x, np.float64)
+  if x.ndim == 2:
+    return x
+  change = np.diff(x, axis=1)
+  return np.concatenate([x.mean(1), x.std(1), change.std(1)], axis=1)
+
+
+def check(config: ml_collections.ConfigDict, dataset: pipeline.Dataset) -> None:
+  """Refuses, before anything is fitted, what cannot be.
+
+  Raises:
+    InputError: see `create`; pictures, or too few train tracks or genres.
+  """
+  options = dict(config.model)
+  classifier = create(options.pop("name"), **options)
+  if len(dataset.example_shape) > 2:
+    usable = [n for n, spec in features.FEATURES.items() if spec.size is None]
+    raise InputError(
+      f"config.data.features={config.data.features!r} gives pictures"
+      f" {list(dataset.example_shape)}: a classical recipe takes frames or"
+      f" tables, as {', '.join(usable)}"
+    )
+  genre_of = {row["id"]: row["genre"] for row in dataset.metadata["rows"]}
+  tracks = {track for track, _ in dataset.parts["train"]}
+  count = collections.Counter(genre_of[track] for track in tracks)
+  genres, each = classifier.least
+  if len(count) < genres or min(count.values()) < each:
+    has = ", ".join(f"{n} {genre}" for genre, n in sorted(count.items()))
+    raise InputError(
+      f"config.data.protocol={dataset.protocol!r} leaves {has or 'no'} tracks"
+      f" in the train part: {config.model.name!r} needs {genres} genres or more"
+      f" with {each} tracks or more each"
+    )
+
+
+def train(
+  config: ml_collections.ConfigDict,
+  dataset: pipeline.Dataset,
+  workdir: pathlib.Path,
+  mesh: jax.sharding.Mesh | None = None,
+) -> None:
+  """Fits the classifier that config.model names: one epoch, no steps.
+
+  Args:
+    config: of a recipe with task "classical"; `optim`, `augment` and
+      `data.standardize` mean nothing to it (columns are always standardised on
+      the train part).
+    dataset: a prepared corpus cut by a protocol, which `check` has passed.
+    workdir: holds model.npz and one row of metrics.jsonl afterwards.
+    mesh: not used; the host fits.
+  """
+  del mesh
+  options = dict(config.model)
+  classifier = create(options.pop("name"), **options)
+  scalars = logs.Scalars(
+    workdir, step=0, rows=0, tensorboard=config.log.tensorboard
+  )
+  parts = [part for part in ("train", "validation") if dataset.parts[part]]
+  records = pipeline.load_parts(
+    dataset, {part: ["features"] for part in parts}, config.data.cache_mb
+  )
+  batches = [
+    (statistics(batch["features"]), batch["label"])
+    for batch in _batches(records["train"])
+  ]
+  x, label = map(np.concatenate, zip(*batches, strict=True))
+  print(f"segments: {', '.join(f'{len(records[p])} {p}' for p in parts)}")
+  track = np.array([track for track, _ in records["train"].ids])
+  classes, index = np.unique(label, return_inverse=True)
+  arrays = classifier.fit(x, index, track, config.seed) | {"classes": classes}
+  model = _model(type(classifier), arrays, len(dataset.genres))
+  row = {"epoch": 1}
+  for part in parts:
+    found = metrics.quick(predict_part(model, records[part], dataset.genres))
+    keys = ("loss", "accuracy") if part == "train" else found
+    row |= {f"{part}/{key}": found[key] for key in keys}
+  scalars.write(0, row)
+  scalars.close()
+  with atomic.opened(workdir / MODEL_FILE) as file:
+    np.savez(file, allow_pickle=False, **arrays)
+  checksums.write(workdir, [workdir / MODEL_FILE])
+  values = [f"{key} {value:.4f}" for key, value in row.items() if "/" in key]
+  print(f"epoch   1  {'  '.join(values)}")
+
+
+def load(workdir: pathlib.Path, run: Mapping) -> Model:
+  """The fitted classifier of a workdir.
+
+  Args:
+    workdir: where `train` has been.
+    run: its run.json.
+
+  Returns:
+    features [n, frames, bins] (or rows [n, columns]) -> float32 [n, genres].
+
+  Raises:
+    InputError: no model in it, or one that cannot be read.
+  """
+  options = dict(run["config"]["model"])
+  kind = type(create(options.pop("name"), **options))
+  arrays = _read(workdir / MODEL_FILE)
+  missing = [key for key in ("classes", *kind.arrays) if key not in arrays]
+  if missing:
+    raise InputError(
+      f"{workdir / MODEL_FILE} has no array {missing[0]!r}: it is of another"
+      " classifier; train again"
+    )
+  model = _model(kind, arrays, len(run["genres"]))
+  try:
+    total = model(np.zeros((1, *run["example_shape"]), np.float32)).sum()
+    if not abs(total - 1) < 1e-3:
+      raise ValueError(f"probabilities that sum to {total}")
+  except Exception as error:  # whatever numpy raises of arrays of other shapes
+    raise InputError(
+      f"{workdir / MODEL_FILE} does not fit {list(run['example_shape'])}"
+      f" examples: {first_line(error)}; train again"
+    ) from error
+  return model
+
+
+def num_params(workdir: pathlib.Path) -> int:
+  """How many fitted numbers the model of a workdir holds."""
+  arrays = _read(workdir / MODEL_FILE).values()
+  return sum(array.size for array in arrays if array.dtype.kind == "f")
+
+
+def is_reported(
+  config: ml_collections.ConfigDict, workdir: pathlib.Path
+) -> bool:
+  """Is there nothing left to fit here, and does the report stand?"""
+  del config  # fitted once, and then whole
+  try:
+    report.read(workdir / report.REPORT_FILE)
+  except InputError:
+    return False
+  return (workdir / MODEL_FILE).is_file()
+
+
+def predict_part(
+  model: Model, records: pipeline.Records, genres: Sequence[str]
+) -> Predictions:
+  """Every example of a part exactly once, on the host."""
+  rows = [
+    (model(batch["features"]), batch["label"]) for batch in _batches(records)
+  ]
+  probabilities, label = map(np.concatenate, zip(*rows, strict=True))
+  track, segment = zip(*records.ids, strict=True)
+  return Predictions(track, segment, label, probabilities, tuple(genres))
+
+
+def _batches(records: pipeline.Records):
+  for start in range(0, len(records), _CHUNK):
+    yield records.take(np.arange(start, min(start + _CHUNK, len(records))))
+
+
+def _model(kind: type, arrays: Mapping[str, np.ndarray], genres: int) -> Model:
+  """Probabilities of all genres; one that was not learnt has none."""
+
+  def probabilities(x: np.ndarray) -> np.ndarray:
+    found = np.zeros((len(x), genres), np.float32)
+    found[:, arrays["classes"]] = kind.probabilities(arrays, statistics(x))
+    return found
+
+  return probabilities
+
+
+def _read(path: pathlib.Path) -> Arrays:
+  if not path.exists():
+    raise InputError(f"no {path}: train first, or give another workdir")
+  if damage := checksums.find_damage(path.parent, path.name.__eq__, whole=True):
+    raise InputError(f"{path} is damaged; train again: {damage}")
+  try:
+    with path.open("rb") as file:
+      return dict(np.load(file, allow_pickle=False))
+  except (OSError, *DAMAGED_NPZ) as error:
+    raise InputError(f"{path} cannot be read: {error}; train again") from error

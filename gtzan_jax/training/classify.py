@@ -1,0 +1,302 @@
+"""Genre classification as pure functions on pytrees.
+
+The task knows neither devices nor time nor disk; `train.py` has those. Random
+keys are `fold_in(state.key, state.step)`, so a resumed run repeats itself.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import optax
+
+from gtzan_jax import features, models
+from gtzan_jax.audio import files as audio_lib
+from gtzan_jax.data import pipeline
+from gtzan_jax.models import input_stats
+from gtzan_jax.training import augment, losses, optim
+from gtzan_jax.training.state import Scalars, TrainState, begin
+
+# What acts before features are computed, and so needs what they come from.
+RAW_AUGMENT = ("gain_db", "shift_s", "noise_probability", "noise_snr_db")
+
+Batch = Mapping[str, jax.Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Classify:
+  """A model, an optimizer and how an example becomes a loss.
+
+  Attributes:
+    model: Linen module, `(x [b, ...], train) -> logits [b, genres]`.
+    optimizer: gradients -> updates.
+    spec: the feature set, to compute features of augmented waveforms.
+    source: the batch entry that training starts from: "features" as stored, or
+      "audio" / "logmel", augmented first and turned into features on device.
+    genres: how many.
+    class_weights: [genres] float32, or None.
+    label_smoothing, l2, l2_layers: see gtzan_jax.training.losses.
+    learning_rate: step -> learning rate, for the log.
+    raw_augment: keyword arguments of augment.on_audio or on_logmel.
+    feature_augment: keyword arguments of augment.on_features.
+    standardized: is `input_stats` filled?
+    example_shape: [frames, bins] of the features, or a picture's or a row's.
+  """
+
+  model: nn.Module
+  optimizer: optax.GradientTransformation
+  spec: features.FeatureSpec
+  source: str
+  genres: int
+  class_weights: np.ndarray | None
+  label_smoothing: float
+  l2: float
+  l2_layers: str
+  learning_rate: Callable[[int], jax.Array]
+  raw_augment: Mapping[str, object]
+  feature_augment: Mapping[str, float]
+  standardized: bool
+  example_shape: tuple[int, ...]
+
+  def init(self, key: jax.Array) -> TrainState:
+    """The state before the first step."""
+    example = jnp.zeros((1, *self.example_shape), jnp.float32)
+    variables = dict(
+      self.model.init(jax.random.fold_in(key, 0), example, train=False)
+    )
+    params = variables.pop("params")
+    return begin(
+      key,
+      params,
+      variables,
+      self.optimizer.init(params),
+      ("loss", "correct", "count"),
+    )
+
+  def variables_of(self, state: TrainState) -> dict:
+    """What `model.apply` takes, and what best/ holds."""
+    return {"params": state.params, **state.model_state}
+
+  def with_variables(self, state: TrainState, variables: Mapping) -> TrainState:
+    """The state with these in place of the model's variables."""
+    variables = dict(variables)
+    return state.replace(params=variables.pop("params"), model_state=variables)
+
+  def with_input_stats(
+    self, state: TrainState, mean: np.ndarray, std: np.ndarray
+  ) -> TrainState:
+    """The state with the model's input standardisation filled in."""
+    filled = input_stats.fill(state.model_state, mean, std)
+    return state.replace(model_state=filled)
+
+  def check(self, fields: Mapping[str, tuple], batch_size: int) -> None:
+    """Traces one step, computing nothing: whatever cannot be raises here.
+
+    Args:
+      fields: (shape, dtype) of each stored array of an example.
+      batch_size: examples a step.
+    """
+    shape, dtype = fields[self.source]
+    batch = {
+      self.source: jax.ShapeDtypeStruct((batch_size, *shape), dtype),
+      "label": jax.ShapeDtypeStruct((batch_size,), jnp.int32),
+    }
+    models.shapes(self.model, self.example_shape)
+    state = jax.eval_shape(self.init, jax.random.key(0))
+    jax.eval_shape(self.train_step, state, batch)
+
+  def inputs(
+    self, key: jax.Array, batch: Batch, fill: jax.Array | None
+  ) -> tuple[jax.Array, jax.Array]:
+    """Augmented features [b, ...] and soft labels [b, genres]."""
+    raw_key, feature_key = jax.random.split(key)
+    if self.source == "audio":
+      wave = audio_lib.to_float(batch["audio"])
+      x = features.extract(
+        augment.on_audio(raw_key, wave, **self.raw_augment), self.spec
+      )
+    elif self.source == "logmel":
+      db = augment.on_logmel(raw_key, batch["logmel"], **self.raw_augment)
+      x = features.from_logmel(db, self.spec)
+    else:
+      x = batch["features"]
+    labels = jax.nn.one_hot(batch["label"], self.genres)
+    return augment.on_features(
+      feature_key, x, labels, fill=fill, **self.feature_augment
+    )
+
+  def train_step(
+    self, state: TrainState, batch: Batch
+  ) -> tuple[TrainState, Scalars]:
+    key = jax.random.fold_in(state.key, state.step + 1)
+    input_key, dropout_key = jax.random.split(key)
+    # Masked cells take the train mean, which is 0 once standardised.
+    fill = None
+    if self.standardized:
+      (stats,) = state.model_state[input_stats.COLLECTION].values()
+      fill = stats["mean"]
+    x, labels = self.inputs(input_key, batch, fill)
+
+    def loss_fn(params):
+      logits, changed = self.model.apply(
+        {"params": params, **state.model_state},
+        x,
+        train=True,
+        rngs={"dropout": dropout_key},
+        mutable=["batch_stats"],
+      )
+      cross_entropy = losses.cross_entropy(
+        logits,
+        labels,
+        smoothing=self.label_smoothing,
+        class_weights=self.class_weights,
+      ).mean()
+      penalty = losses.l2(params, strength=self.l2, layers=self.l2_layers)
+      return cross_entropy + penalty, (cross_entropy, logits, changed)
+
+    (loss, (cross_entropy, logits, changed)), gradients = jax.value_and_grad(
+      loss_fn, has_aux=True
+    )(state.params)
+    updates, opt_state = self.optimizer.update(
+      gradients, state.opt_state, state.params
+    )
+    updates = jax.tree.map(lambda u: u * state.lr_scale, updates)
+    size = jnp.float32(labels.shape[0])
+    correct = (logits.argmax(-1) == batch["label"]).sum().astype(jnp.float32)
+    totals = {
+      "loss": state.totals["loss"] + cross_entropy * size,
+      "correct": state.totals["correct"] + correct,
+      "count": state.totals["count"] + size,
+    }
+    state = state.replace(
+      step=state.step + 1,
+      params=optax.apply_updates(state.params, updates),
+      model_state={**state.model_state, **changed},
+      opt_state=opt_state,
+      totals=totals,
+    )
+    return state, {
+      "train/step_loss": loss,
+      "train/step_accuracy": correct / size,
+      "train/gradient_norm": optax.tree.norm(gradients),
+    }
+
+  def summarize(self, totals: Mapping[str, float]) -> dict[str, float]:
+    """Sums since the last evaluation -> scalars of the train part."""
+    count = max(float(totals["count"]), 1.0)
+    return {
+      "train/loss": float(totals["loss"]) / count,
+      "train/accuracy": float(totals["correct"]) / count,
+    }
+
+
+def predict(model: nn.Module, variables: Mapping, x: jax.Array) -> jax.Array:
+  """Features [b, ...] -> probabilities [b, genres]."""
+  return jax.nn.softmax(model.apply(variables, x, train=False))
+
+
+def create_model(config: ml_collections.ConfigDict, genres: int) -> nn.Module:
+  """The model that config.model describes, for so many genres."""
+  options = dict(config.model)
+  return models.create(options.pop("name"), genres, **options)
+
+
+def create_optimizer(
+  config: ml_collections.ConfigDict,
+  epoch_steps: int,
+  learning_rate: float | None = None,
+) -> tuple[optax.GradientTransformation, optax.Schedule]:
+  """What config.optim describes: the optimizer and its learning rate.
+
+  Args:
+    config: configs/default.py with a recipe's changes.
+    epoch_steps: optimizer steps an epoch, for schedules told in epochs.
+    learning_rate: in place of the config's.
+  """
+  rate = optim.create_schedule(
+    config.optim.schedule,
+    learning_rate=learning_rate or config.optim.learning_rate,
+    steps_per_epoch=epoch_steps,
+    epochs=config.train.epochs,
+    decay=config.optim.decay_rate,
+    begin_epoch=config.optim.decay_begin,
+    warmup_epochs=config.optim.warmup_epochs,
+  )
+  optimizer = optim.create(
+    config.optim.name,
+    rate,
+    b1=config.optim.b1,
+    b2=config.optim.b2,
+    eps=config.optim.eps,
+    eps_rule=config.optim.eps_rule,
+    momentum=config.optim.momentum,
+    weight_decay=config.optim.weight_decay,
+    clip_norm=config.optim.clip_norm,
+  )
+  return optimizer, rate
+
+
+def create(
+  config: ml_collections.ConfigDict,
+  dataset: pipeline.Dataset,
+  class_counts: np.ndarray,
+  epoch_steps: int,
+) -> Classify:
+  """Reads a config into a task; see gtzan_jax.training.tasks.create.
+
+  Raises:
+    InputError: a name or a value that does not exist, or an augmentation that
+      this kind of data cannot carry.
+  """
+  spec, genres = dataset.spec, len(dataset.genres)
+  augmentation = dict(config.augment)
+  augment.check(dataset.raw, dataset.example_shape, **augmentation)
+  raw_augment = {key: augmentation.pop(key) for key in RAW_AUGMENT}
+  if dataset.raw == "audio":
+    raw_augment["sample_rate"] = spec.sample_rate
+  else:
+    raw_augment = {key: raw_augment[key] for key in ("gain_db", "shift_s")}
+    raw_augment["columns_per_second"] = dataset.columns_per_second
+  optimizer, learning_rate = create_optimizer(config, epoch_steps)
+  weights = None
+  if config.loss.class_weights == "balanced":
+    weights = losses.balanced_class_weights(class_counts)
+  return Classify(
+    model=create_model(config, genres),
+    optimizer=optimizer,
+    spec=spec,
+    source=training_source(config, dataset.raw),
+    genres=genres,
+    class_weights=weights,
+    label_smoothing=config.loss.label_smoothing,
+    l2=config.loss.l2,
+    l2_layers=config.loss.l2_layers,
+    learning_rate=learning_rate,
+    raw_augment=raw_augment,
+    feature_augment=augmentation,
+    standardized=config.data.standardize != "none",
+    example_shape=dataset.example_shape,
+  )
+
+
+def fields(
+  config: ml_collections.ConfigDict, raw: str | None
+) -> dict[str, set[str]]:
+  """The stored arrays that training reads of each part."""
+  source = training_source(config, raw)
+  stats = {"features"} if config.data.standardize != "none" else set()
+  return {"train": {source} | stats, "validation": {"features"}}
+
+
+def training_source(config: ml_collections.ConfigDict, raw: str | None) -> str:
+  """The stored array that training starts from (see Classify.source).
+
+  Features are computed on the device only where something acts before them.
+  """
+  strength = config.augment
+  acts = strength.gain_db or strength.shift_s or strength.noise_probability
+  return raw if acts else "features"

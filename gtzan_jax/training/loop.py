@@ -1,0 +1,237 @@
+"""The loop: devices, time and disk. What a step does stands in tasks/.
+
+Order within an epoch: steps -> evaluation on validation -> progress (best?
+plateau? stop?) -> best/ -> a line of metrics.jsonl -> last/. Killed at any
+point, the same command goes on from last/ and ends with the same bits.
+"""
+
+import contextlib
+import math
+import pathlib
+import time
+from collections.abc import Mapping
+
+import jax
+import ml_collections
+import numpy as np
+import tqdm
+from clu import parameter_overview
+
+from gtzan_jax import errors
+from gtzan_jax.data import pipeline
+from gtzan_jax.gan import augment_train
+from gtzan_jax.gan import validation as gan_validation
+from gtzan_jax.inference import evaluate
+from gtzan_jax.reports import report
+from gtzan_jax.training import checkpoint, init_from, progress, sharding, tasks
+from gtzan_jax.training import scalars as logs
+from gtzan_jax.training.preemption import Interrupt, Interrupted
+
+# (config, dataset, task, records, mesh, workdir) to a function from a state to
+# the scalars of the validation part.
+VALIDATORS = {"classify": evaluate.validator, "gan": gan_validation.validator}
+
+
+_SHOWN = (
+  "train/loss",
+  "train/accuracy",
+  "train/discriminator_loss",
+  "train/generator_loss",
+  "validation/loss",
+  "validation/accuracy",
+  "validation/track_accuracy",
+  "validation/frechet_ratio",
+  "validation/genre_share",
+  "validation/diversity",
+)
+
+
+def _print_start(state, mesh, dataset, config, epoch_steps: int) -> None:
+  print(parameter_overview.get_parameter_overview(state.params))
+  sizes = ", ".join(f"{len(ids)} {part}" for part, ids in dataset.parts.items())
+  print(
+    f"devices: {sharding.describe(mesh)}\nsegments: {sizes}\n"
+    f"up to {config.train.epochs} epochs of {epoch_steps} steps"
+  )
+
+
+def _print_epoch(epoch: int, row: Mapping[str, float], is_best: bool) -> None:
+  text = "  ".join(f"{key} {row[key]:.4f}" for key in _SHOWN if key in row)
+  tqdm.tqdm.write(f"epoch {epoch:3d}  {text}{'  *best' if is_best else ''}")
+
+
+def train(
+  config: ml_collections.ConfigDict,
+  dataset: pipeline.Dataset,
+  workdir: pathlib.Path,
+  mesh: jax.sharding.Mesh,
+) -> None:
+  """Trains, or goes on training, until the last epoch or an early stop.
+
+  Args:
+    config: configs/default.py with a recipe's changes.
+    dataset: a prepared corpus cut by a protocol.
+    workdir: holds best/, last/ and metrics.jsonl afterwards.
+    mesh: the devices, from gtzan_jax.training.sharding.
+
+  Raises:
+    InputError: the monitored scalar was never a number. What can be known
+      beforehand is for gtzan_jax.training.checks to refuse.
+    Interrupted: a signal came; last/ holds everything up to it.
+  """
+  fields = tasks.fields(config, dataset.raw)
+  records = pipeline.load_parts(
+    dataset,
+    {part: fields[part] for part in fields if dataset.parts[part]},
+    config.data.cache_mb,
+  )
+  train_part = augment_train.train_part(config, dataset, records["train"])
+  labels = train_part.labels()
+  epoch_steps = config.train.epoch_steps or math.ceil(
+    len(labels) / config.train.batch_size
+  )
+  task = tasks.create(
+    config,
+    dataset,
+    np.bincount(labels, minlength=len(dataset.genres)),
+    epoch_steps,
+  )
+  everywhere = sharding.replicated(mesh)
+  state = jax.jit(task.init, out_shardings=everywhere)(
+    jax.random.key(config.seed)
+  )
+  last = checkpoint.Store(workdir / "last", writable=True)
+  if config.train.init_from and last.latest() is None:
+    begin = init_from.load(
+      config.train.init_from, config.model.name, task.variables_of(state)
+    )
+    state = jax.device_put(task.with_variables(state, begin), everywhere)
+  if config.data.standardize != "none":  # of real examples alone
+    mean, std = pipeline.input_statistics(
+      records["train"], config.data.standardize
+    )
+    state = jax.device_put(task.with_input_stats(state, mean, std), everywhere)
+  _print_start(state, mesh, dataset, config, epoch_steps)
+
+  best = checkpoint.Store(workdir / "best", writable=True)
+  done, rows = progress.Progress(), 0
+  if last.latest() is not None:
+    state, facts = last.restore(state)
+    done, rows = progress.Progress(**facts["progress"]), facts["rows"]
+    print(f"resumed at step {int(state.step)}, epoch {done.evaluations + 1}")
+  step = int(state.step)
+  scalars = logs.Scalars(
+    workdir, step=step, rows=rows, tensorboard=config.log.tensorboard
+  )
+  train_step = jax.jit(
+    task.train_step, donate_argnums=0, out_shardings=(everywhere, everywhere)
+  )
+  validate = VALIDATORS[config.task](
+    config, dataset, task, records, mesh, workdir
+  )
+  batches = pipeline.train_batches(
+    train_part,
+    batch_size=config.train.batch_size,
+    seed=config.seed,
+    start_step=step,
+  )
+  last_step = progress.last_step(config.train, epoch_steps)
+
+  def facts():
+    return {
+      "progress": done.to_dict(),
+      "rows": scalars.rows,
+      "epoch_steps": epoch_steps,
+    }
+
+  with Interrupt() as interrupt, checkpoint.without_pages():
+    try:
+      while not progress.finished(config.train, facts()):
+        epoch = done.evaluations + 1
+        epoch_end = min(epoch * epoch_steps, last_step)
+        began, waited, of_step = time.monotonic(), 0.0, None
+        for _ in tqdm.trange(
+          step, epoch_end, desc=f"epoch {epoch}", leave=False, disable=None
+        ):
+          interrupt.check()
+          asked = time.monotonic()
+          batch = next(batches)
+          waited += time.monotonic() - asked
+          before = of_step
+          state, of_step = train_step(state, sharding.put(batch, mesh))
+          step += 1
+          # Steps are only queued here. Two in flight keep the devices busy;
+          # more would keep a signal waiting for all of them.
+          jax.block_until_ready(before)
+          interrupt.arm()
+          if step % config.log.every_steps == 0 and step < epoch_end:
+            scalars.write(step, jax.device_get(of_step))
+        row = task.summarize(jax.device_get(state.totals))
+        row["time/train"] = time.monotonic() - began
+        row["time/input"] = waited
+        if "validation" in records:
+          found = validate(state, interrupt.check)
+          row |= {f"validation/{key}": found[key] for key in found}
+        row["learning_rate"] = float(task.learning_rate(step - 1))
+        row["learning_rate"] *= done.lr_scale
+        done, is_best = progress.update(
+          done,
+          row,
+          monitor=config.train.monitor,
+          ties=config.train.ties,
+          **_plateau(config),
+        )
+        if is_best:
+          best.save(task.variables_of(state), {"epoch": epoch})
+        scalars.write(step, {"epoch": epoch} | row)
+        _print_epoch(epoch, row, is_best)
+        state = jax.device_put(
+          state.replace(
+            lr_scale=np.float32(done.lr_scale),
+            totals=jax.tree.map(np.zeros_like, jax.device_get(state.totals)),
+          ),
+          everywhere,
+        )
+        best.wait()
+        last.save(state, facts())
+      interrupt.check()
+    except Interrupted:
+      last.save(state, facts())
+      last.wait()
+      print(f"interrupted: saved at step {step}; the same command goes on")
+      raise
+    finally:
+      with contextlib.ExitStack() as ends:
+        for each in (scalars, best, last):
+          ends.callback(each.close)
+  if not done.best_epoch:
+    raise errors.InputError(
+      f"{config.train.monitor} was never a number in {done.evaluations} epochs:"
+      " training diverged; lower config.optim.learning_rate"
+    )
+
+
+def _plateau(config) -> dict[str, float]:
+  if config.optim.schedule != "plateau":
+    return {}
+  return {
+    "plateau_factor": config.optim.plateau_factor,
+    "plateau_patience": config.optim.plateau_patience,
+    "min_lr_scale": config.optim.min_learning_rate / config.optim.learning_rate,
+  }
+
+
+def is_reported(
+  config: ml_collections.ConfigDict, workdir: pathlib.Path
+) -> bool:
+  """Is there nothing left to train here, and does the report stand?"""
+  last = checkpoint.Store(workdir / "last")
+  try:
+    facts = last.facts()
+    reported = report.read(workdir / report.REPORT_FILE)
+  except errors.InputError:
+    return False
+  finally:
+    last.close()
+  done = facts["progress"]["evaluations"] == reported["epochs_run"]
+  return done and progress.finished(config.train, facts)

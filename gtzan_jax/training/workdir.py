@@ -1,0 +1,475 @@
+"""A workdir: everything of one run, self-contained.
+
+    run.json        config, recipe, genres, feature spec, data fingerprint
+    best/ last/     checkpoints: reported, resumed
+    metrics.jsonl   scalars; tensorboard/ the same for TensorBoard
+    report.json     the truth; report.html, *.png and predictions/ beside it
+
+evaluate and predict take a workdir and never a config.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import math
+import os
+import pathlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import IO
+
+import ml_collections
+
+from gtzan_jax import atomic, errors, ranges
+from gtzan_jax.reports import schema as report_schema
+
+RUN_FILE = "run.json"
+_IDS = [ranges.NAME]
+_PAIR = ranges.maybe(ranges.several(ranges.real(-1e6, 1e6), 2, 2))
+# What it holds; config and feature_spec have tables of their own.
+RUN = {
+  "recipe": ranges.NAME,
+  "config": {...: object},
+  "data_path": ranges.PATH,
+  "data_files": dict.fromkeys(("data.labels", "data.splits"), ranges.NAME),
+  "genres": ranges.several(ranges.NAME, 1, 10_000),
+  "kind": ranges.text("audio", "logmel", "picture", "table"),
+  "feature_spec": {...: object},
+  "example_shape": ranges.several(ranges.whole(1, 10**6), 1, 3),
+  "columns_per_frame": ranges.maybe(ranges.real(0, 100, above=True)),
+  "clip_seconds": ranges.real(0.1, 86_400),
+  "train_range": dict.fromkeys(("seconds", "level"), _PAIR),
+  "tracks": {"train": _IDS, "validation": _IDS},
+  "data_fingerprint": ranges.NAME,
+  "built_on": {
+    ...: {
+      "best_epoch": int,
+      "best_value": (float, type(None)),
+      "best_tie": (float, type(None)),
+    }
+  },
+}
+_MOST_NUMBERS = 2**27  # of one example: 512 MB
+# What may differ when a run is taken up again: how long, what is logged, where
+# prepared data is kept.
+FREE_KEYS = ("train.epochs", "train.patience", "data.dir", "log.")
+# Where code is loaded from, and where prepared data is written.
+PLACES = ("data.dir", "log.compilation_cache")
+# Keys whose values are paths: one place, however it is written.
+PATHS = (
+  *("data.path", "data.labels", "data.augment_with", "train.init_from"),
+  "gan.judge",
+)
+
+
+def _is_free(key: str) -> bool:
+  return any(
+    key == free or (free.endswith(".") and key.startswith(free))
+    for free in FREE_KEYS
+  )
+
+
+def comparable(key: str, value: object) -> object:
+  """A value as it is compared and hashed: of a path, where it leads.
+
+  Links are followed, so that "music/", "/data/../data/music" and a link to it
+  are one place.
+  """
+  if key == "data.splits" and isinstance(value, str):
+    return [comparable("data.path", one) for one in listed(value)]
+  if key not in PATHS or not isinstance(value, str) or not value:
+    return value
+  try:
+    return os.path.realpath(os.path.expanduser(value))
+  except ValueError:  # a NUL: for its opening to refuse
+    return value
+
+
+def as_plain(config: ml_collections.ConfigDict) -> dict:
+  """The config as JSON gives it back (tuples become lists)."""
+  return json.loads(config.to_json_best_effort())
+
+
+def default_path(config: ml_collections.ConfigDict) -> pathlib.Path:
+  """runs/<recipe>-<hash of every key that a resume may not change>."""
+  keys = {
+    key: comparable(key, value)
+    for key, value in ranges.flatten(as_plain(config)).items()
+    if not _is_free(key)
+  }
+  digest = hashlib.sha256(json.dumps(keys, sort_keys=True).encode())
+  return pathlib.Path("runs") / f"{config.recipe}-{digest.hexdigest()[:10]}"
+
+
+def load(path: pathlib.Path, key: str = "") -> dict:
+  """run.json of a workdir.
+
+  Args:
+    path: the workdir.
+    key: what the user named it by, if by another flag than --workdir.
+
+  Raises:
+    InputError: the folder is missing or holds no run, or one of other code, or
+      a value that no run can have; the file may be a stranger's.
+  """
+  path = pathlib.Path(path).expanduser()
+  named = f"{key}={path}" if key else f"{path}"
+  if not path.is_dir():
+    raise errors.InputError(f"{named}: no such folder; train first")
+  try:
+    run = json.loads((path / RUN_FILE).read_text("utf-8"))
+  except FileNotFoundError:
+    raise errors.InputError(
+      f"{named} holds no {RUN_FILE}: it is no workdir of launch.py"
+    ) from None
+  except OSError as error:
+    raise errors.InputError(
+      f"{path / RUN_FILE} cannot be read: {error.strerror}"
+    ) from error
+  except (ValueError, RecursionError) as error:
+    raise errors.InputError(
+      f"{path / RUN_FILE} cannot be read as JSON: {error}"
+    ) from error
+  for problem in _problems(run):
+    raise errors.InputError(
+      f"{path / RUN_FILE} is not what this version of the code writes:"
+      f" {problem}; train again"
+    )
+  return run
+
+
+def config_of(
+  path: pathlib.Path,
+  run: Mapping,
+  given: ml_collections.ConfigDict,
+  overrides: Mapping[str, object],
+) -> ml_collections.ConfigDict:
+  """The config of a run that is evaluated here; prints what data it names.
+
+  The folder may be a stranger's. So its config never decides where code is
+  loaded from or anything is written: PLACES are those of this command.
+
+  Args:
+    path: the workdir.
+    run: its run.json.
+    given: the command line's config, of which PLACES are taken.
+    overrides: other keys of the command line, flat.
+  """
+  config = ml_collections.ConfigDict(run["config"])
+  data = {"data.path": run["data_path"], **run["data_files"]}
+  for key, place in data.items():
+    if place and key not in overrides:
+      named = key.replace("data.path", "data")
+      print(f"{named}: {place}, as {path / RUN_FILE} has it")
+  places = ranges.flatten(given.to_dict())
+  config.update_from_flattened_dict(
+    {**data, **overrides, **{key: places[key] for key in PLACES}}
+  )
+  return config
+
+
+def _problems(run: object) -> Iterator[str]:
+  """Where a run.json departs from RUN, from ranges.CONFIG or from itself."""
+  found = list(report_schema.violations(run, RUN))
+  yield from found
+  if found:
+    return
+  spec = run["feature_spec"]
+  for problem in ranges.config_problems(ranges.flatten(run["config"])):
+    yield f"config.{problem}"
+  for problem in ranges.spec_problems(spec):
+    yield f"feature_spec.{problem}"
+  shape, genres = run["example_shape"], run["genres"]
+  if math.prod(shape) > _MOST_NUMBERS:
+    yield f"example_shape={shape}: give at most {_MOST_NUMBERS} numbers in all"
+  if len(set(genres)) < len(genres):
+    yield f"genres={ranges.brief(genres)}: give each once"
+  if run["kind"] not in spec["kinds"]:
+    yield f"kind={run['kind']!r}: give one of feature_spec.kinds"
+  if (run["kind"] == "logmel") != (run["columns_per_frame"] is not None):
+    yield (
+      f"columns_per_frame={run['columns_per_frame']} and kind={run['kind']!r}:"
+      " give one for logmel, and for no other"
+    )
+
+
+def seen_from(path: str | os.PathLike, folder: str | os.PathLike) -> str:
+  """A folder as a file in another one names it; links are followed in both."""
+  return os.path.relpath(os.path.realpath(path), os.path.realpath(folder))
+
+
+def distinct(
+  paths: Iterable[str | os.PathLike], given: str = "--workdir="
+) -> list[pathlib.Path]:
+  """The folders, of which each was given once.
+
+  Args:
+    paths: as the user wrote them.
+    given: what stood before each.
+
+  Raises:
+    InputError: two are one and the same folder.
+  """
+  paths = [pathlib.Path(path) for path in paths]
+  seen = set()
+  for path in paths:
+    if path.resolve() in seen:
+      raise errors.InputError(f"{given}{path} was given twice: give each once")
+    seen.add(path.resolve())
+  return paths
+
+
+def is_workdir(path: str | None) -> bool:
+  """Is it a folder, which for weights to begin with means a workdir?"""
+  return bool(path) and pathlib.Path(path).expanduser().is_dir()
+
+
+def check(path: pathlib.Path, config: ml_collections.ConfigDict) -> bool:
+  """Is there a run here to take up? Refuses what is another run's, by name.
+
+  Whether the data is the same, its fingerprint decides (`check_fingerprint`):
+  the folder may have been moved.
+
+  Raises:
+    InputError: the folder holds other things, or a run whose config differs in
+      more than FREE_KEYS and config.data.path.
+  """
+  path = pathlib.Path(path)
+  if path.exists() and not path.is_dir():
+    raise errors.InputError(f"--workdir={path} is a file: give a folder")
+  if not path.exists() or not any(
+    entry.name != ".lock" for entry in path.iterdir()
+  ):
+    return False
+  if not (path / RUN_FILE).is_file():
+    raise errors.InputError(
+      f"--workdir={path} is not empty and holds no {RUN_FILE}: give an empty or"
+      " new folder"
+    )
+  before = ranges.flatten(load(path)["config"])
+  now = ranges.flatten(as_plain(config))
+  if before.get("recipe") != now["recipe"]:
+    raise errors.InputError(
+      f"--workdir={path} belongs to the recipe {before.get('recipe')!r}, not to"
+      f" {now['recipe']!r}: give another --workdir"
+    )
+  changed = [
+    f"config.{key} (was {before.get(key)!r}, now {now.get(key)!r})"
+    for key in sorted(before.keys() | now.keys())
+    if key != "data.path"
+    and not _is_free(key)
+    and comparable(key, before.get(key)) != comparable(key, now.get(key))
+  ]
+  if changed:
+    raise errors.InputError(
+      f"--workdir={path} was begun with other values: {', '.join(changed)};"
+      " give another --workdir or the values it was begun with"
+    )
+  return True
+
+
+@contextlib.contextmanager
+def locked(path: pathlib.Path, given: str = "") -> Iterator[IO]:
+  """Keeps a second process out; the lock dies with its holder.
+
+  Args:
+    path: the folder; made if need be.
+    given: what the user gave, such as "--out=x"; empty: the path by --workdir.
+
+  Yields:
+    the lock; a child that inherits it holds it too.
+
+  Raises:
+    InputError: another process is at work here, or nothing can be written.
+  """
+  given = given or f"--workdir={path}"
+  with errors.writing(given):
+    path.mkdir(parents=True, exist_ok=True)
+    lock = (path / ".lock").open("w")
+  with lock:
+    try:
+      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+      raise errors.InputError(
+        f"{given} is in use by another process: wait for it or give another"
+        f" {given.partition('=')[0]}"
+      ) from None
+    yield lock
+
+
+def check_unchanged(
+  path: pathlib.Path, before: Mapping[str, dict], now: Mapping[str, dict]
+) -> None:
+  """Refuses to go on, or to measure, beside another GAN or judge.
+
+  Args:
+    path: the workdir that was built on them.
+    before: of its run.json.
+    now: of gtzan_jax.gan.upstream.
+  """
+  for key, found in now.items():
+    if found != before.get(key):
+      was, is_now = (
+        f"{one['best_value']} at epoch {one['best_epoch']}" if one else "unsaid"
+        for one in (before.get(key), found)
+      )
+      raise errors.InputError(
+        f"config.{key} was trained anew since --workdir={path} was begun: its"
+        f" best was {was}, and is {is_now}; give another --workdir"
+      )
+
+
+def check_fingerprint(
+  path: pathlib.Path, fingerprint: str, place: str | None
+) -> None:
+  """Refuses to go on with a run on other data than it was begun on.
+
+  Args:
+    path: a workdir that holds a run.
+    fingerprint: of the data at hand, as it is prepared for the run's features.
+    place: config.data.path, where that lies.
+
+  Raises:
+    InputError: it is another than run.json has.
+  """
+  run = load(path)
+  if run["data_fingerprint"] == fingerprint:
+    return
+  was = run["data_path"]
+  if comparable("data.path", was) == comparable("data.path", place):
+    why = "the corpus or the features changed since"
+  else:
+    why = f"config.data.path was {was!r}, now {place!r}, which is other data"
+  raise errors.InputError(
+    f"--workdir={path} was begun on data {run['data_fingerprint'][:12]}, at"
+    f" hand is {fingerprint[:12]}: {why}; give another --workdir"
+  )
+
+
+def check_cut(path: pathlib.Path, run: Mapping, dataset) -> None:
+  """Refuses a split of the same data that is not the one of the run.
+
+  Another version may cut otherwise: what it holds out may have been learnt.
+
+  Args:
+    path: a workdir that holds a run.
+    run: its run.json.
+    dataset: a pipeline.Dataset, cut as the run's config says.
+
+  Raises:
+    InputError: a part has tracks that the same part of the run had not.
+  """
+  for part in ("train", "validation"):
+    new = {track for track, _ in dataset.parts[part]} - {*run["tracks"][part]}
+    if new:
+      raise errors.InputError(
+        f"--workdir={path} was begun on another {part} split: {len(new)} tracks"
+        f" were not in it, as {min(new)}; this version cuts"
+        f" {dataset.protocol} otherwise: evaluate by the version that trained"
+        " it, or train again in another --workdir"
+      )
+
+
+def relocate(path: pathlib.Path, config: ml_collections.ConfigDict) -> None:
+  """Notes in run.json where the data of a run lies now."""
+  run = load(path)
+  if run["data_path"] != (place := _absolute(config.data.path)):
+    with locked(path):
+      atomic.write_json(path / RUN_FILE, run | {"data_path": place})
+
+
+def listed(files: str) -> list[str]:
+  """The files of config.data.splits: "a.txt,b.txt", or a tuple's text."""
+  words = files.strip().strip("()").split(",")
+  found = [word for one in words if (word := one.strip().strip("'\""))]
+  if len(words) > 1 and not found:  # as of variables of a shell that are unset
+    raise errors.InputError(
+      f"config.data.splits={files}: no name of a file between the commas"
+    )
+  return found
+
+
+def _absolute(place: str | None) -> str | None:
+  """evaluate may be called from another folder than train was."""
+  return place and str(pathlib.Path(place).expanduser().absolute())
+
+
+def _inherited(config: ml_collections.ConfigDict) -> dict[str, set[str]]:
+  """The tracks behind first weights, generated examples and a GAN's judge."""
+  given = (config.train.init_from, config.data.augment_with, config.gan.judge)
+  runs = [load(path)["tracks"] for path in given if is_workdir(path)]
+  return {
+    part: set().union(*(run[part] for run in runs))
+    for part in ("train", "validation")
+  }
+
+
+def _range(dataset, tracks: set[str], key: str) -> list[float] | None:
+  rows = dataset.metadata["rows"]
+  values = [row.get(key) for row in rows if row["id"] in tracks]
+  values = [value for value in values if value is not None]
+  return [min(values), max(values)] if values else None
+
+
+def begin(
+  path: pathlib.Path,
+  config: ml_collections.ConfigDict,
+  dataset,
+  built_on: Mapping[str, Mapping] = {},
+) -> None:
+  """Writes run.json: all that evaluate and predict need beside best/.
+
+  Args:
+    path: the workdir.
+    config: of the run.
+    dataset: a pipeline.Dataset, of which its facts are read.
+    built_on: of gtzan_jax.gan.upstream.
+
+  Raises:
+    InputError: the run here was begun on other data or another cut of it, or
+      beside a GAN or a judge that has changed since.
+  """
+  fingerprint = dataset.metadata["fingerprint"]
+  tracks = {
+    part: {track for track, _ in dataset.parts[part]}
+    for part in ("train", "validation")
+  }
+  if (path / RUN_FILE).is_file():
+    check_fingerprint(path, fingerprint, config.data.path)
+    run = load(path)
+    check_cut(path, run, dataset)
+    inherited = run["tracks"]
+    check_unchanged(path, run["built_on"], built_on)
+  else:
+    inherited = _inherited(config)
+  atomic.write_json(
+    path / RUN_FILE,
+    {
+      "recipe": config.recipe,
+      "config": as_plain(config),
+      "data_path": _absolute(config.data.path),
+      "data_files": {
+        "data.labels": _absolute(config.data.labels),
+        "data.splits": ",".join(map(_absolute, listed(config.data.splits))),
+      },
+      "genres": list(dataset.genres),
+      "kind": dataset.kind,
+      "feature_spec": dataset.metadata["feature_spec"],
+      "example_shape": list(dataset.example_shape),
+      "columns_per_frame": dataset.metadata["columns_per_frame"],
+      "clip_seconds": dataset.clip_seconds,
+      # lowest and highest of the tracks that it learns from
+      "train_range": {
+        key: _range(dataset, tracks["train"], key)
+        for key in ("seconds", "level")
+      },
+      # what the weights have learnt from or were chosen by, in this run or in
+      # those that it began with: no later run may be tested on it
+      "tracks": {
+        part: sorted(tracks[part].union(inherited[part])) for part in tracks
+      },
+      "data_fingerprint": fingerprint,
+      # the GAN that it is augmented with, the judge that it asks
+      "built_on": built_on,
+    },
+  )

@@ -1,0 +1,230 @@
+"""What a command line is taken to say; nothing is trained or prepared."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import ml_collections
+import numpy as np
+import pytest
+
+import launch
+from gtzan_jax.cli import command_line, recipes, verbs
+from gtzan_jax.errors import InputError
+from gtzan_jax.training import checkpoint, progress
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+LSTM = str(ROOT / "configs" / "lstm.py")
+RECIPE = f"--config={LSTM}"
+
+
+def parse(*words: str) -> command_line.Given:
+  return command_line.parse(
+    ["launch.py", *words], launch.FLAGS, launch.VERBS, "train", "a.py, b.py"
+  )
+
+
+def refusal(*words: str) -> str:
+  with pytest.raises(InputError) as caught:
+    parse(*words)
+  assert "\n" not in str(caught.value)
+  return str(caught.value)
+
+
+def test_a_whole_command_line():
+  given = parse("sweep", RECIPE, "--config.train.epochs=3", "--retry")
+  assert given.verb == "sweep"
+  assert given.recipe == LSTM
+  assert given.config.recipe == "lstm"
+  assert given.config.train.epochs == 3
+  assert given.overrides == {"train.epochs": 3}
+  assert given.flags.retry
+  assert not given.files
+  given = parse("predict", "--workdir=w", "a.mp3", "--json", "--", "--b.mp3")
+  assert given.files == ["a.mp3", "--b.mp3"]
+  assert parse("compare", "--workdir=w").config is None
+
+
+@pytest.mark.parametrize(
+  "words",
+  [
+    ("--config.seed=7", "--config", LSTM, "--config.log.tensorboard=False"),
+    ("--config", LSTM, "--config.seed", "7", "--noconfig.log.tensorboard"),
+    (RECIPE, "train", "--config.seed", "7", "--noconfig.log.tensorboard"),
+    ("--noconfig.log.tensorboard", "--config.seed=7", "train", RECIPE),
+    ("-config", LSTM, "-config.seed=7", "-noconfig.log.tensorboard"),
+  ],
+  ids=" ".join,
+)
+def test_order_and_form_of_the_flags_do_not_matter(words):
+  given = parse(*words, "--workdir", "w")
+  assert given.verb == "train"
+  assert given.overrides == {"seed": 7, "log.tensorboard": False}
+  assert given.config.log.tensorboard is False
+  assert given.flags.workdir == ["w"]
+
+
+@pytest.mark.parametrize(
+  ("words", "verb"),
+  [
+    (("--out", "predict", "explore"), "explore"),
+    (("--workdir", "train", "predict"), "predict"),
+    (("--config.data.path", "models", "explore"), "explore"),
+    (("--json", "predict", "train"), "predict"),
+    (("predict", "--workdir=w", "explore"), "predict"),
+  ],
+  ids=lambda value: " ".join(value),
+)
+def test_the_verb_is_the_first_word_that_is_no_flags_value(words, verb):
+  assert parse(*words).verb == verb
+
+
+@pytest.mark.parametrize(
+  ("words", "said"),
+  [
+    ("--config=README.md", "README.md fails: SyntaxError"),
+    ("--config=configs", "--config=configs: no such file; give one of a.py"),
+    ("--config=launch.py", "launch.py has no get_config()"),
+    ("train", "--config is needed: one of a.py, b.py"),
+    (
+      "RECIPE --config.train=2",
+      "'train' is a section; its keys are train.batch_si",
+    ),
+    ("RECIPE --config.data.path.x=2", "there is no key 'x'; there are"),
+    ("RECIPE --config.model.dens=2", "there is no key 'dens'"),
+    (
+      "RECIPE --config.data.path=",
+      "--config.data.path=: give a path, or leave it",
+    ),
+    ("RECIPE prepare --archive=", "--archive=: give a value, or leave it out"),
+    (
+      "RECIPE --workdir=a --workdir=",
+      "--workdir=: give a value, or leave it out",
+    ),
+    ("RECIPE --noretry=1 sweep", "--noretry=1 does not take an argument"),
+    # what a verb makes no use of
+    ("compare --config.data.path=x", "path=x: --config is for train, prepare,"),
+    ("predict --config.data.path=x", "makes no use of it; it takes --config.d"),
+    ("predict --config=x", "--config is for train, prepare, "),
+    ("evaluate RECIPE", "--config is for train, prepare, "),
+    ("explore --config.train.epochs=3", "explore makes no use of it; it takes"),
+    ("explore --config.data.fold=3", "takes --config.data.path, --config.data"),
+    ("RECIPE prepare --config.train.epochs=3", "prepare makes no use of it"),
+    ("evaluate --config.data.features=x", "evaluate makes no use of it"),
+    ("models --json", "--json is for predict; models does not take it"),
+    ("RECIPE sweep --nojson", "--json is for predict; sweep does not take it"),
+    ("models twice", "unexpected 'twice': models takes flags alone (--out)"),
+    ("generate --count=1000000000", "--count=1000000000: give a whole number"),
+    ("generate --count=0", "--count=0: give a whole number from 1 to 100000"),
+    ("generate --seed=-1", "--seed=-1: give a whole number from 0 to 429496"),
+    ("RECIPE leak --seeds=1000000000", "--seeds=1000000000: give a whole num"),
+    (f"predict --workdir={'x' * 256}", "xxx...: give text"),
+    ("predict --workdir=a\0b", "--workdir='a\\x00b': give text"),
+    ("failures --out=a\0b", "--out='a\\x00b': give text"),
+    ("predict --workdir=a  b", "'': an empty word names nothing; leave it"),
+    ("verfy docs/results", "unexpected 'verfy': the verbs are train, prepare"),
+  ],
+)
+def test_mistakes(monkeypatch, words, said):
+  monkeypatch.chdir(ROOT)
+  assert said in refusal(*words.replace("RECIPE", RECIPE).split(" "))
+
+
+def test_places_may_lie_at_home():
+  given = parse("evaluate", "--workdir=~/a", "--workdir=b", "--out=~/c")
+  home = pathlib.Path.home()
+  assert given.flags.workdir == [f"{home}/a", "b"]
+  assert given.flags.out == f"{home}/c"
+
+
+def test_a_recipe_that_is_none(tmp_path):
+  file = tmp_path / "mine.py"
+  for text, said in (
+    ("def get_config(): return {}", "returns {}: give a ml_collections"),
+    ("import no_such_module", "fails: ModuleNotFoundError"),
+    ("def get_config(): return 1 / 0", "fails: ZeroDivisionError"),
+  ):
+    file.write_text(text)
+    with pytest.raises(InputError, match=said):
+      recipes.load(file)
+
+
+@pytest.mark.parametrize("verb", [None, *launch.VERBS])
+def test_help_names_the_flags(capsys, verb):
+  """Whatever else is wrong with the line; and it says what every verb does."""
+  words = ["--jsn", "--help", *([verb] if verb else [])]
+  assert launch.main(["launch.py", *words]) == 0
+  about, _, listed = capsys.readouterr().out.rpartition("\nFlags")
+  own = {line.split()[0] for line in listed.splitlines() if line[2:4] == "--"}
+  if verb is None:
+    assert own == {f"--{name}" for name in [*launch.FLAGS, "config.KEY"]}
+    return
+  assert own - {"--config.KEY"} == {
+    f"--{name}" for name in launch.VERBS[verb].flags
+  }
+  assert ("--config.KEY" in own) == (launch.VERBS[verb].keys != ())
+  assert f"{verb} " in about
+
+
+def test_verbs_take_flags_and_keys_that_there_are():
+  config = recipes.load(ROOT / "configs" / "default.py")
+  taken = {flag for verb in launch.VERBS.values() for flag in verb.flags}
+  assert taken == set(launch.FLAGS)
+  for verb in launch.VERBS.values():
+    for key in verb.keys or ():
+      recipes.check_key(key, key, config)
+
+
+def test_help_and_mistakes_wait_for_no_library():
+  program = """
+import sys
+import launch
+assert launch.main(["launch.py", "--help"]) == 0
+assert launch.main(["launch.py", "train"]) == 2
+slow = {"jax", "tensorflow_datasets", "matplotlib", "grain", "numpy"}
+assert not slow & set(sys.modules), slow & set(sys.modules)
+"""
+  done = subprocess.run(
+    [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True
+  )
+  assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["models"]])
+def test_who_has_read_enough_gets_no_traceback(arguments):
+  reader, writer = os.pipe()
+  os.close(reader)
+  done = subprocess.run(
+    [sys.executable, ROOT / "launch.py", *arguments],
+    stdout=writer,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+  os.close(writer)
+  assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
+
+
+@pytest.mark.parametrize(
+  ("done", "said"),
+  [
+    ({"evaluations": 8}, "beware: this run is at epoch 8 of 400"),
+    ({"evaluations": 400}, ""),
+    ({"evaluations": 8, "bad": 5}, ""),  # stopped early
+  ],
+)
+def test_a_run_that_was_stopped_half_way(tmp_path, capsys, done, said):
+  last = checkpoint.Store(tmp_path / "last", writable=True)
+  facts = {"progress": progress.Progress(**done).to_dict(), "epoch_steps": 3}
+  last.save({"x": np.zeros(1)}, facts)
+  last.wait()
+  last.close()
+  config = ml_collections.ConfigDict(
+    {"task": "classify", "train": {"epochs": 400, "max_steps": 0}}
+  )
+  config.train.patience = 5
+  verbs.beware_unfinished(tmp_path, config)
+  out = capsys.readouterr().out
+  assert out.startswith(said)
+  assert bool(out) == bool(said)

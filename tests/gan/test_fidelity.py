@@ -1,0 +1,283 @@
+"""Measures of generated examples: by hand, by scipy and by scikit-learn."""
+
+import numpy as np
+import pytest
+import scipy.linalg
+import scipy.spatial.distance
+from sklearn.neighbors import NearestNeighbors
+
+from gtzan_jax.errors import InputError
+from gtzan_jax.gan import fidelity
+
+NAN = dict.fromkeys(fidelity.MEASURES, np.nan)
+
+
+def normal(count, width=16, seed=0, scale=1.0) -> np.ndarray:
+  x = np.random.default_rng(seed).normal(size=(count, width)) * scale
+  return x.astype(np.float32)
+
+
+def genres(count) -> np.ndarray:
+  return np.arange(count) % 10
+
+
+def sure(labels) -> np.ndarray:
+  return np.eye(10)[labels]
+
+
+def exactly(count, mean, deviations, seed=0) -> np.ndarray:
+  """Examples whose mean and diagonal covariance are these, to the last bit."""
+  x = normal(count, len(mean), seed).astype(np.float64)
+  x -= x.mean(axis=0)
+  root = np.linalg.cholesky(np.linalg.inv(np.cov(x, rowvar=False)))
+  return x @ root * deviations + mean
+
+
+# Fréchet distance.
+
+
+def test_frechet_distance_of_known_gaussians():
+  a = exactly(50, np.zeros(3), [1.0, 2.0, 0.5], seed=1)
+  b = exactly(80, np.array([3.0, 0.0, 4.0]), [1.0, 1.0, 2.0], seed=2)
+  want = 25 + (0 + 1 + 1.5**2)
+  assert fidelity.frechet_distance(a, b) == pytest.approx(want, rel=1e-9)
+
+
+@pytest.mark.parametrize("count", [300, 12])  # more and fewer than dimensions
+def test_frechet_distance_is_that_of_scipys_matrix_root(count):
+  turn = normal(20, 20, seed=3)
+  a, b = normal(count, 20, seed=1), normal(count + 5, 20, seed=2) @ turn + 0.3
+  one, two = (np.cov(x.astype(np.float64), rowvar=False) for x in (a, b))
+  # Of a singular product the root is not to be had; a little noise mends it.
+  jitter = 1e-9 * np.eye(20)
+  root = scipy.linalg.sqrtm((one + jitter) @ (two + jitter)).real
+  want = ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(one + two - 2 * root)
+  got = fidelity.frechet_distance(a, b)
+  assert got == pytest.approx(want, rel=1e-4)
+  assert fidelity.frechet_distance(b, a) == pytest.approx(got)
+
+
+def test_frechet_distance_where_covariances_lack_rank():
+  a = normal(5, 40)
+  flat = np.repeat(a[:1], 5, axis=0)
+  variance = a.var(axis=0, ddof=1, dtype=np.float64).sum()
+  assert fidelity.frechet_distance(a, a) == pytest.approx(0, abs=1e-12)
+  assert fidelity.frechet_distance(a, a) >= 0
+  assert fidelity.frechet_distance(a, a + 2) == pytest.approx(160, rel=1e-6)
+  scaled = 3 * (a - a.mean(0)) + a.mean(0)
+  assert fidelity.frechet_distance(a, scaled) == pytest.approx(4 * variance)
+  assert fidelity.frechet_distance(flat, flat) == 0
+  assert fidelity.frechet_distance(a[:1], a[1:2]) == pytest.approx(
+    ((a[0] - a[1]) ** 2).sum()
+  )
+
+
+# Neighbours.
+
+
+@pytest.mark.parametrize("k", [1, 5])
+def test_coverage_and_density_are_those_of_scikit_learn(k):
+  real, fake = normal(200), normal(150, seed=1) + 0.6
+  radius = NearestNeighbors(n_neighbors=k).fit(real).kneighbors()[0][:, -1]
+  balls = scipy.spatial.distance.cdist(real, fake) < radius[:, None]
+  assert 0.1 < balls.any(1).mean() < 0.95
+  assert fidelity.coverage(real, fake, k) == balls.any(axis=1).mean()
+  assert fidelity.density(real, fake, k) == pytest.approx(
+    balls.sum() / (k * len(fake))
+  )
+
+
+def test_coverage_and_density_of_real_against_real():
+  drawn = [(normal(400, seed=i), normal(400, seed=i + 50)) for i in range(5)]
+  covered = np.mean([fidelity.coverage(*pair, k=3) for pair in drawn])
+  assert covered == pytest.approx(1 - 2**-3, abs=0.02)
+  dense = np.mean([fidelity.density(*pair) for pair in drawn])
+  assert dense == pytest.approx(1, abs=0.05)
+
+
+def test_coverage_and_density_at_the_ends():
+  real = normal(100)
+  assert fidelity.coverage(real, real) == 1
+  assert fidelity.density(real, real) == pytest.approx(1)
+  assert fidelity.coverage(real, real + 100) == 0
+  assert fidelity.density(real, real + 100) == 0
+  one = np.repeat(real[:1], 100, axis=0)
+  assert 0 < fidelity.coverage(real, one) < 0.5
+  assert fidelity.coverage(real[:3], real[:3]) == 1
+  assert fidelity.density(real[:3], real[:3]) == pytest.approx(1)
+  assert np.isnan(fidelity.coverage(real[:1], real))
+  assert np.isnan(fidelity.density(real[:1], real))
+
+
+def test_nearest_is_that_of_scikit_learn_and_0_for_copies():
+  train, held_out = normal(300), normal(90, seed=1)
+  fake = normal(80, seed=2, scale=1.3)
+  search = NearestNeighbors(n_neighbors=1).fit(train)
+  want = np.median(search.kneighbors(fake)[0]) / np.median(
+    search.kneighbors(held_out)[0]
+  )
+  assert fidelity.nearest(fake, train, held_out) == pytest.approx(want)
+  assert fidelity.nearest(train[7:90], train, held_out) == 0
+  each = [fidelity.nearest(x[None], train, held_out) for x in train[:40]]
+  assert not np.any(each)  # of none a rounding is left
+  assert fidelity.nearest(held_out[::-1], train, held_out) == 1
+  noisy = train[7:90] + normal(83, seed=3, scale=0.1)
+  assert 0.05 < fidelity.nearest(noisy, train, held_out) < 0.3
+  assert np.isnan(fidelity.nearest(fake, train, train))
+
+
+# Genres.
+
+
+def test_diversity_by_scipy_over_the_genres_of_both():
+  real, fake = normal(60) + 50, normal(40, seed=1)
+  real_labels = np.repeat([0, 1, 2, 5], [20, 20, 19, 1])
+  fake_labels = np.repeat([0, 1, 3, 5], [10, 10, 10, 10])
+  fake[10:20] *= 0.25
+  spread = [
+    scipy.spatial.distance.pdist(fake[labels]).mean()
+    / scipy.spatial.distance.pdist(real[others]).mean()
+    for labels, others in (
+      (fake_labels == 0, real_labels == 0),
+      (fake_labels == 1, real_labels == 1),
+    )
+  ]
+  got = fidelity.diversity(fake, fake_labels, real, real_labels)
+  assert got == pytest.approx(np.mean(spread), rel=1e-5)
+  alone = fidelity.diversity(fake[20:], fake_labels[20:], real, real_labels)
+  assert np.isnan(alone)
+  equal = np.full((7, 16), 0.1), np.zeros(7)  # their mean is not quite 0.1
+  assert np.isnan(fidelity.diversity(fake, fake_labels, *equal))
+
+
+def test_diversity_tells_collapse():
+  real, labels = normal(500) + 10, genres(500)
+  # Genres lie apart: that one genre is unlike another is no diversity.
+  real += 20 * normal(10, seed=1)[labels]
+  collapsed = real[:10][labels]  # one example of each genre
+  assert fidelity.diversity(collapsed, labels, real, labels) == 0
+  assert fidelity.diversity(real, labels, real, labels) == pytest.approx(1)
+  two = real[:20][np.arange(500) % 20]
+  got = fidelity.diversity(two, labels, real, labels)
+  assert got == pytest.approx(0.5, abs=0.1)
+  jittered = collapsed + normal(500, seed=2, scale=0.3)
+  got = fidelity.diversity(jittered, labels, real, labels)
+  assert 0 < got < fidelity.COLLAPSED
+
+
+def test_genre_share_by_hand():
+  probabilities = np.array(
+    [[0.6, 0.2, 0.2], [0.1, 0.8, 0.1], [0.5, 0.4, 0.1], [np.nan] * 3]
+  )
+  share, each = fidelity.genre_share(probabilities, [0, 1, 1, 0])
+  assert share == 0.5
+  np.testing.assert_array_equal(each, [0.5, 0.5, np.nan])
+
+
+# All at once.
+
+
+def test_measure_of_real_music_as_if_it_were_fake():
+  train, held_out, fake = (normal(600, seed=i) for i in range(3))
+  labels = genres(600)
+  got = fidelity.measure(fake, labels, sure(labels), held_out, labels, train)
+  assert tuple(got) == fidelity.MEASURES
+  assert all(type(value) is float for value in got.values())
+  assert got["frechet_ratio"] == pytest.approx(1, abs=0.2)
+  assert got["frechet_ratio"] == got["frechet_distance"] / got["frechet_real"]
+  assert got["coverage"] > 0.9
+  assert got["density"] == pytest.approx(1, abs=0.15)
+  assert got["diversity"] == pytest.approx(1, abs=0.05)
+  assert got["nearest"] == pytest.approx(1, abs=0.1)
+  assert got["genre_share"] == 1
+  again = fidelity.measure(fake, labels, sure(labels), held_out, labels, train)
+  assert again == got
+
+
+def test_measure_compares_at_equal_numbers(monkeypatch):
+  """Or the bias of the larger set would pass for closeness."""
+  monkeypatch.setattr(fidelity, "LARGEST", 100)
+  fake, held_out, train = (normal(n, 24, seed=n) for n in (900, 500, 700))
+  labels, others = genres(900), genres(500)
+  fake[:450] += 30  # drawn from all of it: half of them far off
+
+  def measured(fakes, trained):
+    now = labels[:fakes]
+    return fidelity.measure(
+      fake[:fakes], now, sure(now), held_out, others, train[:trained]
+    )
+
+  got = measured(900, 700)
+  at_100 = fidelity.frechet_distance(train[-100:], held_out[-100:])
+  assert got["frechet_real"] == pytest.approx(at_100, rel=0.15)
+  assert 0.3 < got["density"] < 0.7
+  # Of 100 with 50 near; of 900 it would be 1, of fakes by reals 0.5.
+  assert 0.75 < got["coverage"] < 0.95
+  # The same reals whatever is compared with them; fewer of all if one is few.
+  assert measured(100, 700)["frechet_real"] == got["frechet_real"]
+  assert measured(900, 40)["frechet_real"] > 1.5 * got["frechet_real"]
+
+
+def test_measure_finds_what_is_copied_from_anywhere_in_train(monkeypatch):
+  monkeypatch.setattr(fidelity, "LARGEST", 100)
+  train, held_out, labels = normal(2000), normal(200, seed=1), genres(200)
+  copies = train[-200:]
+  got = fidelity.measure(copies, labels, sure(labels), held_out, labels, train)
+  assert got["nearest"] == 0
+  assert got["frechet_ratio"] == pytest.approx(1, abs=0.2)
+
+
+def test_measure_of_a_collapsed_generator_is_finite():
+  train, held_out, labels = normal(300), normal(300, seed=1), genres(300)
+  same = np.full((300, 16), 3.1, np.float32)
+  got = fidelity.measure(
+    same, labels, sure(0 * labels), held_out, labels, train
+  )
+  assert np.isfinite(list(got.values())).all()
+  assert got["diversity"] == got["coverage"] == got["density"] == 0
+  assert got["genre_share"] == pytest.approx(0.1)
+  assert got["frechet_ratio"] > 10
+  huge = fidelity.measure(
+    same * 1e30, labels, sure(labels), held_out, labels, train
+  )
+  assert np.isfinite(list(huge.values())).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("where", ["fake", "probabilities", "train"])
+def test_one_value_that_is_none_makes_every_measure_nan(where, value):
+  train, held_out, fake = (normal(50, seed=i) for i in range(3))
+  labels, probabilities = genres(50), sure(genres(50))
+  {"fake": fake, "probabilities": probabilities, "train": train}[where][
+    3, 2
+  ] = value
+  got = fidelity.measure(fake, labels, probabilities, held_out, labels, train)
+  np.testing.assert_equal(got, NAN)
+  if where != "fake":
+    return
+  assert np.isnan(fidelity.frechet_distance(held_out, fake))
+  assert np.isnan(fidelity.coverage(held_out, fake))
+  assert np.isnan(fidelity.density(held_out, fake))
+  assert np.isnan(fidelity.diversity(fake, labels, held_out, labels))
+  assert np.isnan(fidelity.nearest(fake, train, held_out))
+
+
+@pytest.mark.parametrize(
+  "shape", [(0, 16), (5, 15), (16,)], ids=["none", "width", "rank"]
+)
+def test_sets_that_cannot_be_compared(shape):
+  x, wrong, labels = normal(5), np.zeros(shape), np.zeros(5, int)
+  message = r"^shapes .* received; \[n, width\] .* accepted$"
+  calls = [
+    lambda: fidelity.frechet_distance(x, wrong),
+    lambda: fidelity.coverage(x, wrong),
+    lambda: fidelity.density(x, wrong),
+    lambda: fidelity.diversity(wrong, labels, x, labels),
+    lambda: fidelity.nearest(x, wrong, x),
+    lambda: fidelity.measure(x, labels, sure(labels), wrong, labels, x),
+  ]
+  for call in calls:
+    with pytest.raises(InputError, match=message):
+      call()
+  with pytest.raises(InputError, match="received"):
+    fidelity.genre_share(np.zeros((0, 10)), [])

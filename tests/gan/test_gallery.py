@@ -1,0 +1,205 @@
+"""What a GAN generates, seen and heard: against tones and clicks we know."""
+
+import io
+import types
+
+import numpy as np
+import pytest
+import soundfile
+
+from gtzan_jax import errors, features
+from gtzan_jax.audio import files as audio
+from gtzan_jax.features import FeatureSpec, griffin_lim, logmel_archive
+from gtzan_jax.gan import gallery
+
+RATE = 22_050
+HALF = FeatureSpec("half", n_fft=1024, hop_length=256, segment_samples=22_050)
+EVERY = 0.3  # columns an archive keeps of each frame
+
+
+def tones(low=440.0, high=1760.0) -> np.ndarray:
+  """Half a second of one tone, half a second of another, over a hiss."""
+  time = np.arange(RATE) / RATE
+  hz = np.where(time < 0.5, low, high)
+  hiss = 0.01 * np.random.default_rng(0).normal(size=RATE)
+  return (0.3 * np.sin(2 * np.pi * hz * time) + hiss).astype(np.float32)
+
+
+def loudest(samples: np.ndarray) -> float:
+  """The frequency, in Hz, with the most power."""
+  power = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
+  return float(np.fft.rfftfreq(len(samples), 1 / RATE)[power.argmax()])
+
+
+def read(wav: bytes) -> tuple[np.ndarray, int]:
+  return soundfile.read(io.BytesIO(wav), dtype="int16")
+
+
+def test_a_waveform_is_kept_to_the_bit():
+  samples = audio.to_int16(tones())
+  again, rate = read(griffin_lim.wav(samples, 16_000))
+  np.testing.assert_array_equal(again, samples)
+  assert rate == 16_000
+
+
+@pytest.mark.parametrize("kept", [None, EVERY])
+def test_a_log_mel_sounds_as_what_it_was_made_of(kept):
+  """Pitch, time and level, also where an archive kept few columns."""
+  if kept is None:
+    db = np.asarray(features.extract(tones(), HALF))
+  else:
+    db = logmel_archive.from_audio(tones(), kept)[0]
+    db = db[: logmel_archive.segment_columns(HALF, kept)]
+  samples = griffin_lim.from_logmel(db, HALF, kept)
+  assert samples.dtype == np.int16
+  assert len(samples) == pytest.approx(RATE, rel=0.1)
+  # As near as mel bands are wide there.
+  assert loudest(samples[2000:9000]) == pytest.approx(440, abs=25)
+  assert loudest(samples[13_500:19_000]) == pytest.approx(1760, abs=60)
+  level = np.sqrt(np.square(audio.to_float(samples)[3000:18_000]).mean())
+  assert level == pytest.approx(0.3 / np.sqrt(2), rel=0.35)
+  np.testing.assert_array_equal(
+    samples, griffin_lim.from_logmel(db, HALF, kept)
+  )
+
+
+def test_columns_of_an_archive_become_every_frame():
+  """A line that rises by 1 a frame does so again, and a level stays."""
+  frames = np.stack([np.arange(1293.0), np.full(1293, -3.0)], axis=1)
+  kept = frames[logmel_archive.frames_of(1293, 387)][:38]
+  got = griffin_lim.every_frame(kept, 127)
+  assert got.shape == (127, 2)
+  np.testing.assert_array_equal(got[:, 1], -3)
+  # Half a distance of two columns at both ends has nothing beyond it.
+  inner = slice(2, -2)
+  assert np.abs(got[inner, 0] - frames[:127][inner, 0]).max() <= 1
+  assert np.abs((got - frames[:127])[inner, 0].mean()) < 0.5
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_a_log_mel_that_is_not_finite_is_refused(wrong):
+  db = np.zeros((20, 128), np.float32)
+  db[3, :2] = wrong
+  with pytest.raises(errors.InputError, match="2 of 2560 values are not fin"):
+    griffin_lim.from_logmel(db, HALF)
+
+
+def test_what_no_music_reaches_is_turned_down():
+  db = np.full((20, 128), 1e6, np.float32)
+  samples = griffin_lim.from_logmel(db, HALF)
+  assert np.abs(samples.astype(int)).max() >= 32_767
+  assert (np.abs(samples.astype(int)) >= 32_767).sum() < 3  # nothing clipped
+
+
+def test_the_grid_is_drawn_on_the_scale_of_the_real_ones():
+  rng = np.random.default_rng(0)
+  real = [rng.uniform(-60, 20, (n, 30, 8)) for n in (2, 0)]
+  made = [rng.uniform(-90, 90, (3, 30, 8)) for _ in range(2)]
+  made[1][0] = np.nan
+  figure = gallery.grid(real, made, ["jazz", "x" * 40], decibels=True)
+  pictures = [image for axes in figure.axes for image in axes.images]
+  assert len(pictures) == 2 + 3 + 3
+  top = real[0].max()
+  assert {image.get_clim() for image in pictures} == {(top - 80, top)}
+  # Time to the right, bins upwards.
+  np.testing.assert_array_equal(pictures[0].get_array(), real[0][0].T)
+  assert all(image.origin == "lower" for image in pictures)
+  assert pictures[-3].get_array().mask.all()
+  words = [text.get_text() for axes in figure.axes for text in axes.texts]
+  assert words == ["jazz", "x" * 15 + "…"]
+  titles = [axes.get_title("left") for axes in figure.axes]
+  assert [title for title in titles if title] == [
+    "Real, of the train part",
+    "Generated",
+  ]
+
+
+def test_rows_that_are_no_log_mel_are_drawn_bin_by_bin():
+  """One bin may be a thousand times another: each has its own mean."""
+  scale = np.array([1000.0, 1.0, 0.0])
+  real = [np.random.default_rng(0).normal(size=(4, 50, 3)) * scale + 7]
+  figure = gallery.grid(real, [real[0][:1]], ["jazz"], decibels=False)
+  drawn = np.stack([i.get_array() for axes in figure.axes for i in axes.images])
+  np.testing.assert_allclose(drawn[:4].std(axis=(0, 2)), [1, 1, 0], atol=1e-9)
+  np.testing.assert_allclose(drawn[:4].mean(axis=(0, 2)), 0, atol=1e-9)
+  np.testing.assert_array_equal(drawn[4], drawn[0])
+
+
+def fake(source: str, spec: FeatureSpec, wrong: int | None = None, shape=None):
+  """A generator that makes tones, one a genre, and a train part of them."""
+
+  def example(label):
+    hz = 300.0 * (1 + label)
+    return {"audio": audio.to_int16(tones(hz, hz)[:11_025])}
+
+  def examples(label, seed=0, first=0):
+    found = {"audio": np.stack([example(i)["audio"] for i in label])}
+    found["features"] = np.array(
+      features.extract(audio.to_float(found["audio"]), spec)
+    )
+    if shape:
+      rng = np.random.default_rng(0)
+      found["features"] = rng.normal(size=(len(label), *shape))
+    if wrong is not None:
+      found["features"][label == wrong] = np.nan
+    if source == "features":
+      del found["audio"]
+    found |= {"label": label, "first": np.full(len(label), first)}
+    half = len(label) // 2
+    yield {key: value[:half] for key, value in found.items()}
+    yield {key: value[half:] for key, value in found.items()}
+
+  of = np.array([0, 1, 1, 1], np.int32)
+  stored = [next(examples(np.repeat(of, 2)))] if source else []
+  train = types.SimpleNamespace(
+    labels=lambda: of,
+    take=lambda i: {key: value[i] for key, value in stored[0].items()},
+  )
+  run = {"genres": ["jazz", "pop"], "columns_per_frame": None}
+  made = types.SimpleNamespace(
+    source=source, spec=spec, run=run, examples=examples
+  )
+  return made, train
+
+
+@pytest.mark.parametrize(
+  ("source", "spec", "wrong", "heard"),
+  [
+    ("audio", features.get("mfcc"), None, {"jazz": 300, "pop": 600}),
+    ("features", HALF, None, {"jazz": 300, "pop": 600}),
+    ("features", HALF, 0, {"pop": 600}),
+    ("features", features.get("mfcc"), None, {}),
+  ],
+  ids=["waveform", "log-mel", "diverged", "mfcc"],
+)
+def test_each_kind_of_gan_has_its_pictures_and_sounds(
+  source, spec, wrong, heard
+):
+  made = gallery.build(*fake(source, spec, wrong), 0, shown=3, heard=1)
+  assert made.picture.startswith(b"\x89PNG")
+  assert set(made.sounds) == set(heard)
+  for genre, hz in heard.items():
+    (wav,) = made.sounds[genre]
+    samples, rate = read(wav)
+    assert rate == RATE
+    assert loudest(samples[2000:9000]) == pytest.approx(hz, abs=25)
+
+
+@pytest.mark.parametrize("shape", [(57,), (6, 9, 3)], ids=str)
+def test_rows_and_pictures_are_drawn_as_well(shape, monkeypatch):
+  drawn, grid = [], gallery.grid
+
+  def seen(real, generated, *args, **kwargs):
+    drawn.append(generated[0])
+    return grid(real, generated, *args, **kwargs)
+
+  monkeypatch.setattr(gallery, "grid", seen)
+  spec = features.get("mfcc")
+  made, train = fake("features", spec, shape=shape)
+  found = gallery.build(made, train, 0, shown=1)
+  assert not found.sounds
+  stored = next(made.examples(np.array([0, 1])))["features"][0]
+  if len(shape) == 1:
+    np.testing.assert_array_equal(drawn[0], stored[None, None])
+  else:  # the first row of a picture is its top, bins go upwards
+    np.testing.assert_allclose(drawn[0][0, 4, -1], stored[0, 4].mean())

@@ -1,0 +1,663 @@
+"""A trained run on other music: what is compared, left out and reported."""
+
+import dataclasses
+import json
+import os
+import shutil
+import types
+import unicodedata
+
+import corpora
+import ml_collections
+import numpy as np
+import pytest
+import soundfile
+from stored import run_json
+
+import launch
+from gtzan_jax import atomic, features
+from gtzan_jax.audio import files as audio
+from gtzan_jax.errors import InputError, StopError
+from gtzan_jax.features import logmel_archive
+from gtzan_jax.inference import evaluate, external, inputs, predict
+from gtzan_jax.reports import report
+from gtzan_jax.scores import predictions
+from gtzan_jax.training import classical, init_from, overlap, sharding, workdir
+from tfds_gtzan import examples
+from tfds_gtzan.corpora import corpus
+from tfds_gtzan.facts import track_lists
+
+RATE = 22_050
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+  return tmp_path_factory.mktemp("external")
+
+
+@pytest.fixture
+def dataset(make_config):
+  """The 40 synthetic tracks and the config of a quick run on them."""
+  config = make_config("logreg_stats")
+  config.model = ml_collections.ConfigDict({"name": "logreg", "C": 0.1})
+  return launch.open_dataset(config), config
+
+
+@pytest.fixture
+def trained(folder, dataset):
+  """A run on them, shared by the module (tests/test_predict.py has a net)."""
+  path, (data, config) = folder / "run", dataset
+  if not path.exists():
+    path.mkdir()
+    workdir.begin(path, config, data)
+    classical.train(config, data, path)
+  return path
+
+
+def track(name, genre, seconds=3.0, read=None):
+  """A track of noise, or of what `read` gives."""
+  rng = np.random.default_rng(list(name.encode()))
+  samples = rng.uniform(-0.5, 0.5, round(seconds * RATE)).astype(np.float32)
+  return corpus.Track(
+    id=name,
+    genre=genre,
+    artist="",
+    partition="unlisted",
+    read=read or (lambda: corpus.Audio(samples)),
+  )
+
+
+def collection(*tracks, **changed):
+  """An opened corpus of these tracks."""
+  opened = corpus.Corpus(
+    name="audio",
+    kind="audio",
+    genres=tuple(dict.fromkeys(t.genre for t in tracks)),
+    tracks=tracks,
+    fingerprint="ab" * 32,
+  )
+  return dataclasses.replace(opened, **changed)
+
+
+OTHER = (
+  track("Hip-Hop/one", "Hip-Hop", 7.0),
+  track("Hip-Hop/two", "Hip-Hop", 1.0),
+  track("ROCK/three", "ROCK", 102.0),  # more than one batch holds
+  track("ska/four", "ska"),
+  track("ska/five", "ska"),
+)
+
+
+@pytest.fixture
+def tested(folder, trained):
+  """The report of the classifier on OTHER."""
+  path = folder / "tested"
+  if not (path / "report.json").exists():
+    external.evaluate(trained, collection(*OTHER), path, "/music")
+  return path
+
+
+def report_of(path):
+  return json.loads((path / "report.json").read_text())
+
+
+# What comes out.
+
+
+def test_of_its_own_corpus_a_run_is_tested_on_the_test_part(
+  trained, dataset, tmp_path
+):
+  """With the numbers that evaluate has; all else would be a leak."""
+  data, run = dataset[0], workdir.load(trained)
+  mesh = sharding.make_mesh()
+  stored = evaluate.predict_parts(trained, run, data, mesh)[0]["test"]
+  opened = corpus.open_corpus(None, 4)
+  artists = launch.artists(opened.tracks)
+  external.evaluate(trained, opened, tmp_path / "out", artists=artists)
+  found = report_of(tmp_path / "out")
+  learnt = {t for part in ("train", "validation") for t, _ in data.parts[part]}
+  assert found["external"]["learnt"] == len(learnt) > 0
+  assert list(found["splits"]) == ["test"]
+  assert found["splits"]["test"]["sha256"] == data.sha256["test"]
+  assert found["config"] == run["config"]
+  assert len(found["history"]) == found["epochs_run"] == 1
+  table = predictions.load(tmp_path / "out" / "predictions" / "test.npz")
+  place = {row: i for i, row in enumerate(_rows(table))}
+  assert place.keys() == set(_rows(stored))
+  np.testing.assert_allclose(
+    table.probabilities[[place[row] for row in _rows(stored)]],
+    stored.probabilities,
+    atol=1e-5,  # batches of another size round otherwise
+  )
+  # Whose they are is known of both.
+  named = dict(zip(table.track, table.artist, strict=True))
+  assert named == dict(zip(stored.track, stored.artist, strict=True))
+  assert named == {track: artists[track] for track in named}
+  assert all(named.values())
+
+
+def _rows(table):
+  return list(
+    zip(
+      table.track.tolist(),
+      table.segment.tolist(),
+      table.label.tolist(),
+      strict=True,
+    )
+  )
+
+
+def test_genres_of_other_music_are_compared_by_name(trained, tested):
+  known = list(corpus.GENRES)
+  table = predictions.load(tested / "predictions" / "test.npz")
+  assert list(table.genres) == known
+  assert _rows(table) == [
+    *[("Hip-Hop/one", segment, known.index("hiphop")) for segment in range(2)],
+    ("Hip-Hop/two", 0, known.index("hiphop")),
+    *[("ROCK/three", segment, known.index("rock")) for segment in range(34)],
+  ]
+  found = report_of(tested)
+  assert found["genres"] == known
+  assert (found["protocol"], found["corpus"]) == ("external", "audio")
+  assert found["data_fingerprint"] == "ab" * 32
+  assert (found["tracks"], found["skipped"], found["leak"]) == (3, [], None)
+  assert found["external"] == {
+    "workdir": trained.name,
+    "trained_on": workdir.load(trained)["data_fingerprint"],
+    "kind": "audio",
+    "path": "/music",
+    "tracks": 5,
+    "genres": {"Hip-Hop": "hiphop", "ROCK": "rock"},
+    "unmatched": {"ska": 2},
+    "absent": [genre for genre in known if genre not in ("hiphop", "rock")],
+    "learnt": 0,
+    "namesakes": 0,
+  }
+  page = (tested / "report.html").read_text()
+  assert "the same music under another name is not recognised" in page
+
+
+def test_what_is_compared_is_said(trained):
+  _, found = overlap.select(workdir.load(trained), collection(*OTHER))
+  said = overlap.sentences(found)
+  assert said[0] == "genres compared: Hip-Hop as hiphop, ROCK as rock"
+  assert said[1].startswith("genres not in this corpus: blues, classical")
+  assert said[2].startswith("left out: 2 tracks of ska")
+  assert len(said) == 3
+
+
+def test_a_track_gets_what_predict_says_of_its_file(trained, tested, tmp_path):
+  stored = predictions.load(tested / "predictions" / "test.npz")
+  samples = audio.to_int16(OTHER[0].read().samples)
+  soundfile.write(tmp_path / "one.wav", samples, RATE)
+  found = predict.load(trained, workdir.load(trained))(tmp_path / "one.wav")
+  for genre, probability in zip(
+    stored.genres, stored.by_track().probabilities[0], strict=True
+  ):
+    assert found[genre] == pytest.approx(probability, abs=1e-3)
+
+
+def test_batches_are_of_one_size(trained, tmp_path, monkeypatch):
+  """So that nothing is compiled for a track or for the last ones."""
+  load, shapes = evaluate.load_model, []
+
+  def watched(path, run):
+    model, size = load(path, run)
+    return lambda x: (shapes.append(x.shape), model(x))[1], size
+
+  monkeypatch.setattr(evaluate, "load_model", watched)
+  monkeypatch.setattr(report, "write", lambda *args: None)
+  external.evaluate(trained, collection(*OTHER), tmp_path)
+  assert shapes == [(inputs.BATCH, 130, 13)] * 2  # of 37 segments
+
+
+# Genres.
+
+
+@pytest.mark.parametrize(
+  ("known", "other", "wanted"),
+  [
+    ("hiphop", "Hip-Hop", True),
+    ("hiphop", "hip hop", True),
+    ("Drum & Bass", "drum_bass", True),
+    ("hiphop", "rap", False),
+    ("rock", "Post-Rock", False),
+    ("pop", "pops", False),
+    ("música", unicodedata.normalize("NFD", "Música"), True),
+    ("música", "musica", False),
+    ("???", "!!!", False),
+  ],
+)
+def test_a_name_is_the_same_but_for_case_and_marks(known, other, wanted):
+  assert overlap.match([known, "jazz"], [other]) == (
+    {other: known} if wanted else {}
+  )
+
+
+def test_several_genres_may_be_one_of_the_models():
+  found = overlap.match(["hiphop", "jazz"], ["Hip-Hop", "hiphop", "jazz"])
+  assert found == {"Hip-Hop": "hiphop", "hiphop": "hiphop", "jazz": "jazz"}
+
+
+def test_the_exact_name_comes_first():
+  names = ["ab", "a-b"]
+  assert overlap.match(names, names) == {"ab": "ab", "a-b": "a-b"}
+
+
+def run_of(kind="audio", name="mfcc_slices", **changed):
+  """What run.json says of a model that has learnt from two tracks."""
+  return {
+    "kind": kind,
+    "genres": ["blues", "rock"],
+    "feature_spec": features.get(name).to_dict(),
+    "columns_per_frame": 0.3 if kind == "logmel" else None,
+    "clip_seconds": 30.0,
+    "example_shape": [130, 13],
+    "data_path": "/data/gtzan",
+    "data_fingerprint": "ef" * 32,
+    "config": {
+      **{"data": {"augment_with": None}, "train": {"init_from": None}},
+      "gan": {"judge": None},
+    },
+    "tracks": {"train": ["blues.00000"], "validation": ["rock.00000"]},
+  } | changed
+
+
+def test_without_a_genre_in_common_there_is_no_test():
+  music = collection(track("ska/a", "ska"), track("dub/a", "dub"))
+  with pytest.raises(InputError) as caught:
+    overlap.select(run_of(), music)
+  assert "ska, dub" in str(caught.value)
+  assert "it knows blues, rock" in str(caught.value)
+  assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("form", ["{}/a{}", "{}.0000{}"])
+def test_namesakes_in_another_collection_are_told_of(form, capsys):
+  """Ids of GTZAN's form are one track, whatever they lie in."""
+  known, held = form.format("rock", 1), form.format("rock", 2)
+  run = run_of(tracks={"train": [known, held], "validation": []})
+  dataset = types.SimpleNamespace(
+    genres=("blues", "rock"),
+    metadata={"feature_spec": None, "fingerprint": "ab" * 32},
+    example_shape=(130, 13),
+    leak=None,
+    parts={"train": [(known, 0)], "validation": [(held, 0)], "test": []},
+  )
+  given = ("config.data.augment_with", "G", run, dataset, "/data/copy")
+  if form == "{}/a{}":
+    overlap.check(*given, same=["genres"])
+    said = capsys.readouterr().out
+    assert said.startswith(
+      "beware: 1 tracks that this run holds out bear the names of tracks that"
+      " config.data.augment_with=G has learnt from in another collection, as"
+      " rock/a2: "
+    )
+  else:
+    with pytest.raises(InputError, match="has learnt from 1 of the tracks"):
+      overlap.check(*given, same=["genres"])
+    assert not capsys.readouterr().out
+
+
+# What the model has learnt from.
+
+GTZAN, SYNTHETIC, OWN = FORMS = ("{}.0000{}", "{}.s0000{}", "{}/a.0000{}")
+GIVEN = {"train": {"init_from": "runs/donor"}}
+
+
+def named(form, genres=("blues", "rock"), numbers=(0, 1)):
+  return [form.format(genre, n) for genre in genres for n in numbers]
+
+
+def learnt(form):
+  """run.json's list of a run that knows the first track of each genre."""
+  names = [[form.format(genre, 0)] for genre in ("blues", "rock")]
+  return dict(zip(("train", "validation"), names, strict=True))
+
+
+@pytest.mark.parametrize(
+  ("form", "changed", "same", "left_out"),
+  [
+    # an id of these is one track, whatever it lies in
+    (GTZAN, {}, {}, 2),
+    (SYNTHETIC, {"data_path": None}, {}, 2),
+    # another collection's track of that name is other music
+    (OWN, {}, {}, 0),
+    (OWN, {}, {"fingerprint": "ab" * 32, "place": "/data/other"}, 0),
+    (OWN, {"data_path": None}, {"place": None}, 0),
+    # unless it is the same collection, elsewhere or grown
+    (OWN, {}, {"fingerprint": "ef" * 32}, 2),
+    (OWN, {}, {"place": "/data/other/../gtzan/"}, 2),
+    # weights that were given may know this collection too
+    (OWN, {"config": GIVEN}, {}, 2),
+  ],
+)
+def test_what_the_model_has_learnt_from_is_left_out(
+  form, changed, same, left_out
+):
+  run = run_of(tracks=learnt(form), **changed)
+  music = collection(*(track(n, n[: n.find(form[2])]) for n in named(form)))
+  tracks, found = overlap.select(run, music, **same)
+  known = [form.format(genre, 0) for genre in ("blues", "rock")]
+  assert [t.id for t in tracks] == [
+    name for name in named(form) if not left_out or name not in known
+  ]
+  assert found["learnt"] == left_out
+  assert found["namesakes"] == 2 - left_out
+  said = " ".join(overlap.sentences(found))
+  assert ("2 tracks that the model has learnt from" in said) == bool(left_out)
+  assert ("beware: 2 tracks bear the names" in said) != bool(left_out)
+
+
+@pytest.mark.parametrize("genre", ["hip-hop", "HipHop"])
+def test_names_of_tracks_are_compared_as_those_of_genres_are(genre):
+  """But for case and marks."""
+  parts = {"train": ["hiphop.00000"], "validation": ["rock.00000"]}
+  run = run_of(tracks=parts, genres=["hiphop", "rock"])
+  music = collection(*(track(f"{genre}.0000{n}", genre) for n in (0, 1)))
+  tracks, found = overlap.select(run, music)
+  assert [t.id for t in tracks] == [f"{genre}.00001"]
+  assert found["learnt"] == 1
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_one_names_tracks_are_no_others(form):
+  for other in FORMS:
+    run = run_of(tracks=learnt(other))
+    music = collection(*(track(n, n[: n.find(form[2])]) for n in named(form)))
+    known = overlap.known(run, ("train",))
+    wanted = form == other != OWN
+    assert any(t.id in known for t in music.tracks) == wanted
+
+
+@pytest.mark.parametrize(
+  ("form", "fingerprint", "place", "refused"),
+  [
+    (GTZAN, "ab" * 32, "/data/other", True),
+    (OWN, "ab" * 32, "/data/other", False),
+    (OWN, "ef" * 32, "/data/other", True),
+    (OWN, "ab" * 32, "/data/gtzan", True),
+  ],
+)
+def test_weights_to_begin_with_know_what_their_run_has_learnt_from(
+  tmp_path, form, fingerprint, place, refused
+):
+  run = run_json() | {
+    "tracks": learnt(form),
+    "data_path": "/data/gtzan",
+    "data_fingerprint": "ef" * 32,
+  }
+  atomic.write_json(tmp_path / workdir.RUN_FILE, run)
+  metadata = {"fingerprint": fingerprint, "feature_spec": run["feature_spec"]}
+  held = [(form.format("rock", 0), 0)]
+  data = types.SimpleNamespace(
+    genres=tuple(run["genres"]),
+    metadata=metadata,
+    example_shape=tuple(run["example_shape"]),
+    leak=None,
+    parts={"train": [], "validation": [], "test": held},
+  )
+  if refused:
+    with pytest.raises(InputError, match="learnt from 1 of the tracks"):
+      init_from.check(str(tmp_path), data, place)
+  else:
+    init_from.check(str(tmp_path), data, place)
+
+
+def test_a_test_says_which_collection_it_is_of(trained, tmp_path):
+  """What it is and where it lies reaches the choice of tracks."""
+  run = workdir.load(trained)
+  run["tracks"] = {"train": ["rock/0"], "validation": []}
+  run |= {"data_path": "/data/own"}
+  path = shutil.copytree(trained, tmp_path / "run")
+  atomic.write_json(path / workdir.RUN_FILE, run)
+  music = collection(track("rock/0", "rock"))
+  for given in (
+    {"prepared": run["data_fingerprint"]},
+    {"place": "/data/own"},
+  ):
+    with pytest.raises(InputError, match=r"learnt from .* all 1 tracks"):
+      external.evaluate(path, music, tmp_path / "out", **given)
+
+
+def test_nothing_new_to_the_model_is_no_test():
+  music = collection(*(track(f"{g}.00000", g) for g in ("blues", "rock")))
+  with pytest.raises(InputError, match=r"all 2 tracks .* as blues\.00000"):
+    overlap.select(run_of(), music)
+
+
+@pytest.mark.parametrize(
+  "given", ["music", "music/Jazz", "music.zip", "music.zip/Jazz"]
+)
+def test_music_of_one_genre_gives_its_recall(
+  trained, tmp_path, monkeypatch, capsys, given
+):
+  music = corpora.write_folder(tmp_path / "music", {"Jazz": [3.0] * 4})
+  for file in list((music / "Jazz").iterdir()):
+    file.rename(file.with_name(f"my {file.name}"))
+  corpora.pack(music, tmp_path / "music.zip")
+  monkeypatch.chdir(tmp_path / "music" / "Jazz")
+  path = os.path.relpath(tmp_path / given)
+  words = (
+    *("launch.py", "evaluate", f"--workdir={trained}"),
+    *(f"--out={tmp_path / 'o'}", f"--config.data.path={path}"),
+    f"--config.data.dir={tmp_path / 'd'}",
+  )
+  status = launch.main(list(words))
+  said = capsys.readouterr().out
+  assert status == 0, said
+  assert "of jazz alone the accuracy is its recall" in said
+  measured = report_of(tmp_path / "o")["splits"]["test"]["track"]
+  table = predictions.load(tmp_path / "o" / "predictions" / "test.npz")
+  jazz = table.genres.index("jazz")
+  answers = table.by_track().probabilities.argmax(1)
+  assert measured["n"] == len(answers) == 4
+  assert measured["per_genre"]["jazz"]["recall"] == np.mean(answers == jazz)
+  assert measured["accuracy"] == np.mean(answers == jazz)
+
+
+def test_real_cuts_of_a_filtered_run(gtzan_data):
+  """230 of them are named by the train list, 93 by the validation list."""
+  lists = track_lists.parts("filtered")
+  parts = {part: list(lists[part]) for part in ("train", "validation")}
+  run = run_of(genres=list(corpus.GENRES), tracks=parts)
+  cuts = corpus.open_corpus(str(gtzan_data / "gtzan_cuts"))
+  tracks, found = overlap.select(run, cuts)
+  assert (len(tracks), found["learnt"]) == (48, 230 + 93)
+
+
+# Tracks that cannot be read.
+
+
+def broken(name="rock.00099", error=InputError):
+  def read():
+    raise error(f"{name}.wav: empty file (0 bytes)")
+
+  return track(name, "rock", read=read)
+
+
+def many(number):
+  one = track("blues/x", "blues").read
+  return [track(f"blues/{i}", "blues", read=one) for i in range(number)]
+
+
+def test_an_unreadable_track_is_skipped_by_name(trained, tmp_path, capsys):
+  # one of 20, of which one is of a genre that the model does not know
+  ska = track("ska/a", "ska")
+  music = collection(*many(10), broken(), *many(18)[10:], ska)
+  external.evaluate(trained, music, tmp_path)
+  found = report_of(tmp_path)
+  reason = "rock.00099.wav: empty file (0 bytes)"
+  assert found["skipped"] == [{"track": "rock.00099", "reason": reason}]
+  assert found["tracks"] == found["splits"]["test"]["track"]["n"] == 18
+  table = predictions.load(tmp_path / "predictions" / "test.npz")
+  assert table.track.tolist() == [f"blues/{i}" for i in range(18)]
+  assert f"skipped: rock.00099: {reason}" in capsys.readouterr().out
+
+
+def test_one_odd_file_ends_no_small_test(trained, tmp_path):
+  external.evaluate(trained, collection(*many(3), broken()), tmp_path)
+  found = report_of(tmp_path)
+  assert found["tracks"] == 3
+  assert [one["track"] for one in found["skipped"]] == ["rock.00099"]
+
+
+def test_more_than_one_in_twenty_is_an_error(trained, tmp_path):
+  music = collection(*many(18), broken(), broken("b"))
+  with pytest.raises(InputError, match=r"2 of 20 tracks .* more than 5%"):
+    external.evaluate(trained, music, tmp_path / "out")
+  assert [file.name for file in (tmp_path / "out").iterdir()] == [".lock"]
+
+
+def test_what_ends_the_work_is_never_skipped(trained, tmp_path):
+  music = collection(*many(30), broken(error=StopError))
+  with pytest.raises(StopError):
+    external.evaluate(trained, music, tmp_path / "out")
+
+
+def test_a_test_of_no_track_is_an_error(trained, tmp_path):
+  """Where few are of the model's genres, all may be among the 5 %."""
+  others = [track("ska/a", "ska")] * 30
+  with pytest.raises(InputError, match=r"not one of the 1 tracks .* empty"):
+    external.evaluate(trained, collection(broken(), *others), tmp_path / "out")
+
+
+# What a model can be asked about.
+
+
+@pytest.mark.parametrize(
+  ("trained_on", "name", "wanted"),
+  [
+    ("audio", "logmel_1024", {"audio"}),
+    ("audio", "image_180", {"audio"}),
+    ("logmel", "logmel_1024", {"logmel", "audio"}),
+    ("picture", "image_180", {"picture"}),
+    ("table", "table57", {"table", "audio"}),
+    ("audio", "table57", {"table", "audio"}),
+  ],
+)
+def test_kinds_that_can_serve(trained_on, name, wanted):
+  assert set(inputs.kinds(run_of(trained_on, name))) == wanted
+
+
+def test_a_kind_that_cannot_serve_is_refused(trained, tmp_path):
+  music = collection(*OTHER, name="archive", kind="logmel")
+  with pytest.raises(InputError) as caught:
+    external.evaluate(trained, music, tmp_path / "out")
+  for word in (trained, "trained on audio", "archive", "hold logmel"):
+    assert str(word) in str(caught.value)
+  assert str(caught.value).endswith("whose tracks hold audio")
+  assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+  ("form", "name"),
+  [
+    ("audio", "mfcc_slices"),
+    ("audio", "fusion"),
+    ("archive", "logmel_1024"),
+    ("archive", "image_180"),
+    ("images", "image_180"),
+    ("table", "table57"),
+  ],
+)
+def test_examples_are_those_that_are_prepared(tmp_path, form, name):
+  """Whatever a track holds goes through the code of the builder."""
+  path = tmp_path / form
+  if form == "audio":
+    corpora.write_folder(path, {"blues": [7.0], "rock": [4.0]})
+  elif form == "archive":
+    path = corpora.write_archive(path.with_suffix(".npz"))
+  elif form == "images":
+    corpora.write_pictures(path, {"blues": 1, "rock": 1})
+  else:
+    path = path.with_suffix(".csv")
+    names = [
+      f"{genre}.00000.{i}.wav" for i in "01" for genre in ("pop", "jazz")
+    ]
+    corpora.write_table(path, corpora.table_rows(names))
+  opened = corpus.open_corpus(str(path))
+  run = run_of(opened.kind, name, columns_per_frame=opened.columns_per_frame)
+  first = opened.tracks[0]
+  wanted = examples.read(features.get(name), opened, first)["features"]
+  found = inputs.examples(first.read(), opened.kind, run)
+  assert found.shape == wanted.shape
+  np.testing.assert_allclose(found, wanted, atol=2e-4)
+
+
+@pytest.mark.parametrize("name", ["logmel_1024", "image_180"])
+def test_a_model_of_an_archive_hears_what_that_would_hold(name):
+  samples = OTHER[0].read().samples
+  run = run_of("logmel", name)
+  sound = audio.to_float(audio.to_int16(samples))
+  held = types.SimpleNamespace()
+  held.db, held.n_frames = logmel_archive.from_audio(sound, 0.3)
+  np.testing.assert_array_equal(
+    inputs.examples(OTHER[0].read(), "audio", run),
+    inputs.examples(held, "logmel", run),
+  )
+
+
+def test_a_long_log_mel_is_clips_of_about_30_s():
+  frames = 90 * RATE // logmel_archive.HOP
+  db = np.random.default_rng(0).uniform(-80, 0, (frames // 3, 128))
+  run = run_of("logmel", "image_180")
+  held = types.SimpleNamespace(db=db.astype(np.float32), n_frames=frames)
+  assert inputs.examples(held, "logmel", run).shape == (3, 180, 180, 3)
+
+
+# Where the report goes.
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_the_same_test_again_gives_the_same_bytes(
+  trained, tested, tmp_path, killed
+):
+  """Over what stands there, whole or half."""
+  out = shutil.copytree(tested, tmp_path / "out")
+  (out / "predictions" / "test.npz").unlink()
+  if killed:
+    (out / "report.json").unlink()
+  page = external.evaluate(trained, collection(*OTHER), out, "/music")
+  assert page == out / "report.html"
+  for name in ("report.json", "report.html", "predictions/test.npz"):
+    assert (out / name).read_bytes() == (tested / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("changed", ["corpus", "config", "workdir", "damaged"])
+def test_another_report_is_never_written_over(
+  trained, tested, tmp_path, changed
+):
+  found, music = report_of(tested), collection(*OTHER)
+  if changed == "corpus":
+    music = collection(*OTHER, fingerprint="cd" * 32)
+  elif changed == "config":
+    found["config"]["seed"] = 99
+  elif changed == "workdir":
+    found["external"]["workdir"] = "another"
+  text = "{" if changed == "damaged" else json.dumps(found)
+  (tmp_path / "report.json").write_text(text)
+  with pytest.raises(InputError, match=f"--out={tmp_path} holds the report"):
+    external.evaluate(trained, music, tmp_path)
+  assert [file.name for file in tmp_path.iterdir()] == ["report.json"]
+  assert (tmp_path / "report.json").read_text() == text
+
+
+def test_a_folder_of_other_things_is_refused(trained, tmp_path):
+  before = {file: file.stat().st_mtime_ns for file in trained.iterdir()}
+  with pytest.raises(InputError, match=f"--out={trained} holds something else"):
+    external.evaluate(trained, collection(*OTHER), trained)
+  assert {f: f.stat().st_mtime_ns for f in trained.iterdir()} == before
+  (tmp_path / "file").touch()
+  with pytest.raises(InputError, match="is a file"):
+    external.evaluate(trained, collection(*OTHER), tmp_path / "file")
+
+
+def test_a_run_that_was_never_trained(trained, tmp_path):
+  (tmp_path / "run").mkdir()
+  (tmp_path / "run" / "run.json").write_bytes(
+    (trained / "run.json").read_bytes()
+  )
+  with pytest.raises(InputError, match="train first"):
+    external.evaluate(tmp_path / "run", collection(*OTHER), tmp_path / "out")
+  assert not (tmp_path / "out").exists()

@@ -1,0 +1,615 @@
+"""Prediction sees the very features that evaluation saw."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import tracemalloc
+
+import corpora
+import ml_collections
+import numpy as np
+import pytest
+import soundfile
+import soxr
+
+import launch
+from gtzan_jax import errors, features
+from gtzan_jax.audio import files as audio
+from gtzan_jax.features import whole_clip
+from gtzan_jax.inference import evaluate, external, inputs, predict
+from gtzan_jax.scores import predictions
+from gtzan_jax.training import loop as train
+from gtzan_jax.training import sharding, workdir
+from tfds_gtzan import examples, synthetic
+from tfds_gtzan.corpora import corpus, packed
+
+CLOSE = 1e-5  # batches of another size round otherwise
+
+
+def fit(config, path):
+  dataset = launch.open_dataset(config)
+  mesh = sharding.make_mesh()
+  workdir.begin(path, config, dataset)
+  train.train(config, dataset, path, mesh)
+  evaluate.evaluate(path, dataset, mesh)
+  return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+  return tmp_path_factory.mktemp("predict")
+
+
+@pytest.fixture
+def trained(folder, make_config):
+  """A barely trained run, shared by the module."""
+  path = folder / "run"
+  if not (path / "report.json").exists():
+    path.mkdir(exist_ok=True)
+    fit(make_config(**{"train.max_steps": 3}), path)
+  return path
+
+
+@pytest.fixture
+def track(trained):
+  """A test track: its id, its samples, its stored probabilities."""
+  stored = predictions.load(trained / "predictions" / "test.npz").by_track()
+  samples = synthetic.render(str(stored.track[0]))
+  return samples, dict(
+    zip(stored.genres, stored.probabilities[0].tolist(), strict=True)
+  )
+
+
+def walk(path):
+  return packed.tree_at(pathlib.Path(path), None)
+
+
+def named(path, kind) -> list[str]:
+  return [one.name for one in predict.find([str(path)], kind, walk)[0]]
+
+
+def call(capsys, *argv) -> tuple[int, str, str]:
+  status = launch.main(["launch.py", *map(str, argv)])
+  captured = capsys.readouterr()
+  return status, captured.out, captured.err
+
+
+def test_a_file_gets_the_probabilities_of_its_track(trained, track, tmp_path):
+  samples, stored = track
+  file = tmp_path / "song.wav"
+  soundfile.write(file, audio.to_int16(samples), 22_050)
+  found = predict.load(trained)(file)
+  assert sum(found.values()) == pytest.approx(1.0, abs=1e-12)
+  assert list(found.values()) == sorted(found.values(), reverse=True)
+  for genre, probability in stored.items():
+    assert found[genre] == pytest.approx(probability, abs=CLOSE)
+
+
+def test_a_corpus_gets_the_probabilities_of_its_segments(trained, tmp_path):
+  """By an external test, which makes the same examples as predict."""
+  external.evaluate(trained, corpus.open_corpus(None, 4), tmp_path / "out")
+  stored, found = (
+    predictions.load(path / "predictions" / "test.npz")
+    for path in (trained, tmp_path / "out")
+  )
+  rows = [list(zip(t.track, t.segment, strict=True)) for t in (stored, found)]
+  assert sorted(rows[0]) == sorted(rows[1])
+  for row, wanted in zip(rows[0], stored.probabilities, strict=True):
+    same = found.probabilities[rows[1].index(row)]
+    np.testing.assert_allclose(same, wanted, atol=CLOSE)
+
+
+@pytest.mark.parametrize(
+  ("name", "rate", "channels", "subtype"),
+  [
+    ("a.flac", 22_050, 2, None),
+    ("a.wav", 44_100, 1, "FLOAT"),
+    ("a.ogg", 44_100, 2, None),
+    ("a.mp3", 44_100, 2, None),
+    ("a.au", 16_000, 1, "PCM_16"),
+  ],
+)
+def test_any_form_of_a_file_is_read_alike(
+  trained, track, tmp_path, name, rate, channels, subtype
+):
+  samples, stored = track
+  samples = soxr.resample(samples, 22_050, rate)
+  stacked = np.repeat(samples[:, None], channels, 1)
+  soundfile.write(tmp_path / name, stacked, rate, subtype=subtype)
+  found = predict.load(trained)(tmp_path / name)
+  for genre, probability in stored.items():
+    assert found[genre] == pytest.approx(probability, abs=0.1)
+
+
+@pytest.mark.parametrize("seconds", [0.1, 2.0, 3.0, 100.0])
+def test_any_length_is_taken(trained, track, tmp_path, seconds):
+  samples, _ = track
+  samples = np.resize(samples, int(seconds * 22_050))
+  soundfile.write(tmp_path / "a.wav", samples, 22_050)
+  found = predict.load(trained)(tmp_path / "a.wav")
+  assert sum(found.values()) == pytest.approx(1.0)
+
+
+def test_the_verb_prints_three_genres_or_json(trained, track, tmp_path, capsys):
+  samples, _ = track
+  inner = tmp_path / "music" / "deep"
+  inner.mkdir(parents=True)
+  for name in ("b.wav", "a.flac"):
+    soundfile.write(inner / name, samples, 22_050)
+  (inner / "notes.txt").write_text("no music")
+  status, out, _ = call(
+    capsys, "predict", f"--workdir={trained}", tmp_path / "music"
+  )
+  assert status == 0
+  assert [line.split(": ")[0] for line in out.splitlines()] == [
+    str(inner / "a.flac"),
+    str(inner / "b.wav"),
+  ]
+  assert all(line.count(",") == 2 for line in out.splitlines())
+  status, out, _ = call(
+    capsys, "predict", f"--workdir={trained}", "--json", tmp_path / "music"
+  )
+  answers = json.loads(out)
+  assert [set(answer) for answer in answers] == [
+    {"file", "genre", "probabilities", "warnings"}
+  ] * 2
+  for answer in answers:
+    best = max(answer["probabilities"], key=answer["probabilities"].get)
+    assert answer["genre"] == best
+    assert sum(answer["probabilities"].values()) == pytest.approx(1.0)
+
+
+def test_a_bad_file_is_named_and_skipped(trained, track, tmp_path, capsys):
+  samples, _ = track
+  soundfile.write(tmp_path / "good.wav", samples, 22_050)
+  (tmp_path / "zero.wav").touch()
+  (tmp_path / "text.mp3").write_text("this is not audio")
+  (tmp_path / "empty").mkdir()
+  more = (tmp_path / "gone.au", tmp_path / "empty")
+  status, out, err = call(
+    capsys, "predict", f"--workdir={trained}", tmp_path, *more
+  )
+  assert status == 1
+  assert "good.wav" in out
+  assert len(out.splitlines()) == 1
+  assert len(err.splitlines()) == 5  # the first is of the synthetic corpus
+  for name in ("zero.wav", "text.mp3", "gone.au", "empty holds no audio"):
+    assert sum(name in line for line in err.splitlines()) == 1
+
+
+def test_one_odd_file_costs_no_other_its_answer(
+  trained, track, tmp_path, capsys, monkeypatch
+):
+  """A name that is no UTF-8, a decoder's fault, an answer that is none."""
+  for name in ("a.wav", "fault.wav", "nan.wav", "z.wav"):
+    soundfile.write(tmp_path / name, track[0], 22_050)
+  os.rename(tmp_path / "z.wav", os.fsencode(tmp_path) + b"/caf\xe9.wav")
+  stream = predict.stream
+
+  def odd(file, run, *_):
+    for x in stream(file, run):
+      if file.name == "fault.wav":
+        with errors.reading(file):
+          raise MemoryError
+      yield x * (np.nan if file.name == "nan.wav" else 1)
+
+  monkeypatch.setattr(predict, "stream", odd)
+  status, out, err = call(
+    capsys, "predict", f"--workdir={trained}", "--json", tmp_path
+  )
+  assert status == 1
+  found = {os.path.basename(one["file"]): one for one in json.loads(out)}
+  assert list(found) == ["a.wav", "caf\\xe9.wav", "fault.wav", "nan.wav"]
+  for name in ("a.wav", "caf\\xe9.wav"):
+    assert sum(found[name]["probabilities"].values()) == pytest.approx(1)
+    assert len(found[name]["warnings"]) == 1
+  for name, reason in (
+    ("fault.wav", "it asks for more memory than there is"),
+    ("nan.wav", "the model's answer is not a number (NaN)"),
+  ):
+    reason = f"{tmp_path / name}: {reason}"
+    assert found[name] == {
+      "file": str(tmp_path / name),
+      "genre": None,
+      "probabilities": None,
+      "skipped": reason,
+    }
+    assert f"skipped: {reason}\n" in err
+  long = "x" * 256
+  status, out, err = call(
+    capsys, "predict", f"--workdir={trained}", tmp_path, long
+  )
+  assert f"skipped: {long}: File name too long\n" in err
+  assert f"{tmp_path}/caf\\xe9.wav: " in out
+  assert len(out.splitlines()) == 2
+
+
+def test_a_file_unlike_all_that_was_learnt_from_is_warned_of(
+  trained, track, tmp_path, capsys, monkeypatch
+):
+  """By its length or its level; and any, of a model of the synthetic corpus."""
+  low, high = workdir.load(trained)["train_range"]["seconds"]
+  assert 5 < low <= high <= 31
+  quiet, loud = workdir.load(trained)["train_range"]["level"]
+  assert -60 < quiet < loud < 0
+  sound = track[0] / np.sqrt(np.square(track[0]).mean())  # RMS 1
+
+  def at(name, level, seconds):
+    samples = np.resize(sound, int(seconds * 22_050)) * 10 ** (level / 20)
+    soundfile.write(tmp_path / name, samples, 22_050, subtype="FLOAT")
+
+  at("as_learnt.wav", loud, high)
+  at("long.wav", loud, 2.2 * high)
+  at("short.wav", loud, low / 2.2)
+  at("quiet.wav", quiet - 8, high)
+  status, out, err = call(capsys, "predict", f"--workdir={trained}", tmp_path)
+  assert status == 0
+  synthetic, *lines = err.splitlines()
+  assert synthetic == (
+    "warning: the model learnt from the synthetic corpus: what it answers about"
+    " real music means nothing"
+  )
+  assert [line.split(", and the model")[0] for line in lines] == [
+    f"warning: {tmp_path}/long.wav: it lasts {2.2 * high:.1f} s",
+    f"warning: {tmp_path}/quiet.wav: its level is {quiet - 8:.0f} dB of full"
+    " scale",
+    f"warning: {tmp_path}/short.wav: it lasts {low / 2.2:.1f} s",
+  ]
+  _, out, _ = call(
+    capsys, "predict", f"--workdir={trained}", "--json", tmp_path
+  )
+  assert [len(one["warnings"]) for one in json.loads(out)] == [1, 2, 2, 2]
+
+
+def test_a_name_that_is_too_long_costs_no_other_its_answer():
+  def open_tree(path):
+    os.stat(path)
+
+  long = "n" * 300
+  (one, other), _ = predict.find([__file__, long], "audio", open_tree)
+  assert one.name == __file__
+  with (
+    pytest.raises(errors.InputError, match=f"^{long}: File name too long$"),
+    other.on_disk(),
+  ):
+    pass
+
+
+def test_an_older_run_has_no_range_to_be_outside_of():
+  level = audio.Level()
+  level.add(np.full(99, 0.1, np.float32))
+  assert not predict.outside(level, {})
+  assert not predict.outside(
+    level, {"train_range": {"seconds": None, "level": None}}
+  )
+  assert not predict.about({"data_path": "/music"})
+
+
+def test_json_is_written_as_it_goes(
+  trained, track, tmp_path, capsys, monkeypatch
+):
+  """And is whole when a Ctrl-C ends the work."""
+  given = []
+
+  def model(file, _):
+    given.append(capsys.readouterr().out)
+    if len(given) == 3:
+      raise KeyboardInterrupt
+    return {"jazz": 0.75, "rock": 0.25}
+
+  monkeypatch.setattr(predict, "load", lambda *_: model)
+  files = [tmp_path / name for name in "abc"]
+  status, rest, _ = call(
+    capsys, "predict", f"--workdir={trained}", "--json", *files
+  )
+  assert status == 130
+  assert not given[0]
+  assert json.loads(given[1] + "]")[0]["file"] == str(files[0])
+  whole = json.loads("".join(given) + rest)
+  assert [one["file"] for one in whole] == [str(file) for file in files[:2]]
+
+
+def test_folders_are_walked_as_those_of_a_corpus(trained, tmp_path, capsys):
+  for name in ("a.WAV", "b.oga", "b.wave", "c d/e.snd", "x/../z.mp3"):
+    (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+    corpora.write_sound(tmp_path / "in" / name, np.zeros(99), 22_050)
+  (tmp_path / "there").mkdir()
+  (tmp_path / "there" / "f.wav").touch()
+  (tmp_path / "in" / "link").symlink_to(tmp_path / "there")
+  (tmp_path / "in" / "again").symlink_to(tmp_path / "in")
+  (tmp_path / "in" / "gone.wav").symlink_to("nowhere")
+  for name in ("._a.wav", ".b/c.wav", "__MACOSX/a.wav", "n.txt", "d.xyz"):
+    (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
+    (tmp_path / "in" / name).touch()
+  found, passed_over = predict.find([str(tmp_path / "in")], "audio", walk)
+  names = ("a.WAV", "b.oga", "b.wave", "c d/e.snd", "link/f.wav", "z.mp3")
+  assert [one.name for one in found] == [f"{tmp_path}/in/{n}" for n in names]
+  assert passed_over == {
+    "hidden": 3,
+    ".txt": 1,
+    ".xyz": 1,
+    "broken links": 1,
+    "links to folders that are walked already": 1,
+  }
+  _, out, err = call(
+    capsys, "predict", f"--workdir={trained}", "--json", tmp_path / "in"
+  )
+  assert len(json.loads(out)) == 6
+  assert "passed over: 3 hidden, 1 .txt, 1 .xyz, 1 broken links" in err
+
+
+@pytest.mark.parametrize("form", ["zip", "tar", "tar.gz"])
+def test_an_archive_is_predicted_as_the_folder_in_it(
+  trained, track, tmp_path, capsys, form
+):
+  samples, _ = track
+  music = corpora.write_folder(tmp_path / "music", {"jazz": [3.0], "pop": [3]})
+  soundfile.write(music / "jazz" / "b.flac", samples, 22_050)
+  (music / "pop" / "bad.wav").write_bytes(b"no sound")
+  path = corpora.pack(music, tmp_path / f"music.{form}")
+
+  def answers(*words):
+    words = (*words, f"--config.data.dir={tmp_path / 'd'}", "--json")
+    status, out, err = call(capsys, "predict", f"--workdir={trained}", *words)
+    assert status == int("bad" in err)
+    return [
+      {**a, "file": os.path.relpath(a["file"], words[0])}
+      for a in json.loads(out)
+    ], err
+
+  wanted, _ = answers(music)
+  found, err = answers(path)
+  place = f"{path}/pop/bad.wav" if form != "tar.gz" else "/pop/bad.wav"
+  assert f"{path}/pop/bad.wav: not decodable" in err, place
+  assert "gtzan_jax-" not in err
+  skip = ("file", "genre", "probabilities")
+  assert [[a[k] for k in skip] for a in found] == [
+    [a[k] for k in skip] for a in wanted
+  ]
+  inside, _ = answers(path / "jazz")
+  assert [a["file"] for a in inside] == ["b.flac", "jazz.00000.wav"]
+  (one,), _ = answers(path / "jazz" / "b.flac")
+  assert one["probabilities"] == wanted[0]["probabilities"]
+  gone = f"--workdir={trained}", path / "gone", music / "jazz"
+  status, out, err = call(
+    capsys, "predict", *gone, f"--config.data.dir={tmp_path / 'd'}"
+  )
+  assert (status, len(out.splitlines())) == (1, 2)
+  assert f"skipped: {path} holds no gone\n" in err
+
+
+def test_a_run_that_was_read_is_not_read_again(trained, monkeypatch):
+  run = workdir.load(trained)
+  monkeypatch.setattr(workdir, "load", None)
+  assert callable(predict.load(trained, run))
+
+
+def test_nothing_to_predict_is_an_error(trained, tmp_path):
+  with pytest.raises(errors.InputError, match="none were named"):
+    predict.find([], "audio", walk)
+  (source,), _ = predict.find([str(tmp_path)], "audio", walk)
+  with (
+    pytest.raises(errors.InputError, match="holds no audio file"),
+    predict.opened(source),
+  ):
+    pass
+
+
+def test_a_workdir_without_a_run_is_an_error(tmp_path):
+  with pytest.raises(errors.InputError, match="no workdir"):
+    predict.load(tmp_path)
+  with pytest.raises(errors.InputError, match="no such folder"):
+    predict.load(tmp_path / "gone")
+
+
+# Whole clips: the examples are those that the builder writes.
+
+
+def run_of(kind, name, columns_per_frame=None):
+  """What run.json says of a model's inputs."""
+  return {
+    "kind": kind,
+    "feature_spec": features.get(name).to_dict(),
+    "columns_per_frame": columns_per_frame,
+    "clip_seconds": 30.0,
+  }
+
+
+@pytest.mark.parametrize("name", ["logmel_1024", "fusion", "image_180"])
+def test_a_files_examples_are_those_that_are_prepared(tmp_path, name):
+  samples = np.random.default_rng(0).uniform(-0.4, 0.4, 4 * 22_050)
+  soundfile.write(tmp_path / "a.wav", audio.to_int16(samples), 22_050)
+  opened = corpus.open_corpus(None, 1)
+  track = dataclasses.replace(
+    opened.tracks[0], read=lambda: corpus.Audio(samples.astype(np.float32))
+  )
+  wanted = examples.read(features.get(name), opened, track)["features"]
+  found = predict.examples(tmp_path / "a.wav", run_of("audio", name))
+  np.testing.assert_allclose(found, wanted, atol=2e-4)
+
+
+@pytest.mark.parametrize(
+  ("seconds", "lengths"), [(29.0, [29]), (44.9, [44.9]), (90.0, [30, 30, 30])]
+)
+def test_a_long_file_is_clips_of_about_30_s(
+  tmp_path, monkeypatch, seconds, lengths
+):
+  def counted(samples, spec):
+    return np.full((1, 57), len(samples) / spec.sample_rate, np.float32)
+
+  monkeypatch.setattr(whole_clip, "from_audio", counted)
+  noise = np.random.default_rng(0).uniform(-0.4, 0.4, int(seconds * 22_050))
+  soundfile.write(tmp_path / "a.wav", noise, 22_050)
+  found = predict.examples(tmp_path / "a.wav", run_of("table", "table57"))
+  assert found.shape == (len(lengths), 57)
+  np.testing.assert_allclose(found[:, 0], lengths, atol=1e-3)
+
+
+def held(work) -> float:
+  """The most memory that numpy holds meanwhile, MB."""
+  tracemalloc.start()
+  try:
+    work()
+    return tracemalloc.get_traced_memory()[1] / 1e6
+  finally:
+    tracemalloc.stop()
+
+
+def hour(seconds=3600):
+  """The blocks of an hour's waveform, 318 MB of samples."""
+  noise = np.random.default_rng(0).uniform(-0.4, 0.4, 22_050).astype(np.float32)
+  for _ in range(seconds):
+    yield noise.copy()
+
+
+@pytest.mark.parametrize(
+  ("kind", "name", "rate"),
+  [
+    ("audio", "logmel_1024", None),
+    ("table", "table57", None),
+    ("logmel", "logmel_1024", 0.3),
+  ],
+)
+def test_an_hour_is_examined_in_little_memory(monkeypatch, kind, name, rate):
+  def few(samples, *_):
+    shape = samples.shape[:-1] if samples.ndim > 1 else (1,)
+    return np.zeros((*shape, 3), np.float32)
+
+  monkeypatch.setattr(features, "extract", few)
+  monkeypatch.setattr(whole_clip, "from_audio", few)
+  monkeypatch.setattr(
+    inputs.archive, "from_audio", lambda samples, _: (few(samples), 1)
+  )
+  monkeypatch.setattr(inputs, "from_logmel", lambda db, *_: db)
+  run, count = run_of(kind, name, rate), []
+
+  def work():
+    for x in inputs.stream(hour, run):
+      count.append(len(x))
+
+  assert held(work) < {"logmel": 130}.get(kind, 30)
+  assert sum(count) == {"audio": 1202, "table": 120, "logmel": 12}[kind]
+
+
+@pytest.mark.parametrize(
+  "name", ["logmel_1024", "patches", "fusion", "table57"]
+)
+@pytest.mark.parametrize("seconds", [2, 30, 44, 46, 100])
+def test_blocks_make_the_examples_of_the_whole(monkeypatch, name, seconds):
+  """As they were made of all samples at once."""
+  monkeypatch.setattr(whole_clip, "from_audio", lambda x, _: x[None, :1000])
+  sound = np.concatenate(list(hour(seconds)))
+  sound = np.random.default_rng(1).permutation(sound)
+  run, spec = run_of("audio", name), features.get(name)
+
+  def blocks():
+    return iter(np.array_split(sound, 77))
+
+  found = np.concatenate(list(inputs.stream(blocks, run)))
+  rounded = audio.to_float(audio.to_int16(sound))
+  if spec.whole_clip:
+    parts = np.array_split(rounded, max(1, round(seconds / 30)))
+    wanted = np.stack([part[:1000] for part in parts])
+  else:
+    cut = audio.segments(rounded, spec.segment_samples, None)
+    wanted = inputs._computed(features.extract, cut, spec)
+  np.testing.assert_array_equal(found, wanted)
+
+
+def test_preparing_holds_what_examples_are_made_of():
+  track = dataclasses.replace(
+    corpus.open_corpus(None, 1).tracks[0], blocks=hour, read=None
+  )
+  contents = []
+  work = lambda: contents.append(  # noqa: E731
+    examples.content(features.get("logmel_1024"), track)
+  )
+  assert held(work) < 20
+  assert contents[0].samples.shape == (660_000,)
+  facts = contents[0].facts
+  assert facts["seconds"] == 3600
+  assert facts["level"] == pytest.approx(-12.7, abs=0.1)
+  (second,) = hour(1)
+  again = corpus.Audio(np.tile(second, 100))
+  some = dataclasses.replace(track, blocks=lambda: hour(100))
+  kept = examples.content(features.get("logmel_1024"), some)
+  assert kept.facts == again.facts
+  with pytest.raises(
+    errors.InputError, match=r": 60.0 minutes, one example of"
+  ):
+    examples.content(features.get("fusion"), track)
+
+
+def test_what_the_archive_would_show_is_drawn(gtzan_data):
+  """A clip's audio, by way of its columns, gives the archive's picture."""
+  opened = corpus.open_corpus(str(gtzan_data / "gtzan_logmel.npz"))
+  run = run_of("logmel", "image_180", opened.columns_per_frame)
+  for name in ("blues.00000", "metal.00000"):  # the full 30 s
+    track = next(track for track in opened.tracks if track.id == name)
+    wanted = examples.read(features.get("image_180"), opened, track)
+    folder = gtzan_data / "gtzan" / "genres" / name.split(".")[0]
+    found = predict.examples(folder / f"{name}.wav", run)
+    assert np.abs(found - wanted["features"]).mean() < 0.01
+
+
+def test_a_model_of_pictures_takes_pictures(
+  tmp_path, make_config, track, capsys
+):
+  """And names each of a picture and a sound that it cannot take."""
+  root = corpora.write_pictures(tmp_path / "images", {"blues": 9, "rock": 9})
+  config = make_config("fcn", **{"train.max_steps": 2, "train.batch_size": 8})
+  config.data.update(path=str(root), features="image_180")
+  config.model = ml_collections.ConfigDict({"name": "fcn", "widths": (4,)})
+  (tmp_path / "run").mkdir()
+  path = fit(config, tmp_path / "run")
+  stored = predictions.load(path / "predictions" / "test.npz").by_track()
+  name = stored.track[0]
+  file = root / name.split(".")[0] / f"{name.replace('.', '')}.png"
+  found = predict.load(path)(file)
+  for genre, probability in zip(
+    stored.genres, stored.probabilities[0], strict=True
+  ):
+    assert found[genre] == pytest.approx(probability, abs=CLOSE)
+  soundfile.write(tmp_path / "song.wav", track[0], 22_050)
+  (tmp_path / "text.png").write_text("no picture")
+  given = (file, tmp_path / "song.wav", tmp_path / "text.png")
+  capsys.readouterr()  # what training said
+  status, out, err = call(capsys, "predict", f"--workdir={path}", *given)
+  assert status == 1
+  assert out.startswith(f"{file}: ")
+  assert len(out.splitlines()) == 1
+  sound, text = err.splitlines()
+  assert "song.wav: the model takes picture files (.png, .jpg" in sound
+  assert "text.png: not decodable as PNG" in text
+  assert named(root, "picture") == sorted(map(str, root.rglob("*.png")))
+
+
+def test_a_model_of_sound_takes_no_pictures(trained, tmp_path):
+  file = corpora.write_pictures(tmp_path, {"pop": 1}) / "pop" / "pop00000.png"
+  with pytest.raises(
+    errors.InputError, match=r"the model takes audio files .*, no picture fi"
+  ):
+    predict.load(trained)(file)
+  soundfile.write(tmp_path / "pop" / "a.wav", np.zeros(99), 22_050)
+  assert named(tmp_path, "audio") == [str(tmp_path / "pop" / "a.wav")]
+
+
+def test_a_model_of_the_archive_predicts_audio(
+  gtzan_data, tmp_path, make_config
+):
+  """A clip's audio gives what its row in the archive gave."""
+  config = make_config(**{"train.max_steps": 20, "data.protocol": "filtered"})
+  config.data.path = str(gtzan_data / "gtzan_logmel.npz")
+  path = fit(config, tmp_path)
+  report = json.loads((path / "report.json").read_text())
+  assert report["source"] == "archive"
+  stored = predictions.load(path / "predictions" / "validation.npz").by_track()
+  row = list(stored.track).index("blues.00000")
+  found = predict.load(path)(
+    gtzan_data / "gtzan" / "genres" / "blues" / "blues.00000.wav"
+  )
+  for genre, probability in zip(
+    stored.genres, stored.probabilities[row], strict=True
+  ):
+    assert found[genre] == pytest.approx(probability, abs=0.02)

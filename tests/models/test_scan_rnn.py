@@ -1,0 +1,379 @@
+"""LSTM and GRU layers beside Linen's and finite differences; their models."""
+
+import math
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+from jax.test_util import check_grads
+
+from gtzan_jax.errors import InputError
+from gtzan_jax.models.cnn_recurrent import CNNGRU, CNNLSTM
+from gtzan_jax.models.lstm import LSTM
+from gtzan_jax.models.patch_rnn import (
+  CNNRNN,
+  CNNBiLSTM,
+  as_picture,
+  as_sequence,
+)
+from gtzan_jax.models.scan_rnn import (
+  GRU_CELL,
+  LSTM_CELL,
+  Bidirectional,
+  ScanGRU,
+  ScanLSTM,
+  recur,
+  torch_init,
+)
+
+BATCH, FRAMES, BINS, HIDDEN = 3, 6, 5, 4
+GATES = {"lstm": "ifgo", "gru": "rzn"}
+LAYERS = {"lstm": ScanLSTM, "gru": ScanGRU}
+CELLS = {"lstm": LSTM_CELL, "gru": GRU_CELL}
+LINEN = {"lstm": nn.OptimizedLSTMCell, "gru": nn.GRUCell}
+SMALL = {"channels": (4, 4), "pool_frames": (2, 1), "pool_bins": (2, 4)}
+MODELS = {
+  "lstm": (LSTM(10, hidden=8), (6, 5)),
+  "cnn_gru": (CNNGRU(10, hidden=8, dense=8, **SMALL), (6, 16)),
+  "cnn_rnn": (CNNRNN(8), (16, 12)),
+  "cnn_bilstm": (CNNBiLSTM(8), (8, 9)),
+}
+
+
+def normal(seed, *shape):
+  return np.random.default_rng(seed).normal(0, 0.7, shape).astype(np.float32)
+
+
+def as_linen(kind, params):
+  """Our parameters, or a gradient of their shape, in Linen's names.
+
+  Linen's LSTM has its bias at the state's kernels, its GRU at the input's and
+  one more at the candidate's.
+  """
+  gates = GATES[kind]
+  kernels = {
+    f"{side}{gate}": {"kernel": part}
+    for side, kernel in (
+      ("i", params["input"]["kernel"]),
+      ("h", params["kernel"]),
+    )
+    for gate, part in zip(
+      gates, jnp.split(kernel, len(gates), axis=1), strict=True
+    )
+  }
+  if kind == "gru":
+    kernels["hn"]["bias"] = params["bias"]
+  side, bias = ("h", params["bias"])
+  if kind == "gru":
+    side, bias = ("i", params["input"]["bias"])
+  for gate, part in zip(gates, jnp.split(bias, len(gates)), strict=True):
+    kernels[f"{side}{gate}"]["bias"] = part
+  return kernels
+
+
+def filled(layer, x):
+  """Variables of a module, every value drawn at random."""
+  shapes = jax.eval_shape(layer.init, jax.random.key(0), x)
+  leaves, tree = jax.tree.flatten(shapes)
+  return tree.unflatten(
+    [jnp.asarray(normal(n, *leaf.shape)) for n, leaf in enumerate(leaves)]
+  )
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("kind", sorted(LAYERS))
+def test_layer_and_gradient_are_those_of_linen(kind, reverse):
+  x = jnp.asarray(normal(10, BATCH, FRAMES, BINS))
+  weight = normal(11, BATCH, FRAMES, HIDDEN)
+  layer = LAYERS[kind](HIDDEN, reverse=reverse)
+  linen = nn.RNN(LINEN[kind](HIDDEN), reverse=reverse, keep_order=True)
+  params = filled(layer, x)["params"]
+
+  def ours(params, x):
+    y = layer.apply({"params": params}, x)
+    return (weight * y).sum(), y
+
+  def theirs(params, x):
+    y = linen.apply({"params": {"cell": params}}, x)
+    return (weight * y).sum(), y
+
+  gradient = partial(jax.value_and_grad, argnums=(0, 1), has_aux=True)
+  (_, y), (dparams, dx) = jax.jit(gradient(ours))(params, x)
+  mapped = as_linen(kind, params)
+  (_, y_linen), (dlinen, dx_linen) = jax.jit(gradient(theirs))(mapped, x)
+  close = partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
+  close(y, y_linen)
+  close(dx, dx_linen)
+  jax.tree.map(close, as_linen(kind, dparams), dlinen)
+  last = layer.apply({"params": params}, x, last=True)
+  close(last, y[:, 0 if reverse else -1])
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("kind", sorted(CELLS))
+def test_gradient_agrees_with_finite_differences(kind, reverse):
+  """In float64, where central differences are good to 1e-6."""
+  gates = len(GATES[kind]) * HIDDEN
+  shapes = ((FRAMES, BATCH, gates), (HIDDEN, gates), (gates,))
+  with jax.enable_x64(True):
+    values = [
+      jnp.asarray(normal(n, *shape), jnp.float64)
+      for n, shape in enumerate(shapes)
+    ]
+    run = partial(recur, CELLS[kind], reverse)
+    check_grads(run, values, order=1, modes=["rev"], atol=1e-6, rtol=1e-6)
+
+
+def scans(jaxpr):
+  """Every `scan` in a jaxpr, however deep."""
+  for equation in jaxpr.eqns:
+    if equation.primitive.name == "scan":
+      yield equation
+    for value in jax.tree.leaves(
+      list(equation.params.values()), is_leaf=lambda v: hasattr(v, "eqns")
+    ):
+      inner = getattr(value, "jaxpr", value)
+      if hasattr(inner, "eqns"):
+        yield from scans(inner)
+
+
+@pytest.mark.parametrize("kind", sorted(LAYERS))
+def test_loops_hold_one_small_product_a_frame(kind):
+  """Neither the input's product nor the kernel's gradient is in a loop."""
+  layer = LAYERS[kind](HIDDEN)
+  x = jnp.zeros((BATCH, FRAMES, BINS))
+  params = filled(layer, x)
+  jaxpr = jax.make_jaxpr(jax.grad(lambda p: layer.apply(p, x).sum()))(params)
+  loops = list(scans(jaxpr.jaxpr))
+  assert len(loops) == 2
+  for loop in loops:
+    assert loop.params["unroll"] == 1
+    products = [
+      equation.outvars[0].aval.shape
+      for equation in loop.params["jaxpr"].jaxpr.eqns
+      if equation.primitive.name == "dot_general"
+    ]
+    assert len(products) == 1
+    assert products[0][0] == BATCH
+
+
+@pytest.mark.parametrize("kind", sorted(LAYERS))
+def test_layer_can_be_mapped_over_inputs_and_over_parameters(kind):
+  layer = LAYERS[kind](HIDDEN)
+  xs = jnp.asarray(normal(1, 2, BATCH, FRAMES, BINS))
+  one = filled(layer, xs[0])
+  two = jax.tree.map(lambda leaf: 0.5 * leaf, one)
+
+  def gradient(params, x):
+    return jax.grad(lambda p: jnp.square(layer.apply(p, x)).sum())(params)
+
+  close = partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
+  stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), one, two)
+  for axes, arguments, second in (
+    ((None, 0), (one, xs), (one, xs[1])),
+    ((0, None), (stacked, xs[0]), (two, xs[0])),
+  ):
+    mapped = jax.jit(jax.vmap(gradient, axes))(*arguments)
+    found = jax.tree.map(lambda leaf: leaf[1], mapped)
+    jax.tree.map(close, found, jax.jit(gradient)(*second))
+
+
+def test_parameters_are_one_bias_a_gate_and_one_more_for_the_gru():
+  x = jnp.zeros((1, 2, 33))
+  for layer, expected in (
+    (ScanLSTM(128), 4 * (128 * (33 + 128) + 128)),
+    (ScanLSTM(128, two_biases=True), 4 * (128 * (33 + 128) + 2 * 128)),
+    (ScanGRU(128), 3 * (128 * (33 + 128) + 128) + 128),
+    (Bidirectional(ScanLSTM, 128), 8 * (128 * (33 + 128) + 128)),
+  ):
+    assert total(jax.eval_shape(layer.init, jax.random.key(0), x)) == expected
+
+
+def test_first_values_are_those_of_keras_or_torch():
+  x = jnp.zeros((1, 2, BINS))
+  params = ScanLSTM(HIDDEN).init(jax.random.key(0), x)["params"]
+  np.testing.assert_array_equal(params["bias"], np.repeat([0, 1, 0, 0], HIDDEN))
+  kernel = params["kernel"]
+  np.testing.assert_allclose(kernel @ kernel.T, np.eye(HIDDEN), atol=1e-5)
+  bound = math.sqrt(6 / (BINS + 4 * HIDDEN))  # Glorot, of the whole kernel
+  largest = np.abs(params["input"]["kernel"]).max()
+  assert 0.8 * bound < largest <= bound
+  both = ScanLSTM(256, two_biases=True, **torch_init(256)).init(
+    jax.random.key(0), x
+  )["params"]
+  whole = both["bias"] + both["input"]["bias"]  # of two uniforms in ±1/16
+  assert np.std(whole) == pytest.approx(math.sqrt(2 / 3) / 16, rel=0.05)
+  layer = ScanGRU(64, **torch_init(64))
+  for leaf in jax.tree.leaves(layer.init(jax.random.key(0), x)):
+    assert 0.9 / 8 < np.abs(leaf).max() <= 1 / 8
+
+
+def test_bidirectional_reads_from_both_ends():
+  x = jnp.asarray(normal(2, BATCH, FRAMES, BINS))
+  both = Bidirectional(ScanGRU, HIDDEN)
+  variables = filled(both, x)
+  ahead, back = (
+    {"params": variables["params"][side]} for side in ("ahead", "back")
+  )
+  layer = ScanGRU(HIDDEN)
+  first = layer.apply(ahead, x)
+  second = layer.apply(back, x[:, ::-1])[:, ::-1]
+  close = partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6)
+  close(both.apply(variables, x), jnp.concatenate([first, second], -1))
+  ends = jnp.concatenate([first[:, -1], second[:, 0]], -1)
+  close(both.apply(variables, x, last=True), ends)
+
+
+def total(variables):
+  """Number of values in parameters and BatchNorm statistics."""
+  kept = [variables.get(name, {}) for name in ("params", "batch_stats")]
+  return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(kept))
+
+
+def shapes(model, *size):
+  x = jnp.zeros((2, *size))
+  return jax.eval_shape(partial(model.init, train=False), jax.random.key(0), x)
+
+
+@pytest.mark.parametrize(
+  ("model", "size", "count"),
+  [
+    (LSTM(10), (61, 33), 216_842),
+    (LSTM(10, hidden=512), (61, 33), 3_226_634),
+    (CNNRNN(8), (80, 80), 98_510),
+    (CNNRNN(8), (258, 128), 98_510),
+    (CNNBiLSTM(8), (80, 80), 245_894),
+  ],
+)
+def test_models_have_the_sources_parameters(model, size, count):
+  assert total(shapes(model, *size)) == count
+
+
+def layer_shapes(model, *size):
+  """The shape of what each layer gives, by its path."""
+  x = jnp.zeros((2, *size))
+  run = partial(
+    model.apply, train=False, capture_intermediates=True, mutable=True
+  )
+  _, state = jax.eval_shape(run, shapes(model, *size), x)
+  leaves = jax.tree.leaves_with_path(state["intermediates"])
+  return {
+    "/".join(str(key.key) for key in path[:-2]): leaf.shape
+    for path, leaf in leaves
+  }
+
+
+@pytest.mark.parametrize(
+  ("model", "size", "layer", "expected"),
+  [
+    (CNNGRU(10), (38, 128), "recurrent/input", (10, 2, 3 * 128)),
+    (CNNLSTM(10), (258, 128), "recurrent/input", (65, 2, 4 * 128)),
+    (CNNRNN(8), (80, 80), "conv1", (2, 36, 36, 6)),
+    (CNNRNN(8), (80, 80), "lstm0/input", (324, 2, 4 * 128)),
+    (CNNRNN(8), (80, 80), "lstm1", (2, 32)),
+    (CNNBiLSTM(8), (80, 80), "lstm0/ahead/input", (100, 2, 4 * 128)),
+    (CNNBiLSTM(8), (80, 80), "lstm1", (2, 64)),
+    (LSTM(10), (61, 33), "Dropout_0", (2, 61, 128)),
+    (LSTM(10), (61, 33), "Dropout_1", (2, 128)),
+  ],
+)
+def test_layers_give_the_sources_shapes(model, size, layer, expected):
+  assert layer_shapes(model, *size)[layer] == expected
+
+
+def test_picture_is_read_band_by_band():
+  """As the source's `[mel, frames]` is by a row-major reshape."""
+  x = jnp.asarray(normal(3, 2, 6, 4))  # 6 frames of 4 bands
+  picture = as_picture(x)
+  assert picture.shape == (2, 4, 6, 1)
+  found = as_sequence(picture, 3)
+  np.testing.assert_array_equal(found, np.asarray(x).mT.reshape(2, 8, 3))
+  uneven = as_sequence(picture, 5)
+  assert uneven.shape == (2, 5, 5)
+  np.testing.assert_array_equal(uneven.reshape(2, 25)[:, 24], 0)
+
+
+@pytest.mark.parametrize("name", ["cnn_rnn", "cnn_bilstm"])
+@pytest.mark.parametrize("size", [(1, 13), (7, 80), (39, 9)])
+def test_picture_models_take_any_size(name, size):
+  assert layer_shapes(MODELS[name][0], *size)["head"] == (2, 8)
+
+
+@pytest.mark.parametrize(
+  ("name", "layer", "expected"),
+  [
+    # -1, through a kernel of 3 x 3 x 8 ones, over 6 channels.
+    ("cnn_rnn", "lstm0", -1.0 * 72 * 6),
+    # BatchNorm of -1 is -1 + 0.5, which LeakyReLU makes 0.3 of; 24 of these.
+    ("cnn_bilstm", "lstm0/ahead", (-1 / math.sqrt(1.001) + 0.5) * 0.3 * 24),
+  ],
+)
+def test_order_of_convolution_norm_and_activation(name, layer, expected):
+  model, size = MODELS[name]
+  variables = jax.tree.map(
+    lambda leaf: jnp.zeros(leaf.shape), shapes(model, *size)
+  )
+  variables["input_stats"]["standardise"]["std"] += 1.0
+  params = variables["params"]
+  if name == "cnn_rnn":
+    params["conv0"]["bias"] -= 1.0
+    params["conv1"]["kernel"] += 1.0
+  else:
+    params["conv1"]["bias"] -= 1.0
+    params["norm1"]["scale"] += 1.0
+    params["norm1"]["bias"] += 0.5
+    variables["batch_stats"]["norm1"]["var"] += 1.0
+  inner = params
+  for key in layer.split("/"):
+    inner = inner[key]
+  inner["input"]["kernel"] += 1.0
+  run = partial(
+    model.apply, train=False, capture_intermediates=True, mutable=True
+  )
+  _, state = jax.jit(run)(variables, jnp.ones((1, *size)))
+  inner = state["intermediates"]
+  for key in layer.split("/"):
+    inner = inner[key]
+  product = inner["input"]["__call__"][0]
+  np.testing.assert_allclose(product[0], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_models_train_in_bfloat16(name):
+  """Logits and gradients are bfloat16, finite, and none is zero throughout."""
+  model, size = MODELS[name]
+  x = jnp.asarray(normal(4, 4, *size), jnp.bfloat16)
+
+  def values(path, leaf):
+    ones = path[-1].key in ("scale", "std", "var")
+    noise = normal(len(jax.tree_util.keystr(path)), *leaf.shape)
+    return jnp.asarray(ones + 0.1 * noise, jnp.bfloat16)
+
+  variables = jax.tree.map_with_path(values, shapes(model, *size))
+  params = variables.pop("params")
+
+  @jax.jit
+  @partial(jax.grad, has_aux=True)
+  def gradient(params):
+    logits, _ = model.apply(
+      {"params": params, **variables},
+      x,
+      train=True,
+      rngs={"dropout": jax.random.key(0)},
+      mutable=["batch_stats"],
+    )
+    return jax.nn.logsumexp(2 * logits, axis=-1).sum(), logits
+
+  grads, logits = gradient(params)
+  for leaf in (logits, *jax.tree.leaves(grads)):
+    assert leaf.dtype == jnp.bfloat16
+    assert np.isfinite(np.asarray(leaf, np.float32)).all()
+    assert np.asarray(leaf, np.float32).any()
+
+
+def test_options_of_unequal_length_are_refused():
+  with pytest.raises(InputError, match=r"channels=\(4, 4\), pool_frames=\(2,"):
+    shapes(CNNGRU(10, channels=(4, 4)), 38, 128)

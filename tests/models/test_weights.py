@@ -1,0 +1,574 @@
+"""Weights from other people's files: right numbers, clear refusals."""
+
+import io
+import math
+import pickle
+import struct
+import zipfile
+from functools import partial
+
+import h5py
+import jax
+import jax.numpy as jnp
+import numpy as np
+import PIL.Image
+import pytest
+import safetensors.numpy
+from flax import linen as nn
+from flax import traverse_util
+
+from gtzan_jax import models
+from gtzan_jax.errors import InputError
+from gtzan_jax.models import weights
+from gtzan_jax.models.mobilenet import MobileNetV2
+from gtzan_jax.models.weights import files
+from gtzan_jax.models.weights.mobilenet_v2 import UNITS
+
+CLASSES = 3
+
+
+def shapes(model, *example):
+  x = jnp.zeros((1, *(example or (32, 32, 3))))
+  return jax.eval_shape(partial(model.init, train=False), jax.random.key(0), x)
+
+
+def flat(tree):
+  return traverse_util.flatten_dict(dict(tree), sep="/")
+
+
+def drawn(tree, seed=0):
+  """Random values for these shapes; input_stats are the identity."""
+  rng = np.random.default_rng(seed)
+
+  def value(path, leaf):
+    if path[0].key == "input_stats":
+      return jnp.full(leaf.shape, float(path[-1].key == "std"))
+    if path[-1].key in ("scale", "var"):
+      return jnp.asarray(rng.uniform(0.5, 1.5, leaf.shape), jnp.float32)
+    width = math.sqrt(2 / math.prod(leaf.shape[:-1])) if leaf.ndim > 1 else 0.2
+    return jnp.asarray(rng.normal(0, width, leaf.shape), jnp.float32)
+
+  return jax.tree.map_with_path(value, tree)
+
+
+@pytest.fixture(scope="module")
+def net():
+  return drawn(shapes(MobileNetV2(CLASSES)))
+
+
+def layers(net):
+  """(kernel, scale, bias, mean, variance) of each layer, in order."""
+  values = {name: np.asarray(value) for name, value in flat(net).items()}
+  for unit in UNITS:
+    yield (
+      values[f"params/{unit}/conv/kernel"],
+      values[f"params/{unit}/norm/scale"],
+      values[f"params/{unit}/norm/bias"],
+      values[f"batch_stats/{unit}/norm/mean"],
+      values[f"batch_stats/{unit}/norm/var"],
+    )
+
+
+def head(net):
+  return (np.asarray(net["params"]["head"][n]) for n in ("kernel", "bias"))
+
+
+def keras_entries(net, top="predictions", depthwise="depthwise_kernel"):
+  """{(layer, weight): array}, named as keras.applications' source does."""
+  names = [("Conv1", "bn_Conv1")]
+  for block in range(17):
+    prefix = f"block_{block}_" if block else "expanded_conv_"
+    for part in ("expand", "depthwise", "project")[0 if block else 1 :]:
+      names.append((prefix + part, prefix + part + "_BN"))
+  names.append(("Conv_1", "Conv_1_bn"))
+  found = {}
+  for (conv, norm), values in zip(names, layers(net), strict=True):
+    kernel, gamma, beta, mean, variance = values
+    if conv.endswith("depthwise"):
+      found[conv, depthwise] = kernel.transpose(0, 1, 3, 2)
+    else:
+      found[conv, "kernel"] = kernel
+    found[norm, "gamma"], found[norm, "beta"] = gamma, beta
+    found[norm, "moving_mean"] = mean
+    found[norm, "moving_variance"] = variance
+  if top:
+    found[top, "kernel"], found[top, "bias"] = head(net)
+  assert len(found) == 260 + 2 * bool(top)  # as Keras counts model.weights
+  return found
+
+
+def write_h5(path, entries, place="{layer}/{layer}/{weight}:0"):
+  with h5py.File(path, "w") as file:
+    file.attrs["backend"] = "tensorflow"
+    for (layer, weight), value in entries.items():
+      file[place.format(layer=layer, weight=weight)] = value
+
+
+def torch_entries(net):
+  """A state dict, numbered as torchvision nests its modules."""
+  names = [("features.0.0", "features.0.1")]
+  for block in range(1, 18):
+    wrapped = 1 if block == 1 else 2  # sequences before the projection
+    at = f"features.{block}.conv"
+    names += [(f"{at}.{i}.0", f"{at}.{i}.1") for i in range(wrapped)]
+    names.append((f"{at}.{wrapped}", f"{at}.{wrapped + 1}"))
+  names.append(("features.18.0", "features.18.1"))
+  found = {}
+  for (conv, norm), values in zip(names, layers(net), strict=True):
+    kernel, scale, bias, mean, variance = values
+    found[f"{conv}.weight"] = kernel.transpose(3, 2, 0, 1).copy()
+    found[f"{norm}.weight"], found[f"{norm}.bias"] = scale, bias
+    found[f"{norm}.running_mean"] = mean
+    # torch adds 1e-5 to it where Keras and this model add 1e-3
+    found[f"{norm}.running_var"] = variance + np.float32(1e-3 - 1e-5)
+    found[f"{norm}.num_batches_tracked"] = np.array(7)
+  kernel, found["classifier.1.bias"] = head(net)
+  found["classifier.1.weight"] = kernel.T.copy()
+  assert len(found) == 314  # as torch counts it
+  return found
+
+
+def folded_entries(net):
+  found = {}
+  for number, values in enumerate(layers(net)):
+    kernel, scale, bias, mean, variance = values
+    gain = scale / np.sqrt(variance + np.float32(1e-3))
+    kind, axes = "conv_2d", (3, 0, 1, 2)
+    if kernel.shape[2] == 1:
+      kind, axes = "depthwise_conv_2d", (2, 0, 1, 3)
+    found[f"{number:02d}_{kind}/w"] = (kernel * gain).transpose(axes)
+    found[f"{number:02d}_{kind}/b"] = bias - mean * gain
+  kernel, found["52_conv_2d/b"] = head(net)
+  found["52_conv_2d/w"] = kernel.T[:, None, None]
+  return found
+
+
+# torch.save's own bytes, opcode by opcode, as torch is not installed.
+
+
+def text(value):
+  return b"X" + struct.pack("<I", len(value)) + value.encode()
+
+
+def number(value):
+  return b"J" + struct.pack("<i", value)
+
+
+def group(*items):
+  return b"(" + b"".join(items) + b"t"
+
+
+def name(module, attribute):
+  return f"c{module}\n{attribute}\n".encode()
+
+
+EMPTY = name("collections", "OrderedDict") + b")R"
+KINDS = {"float32": "FloatStorage", "int64": "LongStorage"}
+
+
+def tensor(key, value, view=b"", offset=0, stride=None):
+  kind = name("torch", KINDS[value.dtype.name])
+  storage = (text("storage"), kind, text(key), text("cpu"), number(value.size))
+  strides = [step // value.itemsize for step in stride or value.strides]
+  return (
+    name("torch._utils", "_rebuild_tensor_v2")
+    + group(
+      group(*storage, view) + b"Q",
+      number(offset),
+      group(*map(number, value.shape)),
+      group(*map(number, strides)),
+      b"\x89",  # requires no gradient
+      EMPTY,
+    )
+    + b"R"
+  )
+
+
+def state_dict(tensors):
+  items = b"".join(text(key) + value for key, value in tensors.items())
+  metadata = b"}" + text("_metadata") + EMPTY + b"sb"
+  return b"\x80\x02" + EMPTY + b"(" + items + b"u" + metadata + b"."
+
+
+def zipped(pickled, stored, order="little"):
+  buffer = io.BytesIO()
+  with zipfile.ZipFile(buffer, "w") as file:
+    file.writestr("archive/data.pkl", pickled)
+    file.writestr("archive/byteorder", order)
+    for key, value in stored.items():
+      file.writestr(f"archive/data/{key}", value.tobytes(order="A"))
+    file.writestr("archive/version", "3\n")
+  return buffer.getvalue()
+
+
+def torch_zip(entries):
+  keys = {key: str(place) for place, key in enumerate(entries)}
+  # One in torch's channels_last: strides are not those of its shape.
+  entries = entries | {
+    "features.0.0.weight": np.asfortranarray(entries["features.0.0.weight"])
+  }
+  tensors = {key: tensor(keys[key], entries[key]) for key in entries}
+  return zipped(
+    state_dict(tensors), {keys[key]: entries[key] for key in entries}
+  )
+
+
+def torch_stream(entries):
+  """What torch wrote before 1.6: five pickles, then the storages."""
+  keys = {key: str(place) for place, key in enumerate(entries)}
+  facts = {"protocol_version": 1001, "little_endian": True, "type_sizes": {}}
+  first = (0x1950A86A20F9469CFC6C, 1001, facts)
+  return b"".join(
+    (
+      *(pickle.dumps(item, 2) for item in first),
+      state_dict(
+        {k: tensor(keys[k], v, view=b"N") for k, v in entries.items()}
+      ),
+      pickle.dumps(list(keys.values()), 2),
+      *(struct.pack("<q", v.size) + v.tobytes() for v in entries.values()),
+    )
+  )
+
+
+WRITERS = {
+  "keras.h5": lambda path, net: write_h5(path, keras_entries(net)),
+  "vision.safetensors": lambda path, net: safetensors.numpy.save_file(
+    torch_entries(net), path
+  ),
+  "zip.pt": lambda path, net: path.write_bytes(torch_zip(torch_entries(net))),
+  "stream.pth": lambda path, net: path.write_bytes(
+    torch_stream(torch_entries(net))
+  ),
+  "folded.npz": lambda path, net: np.savez(path, **folded_entries(net)),
+  "own.npz": lambda path, net: weights.save_npz(path, net),
+}
+
+
+@pytest.fixture(scope="module")
+def written(net, tmp_path_factory):
+  folder = tmp_path_factory.mktemp("weights")
+  for file, write in WRITERS.items():
+    write(folder / file, net)
+  return folder
+
+
+@pytest.fixture(scope="module")
+def predict():
+  return jax.jit(partial(MobileNetV2(CLASSES).apply, train=False))
+
+
+@pytest.mark.parametrize("file", sorted(WRITERS))
+def test_every_format_gives_the_same_logits(file, written, net, predict):
+  x = np.random.default_rng(1).random((2, 32, 32, 3), np.float32)
+  empty = jax.tree.map(jnp.zeros_like, net)
+  empty["input_stats"] = net["input_stats"]
+  loaded = weights.load(str(written / file), empty, head=True)
+  assert jax.tree.structure(loaded) == jax.tree.structure(net)
+  wanted = predict(net, x)
+  assert np.std(wanted) > 0.1
+  np.testing.assert_allclose(
+    predict(loaded, x), wanted, atol=2e-4 * np.abs(wanted).max()
+  )
+
+
+@pytest.mark.parametrize(
+  ("place", "top", "depthwise"),
+  [
+    ("model_weights/{layer}/{layer}/{weight}:0", "predictions", None),
+    ("model_weights/{layer}/{layer}/{weight}", "Logits", "kernel"),  # Keras 3
+    ("model_weights/mobilenetv2_1.00_96/{layer}/{weight}:0", None, None),
+    ("mobilenetv2_1.00_224/{layer}/{weight}", None, "kernel"),
+    ("{layer}/{layer}_1/{weight}:0", "predictions", None),
+  ],
+)
+def test_keras_layouts(place, top, depthwise, net, tmp_path):
+  entries = keras_entries(net, top, depthwise or "depthwise_kernel")
+  write_h5(tmp_path / "x.h5", entries, place)
+  with h5py.File(tmp_path / "x.h5", "a") as file:  # as a compiled model has
+    file["optimizer_weights/Adam/Conv1/kernel:0"] = np.ones(3, np.float32)
+  empty = jax.tree.map(jnp.zeros_like, net)
+  loaded = flat(weights.load(str(tmp_path / "x.h5"), empty))
+  for key, value in flat(net).items():
+    kept = key.startswith("input_stats") or ("head/" in key and not top)
+    np.testing.assert_array_equal(
+      loaded[key], np.zeros_like(value) if kept else value, key
+    )
+
+
+def test_folded_batch_norm_adds_its_bias_to_the_last_bit(written, net):
+  tree = shapes(MobileNetV2(CLASSES))  # shapes do, there is nothing to keep
+  loaded = weights.load(str(written / "folded.npz"), tree)
+  part = ("block3", "depthwise", "norm")
+  norms = [loaded[c] for c in ("params", "batch_stats")]
+  for key in part:
+    norms = [norm[key] for norm in norms]
+  layer = nn.BatchNorm(use_running_average=True, epsilon=1e-3)
+  for dtype in (jnp.float32, jnp.bfloat16):
+    params, stats = jax.tree.map(lambda leaf: leaf.astype(dtype), norms)  # noqa: B023
+    x = np.random.default_rng(3).normal(0, 9, (5, params["bias"].size))
+    x = jnp.asarray(x, dtype)
+    found = jax.jit(layer.apply)({"params": params, "batch_stats": stats}, x)
+    np.testing.assert_array_equal(found, x + params["bias"][None])
+
+
+def test_keeps_dtypes_and_what_the_file_does_not_decide(written, net):
+  half = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), net)
+  half["input_stats"]["standardise"]["mean"] += 3
+  before = jax.tree.map(np.array, half)
+  for file in ("keras.h5", "zip.pt", "folded.npz", "own.npz"):
+    loaded = weights.load(str(written / file), half)
+    kinds = {leaf.dtype.name for leaf in jax.tree.leaves(loaded)}
+    assert kinds == {"bfloat16"}, file
+    np.testing.assert_array_equal(
+      loaded["input_stats"]["standardise"]["mean"], 3
+    )
+  jax.tree.map(np.testing.assert_array_equal, half, before)
+
+
+@pytest.mark.parametrize(
+  "file", ["keras.h5", "vision.safetensors", "folded.npz", "own.npz"]
+)
+def test_head_comes_along_only_for_as_many_classes(file, written, net):
+  others = drawn(shapes(MobileNetV2(10)), seed=9)
+  loaded = weights.load(str(written / file), others)
+  for key, value in others["params"]["head"].items():
+    np.testing.assert_array_equal(loaded["params"]["head"][key], value)
+  stem = loaded["params"]["stem"]["conv"]["kernel"]
+  assert not np.allclose(stem, others["params"]["stem"]["conv"]["kernel"])
+  with pytest.raises(InputError, match=r"has shape .* wants \(.*10"):
+    weights.load(str(written / file), others, head=True)
+
+
+def test_head_can_be_required_of_a_file_without_one(net, tmp_path):
+  write_h5(tmp_path / "x.h5", keras_entries(net, top=None))
+  with pytest.raises(InputError, match="predictions/kernel is missing"):
+    weights.load(str(tmp_path / "x.h5"), net, head=True)
+
+
+def test_any_model_comes_back_from_its_own_npz(tmp_path):
+  model = models.create("mel_cnn", 4, channels=(4, 4), dense=8)
+  first = drawn(shapes(model, 16, 8), seed=1)
+  second = drawn(shapes(model, 16, 8), seed=2)
+  path = str(tmp_path / "mine.npz")
+  weights.save_npz(path, first)
+  loaded = weights.load(path, second, head=True)
+  for collection in ("params", "batch_stats"):
+    jax.tree.map(
+      np.testing.assert_array_equal, loaded[collection], first[collection]
+    )
+  wider = models.create("mel_cnn", 4, channels=(4, 6), dense=8)
+  with pytest.raises(InputError, match=r"mean has shape \(4,\); this"):
+    weights.load(path, shapes(wider, 16, 8))
+  deeper = models.create("mel_cnn", 4, channels=(4, 4, 4), dense=8)
+  with pytest.raises(InputError, match="batch_stats/norm2/mean is missing"):
+    weights.load(path, shapes(deeper, 16, 8))
+  lower = models.create("mel_cnn", 4, channels=(4,), dense=8)
+  with pytest.raises(InputError, match="/norm1/mean, which this model has not"):
+    weights.load(path, shapes(lower, 16, 8))
+
+
+def test_other_models_take_no_mobilenet_file(written):
+  tree = shapes(models.create("resnet", 10), 130, 13)
+  for file in ("keras.h5", "zip.pt", "folded.npz"):
+    with pytest.raises(InputError, match="only mobilenet_v2 takes such a file"):
+      weights.load(str(written / file), tree)
+
+
+CONV = ("block_5_project", "kernel")
+
+
+@pytest.mark.parametrize(
+  ("change", "message"),
+  [
+    (
+      lambda e: e.pop(CONV),
+      "block_5_project/kernel is missing; params/block5/",
+    ),
+    (
+      lambda e: e.update({CONV: e[CONV][..., :8]}),
+      r"kernel:0 has shape \(1, 1, 192, 8\); .* wants \(1, 1, 192, 32\)",
+    ),
+    (
+      lambda e: e.update({CONV: np.full_like(e[CONV], np.inf)}),
+      "block5/project/conv/kernel is not finite",
+    ),
+  ],
+  ids=["missing", "shape", "infinite"],
+)
+def test_names_the_layer_that_is_wrong(change, message, net, tmp_path):
+  entries = keras_entries(net)
+  change(entries)
+  write_h5(tmp_path / "x.h5", entries)
+  with pytest.raises(InputError, match=message) as caught:
+    weights.load(str(tmp_path / "x.h5"), net)
+  assert str(caught.value).startswith(str(tmp_path / "x.h5"))
+  assert "\n" not in str(caught.value)
+
+
+def test_refuses_quantised_weights_and_layers_without_names(net, tmp_path):
+  entries = folded_entries(net)
+  entries["00_conv_2d/w"] = entries["00_conv_2d/w"].astype(np.int8)
+  np.savez(tmp_path / "x.npz", **entries)
+  with pytest.raises(InputError, match="00_conv_2d/w is int8; give floating"):
+    weights.load(str(tmp_path / "x.npz"), net)
+  with h5py.File(tmp_path / "x.weights.h5", "w") as file:
+    file["layers/conv2d/vars/0"] = np.zeros((3, 3, 3, 32), np.float32)
+  with pytest.raises(InputError, match=r"Keras 3 .*model\.save"):
+    weights.load(str(tmp_path / "x.weights.h5"), net)
+
+
+@pytest.mark.parametrize("file", sorted(WRITERS))
+@pytest.mark.parametrize("damage", ["cut", "empty", "foreign"])
+def test_damaged_files_give_one_line(file, damage, written, net, tmp_path):
+  whole = (written / file).read_bytes()
+  path = tmp_path / file
+  path.write_bytes(
+    {"cut": whole[: len(whole) // 3], "empty": b"", "foreign": b"RIFF" * 99}[
+      damage
+    ]
+  )
+  with pytest.raises(InputError, match="damaged") as caught:
+    weights.load(str(path), net)
+  assert "\n" not in str(caught.value)
+
+
+def test_unusable_paths(net, tmp_path):
+  with pytest.raises(InputError, match=r"called \.h5, .*\.npz"):
+    weights.load("weights.ckpt", net)
+  with pytest.raises(InputError, match=r"gone\.h5: no such file"):
+    weights.load(str(tmp_path / "gone.h5"), net)
+  np.save(tmp_path / "x.npy", np.zeros(3))
+  (tmp_path / "x.npy").rename(tmp_path / "x.npz")
+  with pytest.raises(InputError, match=r"no \.npz but a single array"):
+    weights.load(str(tmp_path / "x.npz"), net)
+
+
+class Payload:
+  """Unpickled by Python's own pickle, this makes a file."""
+
+  def __init__(self, path):
+    self.path = path
+
+  def __reduce__(self):
+    return open, (str(self.path), "w")
+
+
+def test_nothing_in_a_pickle_is_ever_run(tmp_path):
+  victim = tmp_path / "ran"
+  evil = pickle.dumps({"features.0.0.weight": Payload(victim)}, 2)
+  pickle.loads(evil).popitem()[1].close()  # so it does work
+  assert victim.exists()
+  victim.unlink()
+  magic = pickle.dumps(0x1950A86A20F9469CFC6C, 2)
+  attacks = {
+    "zip.pt": zipped(evil, {}),
+    "stream.pt": magic + evil,
+    "at_once.pth": evil,
+  }
+  for file, content in attacks.items():
+    (tmp_path / file).write_bytes(content)
+    with pytest.raises(
+      InputError, match=rf"/{file}: refused, as it asks for '_?io\.open'"
+    ):
+      files.read(str(tmp_path / file))
+    assert not victim.exists(), file
+  objects = np.array([Payload(victim)], object)
+  np.savez(tmp_path / "x.npz", objects)
+  with pytest.raises(InputError, match="allow_pickle=False"):
+    files.read(str(tmp_path / "x.npz"))
+  assert not victim.exists()
+
+
+@pytest.mark.parametrize(
+  "wanted",
+  [
+    "os.system",
+    "builtins.getattr",
+    "collections.Counter",
+    "torch.load",
+    "torch._utils._rebuild_sparse_tensor",
+  ],
+)
+def test_only_what_tensors_need_is_known(wanted, tmp_path):
+  module, attribute = wanted.rsplit(".", 1)
+  path = tmp_path / "x.pt"
+  path.write_bytes(zipped(b"\x80\x02" + name(module, attribute) + b".", {}))
+  with pytest.raises(
+    InputError, match=rf"x\.pt: refused, as it asks for '{wanted}';"
+  ):
+    files.read(str(path))
+
+
+@pytest.mark.parametrize(
+  "known", [("torch", "FloatStorage"), ("collections", "OrderedDict")]
+)
+def test_a_pickle_cannot_change_what_it_may_name(known, tmp_path):
+  path = tmp_path / "x.pt"
+  # BUILD with a pair sets attributes of what stands before it.
+  change = b"N}" + text("owned") + b"\x88s\x86b"
+  path.write_bytes(zipped(b"\x80\x02" + name(*known) + change + b".", {}))
+  with pytest.raises(InputError, match="damaged"):
+    files.read(str(path))
+
+
+def test_tensors_may_share_a_storage(tmp_path):
+  value = np.arange(6, dtype=np.float32)
+  tensors = {
+    "a": tensor("0", value[:2]),
+    "b": tensor("0", value[2:].reshape(2, 2), offset=2),
+  }
+  path = tmp_path / "x.pt"
+  path.write_bytes(zipped(state_dict(tensors), {"0": value}))
+  found = files.read(str(path))
+  np.testing.assert_array_equal(found["a"], [0, 1])
+  np.testing.assert_array_equal(found["b"], [[2, 3], [4, 5]])
+
+
+@pytest.mark.parametrize(
+  "change",
+  [{"offset": 1}, {"offset": -1}, {"stride": (8, 8)}, {"stride": (-4, 4)}],
+)
+def test_a_tensor_cannot_reach_beyond_its_storage(change, tmp_path):
+  value = np.arange(6, dtype=np.float32).reshape(2, 3)
+  path = tmp_path / "x.pt"
+  path.write_bytes(
+    zipped(state_dict({"a": tensor("0", value, **change)}), {"0": value})
+  )
+  with pytest.raises(InputError, match="damaged"):
+    files.read(str(path))
+
+
+def test_refuses_what_it_would_read_wrongly(tmp_path):
+  value = np.arange(3, dtype=np.float32)
+  plain = state_dict({"a": tensor("0", value)})
+  view = state_dict({"a": tensor("0", value, view=text("part of another"))})
+  for pickled, order, message in (
+    (plain, "big", "big-endian"),
+    (view, "little", "a 'storage' in it is of no known kind"),
+  ):
+    (tmp_path / "x.pt").write_bytes(zipped(pickled, {"0": value}, order))
+    with pytest.raises(InputError, match=message):
+      files.read(str(tmp_path / "x.pt"))
+
+
+def test_imagenet_weights_name_the_two_pictures(gtzan_data):
+  folder = gtzan_data / "weights"
+  labels = (folder / "imagenet_labels.txt").read_text().splitlines()
+  model = MobileNetV2(len(labels))
+  variables = drawn(shapes(model))  # the file replaces all but input_stats
+  variables = weights.load(
+    str(folder / "mobilenet_v2_imagenet.npz"), variables, head=True
+  )
+  pictures = []
+  for file in ("cat.png", "bird.png"):
+    picture = PIL.Image.open(folder / file).convert("RGB")
+    left, top = ((side - min(picture.size)) // 2 for side in picture.size)
+    square = (left, top, picture.width - left, picture.height - top)
+    picture = picture.resize((224, 224), PIL.Image.Resampling.BILINEAR, square)
+    pictures.append(np.asarray(picture, np.float32) / 255)
+  logits = jax.jit(partial(model.apply, train=False))(
+    variables, np.stack(pictures)
+  )
+  found = [labels[place] for place in np.argmax(logits, -1)]
+  assert found == ["Egyptian cat", "chickadee"]
+  assert jax.nn.softmax(logits).max(-1).min() > 0.5

@@ -1,0 +1,384 @@
+"""Scores by hand, by scikit-learn, and by the binomial distribution."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+import sklearn.metrics
+
+from gtzan_jax.errors import InputError
+from gtzan_jax.scores import calibration, metrics
+from gtzan_jax.scores.predictions import Predictions
+
+GENRES = ("blues", "jazz", "rock")
+
+
+def guesses(true, predicted, sure=0.8, genres=GENRES) -> Predictions:
+  """One segment a track; the predicted genre has probability `sure`."""
+  count = len(genres)
+  probabilities = np.full((len(true), count), (1 - sure) / (count - 1))
+  probabilities[np.arange(len(true)), predicted] = sure
+  return Predictions(
+    np.array([f"t{i}" for i in range(len(true))]),
+    np.zeros(len(true), np.int32),
+    np.array(true, np.int32),
+    probabilities,
+    genres,
+  )
+
+
+def random_table(seed=0, tracks=60, segments=10, genres=10) -> Predictions:
+  """Tracks of unequal length, half informed guesses, all genres present."""
+  rng = np.random.default_rng(seed)
+  lengths = rng.integers(1, segments + 1, tracks)
+  track = np.repeat(np.arange(tracks), lengths)
+  label = (np.arange(tracks) % genres)[track]
+  probabilities = rng.dirichlet(np.ones(genres), len(track))
+  probabilities[np.arange(len(track)), label] += 0.15
+  probabilities /= probabilities.sum(axis=1, keepdims=True)
+  return Predictions(
+    np.array([f"t{i:03d}" for i in track]),
+    np.concatenate([np.arange(n) for n in lengths]),
+    label,
+    probabilities,
+    tuple(f"g{i}" for i in range(genres)),
+  )
+
+
+def test_by_hand():
+  # true blues x3: two right, one heard as jazz; jazz x2: one right, one as
+  # rock; rock x1: right.
+  got = metrics.scores(guesses([0, 0, 0, 1, 1, 2], [0, 0, 1, 1, 2, 2]))
+  assert got["n"] == 6
+  assert got["confusion"] == [[2, 1, 0], [0, 1, 1], [0, 0, 1]]
+  assert got["accuracy"] == pytest.approx(4 / 6)
+  assert got["per_genre"] == {
+    "blues": {
+      "precision": 1.0,
+      "recall": pytest.approx(2 / 3),
+      "f1": pytest.approx(0.8),
+      "support": 3,
+    },
+    "jazz": {"precision": 0.5, "recall": 0.5, "f1": 0.5, "support": 2},
+    "rock": {
+      "precision": 0.5,
+      "recall": 1.0,
+      "f1": pytest.approx(2 / 3),
+      "support": 1,
+    },
+  }
+  assert got["macro_precision"] == pytest.approx((1 + 0.5 + 0.5) / 3)
+  assert got["macro_recall"] == pytest.approx((2 / 3 + 0.5 + 1) / 3)
+  assert got["macro_f1"] == pytest.approx((0.8 + 0.5 + 2 / 3) / 3)
+  assert got["weighted_f1"] == pytest.approx((3 * 0.8 + 2 * 0.5 + 2 / 3) / 6)
+  assert got["loss"] == pytest.approx(
+    -(4 * math.log(0.8) + 2 * math.log(0.1)) / 6, rel=1e-3
+  )
+
+
+def test_against_scikit_learn_with_every_genre_present():
+  table = random_table()
+  got = metrics.scores(table)
+  true, predicted = table.label, table.predicted
+  report = sklearn.metrics.classification_report(
+    true,
+    predicted,
+    target_names=table.genres,
+    output_dict=True,
+    zero_division=0,
+  )
+  assert got["accuracy"] == pytest.approx(report["accuracy"])
+  for key, theirs in (
+    ("macro_precision", "precision"),
+    ("macro_recall", "recall"),
+    ("macro_f1", "f1-score"),
+  ):
+    assert got[key] == pytest.approx(report["macro avg"][theirs])
+  assert got["weighted_f1"] == pytest.approx(report["weighted avg"]["f1-score"])
+  for genre, row in got["per_genre"].items():
+    assert row["f1"] == pytest.approx(report[genre]["f1-score"])
+    assert row["support"] == report[genre]["support"]
+
+
+def test_quick_agrees_with_the_full_scores():
+  for seed, genres in ((1, 10), (2, 3)):
+    table = random_table(seed, genres=genres)
+    quick, full = metrics.quick(table), metrics.evaluate(table)
+    assert quick == {
+      "loss": pytest.approx(full["segment"]["loss"]),
+      "accuracy": pytest.approx(full["segment"]["accuracy"]),
+      "track_loss": pytest.approx(full["track"]["loss"]),
+      "track_accuracy": pytest.approx(full["track"]["accuracy"]),
+      "track_macro_f1": pytest.approx(full["track"]["macro_f1"]),
+    }
+
+
+def test_an_absent_genre_is_left_out_of_the_means():
+  # No rock at all, and one blues is heard as rock.
+  table = guesses([0, 0, 1, 1], [0, 2, 1, 1])
+  got = metrics.scores(table)
+  assert got["per_genre"]["rock"] == {
+    "precision": None,
+    "recall": None,
+    "f1": None,
+    "support": 0,
+  }
+  assert got["macro_recall"] == pytest.approx((0.5 + 1) / 2)
+  assert got["macro_f1"] == pytest.approx((2 / 3 + 1) / 2)
+  assert got["confusion"] == [[1, 0, 1], [0, 2, 0], [0, 0, 0]]
+  assert metrics.quick(table)["track_macro_f1"] == pytest.approx(
+    got["macro_f1"]
+  )
+
+
+def test_a_genre_never_predicted_counts_as_precision_zero():
+  got = metrics.scores(guesses([0, 1], [0, 0]))
+  assert got["per_genre"]["jazz"]["precision"] == 0
+  assert got["macro_precision"] == pytest.approx(0.25)
+
+
+def test_no_rows():
+  none = guesses([], [])
+  assert metrics.scores(none) == {"n": 0}
+  assert metrics.evaluate(none) == {
+    "segment": {"n": 0},
+    "track": {"n": 0},
+    "track_majority": {"n": 0},
+  }
+  assert metrics.hardest(none) == []
+  with pytest.raises(InputError, match="0 rows"):
+    metrics.quick(none)
+
+
+def test_the_interval_of_independent_tracks_is_the_binomial_one():
+  n, accuracy = 400, 0.7
+  right = np.arange(n) < n * accuracy
+  low, high = metrics.bootstrap(
+    np.arange(n).astype(str), right, resamples=20_000, seed=0
+  )
+  half = 1.96 * math.sqrt(accuracy * (1 - accuracy) / n)
+  assert low == pytest.approx(accuracy - half, abs=0.005)
+  assert high == pytest.approx(accuracy + half, abs=0.005)
+
+
+def test_the_interval_of_independent_tracks_is_scipys():
+  rng = np.random.default_rng(0)
+  values = rng.choice([-1.0, 0.0, 1.0], 120, p=[0.2, 0.5, 0.3])
+  ours = metrics.bootstrap(np.arange(120), values, resamples=20_000, seed=0)
+  theirs = scipy.stats.bootstrap(
+    (values,),
+    np.mean,
+    n_resamples=20_000,
+    method="percentile",
+    rng=np.random.default_rng(1),
+  ).confidence_interval
+  # A hundredth of a percentile is 0.001 here; of 20,000 the error is less.
+  np.testing.assert_allclose(ours, theirs, atol=0.006)
+
+
+@pytest.mark.parametrize(
+  ("values", "interval"),
+  [
+    # One cluster of one row, one of three: drawn twice, once each or not.
+    ([1, 0, 0, 1], [1 / 3, 1]),
+    ([0, 1, 1, 0], [0, 2 / 3]),
+    ([0.5, -1, -1, -1], [-1, 0.5]),
+  ],
+)
+def test_two_clusters_by_hand(values, interval):
+  """Of four resamples, as likely each, two take one cluster alone."""
+  cluster = ["a", "b", "b", "b"]
+  got = metrics.bootstrap(cluster, values, resamples=500, seed=0)
+  assert got == pytest.approx(interval)
+
+
+def test_five_clusters_by_enumeration():
+  """Of all 5 ** 5 resamples the percentiles are known."""
+  cluster = np.repeat(np.arange(5), [1, 2, 3, 4, 5])
+  right = np.array([1, 1, 1, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 1, 0])
+  means = []
+  for drawn in itertools.product(range(5), repeat=5):
+    rows = np.concatenate([right[cluster == one] for one in drawn])
+    means.append(rows.mean())
+  wanted = np.percentile(means, [2.5, 97.5])
+  got = metrics.bootstrap(cluster, right, resamples=50_000, seed=0)
+  np.testing.assert_allclose(got, wanted, atol=0.02)
+  apart = metrics.bootstrap(np.arange(15), right, resamples=50_000, seed=0)
+  assert apart[1] - apart[0] < 0.8 * (got[1] - got[0])
+
+
+def test_tracks_of_an_artist_are_drawn_together():
+  """And nothing else than the intervals asks whose a track is."""
+  table = random_table()
+  tracks = table.by_track()
+  order = np.argsort(tracks.predicted == tracks.label, kind="stable")
+  artists = {tracks.track[t]: f"by {i // 6}" for i, t in enumerate(order)}
+  alone, together = (
+    metrics.evaluate(one) for one in (table, table.with_artists(artists))
+  )
+  for level, scores in together.items():
+    rows = {"segment": table, "track": tracks}.get(
+      level, table.by_track("majority")
+    )
+    wanted = metrics.bootstrap(
+      [artists[track] for track in rows.track],
+      rows.predicted == rows.label,
+      resamples=metrics.RESAMPLES,
+      seed=0,
+    )
+    assert scores["ci95"] == wanted
+    (low, high), (first, last) = wanted, alone[level]["ci95"]
+    assert high - low > 1.1 * (last - first)
+    assert {**scores, "ci95": 0} == {**alone[level], "ci95": 0}
+
+
+def test_top3_is_scikit_learns_where_no_genres_tie():
+  rng = np.random.default_rng(0)
+  ranks = np.array([rng.permutation(10) for _ in range(300)]) + 1
+  label = rng.integers(0, 10, 300)
+  table = Predictions(
+    np.arange(300).astype(str),
+    np.zeros(300, int),
+    label,
+    ranks / ranks.sum(axis=1, keepdims=True),
+    tuple("abcdefghij"),
+  )
+  theirs = sklearn.metrics.top_k_accuracy_score(label, ranks, k=3)
+  assert metrics.scores(table)["top3"] == pytest.approx(theirs)
+  assert 0.2 < theirs < 0.4
+
+
+@pytest.mark.parametrize(
+  ("row", "true", "wanted"),
+  [
+    ([0.4, 0.3, 0.2, 0.1], 2, 1),
+    ([0.4, 0.3, 0.2, 0.1], 3, 0),
+    # Equally likely ones: the first three in `genres`, as for the predicted.
+    ([0.25, 0.25, 0.25, 0.25], 2, 1),
+    ([0.25, 0.25, 0.25, 0.25], 3, 0),
+    ([0.4, 0.2, 0.2, 0.2], 2, 1),
+    ([0.4, 0.2, 0.2, 0.2], 3, 0),
+    # One whole clip has one vote to give.
+    ([0, 0, 1, 0], 2, 1),
+    ([0, 0, 1, 0], 0, 0),
+  ],
+)
+def test_the_three_likeliest_by_hand(row, true, wanted):
+  table = Predictions(["t"], [0], [true], [row], tuple("abcd"))
+  assert metrics.top3(table) == wanted
+
+
+def test_the_interval_covers_the_truth_about_as_often_as_it_says():
+  rng = np.random.default_rng(0)
+  covered = 0
+  for seed in range(200):
+    right = rng.random(200) < 0.6
+    low, high = metrics.bootstrap(
+      np.arange(200), right, resamples=1_000, seed=seed
+    )
+    covered += low <= 0.6 <= high
+  # 190 expected, standard deviation 3.1.
+  assert 178 <= covered <= 199
+
+
+def covered_of_artists(artists, tries=300) -> float:
+  """How often the interval has the truth, artists being unlike each other."""
+  rng = np.random.default_rng(artists)
+  covered = 0
+  for seed in range(tries):
+    tracks = rng.geometric(0.15, artists)
+    chance = np.repeat(rng.beta(0.8, 0.8, artists), tracks)
+    low, high = metrics.bootstrap(
+      np.repeat(np.arange(artists), tracks),
+      rng.random(len(chance)) < chance,
+      resamples=1_000,
+      seed=seed,
+    )
+    covered += low <= 0.5 <= high
+  return covered / tries
+
+
+def test_of_artists_it_covers_the_truth_if_they_are_many():
+  """As docs/evaluation.md says: 0.94 of 30, 0.87 of 6. A deviation is 0.014."""
+  assert 0.9 < covered_of_artists(30) < 0.98
+  assert 0.8 < covered_of_artists(6) < 0.92
+
+
+def test_segments_of_a_track_are_drawn_together():
+  # Every track is wholly right or wholly wrong, so that ten segments a track
+  # say no more than one: the interval must not shrink.
+  right = np.arange(100) < 70
+  single = metrics.bootstrap(np.arange(100), right, resamples=1_000, seed=0)
+  tenfold = metrics.bootstrap(
+    np.repeat(np.arange(100), 10),
+    np.repeat(right, 10),
+    resamples=1_000,
+    seed=0,
+  )
+  assert tenfold == single
+  assert single[1] - single[0] > 0.15
+
+
+def test_the_interval_is_seeded():
+  table = random_table()
+  first = metrics.scores(table)["ci95"]
+  assert metrics.scores(table)["ci95"] == first
+  drawn = (table.clusters, table.right)
+  assert metrics.bootstrap(*drawn, resamples=1_000) == first
+  assert metrics.bootstrap(*drawn, resamples=1_000, seed=1) != first
+
+
+def test_resamples_are_the_same_drawn_some_at_a_time(monkeypatch):
+  table = random_table()
+  drawn = (table.clusters, table.right)
+  some = metrics.bootstrap(*drawn, resamples=1_001)
+  monkeypatch.setattr(metrics, "_AT_A_TIME", 1_001)
+  assert metrics.bootstrap(*drawn, resamples=1_001) == some
+
+
+def test_a_perfect_model():
+  got = metrics.scores(guesses([0, 1, 2], [0, 1, 2], sure=1.0))
+  assert got["accuracy"] == got["macro_f1"] == 1
+  assert got["ci95"] == [1.0, 1.0]
+  assert got["loss"] == pytest.approx(0, abs=1e-6)
+
+
+def test_certainty_of_the_wrong_genre_costs_a_finite_loss():
+  table = guesses([0, 1, 2], [1, 2, 0], sure=1.0)
+  expected = pytest.approx(-math.log(calibration.SMALLEST), rel=1e-3)
+  assert metrics.scores(table)["loss"] == expected
+  assert metrics.quick(table)["loss"] == expected
+
+
+def test_a_diverged_model_is_no_result_but_training_may_see_it():
+  table = guesses([0, 1], [0, 1])
+  table.probabilities[1] = np.nan
+  with pytest.raises(InputError, match="NaN at track t1"):
+    metrics.scores(table)
+  quick = metrics.quick(table)
+  assert math.isnan(quick["loss"])
+  assert quick["accuracy"] == quick["track_accuracy"] == 0.5
+
+
+def test_hardest_tracks_by_hand():
+  table = guesses([0, 1, 2, 2], [0, 0, 2, 1], sure=0.9)
+  got = metrics.hardest(table, count=2)
+  assert [row["track"] for row in got] == ["t1", "t3"]
+  assert got[0] == {
+    "track": "t1",
+    "genre": "jazz",
+    "predicted": "blues",
+    "probability": pytest.approx(0.9, abs=5e-4),
+    "true_probability": pytest.approx(0.05, abs=5e-4),
+  }
+
+
+def test_confused_pairs_by_hand():
+  matrix = [[8, 2, 0], [1, 3, 0], [2, 0, 8]]
+  assert metrics.confused(matrix, list(GENRES)) == [
+    {"genre": "blues", "predicted": "jazz", "n": 2, "share": 0.2},
+    {"genre": "rock", "predicted": "blues", "n": 2, "share": 0.2},
+    {"genre": "jazz", "predicted": "blues", "n": 1, "share": 0.25},
+  ]

@@ -1,0 +1,356 @@
+"""The hand-off table: what it refuses, how it votes, how it is kept."""
+
+import hashlib
+import pickle
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+
+from gtzan_jax.errors import InputError
+from gtzan_jax.scores.predictions import Predictions, digest, load
+
+GENRES = ("blues", "jazz", "rock")
+
+
+def table(rows, genres=GENRES) -> Predictions:
+  """Predictions of (track, segment, label, probabilities) rows."""
+  track, segment, label, probabilities = zip(*rows, strict=True)
+  return Predictions(
+    np.array(track),
+    np.array(segment),
+    np.array(label),
+    np.array(probabilities),
+    genres,
+  )
+
+
+def empty() -> Predictions:
+  return Predictions([], [], [], np.zeros((0, 3)), GENRES)
+
+
+def test_types_are_the_documented_ones():
+  p = table([("a", 0, 1, [0.2, 0.5, 0.3])])
+  assert p.track.dtype.kind == "U"
+  assert p.segment.dtype == p.label.dtype == np.int32
+  assert p.probabilities.dtype == np.float64
+  assert p.artist.tolist() == [""]
+  assert len(p) == 1
+  assert p.predicted.tolist() == [1]
+
+
+@pytest.mark.parametrize(
+  ("change", "message"),
+  [
+    ({"track": np.array([b"a", b"a"])}, "track: .* str is accepted"),
+    ({"track": np.array([["a", "a"]])}, "track: shape"),
+    ({"segment": np.array([0.0, 1.0])}, "segment: float64 .* int32"),
+    ({"segment": np.array([0, 0])}, "segment: 0 of track a stands 2 times"),
+    ({"label": np.array([3, 3])}, "label: 3 at track a .* 0 to 2"),
+    ({"label": np.array([-1, -1])}, "label: -1"),
+    ({"label": np.array([2**40] * 2)}, "label: 1099511627776 received, int32"),
+    ({"segment": np.array([0, 2**32])}, "segment: 4294967296 received"),
+    ({"genres": np.array("abc")}, r"genres: shape \(\) received"),
+    ({"genres": np.array([["a", "b", "c"]])}, r"genres: shape \(1, 3\)"),
+    ({"label": np.array([0])}, r"label: shape \(1,\)"),
+    ({"label": np.array([0, 1])}, "label: two genres for track a"),
+    ({"probabilities": np.full((2, 2), 0.5)}, r"probabilities: shape \(2, 2\)"),
+    ({"probabilities": np.full((2, 3), 0.5)}, "sums to 1.5"),
+    (
+      {"probabilities": np.array([[1.5, -0.5, 0]] * 2)},
+      "a negative part",
+    ),
+    ({"genres": ("blues", "blues", "rock")}, "genres: .* each once"),
+    ({"probabilities": np.full((2, 3), np.inf)}, "sums to inf"),
+    (
+      {"probabilities": np.array([["a", "b", "c"]] * 2)},
+      "probabilities: <U1 received, float32 is accepted",
+    ),
+    ({"probabilities": np.array([[1j, 0, 0]] * 2)}, "complex128 received"),
+    ({"genres": ("blues",)}, "genres: .* two or more"),
+    ({"artist": np.array(["x"])}, r"artist: shape \(1,\)"),
+    ({"artist": np.array([1, 1])}, "artist: int64 received, str"),
+    ({"artist": np.array(["x", ""])}, "artist: two artists for track a"),
+  ],
+)
+def test_contradictions_are_refused(change, message):
+  good = {
+    "track": np.array(["a", "a"]),
+    "segment": np.array([0, 1]),
+    "label": np.array([0, 0]),
+    "probabilities": np.full((2, 3), 1 / 3),
+    "genres": GENRES,
+  }
+  Predictions(**good)
+  with pytest.raises(InputError, match=message) as caught:
+    Predictions(**{**good, **change})
+  assert "\n" not in str(caught.value)
+
+
+def test_mean_vote_by_hand_in_order_of_first_appearance():
+  p = table(
+    [
+      ("z", 1, 2, [0.1, 0.2, 0.7]),
+      ("a", 0, 0, [0.6, 0.4, 0.0]),
+      ("z", 0, 2, [0.3, 0.6, 0.1]),
+    ]
+  )
+  tracks = p.by_track("mean")
+  assert tracks.track.tolist() == ["z", "a"]
+  assert tracks.segment.tolist() == [-1, -1]
+  assert tracks.label.tolist() == [2, 0]
+  np.testing.assert_allclose(
+    tracks.probabilities, [[0.2, 0.4, 0.4], [0.6, 0.4, 0.0]], atol=1e-12
+  )
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_a_file_holds_probabilities_to_the_last_bit(tmp_path, dtype):
+  """In no more bytes than they have: older tables are of half precision."""
+  rng = np.random.default_rng(0)
+  rows = rng.dirichlet(np.full(10, 0.3), 5_000).astype(dtype)
+  rows[7] = np.nan
+  p = Predictions(
+    np.array([f"t{i % 700}" for i in range(5_000)]),
+    np.arange(5_000),
+    np.arange(5_000) % 700 % 10,
+    rows,
+    tuple("abcdefghij"),
+  )
+  np.testing.assert_array_equal(p.probabilities, rows)
+  p.save(tmp_path / "test.npz")
+  with np.load(tmp_path / "test.npz") as stored:
+    assert stored["probabilities"].dtype == dtype
+  again = load(tmp_path / "test.npz")
+  np.testing.assert_array_equal(again.probabilities, p.probabilities)
+  once = again.by_track("mean")
+  twice = once.by_track("mean")
+  np.testing.assert_array_equal(once.probabilities, twice.probabilities)
+
+
+_STEP = 2.0**-12  # of half precision, from 0.25 to 0.5
+
+
+@pytest.mark.parametrize(
+  ("rows", "winner"),
+  [
+    ([[0.45, 0.45005, 0.09995]], 1),  # a tie in half precision
+    # The rows are of half precision, their mean is not.
+    ([[0.5, 0.5, 0]] * 9 + [[0.5 - _STEP, 0.5 + 2 * _STEP, 0]], 1),
+    # Half precision rounds the first genre up once, the second down twice.
+    (
+      [
+        [0.375 + 0.6 * _STEP, 0.375 + 0.4 * _STEP, 0.25 - _STEP],
+        [0.375, 0.375 + 0.4 * _STEP, 0.25 - 0.4 * _STEP],
+      ],
+      1,
+    ),
+    # Two segments as sure as can be: the means differ by less than float32's.
+    ([[1, 1e-9, 0], [0, 1, 0]], 1),
+    ([[0.5, 0.25, 0.25], [0.25, 0.5, 0.25]], 0),  # equal: the first
+  ],
+)
+def test_a_tie_is_decided_before_anything_is_rounded(tmp_path, rows, winner):
+  rows = np.asarray(rows, np.float32)  # as a network gives them
+  table([("a", i, 0, row) for i, row in enumerate(rows)]).save(tmp_path / "p")
+  tracks = load(tmp_path / "p").by_track("mean")
+  assert tracks.predicted.tolist() == [winner]
+  tracks.save(tmp_path / "tracks")
+  assert load(tmp_path / "tracks").predicted.tolist() == [winner]
+
+
+def test_artists_stay_with_their_tracks_and_make_the_clusters():
+  rows = [
+    (track, s, 0, [1, 0, 0])
+    for track, s in (("z", 0), ("b", 0), ("z", 1), ("a", 0), ("x", 0))
+  ]
+  p = table(rows)
+  assert len(set(p.clusters.tolist())) == 4  # tracks
+  known = p.with_artists({"z": "x", "b": "x", "a": ""})
+  assert known.artist.tolist() == ["x", "x", "x", "", ""]
+  assert known.by_track().artist.tolist() == ["x", "x", "", ""]
+  # The artist x is not the track x, whose artist nobody knows.
+  z, b, again, a, x = known.clusters.tolist()
+  assert z == b == again
+  assert len({z, a, x}) == 3
+  assert p.artist.tolist() == [""] * 5
+
+
+def test_the_digest_is_of_sorted_tracks_a_line_each():
+  wanted = hashlib.sha256(b"blues.00000\nrock.00001\n").hexdigest()
+  assert digest(["rock.00001", "blues.00000", "rock.00001"]) == wanted
+
+
+def test_majority_differs_from_the_mean_where_one_segment_shouts():
+  rows = [
+    ("a", 0, 0, [0.4, 0.35, 0.25]),
+    ("a", 1, 0, [0.4, 0.35, 0.25]),
+    ("a", 2, 0, [0.0, 1.0, 0.0]),
+  ]
+  p = table(rows)
+  assert p.by_track("mean").predicted.tolist() == [1]
+  majority = p.by_track("majority")
+  assert majority.predicted.tolist() == [0]
+  np.testing.assert_array_equal(majority.probabilities, [[2 / 3, 1 / 3, 0]])
+
+
+@pytest.mark.parametrize(
+  ("rows", "winner"),
+  [
+    # One vote each for 0 and 1; the mean prefers 1.
+    ([[0.5, 0.4, 0.1], [0.1, 0.9, 0.0]], 1),
+    # The mean prefers 2, which has no vote and cannot win, then 1.
+    ([[0.45, 0.15, 0.4], [0.05, 0.5, 0.45]], 1),
+    # Two votes each for 1 and 2, the mean prefers 2 by a hair.
+    (
+      [[0, 0.6, 0.4], [0, 0.6, 0.4], [0, 0.4, 0.6], [0, 0.398, 0.602]],
+      2,
+    ),
+    # As many ties as ten votes allow: the rounding must not undo them.
+    ([[0.52, 0.48, 0]] * 5 + [[0.45, 0.55, 0]] * 5, 1),
+    ([[0.9, 0.1, 0]] * 3 + [[0, 0.9, 0.1]] * 3 + [[0, 0, 1]] * 3, 2),
+  ],
+)
+def test_tied_votes_are_settled_by_the_mean(rows, winner):
+  tracks = table([("a", i, 0, row) for i, row in enumerate(rows)]).by_track(
+    "majority"
+  )
+  assert tracks.predicted.tolist() == [winner]
+  votes = np.bincount(np.argmax(rows, axis=1), minlength=3) / len(rows)
+  np.testing.assert_allclose(tracks.probabilities[0], votes, atol=1e-3)
+  assert tracks.probabilities.sum() == pytest.approx(1, abs=1e-3)
+
+
+def test_another_vote_is_refused():
+  with pytest.raises(InputError, match=r"'loudest'.*'mean' or 'majority'"):
+    table([("a", 0, 1, [0.2, 0.5, 0.3])]).by_track("loudest")
+
+
+@pytest.mark.parametrize("vote", ["mean", "majority"])
+def test_no_rows_give_no_tracks(vote, tmp_path):
+  assert len(empty().by_track(vote)) == 0
+  empty().save(tmp_path / "none.npz")
+  assert load(tmp_path / "none.npz").probabilities.shape == (0, 3)
+
+
+@pytest.mark.parametrize("vote", ["mean", "majority"])
+def test_a_diverged_row_predicts_nothing(vote):
+  p = table([("a", 0, 0, [np.nan] * 3), ("b", 0, 1, [0, 1, 0])])
+  assert p.predicted.tolist() == [-1, 1]
+  assert p.by_track(vote).predicted.tolist() == [-1, 1]
+
+
+def test_save_and_load_return_the_same_table(tmp_path):
+  rng = np.random.default_rng(0)
+  p = Predictions(
+    np.repeat([f"rock.{i:05d}" for i in range(7)], 3),
+    np.tile(np.arange(3), 7),
+    np.repeat(rng.integers(0, 3, 7), 3),
+    rng.dirichlet(np.ones(3), 21),
+    GENRES,
+    np.repeat([f"artist {i % 3}" for i in range(7)], 3),
+  )
+  path = tmp_path / "deep" / "test.npz"
+  p.save(path)
+  q = load(path)
+  assert q.genres == GENRES
+  for name in ("track", "segment", "label", "probabilities", "artist"):
+    np.testing.assert_array_equal(getattr(p, name), getattr(q, name))
+  assert [f.name for f in path.parent.iterdir()] == ["test.npz"]
+  first = path.read_bytes()
+  p.save(path)
+  assert path.read_bytes() == first
+  # Any numpy reads it, without pickles.
+  with np.load(path, allow_pickle=False) as plain:
+    assert plain["genres"].tolist() == list(GENRES)
+
+
+def test_a_failed_save_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
+  path = tmp_path / "test.npz"
+  empty().save(path)
+  before = path.read_bytes()
+
+  def full(file, **_):
+    file.write(b"half")
+    raise OSError("no space left on device")
+
+  monkeypatch.setattr(np, "savez_compressed", full)
+  with pytest.raises(OSError, match="no space"):
+    empty().save(path)
+  assert path.read_bytes() == before
+  assert list(tmp_path.iterdir()) == [path]
+
+
+def _bad_files(folder):
+  (folder / "zero.npz").write_bytes(b"")
+  (folder / "text.npz").write_text("these are no predictions")
+  np.savez(folder / "other.npz", x=np.zeros(3))
+  np.save(folder / "single.npy", np.zeros(3))
+  (folder / "single.npy").rename(folder / "single.npz")
+  empty().save(folder / "whole.npz")
+  data = (folder / "whole.npz").read_bytes()
+  (folder / "cut.npz").write_bytes(data[: len(data) // 2])
+  with (
+    zipfile.ZipFile(folder / "whole.npz") as old,
+    zipfile.ZipFile(folder / "garbled.npz", "w") as new,
+  ):
+    for name in old.namelist():
+      new.writestr(name, b"nonsense" if name == "label.npy" else old.read(name))
+  (folder / "pickled.npz").write_bytes(pickle.dumps({"track": 1}))
+  columns = {"segment": [0], "label": [0], "probabilities": [[1.0, 0, 0]]}
+  np.savez(folder / "old.npz", track=["a"], genres=GENRES, **columns)
+  columns["artist"] = [""]
+  np.savez(
+    folder / "objects.npz",
+    track=np.array(["a"], dtype=object),
+    genres=np.array(GENRES),
+    **columns,
+  )
+  np.savez(
+    folder / "sums.npz",
+    track=np.array(["a"]),
+    genres=np.array(GENRES),
+    **{**columns, "probabilities": [[1.0, 1.0, 1.0]]},
+  )
+  return sorted(set(folder.glob("*.npz")) - {folder / "whole.npz"})
+
+
+def test_every_bad_file_is_one_clear_line(tmp_path):
+  bad = [tmp_path / "absent.npz", tmp_path, *_bad_files(tmp_path)]
+  assert len(bad) == 12
+  for path in bad:
+    with pytest.raises(InputError) as caught:
+      load(path)
+    assert str(caught.value).startswith(str(path)), path
+    assert "accepted" in str(caught.value), path
+    assert "\n" not in str(caught.value), path
+
+
+def test_a_flipped_byte_is_one_line_or_does_no_harm(tmp_path):
+  path = tmp_path / "flipped.npz"
+  empty().save(path)
+  whole, said = path.read_bytes(), []
+  for place in range(len(whole)):
+    for mask in (0x01, 0x20, 0xFF):
+      flipped = bytearray(whole)
+      flipped[place] ^= mask
+      path.write_bytes(flipped)
+      try:
+        load(path)
+      except InputError as error:  # anything else is a traceback
+        said.append(str(error))
+  assert len(said) > len(whole)
+  assert not any("\n" in line for line in said)
+
+
+def test_no_jax_comes_with_what_follows_the_probabilities():
+  code = (
+    "import sys, gtzan_jax.scores.predictions, gtzan_jax.scores.metrics;"
+    "import gtzan_jax.reports.report;"
+    "sys.exit(any(m in sys.modules for m in ('jax', 'tensorflow')))"
+  )
+  assert (
+    subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+  )

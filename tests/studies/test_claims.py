@@ -1,0 +1,177 @@
+"""The tables of docs/claims.md are those of the runs that are stored."""
+
+import dataclasses
+import re
+import sys
+
+import numpy as np
+import pytest
+import scipy.stats
+import sklearn.metrics
+
+from benchmarks import claims
+from gtzan_jax.scores.predictions import Predictions
+from gtzan_jax.studies.crossval import measure as crossval
+
+GENRES = ("blues", "rock")
+
+
+def test_the_page_has_the_tables_of_its_runs(monkeypatch, capsys, pytestconfig):
+  docs = pytestconfig.rootpath / "docs"
+  monkeypatch.setattr(sys, "argv", ["claims", str(docs / "claims")])
+  claims.main()
+  page = (docs / "claims.md").read_text("utf-8")
+  assert page.endswith(capsys.readouterr().out)
+  rows = {line.split(" | ")[0] for line in page.splitlines() if "|" in line}
+  assert {f"| {row}" for row, *_ in claims.PAIRS} <= rows
+
+
+DIFFERENCE = re.compile(r"([+-][\d.]+) \(([+-][\d.]+) to ([+-][\d.]+)\)")
+OF_GANS = ("0.33", "0.34")
+
+
+def test_what_a_verdict_says_stands_in_the_tables(pytestconfig):
+  docs = pytestconfig.rootpath / "docs"
+  rows = [
+    line[2:].split(" | ")
+    for line in (docs / "claims.md").read_text("utf-8").splitlines()
+    if re.match(r"\| \d\.\d\d ", line)
+  ]
+  verdicts = [row for row in rows if len(row) < 7]
+  pairs = [row for row in rows if len(row) > 7]
+  measured = {(row[5], *row[6].split(" to ")) for row in pairs}
+  about_gans = (docs / "gan.md").read_text("utf-8")
+  assert len(verdicts) == len({row[0] for row in verdicts}) == 17
+  for number, _, verdict, *by in verdicts:
+    for found in DIFFERENCE.finditer(" | ".join(by)):
+      if number in OF_GANS:
+        bounds = f"{found[2]} to {found[3]}"
+        assert bounds in about_gans, (number, found[0])
+      else:
+        assert found.groups() in measured, (number, found[0])
+    said = {row[8].rstrip(" |") for row in pairs if row[0] == number}
+    for word in ("holds", "the opposite"):
+      assert word in said or f"**{word}" not in verdict, (number, word)
+      assert said != {word} or f"**{word}" in verdict, (number, word)
+
+
+def test_recall_by_genre_is_scikit_learns(monkeypatch):
+  """Of two networks; where each track is an artist the interval is scipy's."""
+  monkeypatch.setattr(claims, "NETWORKS", ("one", "other", "not run"))
+  rng = np.random.default_rng(0)
+  tables = {
+    name: [noisy(fold, rng, share) for fold in range(3)]
+    for name, share in (("one", 0.9), ("other", 0.6))
+  }
+  rows = [line[2:-2].split(" | ") for line in claims.genre_table(tables)[2:]]
+  assert {row[0] for row in rows} == {*GENRES}
+  pooled = [crossval.pool(tables[name]) for name in ("one", "other")]
+  recalls = np.array(
+    [
+      sklearn.metrics.recall_score(x.label, x.predicted, average=None)
+      for x in pooled
+    ]
+  )
+  for genre, artists, mean, interval, lowest, highest in rows:
+    g = GENRES.index(genre)
+    of = pooled[0].label == g
+    assert int(artists) == of.sum()
+    assert float(mean) == pytest.approx(100 * recalls[:, g].mean(), abs=0.051)
+    assert float(lowest) == pytest.approx(100 * recalls[:, g].min(), abs=0.051)
+    assert float(highest) == pytest.approx(100 * recalls[:, g].max(), abs=0.051)
+    right = np.mean([x.right[of] for x in pooled], axis=0)
+    wanted = scipy.stats.bootstrap(
+      (right,), np.mean, n_resamples=20_000, method="percentile", rng=0
+    ).confidence_interval
+    bounds = [float(x) / 100 for x in interval.split(" to ")]
+    assert bounds == pytest.approx(wanted, abs=0.01)
+
+
+def test_a_spread_is_that_of_numpy():
+  values = [0.5, 0.61, 0.672]
+  mean, deviation = np.mean(values), np.std(values, ddof=1)
+  assert claims.spread(values) == f"{100 * mean:.1f} ± {100 * deviation:.1f}"
+  assert claims.spread(iter(values), ".2f") == f"{mean:.2f} ± {deviation:.2f}"
+  assert claims.spread([0.5]) == "50.0 (n=1)"
+
+
+@pytest.mark.parametrize(
+  ("interval", "said"),
+  [
+    ([0.01, 0.2], "holds"),
+    ([0.009, 0.2], "cannot tell"),
+    ([-0.2, 0.2], "cannot tell"),
+    ([-0.2, -0.009], "cannot tell"),
+    ([-0.2, -0.01], "the opposite"),
+  ],
+)
+def test_a_verdict_leaves_a_margin(interval, said):
+  assert claims.verdict(interval) == said
+
+
+def fold(number, right, tracks=6):
+  """One fold's answers, of which the first `right` are."""
+  label = np.arange(tracks, dtype=np.int32) % 2
+  answer = np.where(np.arange(tracks) < right, label, 1 - label)
+  return Predictions(
+    track=np.array(
+      [f"{GENRES[x]}.{number}{i:04d}" for i, x in enumerate(label)]
+    ),
+    segment=np.full(tracks, -1, np.int32),
+    label=label,
+    probabilities=np.eye(2, dtype=np.float32)[answer],
+    genres=GENRES,
+  )
+
+
+def noisy(number, rng, share, tracks=90):
+  """A fold of which this share is right, here and there."""
+  table = fold(number, tracks, tracks)
+  wrong = np.flatnonzero(rng.random(tracks) > share)
+  probabilities = table.probabilities.copy()
+  probabilities[wrong] = probabilities[wrong, ::-1]
+  return dataclasses.replace(table, probabilities=probabilities)
+
+
+def test_folds_are_compared_together_and_seeds_on_the_same_tracks():
+  better = [fold(0, 6), fold(1, 3)]
+  worse = [fold(0, 3), fold(1, 3)]
+  found = claims.paired(better, worse)
+  assert (found["n"], found["difference"]) == (12, 0.25)
+  seeds = claims.paired([fold(0, 6), fold(0, 3)], [fold(0, 3), fold(0, 3)])
+  assert (seeds["n"], seeds["difference"]) == (6, 0.25)
+  # of other lists of tracks what they have in common
+  fewer = [better[0].at(np.arange(6) > 0), better[1]]
+  found = claims.paired(fewer, worse)
+  assert (found["n"], found["difference"]) == (11, pytest.approx(3 / 11))
+
+
+def test_each_slice_is_compared_with_the_answer_to_its_track():
+  """Five right slices of six, against one right track of three."""
+  whole = fold(0, 1, tracks=3)
+  twice = np.repeat(np.arange(3), 2)
+  answers = whole.probabilities[twice, ::-1].copy()
+  answers[0] = answers[0, ::-1]  # of track 0 one slice is right
+  slices = Predictions(
+    whole.track[twice],
+    np.tile(np.arange(2), 3),
+    whole.label[twice],
+    answers,
+    GENRES,
+  )
+  assert slices.right.tolist() == [True, False, True, True, True, True]
+  for order in (slice(None), slice(None, None, -1)):
+    found = claims.paired(
+      [slices.at(np.arange(6)[order])], [whole.at(np.arange(3)[order])]
+    )
+    assert found["n"] == 3
+    assert found["difference"] == pytest.approx(5 / 6 - 1 / 3)
+  assert claims.paired([whole], [whole])["difference"] == 0  # one run each
+
+
+def test_no_run_is_one_line(monkeypatch, tmp_path, capsys):
+  monkeypatch.setattr(sys, "argv", ["claims", str(tmp_path)])
+  with pytest.raises(SystemExit) as stopped:
+    claims.main()
+  assert stopped.value.code == 2
+  assert "holds no run that has ended" in capsys.readouterr().err

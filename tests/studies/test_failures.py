@@ -1,0 +1,284 @@
+"""Where runs fail alike: counted by others, and what is published of tracks."""
+
+import collections
+import dataclasses
+import json
+import math
+import shutil
+import types
+
+import numpy as np
+import pytest
+import stored
+from sklearn import metrics as sk
+
+from gtzan_jax.errors import InputError
+from gtzan_jax.scores.predictions import Predictions
+from gtzan_jax.studies.failures import page as failures_page
+from gtzan_jax.studies.failures import run as failures
+from gtzan_jax.studies.verify import run as verify
+from tfds_gtzan.facts import notes, track_lists
+
+TRACKS, SEGMENTS = 60, 4
+FAULTY = "wrongly labelled"
+
+
+def table(seed=0, shift=0, tracks=TRACKS, segments=SEGMENTS) -> Predictions:
+  """Answers of which many are wrong, those of tracks 0 to 9 always."""
+  rng = np.random.default_rng(seed)
+  label = np.repeat(np.arange(tracks) % 3, segments)
+  p = rng.dirichlet(np.ones(3), len(label)) + 0.2 * np.eye(3)[label]
+  belief = np.linspace(0.3, 0.1, 10 * segments)[:, None]
+  lost = slice(10 * segments)
+  p[lost] = belief * np.eye(3)[label[lost]]
+  p[lost] += (1 - belief) * np.eye(3)[(label[lost] + 1) % 3]
+  return Predictions(
+    np.repeat([f"t{i + shift:02d}" for i in range(tracks)], segments),
+    np.tile(np.arange(segments), tracks),
+    label,
+    p / p.sum(axis=1, keepdims=True),
+    stored.GENRES,
+    np.repeat([f"artist {i // 3}" for i in range(tracks)], segments),
+  )
+
+
+def about(track):
+  """Most of the always wrong are faulty, a third of the others."""
+  number = int(track[1:])
+  faulty = {FAULTY: "as X says"} if number < 7 or number % 3 == 0 else {}
+  return f"Artist of {track}", "A | song", faulty
+
+
+def write(folder, answers, seed=0):
+  """An evaluated run with these answers."""
+  return stored.run(folder, {"test": answers}, seed=seed)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+  folder = tmp_path_factory.mktemp("runs")
+  return [write(folder / f"s{i}", table(i), i) for i in range(3)]
+
+
+@pytest.fixture(scope="module")
+def found(runs):
+  return failures.compute(runs, about, runs[0].parent)
+
+
+def test_counts_are_those_of_scikit_learn_and_of_sets(found):
+  wrong, confusion = collections.Counter(), np.zeros((3, 3), int)
+  for seed in range(3):
+    tracks = table(seed).by_track()
+    wrong.update(tracks.track[tracks.predicted != tracks.label].tolist())
+    confusion += sk.confusion_matrix(
+      tracks.label, tracks.predicted, labels=range(3)
+    )
+  np.fill_diagonal(confusion, 0)
+  assert {
+    (row["genre"], row["predicted"]): row["n"] for row in found["confused"]
+  } == {
+    (stored.GENRES[i], stored.GENRES[j]): confusion[i, j]
+    for i, j in zip(*np.nonzero(confusion), strict=True)
+  }
+  assert found["confused"][0]["n"] == confusion.max()
+  always = {track for track, times in wrong.items() if times == 3}
+  assert {f"t{i:02d}" for i in range(10)} <= always
+  assert {row["track"] for row in found["always_wrong"]} == always
+  times = collections.Counter(wrong.values())
+  assert found["wrong_in"] == [60 - len(wrong), *(times[i] for i in (1, 2, 3))]
+  errors = [1 - run["accuracy"] for run in found["runs"]]
+  assert found["by_chance"] == pytest.approx(60 * math.prod(errors))
+  assert found["by_chance"] < len(always) / 2  # what this is about
+  assert (found["n"], found["clusters"]) == (60, 20)
+
+
+def test_the_always_wrong_are_named_least_believed_first(found):
+  rows = found["always_wrong"]
+  belief = [row["true_probability"] for row in rows]
+  assert belief == sorted(belief)
+  assert [row["track"] for row in rows[:10]] == [
+    f"t{i:02d}" for i in range(9, -1, -1)
+  ]
+  row = next(row for row in rows if row["track"] == "t04")
+  assert row["genre"] == "jazz"
+  assert row["heard"] == {"rock": 3}
+  assert (row["artist"], row["title"]) == ("Artist of t04", "A | song")
+  assert found["notes"]["t04"] == {FAULTY: "as X says"}
+  assert "t07" not in found["notes"]
+
+
+def test_faults_are_tested_as_the_hypergeometric_distribution_says(found):
+  """Fisher's p: all tables with these margins that are no likelier."""
+  test = found["faults"][FAULTY]
+  (a, b), (c, d) = test["always_wrong"], test["others"]
+  always = {row["track"] for row in found["always_wrong"]}
+  faulty = {t for t in (f"t{i:02d}" for i in range(60)) if about(t)[2]}
+  assert (a, b) == (len(always & faulty), len(always - faulty))
+  assert a + c == len(faulty)
+  assert a + b + c + d == 60
+
+  def likely(k):
+    return math.comb(a + c, k) * math.comb(b + d, a + b - k)
+
+  ways = [likely(k) for k in range(a + b + 1)]
+  p = sum(w for w in ways if w <= likely(a) * (1 + 1e-9)) / sum(ways)
+  assert test["p"] == pytest.approx(p)
+  assert p < 0.1
+  assert test["odds_ratio"] == pytest.approx(a * d / (b * c))
+
+
+def by_artist(seed) -> Predictions:
+  """Answers of which an artist's, at a position, are all right or all wrong."""
+  given = table(seed)
+  right = np.random.default_rng(seed).random((TRACKS // 3, SEGMENTS)) < 0.6
+  shift = np.repeat(~right, 3, axis=0).reshape(-1)
+  p = 0.1 + 0.7 * np.eye(3)[(given.label + shift) % 3]
+  return dataclasses.replace(given, probabilities=p)
+
+
+def test_position_is_scored_by_resampling_artists(tmp_path):
+  tables = [by_artist(seed) for seed in range(3)]
+  paths = [write(tmp_path / f"s{i}", x, i) for i, x in enumerate(tables)]
+  found = failures.compute(paths, about, tmp_path)
+  right = np.mean([x.predicted == x.label for x in tables], axis=0)
+  right = right.reshape(TRACKS, SEGMENTS)
+  rng = np.random.default_rng(5)
+  artists = right.reshape(20, 3, SEGMENTS)
+  drawn = artists[rng.integers(20, size=(4000, 20))].mean(axis=(1, 2))
+  low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
+  for i, row in enumerate(found["position"]):
+    assert (row["segment"], row["n"]) == (i, 60)
+    assert row["accuracy"] == pytest.approx(right[:, i].mean())
+    assert row["ci95"] == pytest.approx([low[i], high[i]], abs=0.03)
+
+
+def test_neither_order_nor_cut_matters_to_tracks(runs, found, tmp_path):
+  shuffled, other = table(1), table(2)
+  rows = np.random.default_rng(0).permutation(len(shuffled))
+  names = ("track", "segment", "label", "probabilities", "artist")
+  shuffled = dataclasses.replace(
+    shuffled, **{name: getattr(shuffled, name)[rows] for name in names}
+  )
+  write(tmp_path / "b", shuffled, 1)
+  same = failures.compute([runs[0], tmp_path / "b", runs[2]], about)
+  assert {**same, "runs": None} == {**found, "runs": None}
+  write(tmp_path / "c", other.by_track(), 2)
+  same = failures.compute([*runs[:2], tmp_path / "c"], about)
+  assert same["position"] is None
+  assert same["wrong_in"] == found["wrong_in"]
+
+
+def test_what_is_written_can_be_verified(runs, found, tmp_path):
+  moved = tmp_path / "moved"
+  shutil.copytree(runs[0].parent, moved)
+  failures.write(found, moved)
+  assert not list(verify.differences(found, failures.again(moved)))
+  assert json.loads((moved / "failures.json").read_text()) == found
+  text = (moved / "failures.md").read_text()
+  assert "A &#124; song" in text  # no cell of its own
+  assert f"| {FAULTY} |" in text
+  assert (moved / "failures.png").stat().st_size > 10_000
+  page = moved / "failures.md"
+  page.write_text(page.read_text().replace(" 60 ", " 61 ", 1))
+  (line,) = verify.verify([moved]).wrong
+  assert line.startswith(f"{page}: line 9: ")
+  table(7).save(moved / "s1" / "predictions" / "test.npz")
+  with pytest.raises(InputError, match=r"in report.json: evaluate it again"):
+    failures.again(moved)
+  (moved / "failures.json").write_text(json.dumps({**found, "runs": 3}))
+  with pytest.raises(InputError, match="is damaged: runs: int, list wanted"):
+    failures.again(moved)
+
+
+def test_a_run_that_tells_nothing_new_is_named(runs, tmp_path):
+  write(tmp_path / "copy", table(0), 8)
+  paths = [runs[0], tmp_path / "copy", runs[1]]
+  again = failures.compute(paths, about, tmp_path)
+  assert [bool(run["copy_of"]) for run in again["runs"]] == [False, True, False]
+  said = failures_page.lines(again)
+  assert any(line.startswith("beware: copy answers all as") for line in said), (
+    said
+  )
+  # what is expected by chance is of the two that tell something
+  two = failures.compute([runs[0], runs[1]], about)
+  assert again["by_chance"] == two["by_chance"] > 0
+  alone = failures.compute(paths[:2], about)
+  assert alone["by_chance"] is None
+  assert "independent" not in failures_page.as_markdown(alone)
+
+
+def test_what_is_expected_by_chance_is_the_mean_of_shuffled_mistakes(found):
+  rng = np.random.default_rng(0)
+  tracks = [table(seed).by_track() for seed in range(3)]
+  wrong = [~one.right for one in tracks]
+  drawn = [
+    np.all([rng.permutation(one) for one in wrong], axis=0).sum()
+    for _ in range(2_000)
+  ]
+  assert found["by_chance"] == pytest.approx(np.mean(drawn), rel=0.05)
+
+
+def test_the_verb_prints_the_main_lines(runs, found, tmp_path, capsys):
+  flags = types.SimpleNamespace(out=str(tmp_path / "out"))
+  given = types.SimpleNamespace(files=[*map(str, runs)], flags=flags)
+  assert failures.verb(given, about) == 0
+  out = capsys.readouterr().out
+  assert "of 60 test tracks all 3 runs get" in out
+  noted, without = found["faults"][FAULTY]["always_wrong"]
+  always = f"{noted} of {noted + without} always wrong"
+  assert f"faults: {FAULTY}: {always}, " in out
+  assert out.endswith(f"failures: {tmp_path / 'out' / 'failures.json'}\n")
+
+
+def test_mistakes_get_one_line(runs, tmp_path):
+  write(tmp_path / "other", table(0, shift=1))
+  (tmp_path / "empty").mkdir()
+  stored.run(tmp_path / "none", {})
+  for paths, said in (
+    ([], "failures of no run: give two evaluated runs or more"),
+    (runs[:1], f"failures of {runs[0]}: give two evaluated runs or more"),
+    ([runs[0], runs[0]], "was given twice"),
+    ([runs[0], tmp_path / "empty"], "holds no report.json: evaluate it first"),
+    ([tmp_path], r"holds no report.json: give the runs in it, as .*/\*"),
+    ([tmp_path / "gone"], "gone: no such folder; train first"),
+    ([tmp_path / "none", runs[0]], "has no part that was scored"),
+    ([runs[0], tmp_path / "none"], "are of the None part, not of test"),
+    ([runs[0], tmp_path / "other"], "2 tracks stand in one of them alone"),
+  ):
+    with pytest.raises(InputError, match=said) as error:
+      failures.compute(paths, about)
+    assert "\n" not in str(error.value)
+  diverged, folder = table(3), write(tmp_path / "nan", table(3))
+  diverged.probabilities[8] = np.nan
+  diverged.save(folder / "predictions" / "test.npz")
+  with pytest.raises(InputError, match="NaN at track t02, finite prob"):
+    failures.compute([runs[0], folder], about)
+  given = types.SimpleNamespace(
+    files=runs, flags=types.SimpleNamespace(out=None)
+  )
+  with pytest.raises(InputError, match="--out is needed"):
+    failures.verb(given, about)
+
+
+# What is published.
+
+
+def test_notes_are_those_of_the_published_lists():
+  known = {track: notes.about(track) for track in track_lists.artists()}
+  counts = collections.Counter(
+    kind for one in known.values() for kind in one.notes
+  )
+  assert counts == {notes.STRUCK: 70, notes.REPEATS: 127, notes.DISTORTED: 1}
+  assert {t: one.artist for t, one in known.items()} == track_lists.artists()
+  queen = known["metal.00058"]
+  assert (queen.artist, queen.title) == ("Queen", "Tie Your Mother Down")
+  assert queen.notes[notes.REPEATS] == "the same sound as rock.00016"
+  assert "distorted but for 5 s" in known["reggae.00086"].notes["distorted"]
+  assert known["blues.00000"].notes == {}
+  assert known["classical.00042"].notes[notes.REPEATS] == (
+    "the same song as classical.00053"
+  )
+
+
+def test_nothing_is_published_of_other_tracks():
+  assert notes.about("jazz.s00001") == ("", "", {})

@@ -1,0 +1,410 @@
+"""The log-mel archive written from audio, and read back."""
+
+import dataclasses
+import errno
+import itertools
+import zipfile
+
+import corpora
+import numpy as np
+import pytest
+
+from gtzan_jax import features
+from gtzan_jax.audio import files as audio
+from gtzan_jax.errors import InputError
+from gtzan_jax.features import logmel_archive
+from tfds_gtzan import examples
+from tfds_gtzan.corpora import archive_writer, corpus
+from tfds_gtzan.corpora.track import Audio, Corpus, Track
+
+EVERY = archive_writer.FASTEST
+LOGMEL = features.get("logmel_1024")
+# What the archive's own parameters make of a clip.
+CLIP = features.FeatureSpec("clip", n_fft=2048, hop_length=512)
+
+
+def fading(seconds, seed=0):
+  """Noise that fades by 90 dB: more than the 80 that are kept."""
+  samples = round(seconds * 22_050)
+  noise = np.random.default_rng(seed).uniform(-0.9, 0.9, samples)
+  return (noise * np.logspace(0, -4.5, samples)).astype(np.float32)
+
+
+def clicks(seconds, at):
+  """Silence, but for a click at some second."""
+  samples = np.zeros(round(seconds * 22_050), np.float32)
+  samples[round(at * 22_050)] = 0.9
+  return samples
+
+
+def failing():
+  raise InputError("song.wav: not decodable as audio")
+
+
+def sounds(**tracks):
+  """A corpus in memory: genre=[samples or None for an unreadable one, ...]."""
+
+  def read(samples):
+    return failing if samples is None else lambda: Audio(samples)
+
+  return Corpus(
+    name="audio",
+    kind="audio",
+    genres=tuple(tracks),
+    tracks=tuple(
+      Track(f"{genre}.{i:05d}", genre, "", "unlisted", read(samples))
+      for genre, held in tracks.items()
+      for i, samples in enumerate(held)
+    ),
+    fingerprint="",
+  )
+
+
+def arrays(path):
+  with np.load(path, allow_pickle=False) as held:
+    return dict(held)
+
+
+def sixteen_bits(samples):
+  return audio.to_float(audio.to_int16(samples))
+
+
+# Read back.
+
+
+def test_every_frame_is_read_back_to_half_a_step(tmp_path):
+  held = [fading(3.1), fading(2), fading(0.6), fading(0.01)]
+  given = sounds(blues=held[:2], rock=held[2:])
+  done = archive_writer.write(given, tmp_path / "a.npz", EVERY)
+  assert done.columns == 134
+  assert done.columns_per_second == 22_050 / 512
+  opened = corpus.open_corpus(str(done.path))
+  assert opened.columns_per_frame == 1.0
+  stored = arrays(done.path)
+  for i, samples in enumerate(held):
+    wanted = features.extract_clip(sixteen_bits(samples), CLIP)
+    found = opened.tracks[i].read()
+    assert found.n_frames == len(wanted) == 1 + len(samples) // 512
+    assert found.db.shape == wanted.shape
+    step = stored["range_db"][i] / 255
+    assert np.abs(found.db - wanted).max() <= step / 2 + 1e-4
+  assert stored["range_db"][0] == pytest.approx(80)
+
+
+def test_every_track_holds_the_columns_of_the_rule(tmp_path):
+  """Whatever its length; the levels are those of all frames."""
+  held = [fading(s, seed) for seed, s in enumerate([6.1, 6, 4.4, 1.1])]
+  given = sounds(blues=held[:2], rock=held[2:])
+  done = archive_writer.write(given, tmp_path / "a.npz", 12.9)
+  assert done.columns == round(np.median([263, 259]) * 12.9 * 512 / 22_050)
+  every = arrays(archive_writer.write(given, tmp_path / "b.npz", EVERY).path)
+  stored = arrays(done.path)
+  assert stored["mel"].shape == (4, 128, done.columns)
+  for name in ("track", "genre", "range_db", "top_db", "n_frames"):
+    np.testing.assert_array_equal(stored[name], every[name])
+  for i, n_frames in enumerate(stored["n_frames"].tolist()):
+    # Every frame of a track in the archive of all of them: first of its kind.
+    first = np.unique(
+      logmel_archive.frames_of(n_frames, every["mel"].shape[2]),
+      return_index=True,
+    )[1]
+    j = np.arange(done.columns)
+    frame = np.floor((j + 0.5) / (done.columns + 0.5) * n_frames).astype(int)
+    np.testing.assert_array_equal(
+      stored["mel"][i], every["mel"][i][:, first[frame]]
+    )
+
+
+@pytest.mark.parametrize("per_second", [12.9, 30.0, EVERY])
+def test_the_time_axis_of_short_tracks(tmp_path, per_second):
+  """A click is where it was, in tracks of any length, and in segments."""
+  held = [clicks(s, at) for s, at in [(12, 7.7), (6, 4.0), (2, 1.5)]]
+  given = sounds(blues=held[:1], rock=held[1:])
+  done = archive_writer.write(given, tmp_path / "a.npz", per_second)
+  opened = corpus.open_corpus(str(done.path))
+  tolerance = 1 / done.columns_per_second
+  for track, at in zip(opened.tracks, [7.7, 4.0, 1.5], strict=True):
+    content = track.read()
+    column = content.db.mean(1).argmax()
+    column_s = content.n_frames / len(content.db) / logmel_archive.EVERY_FRAME
+    assert column * column_s == pytest.approx(at, abs=tolerance)
+    cut, starts = examples.cut(LOGMEL, opened, content)
+    i, column = np.unravel_index(cut.mean(2).argmax(), cut.shape[:2])
+    heard = starts[i] + column / cut.shape[1] * 66_000 / 22_050
+    assert heard == pytest.approx(at, abs=2 * tolerance + 0.05)
+
+
+def test_segments_are_as_wide_as_the_rate_says(tmp_path):
+  """Not as the median track has it: that may be a short one."""
+  given = sounds(blues=[fading(30.02)], rock=[fading(2, 1), fading(2, 2)])
+  done = archive_writer.write(given, tmp_path / "a.npz", 12.9)
+  assert done.columns == 387
+  opened = corpus.open_corpus(str(done.path))
+  assert logmel_archive.segment_columns(LOGMEL, opened.columns_per_frame) == 38
+  counts = [
+    len(examples.cut(LOGMEL, opened, track.read())[0])
+    for track in opened.tracks
+  ]
+  assert counts == [10, 1, 1]
+  # A file of the same arrays without the rate is read as it always was.
+  stored = arrays(done.path)
+  stored.pop("columns_per_second")
+  np.savez(tmp_path / "old.npz", **stored)
+  old = corpus.open_corpus(str(tmp_path / "old.npz"))
+  assert old.columns_per_frame == pytest.approx(387 / 87)
+
+
+@pytest.mark.parametrize(
+  ("rate", "message"),
+  [
+    (np.array([12.9, 12.9]), "'columns_per_second' is float64 .* one floating"),
+    (np.array(12), "'columns_per_second' is int64 .* one floating"),
+    (np.array(0.0), "'columns_per_second' is 0.0; wanted is a number above 0"),
+    (np.array(np.nan), "'columns_per_second' is nan; wanted"),
+    (np.array(50.0), "'columns_per_second' is 50.0; .* at most 43.07"),
+    (np.array([None]), "'columns_per_second' holds pickled objects"),
+  ],
+)
+def test_rates_that_no_archive_has(tmp_path, rate, message):
+  path = corpora.write_archive(tmp_path / "a.npz", columns_per_second=rate)
+  with pytest.raises(InputError, match=message):
+    corpus.open_corpus(str(path))
+
+
+def test_silence_is_read_back(tmp_path):
+  given = sounds(blues=[np.zeros(9_000, np.float32)], rock=[fading(1)])
+  done = archive_writer.write(given, tmp_path / "a.npz")
+  silent = corpus.open_corpus(str(done.path)).tracks[0].read()
+  np.testing.assert_array_equal(silent.db, np.float32(-100))
+
+
+def test_a_folder_of_gtzans_names(tmp_path):
+  """From files on disk: artists and partition come with the ids."""
+  root = corpora.write_folder(tmp_path / "in", {"blues": [2, 1], "rock": [1]})
+  given = corpus.open_corpus(str(root))
+  done = archive_writer.write(given, tmp_path / "made" / "here" / "a.npz")
+  assert (done.tracks, done.skipped) == (3, ())
+  opened = corpus.open_corpus(str(done.path))
+  facts = [(t.id, t.genre, t.artist, t.partition) for t in opened.tracks]
+  assert facts == [(t.id, t.genre, t.artist, t.partition) for t in given.tracks]
+  assert facts[0][2] == "John Lee Hooker"
+
+
+def test_ids_of_other_collections_are_read_back(tmp_path):
+  given = sounds(rock=[fading(1)], ambient=[fading(1, 1)])
+  names = ("rock/My Song", "ambient/1999/Für Elise, live")
+  tracks = tuple(
+    dataclasses.replace(track, id=name)
+    for track, name in zip(given.tracks, names, strict=True)
+  )
+  given = dataclasses.replace(given, tracks=tracks)
+  done = archive_writer.write(given, tmp_path / "a.npz")
+  opened = corpus.open_corpus(str(done.path))
+  assert opened.genres == ("rock", "ambient")
+  assert tuple(track.id for track in opened.tracks) == names
+  assert {(t.artist, t.partition) for t in opened.tracks} == {("", "unlisted")}
+
+
+# Whole or not at all.
+
+
+def test_same_corpus_same_bytes(tmp_path):
+  given = sounds(blues=[fading(2), fading(1, 1)], rock=[fading(1, 2)])
+  one, two = (
+    archive_writer.write(given, tmp_path / name).path
+    for name in ("1.npz", "2.npz")
+  )
+  assert one.read_bytes() == two.read_bytes()
+  members = zipfile.ZipFile(one).infolist()
+  assert {member.date_time[0] for member in members} == {1980}
+  assert {member.compress_type for member in members} == {zipfile.ZIP_DEFLATED}
+
+
+def test_unreadable_tracks_are_left_out_and_named(tmp_path):
+  many = [fading(0.2, seed) for seed in range(10)]
+  given = sounds(blues=[*many, None], rock=many)
+  done = archive_writer.write(given, tmp_path / "a.npz")
+  assert done.tracks == 20
+  reason = "song.wav: not decodable as audio"
+  assert done.skipped == ({"track": "blues.00010", "reason": reason},)
+  assert "blues.00010" not in arrays(done.path)["track"]
+
+
+@pytest.mark.parametrize(
+  ("rock", "message"),
+  [
+    ([None, None], r"2 of 32 tracks cannot be read, more than 5%; .*song\.wav"),
+    ([None], r"not one track of the genre rock can be read; .*song\.wav"),
+  ],
+)
+def test_too_many_unreadable_tracks(tmp_path, rock, message):
+  given = sounds(blues=[fading(0.1)] * 30, rock=rock)
+  with pytest.raises(InputError, match=message):
+    archive_writer.write(given, tmp_path / "a.npz")
+  assert list(tmp_path.iterdir()) == []
+
+
+GIVEN = sounds(blues=[fading(0.2)], rock=[fading(0.2)])
+
+
+@pytest.mark.parametrize(
+  ("name", "rate", "message"),
+  [
+    ("a.npy", 12.9, r"a\.npy does not end in \.npz"),
+    ("taken.npz", 12.9, r"taken\.npz is there already: name a new file"),
+    ("taken.npz/a.npz", 12.9, r"a\.npz cannot be written \(File exists\)"),
+    ("a.npz", 0.5, r"0\.5 columns a second: accepted are 1 to 43\.07"),
+    ("a.npz", 44, "44 columns a second: accepted"),
+    ("a.npz", float("nan"), "nan columns a second: accepted"),
+  ],
+)
+def test_what_cannot_be_written(tmp_path, name, rate, message):
+  (tmp_path / "taken.npz").write_text("mine")
+  with pytest.raises(InputError, match=message) as caught:
+    archive_writer.write(GIVEN, tmp_path / name, rate)
+  assert "\n" not in str(caught.value)
+  assert [file.name for file in tmp_path.iterdir()] == ["taken.npz"]
+  assert (tmp_path / "taken.npz").read_text() == "mine"
+
+
+def test_only_audio_makes_an_archive(tmp_path):
+  path = corpora.write_archive(tmp_path / "a.npz")
+  given = corpus.open_corpus(str(path))
+  with pytest.raises(InputError, match="corpus archive hold logmel: give"):
+    archive_writer.write(given, tmp_path / "b.npz")
+
+
+def test_one_long_track_must_not_swell_all_others(tmp_path, monkeypatch):
+  monkeypatch.setattr(archive_writer, "_MOST_GB", 1e-5)
+  given = sounds(blues=[fading(1)], rock=[fading(9)])
+  message = r"rock.00000 lasts 9 s: 2 tracks of as many columns are 0.0 GB"
+  with pytest.raises(InputError, match=message):
+    archive_writer.write(given, tmp_path / "a.npz", 12.9)
+  assert list(tmp_path.iterdir()) == []
+
+
+def test_what_can_be_known_beforehand(tmp_path):
+  (tmp_path / "taken.npz").write_text("mine")
+  for out, rate, message in [
+    ("", 12.9, r"^'' does not end in \.npz"),
+    (tmp_path, 12.9, r"does not end in \.npz"),
+    (tmp_path / "taken.npz", 12.9, "is there already"),
+    (tmp_path / "a.npz", 50, "50 columns a second"),
+  ]:
+    with pytest.raises(InputError, match=message):
+      archive_writer.check_out(out, rate)
+  archive_writer.check_out(tmp_path / "new" / "a.npz")
+  assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_an_ending_in_capitals(tmp_path):
+  done = archive_writer.write(GIVEN, tmp_path / "A.NPZ")
+  assert list(tmp_path.iterdir()) == [done.path] == [tmp_path / "A.NPZ"]
+  assert len(corpus.open_corpus(str(done.path)).tracks) == 2
+
+
+def test_what_a_killed_process_left_is_written_over(tmp_path):
+  wanted = archive_writer.write(GIVEN, tmp_path / "b.npz").path.read_bytes()
+  (tmp_path / ".a.npz.tmp").write_bytes(bytes(len(wanted) + 1000))
+  done = archive_writer.write(GIVEN, tmp_path / "a.npz")
+  assert done.path.read_bytes() == wanted
+  assert {file.name for file in tmp_path.iterdir()} == {"a.npz", "b.npz"}
+
+
+def test_the_second_of_two_writers_is_told_so(tmp_path):
+  out, refused = tmp_path / "a.npz", []
+
+  def read():
+    """While one writes, another comes."""
+    if not refused:
+      with pytest.raises(InputError, match="another process writes") as caught:
+        archive_writer.write(GIVEN, out)
+      refused.append(str(caught.value))
+    return Audio(fading(0.2))
+
+  tracks = (dataclasses.replace(GIVEN.tracks[0], read=read), GIVEN.tracks[1])
+  archive_writer.write(dataclasses.replace(GIVEN, tracks=tracks), out)
+  assert refused == [
+    f"another process writes {out}: wait for it or name another file"
+  ]
+  assert set(arrays(out)["track"]) == {"blues.00000", "rock.00000"}
+  assert list(tmp_path.iterdir()) == [out]
+
+
+def test_an_archive_has_its_name_only_when_all_of_it_is_written(
+  tmp_path, monkeypatch
+):
+  replace, sizes = archive_writer.os.replace, []
+  monkeypatch.setattr(
+    archive_writer.os,
+    "replace",
+    lambda old, new: sizes.append(old.stat().st_size) or replace(old, new),
+  )
+  with archive_writer._claimed(tmp_path / "a.npz") as file:
+    file.write(b"all of it")
+  assert sizes == [9]
+
+
+@pytest.mark.parametrize(
+  ("problem", "expected"),
+  [
+    (OSError(errno.ENOSPC, "No space left on device"), InputError),
+    (KeyboardInterrupt(), KeyboardInterrupt),
+  ],
+)
+def test_nothing_half_written_stays(tmp_path, monkeypatch, problem, expected):
+  def save(file, **_):
+    file.write(b"PK")
+    raise problem
+
+  monkeypatch.setattr(np, "savez_compressed", save)
+  with pytest.raises(expected, match=r"No space|^$"):
+    archive_writer.write(GIVEN, tmp_path / "a.npz")
+  assert list(tmp_path.iterdir()) == []
+
+
+# Real clips.
+
+
+def test_real_clips_agree_with_the_real_archive(tmp_path, gtzan_data):
+  """Half a dB in every cell, rounded twice: the archive's steps and ours.
+
+  Of a shorter clip the frames it has in common, down to where both have levels.
+  """
+  names = ("blues.00000", "classical.00000", "jazz.00000", "metal.00000")
+  short = ("blues.00003", "classical.00007", "reggae.00001", "rock.00003")
+  given = corpus.open_corpus(str(gtzan_data / "gtzan"))
+  held = corpus.open_corpus(str(gtzan_data / "gtzan_logmel.npz"))
+  theirs = {track.id: track for track in held.tracks}
+  tracks = tuple(t for t in given.tracks if t.id in (*names, *short))
+  genres = tuple(dict.fromkeys(track.genre for track in tracks))
+  given = dataclasses.replace(given, tracks=tracks, genres=genres)
+  made = {
+    rate: corpus.open_corpus(
+      str(archive_writer.write(given, tmp_path / f"{rate}.npz", rate).path)
+    )
+    for rate in (12.9, EVERY)
+  }
+  for ours in made[12.9].tracks:
+    if ours.id in names:
+      found, wanted = ours.read().db, theirs[ours.id].read().db
+      assert found.shape == wanted.shape == (387, 128)
+      assert np.abs(found - wanted).max() < 0.5
+      assert np.median(np.abs(found - wanted)) < 0.1
+  for ours in made[EVERY].tracks:
+    found, wanted = ours.read(), theirs[ours.id].read()
+    frames = logmel_archive.frames_of(wanted.n_frames, 387)
+    frames = frames[frames < found.n_frames - 2]  # whole windows
+    floor = max(found.db.min(), wanted.db.min())
+    off = np.maximum(found.db[frames], floor) - np.maximum(
+      wanted.db[: len(frames)], floor
+    )
+    assert len(frames) > 190
+    assert np.abs(off).max() < 0.5, ours.id
+  widths = [
+    logmel_archive.segment_columns(spec, opened.columns_per_frame)
+    for opened, spec in itertools.product(
+      (held, made[12.9]), (LOGMEL, features.get("patches"))
+    )
+  ]
+  assert widths == [38, 25, 38, 25]

@@ -1,0 +1,269 @@
+"""Genres and artists that a user gives, by a table or by folders."""
+
+import csv
+import dataclasses
+import json
+import shutil
+
+import corpora
+import numpy as np
+import pytest
+import soundfile
+import stored
+
+import launch
+import tfds_gtzan
+from configs import resnet
+from gtzan_jax.cli import command_line
+from gtzan_jax.data import corpus_checks
+from gtzan_jax.errors import InputError
+from gtzan_jax.training import workdir
+from tfds_gtzan.corpora import labels
+from tfds_gtzan.split_audit import names as split_names
+
+FILES = ("000/000002", "000/000003", "001/000012", "155/155066")
+ROWS = [
+  ("track_id", "genre_top", "artist"),
+  ("2", "Rock", "Ann"),
+  ("3", "Folk", "Bob"),
+  ("12", "Rock", "Various Artists"),
+  ("155066", "Folk", "Ann; Cid"),
+]
+
+
+@pytest.fixture(scope="module")
+def music(tmp_path_factory):
+  """Files in numbered folders, of as many different sounds."""
+  root = tmp_path_factory.mktemp("labels") / "music"
+  for i, name in enumerate(FILES):
+    path = root / f"{name}.wav"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, np.random.default_rng(i).uniform(-1, 1, 99), 22_050)
+  return root
+
+
+def write(path, rows, separator=","):
+  with path.open("w", newline="") as file:
+    csv.writer(file, delimiter=separator).writerows(rows)
+  return str(path)
+
+
+def opened(music, table, **more):
+  corpus = tfds_gtzan.open_corpus(str(music), label_table=table, **more)
+  found = {t.id: (t.genre, t.artist) for t in corpus.tracks}
+  return corpus, found
+
+
+WANTED = {
+  "000/000002": ("Rock", "Ann"),
+  "000/000003": ("Folk", "Bob"),
+  "001/000012": ("Rock", ""),
+  "155/155066": ("Folk", "Ann; Cid"),
+}
+
+
+@pytest.mark.parametrize(
+  ("header", "names", "separator"),
+  [
+    (ROWS[0], ("2", "3", "12", "155066"), ","),
+    (
+      ("Track ID", "Genre", "Artist name"),
+      ("2.0", "3.0", "12.0", "155066"),
+      ";",
+    ),
+    (("file", "label", "performer"), [f"{name}.mp3" for name in FILES], "\t"),
+    (("path", "main genre", "Artist"), [f"/old/{n}.wav" for n in FILES], "|"),
+    (("filename", "class", "band"), [n[4:] + ".WAV" for n in FILES], ","),
+  ],
+)
+def test_a_table_gives_genres_and_artists(
+  music, tmp_path, header, names, separator
+):
+  rows = [header]
+  rows += [(n, *row[1:]) for n, row in zip(names, ROWS[1:], strict=True)]
+  corpus, found = opened(music, write(tmp_path / "t.csv", rows, separator))
+  assert found == WANTED
+  assert corpus.genres == ("Folk", "Rock")
+  assert corpus_checks.find(corpus_checks.facts_of(corpus))[0].title != "labels"
+
+
+def test_a_header_of_three_lines_as_fma_has_it(music, tmp_path):
+  rows = [
+    ("", "album", "artist", "track", "track"),
+    ("", "title", "name", "genre_top", "genres"),
+    ("track_id", "", "", "", ""),
+    *((n, "x", artist, genre, "[21]") for n, genre, artist in ROWS[1:]),
+  ]
+  assert opened(music, write(tmp_path / "t.csv", rows))[1] == WANTED
+
+
+def test_a_table_as_spreadsheets_leave_it(music, tmp_path):
+  """UTF-16 with its mark, tabs, empty rows and short ones; "sep=;"; CR."""
+  rows = [(), ROWS[0], ("", "", ""), *ROWS[1:], ("7",)]
+  text = "".join("\t".join(row) + "\r\n" for row in rows)
+  path = tmp_path / "t.txt"
+  path.write_bytes(text.encode("utf-16"))
+  assert opened(music, str(path))[1] == WANTED
+  artists = [(*row[:2], row[2].replace(";", " feat. ")) for row in ROWS]
+  text = "sep=|\r" + "".join("|".join(row) + "\r" for row in artists)
+  path.write_bytes(text.encode())
+  wanted = WANTED | {"155/155066": ("Folk", "Ann feat.  Cid")}
+  assert opened(music, str(path))[1] == wanted
+
+
+def test_leading_zeros_tell_two_files_apart(tmp_path):
+  names = split_names.Names(["a/2", "b/000002", "b/7"])
+  assert names.find("2").track == "a/2"
+  assert names.find("000002.mp3").track == "b/000002"
+  assert names.find("0007").track == "b/7"
+  assert not names.find("02").known
+  assert not names.find("70").known
+
+
+def test_what_has_no_genre_is_left_out_and_counted(music, tmp_path):
+  rows = [
+    *ROWS[:3],
+    ("12", "nan", "x"),
+    ("155066", "Rock", ""),
+    ("99", "Pop", ""),
+  ]
+  corpus, found = opened(music, write(tmp_path / "t.csv", rows))
+  assert sorted(found) == ["000/000002", "000/000003", "155/155066"]
+  assert corpus.passed_over == {}  # the same file would be counted twice
+  findings = corpus_checks.find(corpus_checks.facts_of(corpus))
+  (told,) = [one for one in findings if one.check == "labels"]
+  assert told.line() == (
+    f"1 track without a genre in config.data.labels={tmp_path / 't.csv'} left"
+    " out, and 1 name in it of no track or of several: 001/000012; 99"
+  )
+
+
+def test_a_flat_folder_and_an_archive_are_labelled(music, tmp_path):
+  table = write(tmp_path / "t.csv", ROWS)
+  flat = tmp_path / "flat"
+  flat.mkdir()
+  for name in FILES:
+    shutil.copy(music / f"{name}.wav", flat)
+  wanted = {name[4:]: said for name, said in WANTED.items()}
+  assert opened(flat, table)[1] == wanted
+  packed = corpora.pack(music, tmp_path / "m.zip")
+  of_zip, found = opened(packed, table)
+  assert found == WANTED
+  assert of_zip.fingerprint == opened(music, table)[0].fingerprint
+
+
+def test_labels_and_artists_are_part_of_the_fingerprint(music, tmp_path):
+  """What is prepared holds both, so another table is another data set."""
+  one = opened(music, write(tmp_path / "a.csv", ROWS))[0].fingerprint
+  same = opened(music, write(tmp_path / "b.csv", ROWS))[0].fingerprint
+  assert one == same
+  rows = [*ROWS[:4], ("155066", "Folk", "Dan")]
+  assert one != opened(music, write(tmp_path / "c.csv", rows))[0].fingerprint
+
+
+@pytest.mark.parametrize(
+  ("rows", "message"),
+  [
+    (
+      [*ROWS, ("000003.wav", "Rock", "")],
+      "lists the track 000/000003 twice, as Folk and as Rock (000003.wav)",
+    ),
+    (
+      [("name", "bpm"), ("2", "120")],
+      "has no column of genres among name, bpm",
+    ),
+    ([("x", "genre"), ("2", "Rock")], "has no column of names among x, genre"),
+    ([ROWS[0], ("2", "", "")], "has no row with a name and a genre"),
+    (
+      [ROWS[0], ("77", "Rock", "")],
+      "none of its 1 names is a track's, such as",
+    ),
+    (ROWS[:2], "one genre only (Rock)"),
+    ([ROWS[0], ("2", "Ro\x07ck", "")], "'Ro\\x07ck' cannot be printed"),
+    ([ROWS[0], ("2", "é" * 101, "")], "is longer than 200 bytes"),
+  ],
+)
+def test_a_table_that_cannot_be_used_is_refused(music, tmp_path, rows, message):
+  table = write(tmp_path / "t.csv", rows)
+  with pytest.raises(InputError) as error:
+    opened(music, table)
+  assert message in str(error.value)
+  assert f"config.data.labels={table}" in str(error.value)
+
+
+def test_a_name_of_several_tracks_means_none():
+  given = labels.Labels("t", [labels.Row("song.mp3", "Rock", "")], "")
+  with pytest.raises(
+    InputError, match=r"'song\.mp3', which a/song and b/song are"
+  ):
+    labels.match(given, ["a/song", "b/song"])
+
+
+def test_a_piece_of_a_name_is_no_track():
+  given = labels.Labels("t", [labels.Row("rock/song.1", "Rock", "")], "")
+  with pytest.raises(InputError, match="none of its 1 names"):
+    labels.match(given, ["rock/song"])
+
+
+def test_folders_below_genres_give_artists(tmp_path):
+  root = tmp_path / "music"
+  names = ["rock/Ann/One/1", "rock/Various Artists/2", "rock/3", "jazz/Bob/4"]
+  for name in names:
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(root / f"{name}.wav", np.zeros(9), 22_050)
+  plain = tfds_gtzan.open_corpus(str(root))
+  corpus = tfds_gtzan.open_corpus(str(root), artists="folder")
+  assert {t.id: t.artist for t in corpus.tracks} == dict(
+    zip(names, ["Ann", "", "", "Bob"], strict=True)
+  )
+  assert corpus.fingerprint != plain.fingerprint
+  assert dataclasses.replace(corpus.tracks[0], artist="") == plain.tracks[0]
+
+
+@pytest.mark.parametrize(
+  ("given", "message"),
+  [
+    ({"artists": "folders"}, "config.data.artists=folders: give folder"),
+    ({"artists": "folder"}, "not one track of the synthetic corpus lies in"),
+    ({"label_table": "t.csv"}, "the synthetic corpus has its genres"),
+    ({"artists": "folder", "label_table": "t.csv"}, "give one of the two"),
+  ],
+)
+def test_what_a_corpus_cannot_be_given(tmp_path, monkeypatch, given, message):
+  monkeypatch.chdir(tmp_path)
+  write(tmp_path / "t.csv", ROWS)
+  with pytest.raises(InputError) as error:
+    tfds_gtzan.open_corpus(None, 1, **given)
+  assert message in str(error.value)
+
+
+def test_a_run_keeps_where_its_table_lies(tmp_path, monkeypatch, capsys):
+  run = stored.run_json()
+  run["config"]["data"]["labels"] = "t.csv"
+  run["data_path"] = "/music"
+  run["data_files"]["data.labels"] = "/x/t.csv"
+  given = resnet.get_config()
+  config = workdir.config_of(tmp_path, run, given, {})
+  assert config.data.labels == "/x/t.csv"
+  assert "data.labels: /x/t.csv, as " in capsys.readouterr().out
+
+
+def test_other_music_is_not_given_the_labels_of_a_run(tmp_path, monkeypatch):
+  run = stored.run_json()
+  run["data_path"] = "/music"
+  run["data_files"]["data.labels"] = "/x/t.csv"
+  (tmp_path / "run.json").write_text(json.dumps(run))
+  opened = []
+
+  def open_corpus(data):
+    opened.append((data.path, data.labels, data.artists))
+    raise InputError("enough")
+
+  for more, wanted in (((), ""), (("--config.data.labels=o.csv",), "o.csv")):
+    argv = ["launch.py", "evaluate", f"--workdir={tmp_path}"]
+    argv += ["--config.data.path=/other", *more]
+    verb = launch.VERBS["evaluate"]
+    line = command_line.parse(argv, launch.FLAGS, launch.VERBS, "train", "")
+    with pytest.raises(InputError, match="enough"):
+      verb.function(line, open_corpus=open_corpus)
+    assert opened.pop() == ("/other", wanted, "")

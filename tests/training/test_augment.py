@@ -1,0 +1,256 @@
+"""Augmentation: never a no-op, identity at zero, analytic properties."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gtzan_jax import features
+from gtzan_jax.errors import InputError
+from gtzan_jax.training import augment
+
+KEY = jax.random.key(7)
+RATE = 22_050
+AUDIO = 0.1 * jax.random.normal(jax.random.key(1), (8, 4_410))
+LOGMEL = 10.0 * jax.random.normal(jax.random.key(2), (8, 38, 16)) - 30.0
+LABELS = jax.nn.one_hot(jnp.arange(8), 10)
+
+on_audio = partial(augment.on_audio, KEY, AUDIO, sample_rate=RATE)
+on_logmel = partial(augment.on_logmel, KEY, LOGMEL, columns_per_second=12.9)
+on_features = partial(augment.on_features, KEY, LOGMEL, LABELS)
+
+# Each augmentation at a strength, with its input: walked by the tests below.
+ENTRIES = {
+  "gain, audio": (on_audio, {"gain_db": 6.0}, AUDIO),
+  "shift, audio": (on_audio, {"shift_s": 0.1}, AUDIO),
+  "noise, audio": (on_audio, {"noise_probability": 1.0}, AUDIO),
+  "gain, logmel": (on_logmel, {"gain_db": 6.0}, LOGMEL),
+  "shift, logmel": (on_logmel, {"shift_s": 1.5}, LOGMEL),
+  "time masks": (on_features, {"time_masks": 2, "time_width": 0.3}, LOGMEL),
+  "bin masks": (on_features, {"bin_masks": 2, "bin_width": 0.3}, LOGMEL),
+  "mixup": (on_features, {"mixup_alpha": 0.4}, LOGMEL),
+}
+
+
+def array_of(out):
+  return out[0] if isinstance(out, tuple) else out
+
+
+@pytest.mark.parametrize("name", sorted(ENTRIES))
+def test_no_augmentation_is_a_no_op(name):
+  stage, strength, given = ENTRIES[name]
+  run = partial(stage, **strength)
+  assert array_of(jax.eval_shape(run)).shape == given.shape  # so it traces
+  found = array_of(run())
+  assert bool(jnp.isfinite(found).all())
+  changed = np.abs(np.asarray(found - given)).reshape(8, -1).max(1) > 1e-6
+  assert changed.sum() >= 4, f"{name} changed {changed.sum()} of 8 examples"
+
+
+@pytest.mark.parametrize("name", sorted(ENTRIES))
+def test_zero_strength_is_the_identity(name):
+  stage, strength, given = ENTRIES[name]
+  off = dict.fromkeys(strength, 0)
+  assert array_of(stage(**off)) is given
+
+
+@pytest.mark.parametrize("name", sorted(ENTRIES))
+def test_draws_differ_by_example_and_key_and_repeat(name):
+  stage, strength, given = ENTRIES[name]
+  same = jnp.broadcast_to(given[:1], given.shape)
+  run = stage.func
+  rest = stage.args[2:] if run is augment.on_features else ()
+  keywords = {**stage.keywords, **strength}
+  first, again, other = (
+    array_of(run(key, same, *rest, **keywords))
+    for key in (KEY, KEY, jax.random.key(8))
+  )
+  np.testing.assert_array_equal(first, again)
+  assert not np.array_equal(first, other)
+  if name != "mixup":  # mixing an example with its copy changes nothing
+    assert len(np.unique(np.asarray(first).reshape(8, -1), axis=0)) >= 4
+
+
+def rms_db(x):
+  return 10 * np.log10(np.mean(np.square(np.asarray(x, np.float64)), axis=1))
+
+
+def test_gain_moves_the_level_by_a_uniform_number_of_db():
+  moved = rms_db(on_audio(gain_db=6.0)) - rms_db(AUDIO)
+  assert np.all(np.abs(moved) <= 6.0 + 1e-4)
+  assert moved.min() < 0 < moved.max()
+  many = augment.gain(KEY, jnp.ones((4_000, 1)), 6.0)
+  db = 20 * np.log10(np.asarray(many))
+  np.testing.assert_allclose(db.std(), 12 / np.sqrt(12), rtol=0.05)
+
+
+@pytest.mark.parametrize(
+  ("stage", "strength", "longest"),
+  [(on_audio, 0.01, 220), (on_logmel, 0.5, 6)],
+)
+def test_shift_rolls_by_a_bounded_number_of_steps(stage, strength, longest):
+  given, found = np.asarray(stage.args[1]), np.asarray(stage(shift_s=strength))
+  for before, after in zip(given, found, strict=True):
+    rolled = [
+      steps
+      for steps in range(-longest, longest + 1)
+      if np.array_equal(np.roll(before, steps, axis=0), after)
+    ]
+    assert len(rolled) == 1, "not a roll within the bound"
+
+
+def test_noise_has_the_asked_signal_to_noise_ratio():
+  found = on_audio(noise_probability=1.0, noise_snr_db=(5.0, 20.0))
+  snr = rms_db(AUDIO) - rms_db(found - AUDIO)
+  assert np.all((snr > 5.0 - 1e-2) & (snr < 20.0 + 1e-2))
+  assert np.ptp(snr) > 1.0
+  exact = on_audio(noise_probability=1.0, noise_snr_db=(12.0, 12.0))
+  np.testing.assert_allclose(
+    rms_db(AUDIO) - rms_db(exact - AUDIO), 12.0, atol=1e-2
+  )
+
+
+def test_noise_touches_its_share_and_leaves_silence_silent():
+  audio = jnp.ones((2_000, 4))
+  found = augment.noise(KEY, audio, 0.3, (10.0, 10.0))
+  share = np.mean(np.any(np.asarray(found != audio), axis=1))
+  assert abs(share - 0.3) < 0.04
+  silent = augment.noise(KEY, jnp.zeros((2, 100)), 1.0, (10.0, 10.0))
+  np.testing.assert_array_equal(silent, 0.0)
+
+
+def test_gain_on_the_waveform_is_an_offset_of_the_log_mel():
+  louder = on_audio(gain_db=6.0)
+  db = rms_db(louder) - rms_db(AUDIO)
+  before = features.extract(AUDIO, "logmel_1024")
+  after = features.extract(louder, "logmel_1024")
+  offset = jnp.asarray(db, jnp.float32)[:, None, None]
+  np.testing.assert_allclose(after, before + offset, atol=2e-3)
+
+
+def test_logmel_gain_is_one_offset_an_example():
+  offset = np.asarray(on_logmel(gain_db=6.0) - LOGMEL)
+  assert np.all(np.ptp(offset.reshape(8, -1), axis=1) < 1e-4)
+  assert np.abs(offset).max() <= 6.0 + 1e-4
+  assert np.ptp(offset[:, 0, 0]) > 1.0
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_masks_are_whole_bands_no_wider_than_asked(axis):
+  x = jax.random.normal(KEY, (64, 20, 30))
+  found = np.asarray(augment.mask(KEY, x, axis, 1, 0.25, jnp.float32(99.0)))
+  masked = found == 99.0
+  across = 3 - axis
+  np.testing.assert_array_equal(masked.all(across), masked.any(across))
+  length = masked.any(across).sum(1)
+  assert length.max() == round(0.25 * x.shape[axis])
+  assert len(set(length)) > 3
+  for row in masked.any(across):  # one mask is one run
+    assert np.abs(np.diff(row.astype(int))).sum() <= 2
+  np.testing.assert_array_equal(found[~masked], np.asarray(x)[~masked])
+  assert masked.any(across)[:, [0, -1]].any(0).all(), "never reaches an end"
+
+
+def test_masked_values_become_the_fill_or_the_examples_mean():
+  strength = {"time_masks": 1, "time_width": 1.0}
+  fill = jnp.arange(16.0) + 1000.0
+  found = np.asarray(on_features(fill=fill, **strength)[0])
+  masked = found >= 1000
+  wide = np.broadcast_to(np.asarray(fill), found.shape)
+  assert masked.any()
+  np.testing.assert_array_equal(found[masked], wide[masked])
+  own = np.asarray(on_features(**strength)[0])
+  means = np.broadcast_to(
+    np.asarray(LOGMEL).mean((1, 2), keepdims=True), own.shape
+  )
+  np.testing.assert_allclose(own[masked], means[masked], rtol=1e-5)
+
+
+def test_mixup_is_linear_in_examples_and_labels_alike():
+  # Rows that are their own labels: the mixed row has to equal the mixed label.
+  x, labels = augment.mixup(KEY, LABELS, LABELS, 0.4)
+  np.testing.assert_array_equal(x, labels)
+  np.testing.assert_allclose(labels.sum(1), 1.0, rtol=1e-6)
+  assert np.all((np.asarray(labels) > 0).sum(1) <= 2)
+  assert np.any((np.asarray(labels) > 0.01).sum(1) == 2)
+
+
+def test_mixup_draws_its_share_from_beta():
+  """Beta(a, a) has mean 1/2 and variance 1 / (4 (2 a + 1))."""
+  x = jnp.arange(8.0) + 1.0
+  shares = []
+  for seed in range(60):
+    key = jax.random.key(seed)
+    mixed, labels = augment.mixup(key, x, jnp.eye(8), 0.4)
+    paired = np.asarray((labels > 0).sum(1) == 2)  # not mixed with itself
+    shares.extend(np.asarray(jnp.diagonal(labels))[paired])
+    np.testing.assert_allclose(mixed, labels @ x, rtol=1e-5)
+  shares = np.asarray(shares)
+  np.testing.assert_allclose(shares.mean(), 0.5, atol=0.05)
+  np.testing.assert_allclose(shares.var(), 1 / (4 * 1.8), rtol=0.1)
+
+
+def test_check_names_what_cannot_be():
+  good = {
+    "gain_db": 6.0,
+    "shift_s": 0.5,
+    "noise_probability": 0.0,
+    "noise_snr_db": (10.0, 30.0),
+    "time_masks": 2,
+    "time_width": 0.2,
+    "bin_masks": 2,
+    "bin_width": 0.2,
+    "mixup_alpha": 0.3,
+  }
+  augment.check("logmel", (38, 128), **good)
+  augment.check("audio", (258, 128), **{**good, "noise_probability": 0.5})
+  for change, message in [
+    ({"noise_probability": 0.5}, "noise_probability 0.5.*not stored"),
+    ({"gain_db": -1.0}, "gain_db -1.0.*0 or more"),
+    ({"bin_width": 1.5}, "bin_width 1.5.*between 0 and 1"),
+    ({"noise_snr_db": (30.0, 10.0)}, "low, high"),
+  ]:
+    with pytest.raises(InputError, match=message):
+      augment.check("logmel", (38, 128), **{**good, **change})
+
+
+@pytest.mark.parametrize(
+  ("raw", "shape", "change", "message"),
+  [
+    (None, (130, 187), {"gain_db": 6.0}, "gain_db 6.0.*stores nothing"),
+    (None, (130, 187), {"shift_s": 0.5}, "shift_s 0.5.*stores nothing"),
+    (None, (57,), {"time_masks": 1}, r"time_masks 1.*shape \(57,\)"),
+    (None, (180, 180, 3), {"bin_masks": 2}, "bin_masks 2.*180, 180, 3"),
+  ],
+)
+def test_check_refuses_what_such_examples_cannot_carry(
+  raw, shape, change, message
+):
+  nothing = {
+    "gain_db": 0.0,
+    "shift_s": 0.0,
+    "noise_probability": 0.0,
+    "noise_snr_db": (10.0, 30.0),
+    "time_masks": 0,
+    "time_width": 0.2,
+    "bin_masks": 0,
+    "bin_width": 0.2,
+    "mixup_alpha": 0.3,
+  }
+  augment.check(raw, shape, **nothing)
+  with pytest.raises(InputError, match=message):
+    augment.check(raw, shape, **{**nothing, **change})
+
+
+@pytest.mark.parametrize("shape", [(57,), (6, 5, 3)])
+def test_mixup_takes_examples_of_any_shape(shape):
+  x = jax.random.normal(jax.random.key(0), (8, *shape))
+  labels = jax.nn.one_hot(jnp.arange(8) % 3, 3)
+  mixed, soft = augment.on_features(
+    jax.random.key(1), x, labels, mixup_alpha=0.5, fill=jnp.zeros(shape[-1])
+  )
+  assert mixed.shape == x.shape
+  assert not np.allclose(mixed, x)
+  np.testing.assert_allclose(soft.sum(1), 1, atol=1e-6)

@@ -1,0 +1,149 @@
+"""Shards written by Apache Beam's workers, byte for byte as without it.
+
+What writes a shard is TFDS's ShardWriter, as on one machine. The pipeline is
+set up here: TFDS's own for a ShardBasedBuilder (4.9.10) starts one for each
+split in which all splits before it are written again, and puts the lengths of
+more than ten shards in the order of text, 10 before 2.
+"""
+
+import contextlib
+import functools
+import io
+import json
+import pickle
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import tensorflow_datasets as tfds
+
+from gtzan_jax.errors import InputError
+from tfds_gtzan import examples
+from tfds_gtzan.corpora.track import Track
+
+if TYPE_CHECKING:
+  from apache_beam.options.pipeline_options import PipelineOptions
+
+
+def options(text: str) -> "PipelineOptions":
+  """Beam's options of a line such as "--runner=DirectRunner ...".
+
+  Raises:
+    InputError: Beam is not installed, or takes no such options.
+  """
+  try:
+    import apache_beam
+    from apache_beam.options import pipeline_options
+  except ImportError as error:
+    raise InputError(
+      f"Beam options {text!r} need Apache Beam, which is not installed: pip"
+      " install -r requirements-beam.txt"
+    ) from error
+  said = io.StringIO()  # argparse's usage is 200 lines, its reason the last
+  try:
+    found = pipeline_options.PipelineOptions(shlex.split(text))
+    with contextlib.redirect_stderr(said):
+      found.get_all_options()
+    apache_beam.Pipeline(options=found)  # finds the runner and asks it
+  except (ValueError, ImportError, RuntimeError, SystemExit) as error:
+    reason = said.getvalue().rpartition("error: ")[2] or str(error)
+    raise InputError(
+      f"Beam does not accept the options {text!r}: {' '.join(reason.split())}"
+    ) from error
+  return found
+
+
+def write(
+  shards: Mapping[str, Sequence[Sequence[Track]]],
+  templates: Mapping[str, tfds.core.ShardedFileTemplate],
+  write_shard: Callable[[tfds.core.Path, Sequence[Track], examples.Note], None],
+  note: examples.Note,
+  config: tfds.download.DownloadConfig,
+) -> tfds.core.SplitDict:
+  """Writes each shard on some worker.
+
+  Workers need this package, what the tracks are read from and the folder of
+  the shards, the two at the paths that they have here.
+
+  Args:
+    shards: {split: the tracks of each shard}.
+    templates: {split: how its files are named}.
+    write_shard: writes the tracks to the path and notes them; it is pickled.
+    note: is told of each track here, in the order of `shards`.
+    config: its beam_runner and beam_options.
+
+  Raises:
+    InputError: of `write_shard` or `note`, or of workers that see another
+      folder than this process.
+  """
+  import apache_beam as beam
+
+  paths = {
+    split: templates[split].sharded_filepaths(len(parts))
+    for split, parts in shards.items()
+  }
+  # As bytes, or Beam would look for coders of what is in them.
+  tasks = [
+    pickle.dumps(task)
+    for split, parts in shards.items()
+    for task in zip(paths[split], parts, strict=True)
+  ]
+  on_worker = functools.partial(_on_worker, write_shard)
+  with beam.Pipeline(config.beam_runner, config.beam_options) as pipeline:
+    created = pipeline | "Shards" >> beam.Create(tasks)
+    _ = created | "Write" >> beam.Map(on_worker)
+  infos = []
+  for split, parts in shards.items():
+    lengths = []
+    for path, tracks in zip(paths[split], parts, strict=True):
+      noted = _noted(path)
+      for track, outcome in zip(tracks, noted, strict=True):
+        note(track, outcome)
+      lengths.append(sum(one[0] for one in noted if not isinstance(one, str)))
+    infos.append(
+      tfds.core.SplitInfo(
+        name=split,
+        shard_lengths=lengths,
+        num_bytes=sum(path.stat().length for path in paths[split]),
+        filename_template=templates[split],
+      )
+    )
+  return tfds.core.SplitDict(infos)
+
+
+def _on_worker(write_shard: Callable, task: bytes) -> None:
+  """Writes a shard and, beside it, what came of its tracks.
+
+  A runner may give one task to several workers, so each writes under a name of
+  its own, renamed when it is whole.
+  """
+  path, tracks = pickle.loads(task)
+  if not path.parent.is_dir():
+    return  # see _noted
+  noted = []
+  try:
+    with tfds.core.utils.incomplete_file(path) as part:
+      write_shard(part, tracks, lambda _, outcome: noted.append(outcome))
+  except InputError as error:
+    noted = str(error)  # for the user, without the trace of a worker
+  with tfds.core.utils.incomplete_file(_notes(path)) as part:
+    part.write_text(json.dumps(noted))
+
+
+def _notes(path: tfds.core.Path) -> tfds.core.Path:
+  return path.with_name(f"{path.name}.notes.json")
+
+
+def _noted(path: tfds.core.Path) -> list[examples.Outcome]:
+  """What a worker noted of a shard's tracks; takes the note away."""
+  try:
+    noted = json.loads(_notes(path).read_text())
+  except FileNotFoundError as error:
+    raise InputError(
+      f"Beam's workers do not see {path.parent}: they need this folder"
+      " (config.data.dir) and the corpus at the paths that they have here"
+    ) from error
+  if isinstance(noted, str):
+    raise InputError(noted)
+  _notes(path).unlink()
+  return noted

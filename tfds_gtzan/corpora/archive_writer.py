@@ -1,0 +1,246 @@
+"""Writes a log-mel archive from audio: features where sound cannot be shared.
+
+The format is that of archive.py. It has one number of columns for tracks of any
+length: that which the longest tracks need at the rate asked for
+(`archive.columns_for`). Shorter tracks are spread over as many, so that column
+j of every track is frame `floor((j + 0.5) / (columns + 0.5) * n_frames)` and no
+reader sees silence that was never there. The format has no artists: a reader
+knows those of GTZAN's ids.
+"""
+
+import contextlib
+import dataclasses
+import fcntl
+import os
+import pathlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
+
+import numpy as np
+import tqdm
+
+from gtzan_jax.audio import files as audio
+from gtzan_jax.errors import InputError
+from gtzan_jax.features import logmel_archive
+from tfds_gtzan import examples
+from tfds_gtzan.corpora.logmel_archive import RATE
+from tfds_gtzan.corpora.track import Corpus, Track
+
+COLUMNS_PER_SECOND = 12.9  # GTZAN's own archive: 387 of a 30 s track
+SLOWEST, FASTEST = 1.0, 43.07  # the latter: every frame
+_MOST_GB = 4.0  # of `mel`, which is in memory when written and when read
+
+
+@dataclasses.dataclass(frozen=True)
+class Written:
+  """What was written, and what was not.
+
+  Attributes:
+    path: the archive.
+    tracks: in it.
+    columns: of each track.
+    columns_per_second: of the longest tracks; shorter ones have more.
+    skipped: [{"track", "reason"}] of the tracks that cannot be decoded.
+  """
+
+  path: pathlib.Path
+  tracks: int
+  columns: int
+  columns_per_second: float
+  skipped: tuple[dict[str, str], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Kept:
+  """A track whose every frame lies in the spool."""
+
+  track: Track
+  n_frames: int
+  range_db: float
+  top_db: float
+
+
+def write(
+  corpus: Corpus,
+  out: str | os.PathLike,
+  columns_per_second: float = COLUMNS_PER_SECOND,
+  progress: bool = True,
+) -> Written:
+  """Writes the archive of a corpus; it appears whole or not at all.
+
+  The same corpus gives the same bytes, by the same JAX and zlib (NumPy dates
+  the members 1980). Levels are rounded to steps of `range_db / 255`, at most
+  0.31 dB; `range_db` is the distance between the highest and the lowest level
+  of all frames.
+
+  Args:
+    corpus: one whose tracks hold audio. They are decoded on threads; every
+      frame passes through a nameless file beside `out`, so that `mel` is all
+      that is held in memory.
+    out: a new file, .npz; its folder is made if need be.
+    columns_per_second: from 1 to 43.07, which keeps every frame.
+    progress: whether to show a progress bar (on a terminal only).
+
+  Raises:
+    InputError: tracks that hold something else, a name that is taken or does
+      not end in .npz, another process that writes there, a rate out of bounds,
+      a folder that cannot be written, a track too long for an archive, or too
+      many unreadable tracks.
+  """
+  if corpus.kind != "audio":
+    raise InputError(
+      f"an archive is written from audio; the tracks of the corpus"
+      f" {corpus.name} hold {corpus.kind}: give a folder or archive of sound"
+    )
+  check_out(out, columns_per_second)
+  out = pathlib.Path(out).expanduser()
+  rate = min(columns_per_second, logmel_archive.EVERY_FRAME)
+  try:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with _claimed(out) as file:
+      with tempfile.TemporaryFile(dir=out.parent) as spool:
+        kept, skipped = _spool(corpus, rate, spool, progress)
+        spool.seek(0)
+        arrays = _arrays(kept, rate, spool)
+      np.savez_compressed(file, allow_pickle=False, **arrays)
+  except OSError as error:
+    raise InputError(
+      f"{out} cannot be written ({error.strerror or error}); name a file in a"
+      " folder with room that you may write to"
+    ) from error
+  return Written(out, len(kept), arrays["mel"].shape[2], rate, tuple(skipped))
+
+
+def check_out(
+  out: str | os.PathLike, columns_per_second: float = COLUMNS_PER_SECOND
+) -> None:
+  """What can be known before a corpus is opened; see `write`.
+
+  Raises:
+    InputError: a name that is taken or does not end in .npz, or a rate out of
+      bounds.
+  """
+  path = pathlib.Path(out).expanduser()
+  if path.suffix.lower() != ".npz":
+    raise InputError(
+      f"{os.fspath(out) or repr('')} does not end in .npz, as an archive's name"
+      " does"
+    )
+  _check_new(path)
+  if not SLOWEST <= columns_per_second <= FASTEST:
+    raise InputError(
+      f"{columns_per_second} columns a second: accepted are {SLOWEST:g} to"
+      f" {FASTEST}, which keeps every frame"
+    )
+
+
+def _check_new(out: pathlib.Path) -> None:
+  if os.path.lexists(out):
+    raise InputError(f"{out} is there already: name a new file")
+
+
+@contextlib.contextmanager
+def _claimed(out: pathlib.Path) -> Iterator[BinaryIO]:
+  """A file beside `out` that becomes it at the end, of one writer at a time.
+
+  It has one name, so what a killed process left is written over.
+  """
+  temporary = out.with_name(f".{out.name}.tmp")
+  with open(temporary, "r+b", opener=_made_if_missing) as file:
+    try:
+      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # dies with its holder
+    except BlockingIOError as error:
+      raise InputError(
+        f"another process writes {out}: wait for it or name another file"
+      ) from error
+    try:
+      _check_new(out)  # another may have been done just now
+      file.truncate()
+      yield file
+      file.flush()
+      os.replace(temporary, out)
+    finally:
+      temporary.unlink(missing_ok=True)
+
+
+def _made_if_missing(path: str, flags: int) -> int:
+  return os.open(path, flags | os.O_CREAT, 0o666)
+
+
+def _spool(
+  corpus: Corpus, rate: float, spool: BinaryIO, progress: bool
+) -> tuple[list[_Kept], list[dict[str, str]]]:
+  """Every frame of every track into the spool, uint8 `[n_frames, 128]` each.
+
+  How many columns there will be is known when the last length is.
+  """
+  kept, skipped = [], []
+  with tqdm.tqdm(
+    examples.read_ahead(_encode, corpus.tracks),
+    total=len(corpus.tracks),
+    desc=f"{corpus.name} -> archive",
+    unit=" tracks",
+    disable=None if progress else True,  # None: not on a pipe
+  ) as read:
+    for track, result in read:
+      if isinstance(result, InputError):
+        examples.skip(corpus, track, str(result), skipped)
+        continue
+      frames = result.pop("frames")
+      _check_length(corpus, track, len(frames), rate)
+      spool.write(frames.tobytes())
+      kept.append(_Kept(track, len(frames), **result))
+  return kept, skipped
+
+
+def _encode(track: Track) -> dict[str, np.ndarray | float]:
+  """A track's frames as the archive's bytes, and what turns them into dB."""
+  # The 16 bits that prepared data and predictions are computed from.
+  samples = audio.to_float(audio.to_int16(track.read().samples))
+  db = logmel_archive.logmel(samples)
+  top = db.max()
+  span = top - db.min()
+  # Silence has no range: all of it is the maximum.
+  depth = (top - db) / max(span, np.finfo(np.float32).tiny)
+  return {
+    "frames": np.rint(255 * (1 - depth)).astype(np.uint8),
+    "range_db": float(span),
+    "top_db": float(top),
+  }
+
+
+def _arrays(
+  kept: Sequence[_Kept], rate: float, spool: BinaryIO
+) -> dict[str, np.ndarray]:
+  """What archive.py reads; the columns of each track picked from its frames."""
+  n_frames = np.array([one.n_frames for one in kept], np.int32)
+  columns = logmel_archive.columns_for(n_frames, rate)
+  mel = np.empty((len(kept), logmel_archive.N_MELS, columns), np.uint8)
+  for row, number in zip(mel, n_frames.tolist(), strict=True):
+    held = np.frombuffer(spool.read(number * logmel_archive.N_MELS), np.uint8)
+    frames = held.reshape(number, logmel_archive.N_MELS)
+    row[:] = frames[logmel_archive.frames_of(number, columns)].T
+  return {
+    "mel": mel,
+    "track": np.array([one.track.id for one in kept]),
+    "genre": np.array([one.track.genre for one in kept]),
+    "range_db": np.array([one.range_db for one in kept], np.float32),
+    "top_db": np.array([one.top_db for one in kept], np.float32),
+    "n_frames": n_frames,
+    RATE: np.array(rate),
+  }
+
+
+def _check_length(
+  corpus: Corpus, track: Track, n_frames: int, rate: float
+) -> None:
+  columns = logmel_archive.columns_for(np.array([n_frames]), rate)
+  size = len(corpus.tracks) * logmel_archive.N_MELS * columns / 1e9
+  if size > _MOST_GB:
+    seconds = n_frames / logmel_archive.EVERY_FRAME
+    raise InputError(
+      f"{track.id} lasts {seconds:.0f} s: {len(corpus.tracks)} tracks of as"
+      f" many columns are {size:.1f} GB, more than {_MOST_GB:g}; cut long"
+      " tracks or keep fewer columns a second"
+    )

@@ -1,0 +1,302 @@
+"""From a path to a corpus, recognised by what the path is.
+
+A folder of sound is `audio`, one of pictures `images`, and so is what lies in a
+.zip, .tar or .tar.gz, where the path may go on inside; a .csv is a `table`, any
+other file an `archive`; no path is the embedded `synthetic` corpus. A path that
+is given and cannot be used is an error: there is no falling back.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import os
+import pathlib
+
+from gtzan_jax.errors import InputError
+from tfds_gtzan import synthetic
+from tfds_gtzan.corpora import (
+  audio_folder,
+  files,
+  genre_folders,
+  image_folder,
+  kaggle_table,
+  labels,
+  logmel_archive,
+  packed,
+)
+from tfds_gtzan.corpora.track import (
+  FORMS,
+  GENRES,
+  Audio,
+  Corpus,
+  LogMel,
+  Picture,
+  Table,
+  Track,
+  in_genre_order,
+)
+
+__all__ = [
+  "CORPORA",
+  "GENRES",
+  "Audio",
+  "Corpus",
+  "LogMel",
+  "Picture",
+  "Table",
+  "Track",
+  "open_corpus",
+]
+
+# What the tracks of each corpus hold; a feature set names the kinds it takes.
+CORPORA = {
+  "audio": "audio",
+  "archive": "logmel",
+  "images": "picture",
+  "table": "table",
+  "synthetic": "audio",
+}
+
+_NAMED = 20  # of a folder's entries in a message
+
+
+def open_corpus(
+  path: str | None,
+  tracks_per_genre: int = 20,
+  data_dir: str | pathlib.Path | None = None,
+  label_table: str = "",
+  artists: str = "",
+  least_genres: int = 2,
+) -> Corpus:
+  """Opens the corpus at `path` without decoding a track.
+
+  Args:
+    path: a folder or an archive of audio or of Kaggle's pictures, a log-mel
+      .npz, a features .csv, or None or "" for the synthetic corpus. A folder or
+      a .csv may lie in an archive: "kaggle.zip/Data/images_original".
+    tracks_per_genre: size of the synthetic corpus; of no effect on others.
+    data_dir: folder of prepared data; digests of files are remembered in its
+      .digests/ and a .tar.gz is unpacked into its .unpacked/. None: no digest
+      is remembered, and a .tar.gz is refused.
+    label_table: a table of genres and artists, see `labels.read`; then what
+      folders of sound or of pictures are called plays no part.
+    artists: "folder": <genre>/<artist>/... names artists.
+    least_genres: how many it has to have; where one will do, the path may be
+      that of the genre's own folder.
+
+  Raises:
+    InputError: nothing is there, or what is there is not accepted.
+  """
+  if artists not in ("", labels.FOLDER):
+    raise InputError(
+      f"config.data.artists={artists}: give {labels.FOLDER}, or leave it out"
+    )
+  if artists and label_table:
+    raise InputError(
+      f"config.data.artists={artists} and config.data.labels={label_table}:"
+      " give one of the two; the table may have a column of artists"
+    )
+  table = labels.read(label_table) if label_table else None
+  corpus = _open(path, tracks_per_genre, data_dir, table, least_genres)
+  if len(corpus.genres) < least_genres:
+    by = f" by config.data.labels={label_table}" if label_table else ""
+    raise InputError(
+      f"{path} holds one genre only ({corpus.genres[0]}){by}; accepted are"
+      f" {least_genres} or more, each a folder of tracks or a label"
+    )
+  if table and not corpus.labels:
+    raise InputError(
+      f"config.data.labels={label_table}: the {corpus.name} corpus has its"
+      " genres; labels are for folders and archives of sound or of pictures"
+    )
+  return labels.of_folders(corpus) if artists else corpus
+
+
+def _open(
+  path: str | None,
+  tracks_per_genre: int,
+  data_dir: str | pathlib.Path | None,
+  table: labels.Labels | None,
+  least_genres: int,
+) -> Corpus:
+  if not path:
+    return _synthetic(tracks_per_genre)
+  place = pathlib.Path(path).expanduser()
+  home = None if data_dir is None else pathlib.Path(data_dir).expanduser()
+  cache_dir = home and home / ".digests"
+  try:
+    if place.is_dir():
+      tree = files.of_folder(place)
+      if tree.unlisted:
+        raise InputError(tree.unlisted[0])
+      if least_genres == 1 and table is None:
+        tree = _with_its_folder(tree, place)
+      return _open_tree(tree, cache_dir, table)
+    if inside := packed.split(place):
+      tree = packed.open_tree(inside[0], home)
+      alone = least_genres == 1 and table is None
+      return _open_inside(tree, inside[1], cache_dir, table, alone)
+    if place.is_file() and place.suffix.lower() in kaggle_table.ENDINGS:
+      file = files.on_disk(place)
+      return kaggle_table.open_table(str(place), file, cache_dir)
+    if place.is_file():
+      return logmel_archive.open_archive(place, cache_dir)
+    there = place.exists()
+  except OSError as error:
+    raise InputError(f"{path} cannot be read: {error.strerror}") from error
+  what = "is neither a folder nor a file" if there else "does not exist"
+  raise InputError(
+    f"{path} {what}; give {FORMS}, or no path for the synthetic corpus"
+  )
+
+
+def _with_its_folder(tree: files.Tree, place: pathlib.Path) -> files.Tree:
+  """Seen from the folder above, if the place is the folder of one genre."""
+  layouts = (audio_folder.LAYOUT, image_folder.LAYOUT)
+  fits = [n for n in tree.files if any(layout.fits(n) for layout in layouts)]
+  if not fits or any("/" in name for name in fits):
+    return tree
+  genre = pathlib.Path(os.path.abspath(place)).name
+  return dataclasses.replace(
+    tree,
+    place=os.path.dirname(os.path.abspath(place)),
+    files={f"{genre}/{name}": file for name, file in tree.files.items()},
+    folders=frozenset({genre}),
+  )
+
+
+def _open_tree(
+  tree: files.Tree,
+  cache_dir: pathlib.Path | None,
+  table: labels.Labels | None,
+) -> Corpus:
+  """Sound, or pictures; among sound, pictures are its covers."""
+  whole = tree = dataclasses.replace(tree, whole=None)
+  while (inner := genre_folders.inner(tree)) is not None:
+    tree = inner
+  if table:
+    return _open_labelled(tree, cache_dir, table)
+  sound = genre_folders.genres_with(tree, audio_folder.LAYOUT)
+  pictures = genre_folders.genres_with(tree, image_folder.LAYOUT)
+  odd = sorted(set(pictures) - set(sound))
+  if sound and odd:
+    raise InputError(
+      f"{tree.place} holds sound in {sound[0]}/ and pictures without sound in"
+      f" {odd[0]}/: a corpus is of one of the two; take the other away"
+    )
+  if not sound and not pictures:
+    _point_to_an_archive(whole)
+  form = image_folder if pictures and not sound else audio_folder
+  corpus = form.open_tree(tree, cache_dir)
+  return dataclasses.replace(corpus, tables=_tables(whole))
+
+
+def _open_labelled(
+  tree: files.Tree, cache_dir: pathlib.Path | None, table: labels.Labels
+) -> Corpus:
+  """Sound, or pictures, wherever they lie, with the genres of a table."""
+  forms = (audio_folder, image_folder)
+  form = next(
+    (one for one in forms if any(map(one.LAYOUT.fits, tree.files))), None
+  )
+  if form is None:
+    raise InputError(
+      f"{tree.place} holds no track; {table.file} is for"
+      f" files {', '.join(genre_folders.EXTENSIONS)}, in any folders"
+    )
+  found, given = genre_folders.labelled(tree, form.LAYOUT, table)
+  corpus = form.open_tree(tree, cache_dir, (found, ""))
+  facts = {"file": table.file}
+  facts |= {"unlisted": given.unlisted, "unused": given.unused}
+  # Files without a genre in the table are counted as its `unlisted` alone.
+  passed = tree.passed_over(list(filter(form.LAYOUT.fits, tree.files)))
+  corpus = dataclasses.replace(corpus, labels=facts, passed_over=passed)
+  return labels.with_artists(corpus, given.artists, f"labels {table.sha256}")
+
+
+def _tables(tree: files.Tree) -> tuple[str, ...]:
+  """Tables that may say more of the tracks than their folders do."""
+  return tuple(
+    str(file.path)
+    for name, file in sorted(tree.files.items())
+    if file.path and name.lower().endswith((".csv", ".tsv"))
+  )
+
+
+def _open_inside(
+  tree: files.Tree,
+  inside: str,
+  cache_dir: pathlib.Path | None,
+  table: labels.Labels | None,
+  alone: bool,
+) -> Corpus:
+  """What lies in an archive there, or there below its known folders.
+
+  Where `alone`, that may be the folder of one genre.
+  """
+  if inside == ".":
+    return _open_tree(tree, cache_dir, table)
+  trees, below = [], tree
+  while below is not None:
+    if inside in below.folders:
+      there = below.below(inside)
+      if alone:
+        there = _with_its_folder(there, pathlib.Path(there.place))
+      return _open_tree(there, cache_dir, table)
+    if inside in below.files and inside.lower().endswith(kaggle_table.ENDINGS):
+      place = f"{below.place}/{inside}"
+      return kaggle_table.open_table(place, below.files[inside], cache_dir)
+    trees.append(below)
+    below = genre_folders.inner(below)
+  last = next(filter(None, (_last(one, inside) for one in trees)), None)
+  where = f"in {last.place} are" if last else "at its top are"
+  level = last or tree
+  held = [*level.top(), *(name for name in level.files if "/" not in name)]
+  raise InputError(
+    f"{tree.place} holds no folder and no .csv {inside}; {where}"
+    f" {', '.join(held[:_NAMED]) or 'no files'}"
+    f"{', ...' if len(held) > _NAMED else ''}"
+  )
+
+
+def _last(tree: files.Tree, inside: str) -> files.Tree | None:
+  """The last folder on the way to `inside` that there is."""
+  for folder in map(str, pathlib.PurePosixPath(inside).parents):
+    if folder in tree.folders:
+      return tree.below(folder)
+  return None
+
+
+def _point_to_an_archive(tree: files.Tree) -> None:
+  """Raises InputError if there is one: the path was a step short."""
+  for name, file in tree.files.items():
+    if name.lower().endswith((*packed.SUFFIXES, ".npz")):
+      how = f"give its path, {file.path}" if file.path else "unpack it first"
+      raise InputError(
+        f"{tree.place} holds no track, but the archive {name}: {how}"
+      )
+
+
+def _synthetic(tracks_per_genre: int) -> Corpus:
+  facts = synthetic.tracks(tracks_per_genre)
+  content = f"synthetic {synthetic.VERSION} {tracks_per_genre}"
+  return Corpus(
+    name="synthetic",
+    kind=CORPORA["synthetic"],
+    genres=in_genre_order(fact.genre for fact in facts),
+    tracks=tuple(
+      Track(
+        id=fact.id,
+        genre=fact.genre,
+        artist=fact.artist,
+        partition=fact.partition,
+        read=functools.partial(_render, fact.id),
+      )
+      for fact in facts
+    ),
+    fingerprint=hashlib.sha256(content.encode()).hexdigest(),
+  )
+
+
+def _render(track_id: str) -> Audio:
+  return Audio(synthetic.render(track_id))

@@ -1,0 +1,110 @@
+"""GTZAN under other names: Blues/Blues.00000.wav, hip-hop.00000.au.wav.
+
+Its artists and published lists go by ids, so its tracks should be known however
+their files are called; and other music, which people number as well, should not
+be taken for it. The rule, for files `<genre folder>/.../<genre><number>.<ext>`:
+
+- The folder and the name agree with one of GTZAN's ten genres, but for case and
+  punctuation, and no genre has two folders.
+- All numbers have five digits and are below 100. Or they have fewer, and each
+  of the ten genres has 0 and at least 90 of the 100.
+- All files are named so.
+
+Where most are, but not all, or their numbers do not decide, a hint says so.
+"""
+
+import collections
+import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from gtzan_jax.audio import files as audio
+from gtzan_jax.features import image
+from tfds_gtzan.corpora.track import GENRES
+
+_ENOUGH = 90  # of a genre's 100 numbers
+_EXTENSIONS = "|".join(
+  re.escape(one) for one in (*audio.EXTENSIONS, *image.EXTENSIONS)
+)
+_NAME = re.compile(
+  r"(?P<folder>[^/]+)/(?:.*/)?(?P<genre>[^/]*[^\W\d_])[ ._-]*"
+  rf"(?P<number>[0-9]{{1,5}})(?P<piece>[ ._-][0-9]+)?(?:{_EXTENSIONS})+",
+  re.IGNORECASE,
+)
+
+
+class Recognised(NamedTuple):
+  """What names have to do with GTZAN's.
+
+  Attributes:
+    ids: of each file, in order; empty where they are not GTZAN's.
+    genres: {folder: GTZAN's genre}, where they are.
+    hint: one line for the user, or "".
+  """
+
+  ids: Sequence[str] = ()
+  genres: Mapping[str, str] = {}
+  hint: str = ""
+
+
+def recognise(names: Sequence[str]) -> Recognised:
+  """Judges the names of a collection's files, by the rule above."""
+  near = [_near(name) for name in names]
+  known = [one for one in near if one]
+  if 2 * len(known) <= len(names):
+    return Recognised()
+  example = next(name for name, one in zip(names, near, strict=True) if one)
+  pieces = [one for one in known if one["piece"]]
+  if pieces:
+    return Recognised(
+      hint=f"{example} is named as a piece of one of GTZAN's tracks; each file"
+      " counts as a track of its own, so that pieces of one track may stand in"
+      " several splits: give whole tracks"
+    )
+  genres = {one["folder"]: _GENRES[_plain(one["folder"])] for one in known}
+  ids = [f"{genres[one['folder']]}.{int(one['number']):05d}" for one in known]
+  if len(known) == len(names) and _decides(known, genres):
+    return Recognised(
+      ids,
+      genres,
+      f"the names, such as {example}, are taken for GTZAN's ({ids[0]}): its"
+      " artists and published lists apply",
+    )
+  return Recognised(
+    hint=f"{len(known)} of {len(names)} names, such as {example}, are nearly"
+    " GTZAN's: if this is GTZAN, name all files <genre>/<genre>.NNNNN.<ext>, as"
+    f" {ids[0]}, and its artists and published lists apply"
+  )
+
+
+def genre(folder: str) -> str | None:
+  """The genre of GTZAN's that a folder is called after, if any."""
+  return _GENRES.get(_plain(folder))
+
+
+def _plain(text: str) -> str:
+  return re.sub(r"[\W_]+", "", text.casefold())
+
+
+_GENRES = {_plain(genre): genre for genre in GENRES}
+
+
+def _near(name: str) -> re.Match | None:
+  match = _NAME.fullmatch(name)
+  if match and _plain(match["folder"]) == _plain(match["genre"]) in _GENRES:
+    return match
+  return None
+
+
+def _decides(known: Sequence[re.Match], genres: Mapping[str, str]) -> bool:
+  numbers = collections.defaultdict(set)
+  for one in known:
+    numbers[one["folder"]].add(int(one["number"]))
+  if len(set(genres.values())) < len(genres):
+    return False
+  if not all(max(of_genre) < 100 for of_genre in numbers.values()):
+    return False
+  return all(len(one["number"]) == 5 for one in known) or (
+    len(numbers) == len(GENRES)
+    and all(0 in one and len(one) >= _ENOUGH for one in numbers.values())
+  )

@@ -1,0 +1,228 @@
+"""The corpus `table`: Kaggle's features_30_sec.csv or features_3_sec.csv.
+
+A line is a whole track (`blues.00000.wav`) or three seconds of one
+(`blues.00000.7.wav`, the eighth); a table holds lines of one sort. Tables of
+other music have the same columns, and genres and names of their own.
+"""
+
+import functools
+import math
+import pathlib
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from gtzan_jax.audio import files as audio
+from gtzan_jax.errors import InputError
+from gtzan_jax.features import kaggle_table
+from tfds_gtzan.corpora import delimited, digests, files
+from tfds_gtzan.corpora.track import (
+  GENRES,
+  Corpus,
+  Table,
+  Track,
+  in_genre_order,
+  printable,
+)
+from tfds_gtzan.facts import track_lists
+
+SECONDS = 3.0  # of a line of features_3_sec.csv
+ENDINGS = (".csv", ".tsv")
+_GTZAN = re.compile(r"(.+)\.([0-9]{5})(?:\.([0-9]{1,6}))?")
+_PART = re.compile(r"(.+)\.([0-9]{1,6})")
+_NUMBER = re.compile(
+  r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?"
+)
+_LONGEST = 40  # characters of a number; 17 digits say all of one
+_LARGEST = float(np.finfo(np.float32).max)
+_WHOLE = -1  # in place of a number, for a line that is a whole track
+
+
+class _Line(NamedTuple):
+  """A row: where it stands, for messages, and {column: cell}."""
+
+  where: str
+  cells: Mapping[str, str]
+
+
+# {track: {number of its line: the 57 values}}
+Lines = Mapping[str, Mapping[int, np.ndarray]]
+
+
+def open_table(
+  path: str, file: files.File, cache_dir: pathlib.Path | None
+) -> Corpus:
+  """Opens a table and checks all of it.
+
+  Args:
+    path: where it lies, for messages; it may go on inside an archive.
+    file: the table.
+    cache_dir: where its digest is remembered.
+
+  Raises:
+    InputError: not a csv, columns that are missing, no lines, or a line whose
+      filename does not fit or stands twice, or with a value that is no number.
+      One line: the file and the place.
+  """
+  rows, comma = _read(path, file)
+  names = _named(rows)
+  lines = _lines(rows, names, comma)
+  genre_of = {
+    name: row.cells["label"] for row, (name, _) in zip(rows, names, strict=True)
+  }
+  genres = in_genre_order(genre_of.values())
+  order = sorted(lines, key=lambda name: (genres.index(genre_of[name]), name))
+  return Corpus(
+    name="table",
+    kind="table",
+    genres=genres,
+    tracks=tuple(_track(name, genre_of[name], lines[name]) for name in order),
+    fingerprint=digests.digests_of(path, {path: file}, cache_dir)[0],
+  )
+
+
+def _read(path: str, file: files.File) -> tuple[list[_Line], bool]:
+  """The rows below the header, and whether decimals are written with a comma.
+
+  So they may be where no number has a point.
+  """
+  with file.open() as opened:
+    data = opened.read()
+  wanted = ("filename", *kaggle_table.COLUMNS, "label")
+  table = delimited.read(path, data, wanted)
+  missing = [name for name in wanted if name not in table.header]
+  if missing:
+    raise InputError(
+      f"{path} lacks {len(missing)} of the columns of features_30_sec.csv:"
+      f" {', '.join(missing)}; its header has {len(table.header)}, separated by"
+      f" {delimited.SEPARATORS[table.separator]}"
+    )
+  twice = [name for name in wanted if table.header.count(name) > 1]
+  if twice:
+    raise InputError(f"{path}: the column {twice[0]!r} stands twice")
+  if not table.rows:
+    raise InputError(f"{path} holds a header and no lines")
+  lines = [
+    _Line(f"{path} line {n}", dict(zip(table.header, cells, strict=True)))
+    for n, cells in table.rows
+  ]
+  comma = not any(
+    "." in line.cells[name] for line in lines for name in kaggle_table.COLUMNS
+  )
+  return lines, comma
+
+
+def _named(lines: Sequence[_Line]) -> list[tuple[str, int]]:
+  """Track and number of each row, by its filename and label.
+
+  If one is named as GTZAN's tracks are, all must be. Other names that all end
+  in a number (song.0.wav, song.1.wav) are parts of a track, if those of most
+  tracks begin with 0: a track's rows must not be parted.
+  """
+  for line in lines:
+    for column in ("filename", "label"):
+      if not line.cells[column] or not printable(line.cells[column]):
+        raise InputError(
+          f"{line.where}: the {column} {line.cells[column]!r} is empty or"
+          " cannot be printed"
+        )
+  labels = [line.cells["label"] for line in lines]
+  stems = [_stem(line.cells["filename"], line.cells["label"]) for line in lines]
+  genres = {*labels, *GENRES}
+  gtzan = []
+  for line, label, stem in zip(lines, labels, stems, strict=True):
+    match = _GTZAN.fullmatch(stem.rpartition("/")[2])
+    if match and match[1] != label and match[1] in genres:
+      raise InputError(
+        f"{line.where}: the filename {line.cells['filename']!r} and the label"
+        f" {label!r} disagree"
+      )
+    gtzan.append(match if match and match[1] == label else None)
+  if all(gtzan):
+    return [
+      (f"{label}.{match[2]}", _WHOLE if match[3] is None else int(match[3]))
+      for label, match in zip(labels, gtzan, strict=True)
+    ]
+  if any(gtzan):
+    line, label = next(
+      (line, label)
+      for line, label, match in zip(lines, labels, gtzan, strict=True)
+      if match is None
+    )
+    raise InputError(
+      f"{line.where}: the filename {line.cells['filename']!r} does not fit"
+      " among names as GTZAN's tracks have them; accepted are"
+      f" {label}.00000.wav for a track and {label}.00000.0.wav for a part, or"
+      " other names in all lines"
+    )
+  parts = [_PART.fullmatch(stem) for stem in stems]
+  if all(parts):
+    first = {match[1] for match in parts if not int(match[2])}
+    if 2 * len(first) > len({match[1] for match in parts}):
+      return [(match[1], int(match[2])) for match in parts]
+  return [(stem, _WHOLE) for stem in stems]
+
+
+def _stem(filename: str, label: str) -> str:
+  """ "<label>/<name below it, without extension>", as in folders of sound."""
+  *folders, name = filename.replace("\\", "/").split("/")
+  stem, _, extension = name.rpartition(".")
+  if f".{extension.lower()}" in audio.EXTENSIONS and stem:
+    name = stem
+  if label in folders:
+    folders = folders[len(folders) - folders[::-1].index(label) :]
+  return "/".join([label, *filter(None, folders), name])
+
+
+def _lines(
+  lines: Sequence[_Line], names: Sequence[tuple[str, int]], comma: bool
+) -> Lines:
+  found = defaultdict(dict)
+  for line, (name, segment) in zip(lines, names, strict=True):
+    filename = line.cells["filename"]
+    if segment in found[name]:
+      raise InputError(f"{line.where}: {filename} stands twice")
+    found[name][segment] = _values(line, comma)
+    if (segment == _WHOLE) != (_WHOLE in next(iter(found.values()))):
+      raise InputError(
+        f"{line.where}: {filename} among lines of another sort; a table is of"
+        " whole tracks (blues.00000.wav) or of parts (blues.00000.0.wav)"
+      )
+  return found
+
+
+def _values(line: _Line, comma: bool) -> np.ndarray:
+  values = []
+  for name in kaggle_table.COLUMNS:
+    cell = line.cells[name]
+    text = cell.replace(",", ".", 1) if comma else cell
+    # float() would take digits of any script, underscores, nan and inf.
+    fits = len(text) <= _LONGEST and _NUMBER.fullmatch(text)
+    value = float(text) if fits else math.nan
+    if not abs(value) <= _LARGEST:
+      raise InputError(
+        f"{line.where}, column {name}: {_brief(cell)} is no finite number of"
+        f" at most {_LONGEST} characters, such as -0.5 or 1e-3"
+      )
+    values.append(value)
+  return np.array(values, np.float32)
+
+
+def _brief(cell: str) -> str:
+  return repr(cell if len(cell) <= _LONGEST else f"{cell[:_LONGEST]}...")
+
+
+def _track(name: str, genre: str, lines: Mapping[int, np.ndarray]) -> Track:
+  numbers = sorted(lines)
+  starts = np.maximum(numbers, 0) * SECONDS
+  rows = np.stack([lines[number] for number in numbers])
+  return Track(
+    id=name,
+    genre=genre,
+    artist=track_lists.artists().get(name, ""),
+    partition=track_lists.partition(name),
+    read=functools.partial(Table, rows, starts),
+  )

@@ -1,0 +1,212 @@
+"""Genres and artists that a user gives: by a table, or by folders.
+
+The table has a row a track: a column of names (files, with folders or without,
+or ids), one of genres and, if they are known, one of artists.
+"""
+
+import csv
+import dataclasses
+import hashlib
+import io
+import re
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+from gtzan_jax.errors import InputError
+from tfds_gtzan.corpora import delimited
+from tfds_gtzan.corpora.track import Corpus, printable
+from tfds_gtzan.split_audit import files as split_files
+from tfds_gtzan.split_audit import names as split_names
+
+# Of several such columns the first one counts; else any that has the word.
+GENRES = ("genre", "genre_top", "track_genre_top", "label", "class", "category")
+ARTISTS = ("artist", "artist_name", "track_artist", "performer", "band")
+FOLDER = "folder"  # config.data.artists: <genre>/<artist>/...
+_LONGEST = 200  # bytes of a genre: it becomes part of files' names
+_HEADERS = 3  # lines that a header may have, as FMA's tracks.csv
+_NOT_GIVEN = ("", "nan", "none", "null", "n/a", "na", "-")
+_NOBODY = (
+  *_NOT_GIVEN,
+  *("unknown", "unknown artist", "<unknown>", "no artist"),
+  *("various", "various artists", "va", "v.a.", "compilation", "compilations"),
+)
+
+
+class Row(NamedTuple):
+  """A row of the table: the name as it is written, genre and artist or ""."""
+
+  name: str
+  genre: str
+  artist: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Labels:
+  """A table of labels.
+
+  Attributes:
+    file: how it is called in messages.
+    rows: those that have a genre.
+    sha256: of its bytes.
+  """
+
+  file: str
+  rows: Sequence[Row]
+  sha256: str
+
+
+class Given(NamedTuple):
+  """What a table says of tracks.
+
+  Attributes:
+    genres: {id: genre} of those that it has.
+    artists: {id: artist}, "" where it is not known.
+    unlisted: ids that it does not have.
+    unused: names in it that are no track's.
+  """
+
+  genres: dict[str, str]
+  artists: dict[str, str]
+  unlisted: tuple[str, ...]
+  unused: tuple[str, ...]
+
+
+def read(file: str) -> Labels:
+  """Reads the table of config.data.labels.
+
+  Raises:
+    InputError: it cannot be read, has no column of names or of genres, no row
+      of a genre, or one that cannot be printed.
+  """
+  named = f"config.data.labels={file}"
+  data, text = split_files.content(file, named)
+  header = text.lstrip().partition("\n")[0]
+  separator = max(delimited.SEPARATORS, key=header.count)
+  try:
+    found = csv.reader(io.StringIO(text), delimiter=separator)
+    lines = [line for line in found if any(map(str.strip, line))]
+  except csv.Error as error:
+    raise InputError(f"{named} cannot be read as a table: {error}") from error
+  for number in range(1, _HEADERS + 1):
+    columns = _columns(lines[:number])
+    name = _column(columns, split_files.NAMES)
+    genre = _column(columns, GENRES, "genre")
+    if None not in (name, genre):
+      break
+  else:
+    columns = _columns(lines[:1])
+    what, known = "genres", GENRES
+    if _column(columns, split_files.NAMES) is None:
+      what, known = "names", split_files.NAMES
+    raise InputError(
+      f"{named} has no column of {what} among {', '.join(columns) or 'none'};"
+      f" call it one of {', '.join(known)}"
+    )
+  artist = _column(columns, ARTISTS, "artist")
+  rows = []
+  for line in lines[number:]:
+    cells = [
+      line[at].strip() if at is not None and at < len(line) else ""
+      for at in (name, genre, artist)
+    ]
+    for cell in cells:
+      if not printable(cell):
+        raise InputError(f"{named}: {cell!r} cannot be printed")
+    if len(cells[1].encode()) > _LONGEST:
+      raise InputError(
+        f"{named}: the genre {cells[1][:20]!r}... is longer than {_LONGEST}"
+        " bytes"
+      )
+    if cells[0] and cells[1].casefold() not in _NOT_GIVEN:
+      rows.append(Row(cells[0], cells[1], known_artist(cells[2])))
+  if not rows:
+    raise InputError(f"{named} has no row with a name and a genre")
+  return Labels(named, rows, hashlib.sha256(data).hexdigest())
+
+
+def _columns(lines: Sequence[Sequence[str]]) -> list[str]:
+  """The names of columns, "track_genre_top", out of the lines of a header."""
+  width = max(map(len, lines), default=0)
+  cells = [[line[i] for line in lines if i < len(line)] for i in range(width)]
+  words = [re.findall(r"[^\W_]+", " ".join(own).casefold()) for own in cells]
+  return ["_".join(own) for own in words]
+
+
+def _column(
+  columns: Sequence[str], names: Sequence[str], word: str = ""
+) -> int | None:
+  """The place of the first such column."""
+  found = [name for name in names if name in columns]
+  if word:
+    found += [column for column in columns if word in column.split("_")]
+  return columns.index(found[0]) if found else None
+
+
+def known_artist(name: str) -> str:
+  """The artist; "" where the name means nobody: unknown, Various Artists."""
+  return "" if name.strip().casefold() in _NOBODY else name.strip()
+
+
+def match(labels: Labels, ids: Collection[str]) -> Given:
+  """Finds the tracks that the rows of a table mean.
+
+  Raises:
+    InputError: no row means any, or two give one track different genres.
+  """
+  names = split_names.Names(ids)
+  genres, artists, unused = {}, {}, []
+  for row in labels.rows:
+    named = names.find(re.sub(r"^(\d+)\.0$", r"\1", row.name))
+    if not named.known or named.piece:
+      unused.append(row.name)
+      continue
+    track = named.track
+    if genres.setdefault(track, row.genre) != row.genre:
+      raise InputError(
+        f"{labels.file} lists the track {track} twice, as {genres[track]} and"
+        f" as {row.genre} ({row.name}): keep one"
+      )
+    artists[track] = artists.get(track) or row.artist
+  if not genres:
+    raise InputError(
+      f"{labels.file}: none of its {len(labels.rows)} names is a track's, such"
+      f" as {min(ids)}; the first is {labels.rows[0].name!r}"
+      f"{names.hint(labels.rows[0].name)}"
+    )
+  unlisted = tuple(sorted(set(ids) - genres.keys()))
+  return Given(genres, artists, unlisted, tuple(unused))
+
+
+def of_folders(corpus: Corpus) -> Corpus:
+  """The corpus with the artists that its folders name: <genre>/<artist>/...
+
+  Raises:
+    InputError: no track lies in such a folder.
+  """
+  artists = {
+    track.id: known_artist(path[1])
+    for track in corpus.tracks
+    if len(path := track.id.split("/")) > 2
+  }
+  if not artists:
+    raise InputError(
+      f"config.data.artists={FOLDER}: not one track of the {corpus.name} corpus"
+      f" lies in <genre>/<artist>/; the first is {corpus.tracks[0].id}"
+    )
+  return with_artists(corpus, artists, f"artists {FOLDER}")
+
+
+def with_artists(corpus: Corpus, artists: dict[str, str], by: str) -> Corpus:
+  """The corpus with these artists; "" takes none away that is known.
+
+  Args:
+    corpus: see above.
+    artists: {id: artist}.
+    by: what gave them, which the fingerprint depends on.
+  """
+  tracks = tuple(
+    dataclasses.replace(track, artist=artists.get(track.id) or track.artist)
+    for track in corpus.tracks
+  )
+  whole = hashlib.sha256(f"{corpus.fingerprint} {by}".encode()).hexdigest()
+  return dataclasses.replace(corpus, tracks=tracks, fingerprint=whole)

@@ -1,0 +1,84 @@
+"""What is published of each of GTZAN's excerpts: whose it is, and its faults.
+
+The faults are those that the lists beside this file name. Sturm (2012) counts
+more (43 conspicuous and 63 contentious labels) without a list of them here: of
+these the filtered lists leave out some, and do not say which for what.
+"""
+
+import collections
+import functools
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from gtzan_jax.scores.artists import artist_key, credited
+from tfds_gtzan.facts import track_lists
+
+STRUCK = "left out of the filtered lists"
+REPEATS = "repeats another excerpt"
+DISTORTED = "distorted"
+# Bob L. Sturm: An Analysis of the GTZAN Music Genre Dataset, ACM MIRUM, 2012.
+_DISTORTED = {"reggae.00086": "distorted but for 5 s (Sturm 2012)"}
+
+
+class About(NamedTuple):
+  """What is known of an excerpt; all of it empty of a track that is none.
+
+  Attributes:
+    artist: "" where nobody knows.
+    title: likewise.
+    notes: {kind of fault: what is said of it}, the kinds those above.
+  """
+
+  artist: str
+  title: str
+  notes: Mapping[str, str]
+
+
+def about(track: str) -> About:
+  """What is published of the excerpt with this id, such as "blues.00012"."""
+  if track not in index():
+    return About("", "", {})
+  notes = {}
+  if track_lists.partition(track) == "unlisted":
+    notes[STRUCK] = "a replica, distorted or wrongly labelled (Kereliuk 2015)"
+  same = [f"the same sound as {one}" for one in _replicas()[track]]
+  same += [f"the same song as {one}" for one in _versions().get(track, ())]
+  if same:
+    notes[REPEATS] = ", ".join(same)
+  if track in _DISTORTED:
+    notes[DISTORTED] = _DISTORTED[track]
+  return About(*index()[track], notes)
+
+
+@functools.cache
+def index() -> Mapping[str, tuple[str, str]]:
+  """Artist and title of each of the thousand excerpts."""
+  lines = track_lists.read("sturm_index")[1].decode().splitlines()
+  fields = [line.split(":::") for line in lines if ":::" in line]
+  return {
+    name.strip().removesuffix(".wav"): (artist.strip(), title.strip())
+    for name, artist, title in fields
+  }
+
+
+@functools.cache
+def _replicas() -> Mapping[str, list[str]]:
+  found = collections.defaultdict(list)
+  for one, other in track_lists.duplicates():
+    found[one].append(other)
+    found[other].append(one)
+  return found
+
+
+@functools.cache
+def _versions() -> Mapping[str, list[str]]:
+  """Other excerpts with an artist and the title, that are no replicas."""
+  songs = collections.defaultdict(list)
+  for track, (artist, title) in index().items():
+    for name in credited(artist) if title else ():
+      songs[name, artist_key(title)].append(track)
+  found = collections.defaultdict(set)
+  for same in songs.values():
+    for track in same:
+      found[track] |= {*same} - {track, *_replicas()[track]}
+  return {track: sorted(others) for track, others in found.items()}

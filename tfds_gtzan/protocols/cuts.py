@@ -1,0 +1,257 @@
+"""The cuts behind the protocols: from a track table to units of each part.
+
+Every cut is a pure function `(rows sorted by id, fold, seed) -> Parts`. Random
+ones rank units by a hash of seed and unit: neither the order of the rows nor,
+where tracks are dealt out, the number of segments in a track plays a part.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from gtzan_jax.errors import InputError
+from gtzan_jax.scores.artists import credited, joined
+from tfds_gtzan.corpora.track import Row
+from tfds_gtzan.facts import track_lists
+
+PARTS = ("train", "validation", "test")
+
+# What is dealt out: a track (id,) or one segment of it (id, index).
+Unit = tuple[str] | tuple[str, int]
+Parts = Mapping[str, Iterable[Unit]]
+
+
+def by_genre(
+  units: Iterable[Unit], by_id: Mapping[str, Row]
+) -> dict[str, list[Unit]]:
+  genres = defaultdict(list)
+  for unit in units:
+    genres[by_id[unit[0]].genre].append(unit)
+  return dict(sorted(genres.items()))
+
+
+def ranked(units: Iterable[Unit], seed: int, use: str) -> list[Unit]:
+  """A random order that depends on seed, use and the units alone."""
+
+  def rank(unit: Unit) -> bytes:
+    return hashlib.sha256(f"{use} {seed} {unit}".encode()).digest()
+
+  return sorted(units, key=rank)
+
+
+# Random protocols.
+
+
+def _units(rows: Sequence[Row], whole_tracks: bool) -> list[Unit]:
+  if whole_tracks:
+    return [(row.id,) for row in rows]
+  return [(row.id, s) for row in rows for s in range(row.segments)]
+
+
+Cut = Callable[[Sequence[Row], int, int], Parts]
+
+
+def _recordings_whole(cut: Cut) -> Cut:
+  """Cuts one track of each recording; its copies go where that one goes.
+
+  That is the longest, as copies may have been cut short: of segments each of a
+  copy's goes where the same one of the original goes.
+  """
+
+  def of_all(rows: Sequence[Row], fold: int, seed: int) -> Parts:
+    same = defaultdict(list)
+    for row, recording in zip(rows, recordings(rows), strict=True):
+      same[recording].append(row)
+    copies = {
+      max(own, key=lambda r: r.segments).id: own for own in same.values()
+    }
+    try:
+      parts = cut([row for row in rows if row.id in copies], fold, seed)
+    except InputError as error:
+      once = "; copies of a recording count once"
+      raise InputError(f"{error}{once * (len(copies) < len(rows))}") from error
+    return {
+      part: [
+        (copy.id, *segment)
+        for track, *segment in parts[part]
+        for copy in copies[track]
+        if not segment or segment[0] < copy.segments
+      ]
+      for part in PARTS
+    }
+
+  return of_all
+
+
+def random(validation: float, test: float, *, whole_tracks: bool = True) -> Cut:
+  """Stratified by genre: shares of each genre, rounded, never below one."""
+
+  @_recordings_whole
+  def cut(rows: Sequence[Row], fold: int, seed: int) -> Parts:
+    del fold
+    by_id = {row.id: row for row in rows}
+    parts = {part: [] for part in PARTS}
+    units = _units(rows, whole_tracks)
+    for genre, of_genre in by_genre(units, by_id).items():
+      _require(genre, of_genre, 3)
+      tested = max(1, round(test * len(of_genre)))
+      held_out = tested + max(1, round(validation * len(of_genre)))
+      order = ranked(of_genre, seed, "split")
+      parts["test"] += order[:tested]
+      parts["validation"] += order[tested:held_out]
+      parts["train"] += order[held_out:]
+    return parts
+
+  return cut
+
+
+def _require(genre: str, units: Sequence[Unit], least: int) -> None:
+  if len(units) < least:
+    what = "tracks" if len(units[0]) == 1 else "segments"
+    raise InputError(
+      f"the genre {genre} has {len(units)} {what} and needs at least {least},"
+      " one for each part"
+    )
+
+
+def selected_on_test(rows: Sequence[Row], fold: int, seed: int) -> Parts:
+  """Train 80, test 20, and the test part is the validation part as well."""
+  parts = random(0.1, 0.2)(rows, fold, seed)
+  return {
+    "train": [*parts["train"], *parts["validation"]],
+    "validation": parts["test"],
+    "test": parts["test"],
+  }
+
+
+@_recordings_whole
+def track_folds(rows: Sequence[Row], fold: int, seed: int) -> Parts:
+  """Ten folds, each with a tenth of every genre."""
+  by_id = {row.id: row for row in rows}
+  if len(rows) < 10:
+    raise InputError(f"the corpus has {len(rows)} tracks; 10 folds need 10")
+  dealt = []
+  for genre, of_genre in by_genre(_units(rows, True), by_id).items():
+    _require(genre, of_genre, 3)
+    dealt += ranked(of_genre, seed, "folds")
+  # Dealt round over all genres, so that folds differ by one track at most.
+  return _fold_parts([dealt[i::10] for i in range(10)], fold)
+
+
+def artist_folds(rows: Sequence[Row], fold: int, seed: int) -> Parts:
+  """Three folds of like genre mixture; no artist or recording in two."""
+  # Imported here: scikit-learn takes a second, and only this needs it.
+  from sklearn.model_selection import StratifiedGroupKFold
+
+  for genre, of_genre in by_genre(
+    _units(rows, True), {row.id: row for row in rows}
+  ).items():
+    _require(genre, of_genre, 3)
+  groups = artist_groups(rows)
+  if len(set(groups)) < 3:
+    raise InputError(
+      f"the corpus has {len(set(groups))} artists; three folds need three"
+    )
+  splitter = StratifiedGroupKFold(3, shuffle=True, random_state=seed)
+  genres = [row.genre for row in rows]
+  split = splitter.split(genres, genres, groups)
+  return _fold_parts([[(rows[i].id,) for i in test] for _, test in split], fold)
+
+
+def require_learnt(
+  train: Iterable[Unit],
+  genre_of: Mapping[str, str],
+  genres: Iterable[str],
+  fold: int,
+) -> None:
+  """Raises InputError where a fold has none of some genre to train on."""
+  learnt = {genre_of[unit[0]] for unit in train}
+  for genre in sorted(set(genres) - learnt):
+    raise InputError(
+      f"fold {fold} leaves no {genre} to train on: it has too few artists or"
+      " recordings of its own; take a protocol that splits tracks"
+    )
+
+
+def _fold_parts(folds: Sequence[Sequence[Unit]], fold: int) -> Parts:
+  """Fold `fold` is tested, the next one validates, the others train."""
+  validation = (fold + 1) % len(folds)
+  others = set(range(len(folds))) - {fold, validation}
+  return {
+    "train": [unit for i in sorted(others) for unit in folds[i]],
+    "validation": folds[validation],
+    "test": folds[fold],
+  }
+
+
+def artist_groups(rows: Sequence[Row]) -> list[int]:
+  """A number for each row, the same where artist or recording is the same.
+
+  A joint credit ("Lauryn Hill; Bob Marley") joins the tracks of all whom it
+  names. A track without artist is a group of its own.
+  """
+  return joined(
+    [
+      [recording, *credited(row.artist)]
+      for row, recording in zip(rows, recordings(rows), strict=True)
+    ]
+  )
+
+
+def recordings(rows: Sequence[Row]) -> list[int]:
+  """A number for each row, the same where the recording is the same.
+
+  Tracks of the same content and GTZAN's published exact duplicates are one
+  recording, whatever they are called and whatever genre they are filed under.
+  """
+  labels = {
+    row.id: [("track", row.id), *([row.content] if row.content else [])]
+    for row in rows
+  }
+  for one, other in track_lists.duplicates():
+    if one in labels and other in labels:
+      labels[other].append(("track", one))
+  return joined(list(labels.values()))
+
+
+# Published lists.
+
+
+def is_gtzan(rows: Iterable[Row]) -> bool:
+  return any(row.id in track_lists.artists() for row in rows)
+
+
+def _published(rows: Sequence[Row]) -> dict[str, set[str]]:
+  """The corpus's own partition; GTZAN's in full, whatever is at hand."""
+  if is_gtzan(rows):
+    return {k: set(ids) for k, ids in track_lists.parts("filtered").items()}
+  return {
+    part: {row.id for row in rows if row.partition == part} for part in PARTS
+  }
+
+
+def filtered(rows: Sequence[Row], fold: int, seed: int) -> Parts:
+  del fold, seed
+  return _tracks(_published(rows))
+
+
+def filtered_strict(rows: Sequence[Row], fold: int, seed: int) -> Parts:
+  """`filtered` without the test tracks of artists met before the test."""
+  del fold, seed
+  parts = _published(rows)
+  artist = {row.id: row.artist for row in rows}
+  if is_gtzan(rows):
+    artist = track_lists.artists()
+  before = parts["train"] | parts["validation"]
+  met = set().union(*(credited(artist[i]) for i in before))
+  strict = {i for i in parts["test"] if met.isdisjoint(credited(artist[i]))}
+  return _tracks(parts | {"test": strict})
+
+
+def stratified(rows: Sequence[Row], fold: int, seed: int) -> Parts:
+  del rows, fold, seed
+  return _tracks(track_lists.parts("stratified"))
+
+
+def _tracks(parts: Mapping[str, Iterable[str]]) -> Parts:
+  return {part: [(name,) for name in parts[part]] for part in PARTS}

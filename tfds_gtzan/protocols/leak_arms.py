@@ -1,0 +1,258 @@
+"""The arms of the leak meter: one honest partition, three train parts.
+
+The same segments are tested in every arm, and each arm learns from as many
+segments in every genre. Only whose they are differs: each tested track has a
+slot in the train part, and who fills it makes the arm.
+
+    clean     another track, by somebody else where artists are held apart
+    tracks    the tested track itself: segments that are not tested
+    artists   other tracks by the artist of the tested one, of other songs
+
+In the clean arm no track, recording or artist crosses. So tracks by an artist
+who is held out leave train (and validation, where test is reported), and half
+of an artist's held-out tracks are not tested: they are what fills slots in the
+arm "artists". Where that would cost some genre more than half of a part, what
+is not tested are the held-out tracks of an artist who alone has so much of it
+(on GTZAN's filtered lists three tracks of Lauryn Hill's, whom a joint credit
+links to Bob Marley); and if that does not do, as in cuts at random through few
+artists, artists cross in all arms alike and there is no third arm.
+"""
+
+import collections
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from gtzan_jax.errors import InputError
+from gtzan_jax.scores.artists import artist_key
+from tfds_gtzan.corpora.track import Row
+from tfds_gtzan.facts import notes
+from tfds_gtzan.protocols.cuts import (
+  PARTS,
+  Parts,
+  artist_groups,
+  ranked,
+  recordings,
+)
+
+Segment = tuple[str, int]
+
+
+class Arm(NamedTuple):
+  """What a report calls an arm, and what it says of its leak."""
+
+  name: str
+  leak: str | None
+
+
+ARMS: dict[str, Arm] = {
+  "clean": Arm("leak_meter_clean", None),
+  "tracks": Arm(
+    "leaky_meter_tracks",
+    "Other segments of the tested tracks stand in train, on purpose: only the"
+    " difference to the leak meter's clean arm means anything.",
+  ),
+  "artists": Arm(
+    "leaky_meter_artists",
+    "Other tracks by the tested artists stand in train, on purpose: only the"
+    " difference to the leak meter's clean arm means anything.",
+  ),
+}
+
+
+class Slot(NamedTuple):
+  """A tested track's segments, and who may stand for it in the train part.
+
+  `fill` has segments for each arm, at most as many as `stranger` has: what an
+  arm leaves open stays the stranger's.
+  """
+
+  tested: list[Segment]
+  stranger: list[Segment]
+  fill: Mapping[str, list[Segment]]
+
+
+def cut(
+  parts: Parts, rows: Sequence[Row], arm: str, share: float, seed: int
+) -> tuple[dict[str, list[Segment]], list[str]]:
+  """Makes an arm of a partition by tracks.
+
+  Args:
+    parts: whole tracks, all at hand; no track in two parts. Tested is `test`,
+      or `validation` where test is empty.
+    rows: the track table.
+    arm: a key of ARMS.
+    share: of a tested track's segments, how many a slot has; at least one, and
+      one is tested.
+    seed: of what is chosen at random.
+
+  Returns:
+    the segments of each part, and the tested tracks that the arm leaks: of
+    `tracks` those of which it has put something in, of `artists` those by whose
+    artist, of the clean arm none.
+
+  Raises:
+    InputError: nothing can be tested, or the arm cannot fill a single slot.
+  """
+  by_id = {row.id: row for row in rows}
+  tracks = {part: {unit[0] for unit in parts[part]} for part in PARTS}
+  reported = "test" if tracks["test"] else "validation"
+  recording = dict(zip(by_id, recordings(rows), strict=True))
+  # Of copies one is tested; nor do the others stand anywhere else.
+  tracks[reported] = {
+    *{recording[track]: track for track in sorted(tracks[reported])}.values()
+  }
+  group, tracks[reported], apart = _groups(tracks, reported, rows)
+  held = {group[track] for track in tracks[reported]}
+  free = {
+    part: [
+      (track, segment)
+      for track in tracks[part]
+      if group[track] not in held
+      for segment in range(by_id[track].segments)
+    ]
+    for part in ("train", "validation")
+  }
+  made = {"train": [], "validation": free["validation"], "test": []}
+  made[reported], added = [], set()
+  for genre in sorted({by_id[track].genre for track in tracks["train"]}):
+    here = [row for row in rows if row.genre == genre]
+    slots = list(_slots(here, tracks, reported, group, recording, share, seed))
+    lent = {segment[0] for slot in slots for segment in slot.stranger}
+    made["train"] += [
+      one
+      for one in free["train"]
+      if by_id[one[0]].genre == genre and one[0] not in lent
+    ]
+    for slot in slots:
+      mine = slot.fill.get(arm, [])
+      made["train"] += mine + slot.stranger[len(mine) :]
+      made[reported] += slot.tested
+      added |= {track for track, _ in mine}
+  if not made[reported]:
+    raise InputError(
+      f"leaves the leak meter nothing to test: no genre has a {reported} track"
+      " and two train tracks by other artists"
+    )
+  if len({by_id[track].genre for track, _ in made[reported]}) < 2:
+    raise InputError(
+      "leaves the leak meter one genre to test, which is nothing to tell apart"
+    )
+  if arm != "clean" and not added:
+    raise InputError(f"has no arm {arm!r}: {_why_not(arm, apart)}")
+  tested = {track for track, _ in made[reported]}
+  if arm == "tracks":
+    return made, sorted(tested & added)
+  heard = {group[track] for track in added}
+  return made, sorted(track for track in tested if group[track] in heard)
+
+
+def _why_not(arm: str, apart: bool) -> str:
+  if arm == "tracks":
+    return "its held-out tracks have one segment each"
+  if apart:
+    return "no held-out artist has another track of the same genre"
+  return (
+    "artists stand on both sides in every arm, for without the held-out ones"
+    " some genre would lose more than half of its tracks; try filtered or"
+    " artist_kfold"
+  )
+
+
+def _groups(
+  tracks: Mapping[str, set[str]], reported: str, rows: Sequence[Row]
+) -> tuple[dict[str, int], set[str], bool]:
+  """Whose track each is, by number; what may be tested; are artists apart?
+
+  If not, each recording is a group of its own.
+  """
+  ids = [row.id for row in rows]
+  genre = {row.id: row.genre for row in rows}
+  group = dict(zip(ids, artist_groups(rows), strict=True))
+  others = [tracks[part] for part in {"train", "validation"} - {reported}]
+
+  def most(few: Iterable[str], of: Iterable[str]) -> bool:
+    """Are more than half of some genre's tracks among the few?"""
+    number = collections.Counter(genre[t] for t in few)
+    every = collections.Counter(genre[t] for t in of)
+    return any(2 * number[name] > every[name] for name in number)
+
+  def costs(held: set[int]) -> bool:
+    return any(most([t for t in o if group[t] in held], o) for o in others)
+
+  held = {group[track] for track in tracks[reported]}
+  if costs(held):
+    held -= {one for one in held if costs({one})}
+  tested = {track for track in tracks[reported] if group[track] in held}
+  if costs(held) or most(tracks[reported] - tested, tracks[reported]):
+    alone = dict(zip(ids, recordings(rows), strict=True))
+    return alone, tracks[reported], False
+  return group, tested, True
+
+
+def _repeats(track: str, other: str) -> bool:
+  """Are two tracks by an artist one song, as far as published?"""
+  _, title = notes.index().get(track, ("", ""))
+  _, its = notes.index().get(other, ("", ""))
+  return bool(artist_key(title)) and artist_key(title) == artist_key(its)
+
+
+def _slots(
+  rows: Sequence[Row],
+  tracks: Mapping[str, set[str]],
+  reported: str,
+  group: Mapping[str, int],
+  recording: Mapping[str, int],
+  share: float,
+  seed: int,
+) -> Iterator[Slot]:
+  """The slots of one genre: as many as half of its train tracks, at most."""
+
+  def order(units: Iterable[tuple]) -> list[tuple]:
+    return ranked(units, seed, "leak meter")
+
+  def segments(ids: Iterable[str]) -> list[Segment]:
+    return order((t, s) for t in ids for s in range(length[t]))
+
+  length = {row.id: row.segments for row in rows}
+  of_group = collections.defaultdict(list)
+  for row in rows:
+    if any(row.id in tracks[part] for part in PARTS):
+      of_group[group[row.id]].append(row.id)
+  held = {group[track] for track in tracks[reported]}  # of any genre
+  tested, alone, mates, strangers = [], [], {}, []
+  for number, ids in of_group.items():
+    if number not in held:
+      strangers += [(t,) for t in ids if t in tracks["train"]]
+      continue
+    out = order((t,) for t in ids if t in tracks[reported])
+    # Of all that an artist has, half at most is tested.
+    chosen = out[: (len(ids) + 1) // 2]
+    (tested if len(ids) > 1 else alone).extend(chosen)
+    tracks_out = [track for (track,) in chosen]
+    mates[number] = iter(
+      segments(
+        track
+        for track in set(ids).difference(tracks_out)
+        if recording[track] not in {recording[one] for one in tracks_out}
+        and not any(_repeats(track, other) for other in tracks_out)
+      )
+    )
+  pairs = zip(
+    [*order(tested), *order(alone)],
+    order(strangers)[: len(strangers) // 2],
+    strict=False,
+  )
+  for (track,), (stranger,) in pairs:
+    own = segments([track])
+    size = max(1, round(share * len(own)))
+    spare = own[: min(size, len(own) - 1)]
+    stand_in = segments([stranger])[:size]
+    mated = zip(stand_in, mates[group[track]], strict=False)
+    yield Slot(
+      tested=own[len(spare) :],
+      stranger=stand_in,
+      fill={
+        "tracks": spare[: len(stand_in)],
+        "artists": [segment for _, segment in mated],
+      },
+    )

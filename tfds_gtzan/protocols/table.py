@@ -1,0 +1,411 @@
+"""Evaluation protocols: from a track table to train, validation and test.
+
+Each is a pure function of the rows, the fold and the split seed. Prepared data
+is random access, so another protocol prepares nothing again. Numbers in names
+are train_validation_test in percent. Only the `leaky_*` ones let what is tested
+be known beforehand; they repeat published recipes and say so.
+"""
+
+import collections
+import dataclasses
+import hashlib
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from gtzan_jax.errors import InputError
+from gtzan_jax.scores.artists import credited
+from tfds_gtzan.corpora.track import Row, in_genre_order
+from tfds_gtzan.protocols import cuts, leak_arms
+from tfds_gtzan.protocols.cuts import PARTS, Parts, Unit
+
+OWN = "splits"  # what a cut by config.data.splits is called
+
+
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+  """How to cut a track table.
+
+  Attributes:
+    cut: (rows sorted by id, fold, split seed) -> the units of each part. Units
+      that are not at hand are left out and counted.
+    leak: one sentence on what it leaks; None if nothing.
+    folds: how many there are.
+    needs: what the corpus must have: "" nothing, "partition" a published one,
+      "gtzan" GTZAN's own ids, "artists" known ones of most tracks.
+  """
+
+  cut: Callable[[Sequence[Row], int, int], Parts]
+  leak: str | None = None
+  folds: int = 1
+  needs: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Partition:
+  """What a protocol makes of a track table.
+
+  Attributes:
+    protocol: its name; of an arm of the leak meter the arm's and its name.
+    parts: {"train", "validation", "test"}: (track id, segment index) pairs,
+      sorted.
+    missing: how many tracks a part's list names that the rows lack.
+    leak: one sentence on what the protocol leaks; None if nothing.
+    sha256: of each part's track ids, distinct, sorted and a line each.
+    touched: of an arm of the leak meter, the tested tracks that it leaks.
+    notes: what to know of it, a sentence each.
+  """
+
+  protocol: str
+  parts: Mapping[str, tuple[tuple[str, int], ...]]
+  missing: Mapping[str, int]
+  leak: str | None
+  sha256: Mapping[str, str]
+  touched: tuple[str, ...] = ()
+  notes: tuple[str, ...] = ()
+
+
+def apply(
+  name: str,
+  rows: Iterable[Row],
+  *,
+  genres: Iterable[str] = (),
+  fold: int = 0,
+  split_seed: int = 42,
+  train_fraction: float = 1.0,
+  train_segments: int = 0,
+  leak: str = "",
+  leak_share: float = 0.5,
+  own: Mapping[str, Iterable[str]] | None = None,
+) -> Partition:
+  """Cuts a track table by the protocol of that name.
+
+  Args:
+    name: a key of `PROTOCOLS`.
+    rows: the track table, in any order.
+    genres: those to keep, two or more; none for all. A genre is cut the same
+      whichever others are kept.
+    fold: the fold that is tested, for protocols with folds.
+    split_seed: decides whatever is random, alone.
+    train_fraction: share of the train part's tracks to keep in each genre (of
+      its segments where segments are split); a smaller share is a subset of a
+      larger one.
+    train_segments: how many segments of the train part to keep, genres in
+      proportion, whole tracks as far as they go; fewer are a subset of more; 0
+      keeps all.
+    leak: an arm of the leak meter that is to be made of the protocol, a key of
+      `leak_cuts.ARMS`; "" for the protocol as it is.
+    leak_share: of the arms, see `leak_cuts.cut`.
+    own: {part: track ids}, which stand in place of the protocol.
+
+  Raises:
+    InputError: unknown protocol, a genre, fold, fraction or arm that does not
+      exist, one genre only, a corpus that cannot carry the protocol or the arm,
+      or is too small for it.
+  """
+  check(
+    name,
+    fold=fold,
+    train_fraction=train_fraction,
+    train_segments=train_segments,
+    leak=leak,
+    leak_share=leak_share,
+    own=own is not None,
+  )
+  rows = sorted(rows, key=lambda row: row.id)
+  genres = _genres(genres, rows)
+  kept = [row for row in rows if row.genre in genres or not genres]
+  if own is None:
+    protocol = _get(name, rows, kept)
+  else:
+    name, protocol = OWN, _own(own)
+  try:
+    cut = _cut(protocol, rows, genres, fold, split_seed)
+  except InputError as error:
+    raise InputError(f"protocol {name!r}: {error}") from error
+  by_id = {row.id: row for row in rows}
+  at_hand = {
+    part: {unit for unit in cut[part] if unit[0] in by_id} for part in PARTS
+  }
+  missing = {part: len(set(cut[part]) - at_hand[part]) for part in PARTS}
+  notes = tuple(_notes(protocol, kept, at_hand))
+  if not at_hand["train"]:
+    raise InputError(
+      f"protocol {name!r}: not one track of its train part is at hand"
+      f" ({missing['train']} missing); take another protocol"
+    )
+  if train_fraction < 1:
+    at_hand["train"] = _fraction(
+      at_hand["train"], by_id, train_fraction, split_seed
+    )
+  touched = ()
+  if leak:
+    try:
+      at_hand, touched = leak_arms.cut(
+        at_hand, rows, leak, leak_share, split_seed
+      )
+    except InputError as error:
+      raise InputError(f"protocol {name!r} {error}") from error
+  if train_segments:
+    at_hand["train"] = _first(
+      at_hand["train"], by_id, train_segments, split_seed
+    )
+  arm = leak_arms.ARMS.get(leak)
+  return Partition(
+    protocol=f"{arm.name} of {name}" if arm else name,
+    parts={part: _segments(at_hand[part], by_id) for part in PARTS},
+    missing=missing,
+    leak=arm.leak if arm else protocol.leak,
+    sha256={part: _digest(at_hand[part]) for part in PARTS},
+    touched=tuple(touched),
+    notes=notes,
+  )
+
+
+def check(
+  name: str,
+  *,
+  fold: int,
+  train_fraction: float,
+  train_segments: int = 0,
+  leak: str = "",
+  leak_share: float = 0.5,
+  own: bool = False,
+) -> None:
+  """Refuses, without any rows, what `apply` would refuse of every corpus.
+
+  `own` is whether a user's lists stand in place of the protocol.
+  """
+  if name not in PROTOCOLS:
+    raise InputError(
+      f"unknown protocol {name!r}; there are {', '.join(PROTOCOLS)}"
+    )
+  folds = PROTOCOLS[name].folds
+  if own and fold:
+    raise InputError(
+      f"fold {fold} of config.data.splits: give the files of one fold, and"
+      " config.data.fold=0"
+    )
+  if fold not in range(folds):
+    known = f"0 to {folds - 1}" if folds > 1 else "only 0"
+    raise InputError(f"fold {fold} of protocol {name!r}: there is {known}")
+  if not 0 < train_fraction <= 1:
+    raise InputError(f"train_fraction {train_fraction} is not in (0, 1]")
+  if train_segments < 0:
+    raise InputError(
+      f"train_segments {train_segments}: give a number, or 0 for all"
+    )
+  if leak and leak not in leak_arms.ARMS:
+    raise InputError(
+      f"unknown arm {leak!r} of the leak meter; there are"
+      f" {', '.join(leak_arms.ARMS)}"
+    )
+  if leak and PROTOCOLS[name].leak:
+    raise InputError(
+      f"protocol {name!r} leaks by itself: the leak meter takes an honest one"
+    )
+  if not 0 < leak_share < 1:
+    raise InputError(f"leak_share {leak_share}: give one above 0 and below 1")
+
+
+# What apply() is made of.
+
+_NEEDS = {
+  "gtzan": (
+    "follows published lists of GTZAN, of whose tracks this corpus has none"
+  ),
+  "partition": "follows a published partition, and this corpus has none",
+  "artists": (
+    "keeps artists apart, and {}, more than a third: give artists by"
+    " config.data.artists or config.data.labels, or take another protocol"
+  ),
+}
+
+
+def _get(name: str, rows: Sequence[Row], kept: Sequence[Row]) -> Protocol:
+  has = {"": True, "gtzan": cuts.is_gtzan(rows)}
+  has["partition"] = has["gtzan"] or any(row.partition in PARTS for row in rows)
+  has["artists"] = 3 * len(_unknown(kept)) <= len(kept)
+  if not has[needs := PROTOCOLS[name].needs]:
+    able = [key for key, value in PROTOCOLS.items() if has[value.needs]]
+    raise InputError(
+      f"protocol {name!r} {_NEEDS[needs].format(_artists_unknown(kept))}; it"
+      f" can carry {', '.join(able)}"
+    )
+  return PROTOCOLS[name]
+
+
+def _own(parts: Mapping[str, Iterable[str]]) -> Protocol:
+  """What a user's lists say, as a protocol."""
+  ids = {part: set(parts[part]) for part in PARTS}
+  crossing = sum(
+    len(ids[one] & ids[other])
+    for one, other in itertools.combinations(PARTS, 2)
+  )
+  units = {part: [(track,) for track in ids[part]] for part in PARTS}
+  return Protocol(
+    lambda rows, fold, seed: units,
+    leak=_SHARED_LISTS.format(crossing) if crossing else None,
+    needs=OWN,
+  )
+
+
+def _unknown(rows: Sequence[Row]) -> list[str]:
+  return [row.id for row in rows if not credited(row.artist)]
+
+
+def _artists_unknown(rows: Sequence[Row]) -> str:
+  unknown = len(_unknown(rows))
+  return (
+    f"{unknown:,} of {len(rows):,} tracks ({unknown / len(rows):.1%}) have no"
+    " known artist"
+  )
+
+
+def _notes(
+  protocol: Protocol, rows: Sequence[Row], parts: Mapping[str, set[Unit]]
+) -> Iterable[str]:
+  """What the rows that are kept make of a protocol."""
+  if protocol.needs == "artists":
+    alone = (
+      ": each counts as an artist of its own, who may stand in other folds"
+    )
+    yield f"{_artists_unknown(rows)}{alone if _unknown(rows) else ''}"
+  if protocol.leak:
+    return
+  tracks = {part: {unit[0] for unit in parts[part]} for part in PARTS}
+  same = collections.defaultdict(list)
+  for row, recording in zip(rows, cuts.recordings(rows), strict=True):
+    same[recording] += [
+      (part, row.id) for part in PARTS if row.id in tracks[part]
+    ]
+  crossing = [own for own in same.values() if len(dict(own)) > 1]
+  if crossing:
+    example = " = ".join(track for _, track in crossing[0])
+    yield (
+      f"warning: {len(crossing)} recordings stand in two splits of this"
+      f" protocol's lists under several names, as {example}"
+    )
+
+
+def _genres(wanted: Iterable[str], rows: Sequence[Row]) -> set[str]:
+  """The genres to keep, checked; none for all."""
+  wanted = tuple(str(genre) for genre in wanted)
+  known = in_genre_order(row.genre for row in rows)
+  unknown = [genre for genre in wanted if genre not in known]
+  if unknown or len(set(wanted)) == 1:
+    problem = f"unknown genre {unknown[0]!r}" if unknown else "one genre only"
+    raise InputError(
+      f"genres {', '.join(wanted)}: {problem}; give two or more of"
+      f" {', '.join(known)}, or none for all"
+    )
+  return set(wanted)
+
+
+def _cut(
+  protocol: Protocol,
+  rows: Sequence[Row],
+  genres: set[str],
+  fold: int,
+  seed: int,
+) -> Parts:
+  """Cuts all genres, then keeps some: no cut depends on which are kept."""
+  count = collections.Counter(row.genre for row in rows)
+  kept = genres or set(count)
+  if protocol.needs in ("", "artists"):
+    # What is not kept and too small to be dealt out stands in nobody's way.
+    rows = [row for row in rows if row.genre in kept or count[row.genre] >= 3]
+  cut = protocol.cut(rows, fold, seed)
+  genre_of = {row.id: row.genre for row in rows}
+  if genres:
+    cut = {
+      part: [
+        unit
+        for unit in cut[part]
+        # What only a list names is GTZAN's, and begins with its genre.
+        if genre_of.get(unit[0], unit[0].split(".")[0]) in genres
+      ]
+      for part in PARTS
+    }
+  if protocol.needs in ("", "artists"):
+    cuts.require_learnt(cut["train"], genre_of, kept, fold)
+  return cut
+
+
+def _segments(
+  units: Iterable[Unit], by_id: Mapping[str, Row]
+) -> tuple[tuple[str, int], ...]:
+  pairs = []
+  for unit in units:
+    whole = range(by_id[unit[0]].segments)
+    pairs += [unit] if len(unit) == 2 else [(unit[0], s) for s in whole]
+  return tuple(sorted(pairs))
+
+
+def _digest(units: Iterable[Unit]) -> str:
+  lines = "".join(f"{name}\n" for name in sorted({unit[0] for unit in units}))
+  return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _fraction(
+  units: Iterable[Unit], by_id: Mapping[str, Row], fraction: float, seed: int
+) -> set[Unit]:
+  kept = set()
+  for of_genre in cuts.by_genre(units, by_id).values():
+    order = cuts.ranked(of_genre, seed, "fraction")
+    kept.update(order[: max(1, round(fraction * len(order)))])
+  return kept
+
+
+def _first(
+  units: Iterable[Unit], by_id: Mapping[str, Row], number: int, seed: int
+) -> list[Unit]:
+  """So many segments: each genre's first ones, in an order of its tracks."""
+  placed = []
+  for of_genre in cuts.by_genre(units, by_id).values():
+    order = [
+      segment
+      for unit in cuts.ranked(of_genre, seed, "fraction")
+      for segment in _segments([unit], by_id)
+    ]
+    # Sorted by how far each stands in its genre, genres are in proportion.
+    placed += [((i + 0.5) / len(order), one) for i, one in enumerate(order)]
+  if number > len(placed):
+    raise InputError(
+      f"train_segments {number}: the train part has {len(placed)}"
+    )
+  return [one for _, one in sorted(placed)[:number]]
+
+
+_SHARED_LISTS = (
+  "Tracks stand in two of the splits that were given, {} in all, so what is"
+  " tested was known beforehand."
+)
+_SHARED_TRACKS = (
+  "Segments of one track stand in train and in test, so the score measures how"
+  " well tracks are recognised again, not how well genres are."
+)
+
+PROTOCOLS: dict[str, Protocol] = {
+  "tracks_70_10_20": Protocol(cuts.random(0.1, 0.2)),
+  "tracks_70_20_10": Protocol(cuts.random(0.2, 0.1)),
+  # An eighth of the 80 validates: as many tracks as tracks_70_10_20 has.
+  "tracks_80_20": Protocol(cuts.random(0.8 / 8, 0.2)),
+  "stratified": Protocol(cuts.stratified, needs="gtzan"),
+  "filtered": Protocol(cuts.filtered, needs="partition"),
+  "filtered_strict": Protocol(cuts.filtered_strict, needs="partition"),
+  "kfold10": Protocol(cuts.track_folds, folds=10),
+  "artist_kfold": Protocol(cuts.artist_folds, folds=3, needs="artists"),
+  "leaky_segments_70_20_10": Protocol(
+    cuts.random(0.2, 0.1, whole_tracks=False), leak=_SHARED_TRACKS
+  ),
+  "leaky_segments_80_20": Protocol(
+    cuts.random(0.8 / 8, 0.2, whole_tracks=False), leak=_SHARED_TRACKS
+  ),
+  "leaky_selection_80_20": Protocol(
+    cuts.selected_on_test,
+    leak=(
+      "The checkpoint is chosen on the very tracks that are reported, so the"
+      " score is the best of many tries at the test."
+    ),
+  ),
+}

@@ -1,0 +1,1 @@
+"""Files that name a split, and what crosses it."""

@@ -1,0 +1,160 @@
+"""What crosses a split: tracks, recordings, songs and artists in two parts.
+
+A group of tracks that belong together crosses where two of them, or a single
+one itself, stand in different parts.
+"""
+
+import collections
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from gtzan_jax.errors import InputError
+from tfds_gtzan.corpora.track import Corpus, Track, in_genre_order
+from tfds_gtzan.facts import track_lists
+from tfds_gtzan.protocols.cuts import PARTS
+from tfds_gtzan.split_audit import files as split_files
+from tfds_gtzan.split_audit import names as split_names
+from tfds_gtzan.split_audit import relations
+from tfds_gtzan.split_audit.names import Split
+from tfds_gtzan.split_audit.relations import Group
+
+_PAIRED = 3  # parts up to which each is held against each, not against all
+
+
+def survey(
+  files: Sequence[str],
+  corpus: Corpus | None,
+  look: Callable[[str, Sequence[Track]], tuple],
+) -> dict:
+  """Reads a split and says what crosses it.
+
+  Args:
+    files: see `split_files.read`.
+    corpus: of which the split is; None: GTZAN, with no track at hand.
+    look: (kind of the corpus, tracks of it) -> the fields of a
+      `relations.Look`.
+
+  Returns:
+    plain values, ready for JSON: docs/check_splits.md has its keys.
+
+  Raises:
+    InputError: see `split_files.read` and `split_names.understand`.
+  """
+  split = split_names.understand(split_files.read(files), corpus)
+  placed = set(split.tracks())
+  tracks = () if corpus is None else corpus.tracks
+  found = relations.Look()
+  if corpus is not None:
+    at_hand = [track for track in tracks if track.id in placed]
+    found = relations.Look(*look(corpus.kind, at_hand))
+  known = [track.id for track in tracks] or list(track_lists.artists())
+  groups = relations.groups(split, found)
+  return {
+    "files": [str(file) for file in files],
+    "corpus": corpus and corpus.name,
+    "fingerprint": corpus and corpus.fingerprint,
+    "parts": _sizes(split),
+    "unknown": list(split.unknown),
+    "repeated": {part: list(names) for part, names in split.repeated.items()},
+    "absent": sorted((placed & set(split.genres)) - set(known)),
+    "in_no_part": sorted(set(known) - placed),
+    "artist_unknown": sum(not split.artists.get(one) for one in placed),
+    "skipped": dict(found.skipped),
+    "crossings": {
+      kind: None if of is None else _crossing(split, of)
+      for kind, of in groups.items()
+    },
+  }
+
+
+def given(
+  files: Sequence[str], corpus: Corpus
+) -> tuple[dict[str, list[str]], dict]:
+  """A split by which a corpus is to be cut; nothing is read for it.
+
+  Args:
+    files: see `split_files.read`.
+    corpus: what is cut.
+
+  Returns:
+    {part: ids} of train, validation and test; and what `survey` says of names
+    alone.
+
+  Raises:
+    InputError: other parts, or see `survey`.
+  """
+  try:
+    split = split_names.understand(split_files.read(files), corpus)
+    if set(split.parts) != set(PARTS):
+      raise InputError(
+        f"they have {', '.join(split.parts)}; give train, validation and test"
+      )
+  except InputError as error:
+    text = f"config.data.splits={','.join(files)}: {error}"
+    raise InputError(text) from error
+  parts = {
+    part: [one for one in split.parts[part] if one in split.genres]
+    for part in PARTS
+  }
+  return parts, survey(files, corpus, lambda kind, tracks: ())
+
+
+def _sizes(split: Split) -> dict[str, dict]:
+  """Of each part: tracks, pieces, and tracks in each genre of any part."""
+  counts = {
+    part: collections.Counter(split.genres.get(one, "unknown") for one in own)
+    for part, own in split.parts.items()
+  }
+  genres = in_genre_order(set().union(*counts.values()))
+  return {
+    part: {
+      "tracks": len(own),
+      "pieces": sum(len(pieces - {""}) for pieces in own.values()),
+      "genres": {genre: counts[part][genre] for genre in genres},
+    }
+    for part, own in split.parts.items()
+  }
+
+
+def _crossing(split: Split, groups: Iterable[Group]) -> dict[str, list]:
+  """The groups that cross, and how many tracks of each part they touch."""
+  found = []
+  for ids, said in groups:
+    where = {
+      part: [one for one in ids if one in own]
+      for part, own in split.parts.items()
+    }
+    where = {part: own for part, own in where.items() if own}
+    if any(_met(where, part, set(where) - {part}) for part in where):
+      found.append({"parts": where, **said})
+  between = []
+  for part, others in _opposed(list(split.parts)):
+    met = [_met(group["parts"], part, others) for group in found]
+    between.append(
+      {
+        "part": part,
+        "others": others,
+        "groups": sum(map(bool, met)),
+        "tracks": len(set().union(*met)),
+      }
+    )
+  return {"groups": found, "between": between}
+
+
+def _opposed(parts: Sequence[str]) -> list[tuple[str, list[str]]]:
+  """What is held against what: each part against those before it, one by one;
+  where there are many, as folds are, against all others together."""
+  if len(parts) > _PAIRED:
+    return [(part, [o for o in parts if o != part]) for part in parts]
+  return [(parts[j], [parts[i]]) for j in range(len(parts)) for i in range(j)]
+
+
+def _met(
+  where: Mapping[str, Sequence[str]], part: str, others: Iterable[str]
+) -> set[str]:
+  """Those tracks of a group in a part of which others hold a second one (or,
+  where the group is a single track, the same)."""
+  there = set().union(*(where.get(other, ()) for other in others))
+  single = len(set().union(*where.values())) == 1
+  return {
+    one for one in where.get(part, ()) if (there if single else there - {one})
+  }

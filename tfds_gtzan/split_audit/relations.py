@@ -1,0 +1,116 @@
+"""Which tracks belong together, so that a split should not part them."""
+
+import collections
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from gtzan_jax.scores.artists import artist_key, credited
+from tfds_gtzan.facts import notes, track_lists
+from tfds_gtzan.split_audit.names import Split
+
+# Ids of tracks that belong together, and what to say of them.
+Group = tuple[Iterable[str], Mapping[str, object]]
+# Of a track's artists or song: {what is compared: as it is written}.
+Names = Mapping[str, str]
+
+
+class Look(NamedTuple):
+  """What reading tracks tells.
+
+  Attributes:
+    digests: {id: digest of its content}.
+    near: (id, id, likeness, offset in seconds) of each two that are alike;
+      None where nobody has compared them.
+    skipped: {id: reason} of what cannot be read.
+  """
+
+  digests: Mapping[str, str] = {}
+  near: Sequence[tuple[str, str, float, float]] | None = None
+  skipped: Mapping[str, str] = {}
+
+
+@functools.cache
+def songs() -> Mapping[str, Names]:
+  """ "artist: title", for each artist, of GTZAN's tracks with both known."""
+  return {
+    track: {
+      f"{key}: {artist_key(title)}": f"{name}: {title}"
+      for key, name in credited(artist).items()
+    }
+    for track, (artist, title) in notes.index().items()
+    if artist and title
+  }
+
+
+def groups(split: Split, found: Look) -> dict[str, list[Group] | None]:
+  """The groups of each kind, the gravest first; None where nobody looked.
+
+  Args:
+    split: the tracks in question.
+    found: what reading them told.
+
+  Returns:
+    "tracks": each by itself; "duplicates": the same content, or published as
+    such; "near_duplicates": two that are alike and are none; "songs" and
+    "artists": the same by their index, whatever recording.
+  """
+  placed = split.tracks()
+  known = [one for one in placed if one in split.genres]
+  song = {one: songs().get(one, {}) for one in known}
+  artist = {one: credited(split.artists.get(one, "")) for one in placed}
+  content = {one: {digest: ""} for one, digest in found.digests.items()}
+  same = [(ids, {"by": "content"}) for ids, _ in _alike(content)]
+  together = [set(ids) for ids, _ in same]
+  same += [
+    (pair, {"by": "published"})
+    for pair in track_lists.duplicates()
+    if set(pair) <= set(placed)
+    and not any(set(pair) <= ids for ids in together)
+  ]
+  together = [set(ids) for ids, _ in same]
+  near = found.near and [
+    (
+      (a, b),
+      {"likeness": round(likeness, 3), "offset": round(offset, 2)}
+      | (_shared((a, b), song=song) or _shared((a, b), artist=artist)),
+    )
+    for a, b, likeness, offset in found.near
+    if not any({a, b} <= ids for ids in together)
+  ]
+  return {
+    "tracks": [((one,), _pieces(one, split)) for one in placed],
+    "duplicates": same,
+    "near_duplicates": near,
+    "songs": [(ids, {"song": name}) for ids, name in _alike(song)],
+    "artists": [(ids, {"artist": name}) for ids, name in _alike(artist)],
+  }
+
+
+def _pieces(track: str, split: Split) -> dict[str, dict[str, int]]:
+  """How many pieces of a track each part has, if any has some."""
+  pieces = {
+    part: len(own[track] - {""})
+    for part, own in split.parts.items()
+    if track in own
+  }
+  return {"pieces": pieces} if any(pieces.values()) else {}
+
+
+def _alike(names: Mapping[str, Names]) -> list[tuple[list[str], str]]:
+  """Two ids or more that share a name, and that name as the first has it."""
+  groups = collections.defaultdict(list)
+  for one, own in sorted(names.items()):
+    for key in own:
+      groups[key].append(one)
+  return [
+    (ids, names[ids[0]][key]) for key, ids in groups.items() if len(ids) > 1
+  ]
+
+
+def _shared(ids: Sequence[str], **said: Mapping[str, Names]) -> dict[str, str]:
+  """{"artist": name} where all share some, as the first has them."""
+  ((word, names),) = said.items()
+  common = set.intersection(*(set(names.get(one, {})) for one in ids))
+  found = [name for key, name in names[ids[0]].items() if key in common]
+  return {word: "; ".join(found)} if found else {}
