@@ -1,4 +1,4 @@
-"""CNN and GRU on log-mel spectrograms: source document 3.
+"""CNN and GRU on log-mel spectrograms: the CNN-GRU project.
 
   python launch.py --config=configs/cnn_gru.py --config.data.path=/path/to/gtzan
 

@@ -1,4 +1,4 @@
-"""CNN and LSTM on log-mel spectrograms: source document 3.
+"""CNN and LSTM on log-mel spectrograms: the CNN-GRU project.
 
   python launch.py --config=configs/cnn_lstm.py \\
     --config.data.path=/path/to/gtzan

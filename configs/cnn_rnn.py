@@ -1,5 +1,6 @@
-"""Two convolutions without activation, then two LSTM layers: source document 4,
-P1.2.
+"""Two convolutions without activation, then two LSTM layers.
+
+Source: the BiLSTM project, P1.2.
 
   python launch.py --config=configs/cnn_rnn.py --config.data.path=/path/to/gtzan
 

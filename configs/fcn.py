@@ -1,4 +1,4 @@
-"""Fully connected network on spectrogram pictures: source document 0, Net1.
+"""Fully connected network on spectrogram pictures: the LSTM-GAN project, Net1.
 
   python launch.py --config=configs/fcn.py --config.data.path=/path/to/pictures
 

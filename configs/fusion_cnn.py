@@ -1,4 +1,4 @@
-"""CNN on stacked mel, MFCC, chroma and contrast: source document 2.
+"""CNN on stacked mel, MFCC, chroma and contrast: the Fusion project.
 
   python launch.py --config=configs/fusion_cnn.py \\
     --config.data.path=/path/to/gtzan

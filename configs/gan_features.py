@@ -1,4 +1,4 @@
-"""Conditional GAN of features: source document 0's GAN in its feature form.
+"""Conditional GAN of features: the LSTM-GAN project's GAN in its feature form.
 
   python launch.py --config=configs/gan_features.py \\
     --config.data.path=/path/to/gtzan

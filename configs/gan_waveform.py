@@ -1,4 +1,4 @@
-"""Conditional GAN of waveforms: source document 0's, layer by layer.
+"""Conditional GAN of waveforms: the LSTM-GAN project's, layer by layer.
 
   python launch.py --config=configs/gan_waveform.py \\
     --config.data.path=/path/to/gtzan

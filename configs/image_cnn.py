@@ -1,4 +1,4 @@
-"""CNN on spectrogram pictures: source document 1, phase 2.
+"""CNN on spectrogram pictures: the ResNet project, phase 2.
 
   python launch.py --config=configs/image_cnn.py \\
     --config.data.path=/path/to/pictures

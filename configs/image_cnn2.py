@@ -1,4 +1,4 @@
-"""CNN on spectrogram pictures: source document 0, Net2.
+"""CNN on spectrogram pictures: the LSTM-GAN project, Net2.
 
   python launch.py --config=configs/image_cnn2.py \\
     --config.data.path=/path/to/pictures

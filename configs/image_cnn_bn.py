@@ -1,4 +1,4 @@
-"""CNN on spectrogram pictures: source document 0, Net3.
+"""CNN on spectrogram pictures: the LSTM-GAN project, Net3.
 
   python launch.py --config=configs/image_cnn_bn.py \\
     --config.data.path=/path/to/pictures

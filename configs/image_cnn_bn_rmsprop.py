@@ -1,4 +1,4 @@
-"""CNN on spectrogram pictures: source document 0, Net4.
+"""CNN on spectrogram pictures: the LSTM-GAN project, Net4.
 
   python launch.py --config=configs/image_cnn_bn_rmsprop.py \\
     --config.data.path=/path/to/pictures

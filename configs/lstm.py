@@ -1,4 +1,4 @@
-"""Two LSTM layers on a sequence of 33 features: source document 0, Net5.
+"""Two LSTM layers on a sequence of 33 features: the LSTM-GAN project, Net5.
 
   python launch.py --config=configs/lstm.py --config.data.path=/path/to/gtzan
 

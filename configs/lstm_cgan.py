@@ -1,4 +1,4 @@
-"""LSTM on real and generated waveforms: source document 0, Net6.
+"""LSTM on real and generated waveforms: the LSTM-GAN project, Net6.
 
   python launch.py --config=configs/gan_waveform.py \\
     --config.data.path=/path/to/gtzan --workdir=runs/gan

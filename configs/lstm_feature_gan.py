@@ -1,4 +1,4 @@
-"""LSTM on real and generated features: Net6 of source document 0, in features.
+"""The LSTM-GAN project's Net6 in features: LSTM on real and generated ones.
 
   python launch.py --config=configs/gan_features.py \\
     --config.data.path=/path/to/gtzan --workdir=runs/gan

@@ -1,4 +1,4 @@
-"""The LSTM of source document 0 on standardised input: an improved variant.
+"""The LSTM of the LSTM-GAN project on standardised input: an improved variant.
 
   python launch.py --config=configs/lstm_standardised.py \\
     --config.data.path=/path/to/gtzan

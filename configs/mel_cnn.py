@@ -1,4 +1,4 @@
-"""CNN on log-mel spectrograms: source document 3's base CNN.
+"""CNN on log-mel spectrograms: the CNN-GRU project's base CNN.
 
   python launch.py --config=configs/mel_cnn.py --config.data.path=/path/to/gtzan
 

@@ -1,4 +1,4 @@
-"""MLP on 57 summary features of a track: source document 1, phase 1.
+"""MLP on 57 summary features of a track: the ResNet project, phase 1.
 
   python launch.py --config=configs/mlp.py \\
     --config.data.path=features_30_sec.csv

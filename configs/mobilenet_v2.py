@@ -1,4 +1,4 @@
-"""MobileNetV2 with ImageNet weights on pictures: source document 1, phase 3.
+"""MobileNetV2 with ImageNet weights on pictures: the ResNet project, phase 3.
 
   python launch.py --config=configs/mobilenet_v2.py \\
     --config.data.path=/path/to/pictures --config.train.init_from=mobilenet.npz

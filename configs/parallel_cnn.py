@@ -1,4 +1,4 @@
-"""Two shallow convolutional branches side by side: source document 4, P1.1.
+"""Two shallow convolutional branches side by side: the BiLSTM project, P1.1.
 
   python launch.py --config=configs/parallel_cnn.py \\
     --config.data.path=/path/to/gtzan

@@ -1,4 +1,4 @@
-"""Residual CNN on MFCC slices: source document 1, phase 5.
+"""Residual CNN on MFCC slices: the ResNet project, phase 5.
 
   python launch.py --config=configs/resnet.py --config.data.path=/path/to/gtzan
 

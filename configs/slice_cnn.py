@@ -1,4 +1,4 @@
-"""CNN on MFCC slices: source document 1, phase 4.
+"""CNN on MFCC slices: the ResNet project, phase 4.
 
   python launch.py --config=configs/slice_cnn.py \\
     --config.data.path=/path/to/gtzan

@@ -1,4 +1,4 @@
-"""Attention over log-mel frames: source document 3's future work.
+"""Attention over log-mel frames: the CNN-GRU project's future work.
 
   python launch.py --config=configs/transformer.py \\
     --config.data.path=/path/to/gtzan

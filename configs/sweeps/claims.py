@@ -1,4 +1,4 @@
-"""The claims of the source documents, each as a pair of runs without a leak.
+"""The claims of the source projects, each as a pair of runs without a leak.
 
   python launch.py sweep --sweep=configs/sweeps/claims.py --out=runs/claims \\
     --config.data.path=/path/to/gtzan_logmel.npz
@@ -46,7 +46,7 @@ VARIANTS = {
   "cnn_bilstm_eps_torch": ("cnn_bilstm", EPS_TORCH),
   "cnn_rnn": ("cnn_rnn", {}),
 }
-# Source document 3 stops on what it reports: the same test tracks, with a
+# The CNN-GRU project stops on what it reports: the same test tracks, with a
 # validation part (10 %, train has 70) and without (train has 80). With as many
 # train segments, so that the choice alone differs, the leak meter has both.
 SELECTION = {

@@ -1,4 +1,4 @@
-"""Source document 0's lengths of training, on the recipe of --config.
+"""The LSTM-GAN project's lengths of training, on the recipe of --config.
 
   python launch.py sweep --sweep=configs/sweeps/epochs.py \\
     --config=configs/resnet.py --config.data.path=/path/to/gtzan

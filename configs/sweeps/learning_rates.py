@@ -1,4 +1,4 @@
-"""The learning rates that source document 0 tried, on the recipe of --config.
+"""The LSTM-GAN project's learning rates, on the recipe of --config.
 
   python launch.py sweep --sweep=configs/sweeps/learning_rates.py \\
     --config=configs/resnet.py --config.data.path=/path/to/gtzan

@@ -1,7 +1,7 @@
 """The 57 columns of Kaggle's features_30_sec.csv, computed by librosa.
 
-Source: the table of the Kaggle copy of GTZAN (source document 1, phase 1): mean
-and variance over a clip of 28 features, and its tempo.
+Source: the table of the Kaggle copy of GTZAN (the ResNet project, phase 1):
+mean and variance over a clip of 28 features, and its tempo.
 """
 
 import functools

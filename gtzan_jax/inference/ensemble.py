@@ -1,4 +1,4 @@
-"""Ensembles: the mean of what several runs said (source document 3).
+"""Ensembles: the mean of what several runs said (the CNN-GRU project).
 
 An ensemble needs neither data nor a model: it reads the report and the
 predictions that stand in each workdir, and writes a report of its own.

@@ -1,4 +1,4 @@
-"""A trained run on other music: the external tests of source document 0.
+"""A trained run on other music: the external tests of the LSTM-GAN project.
 
 Nothing is prepared: a track's examples are made while the model hears others,
 by the code that makes a file's (gtzan_jax/inference/inputs.py). So any corpus

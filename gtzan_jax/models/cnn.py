@@ -1,4 +1,4 @@
-"""The plain CNN on log-mel spectrograms (source document 3's base CNN).
+"""The plain CNN on log-mel spectrograms (the CNN-GRU project's base CNN).
 
 The source names convolution, pooling, dropout and fully connected layers but
 no sizes; these were chosen on the validation split of the fault-filtered

@@ -1,4 +1,4 @@
-"""Convolution, then recurrence over time (source document 3).
+"""Convolution, then recurrence over time (the CNN-GRU project).
 
 The source names its parts and their order (convolution, LSTM or GRU, fully
 connected layers, dropout; PyTorch), but no sizes: these were chosen to cost

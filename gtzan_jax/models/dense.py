@@ -1,4 +1,4 @@
-"""Networks of fully connected layers: source documents 0 and 1."""
+"""Networks of fully connected layers: the LSTM-GAN and ResNet projects."""
 
 import jax
 from flax import linen as nn
@@ -9,7 +9,7 @@ from gtzan_jax.models.input_stats import InputStats
 
 
 class FCN(Classifier):
-  """Source document 0's Net1, the baseline: a flattened picture, two layers.
+  """The LSTM-GAN project's Net1, the baseline: a flattened picture, two layers.
 
   Reads `[batch, height, width, channels]` (any shape behind `batch`, fixed at
   init); ReLU between the layers, initialised as torch does. 50,034,698
@@ -32,7 +32,7 @@ class FCN(Classifier):
 
 
 class MLP(Classifier):
-  """Source document 1's phase 1: three layers on a table of features.
+  """The ResNet project's phase 1: three layers on a table of features.
 
   Reads `[batch, columns]` (any shape behind `batch`, which is flattened);
   ReLU after each layer, dropout after each but the last, initialised as Keras

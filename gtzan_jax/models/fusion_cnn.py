@@ -1,4 +1,4 @@
-"""The CNN on stacked features (source document 2)."""
+"""The CNN on stacked features (the Fusion project)."""
 
 import jax
 from flax import linen as nn

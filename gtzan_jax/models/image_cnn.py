@@ -1,4 +1,4 @@
-"""CNNs on pictures of spectrograms: source documents 0 and 1.
+"""CNNs on pictures of spectrograms: the LSTM-GAN and ResNet projects.
 
 Both read `[batch, height, width, 3]`, red, green and blue in 0..1, and flatten
 what the convolutions leave, so the size of the picture is fixed at init and
@@ -15,7 +15,7 @@ from gtzan_jax.models.pooling import max_pool
 
 
 class PairedCNN(Classifier):
-  """Source document 0's Net2 (and Net3, Net4): convolutions in pairs, pools.
+  """The LSTM-GAN project's Net2 (and Net3, Net4): convolutions in pairs, pools.
 
   3x3 convolutions of "same" padding, ReLU, 2x2 max pools, one hidden layer, all
   initialised as torch does. Net3 and Net4 add BatchNorm after ReLU, or after
@@ -54,13 +54,13 @@ class PairedCNN(Classifier):
 
 
 class PairedNormCNN(PairedCNN):
-  """The same with BatchNorm: source document 0's Net3 and Net4."""
+  """The same with BatchNorm: the LSTM-GAN project's Net3 and Net4."""
 
   batch_norm: bool = True
 
 
 class ImageCNN(Classifier):
-  """Source document 1's phase 2: three times convolution and pool, one layer.
+  """The ResNet project's phase 2: three times convolution and pool, one layer.
 
   3x3 convolutions of "same" padding, ReLU, 2x2 max pools, a hidden layer with
   dropout, all initialised as Keras does. 16,871,882 parameters at 256 x 256 and

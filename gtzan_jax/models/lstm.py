@@ -1,4 +1,4 @@
-"""The stacked LSTM on feature sequences (source document 0, Net5)."""
+"""The stacked LSTM on feature sequences (the LSTM-GAN project, Net5)."""
 
 import jax
 from flax import linen as nn

@@ -1,4 +1,4 @@
-"""MobileNetV2, whole or as a frozen backbone (source document 1, phase 3).
+"""MobileNetV2, whole or as a frozen backbone (the ResNet project, phase 3).
 
 Sandler et al. 2018 (arXiv:1801.04381), width 1.0, as Keras and torchvision
 build it: a strided 3x3 convolution, 17 inverted residual blocks (1x1 expansion,

@@ -1,4 +1,4 @@
-"""Two shallow convolutions side by side (source document 4, P1.1)."""
+"""Two shallow convolutions side by side (the BiLSTM project, P1.1)."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Two small CNNs whose picture is read as a sequence (source document 4).
+"""Two small CNNs whose picture is read as a sequence (the BiLSTM project).
 
 The source's input is a log-mel picture `[mel, frames]` of 80 x 80 and one
 channel, its classes are eight, its defaults Keras's. What is left of the

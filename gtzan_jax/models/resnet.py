@@ -1,4 +1,4 @@
-"""The residual network on MFCC slices (source document 1, phase 5).
+"""The residual network on MFCC slices (the ResNet project, phase 5).
 
 Built layer for layer as in the source's notebook (Keras): convolution, ReLU,
 then BatchNorm; ReLU again after the sum; "same" padding and pooling throughout.

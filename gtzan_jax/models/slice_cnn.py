@@ -1,4 +1,4 @@
-"""The CNN on MFCC slices (source document 1, phase 4).
+"""The CNN on MFCC slices (the ResNet project, phase 4).
 
 Layer for layer as in the source's notebook (Keras): "valid" convolutions, then
 ReLU, a "same" pool of stride 2 and BatchNorm. The first two pools are 3x3 and

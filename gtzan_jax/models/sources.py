@@ -24,7 +24,7 @@ class Reference:
   """A model at its source's input size.
 
   Attributes:
-    source: source document (0 to 4) and what it is called there.
+    source: the project (docs/sources.md) and what it calls the model.
     features: the feature set that its recipe uses.
     input: shape of one example.
     classes: how many genres the source has.
@@ -44,42 +44,44 @@ class Reference:
 _PICTURE, _LARGE, _PATCH = (180, 180, 3), (256, 256, 3), (80, 80)
 
 REFERENCE: dict[str, Reference] = {
-  "fcn": Reference("0, Net1", "image_180", _PICTURE, published=50_034_698),
+  "fcn": Reference(
+    "LSTM-GAN, Net1", "image_180", _PICTURE, published=50_034_698
+  ),
   "image_cnn2": Reference(
-    "0, Net2", "image_180", _PICTURE, published=66_460_522
+    "LSTM-GAN, Net2", "image_180", _PICTURE, published=66_460_522
   ),
   "image_cnn_bn": Reference(
-    "0, Net3", "image_180", _PICTURE, published=66_461_546
+    "LSTM-GAN, Net3", "image_180", _PICTURE, published=66_461_546
   ),
   "image_cnn_bn_rmsprop": Reference(
-    "0, Net4",
+    "LSTM-GAN, Net4",
     "image_180",
     _PICTURE,
     published=66_461_546,
     model="image_cnn_bn",
   ),
-  "lstm": Reference("0, Net5", "sequence", (61, 33), published=216_842),
-  "mlp": Reference("1, phase 1", "table57", (57,), published=56_650),
+  "lstm": Reference("LSTM-GAN, Net5", "sequence", (61, 33), published=216_842),
+  "mlp": Reference("ResNet, phase 1", "table57", (57,), published=56_650),
   "image_cnn": Reference(
-    "1, phase 2", "image_256", _LARGE, published=16_871_882
+    "ResNet, phase 2", "image_256", _LARGE, published=16_871_882
   ),
   "mobilenet_v2": Reference(
-    "1, phase 3", "image_256", _LARGE, published=2_270_794
+    "ResNet, phase 3", "image_256", _LARGE, published=2_270_794
   ),
   "slice_cnn": Reference(
-    "1, phase 4", "mfcc_slices", (130, 13), published=45_514
+    "ResNet, phase 4", "mfcc_slices", (130, 13), published=45_514
   ),
   "resnet": Reference(
-    "1, phase 5", "mfcc_slices", (130, 13), published=217_226
+    "ResNet, phase 5", "mfcc_slices", (130, 13), published=217_226
   ),
-  "fusion_cnn": Reference("2", "fusion", (130, 187), published=440_842),
-  "mel_cnn": Reference("3, base CNN", "logmel_1024", (258, 128)),
-  "cnn_lstm": Reference("3, CNN + LSTM", "logmel_1024", (258, 128)),
-  "cnn_gru": Reference("3, CNN + GRU", "logmel_1024", (258, 128)),
-  "parallel_cnn": Reference("4, P1.1", "patches", _PATCH, 8, 54_255),
-  "cnn_rnn": Reference("4, P1.2", "patches", _PATCH, 8, 98_510),
-  "cnn_bilstm": Reference("4, P2", "patches", _PATCH, 8, 245_894),
-  "transformer": Reference("3, future work", "logmel_1024", (258, 128)),
+  "fusion_cnn": Reference("Fusion", "fusion", (130, 187), published=440_842),
+  "mel_cnn": Reference("CNN-GRU, base CNN", "logmel_1024", (258, 128)),
+  "cnn_lstm": Reference("CNN-GRU, CNN + LSTM", "logmel_1024", (258, 128)),
+  "cnn_gru": Reference("CNN-GRU, CNN + GRU", "logmel_1024", (258, 128)),
+  "parallel_cnn": Reference("BiLSTM, P1.1", "patches", _PATCH, 8, 54_255),
+  "cnn_rnn": Reference("BiLSTM, P1.2", "patches", _PATCH, 8, 98_510),
+  "cnn_bilstm": Reference("BiLSTM, P2", "patches", _PATCH, 8, 245_894),
+  "transformer": Reference("CNN-GRU, future work", "logmel_1024", (258, 128)),
 }
 
 
@@ -96,7 +98,7 @@ def count(name: str) -> dict[str, int]:
 def table() -> str:
   """Every model as a Markdown table."""
   rows = [
-    "| recipe | source document | class | feature set | input | classes"
+    "| recipe | source | class | feature set | input | classes"
     " | parameters | with BatchNorm statistics | the source's count |",
     "|---|---|---|---|---|---|---|---|---|",
   ]

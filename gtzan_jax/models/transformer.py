@@ -1,4 +1,4 @@
-"""Attention over log-mel frames (source document 3's future work).
+"""Attention over log-mel frames (the CNN-GRU project's future work).
 
 The source names "attention-based models or transformers" and no more. This is
 a pre-norm encoder (Xiong et al. 2020, arXiv:2002.04745) on a convolutional stem

@@ -5,7 +5,7 @@ deviation. Rows stand in one table where the same tracks were scored, cut by the
 same protocol, of the same corpus. Other music that runs were tested on has a
 table for each collection, which names it. Tables of leaking protocols say so,
 and those of the synthetic corpus stand apart. Beside our figures stands what
-the source documents publish. The same reports give the same bytes, in any
+the source projects publish. The same reports give the same bytes, in any
 order.
 """
 

@@ -1,17 +1,17 @@
-"""What the source documents state for each recipe, and on what they measured.
+"""What the source projects state for each recipe, and on what they measured.
 
 Only the figures; none of them comes from the protocols recommended here. Where
-a document gives ranges or only a bound, it stands as it is given.
+a project gives ranges or only a bound, it stands as it is given.
 """
 
 from typing import NamedTuple
 
 
 class Published(NamedTuple):
-  """A figure of a source document.
+  """A figure that a source project states.
 
   Attributes:
-    source: number of the source document.
+    source: the project's name (docs/sources.md).
     percent: accuracy as it stands there.
     measured: on what.
     protocol: ours that splits as the source did, as far as it tells; None where
@@ -19,7 +19,7 @@ class Published(NamedTuple):
     level: "segment" or "track", whichever it counts.
   """
 
-  source: int
+  source: str
   percent: str
   measured: str
   protocol: str | None
@@ -42,34 +42,42 @@ _UNTOLD = (None, "segment")
 
 PUBLISHED = {
   "fcn": Published(
-    0, "55 / 51", f"{_PICTURES.format('Adam')} (RMSprop: 39 / 60)", *_TENTH
+    "LSTM-GAN",
+    "55 / 51",
+    f"{_PICTURES.format('Adam')} (RMSprop: 39 / 60)",
+    *_TENTH,
   ),
   "image_cnn2": Published(
-    0, "69 / 65", f"{_PICTURES.format('Adam')} (RMSprop: 61 / 59)", *_TENTH
+    "LSTM-GAN",
+    "69 / 65",
+    f"{_PICTURES.format('Adam')} (RMSprop: 61 / 59)",
+    *_TENTH,
   ),
-  "image_cnn_bn": Published(0, "69 / 71", _PICTURES.format("Adam"), *_TENTH),
+  "image_cnn_bn": Published(
+    "LSTM-GAN", "69 / 71", _PICTURES.format("Adam"), *_TENTH
+  ),
   "image_cnn_bn_rmsprop": Published(
-    0, "57 / 68", _PICTURES.format("RMSprop"), *_TENTH
+    "LSTM-GAN", "57 / 68", _PICTURES.format("RMSprop"), *_TENTH
   ),
   "lstm": Published(
-    0, "85", f"999 test {_LEAKY}", "leaky_segments_70_20_10", "segment"
+    "LSTM-GAN", "85", f"999 test {_LEAKY}", "leaky_segments_70_20_10", "segment"
   ),
-  "mlp": Published(1, "80.00", _KEPT_OUT.format(200), *_FIFTH),
-  "image_cnn": Published(1, "50.75", _KEPT_OUT.format(199), *_FIFTH),
-  "mobilenet_v2": Published(1, "62.81", _KEPT_OUT.format(199), *_FIFTH),
+  "mlp": Published("ResNet", "80.00", _KEPT_OUT.format(200), *_FIFTH),
+  "image_cnn": Published("ResNet", "50.75", _KEPT_OUT.format(199), *_FIFTH),
+  "mobilenet_v2": Published("ResNet", "62.81", _KEPT_OUT.format(199), *_FIFTH),
   "slice_cnn": Published(
-    1, "77.17", f"{_LEAKY}, no validation part", *_LEAKY_FIFTH
+    "ResNet", "77.17", f"{_LEAKY}, no validation part", *_LEAKY_FIFTH
   ),
   "resnet": Published(
-    1, "88.83", f"{_LEAKY}, no validation part", *_LEAKY_FIFTH
+    "ResNet", "88.83", f"{_LEAKY}, no validation part", *_LEAKY_FIFTH
   ),
   "fusion_cnn": Published(
-    2, "61", "200 tracks that also stopped the training", *_SELECTED
+    "Fusion", "61", "200 tracks that also stopped the training", *_SELECTED
   ),
-  "mel_cnn": Published(3, "79.88", _LIKELY, *_LEAKY_FIFTH),
-  "cnn_lstm": Published(3, "87.63", _LIKELY, *_LEAKY_FIFTH),
-  "cnn_gru": Published(3, "91.29", _LIKELY, *_LEAKY_FIFTH),
-  "parallel_cnn": Published(4, "about 70", _UNKNOWN, *_UNTOLD),
-  "cnn_rnn": Published(4, "over 50", _UNKNOWN, *_UNTOLD),
-  "cnn_bilstm": Published(4, "87", _UNKNOWN, *_UNTOLD),
+  "mel_cnn": Published("CNN-GRU", "79.88", _LIKELY, *_LEAKY_FIFTH),
+  "cnn_lstm": Published("CNN-GRU", "87.63", _LIKELY, *_LEAKY_FIFTH),
+  "cnn_gru": Published("CNN-GRU", "91.29", _LIKELY, *_LEAKY_FIFTH),
+  "parallel_cnn": Published("BiLSTM", "about 70", _UNKNOWN, *_UNTOLD),
+  "cnn_rnn": Published("BiLSTM", "over 50", _UNKNOWN, *_UNTOLD),
+  "cnn_bilstm": Published("BiLSTM", "87", _UNKNOWN, *_UNTOLD),
 }

@@ -1,4 +1,4 @@
-"""Source document 0's conditional GAN: fully connected layers only.
+"""The LSTM-GAN project's conditional GAN: fully connected layers only.
 
 Conditional GAN: M. Mirza and S. Osindero, "Conditional Generative Adversarial
 Nets", arXiv:1411.1784. As the source is written in torch, so are its first
