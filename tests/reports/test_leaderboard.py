@@ -376,10 +376,12 @@ def test_the_overview_names_protocol_commit_and_data_of_each_number(board):
     made("parallel_cnn"),
   ]
   text, page = board(reports)
-  (line,) = (x for x in text.splitlines() if x.startswith("| `resnet` | 1 |"))
+  (line,) = (
+    x for x in text.splitlines() if x.startswith("| `resnet` | ResNet |")
+  )
   cells = [cell.strip() for cell in line.strip("|").split("|")]
   assert cells == [
-    *("`resnet`", "1"),
+    *("`resnet`", "ResNet"),
     f"**{PUBLISHED['resnet'].percent}**: {PUBLISHED['resnet'].measured}",
     "⚠ 25.0 (n=1) of segments: audio, `leaky_segments_80_20`, test, 150"
     " tracks; 9f2c1ab7, data bbbbbbbb",
@@ -387,7 +389,7 @@ def test_the_overview_names_protocol_commit_and_data_of_each_number(board):
     "audio, `filtered`, test, 20 tracks, mostly artist recognition",
     *("216,778", "12", "cccccccc", "4e1fa8c2"),
   ]
-  assert "| `parallel_cnn` | 4 |" in text
+  assert "| `parallel_cnn` | BiLSTM |" in text
   assert "| split unknown | 50.0 (n=1) |" in text
   words = " ".join(" ".join(Page(page).words).split())
   for part in (
