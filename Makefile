@@ -3,13 +3,15 @@
 # make test     the whole test suite
 # make test-extras   the tests that need TensorFlow and Apache Beam
 #
-# Everything is installed into .venv, for the accelerator found here. Choose
-# otherwise with PYTHON=python3.12 and ACCELERATOR=cpu|cuda12|tpu.
+# Everything is installed into .venv, in the versions of constraints.txt, for the
+# accelerator found here. Choose otherwise with PYTHON=python3.12 and
+# ACCELERATOR=cpu|cuda12|cuda13|tpu.
 
 VENV := .venv
 RUN := $(VENV)/bin/python
-PIP := PIP_ROOT_USER_ACTION=ignore $(RUN) -m pip -qq \
-  --disable-pip-version-check install
+comma := ,
+INSTALL := -m pip -qq --disable-pip-version-check install
+export PIP_ROOT_USER_ACTION := ignore
 
 # Names on PATH first, then pyenv's versions: its shims are on PATH for versions
 # that are installed but not switched on, and those do not run.
@@ -43,18 +45,17 @@ ACCELERATOR := $(shell \
     [ -n "$$TPU_NAME$$TPU_WORKER_ID$$TPU_ACCELERATOR_TYPE" ]; }; \
   then echo tpu; else echo cpu; fi)
 endif
-ifeq ($(filter cpu cuda12 tpu,$(ACCELERATOR)),)
-$(error ACCELERATOR=$(ACCELERATOR): give cpu, cuda12 or tpu)
+ifeq ($(filter cpu cuda12 cuda13 tpu,$(ACCELERATOR)),)
+$(error ACCELERATOR=$(ACCELERATOR): give cpu, cuda12, cuda13 or tpu)
 endif
-REQUIREMENTS := requirements.txt \
-  $(wildcard requirements-$(ACCELERATOR).txt)
+EXTRAS := report,tfds$(patsubst %,$(comma)%,$(filter-out cpu,$(ACCELERATOR)))
 
 # Written last: an installation that was interrupted has none and starts anew.
 READY := $(VENV)/ready-$(ACCELERATOR)
 READY_DEV := $(VENV)/ready-dev
 # Apart from .venv, which has to do without TensorFlow.
-EXTRAS := .venv-extras
-READY_EXTRAS := $(EXTRAS)/ready
+TFDS_VENV := .venv-extras
+READY_EXTRAS := $(TFDS_VENV)/ready
 
 # .venv is made anew where its Python is gone or another one is asked for.
 HAVE := $(shell $(RUN) --version 2>/dev/null)
@@ -71,9 +72,9 @@ help:
 	@echo "make test     the whole test suite"
 	@echo "make test-extras   what needs TensorFlow and Beam (1 GB to fetch)"
 	@echo "make verify   every committed number, computed anew"
-	@echo "make lint     style of the code; make format mends it"
+	@echo "make lint     style, layers and spelling; make format mends style"
 	@echo "make clean    remove .venv, .venv-extras and runs/demo"
-	@echo "options       PYTHON=python3.12 ACCELERATOR=cpu|cuda12|tpu"
+	@echo "options       PYTHON=python3.12 ACCELERATOR=cpu|cuda12|cuda13|tpu"
 
 demo: $(READY)
 	@rm -rf runs/demo
@@ -83,7 +84,7 @@ test: $(READY_DEV)
 	@$(RUN) -m pytest -n auto --maxprocesses=4
 
 test-extras: $(READY_EXTRAS)
-	@$(EXTRAS)/bin/python -m pytest tests/tfds_gtzan/test_beam.py \
+	@$(TFDS_VENV)/bin/python -m pytest tests/tfds_gtzan/test_beam.py \
 	  tests/tfds_gtzan/test_builder.py tfds_gtzan
 
 verify: $(READY)
@@ -92,6 +93,8 @@ verify: $(READY)
 lint: $(READY_DEV)
 	@$(RUN) -m ruff check --quiet .
 	@$(RUN) -m ruff format --check --quiet .
+	@$(VENV)/bin/lint-imports --no-logo
+	@$(VENV)/bin/codespell
 
 format: $(READY_DEV)
 	@$(RUN) -m ruff check --quiet --fix .
@@ -100,9 +103,9 @@ format: $(READY_DEV)
 anew: ;
 
 clean:
-	rm -rf $(VENV) $(EXTRAS) runs/demo
+	rm -rf $(VENV) $(TFDS_VENV) runs/demo
 
-$(READY): $(REQUIREMENTS) pyproject.toml
+$(READY): pyproject.toml constraints.txt
 	@$(FIND_PYTHON); \
 	python=$$(find_python) || exit 1; \
 	if [ -n "$(ANEW)" ] || ! ls $(VENV)/ready-* >/dev/null 2>&1; then \
@@ -111,14 +114,15 @@ $(READY): $(REQUIREMENTS) pyproject.toml
 	rm -f $(VENV)/ready-*; \
 	echo "installing into $(VENV) with $$($(RUN) --version), for" \
 	  "$(ACCELERATOR): a minute or more"; \
-	$(PIP) $(REQUIREMENTS:%=-r %) && $(PIP) --no-deps -e . && touch $@
+	$(RUN) $(INSTALL) -c constraints.txt -e '.[$(EXTRAS)]' && touch $@
 
-$(READY_DEV): $(READY) requirements-dev.txt
-	@$(PIP) -r requirements-dev.txt && touch $@
+$(READY_DEV): $(READY)
+	@$(RUN) $(INSTALL) -c constraints.txt -e '.[$(EXTRAS),dev]' && touch $@
 
-$(READY_EXTRAS): $(READY_DEV) requirements-beam.txt requirements-tfds-test.txt
-	@echo "installing TensorFlow and Beam into $(EXTRAS): a minute or more"
-	@$(RUN) -m venv --clear $(EXTRAS) && PIP_ROOT_USER_ACTION=ignore \
-	  $(EXTRAS)/bin/python -m pip -qq --disable-pip-version-check install \
-	  -r requirements.txt -r requirements-dev.txt -r requirements-beam.txt \
-	  -r requirements-tfds-test.txt && touch $@
+# TensorFlow and Beam take earlier versions of what constraints.txt names last.
+$(READY_EXTRAS): $(READY)
+	@echo "installing TensorFlow and Beam into $(TFDS_VENV): a minute or more"
+	@$(RUN) -m venv --clear $(TFDS_VENV) && \
+	sed '/^# TensorFlow/,$$d' constraints.txt >$(TFDS_VENV)/constraints.txt && \
+	$(TFDS_VENV)/bin/python $(INSTALL) -c $(TFDS_VENV)/constraints.txt \
+	  -e '.[report,tfds,beam,dev,tfds-test]' && touch $@

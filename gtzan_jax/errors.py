@@ -126,8 +126,25 @@ _OF_THE_SYSTEM = {
 }
 
 
+# Modules outside the package's dependencies, and the extra that has each.
+EXTRAS = {
+  **dict.fromkeys(("jinja2", "markupsafe", "matplotlib"), "report"),
+  **dict.fromkeys(("array_record", "tensorflow_datasets"), "tfds"),
+  **{"apache_beam": "beam", "av": "m4a"},
+}
+
+
+def install(module: str) -> str:
+  """The command that installs a module of EXTRAS."""
+  return f"pip install 'gtzan_jax[{EXTRAS[module]}]'"
+
+
 def system_reason(error: BaseException) -> str | None:
   """What the system refused, and where; None of any other error."""
+  if isinstance(error, ModuleNotFoundError):
+    module = (error.name or "").partition(".")[0]
+    if module in EXTRAS:
+      return f"{module} is not installed: {install(module)}"
   if isinstance(error, OSError):
     if error.errno not in _OF_THE_SYSTEM:
       return None

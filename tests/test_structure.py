@@ -6,10 +6,13 @@ Which room may import which is the contract of import-linter in pyproject.toml.
 import ast
 import importlib
 import importlib.metadata
+import itertools
 import pathlib
 import re
 import subprocess
 import sys
+import tomllib
+from collections.abc import Iterable
 
 import jax
 import jax.numpy as jnp
@@ -32,11 +35,15 @@ CONFIGS = sorted(
   if path.stem != "__init__"
 )
 
-# What these files import besides requirements.txt is optional.
-OPTIONAL = {
-  "gtzan_jax/audio/decoding.py": "requirements-m4a.txt",
-  "tfds_gtzan/beam.py": "requirements-beam.txt",
-  "tfds_gtzan/tfds_gtzan_dataset_builder_test.py": "requirements-dev.txt",
+# What these rooms and files may import beside the package's dependencies.
+EXTRAS = {
+  **{f"gtzan_jax/{room}": {"report"} for room in ("reports", "gan", "studies")},
+  "gtzan_jax/audio/decoding.py": {"m4a"},
+  "gtzan_jax/features/image.py": {"report"},
+  "gtzan_jax/data": {"tfds"},
+  "tfds_gtzan": {"tfds"},
+  "tfds_gtzan/beam.py": {"tfds", "beam"},
+  "tfds_gtzan/tfds_gtzan_dataset_builder_test.py": {"tfds", "dev"},
 }
 WITHOUT_JAX = (
   "gtzan_jax.scores.metrics",
@@ -122,29 +129,26 @@ def test_every_file_says_what_it_is():
     assert not text.strip() or ast.get_docstring(ast.parse(text)), file
 
 
-def test_requirements_name_every_import():
+def test_the_metadata_name_every_import():
   """And none is TensorFlow, which is not needed at run time."""
+  project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+  extras = project["optional-dependencies"]
   origin = importlib.metadata.packages_distributions()
   ours = {"gtzan_jax", "tfds_gtzan", "configs"}
   for file in sources("gtzan_jax", "tfds_gtzan", "configs", "launch.py"):
-    required = _required("requirements.txt")
-    if str(file) in OPTIONAL:
-      required |= _required(OPTIONAL[str(file)])
+    required = _required(project["dependencies"])
+    for place, names in EXTRAS.items():
+      if file.is_relative_to(place):
+        required |= _required(itertools.chain(*map(extras.get, names)))
     for module in {name.split(".")[0] for name in imports(file)}:
       if module in ours or module in sys.stdlib_module_names:
         continue
       found = {_normal(name) for name in origin.get(module, (module,))}
-      assert found & required, f"{file} imports {module}: not in requirements"
-  assert "tensorflow" not in _required("requirements.txt")
+      assert found & required, f"{file} imports {module}: not in pyproject.toml"
 
 
-def _required(name: str) -> set[str]:
-  lines = (ROOT / name).read_text().splitlines()
-  return {
-    _normal(re.match(r"[\w.-]+", line)[0])
-    for line in lines
-    if line and not line.startswith("#")
-  }
+def _required(requirements: Iterable[str]) -> set[str]:
+  return {_normal(re.match(r"[\w.-]+", line)[0]) for line in requirements}
 
 
 def _normal(name: str) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import tensorflow_datasets as tfds
 
-from gtzan_jax.errors import InputError
+from gtzan_jax.errors import InputError, install
 from tfds_gtzan import examples
 from tfds_gtzan.corpora.track import Track
 
@@ -36,8 +36,8 @@ def options(text: str) -> "PipelineOptions":
     from apache_beam.options import pipeline_options
   except ImportError as error:
     raise InputError(
-      f"Beam options {text!r} need Apache Beam, which is not installed: pip"
-      " install -r requirements-beam.txt"
+      f"Beam options {text!r} need Apache Beam, which is not installed:"
+      f" {install('apache_beam')}"
     ) from error
   said = io.StringIO()  # argparse's usage is 200 lines, its reason the last
   try:

@@ -1,10 +1,10 @@
-"""TFDS's own test of a builder: needs requirements-tfds-test.txt."""
+"""TFDS's own test of a builder: needs the extra tfds-test."""
 
 import pytest
 
 pytest.importorskip(
   "tensorflow",
-  reason="TFDS's own test needs TensorFlow: requirements-tfds-test.txt",
+  reason="TFDS's own test needs TensorFlow: the extra tfds-test",
 )
 
 import tensorflow_datasets as tfds

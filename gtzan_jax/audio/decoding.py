@@ -21,7 +21,7 @@ import numpy as np
 import soundfile
 
 from gtzan_jax import errors
-from gtzan_jax.errors import InputError
+from gtzan_jax.errors import InputError, install
 
 BLOCK = 2**17  # samples of all channels together
 # Files that libsndfile does not know, and FFmpeg's demuxer for each: PyAV reads
@@ -31,7 +31,7 @@ FFMPEG = {
   **{".aac": "aac", ".wma": "asf", ".webm": "matroska", ".ape": "ape"},
 }
 HAS_FFMPEG = importlib.util.find_spec("av") is not None
-REMEDY = "PyAV reads it: pip install -r requirements-m4a.txt"
+REMEDY = f"PyAV reads it: {install('av')}"
 
 # From libsndfile's log: a WAV, AU or AIFF whose header promises more bytes of
 # sound than there are. (FLAC's are counted; Ogg and MP3 are streams, that may
@@ -98,7 +98,7 @@ def _by_ffmpeg(
   """The first stream of sound; see `blocks`."""
   if not HAS_FFMPEG:
     raise InputError(f"{name}: not decodable as audio; {REMEDY}")
-  import av  # of requirements-m4a.txt
+  import av
 
   frames = 0
   try:

@@ -635,7 +635,7 @@ def test_without_pyav_a_remedy_stands_in_for_its_files(
 ):
   monkeypatch.setattr(decoding, "HAS_FFMPEG", False)
   (tmp_path / "a.M4A").write_bytes(b"\0\0\0\x20ftypM4A " + bytes(500))
-  remedy = "PyAV reads it: pip install -r requirements-m4a.txt"
+  remedy = "PyAV reads it: pip install 'gtzan_jax[m4a]'"
   assert _error(tmp_path / "a.M4A") == f"not decodable as audio; {remedy}"
   console.passed_over({".m4a": 2, ".txt": 1, ".wma": 1})
   line = f"passed over: 2 .m4a, 1 .txt, 1 .wma (.m4a, .wma: {remedy})\n"

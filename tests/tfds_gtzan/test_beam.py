@@ -1,6 +1,6 @@
 """Apache Beam's workers write, byte for byte, what this process writes.
 
-Those that run a pipeline need requirements-beam.txt and are skipped without.
+Those that run a pipeline need the extra beam and are skipped without.
 """
 
 import itertools
@@ -36,7 +36,7 @@ TWO_PROCESSES = (
 @pytest.fixture
 def beam():
   return pytest.importorskip(
-    "apache_beam", reason="needs Apache Beam: requirements-beam.txt"
+    "apache_beam", reason="needs Apache Beam: the extra beam"
   )
 
 
@@ -215,7 +215,7 @@ def test_without_beam_it_says_what_to_install(tmp_path, monkeypatch):
   with pytest.raises(
     InputError,
     match=r"^Beam options '--runner=DirectRunner' need Apache Beam, which is"
-    r" not installed: pip install -r requirements-beam\.txt$",
+    r" not installed: pip install 'gtzan_jax\[beam\]'$",
   ):
     tfds_gtzan.prepare(
       None, "mfcc_slices", tmp_path / "d", beam_options=IN_PROCESS
