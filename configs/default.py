@@ -35,7 +35,7 @@ def get_config() -> ml_collections.ConfigDict:
   data.leak_share = 0.5  # of a tested track's segments: how many are swapped
   data.genres = ()  # some of the corpus's, as ("jazz", "rock"); (): all
   data.tracks_per_genre = 20  # size of the synthetic corpus
-  data.allow = ()  # checks of the corpus (docs/data.md) that are not to refuse
+  data.allow = ()  # checks of the corpus (docs/using.md) that may not refuse it
   data.standardize = "none"  # none | global | bin; statistics of train only
   # Examples of a trained GAN's workdir beside the real ones of the train part.
   data.augment_with = config_dict.placeholder(str)  # "": is still to be given

@@ -33,7 +33,7 @@ class Dataset:
 
   Attributes:
     directory: the TFDS folder, of one corpus and one feature set.
-    metadata: what its builder wrote down (see docs/data.md).
+    metadata: what its builder wrote down (see docs/formats.md).
     genres: the classes, in label order: the corpus's own, or some of them.
     fields: (shape, dtype) of each array of an example.
     parts: {"train", "validation", "test"}: (track id, segment index) pairs.

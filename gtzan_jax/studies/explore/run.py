@@ -44,7 +44,7 @@ def survey(
     progress: whether to show a progress bar (on a terminal only).
 
   Returns:
-    what `write` draws, ready for JSON: docs/data.md has its keys.
+    what `write` draws, ready for JSON: docs/using.md has its keys.
 
   Raises:
     InputError: not one track can be read.
