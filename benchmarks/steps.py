@@ -9,7 +9,6 @@ compiled step needs at once: state, batch and everything between.
 """
 
 import argparse
-import importlib
 import json
 import statistics
 import time
@@ -17,21 +16,23 @@ import time
 import jax
 import numpy as np
 
-import launch
 from gtzan_jax.data import pipeline
-from gtzan_jax.training import tasks
+from gtzan_jax.data.open_dataset import open_dataset
+from gtzan_jax.gan import interface
+from gtzan_jax.training import classify, recipes
 
 
 def prepare(recipe: str, batch_size: int | None):
   """(a function that takes one step, facts of it)."""
-  config = importlib.import_module(f"configs.{recipe}").get_config()
+  config = recipes.load(recipes.find(recipe))
   config.data.tracks_per_genre = 4
   config.data.protocol = "filtered"
   if config.model.name == "mobilenet_v2":
     config.train.init_from = "not read here"
   batch_size = batch_size or config.train.batch_size
-  dataset = launch.open_dataset(config)
-  task = tasks.create(config, dataset, np.ones(10), 1)
+  dataset = open_dataset(config)
+  create = interface.STEPS.create if config.task == "gan" else classify.create
+  task = create(config, dataset, np.ones(10), 1)
   records = pipeline.Records(dataset, "train", [task.source])
   ids = np.resize(np.arange(len(records)), batch_size)
   batch = {

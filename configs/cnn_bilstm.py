@@ -13,7 +13,7 @@ On the log-mel archive with --config.data.protocol=filtered: about 22 minutes on
 two CPU cores beside other work, validation track accuracy 0.49 (n=1).
 """
 
-from configs import default
+from gtzan_jax.recipes import default
 
 
 def get_config():

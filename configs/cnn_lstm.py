@@ -12,7 +12,7 @@ On the log-mel archive with --config.data.protocol=filtered: about 8 minutes on
 two CPU cores beside other work, validation track accuracy 0.56 (n=1).
 """
 
-from configs import cnn_gru
+from gtzan_jax.recipes import cnn_gru
 
 
 def get_config():

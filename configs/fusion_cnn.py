@@ -14,7 +14,7 @@ two CPU cores beside other work, validation track accuracy 0.44; on 96 clips 3
 minutes, 0.55 on 20 test tracks, which is mostly artist recognition (n=1 each).
 """
 
-from configs import default
+from gtzan_jax.recipes import default
 
 
 def get_config():

@@ -15,7 +15,7 @@ the judge hears the genre asked for in 0.58 of the examples. On `sequence` of 66
 clips: 4 minutes, 0.10, which is chance (n=1 each; see docs/gan.md).
 """
 
-from configs import default
+from gtzan_jax.recipes import default
 
 
 def get_config():

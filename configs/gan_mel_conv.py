@@ -10,7 +10,7 @@ judge, which hears the genre asked for in 0.52 of the examples; on MFCCs of it
 (--config.data.features=mfcc) 2 minutes, 0.44 (n=1 each; see docs/gan.md).
 """
 
-from configs import gan_features
+from gtzan_jax.recipes import gan_features
 
 
 def get_config():

@@ -15,7 +15,7 @@ on two CPU cores beside other work; it collapses, as the source's did: 0.10 of
 the examples are heard as the genre asked for, diversity 0.21 (n=1).
 """
 
-from configs import gan_features
+from gtzan_jax.recipes import gan_features
 
 
 def get_config():

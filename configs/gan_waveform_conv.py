@@ -11,7 +11,7 @@ cores beside other work, judge included; the judge hears the genre asked for in
 0.47 of the examples, diversity 1.20 (n=1; see docs/gan.md).
 """
 
-from configs import gan_waveform
+from gtzan_jax.recipes import gan_waveform
 
 
 def get_config():

@@ -12,7 +12,7 @@ On the log-mel archive with --config.data.protocol=filtered: about 60 minutes on
 two CPU cores beside other work, validation track accuracy 0.47 (n=1).
 """
 
-from configs import default
+from gtzan_jax.recipes import default
 
 
 def get_config():

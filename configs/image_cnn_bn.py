@@ -12,7 +12,7 @@ On the log-mel archive with --config.data.protocol=filtered: about 54 minutes on
 two CPU cores beside other work, validation track accuracy 0.54 (n=1).
 """
 
-from configs import image_cnn2
+from gtzan_jax.recipes import image_cnn2
 
 
 def get_config():

@@ -12,7 +12,7 @@ On the log-mel archive with --config.data.protocol=filtered: about 78 minutes on
 two CPU cores beside other work, validation track accuracy 0.48 (n=1).
 """
 
-from configs import image_cnn_bn
+from gtzan_jax.recipes import image_cnn_bn
 
 
 def get_config():

@@ -6,7 +6,7 @@ mel_cnn with its input standardised, on whatever features the GAN has to do
 with: its last hidden layer is where distances are taken.
 """
 
-from configs import default
+from gtzan_jax.recipes import default
 
 
 def get_config():
@@ -18,14 +18,3 @@ def get_config():
   config.train.epochs = 30
   config.train.patience = 8
   return config
-
-
-def of(config):
-  """The judge's config for the GAN of `config`: its data, its seed."""
-  judge = get_config()
-  standardize = judge.data.standardize
-  for section in ("data", "eval", "log"):
-    judge[section] = config[section].copy_and_resolve_references()
-  judge.data.standardize = standardize
-  judge.seed = config.seed
-  return judge

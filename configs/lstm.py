@@ -15,7 +15,7 @@ mostly artist recognition. On 371 cuts of 2 to 3 s with
 0.03 (n=1 each): see lstm_standardised.
 """
 
-from configs import default
+from gtzan_jax.recipes import default
 
 
 def get_config():

@@ -12,7 +12,7 @@ tested on was generated, and computed the features of generated sound at
 code that prepares real ones. Needs audio.
 """
 
-from configs import lstm
+from gtzan_jax.recipes import lstm
 
 
 def get_config():

@@ -9,7 +9,7 @@ As lstm_cgan, with sequences of features from gan_features, patience 7. On a
 log-mel archive give both --config.data.features=mfcc.
 """
 
-from configs import lstm_cgan
+from gtzan_jax.recipes import lstm_cgan
 
 
 def get_config():

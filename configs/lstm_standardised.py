@@ -12,7 +12,7 @@ CPU cores, validation track accuracy 0.37; on 96 clips 15 seconds, 0.80 on 10
 test tracks, which is mostly artist recognition (n=1 each).
 """
 
-from configs import lstm
+from gtzan_jax.recipes import lstm
 
 
 def get_config():

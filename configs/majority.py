@@ -10,7 +10,7 @@ On the log-mel archive with --config.data.protocol=filtered: a second,
 validation track accuracy 0.10.
 """
 
-from configs import default
+from gtzan_jax.recipes import default
 
 
 def get_config():

@@ -14,7 +14,7 @@ validation), 0.75 on the 20 test tracks of 96 clips, which is mostly artist
 recognition (n=1 each).
 """
 
-from configs import default
+from gtzan_jax.recipes import default
 
 
 def get_config():

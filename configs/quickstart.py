@@ -6,7 +6,7 @@ About 40 seconds on two CPU cores, test track accuracy 0.95 (n=1, 40 tracks).
 Its numbers say that the machinery works; they are never GTZAN numbers.
 """
 
-from configs import default
+from gtzan_jax.recipes import default
 
 
 def get_config():

@@ -12,7 +12,7 @@ On the log-mel archive with --config.data.protocol=filtered: about 35 seconds on
 two CPU cores, validation track accuracy 0.50 (n=1).
 """
 
-from configs import default
+from gtzan_jax.recipes import default
 
 
 def get_config():

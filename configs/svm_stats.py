@@ -10,7 +10,7 @@ On the log-mel archive with --config.data.protocol=filtered: a few seconds,
 validation track accuracy 0.50 (n=1).
 """
 
-from configs import default
+from gtzan_jax.recipes import default
 
 
 def get_config():

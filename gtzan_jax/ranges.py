@@ -10,6 +10,8 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from gtzan_jax.errors import InputError
+
 
 @dataclasses.dataclass(frozen=True)
 class Range:
@@ -277,6 +279,17 @@ def flatten(config: Mapping, prefix: str = "") -> dict[str, object]:
     else:
       flat[prefix + key] = value
   return flat
+
+
+def listed(paths: str) -> list[str]:
+  """The files of config.data.splits: "a.txt,b.txt", or a tuple's text."""
+  words = paths.strip().strip("()").split(",")
+  found = [word for one in words if (word := one.strip().strip("'\""))]
+  if len(words) > 1 and not found:  # as of variables of a shell that are unset
+    raise InputError(
+      f"config.data.splits={paths}: no name of a file between the commas"
+    )
+  return found
 
 
 def problems(

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from configs import resnet
 from gtzan_jax import features
+from gtzan_jax.recipes import resnet
 from gtzan_jax.reports import report
 from gtzan_jax.scores.predictions import Predictions, digest
 from gtzan_jax.training import workdir

@@ -8,7 +8,7 @@ GAN (1,200 steps) and a convolutional one. The protocol is a random one: of a
 small part of GTZAN the published lists leave genres without train tracks.
 """
 
-from configs.sweeps import augmentation
+from gtzan_jax.recipes.sweeps import augmentation
 from gtzan_jax.studies.sweep.run import Run
 
 GANS = {

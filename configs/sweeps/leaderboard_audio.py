@@ -9,7 +9,7 @@ minutes on two CPU cores, nearly all of it fusion_cnn, and about 10 more under
 the sources' protocols. On the thousand clips of 30 s it has not been measured.
 """
 
-from configs.sweeps import leaderboard
+from gtzan_jax.recipes.sweeps import leaderboard
 
 RECIPES = ("lstm", "lstm_standardised", "mlp", "fusion_cnn")
 

@@ -16,8 +16,8 @@ from absl import flags
 from ml_collections import config_flags
 
 from gtzan_jax import ranges
-from gtzan_jax.cli import recipes
 from gtzan_jax.errors import InputError
+from gtzan_jax.training import recipes
 
 _HELP = {"--help", "-help", "-h"}
 _FILE = re.compile(r"--?config=")
@@ -90,15 +90,15 @@ class Verb(NamedTuple):
     function: does it and returns the exit status.
     flags: the names of the flags that it takes; "config" is --config=FILE.
     keys: the keys of a config that it takes, as --config.KEY; None: every one.
-    config: the file whose keys they are, and whose values stand where they are
-      not given, where --config is left out; None: it is needed.
+    config: the recipe whose keys they are, with its values where they are not
+      given, where --config is left out; None: it is needed.
     files: does it take other words, such as files?
   """
 
   function: Callable[[Given], int]
   flags: tuple[str, ...]
   keys: tuple[str, ...] | None = ()
-  config: pathlib.Path | None = None
+  config: str | None = None
   files: bool = False
 
 
@@ -247,7 +247,9 @@ def _config(
   if recipe is None:
     raise InputError(f"--config is needed: one of {known}")
   if not os.path.isfile(recipe):
-    raise InputError(f"--config={recipe}: no such file; give one of {known}")
+    given, recipe = recipe, recipes.find(recipe)
+  if recipe is None:
+    raise InputError(f"--config={given}: no such file; give one of {known}")
   config = recipes.load(recipe)
   for word, key in keys.items():
     recipes.check_key(word, key, config)

@@ -1,4 +1,4 @@
-"""The verbs that need no more of the data set than launch.py hands them.
+"""The verbs.
 
 Each takes a command line and returns the exit status. What only one verb needs
 it imports itself, so that a mistake is answered at once.
@@ -12,110 +12,73 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 
-from gtzan_jax.cli import recipes
 from gtzan_jax.cli.command_line import Given
 from gtzan_jax.errors import InputError, shown
+from gtzan_jax.training import recipes
+
+# Which keys of a config opening a corpus takes, which splitting it, and which a
+# verb that opens a workdir.
+CORPUS = (
+  *("data.path", "data.labels", "data.artists", "data.tracks_per_genre"),
+  *("data.dir", "data.allow"),
+)
+OPENED = (*CORPUS, "log.compilation_cache")
+CUT = (
+  *("data.protocol", "data.splits", "data.split_seed", "data.fold"),
+  *("data.train_fraction", "data.train_segments", "data.genres"),
+  *("data.leak", "data.leak_share"),
+)
+# What a run of a sweep is started by: of a clone, or of an installed package.
+_CLONE = pathlib.Path(__file__).parents[2] / "launch.py"
+LAUNCHER = (
+  _CLONE if _CLONE.is_file() else pathlib.Path(__file__).with_name("main.py")
+)
 
 
-def train(
-  given: Given,
-  open_dataset: Callable,
-  judge_config: Callable,
-  open_corpus: Callable,
-  fingerprint: Callable,
-) -> int:
-  """Trains, evaluates and reports, or goes on with it.
-
-  Args:
-    given: the command line.
-    open_dataset: a config -> the pipeline.Dataset that it names.
-    judge_config: a GAN's config -> that of the classifier that judges it.
-    open_corpus: see `evaluate`.
-    fingerprint: see `evaluate`.
-  """
-  from gtzan_jax.cli import console
-  from gtzan_jax.gan import upstream
-  from gtzan_jax.training import checks, classical, runtime, sharding, workdir
-  from gtzan_jax.training import loop as train_loop
+def train(given: Given) -> int:
+  """Trains, evaluates and reports, or goes on with it."""
+  from gtzan_jax.cli import console, tasks
+  from gtzan_jax.data import open_dataset as data
+  from gtzan_jax.training import runtime, sharding, workdir
 
   config = given.config
-  loop = classical if config.task == "classical" else train_loop
+  task = tasks.of(config)
   path = given.workdir(default=workdir.default_path(config))
   begun = workdir.check(path, config)
   if begun and config.data.path:
     # Before anything is prepared, or a finished run is taken for one on it.
     spec = workdir.load(path)["feature_spec"]
-    data = fingerprint(spec, open_corpus(config.data))
-    workdir.check_fingerprint(path, data, config.data.path)
-  finished = begun and loop.is_reported(config, path)
-  if config.task != "classical":
-    warn_damaged(path, ("best", "last") if finished else ("best",))
+    corpus = data.open_corpus(config.data, announced=False)
+    prepared = data.fingerprint(spec, corpus)
+    workdir.check_fingerprint(path, prepared, config.data.path)
+  finished = begun and task.is_reported(config, path)
+  warn_damaged(path, ("best", "last") if finished else ("best",))
   if finished:
     workdir.relocate(path, config)
     print(f"finished before; the report: {path / 'report.html'}")
     return 0
   runtime.use_compilation_cache(config.log.compilation_cache)
   mesh = sharding.make_mesh()
-  checks.check_config(config, mesh)
-  dataset = open_dataset(config)
-  checks.check_data(config, dataset, begun)
+  tasks.check_config(config, mesh)
+  dataset = data.open_dataset(config)
+  tasks.check_data(config, dataset, begun)
   with workdir.locked(path):
-    workdir.begin(path, config, dataset, upstream.find(config))
+    workdir.begin(path, config, dataset, tasks.upstream_runs(config))
     print(f"workdir: {path}")
-    if config.task == "gan" and not config.gan.judge:
-      _train_judge(judge_config(config), dataset, path, mesh)
-    loop.train(config, dataset, path, mesh)
-    _report(config, path, dataset, mesh)
+    tasks.train(config, dataset, path, mesh)
+    task.evaluate(path, dataset, mesh)
   console.result(path)
   return 0
 
 
-def _train_judge(config, dataset, path: pathlib.Path, mesh) -> None:
-  """Trains what a GAN is judged by, in its workdir, if that is to be done."""
-  from gtzan_jax.gan import validation as gan_validation
-  from gtzan_jax.inference import evaluate
-  from gtzan_jax.training import loop as train_loop
-  from gtzan_jax.training import workdir
-
-  path = path / gan_validation.JUDGE_FOLDER
-  if workdir.check(path, config) and train_loop.is_reported(config, path):
-    return
-  path.mkdir(exist_ok=True)
-  workdir.begin(path, config, dataset)
-  print(f"first its judge: {path}")
-  train_loop.train(config, dataset, path, mesh)
-  evaluate.evaluate(path, dataset, mesh)
-
-
-def _report(config, path: pathlib.Path, dataset, mesh) -> None:
-  from gtzan_jax.gan import report as gan_report
-  from gtzan_jax.inference import evaluate
-
-  draw = gan_report.evaluate if config.task == "gan" else evaluate.evaluate
-  draw(path, dataset, mesh)
-
-
-def evaluate(
-  given: Given,
-  open_dataset: Callable,
-  open_corpus: Callable,
-  fingerprint: Callable,
-  artists: Callable,
-) -> int:
-  """Reports anew on a run, on several, or on a run and other music.
-
-  Args:
-    given: the command line.
-    open_dataset: a config -> the pipeline.Dataset that it names.
-    open_corpus: a config's data section -> the corpus that it names.
-    fingerprint: (a feature spec as in run.json, a corpus) -> the fingerprint
-      that the corpus has when it is prepared for it.
-    artists: tracks -> {track: whose it is}.
-  """
-  from gtzan_jax.cli import console
-  from gtzan_jax.data import corpus_checks
+def evaluate(given: Given) -> int:
+  """Reports anew on a run, on several, or on a run and other music."""
+  from gtzan_jax.cli import console, tasks
+  from gtzan_jax.data import corpus_checks, notices
+  from gtzan_jax.data import open_dataset as data
   from gtzan_jax.inference import external
   from gtzan_jax.training import runtime, sharding, workdir
+  from tfds_gtzan.facts import artist_clusters
 
   other = {
     key: value
@@ -141,20 +104,23 @@ def evaluate(
   config = workdir.config_of(path, run, given.config, other)
   runtime.use_compilation_cache(config.log.compilation_cache)
   if other:
-    corpus = open_corpus(config.data)
-    prepared = fingerprint(run["feature_spec"], corpus)
+    corpus = data.open_corpus(config.data, genres=1)
     out = pathlib.Path(out or path / f"external-{corpus.fingerprint[:8]}")
     found = corpus_checks.find(corpus_checks.facts_of(corpus))
-    console.warnings(found)
+    notices.warnings(found)
     external.evaluate(
-      *(path, corpus, out, config.data.path, prepared),
-      artists(corpus.tracks),
-      [one.plain() for one in found],
+      path,
+      corpus,
+      out,
+      config.data.path,
+      prepared=data.fingerprint(run["feature_spec"], corpus),
+      artists=artist_clusters.names(corpus.tracks),
+      warnings=[one.plain() for one in found],
     )
   else:
-    out, dataset = path, open_dataset(config)
+    out, dataset = path, data.open_dataset(config)
     with workdir.locked(path):
-      _report(config, path, dataset, sharding.make_mesh())
+      tasks.of(config).evaluate(path, dataset, sharding.make_mesh())
   beware_unfinished(path, config)
   console.result(out)
   return 0
@@ -196,8 +162,8 @@ def beware_unfinished(
   """Says so of a run that was stopped half way, or whose last/ is damaged."""
   from gtzan_jax.training import checkpoint, progress
 
-  if config.task == "classical":
-    return  # fitted at once
+  if not (path / "last").is_dir():
+    return  # fitted at once, without steps
   last = checkpoint.Store(path / "last")
   facts = last.facts()
   last.close()
@@ -209,23 +175,18 @@ def beware_unfinished(
     )
 
 
-def predict(given: Given, open_tree: Callable) -> int:
-  """Genres of audio files; those that cannot be read are named and passed.
-
-  Args:
-    given: the command line.
-    open_tree: (path, config's data section) -> see `predict.find`.
-  """
-  from gtzan_jax.cli import console
+def predict(given: Given) -> int:
+  """Genres of audio files; those that cannot be read are named and passed."""
+  from gtzan_jax.data import notices
   from gtzan_jax.inference import predict as prediction
   from gtzan_jax.training import workdir
 
   path, as_json = given.workdir(), given.flags.json
   run = workdir.load(path)
   found, passed_over = prediction.find(
-    given.files, run["kind"], lambda path: open_tree(path, given.config.data)
+    given.files, run["kind"], given.config.data
   )
-  console.passed_over(passed_over, sys.stderr)
+  notices.passed_over(passed_over, sys.stderr)
   model = prediction.load(path, run)
   of_all, failed = prediction.about(run), 0
   for warning in of_all:
@@ -304,18 +265,24 @@ def generate(given: Given) -> int:
   return 0
 
 
-def sweep(given: Given, launcher: pathlib.Path) -> int:
-  """The runs of a sweep file, each by `launcher`, in a process of its own."""
+def sweep(given: Given) -> int:
+  """The runs of a sweep file, each in a process of its own."""
   from gtzan_jax.studies.sweep import run as runs
 
   file = given.flags.sweep
-  if file is None or not pathlib.Path(file).is_file():
-    known = recipes.files(launcher.parent, "configs/sweeps/*.py")
-    what = "--sweep is needed" if file is None else f"--sweep={file}: no file"
+  if file is not None and not pathlib.Path(file).is_file():
+    file = recipes.find(file)
+  if file is None:
+    known = recipes.files("sweeps/*.py")
+    what = (
+      "--sweep is needed"
+      if given.flags.sweep is None
+      else f"--sweep={given.flags.sweep}: no file"
+    )
     raise InputError(f"{what}: give one of {known}")
   return runs.run(
     file,
-    launcher=launcher,
+    launcher=LAUNCHER,
     recipe=given.recipe,
     overrides=given.overrides,
     out=given.flags.out,
@@ -366,3 +333,186 @@ def verify(given: Given) -> int:
   found = verification.verify(given.files)
   print("\n".join([*found.wrong, found.summary]))
   return 1 if found.wrong else 0
+
+
+def prepare(given: Given) -> int:
+  """Only prepares the data set, or writes its log-mel into an archive."""
+  from gtzan_jax.data import open_dataset
+
+  data, asked = given.config.data, given.flags
+  if asked.archive is not None:
+    _check_archive(given)
+  elif asked.columns_per_second is not None:
+    raise InputError(
+      f"--columns_per_second={asked.columns_per_second}: of the log-mel archive"
+      " that --archive=OUT.npz writes; give both or none"
+    )
+  else:
+    open_dataset.check_protocol(data)
+  if asked.download:
+    _download(data)
+  if asked.archive is not None:
+    _write_archive(given)
+  else:
+    open_dataset.open_dataset(given.config, asked.beam_options)
+  if asked.download:
+    print(f"from now on give --config.data.path={data.path}")
+  return 0
+
+
+def _download(data) -> None:
+  if data.path:
+    raise InputError(
+      f"--download and --config.data.path={data.path}: give one of the two;"
+      " --download fetches GTZAN's original archive"
+    )
+  from tfds_gtzan import download
+
+  data.path = str(download.fetch(data.dir))
+
+
+def _check_archive(given: Given) -> None:
+  from tfds_gtzan.corpora import archive_writer
+
+  unused = [f"--config.{key}" for key in given.overrides if key not in CORPUS]
+  if given.flags.beam_options is not None:
+    unused.append("--beam_options")
+  if unused:
+    raise InputError(
+      f"{unused[0]}: --archive writes the whole corpus, in this process; it"
+      f" takes {', '.join(f'--config.{key}' for key in CORPUS)}"
+    )
+  archive_writer.check_out(given.flags.archive, **_rate(given))
+
+
+def _write_archive(given: Given) -> None:
+  from gtzan_jax.data import notices, open_dataset
+  from tfds_gtzan.corpora import archive_writer
+
+  corpus = open_dataset.open_checked(given.config.data)
+  notices.archive(
+    archive_writer.write(corpus, given.flags.archive, **_rate(given))
+  )
+
+
+def _rate(given: Given) -> dict[str, float]:
+  rate = given.flags.columns_per_second
+  return {} if rate is None else {"columns_per_second": rate}
+
+
+def explore(given: Given) -> int:
+  """One HTML page about a corpus."""
+  from gtzan_jax.data import open_dataset
+  from gtzan_jax.studies.explore import run as page
+  from tfds_gtzan.facts import track_lists
+
+  corpus = open_dataset.open_corpus(given.config.data)
+  out = page.folder(
+    given.flags.out or f"runs/explore-{corpus.name}-{corpus.fingerprint[:8]}"
+  )
+  facts = page.survey(
+    corpus,
+    duplicates=track_lists.duplicates(),
+    lists={
+      name: track_lists.parts(name) for name in ("filtered", "stratified")
+    },
+    progress=True,
+  )
+  for warning in facts["warnings"]:
+    print(f"warning: {warning['title']}")
+  print(f"page: {page.write(facts, out)}")
+  return 0
+
+
+def leak(given: Given) -> int:
+  """How much of a recipe's accuracy is leakage."""
+  from gtzan_jax.studies.leak import run as meter
+
+  given.refuse(meter.OWN)
+  return meter.run(
+    given.config,
+    recipe=given.recipe,
+    overrides=given.overrides,
+    launcher=LAUNCHER,
+    out=given.flags.workdir and given.workdir(),
+    seeds=given.flags.seeds,
+    chosen=given.flags.protocol,
+    retry=given.flags.retry,
+  )
+
+
+def crossval(given: Given) -> int:
+  """A run of every fold of a protocol, and the predictions of all pooled."""
+  from gtzan_jax.studies.crossval import run as folds
+
+  given.refuse(folds.OWN)
+  return folds.run(
+    given.config,
+    recipe=given.recipe,
+    overrides=given.overrides,
+    launcher=LAUNCHER,
+    out=given.flags.workdir and given.workdir(),
+    seeds=given.flags.seeds,
+    retry=given.flags.retry,
+  )
+
+
+def check_splits(given: Given) -> int:
+  """Tracks, recordings and artists shared between the splits of files."""
+  from gtzan_jax.data import open_dataset
+  from gtzan_jax.studies.split_audit import run as audit
+
+  if not given.files:
+    raise InputError(
+      "check-splits needs the files of a split, lists such as train.txt and"
+      " test.txt, a table or a .json: none were named"
+    )
+  corpus = None
+  if "data.path" in given.overrides:
+    corpus = open_dataset.open_corpus(given.config.data)
+  elif given.overrides:
+    raise InputError(
+      f"--config.{next(iter(given.overrides))} is of a corpus: give its"
+      " --config.data.path too"
+    )
+  return audit.run(given.files, corpus, given.flags.out)
+
+
+def failures(given: Given) -> int:
+  """Errors that several runs share."""
+  from gtzan_jax.studies.failures import run as shared
+
+  return shared.run(given.files, given.flags.out)
+
+
+def robustness(given: Given) -> int:
+  """Evaluates a run on distorted test audio."""
+  from gtzan_jax.data import open_dataset
+  from gtzan_jax.studies.robustness import run as study
+  from gtzan_jax.training import runtime, workdir
+
+  path = given.workdir()
+  study.check_names(given.files)
+  run = study.load(path)
+  config = workdir.config_of(path, run, given.config, given.overrides)
+  runtime.use_compilation_cache(config.log.compilation_cache)
+  corpus = open_dataset.open_corpus(config.data)
+  out = pathlib.Path(given.flags.out or path / "robustness")
+  print(f"robustness: {study.run(path, run, corpus, out, given.files)}")
+  return 0
+
+
+def explain(given: Given) -> int:
+  """Integrated gradients of files or tracks."""
+  from gtzan_jax.studies.explain import run as study
+  from gtzan_jax.training import runtime, workdir
+
+  path = given.workdir()
+  config = workdir.config_of(
+    path, workdir.load(path), given.config, given.overrides
+  )
+  runtime.use_compilation_cache(config.log.compilation_cache)
+  skipped = []
+  page = study.explain(path, given.files, config, skipped)
+  print(f"explained: {page}")
+  return 1 if skipped else 0

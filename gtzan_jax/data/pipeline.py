@@ -89,7 +89,7 @@ class Dataset:
     return rate and rate * logmel_archive.SAMPLE_RATE / logmel_archive.HOP
 
 
-def open_dataset(
+def from_folder(
   directory: pathlib.Path,
   protocol: str,
   partition: object,
@@ -227,6 +227,45 @@ def positions(rows: Sequence[Mapping]) -> dict[tuple[str, int], tuple]:
       place[row["id"], segment] = (split, count.get(split, 0))
       count[split] = count.get(split, 0) + 1
   return place
+
+
+class Mixed:
+  """Records of real examples followed by generated ones.
+
+  It has what training reads of Records: a length, `take` and `labels`.
+  Evaluation reads `ids` too, and a generated example has none.
+  """
+
+  def __init__(
+    self,
+    real: Records | None,
+    generated: Mapping[str, np.ndarray],
+  ):
+    self._real = real
+    self._generated = generated
+    self._first = len(real) if real else 0
+
+  def __len__(self) -> int:
+    return self._first + len(self._generated["label"])
+
+  def take(self, indices: Sequence[int]) -> dict[str, np.ndarray]:
+    """The examples at `indices`, stacked."""
+    indices = np.asarray(indices)
+    made = indices >= self._first
+    chosen = indices[made] - self._first
+    found = {key: value[chosen] for key, value in self._generated.items()}
+    if made.all():
+      return found
+    real = self._real.take(indices[~made])
+    for key, value in found.items():
+      both = np.empty((len(indices), *value.shape[1:]), value.dtype)
+      both[made], both[~made] = value, real[key]
+      found[key] = both
+    return found
+
+  def labels(self) -> np.ndarray:
+    real = [] if self._real is None else [self._real.labels()]
+    return np.concatenate([*real, self._generated["label"]])
 
 
 def load_parts(

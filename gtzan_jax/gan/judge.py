@@ -10,15 +10,30 @@ from typing import NamedTuple
 
 import flax.linen as nn
 import jax
+import ml_collections
 import numpy as np
 
 from gtzan_jax import errors
 from gtzan_jax.data import pipeline
 from gtzan_jax.gan import upstream
-from gtzan_jax.inference import evaluate, inputs
-from gtzan_jax.training import overlap, workdir
+from gtzan_jax.inference import inputs
+from gtzan_jax.recipes import judge as recipe
+from gtzan_jax.training import evaluate, overlap, workdir
 
 KEY = "config.gan.judge"
+
+
+def config_for(
+  config: ml_collections.ConfigDict,
+) -> ml_collections.ConfigDict:
+  """The judge's config for the GAN of `config`: its data, its seed."""
+  judge = recipe.get_config()
+  standardize = judge.data.standardize
+  for section in ("data", "eval", "log"):
+    judge[section] = config[section].copy_and_resolve_references()
+  judge.data.standardize = standardize
+  judge.seed = config.seed
+  return judge
 
 
 class Seen(NamedTuple):

@@ -9,11 +9,12 @@ import numpy as np
 
 from gtzan_jax.data import pipeline
 from gtzan_jax.gan import fidelity, gallery, generate, judge, sampling, upstream
+from gtzan_jax.gan import task as gan
 from gtzan_jax.gan import validation as gan_validation
-from gtzan_jax.inference import evaluate as evaluation
 from gtzan_jax.reports import report
 from gtzan_jax.scores.predictions import Predictions
-from gtzan_jax.training import tasks, workdir
+from gtzan_jax.training import evaluate as evaluation
+from gtzan_jax.training import workdir
 
 # Validation's noise, by which the generator was chosen, begins at 0 and has
 # ranges.MOST_SAMPLES at most.
@@ -68,7 +69,7 @@ def evaluate(
   }
   label, seen = heard["validation"]
   facts, history = evaluation.facts_of(path, run, mesh)
-  task = tasks.create(config, dataset, np.ones(len(dataset.genres)), 1)
+  task = gan.create(config, dataset, np.ones(len(dataset.genres)), 1)
   shares = fidelity.genre_share(seen.probabilities, label)[1]
   held_out, found = real["validation"], measures["validation"]
   facts |= about_data | {

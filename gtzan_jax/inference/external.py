@@ -16,10 +16,10 @@ import numpy as np
 
 from gtzan_jax import errors
 from gtzan_jax.errors import InputError, StopError, shown
-from gtzan_jax.inference import evaluate as evaluation
 from gtzan_jax.inference import inputs
 from gtzan_jax.reports import report
 from gtzan_jax.scores.predictions import Predictions, digest
+from gtzan_jax.training import evaluate as evaluation
 from gtzan_jax.training import overlap, sharding, workdir
 
 PROTOCOL = "external"

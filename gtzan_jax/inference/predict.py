@@ -15,13 +15,15 @@ import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+import ml_collections
 import numpy as np
 
 from gtzan_jax import errors
 from gtzan_jax.audio import files as audio
+from gtzan_jax.data.open_dataset import open_tree
 from gtzan_jax.features import image
-from gtzan_jax.inference import evaluate, inputs
-from gtzan_jax.training import workdir
+from gtzan_jax.inference import inputs
+from gtzan_jax.training import evaluate, workdir
 
 FACTOR_2 = 20 * np.log10(2)  # in dB
 
@@ -46,7 +48,7 @@ class Source(NamedTuple):
 def find(
   paths: Iterable[str],
   kind: str,
-  open_tree: Callable[[str], object | None],
+  data: ml_collections.ConfigDict,
 ) -> tuple[list[Source], dict[str, int]]:
   """The files named, and those of the model's kind in what else was named.
 
@@ -56,8 +58,8 @@ def find(
   Args:
     paths: files, folders and archives.
     kind: run.json's: what the tracks that the model was trained on held.
-    open_tree: a path -> tfds_gtzan.corpora.files.Tree of a folder or an
-      archive; None of any other path. It raises InputError.
+    data: a config's data section, of which `dir` is where archives are
+      unpacked.
 
   Returns:
     the files, and {kind of file: how many} of those passed over.
@@ -69,7 +71,7 @@ def find(
   for path in paths:
     try:
       with errors.reading(path):
-        tree = open_tree(path)
+        tree = open_tree(path, data)
     except errors.InputError as error:
       found.append(Source(path, functools.partial(_refused, str(error))))
       continue

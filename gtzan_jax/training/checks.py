@@ -8,41 +8,43 @@ import numpy as np
 
 from gtzan_jax import errors, models, ranges
 from gtzan_jax.data import pipeline
-from gtzan_jax.gan import augment_train, judge
-from gtzan_jax.gan import task as gan
-from gtzan_jax.models import classical as classifiers
-from gtzan_jax.training import classical, classify, init_from, sharding, tasks
+from gtzan_jax.training import classify, init_from, sharding
 
 
-def check_config(
+def check_values(
   config: ml_collections.ConfigDict, mesh: jax.sharding.Mesh
 ) -> None:
-  """Refuses, before any data is prepared, what no data could mend.
+  """Refuses values that no task takes.
 
   Raises:
-    InputError: a value out of its range (ranges.CONFIG), a batch that does not
-      divide over the devices, an unknown model or optimizer.
+    InputError: a value out of its range (ranges.CONFIG), or a batch that does
+      not divide over the devices.
   """
   for problem in ranges.config_problems(ranges.flatten(config.to_dict())):
     raise errors.InputError(f"config.{problem}")
   for key in ("train", "eval"):
     size = config[key].batch_size
     sharding.check_batch_size(size, mesh, f"config.{key}.batch_size")
-  if config.task == "gan":
-    gan.check_config(config)
-    classify.create_optimizer(config, epoch_steps=1)
-    return
-  augment_train.check_config(config)
-  if config.task == "classical":
-    for section, key in (("train", "init_from"), ("data", "augment_with")):
-      if config[section][key]:
-        raise errors.InputError(
-          f"config.{section}.{key}={config[section][key]}: a classical recipe"
-          " begins with nothing and learns from real examples; leave it out"
-        )
-    options = dict(config.model)
-    classifiers.create(options.pop("name"), **options)
-    return
+
+
+def check_splits(
+  config: ml_collections.ConfigDict, dataset: pipeline.Dataset
+) -> None:
+  """Refuses a train split, or one that is monitored, without examples."""
+  for part in ("train", config.train.monitor.split("/")[0]):
+    if not dataset.parts[part]:
+      raise errors.InputError(
+        f"config.data.protocol={dataset.protocol!r} leaves the {part} part of"
+        " this corpus empty: give another protocol or another monitor"
+      )
+
+
+def check_classify_config(config: ml_collections.ConfigDict) -> None:
+  """Refuses, before any data is prepared, what no data could mend.
+
+  Raises:
+    InputError: an unknown model or optimizer, or a frozen one at random.
+  """
   model = classify.create_model(config, genres=2)
   if getattr(model, "frozen", False) and not config.train.init_from:
     raise errors.InputError(
@@ -69,7 +71,7 @@ def _check_whose(config: ml_collections.ConfigDict) -> None:
       )
 
 
-def check_data(
+def check_classify_data(
   config: ml_collections.ConfigDict,
   dataset: pipeline.Dataset,
   begun: bool = False,
@@ -78,26 +80,15 @@ def check_data(
 
   Args:
     config: configs/default.py with a recipe's changes.
-    dataset: a prepared corpus cut by a protocol.
+    dataset: a prepared corpus split by a protocol.
     begun: whether the run is taken up again, and needs nothing to begin with.
 
   Raises:
-    InputError: an empty part, weights to begin with that do not fit or know
-      what is held out, or what the task itself refuses.
+    InputError: an empty split, weights to begin with that do not fit or know
+      what is held out, or what a step refuses.
   """
-  for part in ("train", config.train.monitor.split("/")[0]):
-    if not dataset.parts[part]:
-      raise errors.InputError(
-        f"config.data.protocol={dataset.protocol!r} leaves the {part} part of"
-        " this corpus empty: give another protocol or another monitor"
-      )
-  if config.task == "classical":
-    classical.check(config, dataset)
-    return
-  augment_train.check(config, dataset)
-  if config.gan.judge:
-    judge.check(config.gan.judge, dataset, config.data.path)
-  task = tasks.create(config, dataset, np.ones(len(dataset.genres)), 1)
+  check_splits(config, dataset)
+  task = classify.create(config, dataset, np.ones(len(dataset.genres)), 1)
   task.check(dataset.fields, config.train.batch_size)
   if config.train.init_from and not begun:
     init_from.check(config.train.init_from, dataset, config.data.path)

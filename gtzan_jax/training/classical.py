@@ -24,6 +24,7 @@ from gtzan_jax.models.classical import Arrays, create
 from gtzan_jax.reports import report
 from gtzan_jax.scores import metrics
 from gtzan_jax.scores.predictions import Predictions
+from gtzan_jax.training import checks
 from gtzan_jax.training import scalars as logs
 
 MODEL_FILE = "model.npz"
@@ -45,12 +46,34 @@ def statistics(x: np.ndarray) -> np.ndarray:
   return np.concatenate([x.mean(1), x.std(1), change.std(1)], axis=1)
 
 
-def check(config: ml_collections.ConfigDict, dataset: pipeline.Dataset) -> None:
-  """Refuses, before anything is fitted, what cannot be.
+def check_config(config: ml_collections.ConfigDict) -> None:
+  """Refuses, before any data is prepared, what no data could mend.
 
   Raises:
-    InputError: see `create`; pictures, or too few train tracks or genres.
+    InputError: weights or generated examples to begin with; see `create`.
   """
+  for section, key in (("train", "init_from"), ("data", "augment_with")):
+    if config[section][key]:
+      raise InputError(
+        f"config.{section}.{key}={config[section][key]}: a classical recipe"
+        " begins with nothing and learns from real examples; leave it out"
+      )
+  options = dict(config.model)
+  create(options.pop("name"), **options)
+
+
+def check(
+  config: ml_collections.ConfigDict,
+  dataset: pipeline.Dataset,
+  begun: bool = False,
+) -> None:
+  """Refuses, before anything is fitted, what this data cannot carry.
+
+  Raises:
+    InputError: an empty split; pictures, or too few train tracks or genres.
+  """
+  del begun
+  checks.check_splits(config, dataset)
   options = dict(config.model)
   classifier = create(options.pop("name"), **options)
   if len(dataset.example_shape) > 2:
@@ -78,6 +101,7 @@ def train(
   dataset: pipeline.Dataset,
   workdir: pathlib.Path,
   mesh: jax.sharding.Mesh | None = None,
+  generated: None = None,
 ) -> None:
   """Fits the classifier that config.model names: one epoch, no steps.
 
@@ -88,8 +112,9 @@ def train(
     dataset: a prepared corpus cut by a protocol, which `check` has passed.
     workdir: holds model.npz and one row of metrics.jsonl afterwards.
     mesh: not used; the host fits.
+    generated: nothing; `check_config` refuses it.
   """
-  del mesh
+  del mesh, generated
   options = dict(config.model)
   classifier = create(options.pop("name"), **options)
   scalars = logs.Scalars(
@@ -162,6 +187,17 @@ def num_params(workdir: pathlib.Path) -> int:
   """How many fitted numbers the model of a workdir holds."""
   arrays = _read(workdir / MODEL_FILE).values()
   return sum(array.size for array in arrays if array.dtype.kind == "f")
+
+
+def trained(path: pathlib.Path, config: ml_collections.ConfigDict) -> dict:
+  """How the fit went, as `evaluate.trained` has it: one epoch."""
+  rows = logs.read(path / "metrics.jsonl")
+  value = rows[0].get(config.train.monitor) if rows else None
+  return {
+    "best_epoch": 1,
+    "epochs_run": 1,
+    "monitor": {"name": config.train.monitor, "value": value},
+  }
 
 
 def is_reported(

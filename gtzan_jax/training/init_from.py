@@ -7,9 +7,8 @@ from flax import traverse_util
 
 from gtzan_jax import errors
 from gtzan_jax.data import pipeline
-from gtzan_jax.inference import evaluate
 from gtzan_jax.models import weights
-from gtzan_jax.training import overlap, workdir
+from gtzan_jax.training import evaluate, overlap, workdir
 
 KEY = "config.train.init_from"
 

@@ -1,4 +1,4 @@
-"""The loop: devices, time and disk. What a step does stands in tasks/.
+"""The loop: devices, time and disk. What a step does is the task's.
 
 Order within an epoch: steps -> evaluation on validation -> progress (best?
 plateau? stop?) -> best/ -> a line of metrics.jsonl -> last/. Killed at any
@@ -9,7 +9,8 @@ import contextlib
 import math
 import pathlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import jax
 import ml_collections
@@ -19,17 +20,28 @@ from clu import parameter_overview
 
 from gtzan_jax import errors
 from gtzan_jax.data import pipeline
-from gtzan_jax.gan import augment_train
-from gtzan_jax.gan import validation as gan_validation
-from gtzan_jax.inference import evaluate
 from gtzan_jax.reports import report
-from gtzan_jax.training import checkpoint, init_from, progress, sharding, tasks
+from gtzan_jax.training import checkpoint, progress, sharding
 from gtzan_jax.training import scalars as logs
 from gtzan_jax.training.preemption import Interrupt, Interrupted
 
-# (config, dataset, task, records, mesh, workdir) to a function from a state to
-# the scalars of the validation part.
-VALIDATORS = {"classify": evaluate.validator, "gan": gan_validation.validator}
+
+class Steps(NamedTuple):
+  """What the loop needs of a task that takes steps; see training/tasks.py.
+
+  Attributes:
+    fields: (config, raw) -> the stored arrays that training reads, by split.
+    create: (config, dataset, class_counts, epoch_steps) -> the functions of the
+      task; class_counts are the train examples of each genre.
+    validator: (config, dataset, task, records, mesh, workdir) -> a function
+      from a state to the scalars of the validation split.
+    load: (path, model's name, variables) -> variables to begin with.
+  """
+
+  fields: Callable
+  create: Callable
+  validator: Callable
+  load: Callable | None = None
 
 
 _SHOWN = (
@@ -61,36 +73,43 @@ def _print_epoch(epoch: int, row: Mapping[str, float], is_best: bool) -> None:
 
 
 def train(
+  steps: Steps,
   config: ml_collections.ConfigDict,
   dataset: pipeline.Dataset,
   workdir: pathlib.Path,
   mesh: jax.sharding.Mesh,
+  generated: Mapping[str, np.ndarray] | None = None,
 ) -> None:
   """Trains, or goes on training, until the last epoch or an early stop.
 
   Args:
+    steps: the task's functions.
     config: configs/default.py with a recipe's changes.
-    dataset: a prepared corpus cut by a protocol.
+    dataset: a prepared corpus split by a protocol.
     workdir: holds best/, last/ and metrics.jsonl afterwards.
     mesh: the devices, from gtzan_jax.training.sharding.
+    generated: examples that join the train split: stored arrays and "label".
 
   Raises:
     InputError: the monitored scalar was never a number. What can be known
       beforehand is for gtzan_jax.training.checks to refuse.
     Interrupted: a signal came; last/ holds everything up to it.
   """
-  fields = tasks.fields(config, dataset.raw)
+  fields = steps.fields(config, dataset.raw)
   records = pipeline.load_parts(
     dataset,
     {part: fields[part] for part in fields if dataset.parts[part]},
     config.data.cache_mb,
   )
-  train_part = augment_train.train_part(config, dataset, records["train"])
+  train_part = records["train"]
+  if generated is not None:
+    real = None if config.data.augment_only else train_part
+    train_part = pipeline.Mixed(real, generated)
   labels = train_part.labels()
   epoch_steps = config.train.epoch_steps or math.ceil(
     len(labels) / config.train.batch_size
   )
-  task = tasks.create(
+  task = steps.create(
     config,
     dataset,
     np.bincount(labels, minlength=len(dataset.genres)),
@@ -102,7 +121,7 @@ def train(
   )
   last = checkpoint.Store(workdir / "last", writable=True)
   if config.train.init_from and last.latest() is None:
-    begin = init_from.load(
+    begin = steps.load(
       config.train.init_from, config.model.name, task.variables_of(state)
     )
     state = jax.device_put(task.with_variables(state, begin), everywhere)
@@ -126,9 +145,7 @@ def train(
   train_step = jax.jit(
     task.train_step, donate_argnums=0, out_shardings=(everywhere, everywhere)
   )
-  validate = VALIDATORS[config.task](
-    config, dataset, task, records, mesh, workdir
-  )
+  validate = steps.validator(config, dataset, task, records, mesh, workdir)
   batches = pipeline.train_batches(
     train_part,
     batch_size=config.train.batch_size,

@@ -1,12 +1,8 @@
-"""What is trained: each task is a few pure functions on pytrees.
+"""What is trained: the interface that all tasks share.
 
-A task knows neither devices nor time nor disk; the loop has those. Its module
-has two functions,
-
-    fields(config, raw)   the stored arrays that training reads of each part
-    create(config, dataset, class_counts, epoch_steps)
-
-and what `create` returns has
+A task that takes steps gives the loop three functions (`loop.Steps`); what its
+`create` returns is a few pure functions on pytrees, which know neither devices
+nor time nor disk:
 
     source                the stored array that a step starts from
     init(key)             the state before the first step, a TrainState
@@ -19,42 +15,62 @@ and what `create` returns has
     learning_rate(step)
 
 Random keys are `fold_in(state.key, state.step)`, so a resumed run repeats
-itself.
+itself. The GAN's task is gtzan_jax.gan.interface.TASK.
 """
 
-import ml_collections
-import numpy as np
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
 
-from gtzan_jax.data import pipeline
-from gtzan_jax.gan import task as gan
-from gtzan_jax.training import classify
+from gtzan_jax.training import (
+  checks,
+  classical,
+  classify,
+  evaluate,
+  init_from,
+  loop,
+)
 
-TASKS = {"classify": classify, "gan": gan}
 
+class Task(NamedTuple):
+  """What a config's `task` names.
 
-def create(
-  config: ml_collections.ConfigDict,
-  dataset: pipeline.Dataset,
-  class_counts: np.ndarray,
-  epoch_steps: int,
-) -> classify.Classify | gan.Gan:
-  """The task that a config describes, for this data.
-
-  Args:
-    config: configs/default.py with a recipe's changes.
-    dataset: a prepared corpus cut by a protocol.
-    class_counts: [genres] train examples of each genre.
-    epoch_steps: optimizer steps an epoch.
-
-  Raises:
-    InputError: a name or a value that does not exist, or something that this
-      kind of data cannot carry.
+  Attributes:
+    check_config: (config) raises InputError for what no data could mend.
+    check_data: (config, dataset, begun) raises it for what this data cannot
+      carry, before anything is trained; `begun` of a run that is resumed.
+    train: (config, dataset, workdir, mesh, generated) trains or resumes.
+    is_reported: (config, workdir): is nothing left to do?
+    evaluate: (workdir, dataset, mesh) writes the report; returns its path.
+    takes_generated: whether examples of a GAN can join its train split.
   """
-  return TASKS[config.task].create(config, dataset, class_counts, epoch_steps)
+
+  check_config: Callable
+  check_data: Callable
+  train: Callable
+  is_reported: Callable
+  evaluate: Callable
+  takes_generated: bool = False
 
 
-def fields(
-  config: ml_collections.ConfigDict, raw: str | None
-) -> dict[str, set[str]]:
-  """The stored arrays that training reads of each part."""
-  return TASKS[config.task].fields(config, raw)
+CLASSIFY = Task(
+  check_config=checks.check_classify_config,
+  check_data=checks.check_classify_data,
+  train=functools.partial(
+    loop.train,
+    loop.Steps(
+      classify.fields, classify.create, evaluate.validator, init_from.load
+    ),
+  ),
+  is_reported=loop.is_reported,
+  evaluate=evaluate.evaluate,
+  takes_generated=True,
+)
+CLASSICAL = Task(
+  check_config=classical.check_config,
+  check_data=classical.check,
+  train=classical.train,
+  is_reported=classical.is_reported,
+  evaluate=evaluate.evaluate,
+)
+TASKS = {"classify": CLASSIFY, "classical": CLASSICAL}

@@ -76,7 +76,7 @@ def comparable(key: str, value: object) -> object:
   are one place.
   """
   if key == "data.splits" and isinstance(value, str):
-    return [comparable("data.path", one) for one in listed(value)]
+    return [comparable("data.path", one) for one in ranges.listed(value)]
   if key not in PATHS or not isinstance(value, str) or not value:
     return value
   try:
@@ -378,17 +378,6 @@ def relocate(path: pathlib.Path, config: ml_collections.ConfigDict) -> None:
       atomic.write_json(path / RUN_FILE, run | {"data_path": place})
 
 
-def listed(files: str) -> list[str]:
-  """The files of config.data.splits: "a.txt,b.txt", or a tuple's text."""
-  words = files.strip().strip("()").split(",")
-  found = [word for one in words if (word := one.strip().strip("'\""))]
-  if len(words) > 1 and not found:  # as of variables of a shell that are unset
-    raise errors.InputError(
-      f"config.data.splits={files}: no name of a file between the commas"
-    )
-  return found
-
-
 def _absolute(place: str | None) -> str | None:
   """evaluate may be called from another folder than train was."""
   return place and str(pathlib.Path(place).expanduser().absolute())
@@ -450,7 +439,9 @@ def begin(
       "data_path": _absolute(config.data.path),
       "data_files": {
         "data.labels": _absolute(config.data.labels),
-        "data.splits": ",".join(map(_absolute, listed(config.data.splits))),
+        "data.splits": ",".join(
+          map(_absolute, ranges.listed(config.data.splits))
+        ),
       },
       "genres": list(dataset.genres),
       "kind": dataset.kind,

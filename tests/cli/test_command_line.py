@@ -10,10 +10,10 @@ import ml_collections
 import numpy as np
 import pytest
 
-import launch
-from gtzan_jax.cli import command_line, recipes, verbs
+from gtzan_jax.cli import command_line
+from gtzan_jax.cli.main import FLAGS, VERBS, main
 from gtzan_jax.errors import InputError
-from gtzan_jax.training import checkpoint, progress
+from gtzan_jax.training import checkpoint, progress, recipes, verbs
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LSTM = str(ROOT / "configs" / "lstm.py")
@@ -22,7 +22,7 @@ RECIPE = f"--config={LSTM}"
 
 def parse(*words: str) -> command_line.Given:
   return command_line.parse(
-    ["launch.py", *words], launch.FLAGS, launch.VERBS, "train", "a.py, b.py"
+    ["launch.py", *words], FLAGS, VERBS, "train", "a.py, b.py"
   )
 
 
@@ -151,28 +151,26 @@ def test_a_recipe_that_is_none(tmp_path):
       recipes.load(file)
 
 
-@pytest.mark.parametrize("verb", [None, *launch.VERBS])
+@pytest.mark.parametrize("verb", [None, *VERBS])
 def test_help_names_the_flags(capsys, verb):
   """Whatever else is wrong with the line; and it says what every verb does."""
   words = ["--jsn", "--help", *([verb] if verb else [])]
-  assert launch.main(["launch.py", *words]) == 0
+  assert main(["launch.py", *words]) == 0
   about, _, listed = capsys.readouterr().out.rpartition("\nFlags")
   own = {line.split()[0] for line in listed.splitlines() if line[2:4] == "--"}
   if verb is None:
-    assert own == {f"--{name}" for name in [*launch.FLAGS, "config.KEY"]}
+    assert own == {f"--{name}" for name in [*FLAGS, "config.KEY"]}
     return
-  assert own - {"--config.KEY"} == {
-    f"--{name}" for name in launch.VERBS[verb].flags
-  }
-  assert ("--config.KEY" in own) == (launch.VERBS[verb].keys != ())
+  assert own - {"--config.KEY"} == {f"--{name}" for name in VERBS[verb].flags}
+  assert ("--config.KEY" in own) == (VERBS[verb].keys != ())
   assert f"{verb} " in about
 
 
 def test_verbs_take_flags_and_keys_that_there_are():
   config = recipes.load(ROOT / "configs" / "default.py")
-  taken = {flag for verb in launch.VERBS.values() for flag in verb.flags}
-  assert taken == set(launch.FLAGS)
-  for verb in launch.VERBS.values():
+  taken = {flag for verb in VERBS.values() for flag in verb.flags}
+  assert taken == set(FLAGS)
+  for verb in VERBS.values():
     for key in verb.keys or ():
       recipes.check_key(key, key, config)
 
@@ -180,9 +178,8 @@ def test_verbs_take_flags_and_keys_that_there_are():
 def test_help_and_mistakes_wait_for_no_library():
   program = """
 import sys
-import launch
-assert launch.main(["launch.py", "--help"]) == 0
-assert launch.main(["launch.py", "train"]) == 2
+assert main(["launch.py", "--help"]) == 0
+assert main(["launch.py", "train"]) == 2
 slow = {"jax", "tensorflow_datasets", "matplotlib", "grain", "numpy"}
 assert not slow & set(sys.modules), slow & set(sys.modules)
 """

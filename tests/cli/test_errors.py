@@ -14,11 +14,11 @@ import pytest
 from corpora import archive_arrays, write_archive, write_folder
 from stored import run_json
 
-import launch
 import tfds_gtzan
-from gtzan_jax.cli import recipes
+from gtzan_jax.cli.main import LONGEST, VERBS, Verb
+from gtzan_jax.data.open_dataset import open_dataset
 from gtzan_jax.studies.explore import run as explore
-from gtzan_jax.training import workdir
+from gtzan_jax.training import recipes, workdir
 from tfds_gtzan import download
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -43,7 +43,7 @@ def call(capfd):
 
   def main(*arguments: str) -> tuple[int, str, list[str]]:
     capfd.readouterr()
-    status = launch.main(["launch.py", *map(str, arguments)])
+    status = main(["launch.py", *map(str, arguments)])
     out, err = capfd.readouterr()
     return status, out, err.splitlines()
 
@@ -374,7 +374,7 @@ def test_splits_are_no_genres(call, tmp_path, verb):
     config = recipes.load(QUICKSTART.partition("=")[2])
     config.data.update(path=str(root), dir=str(tmp_path / "prepared"))
     config.data.allow = ("split_names",)
-    found = [one["check"] for one in launch.open_dataset(config).warnings]
+    found = [one["check"] for one in open_dataset(config).warnings]
     assert found[0] == "split_names"
     assert "identical_genres" in found
 
@@ -693,8 +693,8 @@ import gc, os, signal, sys, time, launch
 def verb(given):
   {body}
   return 0
-launch.VERBS["models"] = launch.Verb(verb, ())
-sys.exit(launch.main(["launch.py", "models"]))
+VERBS["models"] = Verb(verb, ())
+sys.exit(main(["launch.py", "models"]))
 """
   return subprocess.run(
     [
@@ -752,7 +752,7 @@ def test_what_the_system_refuses_is_one_line(call, monkeypatch, error):
     raise ValueError(f"UNAVAILABLE: {os.strerror(number)}\n[x.cc:3]")
 
   for verb, words in ((fail, "/a/place\\n: "), (fail_in_a_library, "error: ")):
-    monkeypatch.setitem(launch.VERBS, "models", launch.Verb(verb, ()))
+    monkeypatch.setitem(VERBS, "models", Verb(verb, ()))
     assert_one_line(call("models"), words + os.strerror(number))
 
 
@@ -762,7 +762,7 @@ def test_a_value_of_a_million_letters_is_cut_short(call, tmp_path):
   files = [tmp_path / name for name in ("train.txt", "test.txt")]
   answer = call("check-splits", *files)
   assert_one_line(answer, files[0], "none of its 1 names", "xxx ... xxx")
-  assert len(answer[2][0]) <= launch.LONGEST + len("error: ")
+  assert len(answer[2][0]) <= LONGEST + len("error: ")
 
 
 @pytest.mark.parametrize("verb", ["leaderboard", "verify", "check-splits"])
@@ -775,7 +775,7 @@ def test_a_defect_is_no_refusal(call, monkeypatch, error):
   def fail(given):
     raise error
 
-  monkeypatch.setitem(launch.VERBS, "models", launch.Verb(fail, ()))
+  monkeypatch.setitem(VERBS, "models", Verb(fail, ()))
   with pytest.raises(type(error)):
     call("models")
 

@@ -8,9 +8,9 @@ import pathlib
 import pytest
 from stored import run_json
 
-import launch
 from gtzan_jax import features, ranges
 from gtzan_jax.cli import command_line
+from gtzan_jax.cli.main import FLAGS, VERBS
 from gtzan_jax.errors import InputError
 from gtzan_jax.features import parts
 from gtzan_jax.training import workdir
@@ -182,8 +182,6 @@ def test_a_value_out_of_its_range_is_refused_before_any_work(
   config = ROOT / "configs" / "resnet.py"
   words = [verb, f"--config={config}", f"--config.{given}"]
   with pytest.raises(InputError) as caught:
-    command_line.parse(
-      ["launch.py", *words], launch.FLAGS, launch.VERBS, "train", ""
-    )
+    command_line.parse(["launch.py", *words], FLAGS, VERBS, "train", "")
   assert f"config.{given.split('=')[0]}=" in str(caught.value)
   assert accepted in str(caught.value)

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from flax import traverse_util
 
-import launch
 import tfds_gtzan
+from gtzan_jax.cli import tasks
 from gtzan_jax.data import pipeline
-from gtzan_jax.gan import generate
+from gtzan_jax.data.open_dataset import open_dataset
+from gtzan_jax.gan import generate, interface
 from gtzan_jax.models import sources
-from gtzan_jax.training import checks, classical, sharding, tasks
+from gtzan_jax.training import classify, sharding
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RECIPES = sorted(
@@ -58,12 +59,12 @@ def recipe_config(data_dir):
 @pytest.mark.parametrize("name", RECIPES)
 def test_recipe_takes_two_steps(recipe_config, name, tmp_path, monkeypatch):
   config = recipe_config(name)
-  dataset = launch.open_dataset(config)
+  dataset = open_dataset(config)
   tracks = {part: {t for t, _ in ids} for part, ids in dataset.parts.items()}
   assert sum(map(len, tracks.values())) == 20
   assert len(tracks["train"]) == 10
   if config.task == "classical":
-    classical.train(config, dataset, tmp_path)
+    tasks.train(config, dataset, tmp_path, sharding.make_mesh())
     return
   mesh = sharding.make_mesh(jax.devices()[:1])  # tests/test_train.py has four
   if name == "mobilenet_v2":  # a frozen backbone has to come from somewhere
@@ -71,8 +72,9 @@ def test_recipe_takes_two_steps(recipe_config, name, tmp_path, monkeypatch):
   if config.data.augment_with == "":  # nor is a GAN
     config.data.augment_with = "not read here"
     monkeypatch.setattr(generate, "load_run", lambda *_: {})
-  checks.check_config(config, mesh)
-  task = tasks.create(config, dataset, np.ones(10), 1)
+  tasks.check_config(config, mesh)
+  create = interface.STEPS.create if config.task == "gan" else classify.create
+  task = create(config, dataset, np.ones(10), 1)
   everywhere = sharding.replicated(mesh)
   state = jax.jit(task.init, out_shardings=everywhere)(jax.random.key(0))
   before = traverse_util.flatten_dict(jax.device_get(state.params), sep="/")

@@ -14,18 +14,26 @@ import pytest
 import soundfile
 from stored import run_json
 
-import launch
 from gtzan_jax import atomic, features
 from gtzan_jax.audio import files as audio
+from gtzan_jax.cli import tasks
+from gtzan_jax.cli.main import main
+from gtzan_jax.data.open_dataset import open_dataset
 from gtzan_jax.errors import InputError, StopError
 from gtzan_jax.features import logmel_archive
-from gtzan_jax.inference import evaluate, external, inputs, predict
+from gtzan_jax.inference import external, inputs, predict
 from gtzan_jax.reports import report
 from gtzan_jax.scores import predictions
-from gtzan_jax.training import classical, init_from, overlap, sharding, workdir
+from gtzan_jax.training import (
+  evaluate,
+  init_from,
+  overlap,
+  sharding,
+  workdir,
+)
 from tfds_gtzan import examples
 from tfds_gtzan.corpora import corpus
-from tfds_gtzan.facts import track_lists
+from tfds_gtzan.facts import artist_clusters, track_lists
 
 RATE = 22_050
 
@@ -40,7 +48,7 @@ def dataset(make_config):
   """The 40 synthetic tracks and the config of a quick run on them."""
   config = make_config("logreg_stats")
   config.model = ml_collections.ConfigDict({"name": "logreg", "C": 0.1})
-  return launch.open_dataset(config), config
+  return open_dataset(config), config
 
 
 @pytest.fixture
@@ -50,7 +58,7 @@ def trained(folder, dataset):
   if not path.exists():
     path.mkdir()
     workdir.begin(path, config, data)
-    classical.train(config, data, path)
+    tasks.train(config, data, path, sharding.make_mesh())
   return path
 
 
@@ -112,7 +120,7 @@ def test_of_its_own_corpus_a_run_is_tested_on_the_test_part(
   mesh = sharding.make_mesh()
   stored = evaluate.predict_parts(trained, run, data, mesh)[0]["test"]
   opened = corpus.open_corpus(None, 4)
-  artists = launch.artists(opened.tracks)
+  artists = artist_clusters.names(opened.tracks)
   external.evaluate(trained, opened, tmp_path / "out", artists=artists)
   found = report_of(tmp_path / "out")
   learnt = {t for part in ("train", "validation") for t, _ in data.parts[part]}
@@ -443,7 +451,7 @@ def test_music_of_one_genre_gives_its_recall(
     *(f"--out={tmp_path / 'o'}", f"--config.data.path={path}"),
     f"--config.data.dir={tmp_path / 'd'}",
   )
-  status = launch.main(list(words))
+  status = main(list(words))
   said = capsys.readouterr().out
   assert status == 0, said
   assert "of jazz alone the accuracy is its recall" in said

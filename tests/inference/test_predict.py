@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import os
-import pathlib
 import tracemalloc
 
 import corpora
@@ -13,25 +12,27 @@ import pytest
 import soundfile
 import soxr
 
-import launch
 from gtzan_jax import errors, features
 from gtzan_jax.audio import files as audio
+from gtzan_jax.cli import tasks
+from gtzan_jax.cli.main import main
+from gtzan_jax.data.open_dataset import open_dataset
 from gtzan_jax.features import whole_clip
-from gtzan_jax.inference import evaluate, external, inputs, predict
+from gtzan_jax.inference import external, inputs, predict
+from gtzan_jax.recipes import default
 from gtzan_jax.scores import predictions
-from gtzan_jax.training import loop as train
-from gtzan_jax.training import sharding, workdir
+from gtzan_jax.training import evaluate, sharding, workdir
 from tfds_gtzan import examples, synthetic
-from tfds_gtzan.corpora import corpus, packed
+from tfds_gtzan.corpora import corpus
 
 CLOSE = 1e-5  # batches of another size round otherwise
 
 
 def fit(config, path):
-  dataset = launch.open_dataset(config)
+  dataset = open_dataset(config)
   mesh = sharding.make_mesh()
   workdir.begin(path, config, dataset)
-  train.train(config, dataset, path, mesh)
+  tasks.train(config, dataset, path, mesh)
   evaluate.evaluate(path, dataset, mesh)
   return path
 
@@ -61,16 +62,15 @@ def track(trained):
   )
 
 
-def walk(path):
-  return packed.tree_at(pathlib.Path(path), None)
+DATA = default.get_config().data
 
 
 def named(path, kind) -> list[str]:
-  return [one.name for one in predict.find([str(path)], kind, walk)[0]]
+  return [one.name for one in predict.find([str(path)], kind, DATA)[0]]
 
 
 def call(capsys, *argv) -> tuple[int, str, str]:
-  status = launch.main(["launch.py", *map(str, argv)])
+  status = main(["launch.py", *map(str, argv)])
   captured = capsys.readouterr()
   return status, captured.out, captured.err
 
@@ -263,11 +263,8 @@ def test_a_file_unlike_all_that_was_learnt_from_is_warned_of(
 
 
 def test_a_name_that_is_too_long_costs_no_other_its_answer():
-  def open_tree(path):
-    os.stat(path)
-
   long = "n" * 300
-  (one, other), _ = predict.find([__file__, long], "audio", open_tree)
+  (one, other), _ = predict.find([__file__, long], "audio", DATA)
   assert one.name == __file__
   with (
     pytest.raises(errors.InputError, match=f"^{long}: File name too long$"),
@@ -322,7 +319,7 @@ def test_folders_are_walked_as_those_of_a_corpus(trained, tmp_path, capsys):
   for name in ("._a.wav", ".b/c.wav", "__MACOSX/a.wav", "n.txt", "d.xyz"):
     (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
     (tmp_path / "in" / name).touch()
-  found, passed_over = predict.find([str(tmp_path / "in")], "audio", walk)
+  found, passed_over = predict.find([str(tmp_path / "in")], "audio", DATA)
   names = ("a.WAV", "b.oga", "b.wave", "c d/e.snd", "link/f.wav", "z.mp3")
   assert [one.name for one in found] == [f"{tmp_path}/in/{n}" for n in names]
   assert passed_over == {
@@ -387,8 +384,8 @@ def test_a_run_that_was_read_is_not_read_again(trained, monkeypatch):
 
 def test_nothing_to_predict_is_an_error(trained, tmp_path):
   with pytest.raises(errors.InputError, match="none were named"):
-    predict.find([], "audio", walk)
-  (source,), _ = predict.find([str(tmp_path)], "audio", walk)
+    predict.find([], "audio", DATA)
+  (source,), _ = predict.find([str(tmp_path)], "audio", DATA)
   with (
     pytest.raises(errors.InputError, match="holds no audio file"),
     predict.opened(source),

@@ -9,8 +9,8 @@ import re
 import pytest
 import stored
 
-import launch
 from gtzan_jax import errors
+from gtzan_jax.cli.main import main
 from gtzan_jax.gan import fidelity
 from gtzan_jax.reports import leaderboard, leaderboard_page, overview
 from gtzan_jax.reports import schema as report_schema
@@ -603,7 +603,7 @@ def test_a_strangers_names_are_text_on_terminal_and_page(tmp_path, capsys):
   stored.run(tmp_path / "a", stored.parts(0), recipe=name)
   out = tmp_path / "\x1b[31m\u202e"
   words = ["launch.py", "leaderboard", str(tmp_path / "a"), f"--out={out}"]
-  assert launch.main(words) == 0
+  assert main(words) == 0
   assert rf"leaderboard: {tmp_path}/\x1b[31m\u202e" in capsys.readouterr().out
   for page in out.iterdir():
     text = page.read_bytes().decode("utf-8", "replace")
@@ -617,7 +617,7 @@ def test_a_strangers_names_are_text_on_terminal_and_page(tmp_path, capsys):
   for head, row in zip(heads, rows, strict=True):
     assert row.count("|") == head.count("|")
     assert not re.search(r"(?<!\\)\]\(", row)
-  assert launch.main(["launch.py", "predict", f"--workdir={out}/no"]) == 2
+  assert main(["launch.py", "predict", f"--workdir={out}/no"]) == 2
   said = capsys.readouterr().err
   assert said.isascii()
   assert r"\x1b[31m\u202e/no" in said

@@ -13,12 +13,12 @@ import stored
 from gtzan_jax.cli import console
 from gtzan_jax.errors import InputError
 from gtzan_jax.gan import fidelity
-from gtzan_jax.inference import evaluate
 from gtzan_jax.reports import figures as report_figures
 from gtzan_jax.reports import page, report
 from gtzan_jax.reports import schema as report_schema
 from gtzan_jax.reports import style as plots
 from gtzan_jax.scores.predictions import Predictions, load
+from gtzan_jax.training import evaluate
 
 GENRES = (
   *("blues", "classical", "country", "disco", "hiphop"),

@@ -10,7 +10,7 @@ import pytest
 import scipy.stats
 from stored import made, parts, run
 
-import launch
+from gtzan_jax.cli.main import main
 from gtzan_jax.errors import InputError
 from gtzan_jax.scores import compare
 from gtzan_jax.scores.predictions import Predictions
@@ -225,7 +225,7 @@ def test_two_runs_are_compared_by_one_command(tmp_path, capsys):
   b = run(tmp_path / "runs" / "b", parts(2), recipe="fcn", leak="It leaks.")
   argv = ["launch.py", "compare", f"--workdir={a}", f"--workdir={b}"]
   out = tmp_path / "out"
-  assert launch.main([*argv, f"--out={out}"]) == 0
+  assert main([*argv, f"--out={out}"]) == 0
   said = capsys.readouterr().out
   found = json.loads((out / "compare.json").read_text())
   one, other = parts(1)["validation"], parts(2)["validation"]
@@ -252,7 +252,7 @@ def test_two_runs_are_compared_by_one_command(tmp_path, capsys):
   ) in said
   assert f"p = {track['mcnemar']['p']:.3g}" in said
   assert not list(tmp_path.glob("compare.json"))
-  assert launch.main(argv) == 0
+  assert main(argv) == 0
 
 
 NOBODY = {"tracks": 0, "of": 0}  # is known
@@ -387,6 +387,6 @@ def test_what_cannot_be_compared_is_one_clear_line(tmp_path, capsys):
     ("plain others", "of 9 tracks, but 0."),
   ):
     given = [f"--workdir={runs[name]}" for name in names.split()]
-    assert launch.main(["launch.py", "compare", *given]) == 2
+    assert main(["launch.py", "compare", *given]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert words in line

@@ -14,7 +14,7 @@ import pytest
 import stored
 from sklearn import metrics as theirs
 
-import launch
+from gtzan_jax.cli.main import main
 from gtzan_jax.errors import InputError
 from gtzan_jax.reports import figures as report_figures
 from gtzan_jax.reports import report
@@ -25,6 +25,7 @@ from gtzan_jax.studies.crossval import page as crossval_page
 from gtzan_jax.studies.crossval import run as crossval_runs
 from gtzan_jax.studies.sweep import process
 from gtzan_jax.studies.verify import run as verify
+from gtzan_jax.training import recipes
 from tfds_gtzan.corpora.track import Row
 from tfds_gtzan.protocols.table import apply
 
@@ -206,7 +207,7 @@ def started(monkeypatch):
       return 128 + signal.SIGTERM, ""
     if name in names.fail:
       return 1, "error: no luck\n"
-    return launch.main(command[1:]), ""
+    return main(command[1:]), ""
 
   monkeypatch.setattr(process, "run", run)
   for name in ("confusion", "per_genre", "learning_curves"):
@@ -219,10 +220,10 @@ def started(monkeypatch):
 def validate(data_dir, out, *others, protocol="artist_kfold") -> int:
   keys = {"dir": data_dir, "features": "mfcc_slices", "tracks_per_genre": 4}
   keys |= {"protocol": protocol} if protocol else {}
-  return launch.main(
+  return main(
     [
       *("launch.py", "crossval"),
-      f"--config={launch.HOME}/configs/logreg_stats.py",
+      f"--config={recipes.HOME}/logreg_stats.py",
       *(f"--config.data.{key}={value}" for key, value in keys.items()),
       *("--config.eval.bootstrap=10", "--config.log.tensorboard=False"),
       *(f"--workdir={out}", *others),

@@ -1,7 +1,6 @@
 """Attributions against the integral itself, and what is shown of them."""
 
 import json
-import pathlib
 import re
 import types
 
@@ -13,21 +12,21 @@ import soundfile
 import stored
 from scipy import integrate, special
 
-import launch
 from gtzan_jax import features, models
 from gtzan_jax.audio import files as audio
+from gtzan_jax.cli import verbs
 from gtzan_jax.data import pipeline
+from gtzan_jax.data.open_dataset import open_dataset
 from gtzan_jax.errors import InputError
-from gtzan_jax.inference import evaluate, predict
+from gtzan_jax.inference import predict
 from gtzan_jax.models import input_stats
 from gtzan_jax.reports import report
 from gtzan_jax.scores import predictions
 from gtzan_jax.studies.explain import attribution
 from gtzan_jax.studies.explain import page as explain_page
 from gtzan_jax.studies.explain import run as explain
-from gtzan_jax.training import checkpoint, sharding, workdir
+from gtzan_jax.training import checkpoint, evaluate, sharding, workdir
 from tfds_gtzan import synthetic
-from tfds_gtzan.corpora import packed
 
 FRAMES, BINS, GENRES = 6, 5, 3
 
@@ -105,7 +104,7 @@ def folder(tmp_path_factory):
 
 def begin(path, config):
   """A run as it would stand before the first step."""
-  dataset = launch.open_dataset(config)
+  dataset = open_dataset(config)
   path.mkdir()
   workdir.begin(path, config, dataset)
   run = workdir.load(path)
@@ -160,12 +159,7 @@ def explained(run, folder):
 
 
 def call(path, config, *words):
-  return explain.explain(
-    path,
-    words,
-    lambda: launch.open_dataset(config),
-    open_tree=lambda word: launch.open_tree(word, config.data),
-  )
+  return explain.explain(path, words, config)
 
 
 def test_the_hardest_and_the_surest_are_chosen(explained):
@@ -217,7 +211,7 @@ def test_differences_are_of_the_genre_that_they_are_said_to_be_of(
 ):
   """Of a track, between what the model says of it and of the baseline."""
   path, found = explained
-  dataset, item = launch.open_dataset(run[1]), found["items"][0]
+  dataset, item = open_dataset(run[1]), found["items"][0]
   here = [track == item["name"] for track, _ in dataset.parts["test"]]
   x = pipeline.Records(dataset, "test", ["features"]).take(np.flatnonzero(here))
   baseline = np.array(found["baseline"], np.float32)
@@ -269,8 +263,7 @@ def test_of_a_long_file_the_middle_is_shown_and_all_is_heard(run, tmp_path):
   file = tmp_path / "song, of 12 segments.wav"
   long = np.resize(samples, 12 * 66_150)
   soundfile.write(file, audio.to_int16(long), 22_050)
-  del config.data.path  # a file needs no data
-  page = explain.explain(path, [str(file)], None)
+  page = explain.explain(path, [str(file)], config)
   (item,) = json.loads((page.parent / "explain.json").read_text())["items"]
   assert (item["name"], item["where"]) == (str(file), "file")
   assert item["genre"] is None
@@ -283,17 +276,13 @@ def test_of_a_long_file_the_middle_is_shown_and_all_is_heard(run, tmp_path):
 
 
 def test_a_file_that_cannot_be_read_is_passed_over(run, tmp_path, capsys):
-  path, _ = run
+  path, config = run
   soundfile.write(tmp_path / "a.wav", np.zeros(66_150), 22_050)
   samples = audio.to_int16(synthetic.render("jazz.s00001"))
   soundfile.write(tmp_path / "b.wav", samples, 22_050)
   skipped = []
   (tmp_path / "c.txt").touch()
-
-  def open_tree(word):
-    return packed.tree_at(pathlib.Path(word), None)
-
-  page = explain.explain(path, [str(tmp_path)], None, skipped, open_tree)
+  page = explain.explain(path, [str(tmp_path)], config, skipped)
   (item,) = json.loads((page.parent / "explain.json").read_text())["items"]
   assert item["name"].endswith("b.wav")
   assert len(skipped) == 1
@@ -301,7 +290,7 @@ def test_a_file_that_cannot_be_read_is_passed_over(run, tmp_path, capsys):
   assert "passed over: 1 .txt\n" in err
   assert "a.wav: no signal" in err
   with pytest.raises(InputError, match=r"a\.wav: no signal"):
-    explain.explain(path, [str(tmp_path / "a.wav")], None)
+    explain.explain(path, [str(tmp_path / "a.wav")], config)
 
 
 def test_the_baseline_of_a_run_without_standardisation_is_computed(
@@ -318,7 +307,7 @@ def test_the_baseline_of_a_run_without_standardisation_is_computed(
     config=config,
     overrides={"data.dir": config.data.dir},
   )
-  assert explain.verb(given, launch.open_dataset, launch.open_tree) == 0
+  assert verbs.explain(given) == 0
   said = capsys.readouterr().out.splitlines()
   assert said[-1] == f"explained: {path / 'explain' / 'explain.html'}"
   assert said[-2].startswith(f"{track} (train part): ")

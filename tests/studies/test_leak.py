@@ -11,8 +11,7 @@ import shutil
 import numpy as np
 import pytest
 
-import launch
-from gtzan_jax.cli import recipes
+from gtzan_jax.cli.main import main
 from gtzan_jax.errors import InputError
 from gtzan_jax.reports import figures as report_figures
 from gtzan_jax.reports import report
@@ -25,7 +24,7 @@ from gtzan_jax.studies.leak import run as leak_runs
 from gtzan_jax.studies.leak import steps
 from gtzan_jax.studies.sweep import process
 from gtzan_jax.studies.verify import run as verify
-from gtzan_jax.training import workdir
+from gtzan_jax.training import recipes, workdir
 from tfds_gtzan import synthetic
 from tfds_gtzan.corpora.track import Row
 from tfds_gtzan.facts import notes, track_lists
@@ -288,7 +287,7 @@ def plan_of(rows, *chosen, empty="", splits=""):
       return dataclasses.replace(made, parts=made.parts | {empty: []})
     return made
 
-  config = recipes.load(launch.HOME / "configs" / "svm_stats.py")
+  config = recipes.load(recipes.HOME / "svm_stats.py")
   config.data.splits = splits
   return leak_runs.plan(config.data, cut, list(chosen), list(PROTOCOLS))
 
@@ -487,7 +486,7 @@ def started(monkeypatch):
   def run(command, log, stop, keep_open):
     names.append(command[-1].rsplit("/", 1)[1])
     log.touch()
-    return launch.main(command[1:]), ""
+    return main(command[1:]), ""
 
   monkeypatch.setattr(process, "run", run)
   for name in ("confusion", "per_genre", "learning_curves"):
@@ -499,9 +498,9 @@ def started(monkeypatch):
 
 def meter(data_dir, out, *others) -> int:
   keys = {"dir": data_dir, "features": "mfcc_slices", "tracks_per_genre": 4}
-  return launch.main(
+  return main(
     [
-      *("launch.py", "leak", f"--config={launch.HOME}/configs/svm_stats.py"),
+      *("launch.py", "leak", f"--config={recipes.HOME}/svm_stats.py"),
       *(f"--config.data.{key}={value}" for key, value in keys.items()),
       *("--config.data.protocol=filtered", "--config.log.tensorboard=False"),
       *("--config.eval.bootstrap=10", f"--workdir={out}", *others),

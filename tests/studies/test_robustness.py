@@ -13,16 +13,16 @@ import pytest
 import soundfile
 from scipy import signal, stats
 
-import launch
 from gtzan_jax.audio import distortions
 from gtzan_jax.audio.distortions import DISTORTIONS, Distortion
+from gtzan_jax.cli import tasks, verbs
+from gtzan_jax.data.open_dataset import open_dataset
 from gtzan_jax.errors import InputError
-from gtzan_jax.inference import evaluate
 from gtzan_jax.scores import predictions
 from gtzan_jax.studies.robustness import measure as robustness
 from gtzan_jax.studies.robustness import run as listening
 from gtzan_jax.studies.verify import run as verify
-from gtzan_jax.training import classical, sharding, workdir
+from gtzan_jax.training import evaluate, sharding, workdir
 from tfds_gtzan.corpora import corpus
 
 RATE = 22_050
@@ -158,10 +158,10 @@ def trained(folder, make_config):
   if not path.exists():
     config = make_config("logreg_stats")
     config.model = ml_collections.ConfigDict({"name": "logreg", "C": 0.1})
-    dataset = launch.open_dataset(config)
+    dataset = open_dataset(config)
     path.mkdir()
     workdir.begin(path, config, dataset)
-    classical.train(config, dataset, path)
+    tasks.train(config, dataset, path, sharding.make_mesh())
     evaluate.evaluate(path, dataset, sharding.make_mesh())
   return path
 
@@ -181,8 +181,7 @@ def few(monkeypatch):
 def listen(path, out, names, **changed):
   run = listening.load(path) | changed
   opened = corpus.open_corpus(None, 4)
-  prepared = launch.fingerprint(run["feature_spec"], opened)
-  return listening.listen(path, run, opened, prepared, out, names)
+  return listening.run(path, run, opened, out, names)
 
 
 @pytest.fixture
@@ -300,7 +299,7 @@ def test_the_verb_takes_the_corpus_of_the_run_again(
     overrides={},
     flags=types.SimpleNamespace(out=str(out)),
   )
-  assert listening.verb(words, launch.open_corpus, launch.fingerprint) == 0
+  assert verbs.robustness(words) == 0
   said = capsys.readouterr().out.splitlines()
   assert said[-1] == f"robustness: {out / 'robustness.json'}"
   assert said[-2].startswith("nothing 2: accuracy ")
@@ -356,6 +355,5 @@ def test_mistakes_get_one_line(trained, tmp_path):
       for t in opened.tracks
     ),
   )
-  prepared = launch.fingerprint(run["feature_spec"], opened)
   with pytest.raises(InputError, match=f"{test} cannot be read: x.wav"):
-    listening.listen(trained, run, broken, prepared, out, ())
+    listening.run(trained, run, broken, out, ())

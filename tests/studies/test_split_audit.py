@@ -10,8 +10,10 @@ import soundfile
 from sklearn.model_selection import train_test_split
 
 import tfds_gtzan
+from gtzan_jax.cli import verbs
 from gtzan_jax.data import corpus_checks
 from gtzan_jax.errors import InputError
+from gtzan_jax.recipes import default
 from gtzan_jax.studies.split_audit import run as check_splits
 from gtzan_jax.training import workdir
 from tfds_gtzan.facts import track_lists
@@ -297,13 +299,15 @@ def test_pictures_and_tables_are_compared_to_the_last_bit_alone(tmp_path):
 
 
 def run(folder, files, out=None, **overrides) -> int:
+  config = default.get_config()
+  config.update_from_flattened_dict(overrides)
   given = types.SimpleNamespace(
     files=write(folder, files),
     flags=types.SimpleNamespace(out=out and str(out)),
     overrides=overrides,
-    config=types.SimpleNamespace(data=overrides.get("data.path")),
+    config=config,
   )
-  return check_splits.run(given, crossings.survey, tfds_gtzan.open_corpus)
+  return verbs.check_splits(given)
 
 
 def test_the_status_is_0_where_nothing_crosses(tmp_path, capsys):

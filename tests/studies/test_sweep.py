@@ -15,13 +15,14 @@ import time
 import pytest
 from test_leaderboard import made
 
-import launch
 from gtzan_jax import errors, ranges
-from gtzan_jax.cli import command_line, recipes
+from gtzan_jax.cli import command_line
+from gtzan_jax.cli.main import FLAGS, VERBS
 from gtzan_jax.models import sources
 from gtzan_jax.reports.published import PUBLISHED
 from gtzan_jax.studies.sweep import process
 from gtzan_jax.studies.sweep import run as sweep
+from gtzan_jax.training import recipes
 from tfds_gtzan.protocols.table import PROTOCOLS
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -461,9 +462,7 @@ def test_flags_give_each_value_back_as_it_was(tmp_path):
     overrides={},
     out=tmp_path,
   )
-  given = command_line.parse(
-    plans["a"].command[1:], launch.FLAGS, launch.VERBS, "train", ""
-  )
+  given = command_line.parse(plans["a"].command[1:], FLAGS, VERBS, "train", "")
   flat = ranges.flatten(given.config.to_dict())
   assert {key: flat[key] for key in overrides} == overrides
   assert given.overrides == overrides

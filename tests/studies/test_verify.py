@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from stored import made, parts, run
 
-import launch
+from gtzan_jax.cli.main import main
 from gtzan_jax.errors import InputError
 from gtzan_jax.gan import fidelity
 from gtzan_jax.reports import leaderboard
@@ -44,7 +44,7 @@ def change(file, path, value):
 
 
 def test_what_is_right_is_counted(results, capsys):
-  assert launch.main(["launch.py", "verify", str(results)]) == 0
+  assert main(["launch.py", "verify", str(results)]) == 0
   assert capsys.readouterr().out == (
     "verified: 2 report.json, 1 compare.json, 1 leaderboard.md; none of them"
     " wrong\n"
@@ -83,7 +83,7 @@ def test_every_number_is_looked_at(copy, path, value, words, capsys):
   (copy / "leaderboard.md").unlink()  # which would show it too
   (copy / "compare.json").unlink()
   change(copy / "one" / "report.json", path, value)
-  assert launch.main(["launch.py", "verify", str(copy)]) == 1
+  assert main(["launch.py", "verify", str(copy)]) == 1
   line, summary = capsys.readouterr().out.splitlines()
   assert line.startswith(f"{copy / 'one' / 'report.json'}: ")
   assert words in line
@@ -147,7 +147,7 @@ def test_the_page_beside_a_folder_is_its_leaderboard(copy, capsys):
   (copy / "deep" / "two.md").write_text("about the second run")
   leaderboard.write([copy], page)
   for given in (copy, copy.parent):
-    assert launch.main(["launch.py", "verify", str(given)]) == 0
+    assert main(["launch.py", "verify", str(given)]) == 0
     assert "1 leaderboard.md, 1 results.md; none" in capsys.readouterr().out
   page.write_text(page.read_text().replace("| `fcn` | 1:", "| `cnn` | 1:"))
   (line,) = verify.verify([copy]).wrong
@@ -296,7 +296,7 @@ def test_nothing_to_verify_is_an_error(results, tmp_path, capsys):
     ([tmp_path / "gone"], "gone: no such folder"),
     ([results / "one" / "report.json"], "no such folder"),
   ):
-    assert launch.main(["launch.py", "verify", *map(str, given)]) == 2
+    assert main(["launch.py", "verify", *map(str, given)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert words in line
   # Named twice it is verified once.

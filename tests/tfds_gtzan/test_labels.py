@@ -11,12 +11,13 @@ import pytest
 import soundfile
 import stored
 
-import launch
 import tfds_gtzan
-from configs import resnet
 from gtzan_jax.cli import command_line
+from gtzan_jax.cli.main import FLAGS, VERBS
 from gtzan_jax.data import corpus_checks
+from gtzan_jax.data import open_dataset as opening
 from gtzan_jax.errors import InputError
+from gtzan_jax.recipes import resnet
 from gtzan_jax.training import workdir
 from tfds_gtzan.corpora import labels
 from tfds_gtzan.split_audit import names as split_names
@@ -255,15 +256,16 @@ def test_other_music_is_not_given_the_labels_of_a_run(tmp_path, monkeypatch):
   (tmp_path / "run.json").write_text(json.dumps(run))
   opened = []
 
-  def open_corpus(data):
+  def open_corpus(data, genres):
     opened.append((data.path, data.labels, data.artists))
     raise InputError("enough")
 
+  monkeypatch.setattr(opening, "open_corpus", open_corpus)
   for more, wanted in (((), ""), (("--config.data.labels=o.csv",), "o.csv")):
     argv = ["launch.py", "evaluate", f"--workdir={tmp_path}"]
     argv += ["--config.data.path=/other", *more]
-    verb = launch.VERBS["evaluate"]
-    line = command_line.parse(argv, launch.FLAGS, launch.VERBS, "train", "")
+    verb = VERBS["evaluate"]
+    line = command_line.parse(argv, FLAGS, VERBS, "train", "")
     with pytest.raises(InputError, match="enough"):
-      verb.function(line, open_corpus=open_corpus)
+      verb.function(line)
     assert opened.pop() == ("/other", wanted, "")

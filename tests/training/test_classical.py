@@ -8,13 +8,13 @@ import ml_collections
 import numpy as np
 import pytest
 
-import launch
 from gtzan_jax import checksums
+from gtzan_jax.cli import tasks
+from gtzan_jax.data.open_dataset import open_dataset
 from gtzan_jax.errors import InputError
-from gtzan_jax.inference import evaluate
 from gtzan_jax.models import classical as classifiers
 from gtzan_jax.scores import metrics, predictions
-from gtzan_jax.training import classical, sharding, workdir
+from gtzan_jax.training import classical, evaluate, sharding, workdir
 
 FITTED = ("logreg", "svm")
 
@@ -205,11 +205,11 @@ def make_run(make_config, tmp_path):
     config = make_config()
     config.recipe, config.task = f"{name}_stats", "classical"
     config.model = ml_collections.ConfigDict({"name": name, **options})
-    dataset = launch.open_dataset(config)
+    dataset = open_dataset(config)
     path = tmp_path / folder
     path.mkdir()
     workdir.begin(path, config, dataset)
-    classical.train(config, dataset, path)
+    tasks.train(config, dataset, path, sharding.make_mesh())
     return path, dataset, config
 
   return make

@@ -5,21 +5,20 @@ import numpy as np
 import pytest
 from flax import traverse_util
 
-import launch
 from gtzan_jax import errors, models
-from gtzan_jax.inference import evaluate
+from gtzan_jax.cli import tasks
+from gtzan_jax.data.open_dataset import open_dataset
 from gtzan_jax.models import weights
-from gtzan_jax.training import checkpoint, checks, sharding, workdir
-from gtzan_jax.training import loop as train
+from gtzan_jax.training import checkpoint, evaluate, sharding, workdir
 
 
 def fit(config, path):
   """Trains in this process."""
-  dataset = launch.open_dataset(config)
-  checks.check_data(config, dataset, begun=(path / "last").is_dir())
+  dataset = open_dataset(config)
+  tasks.check_data(config, dataset, begun=(path / "last").is_dir())
   with workdir.locked(path):
     workdir.begin(path, config, dataset)
-    train.train(config, dataset, path, sharding.make_mesh())
+    tasks.train(config, dataset, path, sharding.make_mesh())
 
 
 @pytest.fixture

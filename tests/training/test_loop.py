@@ -14,13 +14,18 @@ import jax
 import numpy as np
 import pytest
 
-import launch
 from gtzan_jax import checksums, errors, ranges
-from gtzan_jax.cli import verbs
+from gtzan_jax.cli import tasks, verbs
 from gtzan_jax.data import pipeline
-from gtzan_jax.inference import evaluate
+from gtzan_jax.data.open_dataset import open_dataset
 from gtzan_jax.scores import metrics, predictions
-from gtzan_jax.training import checkpoint, checks, preemption, sharding, workdir
+from gtzan_jax.training import (
+  checkpoint,
+  evaluate,
+  preemption,
+  sharding,
+  workdir,
+)
 from gtzan_jax.training import loop as train
 from gtzan_jax.training import scalars as logs
 
@@ -29,19 +34,19 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 def fit(config, path, devices=None) -> list[dict]:
   """Trains in this process, without a report; returns the scalars."""
-  dataset = launch.open_dataset(config)
+  dataset = open_dataset(config)
   mesh = sharding.make_mesh(devices)
-  checks.check_data(config, dataset)
+  tasks.check_data(config, dataset)
   with workdir.locked(path):
     workdir.begin(path, config, dataset)
-    train.train(config, dataset, path, mesh)
+    tasks.train(config, dataset, path, mesh)
   return scalars(path)
 
 
 def run(config, path) -> dict:
   """Trains and reports in this process; returns report.json."""
   fit(config, path)
-  dataset = launch.open_dataset(config)
+  dataset = open_dataset(config)
   evaluate.evaluate(path, dataset, sharding.make_mesh())
   return report(path)
 
@@ -169,7 +174,7 @@ def test_another_seed_gives_other_scalars_and_the_same_split(
 ):
   found = fit(make_config(seed=1), tmp_path)
   assert found[0] != scalars(finished)[0]
-  dataset = launch.open_dataset(make_config(seed=1))
+  dataset = open_dataset(make_config(seed=1))
   for part, split in report(finished)["splits"].items():
     assert dataset.sha256[part] == split["sha256"]
 
@@ -498,11 +503,11 @@ def test_divergence_is_said(tmp_path, make_config):
 )
 def test_what_cannot_be_trained_is_refused_first(make_config, changes, message):
   config = make_config(**changes)
-  dataset = launch.open_dataset(config)
+  dataset = open_dataset(config)
 
   def check():
-    checks.check_config(config, sharding.make_mesh())
-    checks.check_data(config, dataset)
+    tasks.check_config(config, sharding.make_mesh())
+    tasks.check_data(config, dataset)
 
   with pytest.raises(errors.InputError, match=message):
     check()
@@ -556,7 +561,7 @@ def test_a_plateau_lowers_the_rate(tmp_path, make_config):
 def test_evaluation_counts_each_example_once(finished, make_config):
   """Whatever the batch size, padding is masked and the order is kept."""
   config = make_config()
-  dataset = launch.open_dataset(config)
+  dataset = open_dataset(config)
   mesh = sharding.make_mesh()
   model, variables, _ = evaluate.restore_best(finished, workdir.load(finished))
   variables = jax.device_put(variables, sharding.replicated(mesh))
@@ -580,7 +585,7 @@ def test_evaluation_counts_each_example_once(finished, make_config):
 
 def test_input_statistics_are_those_of_the_train_part(make_config):
   config = make_config()
-  dataset = launch.open_dataset(config)
+  dataset = open_dataset(config)
   records = pipeline.load_parts(dataset, {"train": ["features"]}, 100)["train"]
   x = records.take(np.arange(len(records)))["features"].astype(np.float64)
   mean, std = pipeline.input_statistics(records, "bin")
@@ -593,7 +598,7 @@ def test_input_statistics_are_those_of_the_train_part(make_config):
 
 def test_training_standardises_by_the_train_part(finished, make_config):
   """best/ holds the statistics of the train part, not of all or of another."""
-  dataset = launch.open_dataset(make_config())
+  dataset = open_dataset(make_config())
   _, variables, _ = evaluate.restore_best(finished, workdir.load(finished))
   (stats,) = variables["input_stats"].values()
   for part in ("train", "validation"):
@@ -604,7 +609,7 @@ def test_training_standardises_by_the_train_part(finished, make_config):
 
 
 def test_train_batches_see_every_example_and_can_start_anywhere(make_config):
-  dataset = launch.open_dataset(make_config())
+  dataset = open_dataset(make_config())
   records = pipeline.load_parts(dataset, {"train": ["features"]}, 100)["train"]
   labels = records.labels()
 

@@ -8,19 +8,22 @@ The same command goes on where it was stopped; with more --seeds it adds some.
 """
 
 import pathlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+
+import ml_collections
 
 from gtzan_jax import atomic
-from gtzan_jax.cli.command_line import Given
+from gtzan_jax.data.open_dataset import open_splits
 from gtzan_jax.errors import InputError
 from gtzan_jax.reports import report
 from gtzan_jax.studies.crossval import measure as crossval
 from gtzan_jax.studies.crossval import page as crossval_page
 from gtzan_jax.studies.sweep import run as sweep
 from gtzan_jax.training import workdir
+from tfds_gtzan import PROTOCOLS
 
 # What may not be given, and why.
-_OWN = {
+OWN = {
   "seed": "seeds are 0, 1, ..., as many as --seeds says",
   "data.fold": "every fold is tested",
   "data.splits": "a split of one's own has no folds",
@@ -31,33 +34,39 @@ Cut = Callable[..., object]
 
 
 def run(
-  given: Given,
+  config: ml_collections.ConfigDict,
+  *,
+  recipe: str,
+  overrides: Mapping[str, object],
   launcher: pathlib.Path,
-  open_cuts: Callable[[object], tuple[Cut, Sequence]],
-  known: Mapping[str, int],
+  out: pathlib.Path | None = None,
+  seeds: int | None = None,
+  retry: bool = False,
 ) -> int:
-  """Runs what is left of the folds, then pools what they said.
+  """Runs what is left of the folds, then pools their predictions.
 
   Args:
-    given: the command line.
-    launcher: launch.py.
-    open_cuts: a config -> a function (arguments of tfds_gtzan.apply that differ
-      from the config's) -> Partition; and the track table.
-    known: of all protocols how many folds they have.
+    config: the recipe's, with `overrides`.
+    recipe: its file.
+    overrides: of the command line, for every run.
+    launcher: what starts a run.
+    out: folder of the results; None: crossval-... in the folder of runs.
+    seeds: runs of each fold; None: 1.
+    retry: start anew what failed before.
 
   Returns:
     the exit status, see `sweep.run_all`.
 
   Raises:
-    InputError: a key that cannot be given, no seed, a protocol without folds, a
-      genre that a fold lacks; see `sweep.run_all`.
+    InputError: no seed, a protocol without folds, a genre that a fold lacks;
+      see `sweep.run_all`.
   """
-  config, flags = given.config, given.flags
-  seeds = range(1 if flags.seeds is None else flags.seeds)
-  _check(given, seeds, known)
+  number = 1 if seeds is None else seeds
+  seeds, known = range(number), {n: p.folds for n, p in PROTOCOLS.items()}
+  _check(config.data.protocol, number, known)
   default = workdir.default_path(config)
-  out = given.workdir(default.with_name(f"crossval-{default.name}"))
-  cut, rows = open_cuts(config)
+  out = out or default.with_name(f"crossval-{default.name}")
+  cut, rows = open_splits(config)
   facts = plan(config.data, cut, rows, known[config.data.protocol])
   facts = {"seeds": list(seeds), **facts}
   status = sweep.run_all(
@@ -68,10 +77,10 @@ def run(
     ],
     name="cross-validation",
     launcher=launcher,
-    recipe=given.recipe,
-    overrides=given.overrides,
+    recipe=recipe,
+    overrides=overrides,
     out=out / "runs",
-    retry=flags.retry,
+    retry=retry,
     folder=f"--workdir={out}",
   )
   if status:
@@ -86,12 +95,10 @@ def run(
   return 0
 
 
-def _check(given: Given, seeds: range, known: Mapping[str, int]) -> None:
+def _check(protocol: str, seeds: int, known: Mapping[str, int]) -> None:
   """Refuses, before anything is prepared, what cannot be measured."""
-  if not seeds:
-    raise InputError(f"--seeds={given.flags.seeds}: give 1 or more")
-  given.refuse(_OWN)
-  protocol = given.config.data.protocol
+  if seeds < 1:
+    raise InputError(f"--seeds={seeds}: give 1 or more")
   if known.get(protocol, 1) == 1:
     able = [name for name, folds in known.items() if folds > 1]
     raise InputError(

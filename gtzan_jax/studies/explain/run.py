@@ -13,19 +13,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
+import ml_collections
 import numpy as np
 
 from gtzan_jax import errors, features
-from gtzan_jax.cli import console
-from gtzan_jax.data import pipeline
+from gtzan_jax.data import notices, pipeline
+from gtzan_jax.data.open_dataset import open_dataset
 from gtzan_jax.errors import InputError, shown
-from gtzan_jax.inference import ensemble, evaluate, inputs, predict
+from gtzan_jax.inference import ensemble, inputs, predict
 from gtzan_jax.reports import report
 from gtzan_jax.scores import metrics
 from gtzan_jax.studies.explain import attribution
 from gtzan_jax.studies.explain import page as explain_page
 from gtzan_jax.studies.explain.page import Explained
-from gtzan_jax.training import checkpoint, classify, runtime, workdir
+from gtzan_jax.training import checkpoint, classify, evaluate, workdir
 
 
 class Item(NamedTuple):
@@ -47,9 +48,8 @@ class Item(NamedTuple):
 def explain(
   path: pathlib.Path,
   words: Sequence[str],
-  open_dataset: Callable[[], pipeline.Dataset],
+  config: ml_collections.ConfigDict,
   skipped: list[InputError] | None = None,
-  open_tree: Callable[[str], object | None] = lambda _: None,
 ) -> pathlib.Path:
   """Explains what a workdir's network says, into WORKDIR/explain.
 
@@ -58,9 +58,9 @@ def explain(
     words: files, folders, archives or ids of tracks of its data; if there are
       none, the hardest and the surest track of the part that stands for the
       run.
-    open_dataset: opens its data; called where it is needed.
+    config: of the run, as `workdir.config_of` gives it; its data is opened only
+      where it is needed.
     skipped: gets what is wrong with each file that cannot be read.
-    open_tree: see `predict.find`; without it, folders cannot be read.
 
   Returns:
     the path of explain.html.
@@ -72,10 +72,10 @@ def explain(
   """
   run = workdir.load(path)
   _check(path, run)
-  opened = functools.cache(lambda: _checked(path, run, open_dataset()))
+  opened = functools.cache(lambda: _checked(path, run, open_dataset(config)))
   items, skipped = [], [] if skipped is None else skipped
   for word in words or _extremes(path):
-    for item in _items(word, run, opened, open_tree):
+    for item in _items(word, run, opened, config.data):
       (items if isinstance(item, Item) else skipped).append(item)
   if not items:
     raise skipped[0]
@@ -104,30 +104,6 @@ def explain(
     if (path / report.REPORT_FILE).exists():
       report.redraw(path)  # which shows the pictures
   return page
-
-
-def verb(given, open_dataset: Callable, open_tree: Callable) -> int:
-  """launch.py explain: of the words left over, or of two telling tracks.
-
-  Args:
-    given: the command line, command_line.Given.
-    open_dataset: a config -> the pipeline.Dataset that it names.
-    open_tree: (path, config's data section) -> see `predict.find`.
-  """
-  path = given.workdir()
-  run = workdir.load(path)
-  config = workdir.config_of(path, run, given.config, given.overrides)
-  runtime.use_compilation_cache(config.log.compilation_cache)
-  skipped = []
-  page = explain(
-    path,
-    given.files,
-    lambda: open_dataset(config),
-    skipped,
-    lambda word: open_tree(word, config.data),
-  )
-  print(f"explained: {page}")
-  return 1 if skipped else 0
 
 
 def _check(path: pathlib.Path, run: Mapping) -> None:
@@ -169,14 +145,14 @@ def _items(
   word: str,
   run: Mapping,
   opened: Callable[[], pipeline.Dataset],
-  open_tree: Callable[[str], object | None],
+  data: ml_collections.ConfigDict,
 ) -> Iterator[Item | InputError]:
   """What a word means; of a file that cannot be read, why."""
   if not os.path.exists(word):
     yield _of_data(word, opened())
     return
-  found, passed_over = predict.find([word], run["kind"], open_tree)
-  console.passed_over(passed_over, sys.stderr)
+  found, passed_over = predict.find([word], run["kind"], data)
+  notices.passed_over(passed_over, sys.stderr)
   for source in found:
     try:
       with predict.opened(source) as file:

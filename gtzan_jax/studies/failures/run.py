@@ -19,6 +19,7 @@ from gtzan_jax.scores import alignment, compare, metrics
 from gtzan_jax.scores.predictions import Predictions
 from gtzan_jax.studies.failures import page as failures_page
 from gtzan_jax.training import workdir
+from tfds_gtzan.facts import notes
 
 FILE = "failures.json"
 ANY = "any of these"
@@ -30,20 +31,15 @@ _RAW = {
   ...: object,
 }
 
-# A track -> its artist, its title and {kind of fault: what is said of it}.
-About = Callable[[str], tuple[str, str, Mapping[str, str]]]
-
 
 def compute(
   paths: Sequence[str | os.PathLike],
-  about: About,
   seen_from: str | os.PathLike = ".",
 ) -> dict:
   """What evaluated runs with the same held-out tracks get wrong.
 
   Args:
     paths: two folders or more, each with report.json and predictions/.
-    about: what is published of a track; "" and {} where nothing is.
     seen_from: where failures.json is to stand: it names the folders from there.
 
   Returns:
@@ -52,6 +48,10 @@ def compute(
   Raises:
     InputError: other tracks; see `ensemble.read_all`.
   """
+  return _compute(paths, notes.about, seen_from)
+
+
+def _compute(paths, about: Callable, seen_from) -> dict:
   members = ensemble.read_all(paths, "failures", given="")
   split = ensemble.same_test(members, given="")
   tables = [member.predictions[split] for member in members]
@@ -100,12 +100,12 @@ def again(folder: str | os.PathLike) -> dict:
   names = {
     row["track"]: (row["artist"], row["title"]) for row in found["always_wrong"]
   }
-  notes = found["notes"]
+  faults = found["notes"]
 
   def about(track: str) -> tuple[str, str, Mapping[str, str]]:
-    return *names.get(track, ("", "")), notes.get(track, {})
+    return *names.get(track, ("", "")), faults.get(track, {})
 
-  return compute(paths, about, seen_from=folder)
+  return _compute(paths, about, folder)
 
 
 def write(found: Mapping, out: str | os.PathLike) -> pathlib.Path:
@@ -122,17 +122,17 @@ def write(found: Mapping, out: str | os.PathLike) -> pathlib.Path:
   return out / FILE
 
 
-def verb(given, about: About) -> int:
-  """launch.py failures: prints the main lines and writes the rest into --out.
+def run(
+  paths: Sequence[str | os.PathLike], out: str | os.PathLike | None
+) -> int:
+  """Prints the main lines of `compute` and writes the rest into `out`.
 
-  Args:
-    given: the command line, command_line.Given.
-    about: see `compute`.
+  Raises:
+    InputError: no `out`; see `compute` and `write`.
   """
-  out = given.flags.out
   if not out:
     raise InputError("--out is needed: the folder for what is found")
-  found = compute(given.files, about, out)
+  found = compute(paths, out)
   written = write(found, out)
   print("\n".join(failures_page.lines(found)))
   print(f"failures: {written}")

@@ -10,18 +10,21 @@ segments. The same command goes on where it was stopped.
 import pathlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import ml_collections
+
 from gtzan_jax import atomic
-from gtzan_jax.cli.command_line import Given
+from gtzan_jax.data.open_dataset import open_splits
 from gtzan_jax.errors import InputError
 from gtzan_jax.studies.leak import measure as leak
 from gtzan_jax.studies.leak import page as leak_page
 from gtzan_jax.studies.sweep import run as sweep
 from gtzan_jax.training import workdir
+from tfds_gtzan import PROTOCOLS
 
 SEEDS = 3
 NONE = "none"  # given as --protocol: no protocols beside the arms
 # What may not be given, and why.
-_OWN = dict.fromkeys(
+OWN = dict.fromkeys(
   ("seed", "data.leak", "data.train_segments"), "leak sets it itself"
 )
 
@@ -29,37 +32,43 @@ Cut = Callable[..., object]
 
 
 def run(
-  given: Given,
+  config: ml_collections.ConfigDict,
+  *,
+  recipe: str,
+  overrides: Mapping[str, object],
   launcher: pathlib.Path,
-  open_cuts: Callable[[object], tuple[Cut, Sequence]],
-  known: Sequence[str],
+  out: pathlib.Path | None = None,
+  seeds: int | None = None,
+  chosen: Sequence[str] = (),
+  retry: bool = False,
 ) -> int:
   """Runs what is left of a meter, then measures.
 
   Args:
-    given: the command line.
-    launcher: launch.py.
-    open_cuts: a config -> a function (arguments of tfds_gtzan.apply that differ
-      from the config's) -> Partition; and the track table.
-    known: the names of all protocols.
+    config: the recipe's, with `overrides`.
+    recipe: its file.
+    overrides: of the command line, for every run.
+    launcher: what starts a run.
+    out: folder of the results; None: leak-... in the folder of runs.
+    seeds: runs of each; None: SEEDS.
+    chosen: protocols beside the arms; empty: all that there are; [NONE]: none.
+    retry: start anew what failed before.
 
   Returns:
     the exit status, see `sweep.run_all`.
 
   Raises:
-    InputError: fewer than two seeds, a key that the meter sets itself, a
-      protocol that leaks or cannot be cut into arms, one of --protocol that is
-      unknown or that the corpus cannot carry, nothing to compare; see
-      `sweep.run_all`.
+    InputError: fewer than two seeds, a protocol that leaks or cannot be cut
+      into arms, one of `chosen` that is unknown or that the corpus cannot
+      carry, nothing to compare; see `sweep.run_all`.
   """
-  config, flags = given.config, given.flags
-  seeds = SEEDS if flags.seeds is None else flags.seeds
-  _check(given, seeds, known)
+  seeds, known = SEEDS if seeds is None else seeds, tuple(PROTOCOLS)
+  _check(seeds, chosen, known)
   default = workdir.default_path(config)
-  out = given.workdir(default.with_name(f"leak-{default.name}"))
+  out = out or default.with_name(f"leak-{default.name}")
   config.data.leak = leak.CLEAN  # a protocol without arms is refused at once
-  cut, _ = open_cuts(config)
-  facts, values = plan(config.data, cut, flags.protocol, known)
+  cut, _ = open_splits(config)
+  facts, values = plan(config.data, cut, chosen, known)
   for name, reason in facts["left_out"].items():
     print(f"left out: {name}: {reason}")
   for name, twin in facts["same"].items():
@@ -68,14 +77,14 @@ def run(
     _runs(values, facts, range(seeds)),
     name="leak meter",
     launcher=launcher,
-    recipe=given.recipe,
+    recipe=recipe,
     overrides={
       key: value
-      for key, value in given.overrides.items()
+      for key, value in overrides.items()
       if key not in ("data.protocol", "data.fold", "data.splits")
     },
     out=out / "runs",
-    retry=flags.retry,
+    retry=retry,
     folder=f"--workdir={out}",
   )
   if status not in (0, 1):
@@ -87,9 +96,8 @@ def run(
   return status
 
 
-def _check(given: Given, seeds: int, known: Sequence[str]) -> None:
+def _check(seeds: int, chosen: Sequence[str], known: Sequence[str]) -> None:
   """Refuses, before anything is prepared, what cannot be measured."""
-  chosen = given.flags.protocol
   for name in chosen:
     if name not in known and name != NONE:
       raise InputError(
@@ -103,7 +111,6 @@ def _check(given: Given, seeds: int, known: Sequence[str]) -> None:
     raise InputError(
       f"--seeds={seeds}: give 2 or more; one run says nothing of chance"
     )
-  given.refuse(_OWN)
 
 
 def plan(

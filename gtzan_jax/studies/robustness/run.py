@@ -1,38 +1,36 @@
-"""A trained run hears its held-out tracks again, distorted."""
+"""Evaluates a run on distorted test audio."""
 
 import dataclasses
 import pathlib
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from gtzan_jax import provenance
 from gtzan_jax.audio.distortions import DISTORTIONS, Distortion
+from gtzan_jax.data.open_dataset import fingerprint
 from gtzan_jax.errors import InputError
-from gtzan_jax.inference import ensemble, evaluate, external
+from gtzan_jax.inference import ensemble, external
 from gtzan_jax.scores.predictions import Predictions
 from gtzan_jax.studies.robustness import measure as robustness
-from gtzan_jax.training import runtime, workdir
+from gtzan_jax.training import evaluate, workdir
 
 
-def listen(
+def run(
   path: pathlib.Path,
-  run: Mapping,
+  facts: Mapping,
   corpus,
-  prepared: str,
   out: pathlib.Path,
   names: Sequence[str] = (),
 ) -> pathlib.Path:
-  """What a run says of its held-out tracks, as they are and distorted.
+  """Predictions of a run for its held-out tracks, as they are and distorted.
 
   A track is read, distorted and then goes the way of `predict`: examples are
   made of the whole of it, by the code that an external test makes them with.
 
   Args:
     path: the workdir of an evaluated run.
-    run: from `load`.
-    corpus: what it was trained on: an opened tfds_gtzan.Corpus.
-    prepared: the fingerprint that the corpus has when it is prepared for the
-      run's features.
+    facts: run.json of it, from `load`.
+    corpus: what it was trained on.
     out: folder of the results.
     names: of DISTORTIONS; all if none is given.
 
@@ -44,35 +42,39 @@ def listen(
       protocol that holds no whole tracks out; a track that cannot be read any
       more; an `out` that cannot be written to.
   """
-  chosen = _chosen(names)
-  model, _ = evaluate.load_model(path, run)
+  chosen, prepared = (
+    check_names(names),
+    fingerprint(facts["feature_spec"], corpus),
+  )
+  model, _ = evaluate.load_model(path, facts)
   member = ensemble.read(path)
-  if run["data_fingerprint"] != prepared:
+  if facts["data_fingerprint"] != prepared:
     raise InputError(
       f"--workdir={path} was trained on data {run['data_fingerprint'][:12]}, at"
       f" hand is {prepared[:12]}: give the corpus that it was trained on as"
       " --config.data.path"
     )
-  stored = _held_out(path, run, member)
+  stored = _held_out(path, facts, member)
   artist = dict(zip(stored.track.tolist(), stored.artist.tolist(), strict=True))
-  genres = {genre: genre for genre in run["genres"]}
+  genres = {genre: genre for genre in facts["genres"]}
 
-  def hear(tracks: Sequence) -> Predictions:
-    table, skipped = external.predict(model, run, corpus, tracks, genres)
+  def predict(tracks: Sequence) -> Predictions:
+    table, skipped = external.predict(model, facts, corpus, tracks, genres)
     for one in skipped:
       raise InputError(f"{one['track']} cannot be read: {one['reason']}")
     return table.with_artists(artist)
 
   with workdir.locked(out, f"--out={out}"):
-    facts = _facts(path, member)
     tracks = [track for track in corpus.tracks if track.id in artist]
-    tables = {robustness.CLEAN: hear(tracks)}
+    tables = {robustness.CLEAN: predict(tracks)}
     for key, level in chosen:
       one = robustness.name(key, level)
       kind = DISTORTIONS[key]
-      tables[one] = hear([distorted(track, kind, level) for track in tracks])
+      tables[one] = predict([distorted(track, kind, level) for track in tracks])
       print(robustness.said(kind, level, tables[one], tables[robustness.CLEAN]))
-    return robustness.write(robustness.build(facts, tables), tables, out)
+    return robustness.write(
+      robustness.build(_facts(path, member), tables), tables, out
+    )
 
 
 def distorted(track, distortion: Distortion, level: float):
@@ -91,27 +93,6 @@ def distorted(track, distortion: Distortion, level: float):
   return dataclasses.replace(track, read=read, blocks=None)
 
 
-def verb(given, open_corpus: Callable, fingerprint: Callable) -> int:
-  """launch.py robustness: into --out, or robustness/ in the workdir.
-
-  Args:
-    given: the command line, command_line.Given.
-    open_corpus: a config's data section -> the corpus that it names.
-    fingerprint: (a feature spec as in run.json, a corpus) -> the fingerprint
-      that the corpus has when it is prepared for it.
-  """
-  path = given.workdir()
-  _chosen(given.files)
-  run = load(path)
-  config = workdir.config_of(path, run, given.config, given.overrides)
-  runtime.use_compilation_cache(config.log.compilation_cache)
-  corpus = open_corpus(config.data)
-  prepared = fingerprint(run["feature_spec"], corpus)
-  out = pathlib.Path(given.flags.out or path / "robustness")
-  print(f"robustness: {listen(path, run, corpus, prepared, out, given.files)}")
-  return 0
-
-
 def load(path: pathlib.Path) -> dict:
   """run.json of a workdir whose run can be asked about distorted sound.
 
@@ -127,8 +108,12 @@ def load(path: pathlib.Path) -> dict:
   return run
 
 
-def _chosen(names: Sequence[str]) -> list[tuple[str, float]]:
-  """(distortion, level) of all that are to be tried."""
+def check_names(names: Sequence[str]) -> list[tuple[str, float]]:
+  """(distortion, level) of all that are to be tried.
+
+  Raises:
+    InputError: an unknown distortion.
+  """
   for unknown in [one for one in names if one not in DISTORTIONS]:
     raise InputError(
       f"unknown distortion {unknown!r}: give some of {', '.join(DISTORTIONS)},"

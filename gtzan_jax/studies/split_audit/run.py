@@ -6,52 +6,40 @@ say; what only reading the tracks tells is found out here.
 
 import json
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import tqdm
 
 from gtzan_jax import atomic
-from gtzan_jax.cli.command_line import Given
 from gtzan_jax.errors import InputError, StopError, writing
 from gtzan_jax.features import fingerprint as similarity
 from gtzan_jax.studies.split_audit import page as split_report
+from tfds_gtzan.corpora.track import Corpus
+from tfds_gtzan.split_audit import crossings
 
 FACTS = "check_splits.json"
 PAGE = "check_splits.md"
 
 
-def run(given: Given, survey: Callable, open_corpus: Callable) -> int:
-  """Prints what crosses a split, and writes it into --out.
+def run(
+  files: Sequence[str], corpus: Corpus | None = None, out: str | None = None
+) -> int:
+  """Prints what is shared between the splits of files, and writes it to `out`.
 
   Args:
-    given: the command line.
-    survey: (files, corpus or None, `look`) -> the facts, as
-      tfds_gtzan.split_audit.crossings.survey has them.
-    open_corpus: a config's data section -> the corpus that it names.
+    files: of a split.
+    corpus: that they split; None: what is known of GTZAN's tracks is checked.
+    out: a folder.
 
   Returns:
-    0 where nothing crosses; 1 where something does, or a name means no track.
+    0 where nothing is shared; 1 where something is, or a name matches no track.
 
   Raises:
-    InputError: no files, what `survey` refuses, or --out cannot be written.
+    InputError: what `crossings.survey` refuses, or `out` cannot be written.
   """
-  if not given.files:
-    raise InputError(
-      "check-splits needs the files of a split, lists such as train.txt and"
-      " test.txt, a table or a .json: none were named"
-    )
-  corpus = None
-  if "data.path" in given.overrides:
-    corpus = open_corpus(given.config.data)
-  elif given.overrides:
-    raise InputError(
-      f"--config.{next(iter(given.overrides))} is of a corpus: give its"
-      " --config.data.path too"
-    )
-  out = given.flags.out
   if out:
     _write(out, {})  # a folder that cannot be written is known beforehand
-  facts = survey(given.files, corpus, look)
+  facts = crossings.survey(files, corpus, look)
   print(split_report.text(facts))
   if out:
     _write(

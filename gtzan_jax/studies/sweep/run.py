@@ -24,10 +24,9 @@ from typing import IO, NamedTuple
 import ml_collections
 
 from gtzan_jax import atomic, errors, ranges
-from gtzan_jax.cli import recipes
 from gtzan_jax.reports import leaderboard, report
 from gtzan_jax.studies.sweep import process
-from gtzan_jax.training import workdir
+from gtzan_jax.training import recipes, workdir
 
 OUT = pathlib.Path("runs/sweeps")
 STATE_FILE = "sweep.json"
@@ -41,8 +40,8 @@ class Run(NamedTuple):
     overrides: {"optim.learning_rate": 0.01}: keys of the recipe's config. In a
       string "{out}" stands for the sweep's folder, and so "{out}/NAME" for the
       workdir of another run, which has to stand before this one.
-    recipe: a file, seen from the folder of launch.py; None: the one that
-      --config names.
+    recipe: a name, such as "configs/resnet.py"; None: the one that --config
+      names.
   """
 
   name: str
@@ -121,7 +120,7 @@ def plan(
   """
   plans = {}
   for run in runs:
-    file = launcher.parent / run.recipe if run.recipe else pathlib.Path(recipe)
+    file = (run.recipe and recipes.find(run.recipe)) or run.recipe or recipe
     config = recipes.load(file)
     for key, value in run.overrides.items():
       if key in overrides and overrides[key] != value:

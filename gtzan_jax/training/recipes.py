@@ -8,11 +8,27 @@ import ml_collections
 
 from gtzan_jax.errors import InputError
 
+# configs/ of a clone; an installed package carries it under this name.
+HOME = pathlib.Path(__file__).parents[1] / "recipes"
 
-def files(home: pathlib.Path, pattern: str) -> str:
-  """The files that there are, for messages."""
-  found = sorted(home.glob(pattern))
-  return ", ".join(str(file.relative_to(home)) for file in found)
+
+def files(pattern: str) -> str:
+  """The recipes or sweeps that there are, for messages."""
+  found = sorted(HOME.glob(pattern))
+  return ", ".join(f"configs/{file.relative_to(HOME)}" for file in found)
+
+
+def find(name: str | os.PathLike) -> pathlib.Path | None:
+  """The recipe of a name: "resnet", "configs/resnet.py", "sweeps/seeds".
+
+  Only recipes of this package have names; any other file is given by its path.
+  """
+  parts = pathlib.PurePath(name).with_suffix(".py").parts
+  if parts[:1] == ("configs",):
+    parts = parts[1:]
+  found = HOME.joinpath(*parts)
+  known = not pathlib.PurePath(name).is_absolute() and ".." not in parts
+  return found if known and found.is_file() else None
 
 
 def load(path: str | os.PathLike) -> ml_collections.ConfigDict:

@@ -3,6 +3,7 @@
 import functools
 import pathlib
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
@@ -133,19 +134,21 @@ def load_model(
   Raises:
     InputError: no model in the workdir, or another one than run.json says.
   """
-  if run["config"]["task"] == "gan":
-    raise errors.InputError(
-      f"--workdir={path} holds a GAN, which tells no genres: give the workdir"
-      " of a classifier"
-    )
-  if run["config"]["task"] == "classical":
-    fitted = classical.load(path, run)
-    return _of_shape(fitted, path, run), classical.num_params(path)
+  load = _of_task(path, run).load
+  model, size = load(path, run, mesh or sharding.make_mesh(jax.devices()[:1]))
+  return _of_shape(model, path, run), size
+
+
+def _load_network(path, run, mesh) -> tuple[Callable, int]:
   model, variables, size = restore_best(path, run)
-  mesh = mesh or sharding.make_mesh(jax.devices()[:1])
   variables = jax.device_put(variables, sharding.replicated(mesh))
   apply = predictor(model, mesh)
-  return _of_shape(lambda x: apply(variables, {"features": x}), path, run), size
+  return lambda x: apply(variables, {"features": x}), size
+
+
+def _load_classical(path, run, mesh) -> tuple[Callable, int]:
+  del mesh
+  return classical.load(path, run), classical.num_params(path)
 
 
 def _of_shape(model: Callable, path: pathlib.Path, run: Mapping) -> Callable:
@@ -179,44 +182,68 @@ def predict_parts(
   model, num_params = load_model(path, run, mesh)
   fields = {part: ["features"] for part, ids in dataset.parts.items() if ids}
   records = pipeline.load_parts(dataset, fields, config.data.cache_mb)
-  if config.task == "classical":
-    predict = functools.partial(
-      classical.predict_part, model, genres=dataset.genres
-    )
-  else:
-    predict = functools.partial(
-      predict_part,
-      lambda batch: model(batch["features"]),
-      genres=dataset.genres,
-      batch_size=config.eval.batch_size,
-      mesh=mesh,
-    )
+  predict = _of_task(path, run).predict
   return {
-    part: predict(records[part]).with_artists(dataset.artists)
+    part: predict(
+      model, records[part], dataset.genres, config.eval.batch_size, mesh
+    ).with_artists(dataset.artists)
     for part in fields
   }, num_params
 
 
-def trained(path: pathlib.Path, run: Mapping) -> dict:
+def _predict_network(model, records, genres, batch_size, mesh) -> Predictions:
+  return predict_part(
+    lambda batch: model(batch["features"]), records, genres, batch_size, mesh
+  )
+
+
+def _predict_classical(model, records, genres, batch_size, mesh) -> Predictions:
+  del batch_size, mesh
+  return classical.predict_part(model, records, genres)
+
+
+def trained(path: pathlib.Path, config: ml_collections.ConfigDict) -> dict:
   """How the training went: best_epoch, epochs_run and the monitor's value."""
-  config = ml_collections.ConfigDict(run["config"])
-  if config.task == "classical":  # fitted once
-    rows = scalars.read(path / "metrics.jsonl")
-    epoch, epochs = 1, 1
-    value = rows[0].get(config.train.monitor) if rows else None
-  else:
-    last = checkpoint.Store(path / "last")
-    facts = last.facts()
-    last.close()
-    progress = facts["progress"]
-    scalars.read(path / "metrics.jsonl", facts["rows"])
-    epoch, epochs = progress["best_epoch"], progress["evaluations"]
-    value = progress["best_value"]
+  last = checkpoint.Store(path / "last")
+  facts = last.facts()
+  last.close()
+  progress = facts["progress"]
+  scalars.read(path / "metrics.jsonl", facts["rows"])
   return {
-    "best_epoch": epoch,
-    "epochs_run": epochs,
-    "monitor": {"name": config.train.monitor, "value": value},
+    "best_epoch": progress["best_epoch"],
+    "epochs_run": progress["evaluations"],
+    "monitor": {
+      "name": config.train.monitor,
+      "value": progress["best_value"],
+    },
   }
+
+
+class _Classifier(NamedTuple):
+  """How a trained classifier is loaded and applied, and how it was trained."""
+
+  load: Callable
+  predict: Callable
+  trained: Callable = trained
+
+
+_CLASSIFIERS = {
+  "classify": _Classifier(_load_network, _predict_network),
+  "classical": _Classifier(
+    _load_classical, _predict_classical, classical.trained
+  ),
+}
+
+
+def _of_task(path: pathlib.Path, run: Mapping) -> _Classifier:
+  """Refuses a run that classifies nothing, such as a GAN's."""
+  task = run["config"]["task"]
+  if task not in _CLASSIFIERS:
+    raise errors.InputError(
+      f"--workdir={path} holds a run of config.task={task!r}, which predicts no"
+      " genres: give the workdir of a classifier"
+    )
+  return _CLASSIFIERS[task]
 
 
 def facts_of(
@@ -224,6 +251,8 @@ def facts_of(
 ) -> tuple[dict, list[dict]]:
   """What a report says of a run, whatever it is tested on; and its history."""
   rows = scalars.read(path / "metrics.jsonl")
+  config = ml_collections.ConfigDict(run["config"])
+  of_task = _CLASSIFIERS.get(config.task, _CLASSIFIERS["classify"])
   facts = {
     "recipe": run["recipe"],
     "seed": run["config"]["seed"],
@@ -232,7 +261,7 @@ def facts_of(
     "device": sharding.describe(mesh),
     "config": run["config"],
     "seconds": rows[-1]["time/seconds"] if rows else 0.0,
-    **trained(path, run),
+    **of_task.trained(path, config),
   }
   return facts, [row for row in rows if "epoch" in row]
 

@@ -1,0 +1,95 @@
+"""All tasks that there are: the GAN's too, where gtzan_jax.gan is there."""
+
+import pathlib
+
+import jax
+import ml_collections
+
+from gtzan_jax.data import pipeline
+from gtzan_jax.errors import InputError
+from gtzan_jax.training import checks, tasks
+
+try:
+  from gtzan_jax.gan import augment_train, interface, upstream
+except ModuleNotFoundError as error:
+  if error.name != "gtzan_jax.gan":
+    raise
+  interface = None
+TASKS = {**tasks.TASKS, **({"gan": interface.TASK} if interface else {})}
+
+
+def of(config: ml_collections.ConfigDict) -> tasks.Task:
+  """The task that a config names.
+
+  Raises:
+    InputError: there is none of this name.
+  """
+  if config.task not in TASKS:
+    raise InputError(
+      f"config.task={config.task!r}: give one of {', '.join(TASKS)}"
+    )
+  return TASKS[config.task]
+
+
+def check_config(
+  config: ml_collections.ConfigDict, mesh: jax.sharding.Mesh
+) -> None:
+  """Refuses, before any data is prepared, what no data could mend.
+
+  Raises:
+    InputError: a value out of its range, or what the task refuses.
+  """
+  checks.check_values(config, mesh)
+  task = of(config)
+  if task.takes_generated and interface:
+    augment_train.check_config(config)
+  elif task.takes_generated and config.data.augment_with is not None:
+    raise InputError(
+      f"config.data.augment_with={config.data.augment_with}: this installation"
+      " has no gtzan_jax.gan"
+    )
+  task.check_config(config)
+
+
+def check_data(
+  config: ml_collections.ConfigDict,
+  dataset: pipeline.Dataset,
+  begun: bool = False,
+) -> None:
+  """Refuses, before anything is trained, what this data cannot carry.
+
+  Args:
+    config: configs/default.py with a recipe's changes.
+    dataset: a prepared corpus split by a protocol.
+    begun: of a run that is resumed.
+
+  Raises:
+    InputError: generated examples that do not fit, or what the task refuses.
+  """
+  task = of(config)
+  if task.takes_generated and interface:
+    augment_train.check(config, dataset)
+  task.check_data(config, dataset, begun)
+
+
+def train(
+  config: ml_collections.ConfigDict,
+  dataset: pipeline.Dataset,
+  path: pathlib.Path,
+  mesh: jax.sharding.Mesh,
+) -> None:
+  """Trains into a run folder, or resumes it, until nothing is left to do.
+
+  Raises:
+    InputError: the monitored scalar was never a number.
+    Interrupted: a signal came; the run can be resumed.
+  """
+  generated = None
+  if interface:
+    generated = augment_train.generate_examples(config, dataset)
+  of(config).train(config, dataset, path, mesh, generated)
+
+
+def upstream_runs(config: ml_collections.ConfigDict) -> dict[str, dict]:
+  """The runs that a config depends on; see gtzan_jax.gan.upstream.find."""
+  return upstream.find(config) if interface else {}

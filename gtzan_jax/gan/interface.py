@@ -1,0 +1,73 @@
+"""The GAN as a task like any other: its judge is trained first."""
+
+import pathlib
+from collections.abc import Mapping
+
+import jax
+import ml_collections
+import numpy as np
+
+from gtzan_jax.data import pipeline
+from gtzan_jax.gan import judge, report, task, validation
+from gtzan_jax.training import checks, loop, tasks, workdir
+
+STEPS = loop.Steps(task.fields, task.create, validation.validator)
+
+
+def check_data(
+  config: ml_collections.ConfigDict,
+  dataset: pipeline.Dataset,
+  begun: bool = False,
+) -> None:
+  """Refuses, before anything is trained, what this data cannot carry.
+
+  Raises:
+    InputError: an empty split, a judge that does not fit, or what a step
+      refuses.
+  """
+  del begun
+  checks.check_splits(config, dataset)
+  if config.gan.judge:
+    judge.check(config.gan.judge, dataset, config.data.path)
+  made = task.create(config, dataset, np.ones(len(dataset.genres)), 1)
+  made.check(dataset.fields, config.train.batch_size)
+
+
+def train(
+  config: ml_collections.ConfigDict,
+  dataset: pipeline.Dataset,
+  path: pathlib.Path,
+  mesh: jax.sharding.Mesh,
+  generated: Mapping[str, np.ndarray] | None = None,
+) -> None:
+  """Trains a GAN, or goes on; its judge first where config.gan.judge is unset.
+
+  Raises:
+    InputError: see `loop.train`.
+    Interrupted: see `loop.train`.
+  """
+  assert generated is None, "a GAN learns from real examples alone"
+  if not config.gan.judge:
+    _train_judge(judge.config_for(config), dataset, path, mesh)
+  loop.train(STEPS, config, dataset, path, mesh)
+
+
+def _train_judge(config, dataset, path: pathlib.Path, mesh) -> None:
+  path = path / validation.JUDGE_FOLDER
+  classifier = tasks.CLASSIFY
+  if workdir.check(path, config) and classifier.is_reported(config, path):
+    return
+  path.mkdir(exist_ok=True)
+  workdir.begin(path, config, dataset)
+  print(f"first its judge: {path}")
+  classifier.train(config, dataset, path, mesh)
+  classifier.evaluate(path, dataset, mesh)
+
+
+TASK = tasks.Task(
+  check_config=task.check_config,
+  check_data=check_data,
+  train=train,
+  is_reported=loop.is_reported,
+  evaluate=report.evaluate,
+)
