@@ -1,10 +1,11 @@
-"""Files that appear whole or not at all: a reader never meets half of one."""
+"""Files that appear whole or not at all, and locks between processes."""
 
 import contextlib
+import fcntl
 import json
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 
@@ -40,3 +41,34 @@ def write_json(
   """What JSON has no place for, NaN included, is refused with a ValueError."""
   text = json.dumps(value, indent=indent, allow_nan=False, ensure_ascii=False)
   write(path, text + "\n")
+
+
+@contextlib.contextmanager
+def locked(
+  path: str | os.PathLike, waits: Callable[[], None] | None = None
+) -> Iterator[BinaryIO | None]:
+  """Locks a file between processes; the lock goes with its process.
+
+  Args:
+    path: the file, made if need be; its folder exists.
+    waits: called where another process holds the lock, before this one waits
+      for it. None: it does not wait.
+
+  Yields:
+    the opened file, whose descriptor holds the lock, also in a child that
+    inherits it; None where another process has it.
+  """
+  with open(path, "r+b", opener=_made_if_missing) as file:
+    try:
+      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+      if waits is None:
+        yield None
+        return
+      waits()
+      fcntl.flock(file, fcntl.LOCK_EX)
+    yield file
+
+
+def _made_if_missing(path: str, flags: int) -> int:
+  return os.open(path, flags | os.O_CREAT, 0o666)

@@ -105,13 +105,13 @@ def _reason(error: Exception) -> str:
   return f"cannot be read ({type(error).__name__}: {text})"
 
 
-COPIES = "gtzan_jax-"  # of an archive's members lie in folders called so
+UNPACKED = ".unpacked"  # where archives are unpacked to
 _noted: set[str] = set()
 
 
 def note(text: str) -> None:
   """Prints, once, what is odd about a file that can be read all the same."""
-  text = re.sub(rf"^.*/{COPIES}[^/]*/", "", text)
+  text = re.sub(rf"^.*/{re.escape(UNPACKED)}/[^/]*/files/", "", text)
   if text not in _noted:
     _noted.add(text)
     print(f"note: {shown(text)}", file=sys.stderr)

@@ -1,20 +1,25 @@
-"""GTZAN's original archive, fetched by TFDS's download manager.
+"""GTZAN's original archive: a resumable download of one file.
 
-checksums.tsv says where it is to be had, of what size and sha256; what differs
-is refused.
+checksums.tsv has its addresses, size and sha256; what differs is refused. A
+broken connection is resumed, now or by the next call, and from whichever host
+answers: the sha256 of the whole decides, and a file that was resumed and fails
+it is fetched again from the start.
 """
 
-import contextlib
-import fcntl
+import hashlib
 import pathlib
+import re
+import shutil
 import urllib.parse
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
-import tensorflow_datasets as tfds
+import requests
+import tqdm
+import urllib3
 from tensorflow_datasets.core.download import checksums, resource
 
+from gtzan_jax import atomic
 from gtzan_jax.errors import InputError
-from tfds_gtzan import resuming
 
 CHECKSUMS = pathlib.Path(__file__).with_name("checksums.tsv")
 LICENCE = (
@@ -25,6 +30,16 @@ COPIES = (
   "Kaggle's (andradaolteanu/gtzan-dataset-music-genre-classification), Hugging"
   " Face's (marsyas/gtzan), or what torchaudio or mirdata downloaded before"
 )
+_CONNECT_S = 10  # seconds until a host counts as down
+_SILENT_S = 60  # seconds without a byte until it does
+
+
+class _HostError(Exception):
+  """A host does not give the file; the message is a few words."""
+
+
+class _BrokenError(_HostError):
+  """Its connection ended early: the rest may be asked for."""
 
 
 def fetch(
@@ -41,12 +56,12 @@ def fetch(
   Args:
     data_dir: folder of prepared data (config.data.dir); made if need be.
     checksums_file: addresses of one file, best first, in TFDS's own form: url,
-      bytes, sha256 and file name, parted by tabs.
-    say: is given what a user should read before and while this waits.
+      bytes, sha256 and file name, separated by tabs.
+    say: is called with what a user should read before and during the wait.
 
   Raises:
     InputError: no host gave the archive, another file is in its place, or the
-      folder cannot be written to. What came so far stays in
+      folder cannot be written to. What has been downloaded stays in
       downloads/incomplete, and the next call asks for the rest.
   """
   sources = checksums.load_url_infos(checksums_file)
@@ -55,7 +70,8 @@ def fetch(
     if held := _held(folder, sources):
       return held
     folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder, say):
+    waits = f"another process downloads into {folder}: waiting for it"
+    with atomic.locked(folder / ".lock", lambda: say(waits)):
       # Another process may have fetched it while this one waited.
       return _held(folder, sources) or _download(folder, sources, say)
   except OSError as error:
@@ -68,13 +84,13 @@ def fetch(
 def _held(
   folder: pathlib.Path, sources: Mapping[str, checksums.UrlInfo]
 ) -> pathlib.Path | None:
-  """The archive, proved anew each time, which takes a second or so."""
+  """The archive, verified at each call, which takes a second or so."""
   faults = []
   for url, info in sources.items():
     for name in (info.filename, resource.get_dl_fname(url, info.checksum)):
       path = folder / name
       if path.exists():
-        fault = resuming.fault(resuming.measure(path), info)
+        fault = _fault(path, info)
         if not fault:
           return path
         faults.append(f"{path} {fault}")
@@ -86,16 +102,15 @@ def _held(
   return None
 
 
-@contextlib.contextmanager
-def _locked(folder: pathlib.Path, say: Callable[[str], None]) -> Iterator[None]:
-  """One process downloads, others wait; the lock dies with its holder."""
-  with (folder / ".lock").open("w") as lock:
-    try:
-      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-      say(f"another process downloads into {folder}: waiting for it")
-      fcntl.flock(lock, fcntl.LOCK_EX)
-    yield
+def _fault(path: pathlib.Path, wanted: checksums.UrlInfo) -> str | None:
+  """What is wrong with a file; None if it is the one that is wanted."""
+  if (size := path.stat().st_size) != wanted.size:
+    return f"has {size:,} bytes in place of {wanted.size:,}"
+  with path.open("rb") as file:
+    digest = hashlib.file_digest(file, "sha256").hexdigest()
+  if digest != wanted.checksum:
+    return f"has the sha256 {digest} in place of {wanted.checksum}"
+  return None
 
 
 def _download(
@@ -107,20 +122,19 @@ def _download(
   part = folder / "incomplete" / info.filename
   say(LICENCE)
   say(f"downloading {_progress(part, info)} into {folder}")
+  part.parent.mkdir(exist_ok=True)
   tried = []
   for url, info in sources.items():
-    manager = resuming.Manager(
-      part,
-      info,
-      download_dir=folder,
-      extract_dir=folder,  # nothing is extracted: no folder for it
-      url_infos=dict(sources),
-      force_checksums_validation=True,
-    )
     try:
-      return pathlib.Path(manager.download(url))
-    except tfds.download.DownloadError as error:
+      _from_host(url, part, info)
+    except _HostError as error:
       tried.append(f"{urllib.parse.urlsplit(url).netloc}: {error}")
+      continue
+    path = folder / resource.get_dl_fname(url, info.checksum)
+    resource.write_info_file(url, path, "", info.filename, info)
+    part.rename(path)
+    shutil.rmtree(part.parent)
+    return path
   raise InputError(
     f"could not download {_progress(part, info)} ({'; '.join(tried)}); the same"
     " command tries again, from where this one ended. Or give the file or"
@@ -130,6 +144,100 @@ def _download(
 
 
 def _progress(part: pathlib.Path, info: checksums.UrlInfo) -> str:
-  begun = part.stat().st_size if part.exists() else 0
-  here = f", of which {begun:,} are here," if begun else ""
+  here = f", of which {_size(part):,} are here," if _size(part) else ""
   return f"{info.filename}, {info.size:,} bytes{here}"
+
+
+def _size(part: pathlib.Path) -> int:
+  return part.stat().st_size if part.exists() else 0
+
+
+def _from_host(url: str, part: pathlib.Path, info: checksums.UrlInfo) -> None:
+  """Completes the file; raises _HostError."""
+  resumed = part.exists()
+  _complete(url, part, info.size)
+  if resumed and _fault(part, info):
+    part.unlink()
+    _complete(url, part, info.size)
+  if fault := _fault(part, info):
+    part.unlink()
+    raise _HostError(f"the download {fault}")
+
+
+def _complete(url: str, part: pathlib.Path, size: int) -> None:
+  """Asks for the rest as long as each answer brings some of it."""
+  while (begin := _size(part)) < size:
+    try:
+      _ask(url, part, begin, int(size))
+      return
+    except _BrokenError:
+      if _size(part) <= begin:
+        raise
+
+
+def _ask(url: str, part: pathlib.Path, begin: int, size: int) -> None:
+  """One request, for the bytes from `begin` on, appended to the file."""
+  headers = {"Accept-Encoding": "identity"}
+  if begin:
+    headers["Range"] = f"bytes={begin}-"
+  try:
+    with requests.get(
+      url, headers=headers, stream=True, timeout=(_CONNECT_S, _SILENT_S)
+    ) as response:
+      begin = _start(response, begin, size)
+      with (
+        part.open("ab" if begin else "wb") as file,
+        tqdm.tqdm(
+          desc=urllib.parse.urlsplit(url).netloc,
+          total=size,
+          initial=begin,
+          unit="B",
+          unit_scale=True,
+          disable=None,  # not on a pipe
+        ) as bar,
+      ):
+        # Raw: what a host labels as gzip-encoded is the .tar.gz as it is.
+        for block in response.raw.stream(2**16, decode_content=False):
+          bar.update(file.write(block))
+          if file.tell() > size:
+            break
+  except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+    raise _BrokenError(_reason(error)) from error
+
+
+def _start(response: requests.Response, begin: int, size: int) -> int:
+  """Where the answer begins: at `begin`, or at 0 if it is the whole file."""
+  headers, total = response.headers, size
+  if response.status_code == 200:
+    begin, total = 0, response.raw.length_remaining  # None: unknown
+  elif response.status_code == 206:
+    given = headers.get("Content-Range", "")
+    match = re.fullmatch(rf"bytes {begin}-\d+/(\d+|\*)", given)
+    if not match:
+      raise _HostError(
+        f"answered bytes={begin}- with {given or 'an unnamed range'}"
+      )
+    total = None if match[1] == "*" else int(match[1])
+  else:
+    raise _HostError(f"HTTP {response.status_code} {response.reason}")
+  if total not in (None, size):
+    raise _HostError(f"has {total:,} bytes in place of {size:,}")
+  if headers.get("Content-Type", "").startswith("text/"):
+    raise _HostError("answered with a page of text")
+  return begin
+
+
+def _reason(error: Exception) -> str:
+  """The few words of what was raised that are of use to a user."""
+  if isinstance(error, requests.ConnectTimeout):
+    return f"no connection within {_CONNECT_S} s"
+  if isinstance(
+    error, requests.ReadTimeout | urllib3.exceptions.ReadTimeoutError
+  ):
+    return f"silent for {_SILENT_S} s"
+  reason, cause = "the connection broke", error
+  while cause:
+    if isinstance(cause, OSError) and cause.strerror:
+      reason = cause.strerror  # the innermost is the most specific
+    cause = cause.__context__
+  return reason

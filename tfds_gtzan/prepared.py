@@ -12,7 +12,6 @@ as records are read.
 
 import contextlib
 import dataclasses
-import fcntl
 import io
 import pathlib
 import shutil
@@ -22,7 +21,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
 
-from gtzan_jax import checksums, errors, features
+from gtzan_jax import atomic, checksums, errors, features
 from gtzan_jax.errors import InputError
 from tfds_gtzan import beam
 from tfds_gtzan import tfds_gtzan_dataset_builder as dataset_builder
@@ -121,7 +120,8 @@ def prepare(
     _remove_leftovers(data_dir)
     sums = directory / checksums.SUMS
     if not sums.is_file():
-      with _locked(folder, wait=True):
+      waits = f"another process prepares {folder}: waiting"
+      with atomic.locked(_lock(folder), lambda: logging.warning(waits)):
         # Another process may have prepared it while this one waited.
         if not sums.is_file():
           _write(folder, spec.name, corpus, progress, config)
@@ -144,29 +144,16 @@ def _writing_to(data_dir: pathlib.Path) -> Iterator[None]:
     ) from error
 
 
-@contextlib.contextmanager
-def _locked(folder: pathlib.Path, *, wait: bool) -> Iterator[bool]:
-  """Holds the lock of a prepared folder; it dies with its holder.
-
-  Yields whether it is held, which is always so with `wait`.
-  """
-  with (folder.parent / ".locks" / folder.name).open("w") as lock:
-    try:
-      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-      held = True
-    except BlockingIOError:
-      held = wait
-      if wait:
-        logging.warning("another process prepares %s: waiting", folder)
-        fcntl.flock(lock, fcntl.LOCK_EX)
-    yield held
+def _lock(folder: pathlib.Path) -> pathlib.Path:
+  """The lock of a prepared folder."""
+  return folder.parent / ".locks" / folder.name
 
 
 def _remove_leftovers(data_dir: pathlib.Path) -> None:
   """Takes away what processes that are no more left half-written."""
   pattern = f"*/{dataset_builder.Builder.name}/*/incomplete.*"
   for leftover in data_dir.glob(pattern):
-    with _locked(leftover.parents[2], wait=False) as held:
+    with atomic.locked(_lock(leftover.parents[2])) as held:
       if held:
         shutil.rmtree(leftover, ignore_errors=True)
 

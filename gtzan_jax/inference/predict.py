@@ -82,7 +82,10 @@ def find(
     takes = extensions(kind)
     names = [name for name in tree.files if name.lower().endswith(takes)]
     found += [
-      Source(os.path.join(tree.place, name), tree.files[name].on_disk)
+      Source(
+        os.path.join(tree.place, name),
+        functools.partial(contextlib.nullcontext, tree.files[name]),
+      )
       for name in sorted(names, key=lambda name: name.split("/"))
     ]
     refused = list(tree.unlisted)

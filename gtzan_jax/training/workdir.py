@@ -9,7 +9,6 @@ evaluate and predict take a workdir and never a config.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import math
@@ -285,15 +284,14 @@ def locked(path: pathlib.Path, given: str = "") -> Iterator[IO]:
   given = given or f"--workdir={path}"
   with errors.writing(given):
     path.mkdir(parents=True, exist_ok=True)
-    lock = (path / ".lock").open("w")
-  with lock:
-    try:
-      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    held = contextlib.ExitStack()
+    lock = held.enter_context(atomic.locked(path / ".lock"))
+  with held:
+    if lock is None:
       raise errors.InputError(
         f"{given} is in use by another process: wait for it or give another"
         f" {given.partition('=')[0]}"
-      ) from None
+      )
     yield lock
 
 

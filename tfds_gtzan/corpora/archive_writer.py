@@ -10,7 +10,6 @@ knows those of GTZAN's ids.
 
 import contextlib
 import dataclasses
-import fcntl
 import os
 import pathlib
 import tempfile
@@ -20,6 +19,7 @@ from typing import BinaryIO
 import numpy as np
 import tqdm
 
+from gtzan_jax import atomic
 from gtzan_jax.audio import files as audio
 from gtzan_jax.errors import InputError
 from gtzan_jax.features import logmel_archive
@@ -147,13 +147,11 @@ def _claimed(out: pathlib.Path) -> Iterator[BinaryIO]:
   It has one name, so what a killed process left is written over.
   """
   temporary = out.with_name(f".{out.name}.tmp")
-  with open(temporary, "r+b", opener=_made_if_missing) as file:
-    try:
-      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # dies with its holder
-    except BlockingIOError as error:
+  with atomic.locked(temporary) as file:
+    if file is None:
       raise InputError(
         f"another process writes {out}: wait for it or name another file"
-      ) from error
+      )
     try:
       _check_new(out)  # another may have been done just now
       file.truncate()
@@ -162,10 +160,6 @@ def _claimed(out: pathlib.Path) -> Iterator[BinaryIO]:
       os.replace(temporary, out)
     finally:
       temporary.unlink(missing_ok=True)
-
-
-def _made_if_missing(path: str, flags: int) -> int:
-  return os.open(path, flags | os.O_CREAT, 0o666)
 
 
 def _spool(

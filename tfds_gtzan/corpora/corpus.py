@@ -22,7 +22,7 @@ from tfds_gtzan.corpora import (
   kaggle_table,
   labels,
   logmel_archive,
-  packed,
+  unpack,
 )
 from tfds_gtzan.corpora.track import (
   FORMS,
@@ -76,8 +76,8 @@ def open_corpus(
       a .csv may lie in an archive: "kaggle.zip/Data/images_original".
     tracks_per_genre: size of the synthetic corpus; of no effect on others.
     data_dir: folder of prepared data; digests of files are remembered in its
-      .digests/ and a .tar.gz is unpacked into its .unpacked/. None: no digest
-      is remembered, and a .tar.gz is refused.
+      .digests/ and an archive is unpacked into its .unpacked/. None: no digest
+      is remembered, and an archive is unpacked into a temporary folder.
     label_table: a table of genres and artists, see `labels.read`; then what
       folders of sound or of pictures are called plays no part.
     artists: "folder": <genre>/<artist>/... names artists.
@@ -126,19 +126,18 @@ def _open(
   cache_dir = home and home / ".digests"
   try:
     if place.is_dir():
-      tree = files.of_folder(place)
+      tree = files.walk(place)
       if tree.unlisted:
         raise InputError(tree.unlisted[0])
       if least_genres == 1 and table is None:
         tree = _with_its_folder(tree, place)
       return _open_tree(tree, cache_dir, table)
-    if inside := packed.split(place):
-      tree = packed.open_tree(inside[0], home)
+    if inside := unpack.split(place):
+      tree = unpack.open_tree(inside[0], home)
       alone = least_genres == 1 and table is None
       return _open_inside(tree, inside[1], cache_dir, table, alone)
     if place.is_file() and place.suffix.lower() in kaggle_table.ENDINGS:
-      file = files.on_disk(place)
-      return kaggle_table.open_table(str(place), file, cache_dir)
+      return kaggle_table.open_table(str(place), place, cache_dir)
     if place.is_file():
       return logmel_archive.open_archive(place, cache_dir)
     there = place.exists()
@@ -217,9 +216,9 @@ def _open_labelled(
 def _tables(tree: files.Tree) -> tuple[str, ...]:
   """Tables that may say more of the tracks than their folders do."""
   return tuple(
-    str(file.path)
+    str(file)
     for name, file in sorted(tree.files.items())
-    if file.path and name.lower().endswith((".csv", ".tsv"))
+    if name.lower().endswith((".csv", ".tsv"))
   )
 
 
@@ -270,10 +269,10 @@ def _last(tree: files.Tree, inside: str) -> files.Tree | None:
 def _point_to_an_archive(tree: files.Tree) -> None:
   """Raises InputError if there is one: the path was a step short."""
   for name, file in tree.files.items():
-    if name.lower().endswith((*packed.SUFFIXES, ".npz")):
-      how = f"give its path, {file.path}" if file.path else "unpack it first"
+    if name.lower().endswith((*unpack.SUFFIXES, ".npz")):
       raise InputError(
-        f"{tree.place} holds no track, but the archive {name}: {how}"
+        f"{tree.place} holds no track, but the archive {name}: give its path,"
+        f" {file}"
       )
 
 

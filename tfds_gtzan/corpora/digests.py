@@ -1,73 +1,66 @@
-"""sha256 of files, remembered as long as their stamps stay (files.stamp)."""
+"""sha256 of files, remembered as long as nothing shows that they changed."""
 
 import contextlib
 import hashlib
 import json
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent import futures
 
-from tfds_gtzan.corpora import files
+from gtzan_jax import atomic
 
 _UNREADABLE = "unreadable"
 
 
-def digests(
-  root: pathlib.Path,
-  paths: Sequence[pathlib.Path],
-  cache_dir: pathlib.Path | None,
-) -> list[str]:
-  """`digests_of` some files on the disk; raises OSError if one is missing."""
-  named = {str(path): files.on_disk(path) for path in paths}
-  return digests_of(str(root), named, cache_dir)
-
-
-def digests_of(
+def of_files(
   place: str,
-  named: Mapping[str, files.File],
+  named: Mapping[str, pathlib.Path],
   cache_dir: pathlib.Path | None,
 ) -> list[str]:
   """sha256 (hex) of each file.
 
-  GTZAN is 1.2 GB: with `cache_dir`, what was hashed before and has kept its
-  stamp is not read again; of an archive's member it is the archive that has to
-  keep it. There is one small file for each
+  GTZAN is 1.2 GB: with `cache_dir`, a file that was hashed before and has kept
+  its stamp is not read again. There is one small file of digests for each
   `place`; it is replaced as a whole, and one that cannot be understood counts
   as empty. A file that cannot be read gets a fixed word in place of a digest:
-  it is for its decoding to say what is wrong.
-
-  Raises:
-    InputError: a damaged archive.
+  what is wrong with it is reported where it is decoded.
   """
   cache = _cache_file(place, cache_dir)
   known = _load(cache)
 
-  def digest(name: str) -> str:
-    entry = known.get(name)
-    if entry and entry[:-1] == [*named[name].stamp]:
-      return entry[-1]
-    return _sha256(named[name])
+  def entry(name: str) -> list:
+    """[*stamp, sha256]"""
+    try:
+      stamp = _stamp(named[name].stat())
+      if known.get(name, [])[:-1] == stamp:
+        return known[name]
+      with named[name].open("rb") as opened:
+        return [*stamp, hashlib.file_digest(opened, "sha256").hexdigest()]
+    except OSError:
+      return [_UNREADABLE]
 
   # hashlib lets go of the interpreter lock, so threads help.
   with futures.ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-    result = list(pool.map(digest, named))
-  fresh = {
-    name: [*file.stamp, value]
-    for (name, file), value in zip(named.items(), result, strict=True)
-    if value != _UNREADABLE
-  }
+    entries = dict(zip(named, pool.map(entry, named), strict=True))
+  fresh = {name: one for name, one in entries.items() if len(one) > 1}
   if cache is not None and fresh != known:
-    _save(cache, fresh)
-  return result
+    with contextlib.suppress(OSError):  # hashing again is slow, not wrong
+      cache.parent.mkdir(parents=True, exist_ok=True)
+      atomic.write(cache, json.dumps(fresh))
+  return [one[-1] for one in entries.values()]
 
 
-def _sha256(file: files.File) -> str:
-  try:
-    with file.open() as opened:
-      return hashlib.file_digest(opened, "sha256").hexdigest()
-  except OSError:
-    return _UNREADABLE
+def _stamp(status: os.stat_result) -> list[int]:
+  """What a file has to keep for its content to count as unchanged.
+
+  Size and modification time are not enough: `mv` and `cp -p` carry both to
+  another content, which has another inode or time of change.
+  """
+  return [
+    *(status.st_size, status.st_mtime_ns),
+    *(status.st_ctime_ns, status.st_ino),
+  ]
 
 
 def _cache_file(
@@ -91,11 +84,3 @@ def _load(cache: pathlib.Path | None) -> dict[str, list]:
     }
   except (OSError, ValueError, TypeError, AttributeError):
     return {}
-
-
-def _save(cache: pathlib.Path, entries: dict[str, list]) -> None:
-  temporary = cache.with_name(f"{cache.name}.{os.getpid()}.tmp")
-  with contextlib.suppress(OSError):  # hashing again is slow, not wrong
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    temporary.write_text(json.dumps(entries))
-    os.replace(temporary, cache)

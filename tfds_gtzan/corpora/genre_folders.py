@@ -241,37 +241,37 @@ def as_tracks(
 
 
 def _read(
-  file: files.File, decode: Callable[[pathlib.Path], Content]
+  file: pathlib.Path, decode: Callable[[pathlib.Path], Content]
 ) -> Content:
-  with _on_disk(file) as path:
-    return decode(path)
+  with _named(file):
+    return decode(file)
 
 
 def _blocks(
-  file: files.File, blocks: Callable[[pathlib.Path], Iterator[np.ndarray]]
+  file: pathlib.Path, blocks: Callable[[pathlib.Path], Iterator[np.ndarray]]
 ) -> Iterator[np.ndarray]:
-  with _on_disk(file) as path:
-    yield from blocks(path)
+  with _named(file):
+    yield from blocks(file)
 
 
 def _rate(
-  file: files.File, rate: Callable[[BinaryIO], int | None]
+  file: pathlib.Path, rate: Callable[[BinaryIO], int | None]
 ) -> int | None:
   try:
-    with file.open() as opened:
+    with file.open("rb") as opened:
       return rate(opened)
   except (InputError, OSError):
-    return None  # for its reading to say
+    return None  # reported where it is read
 
 
 @contextlib.contextmanager
-def _on_disk(file: files.File) -> Iterator[pathlib.Path]:
-  with errors.reading(file.name), file.on_disk() as path:
+def _named(file: pathlib.Path) -> Iterator[None]:
+  with errors.reading(file.name):
     try:
-      yield path
+      yield
     except InputError as error:
       # The reason goes into data sets and reports, where folders are noise.
-      reason = str(error).replace(f"{errors.shown(path.parent)}{os.sep}", "")
+      reason = str(error).replace(f"{errors.shown(file.parent)}{os.sep}", "")
       raise type(error)(reason) from error
 
 
@@ -288,7 +288,7 @@ def fingerprint(
     for track, name in of_genre.items()
   }
   named = {name: tree.files[name] for name in keys}
-  digests = content.digests_of(tree.place, named, cache_dir)
+  digests = content.of_files(tree.place, named, cache_dir)
   whole = hashlib.sha256()
   if any(name.lower().endswith(".mp3") for name in named):
     whole.update(f"mp3 {audio.MP3_VERSION}\n".encode())

@@ -53,12 +53,12 @@ def _decode(path: pathlib.Path) -> Picture:
   return Picture(image.read(path))
 
 
-def _check_sizes(place: str, pictures: Iterable[files.File]) -> None:
+def _check_sizes(place: str, pictures: Iterable[pathlib.Path]) -> None:
   first: dict[tuple[int, int], str] = {}
   count = collections.Counter()
   for file in pictures:
     try:
-      with file.open() as opened:
+      with file.open("rb") as opened:
         size = image.size(opened, file.name)
     except (InputError, OSError):
       continue  # unreadable: for its reading to say

@@ -18,7 +18,7 @@ import numpy as np
 from gtzan_jax.audio import files as audio
 from gtzan_jax.errors import InputError
 from gtzan_jax.features import kaggle_table
-from tfds_gtzan.corpora import delimited, digests, files
+from tfds_gtzan.corpora import delimited, digests
 from tfds_gtzan.corpora.track import (
   GENRES,
   Corpus,
@@ -53,7 +53,7 @@ Lines = Mapping[str, Mapping[int, np.ndarray]]
 
 
 def open_table(
-  path: str, file: files.File, cache_dir: pathlib.Path | None
+  path: str, file: pathlib.Path, cache_dir: pathlib.Path | None
 ) -> Corpus:
   """Opens a table and checks all of it.
 
@@ -80,19 +80,17 @@ def open_table(
     kind="table",
     genres=genres,
     tracks=tuple(_track(name, genre_of[name], lines[name]) for name in order),
-    fingerprint=digests.digests_of(path, {path: file}, cache_dir)[0],
+    fingerprint=digests.of_files(path, {path: file}, cache_dir)[0],
   )
 
 
-def _read(path: str, file: files.File) -> tuple[list[_Line], bool]:
+def _read(path: str, file: pathlib.Path) -> tuple[list[_Line], bool]:
   """The rows below the header, and whether decimals are written with a comma.
 
   So they may be where no number has a point.
   """
-  with file.open() as opened:
-    data = opened.read()
   wanted = ("filename", *kaggle_table.COLUMNS, "label")
-  table = delimited.read(path, data, wanted)
+  table = delimited.read(path, file.read_bytes(), wanted)
   missing = [name for name in wanted if name not in table.header]
   if missing:
     raise InputError(

@@ -62,7 +62,7 @@ def open_archive(
     kind="logmel",
     genres=genres,
     tracks=tuple(_track(arrays, row) for row in order),
-    fingerprint=digests.digests(path, [path], cache_dir)[0],
+    fingerprint=digests.of_files(str(path), {str(path): path}, cache_dir)[0],
     columns_per_frame=_columns_per_frame(arrays),
   )
 
