@@ -3,11 +3,11 @@
   python launch.py --config=configs/mobilenet_v2.py \\
     --config.data.path=/path/to/pictures --config.train.init_from=mobilenet.npz
 
-The backbone is frozen, a head with dropout 0.5 learns on its mean, Adam 1e-3,
-20 epochs, tracks split 80 / 20 as in the source. Weights: Keras .h5,
-torchvision .safetensors or .pt (with --config.model.padding=torch and
---config.model.scaling=torch), or .npz; see docs/weights.md. A second stage goes
-on from there with the last blocks unfrozen:
+The backbone is frozen; a head with dropout 0.5 is trained on its mean: Adam
+1e-3, 20 epochs, tracks split 80 / 20 as in the source. Weights: Keras .h5,
+torchvision .safetensors (with --config.model.padding=torch and
+--config.model.scaling=torch), or .npz; see docs/weights.md. A second stage
+continues from there with the last blocks unfrozen:
 --config.train.init_from=<workdir of the first>
 --config.model.trainable_from=14 --config.optim.learning_rate=1e-5.
 

@@ -58,8 +58,7 @@ def check_classify_config(config: ml_collections.ConfigDict) -> None:
 
 def _check_whose(config: ml_collections.ConfigDict) -> None:
   """The ending of a file says whose weights it holds, and so how they pad."""
-  whose = {".h5": "tf", ".hdf5": "tf"}
-  whose |= dict.fromkeys((".safetensors", ".pt", ".pth"), "torch")
+  whose = {".h5": "tf", ".hdf5": "tf", ".safetensors": "torch"}
   ending = pathlib.Path(config.train.init_from or "").suffix.lower()
   for key in ("padding", "scaling"):
     given = config.model.get(key)

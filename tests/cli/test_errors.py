@@ -613,7 +613,7 @@ def test_a_strangers_config_names_no_place_to_write_or_load_from(
 def test_a_frozen_backbone_needs_weights(train):
   config = f"--config={ROOT / 'configs' / 'mobilenet_v2.py'}"
   assert_one_line(train(config=config), "frozen=True", "init_from")
-  for name in ("x.pt", "X.PTH"):
+  for name in ("x.safetensors", "X.SAFETENSORS"):
     answer = train(f"--config.train.init_from={name}", config=config)
     assert_one_line(answer, "config.model.padding='tf'", "padding=torch")
 

@@ -21,7 +21,7 @@ def load(path: str, variables: Mapping, *, head: bool = False) -> dict:
   """The variables with the weights that a file holds in their place.
 
   Args:
-    path: .h5 or .hdf5 (Keras), .safetensors, .pt or .pth (torchvision), .npz.
+    path: .h5 or .hdf5 (Keras), .safetensors (torchvision) or .npz.
     variables: what the model's `init` returned, or its shapes and dtypes.
     head: whether the layer `head` must come from the file too. If not, it does
       where the file has it for as many classes, and else stays as it is.

@@ -1,8 +1,4 @@
-"""Weight files as names and arrays, whatever the names mean.
-
-None of the readers runs anything that a file holds: .h5, .safetensors and .npz
-are read as plain arrays, .pt through a reader that knows tensors alone.
-"""
+"""Weight files as arrays by name. No code in a file is run."""
 
 import pathlib
 import zipfile
@@ -13,7 +9,6 @@ import safetensors.numpy
 
 from gtzan_jax import errors
 from gtzan_jax.errors import InputError
-from gtzan_jax.models.weights import torch_file
 
 
 def read(path: str) -> dict[str, np.ndarray]:
@@ -27,7 +22,8 @@ def read(path: str) -> dict[str, np.ndarray]:
   reader = READERS.get(place.suffix.lower())
   if reader is None:
     raise InputError(
-      f"{path}: weights come from files called {', '.join(READERS)}"
+      f"{path}: {place.suffix or 'no suffix'} received; accepted are"
+      f" {', '.join(READERS)}; docs/weights.md converts a .pt"
     )
   if not place.is_file():
     raise InputError(f"{path}: no such file")
@@ -70,7 +66,5 @@ READERS = {
   ".h5": _h5,
   ".hdf5": _h5,
   ".safetensors": safetensors.numpy.load_file,
-  ".pt": torch_file.read,
-  ".pth": torch_file.read,
   ".npz": _npz,
 }

@@ -55,7 +55,7 @@ def take(
       raise InputError(
         f"{path}: {theirs} has shape {array.shape}; {who} wants {wanted}"
       )
-    if array.dtype.kind != "f" and array.dtype.name != "bfloat16":
+    if array.dtype.kind != "f":
       raise InputError(
         f"{path}: {theirs} is {array.dtype}; give floating point"
       )

@@ -179,7 +179,5 @@ FORMATS = {
   ".h5": _keras,
   ".hdf5": _keras,
   ".safetensors": _torch,
-  ".pt": _torch,
-  ".pth": _torch,
   ".npz": _folded,
 }
