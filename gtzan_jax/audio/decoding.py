@@ -199,7 +199,8 @@ def _blocks(sound: _Sound, name: str) -> Iterator[tuple[np.ndarray, int]]:
   faults, left = 0, sound.frames
   # No more than is promised: the file then stands where what follows begins.
   while faults <= _FAULTS and left > 0:
-    lines, fault = [], None
+    lines: list[bytes] = []
+    fault: InputError | None = None
     # Of a block in which there is a fault, what comes before it is kept.
     samples = np.full((min(left, shape[0]), shape[1]), np.nan, np.float32)
     try:
@@ -273,7 +274,7 @@ def _next(sound: _Sound, name: str, out: np.ndarray) -> np.ndarray:
 # Headers.
 
 
-def _promises_less(file: BinaryIO, name: str) -> BinaryIO | None:
+def _promises_less(file: BinaryIO, name: str) -> "_Patched | None":
   """The file with the right size of its sound, where its header has another.
 
   Recorders that stop half way leave 0, or what there was when they saved last.

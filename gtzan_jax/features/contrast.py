@@ -86,13 +86,13 @@ def mean_of_largest(x: jax.Array, count: int) -> jax.Array:
 
   def down(_, state):
     value, left, total = state
-    taken = jnp.minimum(left, (x == value).astype(x.dtype).sum(-1, **keep))
+    equal = (x == value).astype(x.dtype).sum(-1, keepdims=True)
+    taken = jnp.minimum(left, equal)
     total += jnp.where(taken > 0, taken * value, 0)
-    value = jnp.where(x < value, x, -jnp.inf).max(-1, **keep)
+    value = jnp.where(x < value, x, -jnp.inf).max(-1, keepdims=True)
     return value, left - taken, total
 
-  keep = {"keepdims": True}
-  top = x.max(-1, **keep)
+  top = x.max(-1, keepdims=True)
   start = top, jnp.full_like(top, count), jnp.zeros_like(top)
   value, left, total = jax.lax.fori_loop(0, count - 1, down, start)
   total += jnp.where(left > 0, left * value, 0)

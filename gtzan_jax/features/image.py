@@ -57,14 +57,13 @@ def render(
   Returns:
     float32 `[*batch, size, size, 3]` in 0..1.
   """
-  if frames is None:
-    frames = db.shape[-2]
+  count = db.shape[-2] if frames is None else frames
   there = jnp.expand_dims(
-    jnp.arange(db.shape[-2]) < frames, (*range(db.ndim - 2), -1)
+    jnp.arange(db.shape[-2]) < count, (*range(db.ndim - 2), -1)
   )
   top = jnp.max(db, (-2, -1), keepdims=True, where=there, initial=-jnp.inf)
   level = jnp.where(there, jnp.clip(1 + (db - top) / top_db, 0, 1), 0)
-  picture = _resize(level, size, frames)
+  picture = _resize(level, size, count)
   upright = jnp.flip(jnp.swapaxes(picture, -1, -2), -2)
   # As matplotlib looks values up: 256 equal steps, 1.0 in the last one.
   entry = jnp.minimum((upright * 256).astype(jnp.int32), 255)
@@ -145,7 +144,7 @@ def _opened(file: BinaryIO, name: str) -> Iterator[Image.Image]:
     raise InputError(f"{name}: not decodable as a picture ({error})") from error
 
 
-def from_picture(rgb: jax.Array, size: int) -> jax.Array:
+def from_picture(rgb: jax.Array | np.ndarray, size: int) -> jax.Array:
   """A picture of any size, made `size` x `size`.
 
   Args:

@@ -88,7 +88,7 @@ def _row(samples: np.ndarray, sample_rate: int) -> np.ndarray:
   tempo = feature.tempo(onset_envelope=onsets, sr=sample_rate)[0]
   mel = feature.melspectrogram(S=power, sr=sample_rate)
   mfcc = feature.mfcc(S=librosa.power_to_db(mel), n_mfcc=20)
-  values = [x for pair in pairs for x in (pair.mean(), pair.var())]
+  values: list[float] = [x for pair in pairs for x in (pair.mean(), pair.var())]
   values.append(tempo if onsets.any() else 0.0)
   values += [x for row in mfcc for x in (row.mean(), row.var())]
   return np.asarray(values, np.float32)

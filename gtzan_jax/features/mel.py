@@ -10,6 +10,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 
 AMIN = 1e-10  # power below which 10 log10 is cut off: -100 dB
 _HZ_PER_MEL = 200 / 3
@@ -19,14 +20,14 @@ _LOG_STEP = np.log(6.4) / 27
 _GROUP = 32
 
 
-def hz_to_mel(hz: np.ndarray) -> np.ndarray:
+def hz_to_mel(hz: npt.ArrayLike) -> np.ndarray:
   """Slaney's mel of a frequency in Hz, any shape."""
   hz = np.asarray(hz, np.float64)
   log_part = _BREAK_MEL + np.log(np.maximum(hz, 1e-9) / _BREAK_HZ) / _LOG_STEP
   return np.where(hz < _BREAK_HZ, hz / _HZ_PER_MEL, log_part)
 
 
-def mel_to_hz(mel: np.ndarray) -> np.ndarray:
+def mel_to_hz(mel: npt.ArrayLike) -> np.ndarray:
   """Inverse of `hz_to_mel`."""
   mel = np.asarray(mel, np.float64)
   log_part = _BREAK_HZ * np.exp(_LOG_STEP * (mel - _BREAK_MEL))

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -49,13 +49,13 @@ class Views(NamedTuple):
     """Log-mel with its floor."""
     return mel.floor_db(self.logmel, self.spec.top_db, self.valid)
 
-  @property
-  def framing(self) -> tuple[int, int, bool]:
-    return self.spec.n_fft, self.spec.hop_length, self.spec.center
+
+def _framing(spec: FeatureSpec) -> tuple[int, int, bool]:
+  return spec.n_fft, spec.hop_length, spec.center
 
 
-# Each is `[*batch, frames, its bins]`.
-PARTS: dict[str, Callable[[Views], jax.Array]] = {
+# Of Views that have what the part reads, each `[*batch, frames, its bins]`.
+PARTS: dict[str, Callable[[Any], jax.Array]] = {
   "logmel": lambda v: v.db,
   "mfcc": lambda v: mfcc.mfcc(v.db, v.spec.n_mfcc),
   "chroma": lambda v: chroma.chroma(v.power, v.spec.sample_rate),
@@ -66,9 +66,9 @@ PARTS: dict[str, Callable[[Views], jax.Array]] = {
   "bandwidth": lambda v: spectral.bandwidth(v.magnitude, v.spec.sample_rate),
   "rolloff": lambda v: spectral.rolloff(v.magnitude, v.spec.sample_rate),
   "zero_crossing_rate": lambda v: waveform.zero_crossing_rate(
-    v.audio, *v.framing, v.samples
+    v.audio, *_framing(v.spec), v.samples
   ),
-  "rms": lambda v: waveform.rms(v.audio, *v.framing),
+  "rms": lambda v: waveform.rms(v.audio, *_framing(v.spec)),
 }
 OF_LOGMEL = {part: PARTS[part] for part in ("logmel", "mfcc")}
 
@@ -90,7 +90,7 @@ def extract(
   Raises:
     InputError: a part that is not in `PARTS`, or too few samples.
   """
-  framing = (spec.n_fft, spec.hop_length, spec.center)
+  framing = _framing(spec)
   windows = stft.frame(audio, *framing)
   valid = None
   if samples is not None:
@@ -121,11 +121,12 @@ def from_logmel(db: jax.Array, spec: FeatureSpec) -> jax.Array:
 
 
 def _put_together(
-  views: Views, known: dict[str, Callable[[Views], jax.Array]]
+  views: Views, known: dict[str, Callable[[Any], jax.Array]]
 ) -> jax.Array:
   spec = views.spec
   if spec.parts == ("picture",):
     frames = None if views.valid is None else views.valid.sum()
+    assert spec.size is not None
     return image.render(views.logmel, spec.size, spec.top_db, frames)
   for part in spec.parts:
     if part not in known:

@@ -1,6 +1,7 @@
 """What a feature set is: the only place where its default numbers stand."""
 
 import dataclasses
+from typing import Any
 
 from gtzan_jax import ranges
 from gtzan_jax.errors import InputError
@@ -70,9 +71,8 @@ class FeatureSpec:
     """
     for problem in ranges.spec_problems(values):
       raise InputError(f"feature_spec.{problem}; prepare or train again")
-    return cls(
-      **{
-        key: tuple(value) if isinstance(value, list) else value
-        for key, value in values.items()
-      }
-    )
+    plain: dict[str, Any] = {
+      key: tuple(value) if isinstance(value, list) else value
+      for key, value in values.items()
+    }
+    return cls(**plain)

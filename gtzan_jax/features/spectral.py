@@ -68,7 +68,7 @@ def _bin_width(magnitude: jax.Array, sample_rate: int) -> float:
   return sample_rate / 2 / (magnitude.shape[-1] - 1)
 
 
-def _hz(magnitude: jax.Array, sample_rate: int) -> jax.Array:
+def _hz(magnitude: jax.Array, sample_rate: int) -> np.ndarray:
   """Frequency of each bin, with the axes of `magnitude`."""
   hz = np.arange(magnitude.shape[-1]) * _bin_width(magnitude, sample_rate)
   hz = hz.astype(np.float32)

@@ -39,12 +39,14 @@ def from_audio(samples: np.ndarray, spec: features.FeatureSpec) -> np.ndarray:
 
 def from_logmel(db: np.ndarray, spec: features.FeatureSpec) -> np.ndarray:
   """A log-mel, float32 `[columns, bands]`, absolute dB: float32 `[1, ...]`."""
+  assert spec.size is not None
   padded = np.pad(db, ((0, -len(db) % _BLOCK), (0, 0)))
   return np.asarray(_render(padded, spec.size, spec.top_db, len(db)))[None]
 
 
 def from_picture(rgb: np.ndarray, spec: features.FeatureSpec) -> np.ndarray:
   """A picture, uint8 `[height, width, 3]`: float32 `[1, size, size, 3]`."""
+  assert spec.size is not None
   return np.asarray(image.from_picture(rgb, spec.size))[None]
 
 

@@ -9,7 +9,7 @@ import collections
 import dataclasses
 import itertools
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -192,7 +192,7 @@ def create(name: str, **options) -> Majority | LogisticRegression | SVM:
   return CLASSIFIERS[name](**options)
 
 
-def _standardised(estimator, x, label) -> tuple[Arrays, object]:
+def _standardised(estimator, x, label) -> tuple[Arrays, Any]:
   """(what standardises a column, the estimator fitted behind it)."""
   from sklearn import pipeline as sklearn_pipeline
   from sklearn import preprocessing

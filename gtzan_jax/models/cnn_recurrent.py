@@ -50,7 +50,7 @@ class CNNGRU(Classifier):
 
   layer: ClassVar[Callable[..., nn.Module]] = ScanGRU
 
-  def blocks(self) -> list[tuple[int, list[int]]]:
+  def blocks(self) -> list[tuple[int, tuple[int, int]]]:
     """Each block's channels and pooling window."""
     options = (self.channels, self.pool_frames, self.pool_bins)
     if len({len(option) for option in options}) > 1:

@@ -75,7 +75,7 @@ class DepthwiseConv(nn.Module):
     # Behind the first window's first pixel, as many as the windows step over.
     rows, columns = ((size - 1) // stride * stride + 1 for size in sizes)
     x = jnp.pad(x, ((0, 0), *around, (0, 0)))
-    return sum(
+    return sum(  # type: ignore[return-value]  # an int where there is none
       x[:, row : row + rows : stride, column : column + columns : stride]
       * kernel[row, column][None, None]
       for row in range(3)
@@ -99,7 +99,7 @@ class ConvNorm(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, *, fixed: bool) -> jax.Array:
     if self.features:
-      around = "VALID"
+      around: str | list[tuple[int, int]] = "VALID"
       if self.kernel == 3:
         around = [pads(n, self.stride, self.padding) for n in x.shape[1:3]]
       x = keras_layers.conv(

@@ -12,7 +12,7 @@ Forward-mode differentiation (`jax.jvp`) is not defined for a custom VJP.
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -143,7 +143,7 @@ def _backward(cell, reverse, residuals, dy):
 recur.defvjp(_forward, _backward)
 
 
-def torch_init(hidden: int) -> dict[str, Callable]:
+def torch_init(hidden: int) -> dict[str, Any]:
   """A layer's initialisers as in PyTorch: uniform in ±1/sqrt(hidden)."""
   names = ("kernel_init", "recurrent_init", "bias_init")
   return dict.fromkeys(names, within(hidden**-0.5))

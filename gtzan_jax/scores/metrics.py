@@ -9,6 +9,8 @@ evaluation of a training run and is plain numpy. Two conventions:
 - A genre that has examples but is never predicted has precision 0.
 """
 
+from typing import Any
+
 import numpy as np
 
 from gtzan_jax.errors import InputError
@@ -112,7 +114,7 @@ def known_artists(
   held_out = [
     names for credit in credit_of.values() if (names := artists.known(credit))
   ]
-  learnt = set()
+  learnt: set[str] = set()
   learnt.update(*map(artists.known, set(train.artist.tolist())))
   met = sum(not learnt.isdisjoint(names) for names in held_out)
   return {"tracks": met, "of": len(held_out)}
@@ -218,7 +220,7 @@ def confused(
 
   `share` is the part of the true genre's examples that went astray this way.
   """
-  pairs = [
+  pairs: list[dict[str, Any]] = [
     {
       "genre": genres[i],
       "predicted": genres[j],

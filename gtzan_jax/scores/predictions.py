@@ -10,7 +10,7 @@ import os
 import pathlib
 import zipfile
 from collections.abc import Iterable, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -59,7 +59,7 @@ class Predictions:
   label: np.ndarray
   probabilities: np.ndarray
   genres: tuple[str, ...]
-  artist: np.ndarray | None = None
+  artist: np.ndarray = None  # type: ignore[assignment]  # see __post_init__
 
   def __post_init__(self):
     artist = [""] * len(self.track) if self.artist is None else self.artist
@@ -194,7 +194,7 @@ def load(path: str | os.PathLike) -> Predictions:
       absent = [name for name in _COLUMNS if name not in names]
       if absent:
         raise InputError(f"{path}: no {', '.join(absent)} inside; {wanted}")
-      columns = {}
+      columns: dict[str, Any] = {}
       for name in _COLUMNS:
         with archive.open(f"{name}.npy") as member:
           columns[name] = np.lib.format.read_array(member, allow_pickle=False)

@@ -90,7 +90,7 @@ def test_tables_are_computed_clip_by_clip(monkeypatch):
     assert clip.shape == (100,)
     return np.full(57, clip[0] * rate, np.float32)
 
-  monkeypatch.setattr(features.table57, "from_audio", from_audio)
+  monkeypatch.setattr(features.kaggle_table, "from_audio", from_audio)
   clips = np.repeat(np.arange(6.0).reshape(2, 3, 1), 100, axis=2)
   table = features.extract(clips, "table57")
   assert table.shape == (2, 3, 57)

@@ -5,6 +5,7 @@ model's from the .npz that `save_npz` writes. Formats: docs/weights.md.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -62,7 +63,7 @@ def save_npz(path: str, variables: Mapping) -> None:
   belong to the data that a model is trained on next.
   """
   flat = traverse_util.flatten_dict(dict(variables), sep="/")
-  chosen = {
+  chosen: dict[str, Any] = {
     # npz knows no bfloat16; float32 holds the same values
     name: np.asarray(value, np.float32)
     for name, value in flat.items()

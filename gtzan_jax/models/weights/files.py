@@ -2,6 +2,7 @@
 
 import pathlib
 import zipfile
+from collections.abc import Callable
 
 import h5py
 import numpy as np
@@ -62,7 +63,7 @@ def _npz(path: pathlib.Path) -> dict[str, np.ndarray]:
     return dict(found)
 
 
-READERS = {
+READERS: dict[str, Callable[[pathlib.Path], dict[str, np.ndarray]]] = {
   ".h5": _h5,
   ".hdf5": _h5,
   ".safetensors": safetensors.numpy.load_file,

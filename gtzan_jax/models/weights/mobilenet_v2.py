@@ -12,7 +12,7 @@ import numpy as np
 
 from gtzan_jax.errors import InputError
 from gtzan_jax.models.mobilenet import BLOCKS, BN_EPSILON
-from gtzan_jax.models.weights.matching import Conversion, Entries, Rows, Shapes
+from gtzan_jax.models.weights.matching import Conversion, Entries, Shapes
 
 TORCH_EPSILON = 1e-5  # torch.nn.BatchNorm2d's own
 PARTS = ("expand", "depthwise", "project")
@@ -153,7 +153,7 @@ def _folded(entries: Entries) -> Conversion:
 
   The 53 layers are numbered in order, the last is the head, as a convolution.
   """
-  rows: Rows = {}
+  rows: dict[str, tuple[str, str | None]] = {}
   for number, unit in enumerate(UNITS):
     depthwise = unit.endswith("depthwise")
     layer = f"{number:02d}_{'depthwise_' * depthwise}conv_2d"
