@@ -1,4 +1,4 @@
-"""A log-mel archive made from audio beside one that is at hand.
+"""Compares a log-mel archive made from audio with an existing one.
 
   python benchmarks/archive.py FOLDER --archive=gtzan_logmel.npz
 

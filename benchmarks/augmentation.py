@@ -2,11 +2,10 @@
 
   python benchmarks/augmentation.py runs/sweeps/augmentation
 
-Of the LSTMs of configs/sweeps/augmentation.py or augmentation_waveform.py: the
-track accuracy of each arm, mean ± standard deviation over the seeds, and what
-it has over real segments alone, with a 95 % interval (all seeds together;
-tracks are resampled, by artist where known). Of the GANs: what their reports
-say.
+For the LSTMs of configs/sweeps/augmentation.py or augmentation_waveform.py:
+track accuracy of each arm, mean ± standard deviation over the seeds, and the
+gain over real segments alone with a 95 % interval (all seeds together, a
+bootstrap over artists). For the GANs: the measures in their reports.
 """
 
 import argparse
@@ -29,7 +28,7 @@ def runs(folder: pathlib.Path) -> dict[str, dict]:
 
 
 def headline(folder: pathlib.Path, name: str, found: dict):
-  """What a run said of the tracks that its numbers are quoted of."""
+  """A run's predictions for the tracks of its headline split."""
   file = folder / name / "predictions" / f"{found['headline']}.npz"
   return predictions.load(file).by_track("mean")
 

@@ -1,4 +1,4 @@
-"""Several leak meters side by side: writes steps.md and steps.png.
+"""Several leakage meters side by side: writes steps.md and steps.png.
 
 python benchmarks/leak_steps.py docs/leak
 """

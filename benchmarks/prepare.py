@@ -1,4 +1,4 @@
-"""Preparing a corpus, against decoding it and computing its features alone.
+"""Time of preparing a corpus against decoding and feature computation alone.
 
   python benchmarks/prepare.py [--runs=3] [--features=logmel_1024] [--path=...]
 

@@ -1,11 +1,10 @@
-"""One training step of each recipe named: its time and its memory.
+"""Time and memory of one training step of each given recipe.
 
   python benchmarks/steps.py cnn_gru cnn_lstm [--rounds=15] [--batch_size=32]
 
-On the synthetic corpus, whose examples have the shapes of any other's. Prints a
-JSON line for each: the median in ms, the recipes taken in turns so that a busy
-machine slows all; `relative` is to the first. `mib` is what XLA says that the
-compiled step needs at once: state, batch and everything between.
+On the synthetic corpus. Prints a JSON line for each: the median in ms, the
+recipes taken in turns so that a busy machine slows all; `relative` is to the
+first. `mib` is XLA's peak for the compiled step: state, batch and temporaries.
 """
 
 import argparse

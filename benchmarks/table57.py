@@ -1,4 +1,4 @@
-"""Kaggle's table of 57 columns beside what is computed of the audio.
+"""Compares Kaggle's table of 57 columns with the columns computed from audio.
 
   python benchmarks/table57.py FOLDER [--table=FOLDER/features_30_sec.csv]
 

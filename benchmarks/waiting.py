@@ -1,4 +1,4 @@
-"""How long a run keeps its user, or its devices, waiting.
+"""Time to the first step, and time the loop waits for input.
 
   python benchmarks/waiting.py [--config=configs/quickstart.py] [--runs=3]
 

@@ -1,5 +1,6 @@
-"""Two convolutions with BatchNorm, then two bidirectional LSTM layers: source
-document 4, P2.
+"""Two convolutions with BatchNorm, then two bidirectional LSTM layers.
+
+Source: the BiLSTM project, P2.
 
   python launch.py --config=configs/cnn_bilstm.py \\
     --config.data.path=/path/to/gtzan
@@ -7,7 +8,7 @@ document 4, P2.
 On 80 x 80 log-mel patches, 15 a track; Adam 1e-3, batch 128, 50 epochs. The
 source has 8 of the 10 genres and does not name them:
 --config.data.genres="('blues', ...)". How it scaled its patches is unknown;
-here they are standardised as a whole. It chose by the 20 % that it reports.
+here they are standardised as a whole. It selects on the 20 % that it reports.
 
 On the log-mel archive with --config.data.protocol=filtered: about 22 minutes on
 two CPU cores beside other work, validation track accuracy 0.49 (n=1).

@@ -1,11 +1,11 @@
-"""CNN and GRU on log-mel spectrograms: the CNN-GRU project.
+"""CNN and GRU on log-mel spectrograms (the CNN-GRU project).
 
   python launch.py --config=configs/cnn_gru.py --config.data.path=/path/to/gtzan
 
 Convolutions, then a GRU over time, then dense layers. The source names
 dropout, spectrogram augmentation, Adam 1e-3, 30 epochs and early stopping, and
-neither sizes nor the kind of augmentation; here SpecAugment and gain. It had no
-validation part, so it stopped by the test.
+neither sizes nor the kind of augmentation; here SpecAugment and gain. It has no
+validation split and stops on test.
 
 On the log-mel archive with --config.data.protocol=filtered: about 3 minutes on
 two CPU cores, validation track accuracy 0.57 (n=1).

@@ -1,6 +1,6 @@
-"""Every key of a run, once, with its unit. Recipes are deltas on this file.
+"""Every config key with its default and unit. Recipes change some of them.
 
-Used by itself it is `mel_cnn` without augmentation; see the recipes beside it.
+By itself it is `mel_cnn` without augmentation.
 """
 
 import ml_collections
@@ -17,8 +17,8 @@ def get_config() -> ml_collections.ConfigDict:
 
   config.data = data = ml_collections.ConfigDict()
   data.path = config_dict.placeholder(str)  # unset: the synthetic corpus
-  # A table of tracks with their genres and artists, for a collection whose
-  # folders mean nothing: columns such as file, genre, artist. "": none
+  # A table of files with genres and artists, where folders are not genres:
+  # columns such as file, genre, artist. "": none
   data.labels = ""
   data.artists = ""  # folder: <genre>/<artist>/... names artists
   data.dir = "~/.cache/gtzan_jax"  # prepared data sets, one folder each
@@ -27,18 +27,18 @@ def get_config() -> ml_collections.ConfigDict:
   # In place of a protocol: files of ids or paths, "train.txt,dev.txt,test.txt",
   # or a table with a column of splits (docs/check_splits.md). "": none
   data.splits = ""
-  data.split_seed = 42  # decides random splits, alone
+  data.split_seed = 42  # of random protocols
   data.fold = 0  # k-fold protocols: the test fold; the next is validation
   data.train_fraction = 1.0  # of the train tracks, stratified by genre
-  data.train_segments = 0  # so many of those, genres in proportion; 0: all
-  data.leak = ""  # arm of the leak meter: clean | tracks | artists; "": none
-  data.leak_share = 0.5  # of a tested track's segments: how many are swapped
+  data.train_segments = 0  # keep so many, genres in proportion; 0: all
+  data.leak = ""  # arm of the leakage meter: clean | tracks | artists; "": none
+  data.leak_share = 0.5  # share of a test track's segments that are swapped
   data.genres = ()  # some of the corpus's, as ("jazz", "rock"); (): all
   data.tracks_per_genre = 20  # size of the synthetic corpus
   data.allow = ()  # checks of the corpus (docs/using.md) that may not refuse it
   data.standardize = "none"  # none | global | bin; statistics of train only
-  # Examples of a trained GAN's workdir beside the real ones of the train part.
-  data.augment_with = config_dict.placeholder(str)  # "": is still to be given
+  # Run folder of a trained GAN, whose examples join the train split.
+  data.augment_with = config_dict.placeholder(str)  # "": required
   data.augment_ratio = 1.0  # generated for each real one, up to 100
   data.augment_only = False  # True: without the real ones
   data.cache_mb = 4096  # what fits is read once into memory
@@ -72,8 +72,8 @@ def get_config() -> ml_collections.ConfigDict:
   gan.r1 = 0.0  # times half the squared gradient of the score at real examples
   gan.discriminator_rate = 1.0  # times optim.learning_rate
   gan.average = 0.0  # decay of the averaged generator that is kept; 0: none
-  # A workdir of a trained classifier of the same features, by which generated
-  # examples are measured. Unset: configs/judge.py is trained first.
+  # Run folder of a classifier on the same features, which measures generated
+  # examples. Unset: configs/judge.py is trained first.
   gan.judge = config_dict.placeholder(str)
   gan.samples = 500  # generated examples behind each measure
 
@@ -95,13 +95,12 @@ def get_config() -> ml_collections.ConfigDict:
   augment.mixup_alpha = 0.0  # 0: off
 
   config.train = train = ml_collections.ConfigDict()
-  # Weights to begin with: a workdir of the same model, or a file that
+  # Initial weights: a run folder of the same model, or a file that
   # gtzan_jax.models.weights reads (.h5, .safetensors, .npz). Unset: at random.
   train.init_from = config_dict.placeholder(str)
   train.batch_size = 32  # over all devices together
-  # Epochs may change when a run is taken up again; a cosine then follows the
-  # new length from there on, so that is not the run of that length from the
-  # start.
+  # May change when a run is resumed; a cosine schedule then follows the new
+  # length from there on, which is not the run of that length from the start.
   train.epochs = 30
   train.epoch_steps = (
     0  # steps from one evaluation to the next; 0: all examples

@@ -6,13 +6,13 @@
 Fully connected, as gan_waveform, with 61 x 33 = 2,013 numbers in place of a
 waveform (on MFCCs of audio or of a log-mel archive:
 --config.data.features=mfcc). The source does not say how its features were
-scaled; here each is standardised by the train part, so the generator's last
-layer is linear. Which discriminator and generator are kept is decided by the
-Fréchet distance to the validation part.
+scaled; here each is standardised by the train split, so the generator's last
+layer is linear. The checkpoint with the least Fréchet distance to the
+validation split is kept.
 
 On MFCCs of the log-mel archive: 17 minutes on two CPU cores beside other work;
-the judge hears the genre asked for in 0.58 of the examples. On `sequence` of 66
-clips: 4 minutes, 0.10, which is chance (n=1 each; see docs/gan.md).
+the judge assigns 0.58 of the examples to the requested genre. On `sequence` of
+66 clips: 4 minutes, 0.10, which is chance (n=1 each; see docs/gan.md).
 """
 
 from gtzan_jax.recipes import default

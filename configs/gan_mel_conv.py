@@ -3,10 +3,10 @@
   python launch.py --config=configs/gan_mel_conv.py \\
     --config.data.path=/path/to/gtzan_or_archive.npz
 
-A variant of our own beside the source's GANs, chosen on validation tracks.
+Ours, beside the source's GANs; settings chosen on validation tracks.
 
 On the log-mel archive, on two CPU cores beside other work: 13 minutes after its
-judge, which hears the genre asked for in 0.52 of the examples; on MFCCs of it
+judge, which assigns 0.52 of the examples to the requested genre; on its MFCCs
 (--config.data.features=mfcc) 2 minutes, 0.44 (n=1 each; see docs/gan.md).
 """
 

@@ -11,8 +11,8 @@ small corpus let evaluations be further apart (--config.train.epoch_steps=100
 --config.train.epochs=8 are the 100 epochs of 40 tracks). Needs audio.
 
 On 66 of 96 clips (--config.data.protocol=tracks_80_20, 1,200 steps): 48 minutes
-on two CPU cores beside other work; it collapses, as the source's did: 0.10 of
-the examples are heard as the genre asked for, diversity 0.21 (n=1).
+on two CPU cores beside other work; it collapses, as the source's did: the
+judge assigns 0.10 of the examples to the requested genre, diversity 0.21 (n=1).
 """
 
 from gtzan_jax.recipes import gan_features

@@ -3,12 +3,12 @@
   python launch.py --config=configs/gan_waveform_conv.py \\
     --config.data.path=/path/to/gtzan
 
-A variant of our own beside the source's GANs, chosen on validation tracks; far
+Ours, beside the source's GANs; settings chosen on validation tracks; far
 smaller than gan_waveform. Needs audio.
 
 On 66 of 96 clips (--config.data.protocol=tracks_80_20): 57 minutes on two CPU
-cores beside other work, judge included; the judge hears the genre asked for in
-0.47 of the examples, diversity 1.20 (n=1; see docs/gan.md).
+cores beside other work, judge included; the judge assigns 0.47 of the
+examples to the requested genre, diversity 1.20 (n=1; see docs/gan.md).
 """
 
 from gtzan_jax.recipes import gan_waveform

@@ -1,9 +1,9 @@
-"""The classifier by which a GAN is judged, where config.gan.judge names none.
+"""The judge of a GAN, where config.gan.judge names none.
 
   python launch.py --config=configs/judge.py --config.data.path=/path/to/gtzan
 
-mel_cnn with its input standardised, on whatever features the GAN has to do
-with: its last hidden layer is where distances are taken.
+mel_cnn with standardised input, on the GAN's features; distances are measured
+in its last hidden layer.
 """
 
 from gtzan_jax.recipes import default

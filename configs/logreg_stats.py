@@ -3,8 +3,8 @@
   python launch.py --config=configs/logreg_stats.py \\
     --config.data.path=/path/to/gtzan
 
-A baseline without a network: no deep result stands without it. scikit-learn
-fits it once; predictions and report are those of every other recipe.
+A baseline without a network, beside which networks are reported. scikit-learn
+fits it once; predictions and report have the same form as any recipe's.
 
 On the log-mel archive with --config.data.protocol=filtered: a few seconds,
 validation track accuracy 0.48 (n=1).

@@ -6,10 +6,10 @@
     --config.data.path=/path/to/gtzan --config.data.augment_with=runs/gan
 
 Net5 (see lstm) with one generated segment for each real one, up to 400 epochs,
-patience 10. The source generated first and split afterwards, so half of what it
-tested on was generated, and computed the features of generated sound at
-16,000 Hz; here generated segments join the train part alone, through the very
-code that prepares real ones. Needs audio.
+patience 10. The source generated first and split afterwards, so half of its
+test set was generated, and computed the features of generated audio at
+16,000 Hz; here generated segments join the train split only, processed as real
+ones. Needs audio.
 """
 
 from gtzan_jax.recipes import lstm

@@ -4,7 +4,7 @@
     --config.data.path=/path/to/gtzan
 
 As lstm, whose raw input has a centroid in thousands of Hz beside chroma of at
-most 1, but each of the 33 values standardised by the train part, Adam 1e-3 and
+most 1, but each of the 33 values standardised by the train split, Adam 1e-3 and
 patience 15 on the validation accuracy. Chosen on validation tracks.
 
 On 371 cuts of 2 to 3 s with --config.data.protocol=filtered: 13 seconds on two

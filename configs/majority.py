@@ -1,10 +1,10 @@
-"""The most frequent genre, whatever is played: what chance gives.
+"""The most frequent genre for every track: chance.
 
   python launch.py --config=configs/majority.py \\
     --config.data.path=/path/to/gtzan
 
-A baseline without a network: no deep result stands without it. scikit-learn
-fits it once; predictions and report are those of every other recipe.
+A baseline without a network, beside which networks are reported. scikit-learn
+fits it once; predictions and report have the same form as any recipe's.
 
 On the log-mel archive with --config.data.protocol=filtered: a second,
 validation track accuracy 0.10.

@@ -4,7 +4,7 @@
 
 The source names the layers (convolution, pooling, dropout, fully connected),
 Adam 1e-3 and 30 epochs, and neither sizes nor the kind of its spectrogram
-augmentation. Those were chosen on the validation part of the fault-filtered
+augmentation. They were chosen on the validation split of the fault-filtered
 partition: four blocks, SpecAugment, mixup, +-6 dB of gain, a cosine rate.
 
 On the log-mel archive with --config.data.protocol=filtered: 5 to 15 minutes

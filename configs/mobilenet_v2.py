@@ -8,7 +8,7 @@ The backbone is frozen; a head with dropout 0.5 is trained on its mean: Adam
 torchvision .safetensors (with --config.model.padding=torch and
 --config.model.scaling=torch), or .npz; see docs/weights.md. A second stage
 continues from there with the last blocks unfrozen:
---config.train.init_from=<workdir of the first>
+--config.train.init_from=<run folder of the first>
 --config.model.trainable_from=14 --config.optim.learning_rate=1e-5.
 
 On the log-mel archive with --config.data.protocol=filtered: about 5 minutes on

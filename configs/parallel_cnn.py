@@ -6,7 +6,7 @@
 On 80 x 80 log-mel patches, 15 a track; SGD (0.01, momentum 0.9), batch 128, 50
 epochs. The source has 8 of the 10 genres and does not name them:
 --config.data.genres="('blues', ...)". How it scaled its patches is unknown;
-here they are standardised as a whole. It chose by the 20 % that it reports.
+here they are standardised as a whole. It selects on the 20 % that it reports.
 
 On the log-mel archive with --config.data.protocol=filtered: about 7 minutes on
 two CPU cores beside other work, validation track accuracy 0.54 (n=1).

@@ -1,9 +1,9 @@
-"""A small mel_cnn that learns the synthetic corpus while one watches.
+"""A small mel_cnn for the synthetic corpus, for `make demo`.
 
   make demo        (or: python launch.py --config=configs/quickstart.py)
 
 About 40 seconds on two CPU cores, test track accuracy 0.95 (n=1, 40 tracks).
-Its numbers say that the machinery works; they are never GTZAN numbers.
+Its numbers show that everything works; they are no GTZAN numbers.
 """
 
 from gtzan_jax.recipes import default

@@ -4,8 +4,8 @@
 
 13 MFCC of 130 frames, three convolutional stages with two shortcuts, Adam with
 a rate that falls by 5 % an epoch from the eleventh epoch on, 60 epochs. The
-source split segments and chose its checkpoint by the test set; here tracks are
-split and validation chooses. Its own split: --config.data.protocol=
+source split segments and selected on test; here tracks are split and validation
+selects. Its own split: --config.data.protocol=
 leaky_segments_80_20.
 
 On the log-mel archive with --config.data.protocol=filtered: about 2 minutes on

@@ -6,10 +6,10 @@
 
 100, 50 and 10 % of the train tracks, five seeds, 1,500 optimizer steps each,
 the best of 15 evaluations on validation tracks: real segments only; with as
-many of the faithful GAN's, or of a convolutional one's; with SpecAugment, mixup
+many from the source's GAN or from a convolutional one; with SpecAugment, mixup
 or circular shifts; and generated segments alone (train on synthetic, test on
-real). Each GAN, and the judge that chose its checkpoint, has seen no more
-tracks than the LSTM that it augments.
+real). Each GAN and its judge were trained on no more tracks than the
+LSTM that it augments.
 """
 
 from gtzan_jax.studies.sweep.run import Run
@@ -36,7 +36,7 @@ PLAIN = {
 
 
 def arms(gans):
-  """What is done to the train part, by name: {override: value}.
+  """Changes to the train split by name: {override: value}.
 
   Args:
     gans: {name: the GAN's run in the sweep}.

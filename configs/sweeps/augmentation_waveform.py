@@ -4,7 +4,7 @@
     --config=configs/lstm_standardised.py --config.data.path=/path/to/gtzan
 
 As augmentation.py, on all train tracks, three seeds, with the source's waveform
-GAN (1,200 steps) and a convolutional one. The protocol is a random one: of a
+GAN (1,200 steps) and a convolutional one. The protocol is random, because in a
 small part of GTZAN the published lists leave genres without train tracks.
 """
 

@@ -1,13 +1,12 @@
-"""The claims of the source projects, each as a pair of runs without a leak.
+"""The claims of the source projects, each as a pair of runs without leakage.
 
   python launch.py sweep --sweep=configs/sweeps/claims.py --out=runs/claims \\
     --config.data.path=/path/to/gtzan_logmel.npz
   python benchmarks/claims.py runs/claims
 
 Three folds by artist: run k tests fold k with seed k, validation (the next
-fold) chooses its checkpoint, and the third fold trains. So each track is tested
-once by artists that were never heard, and no choice has seen it. docs/claims.md
-has the result.
+fold) chooses its checkpoint, and the third fold trains. Each track is tested
+once, by a model not trained on its artist. docs/claims.md has the result.
 """
 
 from gtzan_jax.studies.sweep.run import Run
@@ -16,7 +15,7 @@ SEEDS = range(3)
 HONEST = "artist_kfold"
 TWENTY = {"train.epochs": 20}  # pictures take minutes an epoch
 RMSPROP = {"optim.name": "rmsprop"}
-# What Keras's epsilon is worth to recipes whose source is written in Keras.
+# The effect of Keras's epsilon on recipes from Keras sources.
 EPS_TORCH = {"optim.eps": 1e-8, "optim.eps_rule": "torch"}
 # {variant: (recipe, what differs from it)}, the quick ones first.
 VARIANTS = {
@@ -47,7 +46,7 @@ VARIANTS = {
   "cnn_rnn": ("cnn_rnn", {}),
 }
 # The CNN-GRU project stops on what it reports: the same test tracks, with a
-# validation part (10 %, train has 70) and without (train has 80). With as many
+# validation split (10 %, train has 70) and without (train has 80). With as many
 # train segments, so that the choice alone differs, the leak meter has both.
 SELECTION = {
   "cnn_gru_validated": {"data.protocol": "tracks_80_20"},

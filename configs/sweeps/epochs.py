@@ -1,11 +1,10 @@
-"""The LSTM-GAN project's lengths of training, on the recipe of --config.
+"""The LSTM-GAN project's numbers of epochs, on the recipe of --config.
 
   python launch.py sweep --sweep=configs/sweeps/epochs.py \\
     --config=configs/resnet.py --config.data.path=/path/to/gtzan
 
-50 and 100 epochs to the end, and up to 100 stopped after 7 evaluations whose
-validation loss was no best. Each reports the parameters of its best evaluation
-by the scalar it monitors.
+50 and 100 epochs, and up to 100 with patience 7 on validation loss. Each
+reports the checkpoint with the best monitored value.
 """
 
 from gtzan_jax.studies.sweep.run import Run

@@ -1,13 +1,12 @@
-"""What keeps a conditional GAN from collapsing: gan_mel_conv, one change each.
+"""What prevents a conditional GAN's collapse: gan_mel_conv, one change each.
 
   python launch.py sweep --sweep=configs/sweeps/gan_variants.py \\
     --config=configs/gan_mel_conv.py --config.data.features=mfcc \\
     --config.data.path=/path/to/gtzan_logmel.npz
   python benchmarks/augmentation.py runs/sweeps/gan_variants
 
-The recipe's loss, penalty, rates and averaging against their neighbours, 1,500
-steps each, all by one judge. By this the recipe's settings were chosen, on
-validation tracks.
+The recipe's loss, penalty, rates and averaging against alternatives, 1,500
+steps each, one judge. It chose the recipe's settings, on validation tracks.
 """
 
 from gtzan_jax.studies.sweep.run import Run

@@ -1,13 +1,12 @@
-"""The leaderboard: all that a log-mel archive carries (audio carries it too).
+"""The leaderboard: every recipe for a log-mel archive (or audio).
 
   python launch.py sweep --sweep=configs/sweeps/leaderboard.py \\
     --config.data.path=/path/to/gtzan_logmel.npz
 
 Three seeds of each recipe under the protocol filtered; of those that take more
 than 20 minutes a run one (n=1 in the leaderboard). Then each recipe whose
-source says how it split, once under that protocol: what leaks says so. The
-shortest come first, and the same command goes on where it was stopped; each
-finished report.json can be kept as it comes.
+source says how it split, once under that protocol. The shortest come first; the
+same command continues after a stop.
 
 On the log-mel archive (442 train tracks), two CPU cores, by the seconds in
 docs/results: the honest runs 7.5 hours, those under the sources' protocols

@@ -1,4 +1,4 @@
-"""The rest of the leaderboard: recipes that a log-mel archive cannot carry.
+"""The rest of the leaderboard: recipes that need audio or a table.
 
   python launch.py sweep --sweep=configs/sweeps/leaderboard_audio.py \\
     --config.data.path=/path/to/gtzan

@@ -1,11 +1,10 @@
-"""A leaderboard in half an hour: reduced epochs, and named so.
+"""A leaderboard in half an hour, with fewer epochs.
 
   python launch.py sweep --sweep=configs/sweeps/leaderboard_quick.py \\
     --config.data.path=/path/to/gtzan_logmel.npz
 
-The baselines and slice_cnn are whole; what is cut short is called
-<recipe>_quick, a recipe of its own on every report and in the leaderboard, so
-that nobody takes it for the full one. Protocol filtered, one seed.
+The baselines and slice_cnn are complete; shortened recipes are named
+<recipe>_quick in reports and leaderboard. Protocol filtered, one seed.
 
 On the log-mel archive (442 train tracks) it took 22 minutes on two CPU cores,
 preparing four feature sets included; docs/leaderboard_quick.md has the result.
