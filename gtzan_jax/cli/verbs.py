@@ -78,7 +78,7 @@ def evaluate(given: Given) -> int:
   from gtzan_jax.data import open_dataset as data
   from gtzan_jax.inference import external
   from gtzan_jax.training import runtime, sharding, workdir
-  from tfds_gtzan.facts import artist_clusters
+  from tfds_gtzan.facts import artists
 
   other = {
     key: value
@@ -114,7 +114,7 @@ def evaluate(given: Given) -> int:
       out,
       config.data.path,
       prepared=data.fingerprint(run["feature_spec"], corpus),
-      artists=artist_clusters.names(corpus.tracks),
+      artists=artists.clusters(corpus.tracks),
       warnings=[one.plain() for one in found],
     )
   else:

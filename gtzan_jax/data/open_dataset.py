@@ -17,7 +17,7 @@ from gtzan_jax.features import FeatureSpec
 from tfds_gtzan import tfds_gtzan_dataset_builder as dataset_builder
 from tfds_gtzan.corpora import files, unpack
 from tfds_gtzan.corpora.track import Corpus
-from tfds_gtzan.facts import artist_clusters
+from tfds_gtzan.facts import artists
 from tfds_gtzan.protocols import table as protocols
 from tfds_gtzan.split_audit import crossings
 
@@ -48,7 +48,7 @@ def open_dataset(
     partition.protocol,
     partition,
     tuple(data.genres),
-    artists=artist_clusters.names(prepared.rows),
+    artists=artists.clusters(prepared.rows),
     warnings=[one.plain() for one in found],
   )
   notices.dataset(prepared, partition)

@@ -141,8 +141,8 @@ def test_lines_that_cannot_be(tmp_path, row, changed, message):
     (b"", "is empty; a table begins with a header"),
     (b"\n\n", "is empty"),
     (b"a,b\n1,2\n", "lacks 59 of the columns .*: filename, chroma_stft_mean,"),
-    (b"\xff\xfe\x00f\x00", "cannot be read as a csv"),
-    (b"caf\xe9,b\n", "cannot be read as a csv"),
+    (b"\xff\xfe\x00f\x00", "cannot be read as a table"),
+    (b"caf\xe9,b\n", "cannot be read as a table"),
     (b"filename\0,b\n", "lacks"),
     (b'"a\n', "lacks"),
   ],
@@ -177,7 +177,7 @@ def test_tables_that_lack_something(tmp_path):
     corpus.open_corpus(str(path))
   lines = corpora.write_table(tmp_path / "a.csv", rows).read_text().split()
   path.write_text("".join(f"{x},{x.split(',')[-2]}\n" for x in lines))
-  with pytest.raises(InputError, match=r"the column .* stands twice"):
+  with pytest.raises(InputError, match=r"the column .* occurs twice"):
     corpus.open_corpus(str(path))
 
 
@@ -341,11 +341,11 @@ def test_short_and_silent_sounds_have_rows(samples, level):
 THREADS = """
 from concurrent import futures
 import numpy as np
-from gtzan_jax.features import table57
+from gtzan_jax.features import kaggle_table
 sounds = np.random.default_rng(0).uniform(-0.3, 0.3, (8, 22050)).astype("f")
 with futures.ThreadPoolExecutor(8) as pool:
-  rows = list(pool.map(lambda x: table57.from_audio(x, 22050), sounds))
-again = [table57.from_audio(x, 22050) for x in sounds]
+  rows = list(pool.map(lambda x: kaggle_table.from_audio(x, 22050), sounds))
+again = [kaggle_table.from_audio(x, 22050) for x in sounds]
 np.testing.assert_array_equal(rows, again)
 """
 

@@ -33,7 +33,7 @@ from gtzan_jax.training import (
 )
 from tfds_gtzan import examples
 from tfds_gtzan.corpora import corpus
-from tfds_gtzan.facts import artist_clusters, track_lists
+from tfds_gtzan.facts import artists, track_lists
 
 RATE = 22_050
 
@@ -120,8 +120,8 @@ def test_of_its_own_corpus_a_run_is_tested_on_the_test_part(
   mesh = sharding.make_mesh()
   stored = evaluate.predict_parts(trained, run, data, mesh)[0]["test"]
   opened = corpus.open_corpus(None, 4)
-  artists = artist_clusters.names(opened.tracks)
-  external.evaluate(trained, opened, tmp_path / "out", artists=artists)
+  names = artists.clusters(opened.tracks)
+  external.evaluate(trained, opened, tmp_path / "out", artists=names)
   found = report_of(tmp_path / "out")
   learnt = {t for part in ("train", "validation") for t, _ in data.parts[part]}
   assert found["external"]["learnt"] == len(learnt) > 0

@@ -18,7 +18,7 @@ from gtzan_jax.scores.predictions import Predictions
 from gtzan_jax.studies.failures import page as failures_page
 from gtzan_jax.studies.failures import run as failures
 from gtzan_jax.studies.verify import run as verify
-from tfds_gtzan.facts import notes, track_lists
+from tfds_gtzan.facts import faults, track_lists
 
 TRACKS, SEGMENTS = 60, 4
 FAULTY = "wrongly labelled"
@@ -64,10 +64,10 @@ def runs(tmp_path_factory):
 @pytest.fixture(scope="module", autouse=True)
 def published():
   """What is said of these tracks, in place of GTZAN's."""
-  known = notes.about
+  known = faults.about
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(
-      notes, "about", lambda t: about(t) if t[0] == "t" else known(t)
+      faults, "about", lambda t: about(t) if t[0] == "t" else known(t)
     )
     yield
 
@@ -276,21 +276,21 @@ def test_mistakes_get_one_line(runs, tmp_path):
 
 
 def test_notes_are_those_of_the_published_lists():
-  known = {track: notes.about(track) for track in track_lists.artists()}
+  known = {track: faults.about(track) for track in track_lists.artists()}
   counts = collections.Counter(
     kind for one in known.values() for kind in one.notes
   )
-  assert counts == {notes.STRUCK: 70, notes.REPEATS: 127, notes.DISTORTED: 1}
+  assert counts == {faults.STRUCK: 70, faults.REPEATS: 127, faults.DISTORTED: 1}
   assert {t: one.artist for t, one in known.items()} == track_lists.artists()
   queen = known["metal.00058"]
   assert (queen.artist, queen.title) == ("Queen", "Tie Your Mother Down")
-  assert queen.notes[notes.REPEATS] == "the same sound as rock.00016"
+  assert queen.notes[faults.REPEATS] == "the same sound as rock.00016"
   assert "distorted but for 5 s" in known["reggae.00086"].notes["distorted"]
   assert known["blues.00000"].notes == {}
-  assert known["classical.00042"].notes[notes.REPEATS] == (
+  assert known["classical.00042"].notes[faults.REPEATS] == (
     "the same song as classical.00053"
   )
 
 
 def test_nothing_is_published_of_other_tracks():
-  assert notes.about("jazz.s00001") == ("", "", {})
+  assert faults.about("jazz.s00001") == ("", "", {})

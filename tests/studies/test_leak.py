@@ -27,7 +27,7 @@ from gtzan_jax.studies.verify import run as verify
 from gtzan_jax.training import recipes, workdir
 from tfds_gtzan import synthetic
 from tfds_gtzan.corpora.track import Row
-from tfds_gtzan.facts import notes, track_lists
+from tfds_gtzan.facts import track_lists
 from tfds_gtzan.protocols import cuts, leak_arms
 from tfds_gtzan.protocols.table import PROTOCOLS, apply
 
@@ -123,12 +123,15 @@ def test_arms_differ_in_nothing_but_whose_segments_fill_the_slots(name):
   assert {group[t] for t in added["artists"]} == {group[t] for t in touched}
   # Songs of which another recording, or part, is tested are another leak.
   songs = {
-    (group[t], notes.index()[t][1])
+    (group[t], track_lists.index()[t][1])
     for t in tracks(tested)
-    if notes.index().get(t, ("", ""))[1]
+    if track_lists.index().get(t, ("", ""))[1]
   }
   for track in added["artists"]:
-    assert (group[track], notes.index().get(track, ("", ""))[1]) not in songs
+    assert (
+      group[track],
+      track_lists.index().get(track, ("", ""))[1],
+    ) not in songs
 
 
 def test_who_has_most_of_a_genre_to_learn_from_is_not_tested():

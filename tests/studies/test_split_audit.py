@@ -15,11 +15,11 @@ from gtzan_jax.data import corpus_checks
 from gtzan_jax.errors import InputError
 from gtzan_jax.recipes import default
 from gtzan_jax.studies.split_audit import run as check_splits
-from gtzan_jax.training import workdir
+
+from tfds_gtzan.corpora.track_names import Named, Names
 from tfds_gtzan.facts import track_lists
 from tfds_gtzan.split_audit import crossings
 from tfds_gtzan.split_audit import files as split_files
-from tfds_gtzan.split_audit.names import Named, Names
 
 PARTS = {
   "train": ["blues.00000", "rock.00001"],
@@ -544,7 +544,7 @@ def test_other_splits_are_refused(collection, tmp_path, files, message):
   ],
 )
 def test_files_of_a_split_are_listed(value, wanted):
-  assert workdir.listed(value) == wanted
+  assert ranges.listed(value) == wanted
 
 
 def test_a_column_named_by_two_lines_is_refused_in_one(tmp_path):
@@ -558,4 +558,4 @@ def test_a_column_named_by_two_lines_is_refused_in_one(tmp_path):
 def test_commas_without_names_are_refused(value):
   """As of a shell's variables that are not set."""
   with pytest.raises(InputError, match="no name of a file"):
-    workdir.listed(value)
+    ranges.listed(value)

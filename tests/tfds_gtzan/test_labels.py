@@ -19,8 +19,7 @@ from gtzan_jax.data import open_dataset as opening
 from gtzan_jax.errors import InputError
 from gtzan_jax.recipes import resnet
 from gtzan_jax.training import workdir
-from tfds_gtzan.corpora import labels
-from tfds_gtzan.split_audit import names as split_names
+from tfds_gtzan.corpora import labels, track_names
 
 FILES = ("000/000002", "000/000003", "001/000012", "155/155066")
 ROWS = [
@@ -113,7 +112,7 @@ def test_a_table_as_spreadsheets_leave_it(music, tmp_path):
 
 
 def test_leading_zeros_tell_two_files_apart(tmp_path):
-  names = split_names.Names(["a/2", "b/000002", "b/7"])
+  names = track_names.Names(["a/2", "b/000002", "b/7"])
   assert names.find("2").track == "a/2"
   assert names.find("000002.mp3").track == "b/000002"
   assert names.find("0007").track == "b/7"

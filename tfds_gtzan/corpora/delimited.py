@@ -1,94 +1,127 @@
 """Tables of text as spreadsheets and scripts leave them.
 
-Cells are separated by commas, semicolons, tabs or bars, whichever finds most of
-the columns that are wanted in the header: a rule, where a guess from the cells
-would take the comma of "0,5" for a separator. Spaces around a cell, rows
-without content and the line "sep=;" of spreadsheets mean nothing.
+Cells are separated by commas, semicolons, tabs or bars, whichever the first
+line has most of: a rule, where a guess from all cells would take the comma of
+"0,5" for a separator. Spaces around a cell, rows without content and the line
+"sep=;" of spreadsheets mean nothing.
 """
 
+import codecs
 import csv
 import io
+import pathlib
 import re
-from collections.abc import Collection, Iterator
-from typing import NamedTuple
 
 from gtzan_jax.errors import InputError
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+_MOST_BYTES = 2**28  # of a list of names
+
+# What a column of track names may be called; of several the first one counts.
+NAMES = (
+  *("filename", "file_name", "file", "filepath", "file_path", "path"),
+  *("audio", "wav", "track", "track_id", "id", "clip", "name", "song"),
+)
 
 
-class Delimited(NamedTuple):
-  """A table.
+def decode(data: bytes) -> str:
+  """A file's bytes as text, "\\n" between lines, the line "sep=;" emptied.
 
-  Attributes:
-    separator: a key of SEPARATORS.
-    header: names of columns, in lower case.
-    rows: (number of the line, cells) of each; as many cells as the header has.
+  UTF-8 or, by its first bytes, UTF-16, which spreadsheets call "Unicode text".
+
+  Raises:
+    UnicodeError: neither.
   """
-
-  separator: str
-  header: list[str]
-  rows: list[tuple[int, list[str]]]
-
-
-def plain(text: str) -> str:
-  """The text with "\\n" between lines, spreadsheets' line "sep=;" emptied."""
-  text = re.sub(r"\r\n?", "\n", text)
+  marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+  text = re.sub(
+    r"\r\n?", "\n", data.decode("utf-16" if marked else "utf-8-sig")
+  )
   return re.sub(r'\A"?sep=.*\n', "\n", text, flags=re.IGNORECASE)
 
 
-def read(where: str, data: bytes, wanted: Collection[str]) -> Delimited:
-  """Takes a table apart.
+def read_list(file: str, named: str = "") -> tuple[bytes, str]:
+  """The bytes of a file of names, and the same as text.
+
+  Args:
+    file: its path.
+    named: how it is called in messages, if not by that.
+
+  Raises:
+    InputError: it cannot be read, or is no text.
+  """
+  named = named or file
+  try:
+    with pathlib.Path(file).expanduser().open("rb") as opened:
+      data = opened.read(_MOST_BYTES + 1)
+    if len(data) > _MOST_BYTES:
+      raise InputError(f"{named} is no list: more than {_MOST_BYTES} bytes")
+    return data, decode(data)
+  except InputError:
+    raise
+  except UnicodeError as error:
+    raise InputError(
+      f"{named} is no text: give lists of names (.txt), tables (.csv, .tsv) or"
+      " .json, in UTF-8"
+    ) from error
+  except (OSError, ValueError) as error:
+    reason = getattr(error, "strerror", None) or error
+    raise InputError(f"{named} cannot be read: {reason}") from error
+
+
+def separator(text: str) -> str:
+  """A key of SEPARATORS."""
+  header = text.lstrip().partition("\n")[0]
+  return max(SEPARATORS, key=header.count)
+
+
+def rows(named: str, text: str) -> list[tuple[int, list[str]]]:
+  """(number of the line, cells) of each row that is not empty.
+
+  Raises:
+    InputError: no table, by its name in messages.
+  """
+  reader = csv.reader(
+    io.StringIO(text, newline=""),
+    delimiter=separator(text),
+    skipinitialspace=True,
+  )
+  try:
+    stripped = [(reader.line_num, [*map(str.strip, row)]) for row in reader]
+  except csv.Error as error:
+    raise InputError(f"{named} cannot be read as a table: {error}") from error
+  return [(number, cells) for number, cells in stripped if any(cells)]
+
+
+def table(
+  where: str, data: bytes
+) -> tuple[list[str], list[tuple[int, list[str]]]]:
+  """A table of one header line, each row with as many cells as that has.
 
   Args:
     where: its path, for messages.
-    data: the file's content, UTF-8 or, by its first bytes, UTF-16.
-    wanted: columns, in lower case.
+    data: the file's content.
+
+  Returns:
+    the header in lower case, and the rows below it, see `rows`.
 
   Raises:
     InputError: no text, no header, or a row of another number of cells than the
       header. One line, which names the file and the line.
   """
-  start = data[:2]
-  encoding = "utf-16" if start in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
   try:
-    text = plain(data.decode(encoding))
-    wanted = set(wanted)
-    separator = max(
-      SEPARATORS,
-      key=lambda one: (
-        len(wanted & set(next(_rows(text, one), (0, []))[1])),
-        -list(SEPARATORS).index(one),
-      ),
-    )
-    rows = list(_rows(text, separator))
-  except (csv.Error, UnicodeError) as error:
-    raise InputError(f"{where} cannot be read as a csv: {error}") from error
-  if not rows:
+    text = decode(data)
+  except UnicodeError as error:
+    raise InputError(f"{where} cannot be read as a table: {error}") from error
+  found = rows(where, text)
+  if not found:
     raise InputError(f"{where} is empty; a table begins with a header")
-  header = rows.pop(0)[1]
-  for number, cells in rows:
+  header = [cell.casefold() for cell in found.pop(0)[1]]
+  for number, cells in found:
     while len(cells) > len(header) and not cells[-1]:
       cells.pop()
     if len(cells) != len(header):
       raise InputError(
         f"{where} line {number}: {len(cells)} cells, and the header has"
-        f" {len(header)}, separated by {SEPARATORS[separator]}"
+        f" {len(header)}, separated by {SEPARATORS[separator(text)]}"
       )
-  return Delimited(separator, header, rows)
-
-
-def _rows(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
-  """(number of the line, cells) of what is not empty, the header first."""
-  reader = csv.reader(
-    io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True
-  )
-  header = True
-  for row in reader:
-    cells = [cell.strip() for cell in row]
-    if not any(cells):
-      continue
-    if header:
-      cells = [cell.casefold() for cell in cells]
-      header = False
-    yield reader.line_num, cells
+  return header, found

@@ -89,23 +89,24 @@ def _read(path: str, file: pathlib.Path) -> tuple[list[_Line], bool]:
 
   So they may be where no number has a point.
   """
+  data = file.read_bytes()
+  header, rows = delimited.table(path, data)
   wanted = ("filename", *kaggle_table.COLUMNS, "label")
-  table = delimited.read(path, file.read_bytes(), wanted)
-  missing = [name for name in wanted if name not in table.header]
+  missing = [name for name in wanted if name not in header]
   if missing:
+    by = delimited.SEPARATORS[delimited.separator(delimited.decode(data))]
     raise InputError(
       f"{path} lacks {len(missing)} of the columns of features_30_sec.csv:"
-      f" {', '.join(missing)}; its header has {len(table.header)}, separated by"
-      f" {delimited.SEPARATORS[table.separator]}"
+      f" {', '.join(missing)}; its header has {len(header)}, separated by {by}"
     )
-  twice = [name for name in wanted if table.header.count(name) > 1]
+  twice = [name for name in wanted if header.count(name) > 1]
   if twice:
-    raise InputError(f"{path}: the column {twice[0]!r} stands twice")
-  if not table.rows:
+    raise InputError(f"{path}: the column {twice[0]!r} occurs twice")
+  if not rows:
     raise InputError(f"{path} holds a header and no lines")
   lines = [
-    _Line(f"{path} line {n}", dict(zip(table.header, cells, strict=True)))
-    for n, cells in table.rows
+    _Line(f"{path} line {n}", dict(zip(header, cells, strict=True)))
+    for n, cells in rows
   ]
   comma = not any(
     "." in line.cells[name] for line in lines for name in kaggle_table.COLUMNS

@@ -4,19 +4,15 @@ The table has a row a track: a column of names (files, with folders or without,
 or ids), one of genres and, if they are known, one of artists.
 """
 
-import csv
 import dataclasses
 import hashlib
-import io
 import re
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from gtzan_jax.errors import InputError
-from tfds_gtzan.corpora import delimited
+from tfds_gtzan.corpora import delimited, track_names
 from tfds_gtzan.corpora.track import Corpus, printable
-from tfds_gtzan.split_audit import files as split_files
-from tfds_gtzan.split_audit import names as split_names
 
 # Of several such columns the first one counts; else any that has the word.
 GENRES = ("genre", "genre_top", "track_genre_top", "label", "class", "category")
@@ -79,25 +75,19 @@ def read(file: str) -> Labels:
       of a genre, or one that cannot be printed.
   """
   named = f"config.data.labels={file}"
-  data, text = split_files.content(file, named)
-  header = text.lstrip().partition("\n")[0]
-  separator = max(delimited.SEPARATORS, key=header.count)
-  try:
-    found = csv.reader(io.StringIO(text), delimiter=separator)
-    lines = [line for line in found if any(map(str.strip, line))]
-  except csv.Error as error:
-    raise InputError(f"{named} cannot be read as a table: {error}") from error
+  data, text = delimited.read_list(file, named)
+  lines = [cells for _, cells in delimited.rows(named, text)]
   for number in range(1, _HEADERS + 1):
     columns = _columns(lines[:number])
-    name = _column(columns, split_files.NAMES)
+    name = _column(columns, delimited.NAMES)
     genre = _column(columns, GENRES, "genre")
     if None not in (name, genre):
       break
   else:
     columns = _columns(lines[:1])
     what, known = "genres", GENRES
-    if _column(columns, split_files.NAMES) is None:
-      what, known = "names", split_files.NAMES
+    if _column(columns, delimited.NAMES) is None:
+      what, known = "names", delimited.NAMES
     raise InputError(
       f"{named} has no column of {what} among {', '.join(columns) or 'none'};"
       f" call it one of {', '.join(known)}"
@@ -106,7 +96,7 @@ def read(file: str) -> Labels:
   rows = []
   for line in lines[number:]:
     cells = [
-      line[at].strip() if at is not None and at < len(line) else ""
+      line[at] if at is not None and at < len(line) else ""
       for at in (name, genre, artist)
     ]
     for cell in cells:
@@ -153,7 +143,7 @@ def match(labels: Labels, ids: Collection[str]) -> Given:
   Raises:
     InputError: no row means any, or two give one track different genres.
   """
-  names = split_names.Names(ids)
+  names = track_names.Names(ids)
   genres, artists, unused = {}, {}, []
   for row in labels.rows:
     named = names.find(re.sub(r"^(\d+)\.0$", r"\1", row.name))

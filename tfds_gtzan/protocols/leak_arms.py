@@ -25,7 +25,7 @@ from typing import NamedTuple
 from gtzan_jax.errors import InputError
 from gtzan_jax.scores.artists import artist_key
 from tfds_gtzan.corpora.track import Row
-from tfds_gtzan.facts import notes
+from tfds_gtzan.facts import track_lists
 from tfds_gtzan.protocols.cuts import (
   PARTS,
   Parts,
@@ -191,9 +191,9 @@ def _groups(
 
 def _repeats(track: str, other: str) -> bool:
   """Are two tracks by an artist one song, as far as published?"""
-  _, title = notes.index().get(track, ("", ""))
-  _, its = notes.index().get(other, ("", ""))
-  return bool(artist_key(title)) and artist_key(title) == artist_key(its)
+  titles = (track_lists.index().get(one, ("", ""))[1] for one in (track, other))
+  key, its = map(artist_key, titles)
+  return bool(key) and key == its
 
 
 def _slots(

@@ -9,9 +9,6 @@
 A fold is a part like any other: fold0, fold1, ...
 """
 
-import codecs
-import csv
-import io
 import json
 import pathlib
 import re
@@ -22,10 +19,6 @@ from gtzan_jax.audio import files as audio
 from gtzan_jax.errors import InputError, shown
 from tfds_gtzan.corpora import delimited
 
-NAMES = (  # of several such columns the first one counts
-  *("filename", "file_name", "file", "filepath", "file_path", "path"),
-  *("audio", "wav", "track", "track_id", "id", "clip", "name", "song"),
-)
 PARTS = ("split", "subset", "set", "part", "partition", "fold", "folds")
 ARTIST = "artist"
 _WORDS = {
@@ -38,7 +31,6 @@ _SAID_SO = (
   "its name has to say which part it is: train, valid, validation, val, dev,"
   " test, fold0, fold1, ..."
 )
-_MOST_BYTES = 2**28
 # "blues/blues.00012.wav 0": what follows the file's name is a label.
 _LABELLED = re.compile(
   rf"(.*?({'|'.join(map(re.escape, audio.EXTENSIONS))}))[\s,;].*", re.I
@@ -111,40 +103,8 @@ def _is_part(text: str) -> bool:
   return text in _WORDS or text.isdecimal() or bool(_FOLD.fullmatch(text))
 
 
-def content(file: str, named: str = "") -> tuple[bytes, str]:
-  """What a file of names holds, and the same as text.
-
-  Args:
-    file: its path.
-    named: how it is called in messages, if not by that.
-
-  Raises:
-    InputError: it cannot be read, or is no text.
-  """
-  named = named or file
-  try:
-    with pathlib.Path(file).expanduser().open("rb") as opened:
-      data = opened.read(_MOST_BYTES + 1)
-    if len(data) > _MOST_BYTES:
-      raise InputError(f"{named} is no list: more than {_MOST_BYTES} bytes")
-    # With its mark, as spreadsheets write "Unicode text"; else UTF-8.
-    marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    text = data.decode("utf-16" if marked else "utf-8-sig")
-    return data, delimited.plain(text)
-  except InputError:
-    raise
-  except (OSError, ValueError) as error:
-    if isinstance(error, UnicodeDecodeError):
-      raise InputError(
-        f"{named} is no text: give lists of names (.txt), tables (.csv, .tsv)"
-        " or .json, in UTF-8"
-      ) from error
-    reason = getattr(error, "strerror", None) or error
-    raise InputError(f"{named} cannot be read: {reason}") from error
-
-
 def _rows(file: str, part: str | None) -> Iterator[Line]:
-  _, text = content(file)
+  _, text = delimited.read_list(file)
   forms = {".csv": _table, ".tsv": _table, ".json": _json}
   return forms.get(pathlib.Path(file).suffix.lower(), _list)(file, text, part)
 
@@ -160,14 +120,9 @@ def _list(file: str, text: str, part: str | None) -> Iterator[Line]:
 
 
 def _table(file: str, text: str, part: str | None) -> Iterator[Line]:
-  text = text.lstrip("\n")
-  header = text.partition("\n")[0]
-  delimiter = max(delimited.SEPARATORS, key=header.count)
-  try:
-    reader = csv.DictReader(io.StringIO(text), delimiter=delimiter)
-    rows, header = list(reader), reader.fieldnames or ()
-  except csv.Error as error:
-    raise InputError(f"{file} cannot be read as a table: {error}") from error
+  rows = [cells for _, cells in delimited.rows(file, text)] or [[]]
+  header, *rows = rows
+  rows = [dict(zip(header, row, strict=False)) for row in rows]
   return _records(file, header, rows, part)
 
 
@@ -175,13 +130,13 @@ def _records(
   file: str, header: Iterable[str], rows: Iterable[Mapping], part: str | None
 ) -> Iterator[Line]:
   columns = {column.strip().casefold(): column for column in header}
-  name = next((columns[c] for c in NAMES if c in columns), None)
+  name = next((columns[c] for c in delimited.NAMES if c in columns), None)
   split = next((c for c in PARTS if c in columns), None)
   if name is None:
     raise InputError(
       f"{file} has no column of names among"
       f" {shown(', '.join(columns) or 'none')};"
-      f" call it one of {', '.join(NAMES)}"
+      f" call it one of {', '.join(delimited.NAMES)}"
     )
   if split is None and part is None:
     raise InputError(

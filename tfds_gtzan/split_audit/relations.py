@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from gtzan_jax.scores.artists import artist_key, credited
-from tfds_gtzan.facts import notes, track_lists
+from tfds_gtzan.facts import track_lists
 from tfds_gtzan.split_audit.names import Split
 
 # Ids of tracks that belong together, and what to say of them.
@@ -38,7 +38,7 @@ def songs() -> Mapping[str, Names]:
       f"{key}: {artist_key(title)}": f"{name}: {title}"
       for key, name in credited(artist).items()
     }
-    for track, (artist, title) in notes.index().items()
+    for track, (artist, title) in track_lists.index().items()
     if artist and title
   }
 

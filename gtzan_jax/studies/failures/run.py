@@ -19,7 +19,7 @@ from gtzan_jax.scores import alignment, compare, metrics
 from gtzan_jax.scores.predictions import Predictions
 from gtzan_jax.studies.failures import page as failures_page
 from gtzan_jax.training import workdir
-from tfds_gtzan.facts import notes
+from tfds_gtzan.facts import faults
 
 FILE = "failures.json"
 ANY = "any of these"
@@ -48,7 +48,7 @@ def compute(
   Raises:
     InputError: other tracks; see `ensemble.read_all`.
   """
-  return _compute(paths, notes.about, seen_from)
+  return _compute(paths, faults.about, seen_from)
 
 
 def _compute(paths, about: Callable, seen_from) -> dict:

@@ -53,14 +53,20 @@ def parts(kind: str) -> Mapping[str, frozenset[str]]:
 
 
 @functools.cache
-def artists() -> Mapping[str, str]:
-  """Artist of each of GTZAN's 1,000 tracks; "" for the 17 unidentified."""
+def index() -> Mapping[str, tuple[str, str]]:
+  """Artist and title of each of GTZAN's 1,000 tracks; "" if unknown."""
   lines = read("sturm_index")[1].decode().splitlines()
   fields = [line.split(":::") for line in lines if ":::" in line]
   return {
-    name.strip().removesuffix(".wav"): artist.strip()
-    for name, artist, _ in fields
+    name.strip().removesuffix(".wav"): (artist.strip(), title.strip())
+    for name, artist, title in fields
   }
+
+
+@functools.cache
+def artists() -> Mapping[str, str]:
+  """Artist of each of GTZAN's 1,000 tracks; "" for the 17 unidentified."""
+  return {track: artist for track, (artist, _) in index().items()}
 
 
 @functools.cache

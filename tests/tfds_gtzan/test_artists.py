@@ -3,7 +3,7 @@
 from gtzan_jax.scores import metrics
 from gtzan_jax.scores.predictions import Predictions
 from tfds_gtzan.corpora.track import Row
-from tfds_gtzan.facts import artist_clusters, track_lists
+from tfds_gtzan.facts import artists, track_lists
 from tfds_gtzan.protocols import cuts
 
 
@@ -25,7 +25,7 @@ def rows(**artists) -> list[Row]:
 
 def test_names_are_of_artists_however_they_are_written():
   given = rows(a="The Beatles", b="beatles", c="", d="", e="Björk", f="BJORK!")
-  assert artist_clusters.names(given) == {
+  assert artists.clusters(given) == {
     **{"a": "beatles", "b": "beatles", "c": "", "d": ""},
     **{"e": "bjork", "f": "bjork"},
   }
@@ -33,7 +33,7 @@ def test_names_are_of_artists_however_they_are_written():
 
 def test_a_joint_credit_is_of_all_whom_it_names():
   given = rows(a="Hill; Marley & Co.", b="MARLEY AND CO;Hill", c="The Hill")
-  assert artist_clusters.names(given) == {
+  assert artists.clusters(given) == {
     **dict.fromkeys("ab", "hill; marley and co"),
     "c": "hill",
   }
@@ -44,7 +44,7 @@ def test_gtzans_names_make_the_groups_of_its_artist_folds():
     Row(track, track.split(".")[0], artist, "", 1)
     for track, artist in track_lists.artists().items()
   ]
-  names = artist_clusters.names(every)
+  names = artists.clusters(every)
   groups = cuts.artist_groups(every)
   found = table({row.id: names[row.id] for row in every}).clusters.tolist()
   pairs = set(zip(found, groups, strict=True))
@@ -59,7 +59,7 @@ def test_gtzans_names_make_the_groups_of_its_artist_folds():
   ] == [{"tracks": 12, "of": 195}, {"tracks": 15, "of": 285}]
   assert sum(not name for name in names.values()) == 17
   # Of fewer tracks the same is said.
-  some = artist_clusters.names(every[::7])
+  some = artists.clusters(every[::7])
   assert some == {row.id: names[row.id] for row in every[::7]}
 
 
@@ -67,7 +67,7 @@ def test_copies_of_a_recording_are_one_whoever_is_named(monkeypatch):
   pairs = (("a", "b"), ("c", "d"))
   monkeypatch.setattr(track_lists, "duplicates", lambda: pairs)
   given = rows(a="Zappa", b="Abba", c="", d="", e="zappa", f="")
-  assert artist_clusters.names(given) == {
+  assert artists.clusters(given) == {
     **dict.fromkeys("ab", "abba; zappa"),
     **{"c": "=c", "d": "=c", "e": "zappa", "f": ""},
   }

@@ -1,4 +1,4 @@
-"""What is published of each of GTZAN's excerpts: whose it is, and its faults.
+"""What is published of each of GTZAN's excerpts: artist, title and faults.
 
 The faults are those that the lists beside this file name. Sturm (2012) counts
 more (43 conspicuous and 63 contentious labels) without a list of them here: of
@@ -24,9 +24,9 @@ class About(NamedTuple):
   """What is known of an excerpt; all of it empty of a track that is none.
 
   Attributes:
-    artist: "" where nobody knows.
+    artist: "" if unknown.
     title: likewise.
-    notes: {kind of fault: what is said of it}, the kinds those above.
+    notes: {kind of fault: a few words on it}, the kinds those above.
   """
 
   artist: str
@@ -36,7 +36,7 @@ class About(NamedTuple):
 
 def about(track: str) -> About:
   """What is published of the excerpt with this id, such as "blues.00012"."""
-  if track not in index():
+  if track not in track_lists.index():
     return About("", "", {})
   notes = {}
   if track_lists.partition(track) == "unlisted":
@@ -47,18 +47,7 @@ def about(track: str) -> About:
     notes[REPEATS] = ", ".join(same)
   if track in _DISTORTED:
     notes[DISTORTED] = _DISTORTED[track]
-  return About(*index()[track], notes)
-
-
-@functools.cache
-def index() -> Mapping[str, tuple[str, str]]:
-  """Artist and title of each of the thousand excerpts."""
-  lines = track_lists.read("sturm_index")[1].decode().splitlines()
-  fields = [line.split(":::") for line in lines if ":::" in line]
-  return {
-    name.strip().removesuffix(".wav"): (artist.strip(), title.strip())
-    for name, artist, title in fields
-  }
+  return About(*track_lists.index()[track], notes)
 
 
 @functools.cache
@@ -74,7 +63,7 @@ def _replicas() -> Mapping[str, list[str]]:
 def _versions() -> Mapping[str, list[str]]:
   """Other excerpts with an artist and the title, that are no replicas."""
   songs = collections.defaultdict(list)
-  for track, (artist, title) in index().items():
+  for track, (artist, title) in track_lists.index().items():
     for name in credited(artist) if title else ():
       songs[name, artist_key(title)].append(track)
   found = collections.defaultdict(set)

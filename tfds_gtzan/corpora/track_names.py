@@ -1,0 +1,106 @@
+"""Names in other people's lists -> the tracks that they mean.
+
+GTZAN's tracks are called blues/blues.00012.wav, blues.00012.au, blues00012.png,
+/data/genres/blues/blues.00012 and more. What is added to a name is a piece of
+the track: blues.00012.3.wav is the fourth line of blues.00012 in Kaggle's
+features_3_sec.csv.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from gtzan_jax.audio import files as audio
+
+# Of sound, pictures and what people keep features in.
+_EXTENSION = re.compile(
+  rf"({'|'.join(map(re.escape, audio.EXTENSIONS))}"
+  r"|\.(png|jpe?g|npy|npz|pt|pth|pkl|h5|csv|json))+$"
+)
+_NUMBERED = re.compile(r"([^\W\d_]+)[._-]?(s?\d{5})(?!\d)(.*)")
+_PIECE = re.compile(r"(.+?)[._-]+([^\W\d_]*[._-]*\d{1,4})")
+
+
+class Named(NamedTuple):
+  """What a name means.
+
+  Attributes:
+    track: its id; of an unknown one the name itself, in one form.
+    piece: which part of the track, "" for the whole.
+    known: whether there is such a track.
+  """
+
+  track: str
+  piece: str = ""
+  known: bool = True
+
+
+class Names:
+  """Finds tracks by name.
+
+  Case, folders above and extensions play no part. An id with folders in it,
+  rock/live/song of a collection that is not GTZAN, is found by its end as well
+  (song), where only one track has it; and one that ends with a number,
+  000/000002, by the number (2).
+  """
+
+  def __init__(self, ids: Iterable[str]):
+    """Takes the ids of all tracks that can be meant."""
+    self._ids = {_plain(one): one for one in ids}
+    self._ends: dict[str, set[str]] = {}
+    self._numbers: dict[int, set[str]] = {}
+    for plain, one in self._ids.items():
+      for end in _ends(plain):
+        self._ends.setdefault(end, set()).add(one)
+      number = _number(plain.rpartition("/")[2])
+      self._numbers.setdefault(number, set()).add(one)
+
+  def find(self, name: str) -> Named:
+    """The track, or the piece of a track, that a name means."""
+    plain = _EXTENSION.sub("", _plain(name))
+    track = self._track(plain)
+    if track:
+      return Named(track)
+    numbered = _NUMBERED.fullmatch(plain.rpartition("/")[2])
+    if numbered:
+      genre, number, piece = numbered.groups()
+      track = self._ids.get(f"{genre}.{number}")
+      if track:
+        return Named(track, piece.strip("._- "))
+    piece = _PIECE.fullmatch(plain)
+    track = piece and self._track(piece[1])
+    if track:
+      return Named(track, piece[2])
+    return Named(plain, known=False)
+
+  def hint(self, name: str) -> str:
+    """For a message: that tracks of several folders are called so, or ""."""
+    tracks = sorted(self._ends.get(_EXTENSION.sub("", _plain(name)), ()))
+    if len(tracks) < 2:
+      return ""
+    return f", which {tracks[0]} and {tracks[1]} are called: give folders too"
+
+  def _track(self, plain: str) -> str | None:
+    whole = [self._ids[end] for end in _ends(plain) if end in self._ids]
+    ends = self._ends.get(plain, set())
+    number = _number(plain)
+    if not ends and number is not None:
+      ends = self._numbers.get(number, set())
+    return next(iter(whole or (ends if len(ends) == 1 else ())), None)
+
+
+def _number(plain: str) -> int | None:
+  """Of a name that is nothing else; 000002 and 2 are one."""
+  return int(plain) if re.fullmatch("[0-9]{1,18}", plain) else None
+
+
+def _plain(name: str) -> str:
+  name = unicodedata.normalize("NFC", name.strip()).replace("\\", "/")
+  return name.casefold().removeprefix("./")
+
+
+def _ends(plain: str) -> list[str]:
+  """ "a/b/c" -> "a/b/c", "b/c", "c"."""
+  parts = plain.split("/")
+  return ["/".join(parts[i:]) for i in range(len(parts))]

@@ -1,0 +1,31 @@
+"""Artist clusters: which tracks resampling takes or leaves as a whole."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from gtzan_jax.scores import artists
+from tfds_gtzan.corpora.track import Row, Track
+from tfds_gtzan.protocols import cuts
+
+
+def clusters(tracks: Sequence[Row] | Sequence[Track]) -> dict[str, str]:
+  """{track: credit}, the same for all copies of a recording.
+
+  A credit names everybody that the recording's copies are credited to, in small
+  letters without marks and in alphabetical order ("bob marley; lauryn hill");
+  it is "" where nobody is known. The tracks that share a name, or are linked by
+  such, are the groups of `cuts.artist_groups`.
+  """
+  groups = defaultdict(list)
+  for track, number in zip(tracks, cuts.recordings(tracks), strict=True):
+    groups[number].append(track)
+  credits = {}
+  for group in groups.values():
+    names = set().union(*(artists.credited(track.artist) for track in group))
+    if not names and len(group) > 1:
+      # Copies by nobody known share a mark, which is no name.
+      names = {artists.of_copies(min(track.id for track in group))}
+    credits |= dict.fromkeys(
+      (track.id for track in group), artists.credit(names)
+    )
+  return credits
