@@ -476,7 +476,7 @@ def test_an_hour_is_examined_in_little_memory(monkeypatch, kind, name, rate):
   monkeypatch.setattr(features, "extract", few)
   monkeypatch.setattr(whole_clip, "from_audio", few)
   monkeypatch.setattr(
-    inputs.archive, "from_audio", lambda samples, _: (few(samples), 1)
+    inputs.logmel_archive, "from_audio", lambda samples, _: (few(samples), 1)
   )
   monkeypatch.setattr(inputs, "from_logmel", lambda db, *_: db)
   run, count = run_of(kind, name, rate), []

@@ -10,12 +10,12 @@ import soundfile
 from sklearn.model_selection import train_test_split
 
 import tfds_gtzan
+from gtzan_jax import ranges
 from gtzan_jax.cli import verbs
 from gtzan_jax.data import corpus_checks
 from gtzan_jax.errors import InputError
 from gtzan_jax.recipes import default
 from gtzan_jax.studies.split_audit import run as check_splits
-
 from tfds_gtzan.corpora.track_names import Named, Names
 from tfds_gtzan.facts import track_lists
 from tfds_gtzan.split_audit import crossings
