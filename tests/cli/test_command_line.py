@@ -10,10 +10,10 @@ import ml_collections
 import numpy as np
 import pytest
 
-from gtzan_jax.cli import command_line
+from gtzan_jax.cli import command_line, verbs
 from gtzan_jax.cli.main import FLAGS, VERBS, main
 from gtzan_jax.errors import InputError
-from gtzan_jax.training import checkpoint, progress, recipes, verbs
+from gtzan_jax.training import checkpoint, progress, recipes
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LSTM = str(ROOT / "configs" / "lstm.py")

@@ -50,8 +50,8 @@ def run(
   member = ensemble.read(path)
   if facts["data_fingerprint"] != prepared:
     raise InputError(
-      f"--workdir={path} was trained on data {run['data_fingerprint'][:12]}, at"
-      f" hand is {prepared[:12]}: give the corpus that it was trained on as"
+      f"--workdir={path} was trained on data {facts['data_fingerprint'][:12]},"
+      f" at hand is {prepared[:12]}: give the corpus that it was trained on as"
       " --config.data.path"
     )
   stored = _held_out(path, facts, member)
