@@ -215,8 +215,9 @@ CONFIG = {
   "log.compilation_cache": NAME,
 }
 
-# Flags of launch.py that are numbers; those that are paths: PATH_FLAGS.
+# Flags of the command line that are numbers, and those that are paths.
 FLAGS = {
+  "columns_per_second": real(0, 1000, above=True),  # the archive knows which
   "count": whole(1, 100_000),
   "seeds": whole(1, 1000),
   "seed": _SEED,

@@ -1,60 +1,87 @@
-"""The command line: which verb, with which flags, of which config.
+"""Parses the command line: verb, flags, files, config.
 
-Every mistake in it is an InputError that names what was given and what is
-accepted.
+Every mistake in it is an InputError that names the value received and the
+values accepted. argparse reads the flags of this program; --config.KEY=VALUE
+are config_flags'.
 """
 
+import argparse
+import functools
 import os
 import pathlib
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import ml_collections
-from absl import flags
+from absl import flags as absl_flags
 from ml_collections import config_flags
 
 from gtzan_jax import ranges
 from gtzan_jax.errors import InputError
 from gtzan_jax.training import recipes
 
+PROGRAM = "gtzan"
+DEFAULT = "train"  # the verb where none is given
 _HELP = {"--help", "-help", "-h"}
-_FILE = re.compile(r"--?config=")
-_KEY = re.compile(r"--?(?:no)?config\.([^=]+)")
+_KEY = re.compile(r"--(?:no)?config\.([^=]+)")
+# All flags: type (a list has a flag for each value) and description.
+FLAGS = {
+  "config": (str, "recipe: a name, such as resnet, or a file"),
+  "workdir": (list, "run folder; train: runs/<recipe>-<config hash>"),
+  "out": (str, "folder for the results"),
+  "sweep": (str, "a file in configs/sweeps/"),
+  "retry": (bool, "restart failed runs"),
+  "download": (bool, "first download GTZAN's original archive (1.2 GB)"),
+  "archive": (str, "only write the log-mel of the audio to this .npz"),
+  "columns_per_second": (float, "for --archive: 1 to 43.07; default 12.9"),
+  "beam_options": (str, "prepare with Apache Beam, see docs/beam.md"),
+  "json": (bool, "print JSON"),
+  "genre": (str, "genre to generate"),
+  "count": (int, "number of examples; default 1"),
+  "seeds": (
+    int,
+    "runs of each; leak: at least 2, default 3; crossval: default 1",
+  ),
+  "protocol": (
+    list,
+    "protocol to run beside the arms, or none; default: all possible",
+  ),
+  "seed": (int, "noise seed; the same seed gives the same examples; default 0"),
+}
 
 
 class Given(NamedTuple):
-  """A command line that has been understood.
+  """A parsed command line.
 
   Attributes:
-    verb: what to do; None where help was asked for and no verb was named.
-    flags: the values of all flags, `flags.out` and so on.
-    files: the words left over.
+    verb: a key of the verbs.
+    flags: the values of all flags, `flags.out` and so on; None, False or [] if
+      not given.
+    files: the words that are neither verb nor flag.
     config: the recipe's, with the overrides; None where the verb needs none.
     recipe: the file that `config` is from.
     overrides: {"train.epochs": 3}, from --config.train.epochs=3.
-    help: was help asked for? Then nothing but `verb` was looked at.
   """
 
-  verb: str | None
-  flags: flags.FlagValues
+  verb: str
+  flags: argparse.Namespace
   files: Sequence[str] = ()
   config: ml_collections.ConfigDict | None = None
   recipe: str | None = None
   overrides: Mapping[str, object] = {}
-  help: bool = False
 
   def workdir(self, default: pathlib.Path | None = None) -> pathlib.Path:
-    """The one that --workdir names, or else the default.
+    """The run folder that --workdir names, or else the default.
 
     Raises:
       InputError: several, or none and there is no default.
     """
     if len(self.flags.workdir) > 1:
       raise InputError(
-        f"--workdir={self.flags.workdir[1]}: one is enough; evaluate and"
-        " compare take several"
+        f"--workdir={self.flags.workdir[1]}: this verb takes one run folder;"
+        " evaluate and compare take several"
       )
     if not self.flags.workdir and default is None:
       raise InputError("--workdir is needed: the folder of a trained run")
@@ -73,8 +100,8 @@ class Given(NamedTuple):
     """
     if self.config.task == "gan":
       raise InputError(
-        f"--config: {self.config.recipe!r} is a GAN, which tells no genres:"
-        " give the recipe of a classifier"
+        f"--config: {self.config.recipe!r} is a GAN, which does not classify:"
+        " give a classifier's recipe"
       )
     for key, why in own.items():
       if key in self.overrides:
@@ -84,178 +111,175 @@ class Given(NamedTuple):
 
 
 class Verb(NamedTuple):
-  """What a word after launch.py does.
+  """A verb and what it takes.
 
   Attributes:
-    function: does it and returns the exit status.
-    flags: the names of the flags that it takes; "config" is --config=FILE.
+    function: does it and returns the exit status; its docstring is the help.
+    flags: names in FLAGS.
     keys: the keys of a config that it takes, as --config.KEY; None: every one.
     config: the recipe whose keys they are, with its values where they are not
       given, where --config is left out; None: it is needed.
-    files: does it take other words, such as files?
+    files: how usage names other words, such as "FILE"; empty: it takes none.
+    example: words after the program's name.
   """
 
   function: Callable[[Given], int]
-  flags: tuple[str, ...]
+  flags: tuple[str, ...] = ()
   keys: tuple[str, ...] | None = ()
   config: str | None = None
-  files: bool = False
+  files: str = ""
+  example: str = ""
 
 
-# What defines a flag whose values are of a type, and its value if not given.
-_DEFINE = {
-  str: (flags.DEFINE_string, None),
-  int: (flags.DEFINE_integer, None),
-  float: (flags.DEFINE_float, None),
-  bool: (flags.DEFINE_bool, False),
-  list: (flags.DEFINE_multi_string, []),
-}
-Flags = Mapping[str, tuple[type, str]]
+class _Parser(argparse.ArgumentParser):
+  def error(self, message: str):
+    text = re.sub(r"^argument \S+: (?=--)", "", message)
+    raise InputError(text.removeprefix("argument "))
 
 
-def parse(
-  argv: Sequence[str],
-  defined: Flags,
-  verbs: Mapping[str, Verb],
-  default: str,
-  known: str,
-) -> Given:
+def _parser(names: Sequence[str], **about) -> _Parser:
+  parser = _Parser(
+    prog=PROGRAM,
+    add_help=False,
+    allow_abbrev=False,
+    formatter_class=argparse.RawDescriptionHelpFormatter,
+    **about,
+  )
+  for name in names:
+    kind, text = FLAGS[name]
+    if kind is bool:
+      add = functools.partial(parser.add_argument, dest=name, default=None)
+      add(f"--{name}", action="store_true", help=text)
+      add(f"--no{name}", action="store_false", help=argparse.SUPPRESS)
+    else:
+      parser.add_argument(
+        f"--{name}",
+        action="append" if kind is list else "store",
+        type=functools.partial(_value, name),
+        metavar="VALUE",
+        help=text,
+      )
+  return parser
+
+
+def _value(name: str, text: str) -> object:
+  """A flag's value: numbers in their range, ~ at the front of a path."""
+  if not text:
+    raise argparse.ArgumentTypeError(
+      f"--{name}=: give a value, or leave it out"
+    )
+  value, accepted = text, ranges.FLAGS.get(name)
+  if accepted:
+    try:
+      value = FLAGS[name][0](text)
+    except ValueError:
+      value = None
+  elif name in ranges.PATH_FLAGS:
+    value, accepted = os.path.expanduser(text), ranges.NAME
+  if accepted and not accepted.holds(value):
+    shown = text if name in ranges.FLAGS else ranges.brief(text)
+    raise argparse.ArgumentTypeError(
+      f"--{name}={shown}: give {accepted.accepted}"
+    )
+  return value
+
+
+def parse(argv: Sequence[str], verbs: Mapping[str, Verb]) -> Given:
   """Reads the flags and loads the config.
 
   Args:
-    argv: the program's name and the words after it.
-    defined: all flags, {name: (type, what it is)}, the types those of _DEFINE;
-      of a list each value is given by a flag of its own.
-    verbs: all there are.
-    default: the verb where none is given.
-    known: the files that --config may name, for messages.
+    argv: the words after the program's name.
+    verbs: all there are, by name.
 
   Raises:
     InputError: an unknown flag or key, a value of another type, a config that
       cannot be read, a flag or a word that the verb does not take.
   """
-  values = flags.FlagValues()
-  for name, (kind, text) in defined.items():
-    define, unset = _DEFINE[kind]
-    define(name, unset, text, flag_values=values)
   at = argv.index("--") if "--" in argv else len(argv)
-  words, rest = _in_one_word_each(argv[1:at], values), argv[at:]
-  first = next((word for word in words if not word.startswith("-")), None)
-  named = first if first in verbs else None
-  if _HELP & set(words):
-    return Given(named, values, help=True)
-  if first and not named and not verbs[default].files:
-    raise InputError(f"unexpected {first!r}: the verbs are {', '.join(verbs)}")
-  name = named or default
-  _check_flags(words, name, defined, verbs)
-  recipe, config = _config(words, name, verbs, known)
-  words = [word for word in words if not _FILE.match(word)]
-  rest = _set([argv[0], *words, *rest], values, config)
-  if named:
-    rest.remove(named)
-  if rest and not verbs[name].files:
+  words = _one_word_each(argv[:at])
+  keys = [word for word in words if _KEY.match(word)]
+  flags, rest = _parser(FLAGS).parse_known_args(
+    [word for word in words if word not in keys]
+  )
+  files = [word for word in rest if not word.startswith("-")]
+  name = DEFAULT
+  if is_named := bool(files):
+    name = files.pop(0)
+    if name not in verbs:
+      raise InputError(f"unexpected {name!r}: the verbs are {', '.join(verbs)}")
+  verb = verbs[name]
+  taken = ", ".join(f"--{flag}" for flag in verb.flags) or "no flags"
+  for word in rest:
+    if word.startswith("-"):
+      raise InputError(f"{word}: unknown flag; {name} takes {taken}")
+  for flag, value in vars(flags).items():
+    if value is not None and flag not in verb.flags:
+      _refuse_flag(f"--{flag}", flag, name, verbs)
+    if value is None:
+      setattr(flags, flag, {list: [], bool: False}.get(FLAGS[flag][0]))
+  files += argv[at + 1 :]
+  if files and is_named and not flags.config and "config" in verb.flags:
+    flags.config = files.pop(0)  # gtzan train resnet
+  if files and not verb.files:
     raise InputError(
-      f"unexpected {rest[0]!r}: {name} takes flags alone"
-      f" ({', '.join(f'--{flag}' for flag in verbs[name].flags)})"
+      f"unexpected {files[0]!r}: {name} takes only flags ({taken})"
     )
-  if "" in rest:
-    raise InputError("'': an empty word names nothing; leave it out")
-  _check_values(values)
-  overrides = {}
-  if config is not None:
-    overrides = config_flags.get_override_values(values["config"])
-    flat = ranges.flatten(config.to_dict())
-    for problem in ranges.config_problems(flat):
-      raise InputError(f"config.{problem}")
-  return Given(name, values, rest, config, recipe and str(recipe), overrides)
+  if "" in files:
+    raise InputError("'': empty argument; remove it")
+  recipe, config = _config(flags.config, keys, name, verbs)
+  overrides = {} if config is None else _override(config, keys)
+  return Given(name, flags, files, config, recipe and str(recipe), overrides)
 
 
-def _in_one_word_each(
-  words: Iterable[str], values: flags.FlagValues
-) -> list[str]:
-  """`--out folder` as `--out=folder`: what is left without a dash is no value.
+def _one_word_each(argv: Sequence[str]) -> list[str]:
+  """`--out folder` and `-out=folder` as `--out=folder`.
 
-  A key takes the next word as well; but not a flag, for it may be a switch.
+  A key takes the next word as well, but not a flag, for it may be a switch.
   """
-  whole, rest = [], list(words)
+  whole, rest = [], list(argv)
   while rest:
     word = rest.pop(0)
-    name = word.lstrip("-")
-    takes_next = rest and word.startswith("-") and "=" not in word
-    if takes_next and name in values:
-      takes_next = not values[name].boolean
-    elif takes_next:
-      takes_next = _KEY.match(word) and not rest[0].startswith("-")
-    whole.append(f"{word}={rest.pop(0)}" if takes_next else word)
+    name, has_value, value = word.lstrip("-").partition("=")
+    if not (name and word.startswith("-")):
+      whole.append(word)
+      continue
+    kind = FLAGS.get(name, [None])[0]
+    if kind is bool and value.lower() in ("true", "false"):
+      name, has_value = "no" * (value.lower() == "false") + name, ""
+    elif not has_value and rest and kind is not bool:
+      is_key = _KEY.match(f"--{name}") and not rest[0].startswith("-")
+      if kind or is_key:
+        has_value, value = "=", rest.pop(0)
+    whole.append(f"--{name}={value}" if has_value else f"--{name}")
   return whole
 
 
-def _check_flags(
-  words: Iterable[str], name: str, defined: Flags, verbs: Mapping[str, Verb]
-) -> None:
-  for word in words:
-    flag = word.lstrip("-").split("=")[0]
-    flag = flag if flag in defined else flag.removeprefix("no")
-    if word.startswith("-") and flag in defined:
-      _check_takes(f"--{flag}", flag, name, verbs)
-      if word.endswith(f"-{flag}="):
-        raise InputError(f"{word}: give a value, or leave it out")
-
-
-def _check_values(values: flags.FlagValues) -> None:
-  """Numbers in their range, places as a file system takes them, ~ at home."""
-  for name, accepted in ranges.FLAGS.items():
-    value = values[name].value if name in values else None
-    if value is not None and not accepted.holds(value):
-      raise InputError(f"--{name}={value}: give {accepted.accepted}")
-  for name in ranges.PATH_FLAGS:
-    given = values[name].value if name in values else None
-    several = isinstance(given, list)
-    for place in given if several else [given] if given else []:
-      if not ranges.NAME.holds(place):
-        raise InputError(
-          f"--{name}={ranges.brief(place)}: give {ranges.NAME.accepted}"
-        )
-    if given:
-      home = os.path.expanduser
-      values[name].value = list(map(home, given)) if several else home(given)
-
-
-def _check_takes(
+def _refuse_flag(
   word: str, flag: str, name: str, verbs: Mapping[str, Verb]
 ) -> None:
-  if flag not in verbs[name].flags:
-    others = [other for other, one in verbs.items() if flag in one.flags]
-    what = word if word == f"--{flag}" else f"{word}: --{flag}"
-    raise InputError(
-      f"{what} is for {', '.join(others)}; {name} does not take it"
-    )
+  others = [other for other, one in verbs.items() if flag in one.flags]
+  raise InputError(
+    f"{word} is for {', '.join(others)}; {name} does not take it"
+  )
 
 
 def _config(
-  words: Sequence[str], name: str, verbs: Mapping[str, Verb], known: str
+  given: str | None, words: Sequence[str], name: str, verbs: Mapping[str, Verb]
 ) -> tuple[str | pathlib.Path | None, ml_collections.ConfigDict | None]:
   """The recipe's file and config, if the verb needs one; checks the keys."""
   verb = verbs[name]
-  files = [word for word in words if _FILE.match(word)]
-  keys = {word: match[1] for word in words if (match := _KEY.match(word))}
-  if keys and verb.keys == ():
-    _check_takes(next(iter(keys)), "config", name, verbs)
-  if not keys and "config" not in verb.flags and verb.config is None:
+  if words and verb.keys == ():
+    _refuse_flag(f"{words[0]}: --config", "config", name, verbs)
+  if not words and "config" not in verb.flags and verb.config is None:
     return None, None
-  recipe = files[-1].split("=", 1)[1] if files else verb.config
-  if recipe is None:
-    raise InputError(f"--config is needed: one of {known}")
-  if not os.path.isfile(recipe):
-    given, recipe = recipe, recipes.find(recipe)
-  if recipe is None:
-    raise InputError(f"--config={given}: no such file; give one of {known}")
+  recipe = recipes.locate(given or verb.config)
   config = recipes.load(recipe)
-  for word, key in keys.items():
+  for word in words:
+    key = _KEY.match(word)[1]
     recipes.check_key(word, key, config)
     if verb.keys is not None and key not in verb.keys:
       raise InputError(
-        f"{word}: {name} makes no use of it; it takes"
+        f"{word}: not used by {name}, which accepts"
         f" {', '.join(f'--config.{one}' for one in verb.keys)}"
       )
     if word.endswith("data.path="):
@@ -266,45 +290,78 @@ def _config(
   return recipe, config
 
 
-def _set(
-  argv: list[str],
-  values: flags.FlagValues,
-  config: ml_collections.ConfigDict | None,
-) -> list[str]:
-  """Sets flags and keys; returns the words that are neither."""
+def _override(
+  config: ml_collections.ConfigDict, words: Sequence[str]
+) -> dict[str, object]:
+  """Sets keys in `config`; returns them, flat."""
+  values = absl_flags.FlagValues()
+  argv = [PROGRAM, *words]
   try:
-    if config is not None:
-      config_flags.DEFINE_config_dict(
-        "config", config, flag_values=values, sys_argv=argv, allow_override=True
-      )
-    return values(argv)[1:]
-  except (flags.Error, ValueError) as error:
+    config_flags.DEFINE_config_dict(
+      "config", config, flag_values=values, sys_argv=argv, allow_override=True
+    )
+    values(argv)
+  except (absl_flags.Error, ValueError) as error:
     text = " ".join(str(error).split())
     text = re.sub("invalid literal for int.*", "an int is wanted", text)
     text = re.sub("could not convert string.*", "a float is wanted", text)
     raise InputError(text) from error
+  for problem in ranges.config_problems(ranges.flatten(config.to_dict())):
+    raise InputError(f"config.{problem}")
+  return config_flags.get_override_values(values["config"])
 
 
-def help_text(
-  about: str, defined: Flags, verbs: Mapping[str, Verb], verb: str | None
-) -> str:
-  """What --help prints: `about`, and the flags of a verb or all of them."""
-  names = verbs[verb].flags if verb else defined
-  lines = [about.strip(), "", f"Flags of {verb}:" if verb else "Flags:"]
-  for name in names:
-    lines += _entry(f"--{name}", defined[name][1])
-  keys = verbs[verb].keys if verb else None
-  if keys != ():
-    text = ", ".join(keys) if keys else "any key of configs/default.py"
-    lines += _entry("--config.KEY", text)
-  return "\n".join(lines)
+def help_text(argv: Sequence[str], verbs: Mapping[str, Verb]) -> str | None:
+  """The help that a command line asks for: one verb's, or all; None if none."""
+  if not _HELP & set(argv[: argv.index("--") if "--" in argv else None]):
+    return None
+  name = next((word for word in argv if word in verbs), None)
+  if name is None:
+    entries = "".join(
+      _entry(name, _about(verb).rstrip(".")) for name, verb in verbs.items()
+    )
+    examples = (f"  {PROGRAM} {verb.example}" for verb in verbs.values())
+    return _parser(
+      FLAGS,
+      usage="%(prog)s [VERB] [--FLAG=VALUE ...] [--config.KEY=VALUE ...]"
+      " [WORD ...]",
+      description=f"Music genre classification.\n\nverbs ({DEFAULT} where none"
+      f" is given):\n{entries}",
+      epilog="\n".join(
+        ["examples:", *examples, "", f"{PROGRAM} VERB --help: the verb's flags"]
+      ),
+    ).format_help()
+  verb = verbs[name]
+  if verb.keys is None:
+    keys = _entry("--config.KEY", "any key of configs/default.py")
+  else:
+    keys = "".join(_entry(f"--config.{key}", "") for key in verb.keys)
+  words = (verb.files and f" [{verb.files} ...]") or (
+    " [RECIPE]" * ("config" in verb.flags)
+  )
+  flags = " [--FLAG=VALUE ...]" * bool(verb.flags)
+  flags += " [--config.KEY=VALUE ...]" * bool(keys)
+  return _parser(
+    verb.flags,
+    usage=f"%(prog)s {name}{words}{flags}",
+    description=_about(verb),
+    epilog=f"{f'config:{chr(10)}{keys}{chr(10)}' if keys else ''}example:\n"
+    f"  {PROGRAM} {verb.example}",
+  ).format_help()
 
 
-def _entry(name: str, text: str) -> list[str]:
-  return textwrap.wrap(
-    f"{name:<22}{text}",
-    78,
-    initial_indent="  ",
-    subsequent_indent=" " * 24,
-    break_on_hyphens=False,
+def _about(verb: Verb) -> str:
+  return textwrap.dedent(f"  {verb.function.__doc__}").strip()
+
+
+def _entry(name: str, text: str) -> str:
+  return (
+    textwrap.fill(
+      f"{name:<16}{' '.join(text.split())}".rstrip(),
+      78,
+      initial_indent="  ",
+      subsequent_indent=" " * 18,
+      break_on_hyphens=False,
+    )
+    + "\n"
   )

@@ -1,4 +1,4 @@
-"""What the command line prints about the report of a run."""
+"""Console output: the scores of a report."""
 
 import pathlib
 from collections.abc import Mapping
@@ -8,18 +8,19 @@ from gtzan_jax.reports import page, report
 
 
 def _generated(gan: Mapping) -> None:
-  """What a GAN generates, against chance and against real music."""
+  """What a GAN generates, against chance and real examples."""
   parts = gan["measures"]
   if gan["collapsed"]:
     notices.banner(
-      "COLLAPSED: its examples of a genre are nearly the same, or not finite"
-      f" (diversity {_three(parts['validation']['diversity'])}; real music: 1)"
+      "COLLAPSED: generated examples of a genre are nearly identical or not"
+      f" finite (diversity {_three(parts['validation']['diversity'])}; real"
+      " examples: 1)"
     )
   print(
-    f"generated: {gan['generated']}, of which the judge hears"
-    f" {_three(parts['validation']['genre_share'])} as the genre asked for;"
-    f" by chance at most {gan['chance']:.3f}, real music"
-    f" {gan['judge']['accuracy']:.3f}"
+    f"generated: {gan['generated']} examples; the judge assigns"
+    f" {_three(parts['validation']['genre_share'])} to the requested genre"
+    f" (chance at most {gan['chance']:.3f}, real examples"
+    f" {gan['judge']['accuracy']:.3f})"
   )
   for part, found in parts.items():
     shown = ("frechet_ratio", "coverage", "diversity", "nearest")
@@ -32,7 +33,7 @@ def _three(value: float | None) -> str:
 
 
 def result(path: pathlib.Path) -> None:
-  """The scores of the report in a folder, and where it lies.
+  """Prints the scores of the report in a folder, and its path.
 
   Raises:
     InputError: see `report.read`.
@@ -49,7 +50,7 @@ def _classified(splits: Mapping) -> None:
   for name, split in splits.items():
     track = split["track"]
     if not track["n"]:
-      what = "not scored" if split["n"] else "no tracks at hand"
+      what = "not scored" if split["n"] else "no tracks present"
       print(f"{name}: {what}, {split['missing']} missing")
       continue
     low, high = track["ci95"]
@@ -59,4 +60,4 @@ def _classified(splits: Mapping) -> None:
       f" segment accuracy {split['segment']['accuracy']:.3f}"
     )
     if note := page.artist_note(name, split):
-      print(f"{'beware: ' * page.artists_decide(split)}{note}")
+      print(f"{'warning: ' * page.artists_decide(split)}{note}")

@@ -1,7 +1,8 @@
-"""The verbs.
+"""The verbs: what each does, and the flags and keys that it takes.
 
-Each takes a command line and returns the exit status. What only one verb needs
-it imports itself, so that a mistake is answered at once.
+Each takes a command line and returns the exit status; its docstring is its
+help. What only one verb needs it imports itself, so that a mistake is answered
+at once.
 """
 
 import contextlib
@@ -12,12 +13,11 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 
-from gtzan_jax.cli.command_line import Given
+from gtzan_jax.cli.command_line import Given, Verb
 from gtzan_jax.errors import InputError, shown
 from gtzan_jax.training import recipes
 
-# Which keys of a config opening a corpus takes, which splitting it, and which a
-# verb that opens a workdir.
+# Keys of a config for opening a corpus, opening a run, and splitting a corpus.
 CORPUS = (
   *("data.path", "data.labels", "data.artists", "data.tracks_per_genre"),
   *("data.dir", "data.allow"),
@@ -28,15 +28,45 @@ CUT = (
   *("data.train_fraction", "data.train_segments", "data.genres"),
   *("data.leak", "data.leak_share"),
 )
-# What a run of a sweep is started by: of a clone, or of an installed package.
+# What starts the runs of a sweep: of a clone, or of an installed package.
 _CLONE = pathlib.Path(__file__).parents[2] / "launch.py"
 LAUNCHER = (
   _CLONE if _CLONE.is_file() else pathlib.Path(__file__).with_name("main.py")
 )
+VERBS: dict[str, Verb] = {}
 
 
+def _verb(*flags: str, **takes) -> Callable:
+  """Puts a function into VERBS; the arguments are the fields of Verb."""
+
+  def register(function):
+    name = function.__name__.replace("_", "-")
+    takes["example"] = f"{name} {takes.pop('example', '')}".strip()
+    VERBS[name] = Verb(function, flags, **takes)
+    return function
+
+  return register
+
+
+def _opened(given: Given, **other) -> tuple[pathlib.Path, dict, object]:
+  """The run folder, its run.json and its config with the overrides."""
+  from gtzan_jax.training import runtime, workdir
+
+  path = given.workdir()
+  run = workdir.load(path)
+  overrides = {**other, **given.overrides}
+  config = workdir.config_of(path, run, given.config, overrides)
+  runtime.use_compilation_cache(config.log.compilation_cache)
+  return path, run, config
+
+
+@_verb(
+  *("config", "workdir"),
+  keys=None,
+  example="resnet --config.data.path=/data/gtzan",
+)
 def train(given: Given) -> int:
-  """Trains, evaluates and reports, or goes on with it."""
+  """Train, evaluate and report; the same command again resumes."""
   from gtzan_jax.cli import console, tasks
   from gtzan_jax.data import open_dataset as data
   from gtzan_jax.training import runtime, sharding, workdir
@@ -55,7 +85,7 @@ def train(given: Given) -> int:
   warn_damaged(path, ("best", "last") if finished else ("best",))
   if finished:
     workdir.relocate(path, config)
-    print(f"finished before; the report: {path / 'report.html'}")
+    print(f"already finished; report: {path / 'report.html'}")
     return 0
   runtime.use_compilation_cache(config.log.compilation_cache)
   mesh = sharding.make_mesh()
@@ -64,45 +94,47 @@ def train(given: Given) -> int:
   tasks.check_data(config, dataset, begun)
   with workdir.locked(path):
     workdir.begin(path, config, dataset, tasks.upstream_runs(config))
-    print(f"workdir: {path}")
+    print(f"run folder: {path}")
     tasks.train(config, dataset, path, mesh)
     task.evaluate(path, dataset, mesh)
   console.result(path)
   return 0
 
 
+@_verb(
+  *("workdir", "out"),
+  keys=OPENED,
+  config="default",
+  example="--workdir=runs/a --workdir=runs/b --out=runs/ab",
+)
 def evaluate(given: Given) -> int:
-  """Reports anew on a run, on several, or on a run and other music."""
+  """Evaluate a run's best checkpoint; several --workdir: their mean
+  probability, into --out; --config.data.path=OTHER: on another corpus.
+  """
   from gtzan_jax.cli import console, tasks
   from gtzan_jax.data import corpus_checks, notices
   from gtzan_jax.data import open_dataset as data
   from gtzan_jax.inference import external
-  from gtzan_jax.training import runtime, sharding, workdir
+  from gtzan_jax.training import sharding, workdir
   from tfds_gtzan.facts import artists
 
-  other = {
-    key: value
-    for key, value in given.overrides.items()
-    if key not in workdir.PLACES
-  }
+  other = [key for key in given.overrides if key not in workdir.PLACES]
   if other and "data.path" not in other:
     raise InputError(
-      f"--config.{next(iter(other))} is of other music: give its"
-      " --config.data.path too"
+      f"--config.{other[0]} applies to another corpus: also give"
+      " --config.data.path"
     )
   if len(given.flags.workdir) > 1:
     return _ensemble(given)
-  path, out = given.workdir(), given.flags.out
+  out = given.flags.out
   if out and not other:
     raise InputError(
-      f"--out={out}: the report of a run goes into its --workdir; --out is for"
-      " several --workdir, or for --config.data.path=OTHER"
+      f"--out={out}: a run's report is written into its --workdir; give --out"
+      " only with several --workdir or with --config.data.path=OTHER"
     )
-  run = workdir.load(path)
-  if other:  # the run's labels are not of other music
-    other = {"data.labels": "", "data.artists": "", **other}
-  config = workdir.config_of(path, run, given.config, other)
-  runtime.use_compilation_cache(config.log.compilation_cache)
+  # The run's labels are not those of another corpus.
+  own = {"data.labels": "", "data.artists": ""} if other else {}
+  path, run, config = _opened(given, **own)
   if other:
     corpus = data.open_corpus(config.data, genres=1)
     out = pathlib.Path(out or path / f"external-{corpus.fingerprint[:8]}")
@@ -121,7 +153,7 @@ def evaluate(given: Given) -> int:
     out, dataset = path, data.open_dataset(config)
     with workdir.locked(path):
       tasks.of(config).evaluate(path, dataset, sharding.make_mesh())
-  beware_unfinished(path, config)
+  warn_unfinished(path, config)
   console.result(out)
   return 0
 
@@ -133,20 +165,18 @@ def _ensemble(given: Given) -> int:
   if given.overrides:
     key, value = next(iter(given.overrides.items()))
     raise InputError(
-      f"--config.{key}={value}: test each --workdir"
-      " on it by itself; then give the folders of their reports as --workdir"
+      f"--config.{key}={value} with several --workdir: evaluate each run on it"
+      " first, then give the folders of those reports as --workdir"
     )
   if not given.flags.out:
-    raise InputError(
-      "--out is needed: the folder for the report of several --workdir"
-    )
+    raise InputError("--out is needed: the folder for the ensemble's report")
   ensemble.evaluate(given.flags.workdir, given.flags.out)
   console.result(pathlib.Path(given.flags.out))
   return 0
 
 
 def warn_damaged(path: pathlib.Path, names: tuple[str, ...]) -> None:
-  """A line of each checkpoint of a run that is not as it was written."""
+  """Prints a line for each damaged checkpoint of a run."""
   from gtzan_jax.training import checkpoint
 
   for name in names:
@@ -156,10 +186,10 @@ def warn_damaged(path: pathlib.Path, names: tuple[str, ...]) -> None:
     store.close()
 
 
-def beware_unfinished(
-  path: pathlib.Path, config, what: str = "the report is"
+def warn_unfinished(
+  path: pathlib.Path, config, what: str = "the report uses"
 ) -> None:
-  """Says so of a run that was stopped half way, or whose last/ is damaged."""
+  """Prints whether a run was stopped half way, or its last/ is damaged."""
   from gtzan_jax.training import checkpoint, progress
 
   if not (path / "last").is_dir():
@@ -170,13 +200,20 @@ def beware_unfinished(
   warn_damaged(path, ("last",))
   if not progress.finished(config.train, facts):
     print(
-      f"beware: this run is at epoch {facts['progress']['evaluations']} of"
-      f" {config.train.epochs}; {what} of its best so far"
+      f"warning: this run stopped at epoch {facts['progress']['evaluations']}"
+      f" of {config.train.epochs}; {what} its best checkpoint so far"
     )
 
 
+@_verb(
+  *("workdir", "json"),
+  keys=("data.dir",),
+  config="default",
+  files="FILE",
+  example="--workdir=runs/demo song.mp3",
+)
 def predict(given: Given) -> int:
-  """Genres of audio files; those that cannot be read are named and passed."""
+  """Predict genres of audio files."""
   from gtzan_jax.data import notices
   from gtzan_jax.inference import predict as prediction
   from gtzan_jax.training import workdir
@@ -225,8 +262,7 @@ def _print_answer(answer: Mapping) -> None:
 
 @contextlib.contextmanager
 def _json_list() -> Iterator[Callable[[object], None]]:
-  """Prints what the function is given, each at once; a list when it is left,
-  by a Ctrl-C too."""
+  """Prints values as they come; the list is closed by a Ctrl-C too."""
   start = "["
 
   def put(value: object) -> None:
@@ -241,8 +277,12 @@ def _json_list() -> Iterator[Callable[[object], None]]:
     print("[]" if start == "[" else "\n]")
 
 
+@_verb(
+  *("workdir", "genre", "count", "out", "seed"),
+  example="--workdir=runs/gan --genre=jazz --out=jazz",
+)
 def generate(given: Given) -> int:
-  """Writes examples that a GAN makes of a genre, a file each."""
+  """Write --count examples of --genre into --out, from the run of a GAN."""
   import ml_collections
 
   from gtzan_jax.gan import generate as generation
@@ -260,13 +300,21 @@ def generate(given: Given) -> int:
     flags.seed or 0,
   )
   config = ml_collections.ConfigDict(generator.run["config"])
-  beware_unfinished(generator.path, config, "what it generates is")
+  warn_unfinished(generator.path, config, "the examples use")
   print(f"generated: {len(files)} files, {files[0]} to {files[-1].name}")
   return 0
 
 
+@_verb(
+  *("config", "sweep", "retry", "out"),
+  keys=None,
+  config="resnet",
+  example="lstm --sweep=configs/sweeps/seeds.py --config.data.path=/data/gtzan",
+)
 def sweep(given: Given) -> int:
-  """The runs of a sweep file, each in a process of its own."""
+  """Train the runs of --sweep=configs/sweeps/..., one after the other, of a
+  recipe (default: resnet).
+  """
   from gtzan_jax.studies.sweep import run as runs
 
   file = given.flags.sweep
@@ -290,8 +338,9 @@ def sweep(given: Given) -> int:
   )
 
 
+@_verb("out")
 def models(given: Given) -> int:
-  """Prints the table of models, or redraws it in --out."""
+  """Print the table of models, or update it in the page --out."""
   from gtzan_jax.models import sources
 
   if given.flags.out:
@@ -301,20 +350,27 @@ def models(given: Given) -> int:
   return 0
 
 
+@_verb("out", files="FOLDER", example="runs --out=runs")
 def leaderboard(given: Given) -> int:
-  """Tables of the reports below the folders named."""
+  """Tables of the runs below the given folders, into --out (a folder or a
+  Markdown page).
+  """
   from gtzan_jax.reports import leaderboard as board
 
   if not given.files:
     raise InputError(
-      "leaderboard needs workdirs, or folders that hold some: none were named"
+      "leaderboard: no folder given; give run folders or folders that contain"
+      " them"
     )
   print(f"leaderboard: {board.write(given.files, given.flags.out or 'runs')}")
   return 0
 
 
+@_verb("workdir", "out", example="--workdir=runs/a --workdir=runs/b")
 def compare(given: Given) -> int:
-  """Two workdirs, or several seeds of two recipes, on the same tracks."""
+  """Compare two --workdir, or several seeds of two recipes, on the same
+  tracks; --out keeps the result.
+  """
   from gtzan_jax.studies.compare import run as compare_runs
 
   out = given.flags.out
@@ -326,8 +382,9 @@ def compare(given: Given) -> int:
   return 0
 
 
+@_verb(files="FOLDER", example="results")
 def verify(given: Given) -> int:
-  """Every stored number once more; names each file that says another."""
+  """Recompute every number of the given results from the stored predictions."""
   from gtzan_jax.studies.verify import run as verification
 
   found = verification.verify(given.files)
@@ -335,8 +392,13 @@ def verify(given: Given) -> int:
   return 1 if found.wrong else 0
 
 
+@_verb(
+  *("config", "download", "archive", "columns_per_second", "beam_options"),
+  keys=(*CORPUS, "data.features", *CUT),
+  example="resnet --config.data.path=/data/gtzan",
+)
 def prepare(given: Given) -> int:
-  """Only prepares the data set, or writes its log-mel into an archive."""
+  """Only prepare the data set."""
   from gtzan_jax.data import open_dataset
 
   data, asked = given.config.data, given.flags
@@ -344,8 +406,8 @@ def prepare(given: Given) -> int:
     _check_archive(given)
   elif asked.columns_per_second is not None:
     raise InputError(
-      f"--columns_per_second={asked.columns_per_second}: of the log-mel archive"
-      " that --archive=OUT.npz writes; give both or none"
+      f"--columns_per_second={asked.columns_per_second} is for the log-mel"
+      " archive that --archive=OUT.npz writes; give both or none"
     )
   else:
     open_dataset.check_protocol(data)
@@ -400,8 +462,14 @@ def _rate(given: Given) -> dict[str, float]:
   return {} if rate is None else {"columns_per_second": rate}
 
 
+@_verb(
+  *("config", "out"),
+  keys=CORPUS,
+  config="default",
+  example="--config.data.path=/data/gtzan",
+)
 def explore(given: Given) -> int:
-  """One HTML page about a corpus."""
+  """An HTML page about a corpus, into --out."""
   from gtzan_jax.data import open_dataset
   from gtzan_jax.studies.explore import run as page
   from tfds_gtzan.facts import track_lists
@@ -424,8 +492,15 @@ def explore(given: Given) -> int:
   return 0
 
 
+@_verb(
+  *("config", "workdir", "seeds", "protocol", "retry"),
+  keys=None,
+  example="resnet --config.data.path=/data/gtzan",
+)
 def leak(given: Given) -> int:
-  """How much of a recipe's accuracy is leakage."""
+  """Measure leakage: the same test segments after training with and without
+  it, --seeds times; into --workdir.
+  """
   from gtzan_jax.studies.leak import run as meter
 
   given.refuse(meter.OWN)
@@ -441,8 +516,16 @@ def leak(given: Given) -> int:
   )
 
 
+@_verb(
+  *("config", "workdir", "seeds", "retry"),
+  keys=None,
+  example="resnet --config.data.path=/data/gtzan"
+  " --config.data.protocol=artist_kfold",
+)
 def crossval(given: Given) -> int:
-  """A run of every fold of a protocol, and the predictions of all pooled."""
+  """Train every fold of --config.data.protocol and pool the test predictions;
+  into --workdir.
+  """
   from gtzan_jax.studies.crossval import run as folds
 
   given.refuse(folds.OWN)
@@ -457,61 +540,81 @@ def crossval(given: Given) -> int:
   )
 
 
+@_verb(
+  "out",
+  keys=("data.path", "data.dir"),
+  config="default",
+  files="FILE",
+  example="train.txt test.txt --out=runs/split",
+)
 def check_splits(given: Given) -> int:
-  """Tracks, recordings and artists shared between the splits of files."""
+  """Find tracks, recordings and artists shared between splits; exit status 1
+  if any, or if a name matches no track; --out keeps the result.
+  """
   from gtzan_jax.data import open_dataset
   from gtzan_jax.studies.split_audit import run as audit
 
   if not given.files:
     raise InputError(
-      "check-splits needs the files of a split, lists such as train.txt and"
-      " test.txt, a table or a .json: none were named"
+      "check-splits: no files given; give those of a split: lists such as"
+      " train.txt and test.txt, a table or a .json"
     )
   corpus = None
   if "data.path" in given.overrides:
     corpus = open_dataset.open_corpus(given.config.data)
   elif given.overrides:
     raise InputError(
-      f"--config.{next(iter(given.overrides))} is of a corpus: give its"
-      " --config.data.path too"
+      f"--config.{next(iter(given.overrides))} applies to a corpus: also give"
+      " --config.data.path"
     )
   return audit.run(given.files, corpus, given.flags.out)
 
 
+@_verb("out", files="FOLDER", example="runs/seeds/* --out=runs/failures")
 def failures(given: Given) -> int:
-  """Errors that several runs share."""
+  """Tracks that all given runs get wrong; into --out."""
   from gtzan_jax.studies.failures import run as shared
 
   return shared.run(given.files, given.flags.out)
 
 
+@_verb(
+  *("workdir", "out"),
+  keys=OPENED,
+  config="default",
+  files="DISTORTION",
+  example="--workdir=runs/demo white_noise mp3",
+)
 def robustness(given: Given) -> int:
-  """Evaluates a run on distorted test audio."""
+  """Evaluate a run on distorted test audio, all distortions or those given;
+  into --out or WORKDIR/robustness.
+  """
   from gtzan_jax.data import open_dataset
   from gtzan_jax.studies.robustness import run as study
-  from gtzan_jax.training import runtime, workdir
 
-  path = given.workdir()
   study.check_names(given.files)
-  run = study.load(path)
-  config = workdir.config_of(path, run, given.config, given.overrides)
-  runtime.use_compilation_cache(config.log.compilation_cache)
+  study.load(given.workdir())
+  path, run, config = _opened(given)
   corpus = open_dataset.open_corpus(config.data)
   out = pathlib.Path(given.flags.out or path / "robustness")
   print(f"robustness: {study.run(path, run, corpus, out, given.files)}")
   return 0
 
 
+@_verb(
+  "workdir",
+  keys=OPENED,
+  config="default",
+  files="FILE",
+  example="--workdir=runs/demo song.mp3",
+)
 def explain(given: Given) -> int:
-  """Integrated gradients of files or tracks."""
+  """Integrated gradients for files or tracks (default: lowest and highest
+  confidence); into WORKDIR/explain.
+  """
   from gtzan_jax.studies.explain import run as study
-  from gtzan_jax.training import runtime, workdir
 
-  path = given.workdir()
-  config = workdir.config_of(
-    path, workdir.load(path), given.config, given.overrides
-  )
-  runtime.use_compilation_cache(config.log.compilation_cache)
+  path, _, config = _opened(given)
   skipped = []
   page = study.explain(path, given.files, config, skipped)
   print(f"explained: {page}")

@@ -1,4 +1,4 @@
-"""Files that state something in Python: recipes, and sweeps of them."""
+"""Finds and runs recipes and sweeps, which are files of Python."""
 
 import os
 import pathlib
@@ -23,12 +23,31 @@ def find(name: str | os.PathLike) -> pathlib.Path | None:
 
   Only recipes of this package have names; any other file is given by its path.
   """
-  parts = pathlib.PurePath(name).with_suffix(".py").parts
-  if parts[:1] == ("configs",):
-    parts = parts[1:]
-  found = HOME.joinpath(*parts)
-  known = not pathlib.PurePath(name).is_absolute() and ".." not in parts
-  return found if known and found.is_file() else None
+  path = pathlib.PurePath(name)
+  if path.is_absolute() or ".." in path.parts or not path.name:
+    return None
+  parts = path.with_suffix(".py").parts
+  found = HOME.joinpath(*parts[parts[0] == "configs" :])
+  return found if found.is_file() else None
+
+
+def locate(name: str | None) -> str | pathlib.Path:
+  """The file that --config names: a path, or the name of a recipe.
+
+  Raises:
+    InputError: there is none.
+  """
+  known = files("*.py")
+  if name is None:
+    raise InputError(f"--config is needed: one of {known}")
+  # A bare name is this package's, whatever the working folder holds.
+  places = [name, find(name)]
+  if pathlib.PurePath(name).stem == name:
+    places.reverse()
+  for place in places:
+    if place and os.path.isfile(place):
+      return place
+  raise InputError(f"--config={name}: no such file; give one of {known}")
 
 
 def load(path: str | os.PathLike) -> ml_collections.ConfigDict:
@@ -65,10 +84,10 @@ def call(path: str | os.PathLike, function: str) -> object:
 
 
 def check_key(word: str, key: str, config: ml_collections.ConfigDict) -> None:
-  """Is `key`, "train.epochs", the whole way to a value?
+  """Checks that `key` ("train.epochs") names a value.
 
   Raises:
-    InputError: it is none; `word` is what the user gave.
+    InputError: it does not; `word` is what the user gave.
   """
   section = value = config
   for name in key.split("."):
@@ -76,7 +95,7 @@ def check_key(word: str, key: str, config: ml_collections.ConfigDict) -> None:
       section = value
     if value is not section or name not in section:
       raise InputError(
-        f"{word}: there is no key {name!r}; there are {', '.join(section)}"
+        f"{word}: unknown key {name!r}; accepted: {', '.join(section)}"
       )
     value = section[name]
   if isinstance(value, ml_collections.ConfigDict):

@@ -1,4 +1,4 @@
-"""What a command line is taken to say; nothing is trained or prepared."""
+"""How a command line is read; nothing is trained or prepared."""
 
 import os
 import pathlib
@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from gtzan_jax.cli import command_line, verbs
-from gtzan_jax.cli.main import FLAGS, VERBS, main
+from gtzan_jax.cli.command_line import FLAGS
+from gtzan_jax.cli.main import main
+from gtzan_jax.cli.verbs import VERBS
 from gtzan_jax.errors import InputError
 from gtzan_jax.training import checkpoint, progress, recipes
 
@@ -21,9 +23,7 @@ RECIPE = f"--config={LSTM}"
 
 
 def parse(*words: str) -> command_line.Given:
-  return command_line.parse(
-    ["launch.py", *words], FLAGS, VERBS, "train", "a.py, b.py"
-  )
+  return command_line.parse(words, VERBS)
 
 
 def refusal(*words: str) -> str:
@@ -55,6 +55,8 @@ def test_a_whole_command_line():
     (RECIPE, "train", "--config.seed", "7", "--noconfig.log.tensorboard"),
     ("--noconfig.log.tensorboard", "--config.seed=7", "train", RECIPE),
     ("-config", LSTM, "-config.seed=7", "-noconfig.log.tensorboard"),
+    ("train", "lstm", "--config.seed=7", "--noconfig.log.tensorboard"),
+    ("--config=lstm", "--config.seed=7", "--noconfig.log.tensorboard"),
   ],
   ids=" ".join,
 )
@@ -85,15 +87,18 @@ def test_the_verb_is_the_first_word_that_is_no_flags_value(words, verb):
   ("words", "said"),
   [
     ("--config=README.md", "README.md fails: SyntaxError"),
-    ("--config=configs", "--config=configs: no such file; give one of a.py"),
+    ("--config=configs", "--config=configs: no such file; give one of conf"),
+    ("--config=/", "--config=/: no such file"),
     ("--config=launch.py", "launch.py has no get_config()"),
-    ("train", "--config is needed: one of a.py, b.py"),
+    ("train", "--config is needed: one of configs/"),
+    ("train lsmt", "--config=lsmt: no such file; give one of configs/"),
+    ("train lstm resnet", "unexpected 'resnet': train takes only flags"),
     (
       "RECIPE --config.train=2",
       "'train' is a section; its keys are train.batch_si",
     ),
-    ("RECIPE --config.data.path.x=2", "there is no key 'x'; there are"),
-    ("RECIPE --config.model.dens=2", "there is no key 'dens'"),
+    ("RECIPE --config.data.path.x=2", "unknown key 'x'; accepted: "),
+    ("RECIPE --config.model.dens=2", "unknown key 'dens'"),
     (
       "RECIPE --config.data.path=",
       "--config.data.path=: give a path, or leave it",
@@ -103,33 +108,53 @@ def test_the_verb_is_the_first_word_that_is_no_flags_value(words, verb):
       "RECIPE --workdir=a --workdir=",
       "--workdir=: give a value, or leave it out",
     ),
-    ("RECIPE --noretry=1 sweep", "--noretry=1 does not take an argument"),
-    # what a verb makes no use of
-    ("compare --config.data.path=x", "path=x: --config is for train, prepare,"),
-    ("predict --config.data.path=x", "makes no use of it; it takes --config.d"),
-    ("predict --config=x", "--config is for train, prepare, "),
-    ("evaluate RECIPE", "--config is for train, prepare, "),
-    ("explore --config.train.epochs=3", "explore makes no use of it; it takes"),
-    ("explore --config.data.fold=3", "takes --config.data.path, --config.data"),
-    ("RECIPE prepare --config.train.epochs=3", "prepare makes no use of it"),
-    ("evaluate --config.data.features=x", "evaluate makes no use of it"),
+    ("RECIPE --noretry=1 sweep", "--noretry: ignored explicit argument '1'"),
+    ("predict --workdir", "--workdir: expected one argument"),
+    # what a verb does not use
+    ("compare --config.data.path=x", "path=x: --config is for train, "),
+    ("predict --config.data.path=x", "not used by predict, which accepts --co"),
+    ("predict --config=x", "--config is for train, "),
+    ("evaluate RECIPE", "--config is for train, "),
+    ("explore --config.train.epochs=3", "not used by explore, which accepts"),
+    ("explore --config.data.fold=3", "accepts --config.data.path, --config.da"),
+    ("RECIPE prepare --config.train.epochs=3", "not used by prepare"),
+    ("evaluate --config.data.features=x", "not used by evaluate"),
     ("models --json", "--json is for predict; models does not take it"),
     ("RECIPE sweep --nojson", "--json is for predict; sweep does not take it"),
-    ("models twice", "unexpected 'twice': models takes flags alone (--out)"),
+    ("models twice", "unexpected 'twice': models takes only flags (--out)"),
     ("generate --count=1000000000", "--count=1000000000: give a whole number"),
+    ("generate --count=many", "--count=many: give a whole number from 1 to"),
     ("generate --count=0", "--count=0: give a whole number from 1 to 100000"),
-    ("generate --seed=-1", "--seed=-1: give a whole number from 0 to 429496"),
+    ("generate --seed -1", "--seed=-1: give a whole number from 0 to 429496"),
     ("RECIPE leak --seeds=1000000000", "--seeds=1000000000: give a whole num"),
     (f"predict --workdir={'x' * 256}", "xxx...: give text"),
     ("predict --workdir=a\0b", "--workdir='a\\x00b': give text"),
     ("failures --out=a\0b", "--out='a\\x00b': give text"),
-    ("predict --workdir=a  b", "'': an empty word names nothing; leave it"),
-    ("verfy docs/results", "unexpected 'verfy': the verbs are train, prepare"),
+    ("predict --workdir=a  b", "'': empty argument; remove it"),
+    ("predict --wrokdir=a", "--wrokdir=a: unknown flag; predict takes --workd"),
+    ("verfy docs/results", "unexpected 'verfy': the verbs are train, "),
   ],
 )
 def test_mistakes(monkeypatch, words, said):
   monkeypatch.chdir(ROOT)
   assert said in refusal(*words.replace("RECIPE", RECIPE).split(" "))
+
+
+@pytest.mark.parametrize(
+  ("word", "value"),
+  [("--retry", True), ("--noretry", False), ("--retry=false", False)],
+)
+def test_a_switch_has_three_spellings(word, value):
+  assert parse("sweep", "--retry", word).flags.retry is value
+
+
+def test_a_name_is_a_recipe_of_this_package_wherever_it_is_given(
+  monkeypatch, tmp_path
+):
+  (tmp_path / "lstm").write_text("raise SystemExit")
+  monkeypatch.chdir(tmp_path)
+  for words in (("train", "lstm"), ("--config=lstm",), ("--config=lstm.py",)):
+    assert pathlib.Path(parse(*words).recipe).samefile(LSTM)
 
 
 def test_places_may_lie_at_home():
@@ -153,17 +178,19 @@ def test_a_recipe_that_is_none(tmp_path):
 
 @pytest.mark.parametrize("verb", [None, *VERBS])
 def test_help_names_the_flags(capsys, verb):
-  """Whatever else is wrong with the line; and it says what every verb does."""
+  """Whatever else is wrong with the line."""
   words = ["--jsn", "--help", *([verb] if verb else [])]
   assert main(["launch.py", *words]) == 0
-  about, _, listed = capsys.readouterr().out.rpartition("\nFlags")
-  own = {line.split()[0] for line in listed.splitlines() if line[2:4] == "--"}
+  out = capsys.readouterr().out
+  flags = {word for line in out.splitlines() for word in line.split()[:1]}
+  flags = {word for word in flags if word.startswith("--")}
+  names = VERBS[verb].flags if verb else FLAGS
+  assert flags >= {f"--{name}" for name in names}
   if verb is None:
-    assert own == {f"--{name}" for name in [*FLAGS, "config.KEY"]}
-    return
-  assert own - {"--config.KEY"} == {f"--{name}" for name in VERBS[verb].flags}
-  assert ("--config.KEY" in own) == (VERBS[verb].keys != ())
-  assert f"{verb} " in about
+    assert all(f"\n  {name} " in out for name in VERBS)
+  else:
+    assert f"gtzan {VERBS[verb].example}\n" in out
+    assert ("--config." in out) == (VERBS[verb].keys != ())
 
 
 def test_verbs_take_flags_and_keys_that_there_are():
@@ -171,13 +198,20 @@ def test_verbs_take_flags_and_keys_that_there_are():
   taken = {flag for verb in VERBS.values() for flag in verb.flags}
   assert taken == set(FLAGS)
   for verb in VERBS.values():
+    assert verb.function.__doc__
     for key in verb.keys or ():
       recipes.check_key(key, key, config)
+
+
+def test_the_examples_of_the_help_are_command_lines():
+  for name, verb in VERBS.items():
+    assert parse(*verb.example.split()).verb == name
 
 
 def test_help_and_mistakes_wait_for_no_library():
   program = """
 import sys
+from gtzan_jax.cli.main import main
 assert main(["launch.py", "--help"]) == 0
 assert main(["launch.py", "train"]) == 2
 slow = {"jax", "tensorflow_datasets", "matplotlib", "grain", "numpy"}
@@ -206,7 +240,7 @@ def test_who_has_read_enough_gets_no_traceback(arguments):
 @pytest.mark.parametrize(
   ("done", "said"),
   [
-    ({"evaluations": 8}, "beware: this run is at epoch 8 of 400"),
+    ({"evaluations": 8}, "warning: this run stopped at epoch 8 of 400"),
     ({"evaluations": 400}, ""),
     ({"evaluations": 8, "bad": 5}, ""),  # stopped early
   ],
@@ -221,7 +255,7 @@ def test_a_run_that_was_stopped_half_way(tmp_path, capsys, done, said):
     {"task": "classify", "train": {"epochs": 400, "max_steps": 0}}
   )
   config.train.patience = 5
-  verbs.beware_unfinished(tmp_path, config)
+  verbs.warn_unfinished(tmp_path, config)
   out = capsys.readouterr().out
   assert out.startswith(said)
   assert bool(out) == bool(said)

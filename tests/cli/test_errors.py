@@ -15,7 +15,10 @@ from corpora import archive_arrays, write_archive, write_folder
 from stored import run_json
 
 import tfds_gtzan
-from gtzan_jax.cli.main import LONGEST, VERBS, Verb
+from gtzan_jax.cli.command_line import Verb
+from gtzan_jax.cli.main import LONGEST
+from gtzan_jax.cli.main import main as run_main
+from gtzan_jax.cli.verbs import VERBS
 from gtzan_jax.data.open_dataset import open_dataset
 from gtzan_jax.studies.explore import run as explore
 from gtzan_jax.training import recipes, workdir
@@ -43,7 +46,7 @@ def call(capfd):
 
   def main(*arguments: str) -> tuple[int, str, list[str]]:
     capfd.readouterr()
-    status = main(["launch.py", *map(str, arguments)])
+    status = run_main(["launch.py", *map(str, arguments)])
     out, err = capfd.readouterr()
     return status, out, err.splitlines()
 
@@ -478,9 +481,9 @@ def test_the_fingerprint_decides_whether_data_is_the_same(
   for path in (music, "music/", tmp_path / "prepared" / ".." / "music", "link"):
     status, said, _ = again(path)
     assert status == 0
-    assert "finished before" in said
+    assert "already finished" in said
   music.rename(tmp_path / "moved")
-  assert "finished before" in again("moved")[1]
+  assert "already finished" in again("moved")[1]
   run = json.loads((tmp_path / "run" / workdir.RUN_FILE).read_text())
   assert run["data_path"] == str(tmp_path / "moved")
   # Other content, under another path and under the same one.
@@ -548,7 +551,7 @@ def test_a_run_of_other_code(call, run_of_resnet, verb, text):
     (["--out=results"], ("--out=results", "--config.data.path=OTHER")),
     (["--config.data.path="], ("data.path=:", "the run's own corpus")),
     ([QUICKSTART], ("--config is for train", "evaluate does not take it")),
-    (["--workdir=b", "--config.data.path=/music"], ("/music", "by itself")),
+    (["--workdir=b", "--config.data.path=/music"], ("/music", "each run")),
   ],
   ids=lambda value: str(value)[-30:],
 )
@@ -689,11 +692,14 @@ def shell(command: str, verb: str = "", **environment: str):
   if verb:
     body = verb.replace("\n", "\n  ")
     program = f"""
-import gc, os, signal, sys, time, launch
+import gc, os, signal, sys, time
+sys.argv[0] = "launch.py"
+from gtzan_jax.cli.main import VERBS, main
+from gtzan_jax.cli.command_line import Verb
 def verb(given):
   {body}
   return 0
-VERBS["models"] = Verb(verb, ())
+VERBS["models"] = Verb(verb)
 sys.exit(main(["launch.py", "models"]))
 """
   return subprocess.run(
@@ -752,7 +758,7 @@ def test_what_the_system_refuses_is_one_line(call, monkeypatch, error):
     raise ValueError(f"UNAVAILABLE: {os.strerror(number)}\n[x.cc:3]")
 
   for verb, words in ((fail, "/a/place\\n: "), (fail_in_a_library, "error: ")):
-    monkeypatch.setitem(VERBS, "models", Verb(verb, ()))
+    monkeypatch.setitem(VERBS, "models", Verb(verb))
     assert_one_line(call("models"), words + os.strerror(number))
 
 
@@ -775,7 +781,7 @@ def test_a_defect_is_no_refusal(call, monkeypatch, error):
   def fail(given):
     raise error
 
-  monkeypatch.setitem(VERBS, "models", Verb(fail, ()))
+  monkeypatch.setitem(VERBS, "models", Verb(fail))
   with pytest.raises(type(error)):
     call("models")
 

@@ -10,7 +10,7 @@ from stored import run_json
 
 from gtzan_jax import features, ranges
 from gtzan_jax.cli import command_line
-from gtzan_jax.cli.main import FLAGS, VERBS
+from gtzan_jax.cli.verbs import VERBS
 from gtzan_jax.errors import InputError
 from gtzan_jax.features import parts
 from gtzan_jax.training import workdir
@@ -182,6 +182,6 @@ def test_a_value_out_of_its_range_is_refused_before_any_work(
   config = ROOT / "configs" / "resnet.py"
   words = [verb, f"--config={config}", f"--config.{given}"]
   with pytest.raises(InputError) as caught:
-    command_line.parse(["launch.py", *words], FLAGS, VERBS, "train", "")
+    command_line.parse(words, VERBS)
   assert f"config.{given.split('=')[0]}=" in str(caught.value)
   assert accepted in str(caught.value)

@@ -457,7 +457,7 @@ def test_what_was_stopped_half_way_is_refused(
   asked = [f"--workdir={half}", "--genre=jazz", f"--out={tmp_path / 'jazz'}"]
   assert main(["launch.py", "generate", *asked]) == 0
   assert (
-    "beware: this run is at epoch 2 of 5; what it generates is of its best"
+    "warning: this run stopped at epoch 2 of 5; the examples use its best"
   ) in capsys.readouterr().out
 
 
@@ -706,7 +706,7 @@ def test_the_report_says_how_good_it_is(
     gan["collapsed"] = said
     (tmp_path / "report.json").write_text(json.dumps(found))
     console.result(tmp_path)
-    assert ("COLLAPSED: its examples" in capsys.readouterr().out) == said
+    assert ("COLLAPSED: generated examples" in capsys.readouterr().out) == said
   with pytest.raises(errors.InputError, match="is of a GAN, which generates"):
     ensemble.evaluate([tmp_path, features_gan], tmp_path / "out")
 

@@ -162,7 +162,7 @@ def test_tracks_by_artists_of_the_train_part_are_counted(
   console.result(tmp_path)
   said = capsys.readouterr().out
   assert note.strip() in said
-  assert ("beware: " in said) == ("mostly artist" in said)
+  assert ("warning: " in said) == ("mostly artist" in said)
   alone = report.build(RUN, {"test": tables["test"]}, [], {}, {})
   assert alone["splits"]["test"]["known_artists"] is None
   assert "by artists of the train part" not in _Page(page.render(alone)).text
@@ -658,8 +658,7 @@ def test_the_command_line_says_how_good_a_gan_is(tmp_path, capsys, changes):
   assert ("COLLAPSED: " in said) == bool(changes)
   if not changes:
     assert (
-      "judge hears 0.430 as the genre asked for; by chance at most 0.100"
-      in said
+      "judge assigns 0.430 to the requested genre (chance at most 0.100" in said
     )
     assert "validation: frechet_ratio 0.610, coverage 0.610, div" in said
   assert "tracks" not in said

@@ -17,7 +17,7 @@ from test_leaderboard import made
 
 from gtzan_jax import errors, ranges
 from gtzan_jax.cli import command_line
-from gtzan_jax.cli.main import FLAGS, VERBS
+from gtzan_jax.cli.verbs import VERBS
 from gtzan_jax.models import sources
 from gtzan_jax.reports.published import PUBLISHED
 from gtzan_jax.studies.sweep import process
@@ -462,7 +462,7 @@ def test_flags_give_each_value_back_as_it_was(tmp_path):
     overrides={},
     out=tmp_path,
   )
-  given = command_line.parse(plans["a"].command[1:], FLAGS, VERBS, "train", "")
+  given = command_line.parse(plans["a"].command[2:], VERBS)
   flat = ranges.flatten(given.config.to_dict())
   assert {key: flat[key] for key in overrides} == overrides
   assert given.overrides == overrides

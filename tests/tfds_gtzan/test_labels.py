@@ -13,7 +13,7 @@ import stored
 
 import tfds_gtzan
 from gtzan_jax.cli import command_line
-from gtzan_jax.cli.main import FLAGS, VERBS
+from gtzan_jax.cli.verbs import VERBS
 from gtzan_jax.data import corpus_checks
 from gtzan_jax.data import open_dataset as opening
 from gtzan_jax.errors import InputError
@@ -261,10 +261,10 @@ def test_other_music_is_not_given_the_labels_of_a_run(tmp_path, monkeypatch):
 
   monkeypatch.setattr(opening, "open_corpus", open_corpus)
   for more, wanted in (((), ""), (("--config.data.labels=o.csv",), "o.csv")):
-    argv = ["launch.py", "evaluate", f"--workdir={tmp_path}"]
+    argv = ["evaluate", f"--workdir={tmp_path}"]
     argv += ["--config.data.path=/other", *more]
     verb = VERBS["evaluate"]
-    line = command_line.parse(argv, FLAGS, VERBS, "train", "")
+    line = command_line.parse(argv, VERBS)
     with pytest.raises(InputError, match="enough"):
       verb.function(line)
     assert opened.pop() == ("/other", wanted, "")
