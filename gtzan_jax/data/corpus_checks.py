@@ -1,8 +1,8 @@
-"""What is wrong with a corpus before anything is trained on it.
+"""Checks of a corpus before training.
 
-One table of checks. Opening a corpus gives names, folders and artists, reading
-it gives the rest; a check of which the facts lack the data finds nothing. What
-makes every number worthless is refused unless config.data.allow names it.
+One table, CHECKS. An opened corpus gives names, folders and artists, a prepared
+one the rest; a check finds nothing where the facts lack its data. What makes
+every number worthless is refused unless config.data.allow names it.
 """
 
 import bisect
@@ -16,12 +16,12 @@ from gtzan_jax.errors import InputError
 from gtzan_jax.features.spec import FeatureSpec
 
 SEGMENT_SECONDS = FeatureSpec.segment_samples / FeatureSpec.sample_rate
-IMBALANCE = 1.5  # the largest genre of the smallest
-LENGTHS = 1.1  # the longest track of the shortest
+IMBALANCE = 1.5  # size of the largest genre over the smallest
+LENGTHS = 1.1  # length of the longest track over the shortest
 ARTIST_SHARE = 0.5  # of a genre's tracks whose artist is known
 SAME_FOLDERS = 0.8  # of all subfolders: those that every genre has
-APART = 0.8  # of a genre's tracks on one side of what separates genres
-BANDWIDTHS = 800.0  # Hz by which these differ
+APART = 0.8  # of a genre's tracks on one side of a value
+BANDWIDTHS = 800.0  # Hz between bandwidths of two genres
 _HEADERS = 30  # files of a genre of which the header is read
 _NAMED = 4  # examples in a sentence
 _LISTED = 3  # on a line of the console
@@ -47,21 +47,23 @@ class Finding(NamedTuple):
 
   Attributes:
     title: what and how many, a few words.
-    examples: names that it concerns.
+    examples: names that it concerns; None where none are listed. A check that
+      lists names has found nothing where there are none.
     why: what it means and what can be done, in sentences.
     refused: whether it makes every number of a run worthless.
     check: the key in CHECKS.
   """
 
   title: str
-  examples: Sequence[str]
-  why: str
+  examples: Sequence[str] | None
+  why: str = ""
   refused: bool = False
   check: str = ""
 
   def line(self) -> str:
     """For the console."""
-    return ": ".join(filter(None, (self.title, _some(self.examples, _LISTED))))
+    examples = _some(self.examples or (), _LISTED)
+    return ": ".join(filter(None, (self.title, examples)))
 
   def plain(self) -> dict[str, str]:
     """For JSON and pages."""
@@ -71,7 +73,7 @@ class Finding(NamedTuple):
 
 
 def facts_of(corpus) -> dict:
-  """What is known of a corpus (a tfds_gtzan.Corpus) that has been opened."""
+  """Facts for `find`, of an opened corpus (a tfds_gtzan.Corpus)."""
   return _facts(corpus.genres, corpus.tracks) | {
     "tables": list(corpus.tables),
     "labels": corpus.labels,
@@ -94,9 +96,9 @@ def _rates(tracks: Iterable) -> dict[str, int]:
 
 
 def facts_of_rows(genres: Sequence[str], rows: Sequence) -> dict:
-  """What is known of a corpus (its tfds_gtzan.Rows) that has been prepared.
+  """Facts for `find`, of a prepared corpus (its tfds_gtzan.Rows).
 
-  But for the published partition: a run has splits of its own.
+  Without the published partition: a run has its own splits.
   """
   same = collections.defaultdict(list)
   for row in rows:
@@ -117,22 +119,25 @@ def _facts(genres: Sequence[str], tracks: Iterable) -> dict:
 
 
 def find(facts: Mapping) -> list[Finding]:
-  """What all checks find, the gravest first.
+  """Findings of all checks, those that refuse first.
 
   Args:
     facts: `tracks` [{"id", "genre", "artist", "partition"}] and, as far as they
       are known: `genres`; in each track its `values`; `duplicates` {"groups":
       [[id]]}, `skipped`, `faults` (see `explore.survey`); `tables`, the names
-      of tables that lie beside the music; `labels`, of a table that gave
-      genres: its `file`, `unlisted` (tracks that it lacks) and `unused` (its
-      names that are no track's); `splits`, what a survey of a user's splits
-      says (docs/check_splits.md); `rates` and `bandwidths` in Hz, {track:
-      value}.
+      of tables beside the music; `labels`, of a table that gave genres: its
+      `file`, `unlisted` (tracks that it lacks) and `unused` (its names that
+      match no track); `splits`, the survey of a user's splits
+      (docs/check_splits.md); `rates` and `bandwidths` in Hz, {track: value}.
   """
+  genres = {genre: [] for genre in facts.get("genres", ())}
+  for row in facts["tracks"]:
+    genres.setdefault(row["genre"], []).append(row)
   found = [
     one._replace(check=name)
     for name, check in CHECKS.items()
-    for one in check(facts)
+    for one in check(facts, genres)
+    if one.examples is None or one.examples
   ]
   return sorted(found, key=lambda one: not one.refused)
 
@@ -152,7 +157,7 @@ def refuse(found: Iterable[Finding], allowed: Collection[str]) -> None:
     names = ",".join(dict.fromkeys([*allowed, *(x.check for x in refused)]))
     text = "; ".join(f"{one.line()}. {one.why}" for one in refused)
     raise InputError(
-      f"{text.rstrip('.')}; --config.data.allow={names} goes on all the same"
+      f"{text.rstrip('.')}; --config.data.allow={names} permits it"
     )
 
 
@@ -160,40 +165,32 @@ def allowed(names: Iterable[str]) -> tuple[str, ...]:
   """The checks of config.data.allow, which may be joined by commas.
 
   Raises:
-    InputError: a name that is no check's.
+    InputError: a name that is not in REFUSING.
   """
   given = [one for name in names for one in re.split(r"[\s,]+", str(name))]
   given = list(dict.fromkeys(filter(None, given)))
   for name in given:
     if name not in REFUSING:
       raise InputError(
-        f"config.data.allow={name}: there is no such check; give some of"
+        f"config.data.allow={name}: unknown check; accepted:"
         f" {', '.join(REFUSING)}"
       )
   return tuple(given)
 
 
 def noted(text: str) -> Finding:
-  """A sentence on what a protocol makes of a corpus, as a finding."""
-  return Finding(text.removeprefix("warning: "), (), "", check="protocol")
+  """A protocol's note on a corpus, as a finding."""
+  return Finding(text.removeprefix("warning: "), None, check="protocol")
 
 
 def spelling(name: str) -> str:
-  """A name without case, accents, punctuation, with & and 'n' as "and"."""
+  """A name without case, accents and punctuation; & and 'n' are "and"."""
   text = unicodedata.normalize("NFKD", name).casefold()
   text = re.sub("[\u0300-\u036f]", "", re.sub("[&+]", " and ", text))
   # Marks of other scripts are letters: a word of Hindi or Japanese needs them.
   kept = (x if unicodedata.category(x)[0] in "LMN" else " " for x in text)
   words = "".join(kept).split()
   return "".join("and" if word == "n" else word for word in words) or name
-
-
-def _genres(facts: Mapping) -> dict[str, list[Mapping]]:
-  """The tracks of each; none of a genre of which none can be read."""
-  genres = {genre: [] for genre in facts.get("genres", ())}
-  for row in facts["tracks"]:
-    genres.setdefault(row["genre"], []).append(row)
-  return genres
 
 
 def _is_split(name: str) -> bool:
@@ -203,301 +200,280 @@ def _is_split(name: str) -> bool:
   )
 
 
-def _folders_below(facts: Mapping) -> tuple[set[str], set[str]]:
+def _is_number(name: str) -> bool:
+  return bool(_NUMBER.fullmatch(name.strip().casefold()))
+
+
+# The checks. `genres` are the tracks of each, {genre: [row]}; a genre of which
+# none can be read has none.
+Genres = Mapping[str, Sequence[Mapping]]
+
+
+def _folders_below(genres: Genres) -> tuple[list[str], set[str]]:
   """Names of the folders that every genre has, and that any has."""
   below = []
-  for genre, rows in _genres(facts).items():
-    # Ids of GTZAN's form, or of labels that a table gives, say no folder.
+  for genre, rows in genres.items():
+    # Ids of GTZAN's form, or of labels that a table gives, name no folder.
     paths = [row["id"].split("/") for row in rows]
     below.append(
       {path[1] for path in paths if path[0] == genre and len(path) > 2}
     )
-  return set.intersection(*below), set.union(*below)
+  return sorted(set.intersection(*below)), set.union(*below)
 
 
-def _split_names(facts: Mapping) -> Iterable[Finding]:
-  genres = _genres(facts)
+def _split_names(facts: Mapping, genres: Genres) -> Iterable[Finding]:
   found = [genre for genre in genres if _is_split(genre)]
-  if found:
-    below, _ = _folders_below(facts)
-    instead = "a table of the tracks and their genres as config.data.labels"
-    if below:
-      names = ", ".join(sorted(below)[:_NAMED])
-      instead = f"the level below, whose folders are the genres ({names})"
-    yield Finding(
-      f"{len(found)} of {_count(genres, 'genre')}"
-      f" {'is the name' if len(found) == 1 else 'are names'} of"
-      f" {'a split' if len(found) == 1 else 'splits'}",
-      found,
-      "Genres are the names of the folders, so these would be learnt as genres:"
-      f" give {instead}; or all genres in one folder, and the splits as"
-      " config.data.splits.",
-      len(found) > 1,
-    )
+  below, _ = _folders_below(genres)
+  instead = "a table of the tracks and their genres as config.data.labels"
+  if below:
+    names = ", ".join(below[:_NAMED])
+    instead = f"the level below, whose folders are the genres ({names})"
+  like = "is named like a split" if len(found) == 1 else "are named like splits"
+  yield Finding(
+    f"{len(found)} of {_count(genres, 'genre')} {like}",
+    found,
+    f"Folder names are genres, so these would become classes. Give {instead},"
+    " or put all genres into one folder and the splits into"
+    " config.data.splits.",
+    len(found) > 1,
+  )
 
 
-def _numbers(facts: Mapping) -> Iterable[Finding]:
-  genres = _genres(facts)
-  found = [g for g in genres if _NUMBER.fullmatch(g.strip().casefold())]
-  # Those of a table are meant.
-  if (
-    not facts.get("labels") and len(found) > 1 and 2 * len(found) >= len(genres)
-  ):
-    tables = facts.get("tables", ())
-    names = " or ".join(tables[:_LISTED]) or "FILE.csv"
-    yield Finding(
-      f"{len(found)} of {_count(genres, 'genre')} are numbers",
-      found,
-      "Genres are the names of the folders, so these would be learnt as genres:"
-      f" a table of the tracks and their genres is given as config.data.labels="
-      f"{names}.",
-      True,
-    )
+def _numbers(facts: Mapping, genres: Genres) -> Iterable[Finding]:
+  found = list(filter(_is_number, genres))
+  if facts.get("labels") or len(found) < max(2, len(genres) / 2):
+    return  # those of a table are meant
+  names = " or ".join(facts.get("tables", ())[:_LISTED]) or "FILE.csv"
+  yield Finding(
+    f"{len(found)} of {_count(genres, 'genre')} are numbers",
+    found,
+    "Folder names are genres, so these would become classes. Give a table of"
+    f" the tracks and their genres as config.data.labels={names}.",
+    True,
+  )
 
 
-def _same_folders(facts: Mapping) -> Iterable[Finding]:
-  genres = _genres(facts)
-  shared, whole = _folders_below(facts)
-  if len(genres) < 2 or len(shared) < max(2, SAME_FOLDERS * len(whole)):
+def _same_folders(facts: Mapping, genres: Genres) -> Iterable[Finding]:
+  names, whole = _folders_below(genres)
+  if len(genres) < 2 or len(names) < max(2, SAME_FOLDERS * len(whole)):
     return
-  if any(_is_split(genre) for genre in genres):
-    return  # which are found as such
-  names = sorted(shared)
-  title = f"every genre holds the same {_count(names, 'folder')}"
+  if any(map(_is_split, genres)):
+    return  # found by split_names
+  title = f"every genre has the same {_count(names, 'folder')}"
   if all(map(_is_split, names)):
     yield Finding(
       title,
       names,
-      "The protocol splits all of them anew; a split of one's own is given as"
+      "The protocol splits all tracks again; give your own split as"
       " config.data.splits.",
     )
   else:
     yield Finding(
       title,
       names,
-      f"{', '.join(list(genres)[:_LISTED])} would be learnt as genres: if these"
+      f"{', '.join(list(genres)[:_LISTED])} would become classes. If these"
       " folders are the genres, give the level above them, of one at a time.",
-      not all(_NUMBER.fullmatch(name.casefold()) for name in names),
+      not all(map(_is_number, names)),
     )
 
 
-def _spellings(facts: Mapping) -> Iterable[Finding]:
+def _spellings(facts: Mapping, genres: Genres) -> Iterable[Finding]:
   same = collections.defaultdict(list)
-  for genre in _genres(facts):
+  for genre in genres:
     same[spelling(genre)].append(genre)
-  twins = [names for names in same.values() if len(names) > 1]
-  if twins:
-    yield Finding(
-      f"{_count(twins, 'genre')} in two spellings or more",
-      [" = ".join(names) for names in twins],
-      "They would be learnt as different genres: give them one name.",
-      True,
-    )
+  twins = [" = ".join(names) for names in same.values() if len(names) > 1]
+  yield Finding(
+    f"{_count(twins, 'genre')} in two spellings or more",
+    twins,
+    "They would become different classes: give them one name.",
+    True,
+  )
 
 
-def _labels(facts: Mapping) -> Iterable[Finding]:
-  given = facts.get("labels")
-  if given and (given["unlisted"] or given["unused"]):
-    lost, unused = given["unlisted"], given["unused"]
-    yield Finding(
-      f"{_tracks(len(lost))} without a genre in {given['file']} left out, and"
-      f" {_count(unused, 'name')} in it of no track or of several",
-      [*lost[:_LISTED], *unused],
-      "Names are compared without case, folders above and extension.",
-    )
+def _labels(facts: Mapping, genres: Genres) -> Iterable[Finding]:
+  given = facts.get("labels") or {"file": "", "unlisted": (), "unused": ()}
+  lost, unused = given["unlisted"], given["unused"]
+  yield Finding(
+    f"{_tracks(len(lost))} without a genre in {given['file']} left out, and"
+    f" {_count(unused, 'name')} in it that match no track or several",
+    [*lost[:_LISTED], *unused],
+    "Names are compared without case, folders above and extension.",
+  )
 
 
-def _split_tracks(facts: Mapping) -> Iterable[Finding]:
-  yield from _crossing(
-    *(facts, "tracks", "{} in two of config.data.splits"),
-    "What is trained on would be tested again: name each track once.",
+def _crossing(
+  facts: Mapping, kind: str, noun: str, title: str, why: str, **more
+) -> Finding:
+  """Groups of tracks in two of the user's splits."""
+  found = facts.get("splits", {}).get("crossings", {}).get(kind) or {}
+  where = [
+    ", ".join(f"{ids[0]} in {split}" for split, ids in one["parts"].items())
+    for one in found.get("groups", ())
+  ]
+  return Finding(title.format(_count(where, noun)), where, why, **more)
+
+
+def _split_tracks(facts: Mapping, genres: Genres) -> Iterable[Finding]:
+  yield _crossing(
+    *(facts, "tracks", "track", "{} in two of config.data.splits"),
+    "Training tracks would also be test tracks: name each track once.",
     refused=True,
   )
 
 
-def _split_copies(facts: Mapping) -> Iterable[Finding]:
-  for kind, noun in (("songs", "song"), ("artists", "artist")):
-    yield from _crossing(
-      *(facts, kind, f"{{}} of one {noun} across config.data.splits"),
+def _split_copies(facts: Mapping, genres: Genres) -> Iterable[Finding]:
+  for noun in ("song", "artist"):
+    yield _crossing(
+      *(facts, f"{noun}s", "group"),
+      f"{{}} of one {noun} across config.data.splits",
       "A model may know the test split by them; launch.py check-splits compares"
       " the sound as well.",
     )
 
 
-def _crossing(
-  facts: Mapping, kind: str, title: str, why: str, *, refused: bool = False
-) -> Iterable[Finding]:
-  found = facts.get("splits", {}).get("crossings", {}).get(kind) or {}
-  groups = found.get("groups", ())
-  if groups:
-    where = [
-      ", ".join(f"{ids[0]} in {part}" for part, ids in one["parts"].items())
-      for one in groups
-    ]
-    title = title.format(_count(groups, "track" if refused else "group"))
-    yield Finding(title, where, why, refused)
-
-
-def _split_lists(facts: Mapping) -> Iterable[Finding]:
-  splits = facts.get("splits")
-  if not splits:
+def _split_lists(facts: Mapping, genres: Genres) -> Iterable[Finding]:
+  if not (splits := facts.get("splits")):
     return
-  if unknown := splits["unknown"]:
+  yield Finding(
+    f"{_count(splits['unknown'], 'name')} of config.data.splits that match no"
+    " track here or several",
+    splits["unknown"],
+    "They are left out.",
+  )
+  yield Finding(
+    f"{_tracks(len(splits['in_no_part']))} in none of config.data.splits",
+    splits["in_no_part"],
+    "They are neither trained on nor tested.",
+  )
+  for split, row in splits["parts"].items():
+    lacking = [g for g, n in row["genres"].items() if not n and g in genres]
     yield Finding(
-      f"{_count(unknown, 'name')} of config.data.splits of no track here or of"
-      " several",
-      unknown,
-      "They are left out.",
+      f"{split} of config.data.splits lacks {_count(lacking, 'genre')}",
+      lacking,
+      "A genre without training tracks is never predicted; one without test"
+      " tracks is not scored.",
     )
-  if outside := splits["in_no_part"]:
-    yield Finding(
-      f"{_tracks(len(outside))} in none of config.data.splits",
-      outside,
-      "They are neither learnt nor tested.",
-    )
-  for part, row in splits["parts"].items():
-    known = _genres(facts)
-    lacking = [g for g, n in row["genres"].items() if not n and g in known]
-    if lacking:
-      yield Finding(
-        f"{part} of config.data.splits lacks {_count(lacking, 'genre')}",
-        lacking,
-        "A genre that is not learnt is never answered; one that is not tested"
-        " does not count.",
-      )
 
 
-def _apart(
-  facts: Mapping, values: Mapping[str, float | None], gap: float = 0.0
-) -> tuple[float, list[str], list[str]] | None:
-  """A number that separates genres: it, the genres up to it, those above.
+def _separated(
+  genres: Genres, values: Mapping[str, float | None], gap: float = 0.0
+) -> list[str]:
+  """The value that separates most genres: those up to it, and those above.
 
-  Of a genre APART of the tracks lie on one side, by `gap` from the others.
+  A genre is on a side where APART of its tracks are, by `gap` from the others.
   """
-  genres = {
+  known = {
     genre: own
-    for genre, rows in _genres(facts).items()
+    for genre, rows in genres.items()
     if len(own := sorted(x for r in rows if (x := values.get(r["id"])))) > 2
   }
   best = None
-  for edge in sorted({value for own in genres.values() for value in own}):
+  for edge in sorted({value for own in known.values() for value in own}):
     below = [
       genre
-      for genre, own in genres.items()
+      for genre, own in known.items()
       if bisect.bisect_right(own, edge) >= APART * len(own)
     ]
     above = [
       genre
-      for genre, own in genres.items()
+      for genre, own in known.items()
       if len(own) - bisect.bisect_right(own, edge + gap) >= APART * len(own)
     ]
     size = min(len(below), len(above)), len(below) + len(above)
     if all(size) and (best is None or size > best[0]):
-      best = size, (edge, below, above)
-  return best and best[1]
-
-
-def _apart_by(
-  facts: Mapping, what: str, why: str, gap: float = 0.0
-) -> Iterable[Finding]:
-  """Do sample "rates" or "bandwidths" separate genres?"""
-  if found := _apart(facts, facts.get(what, {}), gap):
-    edge, below, above = found
-    yield Finding(
-      f"{'Sample rates' if what == 'rates' else 'Bandwidths'} separate genres",
-      [f"{', '.join(below)} up to {edge:,.0f} Hz", f"{', '.join(above)} above"],
-      why,
-    )
-
-
-def _sample_rate(facts: Mapping) -> Iterable[Finding]:
-  yield from _apart_by(
-    *(facts, "rates"),
-    "A model may learn what the recordings have been through in place of the"
-    " music: take all from sources alike, or resample all to the lowest.",
-  )
-
-
-def _bandwidth(facts: Mapping) -> Iterable[Finding]:
-  yield from _apart_by(
-    *(facts, "bandwidths"),
-    "Above that nothing is less than 70 dB below the loudest band. A model"
-    " may learn what recordings have been through in place of the music.",
-    BANDWIDTHS,
-  )
-
-
-def _across(
-  facts: Mapping, key: str, nowhere: str | None = None
-) -> list[Sequence[str]]:
-  """The groups of identical tracks that stand in two genres or splits."""
-  of = {row["id"]: row[key] for row in facts["tracks"]}
+      best = size, edge, below, above
+  if best is None:
+    return []
+  _, edge, below, above = best
   return [
-    ids
-    for ids in facts.get("duplicates", {}).get("groups", ())
-    if len({of[name] for name in ids} - {nowhere}) > 1
+    f"{', '.join(below)} up to {edge:,.0f} Hz",
+    f"{', '.join(above)} above",
   ]
 
 
-def _two_genres(facts: Mapping) -> Iterable[Finding]:
-  across = _across(facts, "genre")
-  if across:
-    yield Finding(
-      f"{_count(across, 'group')} of identical tracks across genres",
-      [" = ".join(ids) for ids in across],
-      "One recording stands under two labels.",
-    )
+_CHAIN = "A model may learn the recording chain instead of the music. "
 
 
-def _two_splits(facts: Mapping) -> Iterable[Finding]:
-  across = _across(facts, "partition", "unlisted")
-  if across:
-    yield Finding(
-      f"{_count(across, 'group')} of identical tracks across parts of the"
-      " published partition",
-      [" = ".join(ids) for ids in across],
-      "What is trained on would be tested again.",
-    )
+def _sample_rate(facts: Mapping, genres: Genres) -> Iterable[Finding]:
+  yield Finding(
+    "Sample rates separate genres",
+    _separated(genres, facts.get("rates", {})),
+    f"{_CHAIN}Use one source for all genres, or resample all to the lowest"
+    " rate.",
+  )
 
 
-def _replicas(facts: Mapping) -> Iterable[Finding]:
+def _bandwidth(facts: Mapping, genres: Genres) -> Iterable[Finding]:
+  yield Finding(
+    "Bandwidths separate genres",
+    _separated(genres, facts.get("bandwidths", {}), BANDWIDTHS),
+    f"{_CHAIN}All energy above that is more than 70 dB below the loudest band.",
+  )
+
+
+def _groups(facts: Mapping, key: str = "id", nowhere: str = "") -> list[str]:
+  """Groups of identical tracks that differ in a key, but for `nowhere`."""
+  value = {row["id"]: row[key] for row in facts["tracks"]}
+  return [
+    " = ".join(ids)
+    for ids in facts.get("duplicates", {}).get("groups", ())
+    if len({value[name] for name in ids} - {nowhere}) > 1
+  ]
+
+
+def _two_genres(facts: Mapping, genres: Genres) -> Iterable[Finding]:
+  across = _groups(facts, "genre")
+  yield Finding(
+    f"{_count(across, 'group')} of identical tracks across genres",
+    across,
+    "One recording has two labels.",
+  )
+
+
+def _two_splits(facts: Mapping, genres: Genres) -> Iterable[Finding]:
+  across = _groups(facts, "partition", "unlisted")
+  yield Finding(
+    f"{_count(across, 'group')} of identical tracks across splits of the"
+    " published partition",
+    across,
+    "Training tracks would also be test tracks.",
+  )
+
+
+def _replicas(facts: Mapping, genres: Genres) -> Iterable[Finding]:
   groups = facts.get("duplicates", {}).get("groups", ())
-  if groups:
-    spare = sum(len(ids) - 1 for ids in groups)
-    yield Finding(
-      f"{spare:,} of {_tracks(len(facts['tracks']))}"
-      f" {'is a replica' if spare == 1 else 'are replicas'}",
-      [" = ".join(ids) for ids in groups],
-      "They count as one recording wherever a protocol deals tracks out;"
-      " published lists are taken as they are.",
-    )
+  spare = sum(len(ids) - 1 for ids in groups)
+  yield Finding(
+    f"{spare:,} of {_tracks(len(facts['tracks']))}"
+    f" {'is a replica' if spare == 1 else 'are replicas'}",
+    _groups(facts),
+    "Random protocols treat copies as one unit; published lists are used as"
+    " they are.",
+  )
 
 
-def _skipped(facts: Mapping) -> Iterable[Finding]:
-  lost = facts.get("skipped")
-  if lost:
-    yield Finding(
-      f"{len(lost):,} of {len(lost) + len(facts['tracks']):,} tracks cannot be"
-      " read",
-      [row["track"] for row in lost],
-      "They are skipped; preparing stops where they are several and more than"
-      " 5 %, or leave a genre empty.",
-    )
+def _skipped(facts: Mapping, genres: Genres) -> Iterable[Finding]:
+  lost = [row["track"] for row in facts.get("skipped", ())]
+  yield Finding(
+    f"{len(lost):,} of {len(lost) + len(facts['tracks']):,} tracks cannot be"
+    " read",
+    lost,
+    "They are skipped; preparing stops where they are several and more than"
+    " 5 %, or leave a genre empty.",
+  )
 
 
-def _faults(facts: Mapping) -> Iterable[Finding]:
-  found = facts.get("faults")
-  if found:
-    yield Finding(
-      f"{_count({row['track'] for row in found}, 'track')} with faults",
-      [f"{row['track']}: {row['fault']}" for row in found],
-      "",
-    )
+def _faults(facts: Mapping, genres: Genres) -> Iterable[Finding]:
+  found = facts.get("faults", ())
+  yield Finding(
+    f"{_count({row['track'] for row in found}, 'track')} with faults",
+    [f"{row['track']}: {row['fault']}" for row in found],
+  )
 
 
-def _one_artist(facts: Mapping) -> Iterable[Finding]:
+def _one_artist(facts: Mapping, genres: Genres) -> Iterable[Finding]:
   heavy = []
-  for genre, rows in _genres(facts).items():
+  for genre, rows in genres.items():
     artists = collections.Counter(row["artist"] for row in rows)
     del artists[""]
     known = artists.total()
@@ -506,52 +482,49 @@ def _one_artist(facts: Mapping) -> Iterable[Finding]:
     )
     if most >= max(2, ARTIST_SHARE * known):
       heavy.append(f"{genre}: {name}, {most} of {known}")
-  if heavy:
-    yield Finding(
-      f"One artist holds half or more of {_count(heavy, 'genre')}",
-      heavy,
-      "A model may learn the artist in place of the genre; protocols that keep"
-      " artists apart show it.",
-    )
+  yield Finding(
+    f"One artist has half or more of {_count(heavy, 'genre')}",
+    heavy,
+    "A model may learn the artist instead of the genre; protocols that keep"
+    " artists apart measure it.",
+  )
 
 
-def _unknown_artists(facts: Mapping) -> Iterable[Finding]:
-  unknown = [row["id"] for row in facts["tracks"] if not row["artist"]]
+def _unknown_artists(facts: Mapping, genres: Genres) -> Iterable[Finding]:
+  total = len(facts["tracks"])
+  unknown = sum(not row["artist"] for row in facts["tracks"])
   if unknown:
-    known = len(facts["tracks"]) - len(unknown)
-    of = f"{_tracks(len(unknown))} of {known + len(unknown):,}"
+    share = f"{_tracks(unknown)} of {total:,}"
     yield Finding(
-      f"No artist is known of {of if known else 'any track'}",
-      (),
-      "Whether artists of the train split are in the test split as well is not"
-      " known of these.",
+      f"Unknown artist: {'all tracks' if unknown == total else share}",
+      None,
+      "For these it is unknown whether their artists are also in the train"
+      " split.",
     )
 
 
-def _imbalance(facts: Mapping) -> Iterable[Finding]:
-  sizes = {genre: len(rows) for genre, rows in _genres(facts).items()}
+def _imbalance(facts: Mapping, genres: Genres) -> Iterable[Finding]:
+  sizes = {genre: len(rows) for genre, rows in genres.items()}
   few, many = min(sizes, key=sizes.get), max(sizes, key=sizes.get)
   if sizes[many] >= IMBALANCE * sizes[few] and sizes[few]:
     yield Finding(
       f"{many} has {sizes[many] / sizes[few]:.1f} times the tracks of {few}",
-      (),
+      None,
       f"{sizes[many]:,} and {sizes[few]:,}. Accuracy favours large genres;"
       " macro F1 counts each alike.",
     )
 
 
-def _small(facts: Mapping) -> Iterable[Finding]:
-  sizes = {genre: len(rows) for genre, rows in _genres(facts).items()}
-  small = [f"{genre} ({n})" for genre, n in sizes.items() if n < 3]
-  if small:
-    yield Finding(
-      f"{_count(small, 'genre')} of fewer than three tracks",
-      small,
-      "Train, validation and test need one each.",
-    )
+def _small(facts: Mapping, genres: Genres) -> Iterable[Finding]:
+  small = [f"{g} ({len(rows)})" for g, rows in genres.items() if len(rows) < 3]
+  yield Finding(
+    f"{_count(small, 'genre')} of fewer than three tracks",
+    small,
+    "Train, validation and test need one each.",
+  )
 
 
-def _lengths(facts: Mapping) -> Iterable[Finding]:
+def _lengths(facts: Mapping, genres: Genres) -> Iterable[Finding]:
   seconds = [
     row["values"]["seconds"]
     for row in facts["tracks"]
@@ -561,14 +534,14 @@ def _lengths(facts: Mapping) -> Iterable[Finding]:
   if short:
     yield Finding(
       f"{_tracks(short)} shorter than one segment",
-      (),
+      None,
       f"A segment lasts {SEGMENT_SECONDS:.2f} s (most feature sets); a shorter"
-      " track is one segment, filled up with zeros.",
+      " track is one segment, padded with zeros.",
     )
   if seconds and max(seconds) > LENGTHS * min(seconds):
     yield Finding(
       f"Lengths differ: {min(seconds):.1f} to {max(seconds):.1f} s",
-      (),
+      None,
       "A longer track gives more segments, ten at most, and so weighs more in"
       " training and in segment accuracy; track accuracy counts each once.",
     )

@@ -1,8 +1,4 @@
-"""From a config's data section to a data set, prepared and split.
-
-What a corpus is, how it is prepared and how a protocol splits it is
-tfds_gtzan's; what is wrong with it is found by corpus_checks.
-"""
+"""Opens the corpus of a config's data section, prepared and split."""
 
 import pathlib
 from collections.abc import Callable
@@ -25,11 +21,11 @@ from tfds_gtzan.split_audit import crossings
 def open_dataset(
   config: ml_collections.ConfigDict, beam_options: str | None = None
 ) -> pipeline.Dataset:
-  """Prepares what a config's data section names, and splits it.
+  """Prepares the corpus of a config, and splits it.
 
   Args:
     config: configs/default.py with a recipe's changes.
-    beam_options: prepare by Apache Beam (docs/beam.md).
+    beam_options: prepare with Apache Beam (docs/beam.md).
 
   Raises:
     InputError: what the corpus, its preparation or the protocol refuses.
@@ -39,7 +35,7 @@ def open_dataset(
   prepared, found, own = _prepare(data, beam_options)
   try:
     partition = tfds_gtzan.apply(rows=prepared.rows, own=own, **_cut(data))
-  except errors.InputError:  # for want of these, it may be
+  except errors.InputError:  # which may be why
     notices.skipped(prepared.skipped)
     raise
   found += map(corpus_checks.noted, partition.notes)
@@ -58,12 +54,12 @@ def open_dataset(
 def open_corpus(
   data: ml_collections.ConfigDict, genres: int = 2, announced: bool = True
 ) -> Corpus:
-  """The corpus alone, of which nothing is prepared.
+  """Opens a corpus without preparing it.
 
   Args:
     data: a config's data section.
-    genres: how many it has to have at least.
-    announced: whether to print what there is to know of it.
+    genres: the least number of genres.
+    announced: whether to print notices about it.
   """
   corpus = tfds_gtzan.open_corpus(
     *(data.path, data.tracks_per_genre, data.dir, data.labels, data.artists),
@@ -75,7 +71,7 @@ def open_corpus(
 
 
 def open_checked(data: ml_collections.ConfigDict) -> Corpus:
-  """`open_corpus` with its checks: warns, and refuses what is not allowed."""
+  """Opens a corpus, prints findings and refuses what is not allowed."""
   allowed, corpus = corpus_checks.allowed(data.allow), open_corpus(data)
   _checked(corpus, allowed)
   return corpus
@@ -84,7 +80,7 @@ def open_checked(data: ml_collections.ConfigDict) -> Corpus:
 def open_splits(
   config: ml_collections.ConfigDict,
 ) -> tuple[Callable[..., tfds_gtzan.Partition], tuple[tfds_gtzan.Row, ...]]:
-  """How the corpus of a config is split, on the CPU.
+  """Prepares the corpus of a config, on the CPU, to split it several ways.
 
   Returns:
     a function (arguments of tfds_gtzan.apply that differ from the config's) ->
@@ -110,7 +106,7 @@ def open_tree(path: str, data: ml_collections.ConfigDict) -> files.Tree | None:
 
 
 def fingerprint(spec: dict, corpus: Corpus) -> str:
-  """Which a corpus has when it is prepared for a feature spec."""
+  """The fingerprint of a corpus prepared for a feature spec."""
   return dataset_builder.fingerprint(FeatureSpec.from_dict(spec), corpus)
 
 
@@ -137,8 +133,7 @@ def _cut(data: ml_collections.ConfigDict) -> dict[str, object]:
 
 
 def _prepare(data: ml_collections.ConfigDict, beam_options: str | None = None):
-  """Prepares a corpus; what is wrong with it, each of which is printed; and the
-  splits that config.data.splits gives, or None."""
+  """Prepares a corpus -> it, findings (printed), config.data.splits or None."""
   found, own = [], None
   allowed = corpus_checks.allowed(data.allow)
 
@@ -167,7 +162,7 @@ def _prepare(data: ml_collections.ConfigDict, beam_options: str | None = None):
 
 
 def _checked(corpus, allowed, facts=()) -> list[corpus_checks.Finding]:
-  """What is wrong with an opened corpus; refuses what is not allowed."""
+  """Findings of an opened corpus, printed; refuses what is not allowed."""
   found = corpus_checks.find(corpus_checks.facts_of(corpus) | dict(facts))
   corpus_checks.refuse(found, allowed)
   notices.warnings(found)

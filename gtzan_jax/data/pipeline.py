@@ -1,14 +1,13 @@
-"""From a prepared TFDS folder and a protocol's ids to batches.
+"""Batches from a prepared TFDS folder and a protocol's ids.
 
-`Dataset` is what a prepared folder says of itself plus the parts that a
-protocol cut from it. array_record is random access, so a part is a list of
-positions and another protocol prepares nothing again. grain orders indices;
-examples are gathered a batch at a time, from memory where they fit.
+array_record is random access, so a split is a list of positions and another
+protocol prepares nothing again. grain orders indices; examples are gathered a
+batch at a time, from memory where they fit.
 
-A batch is a dict of the stored arrays asked for ("features" and, for training
-with waveform or log-mel augmentation, "audio" or "logmel") with "label" [b],
-"index" [b] (place in the part) and "mask" [b]. Shapes are static: evaluation
-pads the last batch and masks the padding, so each example counts once.
+A batch is a dict of stored arrays ("features" and, for training with waveform
+or log-mel augmentation, "audio" or "logmel") with "label" [b], "index" [b]
+(place in the split) and "mask" [b]. Shapes are static: evaluation pads the last
+batch and masks the padding, so each example counts once.
 """
 
 import contextlib
@@ -33,15 +32,16 @@ class Dataset:
 
   Attributes:
     directory: the TFDS folder, of one corpus and one feature set.
-    metadata: what its builder wrote down (see docs/formats.md).
+    metadata: written by its builder (see docs/formats.md).
     genres: the classes, in label order: the corpus's own, or some of them.
     fields: (shape, dtype) of each array of an example.
     parts: {"train", "validation", "test"}: (track id, segment index) pairs.
-    protocol: the protocol's name; `leak` says what it leaks, None if nothing.
-    missing: how many tracks each part's published list names in vain.
-    sha256: of each part's track ids.
-    artists: {track: whose it is}, "" where nobody knows.
-    warnings: what is wrong with the corpus: `check`, `title` and `text` each.
+    protocol: the protocol's name.
+    leak: what the protocol leaks, None if nothing.
+    missing: number of listed tracks of each split absent from the corpus.
+    sha256: of each split's track ids.
+    artists: {track: artist}, "" where unknown.
+    warnings: findings about the corpus: `check`, `title` and `text` each.
   """
 
   directory: pathlib.Path
@@ -58,17 +58,17 @@ class Dataset:
 
   @property
   def kind(self) -> str:
-    """What a track holds: "audio", "logmel", "picture" or "table"."""
+    """The corpus kind: "audio", "logmel", "picture" or "table"."""
     return self.metadata["kind"]
 
   @property
   def raw(self) -> str | None:
-    """What is stored beside the features: "audio", "logmel" or nothing."""
+    """The array stored beside the features: "audio", "logmel" or None."""
     return self.kind if self.kind in self.fields else None
 
   @property
   def example_shape(self) -> tuple[int, ...]:
-    """Of one example's features: [frames, bins], a picture's or a row's."""
+    """Shape of one example's features: [frames, bins], a picture or a row."""
     return self.fields["features"][0]
 
   @property
@@ -77,7 +77,7 @@ class Dataset:
 
   @property
   def clip_seconds(self) -> float:
-    """About how long the clips are that whole-clip examples stand for."""
+    """Approximate duration of the clip that a whole-clip example covers."""
     rows = self.metadata["rows"]
     slices = self.kind == "table" and any(row["segments"] > 1 for row in rows)
     return 3.0 if slices else 30.0  # features_3_sec.csv; GTZAN's tracks
@@ -98,11 +98,11 @@ def from_folder(
   artists: Mapping[str, str],
   warnings: Sequence[Mapping[str, str]] = (),
 ) -> Dataset:
-  """A prepared folder, cut.
+  """Opens prepared data with a protocol's partition.
 
   Args:
     directory: the TFDS folder.
-    protocol: the name of what cut it.
+    protocol: the protocol's name.
     partition: has `parts`, `leak`, `missing` and `sha256` (see `Dataset`).
     genres: the genres that `partition` was made for; none for all.
     artists: see `Dataset`.
@@ -133,14 +133,14 @@ def from_folder(
 
 
 class Records:
-  """The examples of one part, by index."""
+  """The examples of one split, by index."""
 
   def __init__(self, dataset: Dataset, part: str, fields: Sequence[str]):
     self.ids = tuple(dataset.parts[part])
     self.shapes = {name: dataset.fields[name] for name in fields}
     builder = tfds.builder_from_directory(str(dataset.directory))
-    # What is not asked for is not decoded: audio is most of a record.
-    # (tfds.decode.PartialDecoding would say the same, but imports TensorFlow.)
+    # Only these are decoded: audio is most of a record.
+    # (tfds.decode.PartialDecoding does the same, but imports TensorFlow.)
     wanted = tfds.features.FeaturesDict(
       {name: builder.info.features[name] for name in (*fields, "label")}
     )
@@ -171,7 +171,7 @@ class Records:
 
   @property
   def nbytes(self) -> int:
-    """What the whole part takes in memory."""
+    """Size of the whole split in memory."""
     example = sum(
       int(np.prod(shape)) * dtype.itemsize
       for shape, dtype in self.shapes.values()
@@ -179,7 +179,7 @@ class Records:
     return len(self) * example
 
   def load(self) -> None:
-    """Reads the whole part into memory, once."""
+    """Reads the whole split into memory, once."""
     self._cache = self._read(range(len(self)))
 
   def take(self, indices: Sequence[int]) -> dict[str, np.ndarray]:
@@ -210,7 +210,7 @@ class Records:
 
 @contextlib.contextmanager
 def _reading(directory: pathlib.Path) -> Iterator[None]:
-  """array_record names a file cut short, gone or garbled by a RuntimeError."""
+  """array_record raises RuntimeError for missing or corrupt files."""
   try:
     yield
   except (RuntimeError, OSError, LookupError) as error:
@@ -219,7 +219,7 @@ def _reading(directory: pathlib.Path) -> Iterator[None]:
 
 
 def positions(rows: Sequence[Mapping]) -> dict[tuple[str, int], tuple]:
-  """(track, segment) -> (TFDS split, place in it); the builder keeps order."""
+  """{(track, segment): (TFDS split, place in it)}; the builder keeps order."""
   place, count = {}, {}
   for row in rows:
     split = row["partition"]
@@ -230,10 +230,9 @@ def positions(rows: Sequence[Mapping]) -> dict[tuple[str, int], tuple]:
 
 
 class Mixed:
-  """Records of real examples followed by generated ones.
+  """Real examples followed by generated ones: what training reads of Records.
 
-  It has what training reads of Records: a length, `take` and `labels`.
-  Evaluation reads `ids` too, and a generated example has none.
+  Generated examples have no `ids`, which evaluation reads.
   """
 
   def __init__(
@@ -271,7 +270,7 @@ class Mixed:
 def load_parts(
   dataset: Dataset, fields: Mapping[str, Sequence[str]], cache_mb: int
 ) -> dict[str, Records]:
-  """Opens parts, reading into memory, smallest first, what the budget takes."""
+  """Opens splits; reads into memory, smallest first, what fits `cache_mb`."""
   records = {
     part: Records(dataset, part, names) for part, names in fields.items()
   }
@@ -292,7 +291,7 @@ def train_batches(
   is dropped. Each process yields its own share of the global batch.
   """
   if not len(records):
-    raise errors.InputError("the train part is empty: nothing to train on")
+    raise errors.InputError("the train split is empty")
   share = batch_size // jax.process_count()
   first = jax.process_index() * share
 
@@ -316,7 +315,7 @@ def train_batches(
 def eval_batches(
   records: Records, batch_size: int
 ) -> Iterator[dict[str, np.ndarray]]:
-  """Every example once, in order; the last batch is padded and masked."""
+  """Every example once, in order; the last batch is padded, with a mask."""
   share = batch_size // jax.process_count()
   first = jax.process_index() * share
   for start in range(0, len(records), batch_size):
@@ -330,10 +329,10 @@ def eval_batches(
 def input_statistics(
   records: Records, over: str
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Mean and standard deviation [bins] of the features of a part.
+  """Mean and standard deviation [bins] of the features of a split.
 
   Args:
-    records: the train part, and no other.
+    records: the train split, and no other.
     over: "bin": a mean for each bin, over examples and frames; "global": one
       mean for all, repeated.
   """
@@ -351,6 +350,5 @@ def input_statistics(
     second = np.full_like(second, second.mean())
   std = np.sqrt(np.maximum(second - mean**2, 0.0))
   # A bin that never varies (an empty mel band) is centred and left unscaled.
-  return mean.astype(np.float32), np.where(std > 1e-6, std, 1.0).astype(
-    np.float32
-  )
+  std = np.where(std > 1e-6, std, 1.0)
+  return mean.astype(np.float32), std.astype(np.float32)

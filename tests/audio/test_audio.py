@@ -17,7 +17,7 @@ import soxr
 from gtzan_jax import errors
 from gtzan_jax.audio import decoding
 from gtzan_jax.audio import files as audio
-from gtzan_jax.cli import console
+from gtzan_jax.data import notices
 from gtzan_jax.errors import InputError, StopError
 
 RATE = audio.SAMPLE_RATE
@@ -637,8 +637,8 @@ def test_without_pyav_a_remedy_stands_in_for_its_files(
   (tmp_path / "a.M4A").write_bytes(b"\0\0\0\x20ftypM4A " + bytes(500))
   remedy = "PyAV reads it: pip install 'gtzan_jax[m4a]'"
   assert _error(tmp_path / "a.M4A") == f"not decodable as audio; {remedy}"
-  console.passed_over({".m4a": 2, ".txt": 1, ".wma": 1})
-  line = f"passed over: 2 .m4a, 1 .txt, 1 .wma (.m4a, .wma: {remedy})\n"
+  notices.passed_over({".m4a": 2, ".txt": 1, ".wma": 1})
+  line = f"ignored files: 2 .m4a, 1 .txt, 1 .wma (.m4a, .wma: {remedy})\n"
   assert capsys.readouterr().out == line
 
 

@@ -360,8 +360,8 @@ def test_splits_are_no_genres(call, tmp_path, verb):
     given.append("--config.data.protocol=kfold10")
   assert_one_line(
     call(*given),
-    *("2 of 2 genres are names of splits: test; train", "(blues, rock)"),
-    "--config.data.allow=split_names goes on",
+    *("2 of 2 genres are named like splits: test; train", "(blues, rock)"),
+    "--config.data.allow=split_names permits it",
   )
   assert not list((tmp_path / "prepared").glob("audio*"))
   assert_one_line(
@@ -370,7 +370,7 @@ def test_splits_are_no_genres(call, tmp_path, verb):
   if verb == "prepare":
     status, said, _ = call(*given, "--config.data.allow=split_names")
     assert status == 0
-    assert "warning: 2 of 2 genres are names of splits: test; train" in said
+    assert "warning: 2 of 2 genres are named like splits: test; train" in said
     assert "corpus: audio, 12 tracks, 2 genres (test, train), 12 seg" in said
     groups = "warning: 6 groups of identical tracks across genres: "
     assert f"{groups}test/blues/blues.00000 = train/blues/blues.00000" in said
@@ -390,7 +390,7 @@ def test_explore_warns_of_what_training_refuses(call, tmp_path):
     *(f"--out={tmp_path / 'out'}", f"--config.data.dir={tmp_path / 'x'}"),
   )
   assert status == 0
-  assert "warning: 2 of 2 genres are names of splits" in said
+  assert "warning: 2 of 2 genres are named like splits" in said
 
 
 def test_each_corpus_has_a_page_of_its_own(call, tmp_path, monkeypatch):

@@ -81,17 +81,17 @@ def test_a_clean_corpus_has_no_warnings():
     (
       changed(rock=("Bob", "Bob")),
       "one_artist",
-      "One artist holds half or more of 1 genre",
+      "One artist has half or more of 1 genre",
     ),
     (
       changed(rock=("",)),
       "unknown_artists",
-      "No artist is known of 1 track of 8",
+      "Unknown artist: 1 track of 8",
     ),
     (
       changed(rock=[""] * 4, jazz=[""] * 4),
       "unknown_artists",
-      "No artist is known of any track",
+      "Unknown artist: all tracks",
     ),
     (
       clean(tracks=[row for row in clean()["tracks"] if row["id"][-1] in "01"]),
@@ -112,18 +112,18 @@ def test_a_clean_corpus_has_no_warnings():
     (
       tree(("rock", "jazz", "Test set")),
       "split_names",
-      "1 of 3 genres is the name of a split",
+      "1 of 3 genres is named like a split",
     ),
     # What is below genres is only pointed to.
     (
       tree(("rock", "jazz"), ("train", "test")),
       "same_folders",
-      "every genre holds the same 2 folders",
+      "every genre has the same 2 folders",
     ),
     (
       tree(("rock", "jazz"), ("1980", "1990")),
       "same_folders",
-      "every genre holds the same 2 folders",
+      "every genre has the same 2 folders",
     ),
   ],
 )
@@ -141,14 +141,14 @@ def test_a_warning_for_each_thing(facts, check, title):
     (
       tree(("train", "validation", "test"), ("rock", "jazz")),
       "split_names",
-      "3 of 3 genres are names of splits: train; validation; test",
+      "3 of 3 genres are named like splits: train; validation; test",
       "folders are the genres (jazz, rock)",
     ),
     (
       tree(("TrainSet", "dev_data", "Eval-01")),
       "split_names",
-      "3 of 3 genres are names of splits: TrainSet; dev_data; Eval-01",
-      "give a table of the tracks and their genres as config.data.labels; or",
+      "3 of 3 genres are named like splits: TrainSet; dev_data; Eval-01",
+      "Give a table of the tracks and their genres as config.data.labels, or",
     ),
     (
       tree(("000", "001", "155")) | {"tables": ["music/tracks.csv"]},
@@ -165,8 +165,8 @@ def test_a_warning_for_each_thing(facts, check, title):
     (
       tree(("mine", "yours"), ("rock", "jazz")),
       "same_folders",
-      "every genre holds the same 2 folders: jazz; rock",
-      "mine, yours would be learnt as genres",
+      "every genre has the same 2 folders: jazz; rock",
+      "mine, yours would become classes",
     ),
     (
       tree(("Hip-Hop", "hip hop", "rock", "Rock", "jazz")),
@@ -191,9 +191,7 @@ def test_what_makes_numbers_worthless_is_refused(facts, check, line, why):
   with pytest.raises(InputError) as error:
     corpus_checks.refuse(found, ())
   assert line in str(error.value)
-  assert str(error.value).endswith(
-    f"; --config.data.allow={check} goes on all the same"
-  )
+  assert str(error.value).endswith(f"; --config.data.allow={check} permits it")
   corpus_checks.refuse(found, corpus_checks.allowed([check]))
 
 
@@ -359,7 +357,7 @@ def test_allowed_names_are_those_of_checks_that_refuse():
 
 def test_all_that_is_refused_is_named_at_once():
   found = corpus_checks.find(tree(("001", "1", "Rock", "rock", "002", "003")))
-  with pytest.raises(InputError, match=r"=spellings,numbers goes on"):
+  with pytest.raises(InputError, match=r"=spellings,numbers permits it"):
     corpus_checks.refuse(found, ("spellings",))
 
 
@@ -371,7 +369,7 @@ def test_warnings_of_lengths_and_of_replicas_in_two_parts():
   facts["tracks"][2]["partition"] = "train"  # its replica is unlisted
   facts["tracks"][7]["values"]["seconds"] = 2.9
   assert titles(facts) == [
-    "1 group of identical tracks across parts of the published partition",
+    "1 group of identical tracks across splits of the published partition",
     "2 of 8 tracks are replicas",
     "1 track shorter than one segment",
     "Lengths differ: 2.9 to 30.0 s",

@@ -333,7 +333,7 @@ def test_folders_are_walked_as_those_of_a_corpus(trained, tmp_path, capsys):
     capsys, "predict", f"--workdir={trained}", "--json", tmp_path / "in"
   )
   assert len(json.loads(out)) == 6
-  assert "passed over: 3 hidden, 1 .txt, 1 .xyz, 1 broken links" in err
+  assert "ignored files: 3 hidden, 1 .txt, 1 .xyz, 1 broken links" in err
 
 
 @pytest.mark.parametrize("form", ["zip", "tar", "tar.gz"])

@@ -287,7 +287,7 @@ def test_a_file_that_cannot_be_read_is_passed_over(run, tmp_path, capsys):
   assert item["name"].endswith("b.wav")
   assert len(skipped) == 1
   err = capsys.readouterr().err
-  assert "passed over: 1 .txt\n" in err
+  assert "ignored files: 1 .txt\n" in err
   assert "a.wav: no signal" in err
   with pytest.raises(InputError, match=r"a\.wav: no signal"):
     explain.explain(path, [str(tmp_path / "a.wav")], config)
