@@ -64,8 +64,10 @@ def check_data(
     begun: of a run that is resumed.
 
   Raises:
-    InputError: generated examples that do not fit, or what the task refuses.
+    InputError: an empty split, generated examples that do not fit, or what the
+      task refuses.
   """
+  checks.check_splits(config, dataset)
   task = of(config)
   if task.takes_generated and interface:
     augment_train.check(config, dataset)

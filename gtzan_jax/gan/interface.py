@@ -9,7 +9,7 @@ import numpy as np
 
 from gtzan_jax.data import pipeline
 from gtzan_jax.gan import judge, report, task, validation
-from gtzan_jax.training import checks, loop, tasks, workdir
+from gtzan_jax.training import loop, tasks, workdir
 
 STEPS = loop.Steps(task.fields, task.create, validation.validator)
 
@@ -22,11 +22,9 @@ def check_data(
   """Refuses, before anything is trained, what this data cannot carry.
 
   Raises:
-    InputError: an empty split, a judge that does not fit, or what a step
-      refuses.
+    InputError: a judge that does not fit, or what a step refuses.
   """
   del begun
-  checks.check_splits(config, dataset)
   if config.gan.judge:
     judge.check(config.gan.judge, dataset, config.data.path)
   made = task.create(config, dataset, np.ones(len(dataset.genres)), 1)

@@ -83,10 +83,9 @@ def check_classify_data(
     begun: whether the run is taken up again, and needs nothing to begin with.
 
   Raises:
-    InputError: an empty split, weights to begin with that do not fit or know
+    InputError: weights to begin with that do not fit or know
       what is held out, or what a step refuses.
   """
-  check_splits(config, dataset)
   task = classify.create(config, dataset, np.ones(len(dataset.genres)), 1)
   task.check(dataset.fields, config.train.batch_size)
   if config.train.init_from and not begun:
