@@ -57,6 +57,7 @@ CORPORA = {
   "synthetic": "audio",
 }
 
+_FORMS = (audio_folder.FORM, image_folder.FORM)
 _NAMED = 20  # of a folder's entries in a message
 
 
@@ -151,8 +152,7 @@ def _open(
 
 def _with_its_folder(tree: files.Tree, place: pathlib.Path) -> files.Tree:
   """Seen from the folder above, if the place is the folder of one genre."""
-  layouts = (audio_folder.LAYOUT, image_folder.LAYOUT)
-  fits = [n for n in tree.files if any(layout.fits(n) for layout in layouts)]
+  fits = [n for n in tree.files if any(form.fits(n) for form in _FORMS)]
   if not fits or any("/" in name for name in fits):
     return tree
   genre = pathlib.Path(os.path.abspath(place)).name
@@ -175,8 +175,7 @@ def _open_tree(
     tree = inner
   if table:
     return _open_labelled(tree, cache_dir, table)
-  sound = genre_folders.genres_with(tree, audio_folder.LAYOUT)
-  pictures = genre_folders.genres_with(tree, image_folder.LAYOUT)
+  sound, pictures = (genre_folders.genres_with(tree, x) for x in _FORMS)
   odd = sorted(set(pictures) - set(sound))
   if sound and odd:
     raise InputError(
@@ -185,8 +184,8 @@ def _open_tree(
     )
   if not sound and not pictures:
     _point_to_an_archive(whole)
-  form = image_folder if pictures and not sound else audio_folder
-  corpus = form.open_tree(tree, cache_dir)
+  form = _FORMS[bool(pictures and not sound)]
+  corpus = genre_folders.open_tree(tree, form, cache_dir)
   return dataclasses.replace(corpus, tables=_tables(whole))
 
 
@@ -194,21 +193,18 @@ def _open_labelled(
   tree: files.Tree, cache_dir: pathlib.Path | None, table: labels.Labels
 ) -> Corpus:
   """Sound, or pictures, wherever they lie, with the genres of a table."""
-  forms = (audio_folder, image_folder)
-  form = next(
-    (one for one in forms if any(map(one.LAYOUT.fits, tree.files))), None
-  )
+  form = next((one for one in _FORMS if any(map(one.fits, tree.files))), None)
   if form is None:
     raise InputError(
       f"{tree.place} holds no track; {table.file} is for"
       f" files {', '.join(genre_folders.EXTENSIONS)}, in any folders"
     )
-  found, given = genre_folders.labelled(tree, form.LAYOUT, table)
-  corpus = form.open_tree(tree, cache_dir, (found, ""))
+  found, given = genre_folders.labelled(tree, form, table)
+  corpus = genre_folders.open_tree(tree, form, cache_dir, found)
   facts = {"file": table.file}
   facts |= {"unlisted": given.unlisted, "unused": given.unused}
   # Files without a genre in the table are counted as its `unlisted` alone.
-  passed = tree.passed_over(list(filter(form.LAYOUT.fits, tree.files)))
+  passed = tree.passed_over(list(filter(form.fits, tree.files)))
   corpus = dataclasses.replace(corpus, labels=facts, passed_over=passed)
   return labels.with_artists(corpus, given.artists, f"labels {table.sha256}")
 

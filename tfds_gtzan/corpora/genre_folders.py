@@ -10,7 +10,7 @@ import hashlib
 import os
 import pathlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import BinaryIO
 
 import numpy as np
@@ -19,11 +19,11 @@ from gtzan_jax import errors
 from gtzan_jax.audio import files as audio
 from gtzan_jax.errors import InputError
 from gtzan_jax.features import image
-from tfds_gtzan.corpora import digests as content
-from tfds_gtzan.corpora import files, gtzan_names, labels
+from tfds_gtzan.corpora import digests, files, gtzan_names, labels
 from tfds_gtzan.corpora.track import (
   GENRES,
   Content,
+  Corpus,
   Track,
   in_genre_order,
   no_rate,
@@ -39,23 +39,76 @@ Found = Mapping[str, Mapping[str, str]]
 
 
 @dataclasses.dataclass(frozen=True)
-class Layout:
-  """How the files of one kind of corpus are named.
+class Form:
+  """A form of corpus: sound or pictures.
 
   Attributes:
+    name: the corpus's, see Corpus.
+    kind: likewise.
     extensions: of a track's file, in lower case.
     numbered: what GTZAN's names have between genre and number, a regular
       expression: `[.]` for "blues.00000".
     accepted: what is accepted, for messages.
+    decode: a file -> its content; raises InputError where it cannot be read.
+    blocks: a waveform's, see `Track`; raises InputError as well.
+    rate: of an opened file, see `Track`; None: it has none.
+    check: (place, files of all tracks) refuses, by InputError, what cannot be
+      one corpus.
   """
 
+  name: str
+  kind: str
   extensions: tuple[str, ...]
   numbered: str
   accepted: str
+  decode: Callable[[pathlib.Path], Content]
+  blocks: Callable[[pathlib.Path], Iterator[np.ndarray]] | None = None
+  rate: Callable[[BinaryIO], int | None] | None = None
+  check: Callable[[str, Sequence[pathlib.Path]], None] = lambda *_: None
 
   def fits(self, name: str) -> bool:
     """Whether the extension is one of a track."""
     return name.lower().endswith(self.extensions)
+
+
+def open_tree(
+  tree: files.Tree,
+  form: Form,
+  cache_dir: pathlib.Path | None,
+  found: Found | None = None,
+) -> Corpus:
+  """Opens the genre folders of a tree; decodes nothing.
+
+  Artists and partition are those of GTZAN's track of the same id, so other
+  music should not be given GTZAN's ids.
+
+  Args:
+    tree: what lies below one place.
+    form: what its tracks are.
+    cache_dir: folder of digests.
+    found: the tracks, see `labelled`; None: those of its genre folders.
+
+  Raises:
+    InputError: no track, a genre folder without a track, GTZAN's names beside
+      others, two files of one track, files that a GAN made, or what
+      `form.check` refuses.
+  """
+  found, hint = _tracks(tree, form) if found is None else (found, "")
+  names = [name for own in found.values() for name in own.values()]
+  form.check(tree.place, [tree.files[name] for name in names])
+  return Corpus(
+    name=form.name,
+    kind=form.kind,
+    genres=tuple(found),
+    tracks=tuple(
+      _track(form, genre, track, tree.files[name])
+      for genre, own in found.items()
+      for track, name in own.items()
+    ),
+    fingerprint=_fingerprint(tree, found, cache_dir),
+    passed_over=tree.passed_over(names),
+    hint=hint,
+  )
 
 
 def inner(tree: files.Tree) -> files.Tree | None:
@@ -82,35 +135,28 @@ def inner(tree: files.Tree) -> files.Tree | None:
   return below if below.folders and not is_genre else None
 
 
-def genres_with(tree: files.Tree, layout: Layout) -> list[str]:
+def genres_with(tree: files.Tree, form: Form) -> list[str]:
   """The folders that hold such files, however deep."""
-  return sorted({n.split("/")[0] for n in tree.files if _is_track(n, layout)})
+  return sorted({name.split("/")[0] for name in _in_folders(tree, form)})
 
 
-def _is_track(name: str, layout: Layout) -> bool:
-  return "/" in name and layout.fits(name)
+def _in_folders(tree: files.Tree, form: Form) -> list[str]:
+  return sorted(name for name in tree.files if "/" in name and form.fits(name))
 
 
-def tracks(tree: files.Tree, layout: Layout) -> tuple[Found, str]:
-  """Genres in label order, tracks in the order of their ids.
+def _tracks(tree: files.Tree, form: Form) -> tuple[Found, str]:
+  """Genres in label order, tracks in the order of their ids; a hint, or "".
 
   If one file is named as GTZAN's are, all must be, and a track's id is
   "<genre>.<number>"; else it is the name below the tree without the extension.
   Names that are nearly GTZAN's: see gtzan_names.py.
-
-  Returns:
-    what was found, and a hint about the names, one line or "".
-
-  Raises:
-    InputError: no track, a genre folder without a track, names of both
-      sorts, two files of one track, or files that a GAN made.
   """
-  names = sorted(name for name in tree.files if _is_track(name, layout))
+  names = _in_folders(tree, form)
   if not names:
     raise InputError(
-      f"{tree.place} holds no track; accepted are {layout.accepted}"
+      f"{tree.place} holds no track; accepted are {form.accepted}"
     )
-  by_id, genre_of, hint = _by_id(tree, names, layout)
+  by_id, genre_of, hint = _by_id(tree, names, form)
 
   def genre(folder: str) -> str:
     return genre_of.get(folder, _listed(folder))
@@ -122,21 +168,21 @@ def tracks(tree: files.Tree, layout: Layout) -> tuple[Found, str]:
     if not of_genre:
       raise InputError(
         f"{os.path.join(tree.place, name)} is a genre folder without a track:"
-        f" put files into it ({', '.join(layout.extensions)}) or take it away"
+        f" put files into it ({', '.join(form.extensions)}) or take it away"
       )
   return {genre: found[genre] for genre in in_genre_order(found)}, hint
 
 
 def labelled(
-  tree: files.Tree, layout: Layout, table: labels.Labels
+  tree: files.Tree, form: Form, table: labels.Labels
 ) -> tuple[Found, labels.Given]:
-  """The same of files in any folders or in none: a table has their genres.
+  """Tracks of files in any folders or in none: a table has their genres.
 
   Raises:
-    InputError: see `tracks` and `labels.match`.
+    InputError: see `open_tree` and `labels.match`.
   """
-  names = sorted(name for name in tree.files if layout.fits(name))
-  by_id, _, _ = _by_id(tree, names, layout)
+  names = sorted(name for name in tree.files if form.fits(name))
+  by_id, _, _ = _by_id(tree, names, form)
   given = labels.match(table, by_id)
   genres = in_genre_order(given.genres.values())
   found: dict[str, dict[str, str]] = {genre: {} for genre in genres}
@@ -146,11 +192,11 @@ def labelled(
 
 
 def _by_id(
-  tree: files.Tree, names: list[str], layout: Layout
+  tree: files.Tree, names: list[str], form: Form
 ) -> tuple[dict[str, str], Mapping[str, str], str]:
   """{track id: name of its file}, sorted; what else `_ids` gives."""
   _refuse_generated(tree, names)
-  ids, genre_of, hint = _ids(tree, names, layout)
+  ids, genre_of, hint = _ids(tree, names, form)
   found: dict[str, str] = {}
   for track, name in sorted(zip(ids, names, strict=True)):
     if track in found:
@@ -163,7 +209,7 @@ def _by_id(
 
 
 def _refuse_generated(tree: files.Tree, names: list[str]) -> None:
-  """What a GAN made could come to stand in a test part."""
+  """What a GAN made could end up in a test split."""
   for name in names:
     if name.rpartition("/")[2].startswith(audio.GENERATED):
       raise InputError(
@@ -173,11 +219,11 @@ def _refuse_generated(tree: files.Tree, names: list[str]) -> None:
 
 
 def _ids(
-  tree: files.Tree, names: list[str], layout: Layout
+  tree: files.Tree, names: list[str], form: Form
 ) -> tuple[list[str], Mapping[str, str], str]:
   """Of each file, all GTZAN's or none; {folder: genre} of others; a hint."""
   names = [*map(_listed, names)]
-  pattern = re.compile(rf"([^/]+)/\1{layout.numbered}([0-9]{{5}})\.\w+")
+  pattern = re.compile(rf"([^/]+)/\1{form.numbered}([0-9]{{5}})\.\w+")
   matches = [pattern.fullmatch(name) for name in names]
   gtzan = [match for match in matches if match]
   exact = {match[1] for match in gtzan} <= set(GENRES)
@@ -191,7 +237,7 @@ def _ids(
   if gtzan:
     raise InputError(
       f"{tree.place}: {gtzan[0][0]} is a name as GTZAN's tracks have it and"
-      f" {names[matches.index(None)]} is none; accepted are {layout.accepted},"
+      f" {names[matches.index(None)]} is none; accepted are {form.accepted},"
       " all of one sort"
     )
   return [name.rpartition(".")[0] for name in names], {}, near.hint
@@ -202,41 +248,21 @@ def _listed(name: str) -> str:
   return name if printable(name) else errors.shown(name)
 
 
-def names(found: Found) -> list[str]:
-  """Of the files of all tracks, in the order of the tracks."""
-  return [name for of_genre in found.values() for name in of_genre.values()]
-
-
-def as_tracks(
-  tree: files.Tree,
-  found: Found,
-  decode: Callable[[pathlib.Path], Content],
-  blocks: Callable[[pathlib.Path], Iterator[np.ndarray]] | None = None,
-  rate: Callable[[BinaryIO], int | None] | None = None,
-) -> tuple[Track, ...]:
-  """What `tracks` found, as tracks; GTZAN's ids have GTZAN's artists.
-
-  Args:
-    tree: where it was found.
-    found: what `tracks` gave.
-    decode: what a file holds; raises InputError where it cannot be read.
-    blocks: a waveform's, see `Track`; raises InputError as well.
-    rate: of an opened file, see `Track`; None: it has none.
-  """
-  return tuple(
-    Track(
-      id=track,
-      genre=genre,
-      artist=track_lists.artists().get(track, ""),
-      partition=track_lists.partition(track),
-      read=functools.partial(_read, tree.files[name], decode),
-      blocks=blocks and functools.partial(_blocks, tree.files[name], blocks),
-      rate=functools.partial(_rate, tree.files[name], rate)
-      if rate
-      else no_rate,
-    )
-    for genre, of_genre in found.items()
-    for track, name in of_genre.items()
+def _track(form: Form, genre: str, track: str, file: pathlib.Path) -> Track:
+  """GTZAN's ids have GTZAN's artists."""
+  blocks, rate = None, no_rate
+  if form.blocks:
+    blocks = functools.partial(_blocks, file, form.blocks)
+  if form.rate:
+    rate = functools.partial(_rate, file, form.rate)
+  return Track(
+    id=track,
+    genre=genre,
+    artist=track_lists.artists().get(track, ""),
+    partition=track_lists.partition(track),
+    read=functools.partial(_read, file, form.decode),
+    blocks=blocks,
+    rate=rate,
   )
 
 
@@ -275,7 +301,7 @@ def _named(file: pathlib.Path) -> Iterator[None]:
       raise type(error)(reason) from error
 
 
-def fingerprint(
+def _fingerprint(
   tree: files.Tree, found: Found, cache_dir: pathlib.Path | None
 ) -> str:
   """sha256 (hex) of the files' names below the tree and of their content.
@@ -288,11 +314,11 @@ def fingerprint(
     for track, name in of_genre.items()
   }
   named = {name: tree.files[name] for name in keys}
-  digests = content.of_files(tree.place, named, cache_dir)
+  hashed = digests.of_files(tree.place, named, cache_dir)
   whole = hashlib.sha256()
   if any(name.lower().endswith(".mp3") for name in named):
     whole.update(f"mp3 {audio.MP3_VERSION}\n".encode())
-  for key, digest in zip(keys.values(), digests, strict=True):
+  for key, digest in zip(keys.values(), hashed, strict=True):
     whole.update(f"{key} {digest}\n".encode())
   return whole.hexdigest()
 
