@@ -269,7 +269,7 @@ def test_the_share_is_how_much_is_swapped():
       "tracks_80_20",
       [row for row in own_rows(9) if row.genre == "rock"] + own_rows(3)[:3],
       {},
-      "one genre to test, which is nothing to tell apart",
+      "one genre to test; give a corpus with two or more",
     ),
     (
       *("tracks_80_20", own_rows(9), {"leak": "artists"}),
@@ -346,7 +346,7 @@ def test_train_segments_are_exact_nested_and_in_proportion(base):
     assert some.parts["test"] == whole.parts["test"]
     before = train
   with pytest.raises(
-    InputError, match=r"train_segments 9999: the train part h"
+    InputError, match=r"train_segments 9999: the train split h"
   ):
     apply(base, rows, train_segments=9999)
   with pytest.raises(InputError, match="train_segments -1: give a number"):

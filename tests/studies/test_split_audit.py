@@ -15,7 +15,6 @@ from gtzan_jax.cli import verbs
 from gtzan_jax.data import corpus_checks
 from gtzan_jax.errors import InputError
 from gtzan_jax.recipes import default
-from gtzan_jax.studies.split_audit import run as check_splits
 from tfds_gtzan.corpora.track_names import Named, Names
 from tfds_gtzan.facts import track_lists
 from tfds_gtzan.split_audit import crossings
@@ -35,7 +34,7 @@ def write(folder, files: dict[str, str]) -> list[str]:
 
 
 def survey(folder, files: dict[str, str], corpus=None) -> dict:
-  return crossings.survey(write(folder, files), corpus, check_splits.look)
+  return crossings.survey(write(folder, files), corpus)
 
 
 def lists(parts) -> dict[str, str]:
@@ -370,23 +369,23 @@ def test_names_cannot_break_the_page(tmp_path):
   ("files", "words"),
   [
     ({}, ("none were named",)),
-    ({"train.txt": "blues.00000"}, ("only train", "two parts or more")),
+    ({"train.txt": "blues.00000"}, ("only train", "two splits or more")),
     (
       {"train.txt": "blues.00000", "test.txt": "\n"},
-      ("only train in there, nothing in ", "test.txt; a split"),
+      ("only train in there, nothing in ", "test.txt; give two"),
     ),
     ({"mine.txt": "blues.00000"}, ("mine.txt", "train, valid")),
-    ({"train_or_test.txt": "blues.00000"}, ("its name has to say",)),
+    ({"train_or_test.txt": "blues.00000"}, ("its name has to contain",)),
     ({"train.txt": "a\nb", "test.txt": "blues.00000"},
      ("train.txt", "none of its 2 names", "GTZAN", "'a'", "data.path")),
     ({"a.csv": "sound,split\nblues.00000,train"}, ("sound", "filename")),
     ({"a.csv": "track,genre\nblues.00000,blues"}, ("a.csv", "split or subset")),
     ({"a.json": '{"train": ["blues.00000"'}, ("a.json is no JSON",)),
     ({"a.json": "[" * 100_000}, ("a.json is no JSON",)),
-    ({"a.json": "3"}, ("a.json", "{part: [names]}")),
-    ({"a.json": '{"train": {"x": 1}, "test": []}'}, ("{part: [names]}",)),
+    ({"a.json": "3"}, ("a.json", "{split: [names]}")),
+    ({"a.json": '{"train": {"x": 1}, "test": []}'}, ("{split: [names]}",)),
     ({"train_fold1.txt": "blues.00000", "train_fold2.txt": "blues.00001"},
-     ("train_fold1.txt", "train_fold2.txt", "one fold at a time")),
+     ("train_fold1.txt", "train_fold2.txt", "the files of one fold")),
   ],
 )  # fmt: skip
 def test_a_mistake_is_told_in_one_line(files, words, tmp_path):

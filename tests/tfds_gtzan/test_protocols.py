@@ -265,7 +265,7 @@ def test_no_copy_of_a_tested_track_is_a_stranger(arm):
 
 def test_lists_that_part_copies_stay_and_it_is_said():
   (note,) = apply("stratified", gtzan_rows()).notes
-  assert note.startswith("warning: 11 recordings stand in two splits")
+  assert note.startswith("warning: 11 recordings are in two splits")
   assert note.endswith(" as disco.00098 = disco.00099")
   for name in ("filtered", "filtered_strict", "tracks_70_10_20"):
     assert not apply(name, gtzan_rows()).notes
@@ -275,7 +275,7 @@ def test_lists_that_part_copies_stay_and_it_is_said():
     for row, part in zip(rows_with_copies(), PARTS * 13, strict=False)
   ]
   (note,) = apply("filtered", rows).notes
-  assert " recordings stand in two splits" in note
+  assert " recordings are in two splits" in note
 
 
 def test_copies_count_once_where_tracks_are_too_few():
@@ -573,11 +573,9 @@ def test_protocols_that_a_corpus_cannot_carry():
 
 def test_a_train_part_that_is_not_at_hand():
   rows = [row for row in gtzan_rows() if row.partition == "test"]
-  with pytest.raises(
-    InputError, match=r"not one track of its train part .*443"
-  ):
+  with pytest.raises(InputError, match=r"no track of its train split .*443"):
     apply("filtered", rows)
 
 
 def test_parts_are_those_of_the_package():
-  assert protocols.PARTS == PARTS
+  assert protocols.SPLITS == PARTS

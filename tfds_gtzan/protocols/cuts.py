@@ -1,8 +1,9 @@
-"""The cuts behind the protocols: from a track table to units of each part.
+"""The cuts behind the protocols: from a track table to units of each split.
 
 Every cut is a pure function `(rows sorted by id, fold, seed) -> Parts`. Random
-ones rank units by a hash of seed and unit: neither the order of the rows nor,
-where tracks are dealt out, the number of segments in a track plays a part.
+ones rank units by a hash of seed and unit: the result depends neither on the
+order of the rows nor, where tracks are dealt out, on how many segments they
+have.
 """
 
 import hashlib
@@ -14,7 +15,7 @@ from gtzan_jax.scores.artists import credited, joined
 from tfds_gtzan.corpora.track import Row
 from tfds_gtzan.facts import track_lists
 
-PARTS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test")
 
 # What is dealt out: a track (id,) or one segment of it (id, index).
 Unit = tuple[str] | tuple[str, int]
@@ -77,7 +78,7 @@ def _recordings_whole(cut: Cut) -> Cut:
         for copy in copies[track]
         if not segment or segment[0] < copy.segments
       ]
-      for part in PARTS
+      for part in SPLITS
     }
 
   return of_all
@@ -90,7 +91,7 @@ def random(validation: float, test: float, *, whole_tracks: bool = True) -> Cut:
   def cut(rows: Sequence[Row], fold: int, seed: int) -> Parts:
     del fold
     by_id = {row.id: row for row in rows}
-    parts = {part: [] for part in PARTS}
+    parts = {part: [] for part in SPLITS}
     units = _units(rows, whole_tracks)
     for genre, of_genre in by_genre(units, by_id).items():
       _require(genre, of_genre, 3)
@@ -110,12 +111,12 @@ def _require(genre: str, units: Sequence[Unit], least: int) -> None:
     what = "tracks" if len(units[0]) == 1 else "segments"
     raise InputError(
       f"the genre {genre} has {len(units)} {what} and needs at least {least},"
-      " one for each part"
+      " one for each split"
     )
 
 
 def selected_on_test(rows: Sequence[Row], fold: int, seed: int) -> Parts:
-  """Train 80, test 20, and the test part is the validation part as well."""
+  """Train 80, test 20, and the test split is the validation split as well."""
   parts = random(0.1, 0.2)(rows, fold, seed)
   return {
     "train": [*parts["train"], *parts["validation"]],
@@ -164,7 +165,7 @@ def require_learnt(
   genres: Iterable[str],
   fold: int,
 ) -> None:
-  """Raises InputError where a fold has none of some genre to train on."""
+  """Raises InputError where a fold has no train track of some genre."""
   learnt = {genre_of[unit[0]] for unit in train}
   for genre in sorted(set(genres) - learnt):
     raise InputError(
@@ -187,8 +188,8 @@ def _fold_parts(folds: Sequence[Sequence[Unit]], fold: int) -> Parts:
 def artist_groups(rows: Sequence[Row]) -> list[int]:
   """A number for each row, the same where artist or recording is the same.
 
-  A joint credit ("Lauryn Hill; Bob Marley") joins the tracks of all whom it
-  names. A track without artist is a group of its own.
+  A joint credit ("Lauryn Hill; Bob Marley") joins the tracks of all its names.
+  A track without artist is a group of its own.
   """
   return joined(
     [
@@ -222,11 +223,11 @@ def is_gtzan(rows: Iterable[Row]) -> bool:
 
 
 def _published(rows: Sequence[Row]) -> dict[str, set[str]]:
-  """The corpus's own partition; GTZAN's in full, whatever is at hand."""
+  """The corpus's own partition; GTZAN's in full, also of part of it."""
   if is_gtzan(rows):
     return {k: set(ids) for k, ids in track_lists.parts("filtered").items()}
   return {
-    part: {row.id for row in rows if row.partition == part} for part in PARTS
+    part: {row.id for row in rows if row.partition == part} for part in SPLITS
   }
 
 
@@ -236,15 +237,15 @@ def filtered(rows: Sequence[Row], fold: int, seed: int) -> Parts:
 
 
 def filtered_strict(rows: Sequence[Row], fold: int, seed: int) -> Parts:
-  """`filtered` without the test tracks of artists met before the test."""
+  """`filtered` without the test tracks of artists in train or validation."""
   del fold, seed
   parts = _published(rows)
   artist = {row.id: row.artist for row in rows}
   if is_gtzan(rows):
     artist = track_lists.artists()
-  before = parts["train"] | parts["validation"]
-  met = set().union(*(credited(artist[i]) for i in before))
-  strict = {i for i in parts["test"] if met.isdisjoint(credited(artist[i]))}
+  others = parts["train"] | parts["validation"]
+  seen = set().union(*(credited(artist[i]) for i in others))
+  strict = {i for i in parts["test"] if seen.isdisjoint(credited(artist[i]))}
   return _tracks(parts | {"test": strict})
 
 
@@ -254,4 +255,4 @@ def stratified(rows: Sequence[Row], fold: int, seed: int) -> Parts:
 
 
 def _tracks(parts: Mapping[str, Iterable[str]]) -> Parts:
-  return {part: [(name,) for name in parts[part]] for part in PARTS}
+  return {part: [(name,) for name in parts[part]] for part in SPLITS}

@@ -1,21 +1,21 @@
-"""The arms of the leak meter: one honest partition, three train parts.
+"""The arms of the leak meter: one honest partition, three train splits.
 
-The same segments are tested in every arm, and each arm learns from as many
-segments in every genre. Only whose they are differs: each tested track has a
-slot in the train part, and who fills it makes the arm.
+The same segments are tested in every arm, and each arm trains on as many
+segments of every genre. Only their tracks differ: each tested track has a slot
+in the train split, and what fills the slots makes the arm.
 
-    clean     another track, by somebody else where artists are held apart
+    clean     another track, by another artist where artists are held apart
     tracks    the tested track itself: segments that are not tested
-    artists   other tracks by the artist of the tested one, of other songs
+    artists   other songs by the artist of the tested track
 
 In the clean arm no track, recording or artist crosses. So tracks by an artist
 who is held out leave train (and validation, where test is reported), and half
-of an artist's held-out tracks are not tested: they are what fills slots in the
-arm "artists". Where that would cost some genre more than half of a part, what
-is not tested are the held-out tracks of an artist who alone has so much of it
-(on GTZAN's filtered lists three tracks of Lauryn Hill's, whom a joint credit
-links to Bob Marley); and if that does not do, as in cuts at random through few
-artists, artists cross in all arms alike and there is no third arm.
+of an artist's held-out tracks are not tested: they fill the slots of the arm
+"artists". Where that would cost some genre more than half of a split, the
+held-out tracks of an artist who alone has so much of it are not tested (on
+GTZAN's filtered lists three tracks by Lauryn Hill, whom a joint credit links to
+Bob Marley); and where that is not enough, as in random cuts of few artists,
+artists cross in all arms alike and there is no third arm.
 """
 
 import collections
@@ -27,7 +27,7 @@ from gtzan_jax.scores.artists import artist_key
 from tfds_gtzan.corpora.track import Row
 from tfds_gtzan.facts import track_lists
 from tfds_gtzan.protocols.cuts import (
-  PARTS,
+  SPLITS,
   Parts,
   artist_groups,
   ranked,
@@ -38,7 +38,7 @@ Segment = tuple[str, int]
 
 
 class Arm(NamedTuple):
-  """What a report calls an arm, and what it says of its leak."""
+  """An arm's name in reports, and a sentence on its leak."""
 
   name: str
   leak: str | None
@@ -60,10 +60,10 @@ ARMS: dict[str, Arm] = {
 
 
 class Slot(NamedTuple):
-  """A tested track's segments, and who may stand for it in the train part.
+  """A tested track's segments, and what may fill its slot in the train split.
 
-  `fill` has segments for each arm, at most as many as `stranger` has: what an
-  arm leaves open stays the stranger's.
+  `fill` has segments for each arm, at most as many as `stranger` has, which
+  fills what the arm leaves open.
   """
 
   tested: list[Segment]
@@ -77,8 +77,8 @@ def cut(
   """Makes an arm of a partition by tracks.
 
   Args:
-    parts: whole tracks, all at hand; no track in two parts. Tested is `test`,
-      or `validation` where test is empty.
+    parts: whole tracks of the corpus, none in two splits. Tested is `test`, or
+      `validation` where test is empty.
     rows: the track table.
     arm: a key of ARMS.
     share: of a tested track's segments, how many a slot has; at least one, and
@@ -86,18 +86,18 @@ def cut(
     seed: of what is chosen at random.
 
   Returns:
-    the segments of each part, and the tested tracks that the arm leaks: of
-    `tracks` those of which it has put something in, of `artists` those by whose
-    artist, of the clean arm none.
+    the segments of each split, and the tested tracks that the arm leaks: in
+    `tracks` those with segments in train, in `artists` those whose artist has
+    some in train, in the clean arm none.
 
   Raises:
     InputError: nothing can be tested, or the arm cannot fill a single slot.
   """
   by_id = {row.id: row for row in rows}
-  tracks = {part: {unit[0] for unit in parts[part]} for part in PARTS}
+  tracks = {part: {unit[0] for unit in parts[part]} for part in SPLITS}
   reported = "test" if tracks["test"] else "validation"
   recording = dict(zip(by_id, recordings(rows), strict=True))
-  # Of copies one is tested; nor do the others stand anywhere else.
+  # Of copies one is tested; the others are in no split.
   tracks[reported] = {
     *{recording[track]: track for track in sorted(tracks[reported])}.values()
   }
@@ -135,15 +135,15 @@ def cut(
     )
   if len({by_id[track].genre for track, _ in made[reported]}) < 2:
     raise InputError(
-      "leaves the leak meter one genre to test, which is nothing to tell apart"
+      "leaves the leak meter one genre to test; give a corpus with two or more"
     )
   if arm != "clean" and not added:
     raise InputError(f"has no arm {arm!r}: {_why_not(arm, apart)}")
   tested = {track for track, _ in made[reported]}
   if arm == "tracks":
     return made, sorted(tested & added)
-  heard = {group[track] for track in added}
-  return made, sorted(track for track in tested if group[track] in heard)
+  leaked = {group[track] for track in added}
+  return made, sorted(track for track in tested if group[track] in leaked)
 
 
 def _why_not(arm: str, apart: bool) -> str:
@@ -152,8 +152,8 @@ def _why_not(arm: str, apart: bool) -> str:
   if apart:
     return "no held-out artist has another track of the same genre"
   return (
-    "artists stand on both sides in every arm, for without the held-out ones"
-    " some genre would lose more than half of its tracks; try filtered or"
+    "artists are on both sides in every arm, as without the held-out ones some"
+    " genre would lose more than half of its tracks; try filtered or"
     " artist_kfold"
   )
 
@@ -161,7 +161,7 @@ def _why_not(arm: str, apart: bool) -> str:
 def _groups(
   tracks: Mapping[str, set[str]], reported: str, rows: Sequence[Row]
 ) -> tuple[dict[str, int], set[str], bool]:
-  """Whose track each is, by number; what may be tested; are artists apart?
+  """The group of each track; what may be tested; are artists apart?
 
   If not, each recording is a group of its own.
   """
@@ -216,7 +216,7 @@ def _slots(
   length = {row.id: row.segments for row in rows}
   of_group = collections.defaultdict(list)
   for row in rows:
-    if any(row.id in tracks[part] for part in PARTS):
+    if any(row.id in tracks[part] for part in SPLITS):
       of_group[group[row.id]].append(row.id)
   held = {group[track] for track in tracks[reported]}  # of any genre
   tested, alone, mates, strangers = [], [], {}, []

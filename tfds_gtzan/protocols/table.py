@@ -2,8 +2,8 @@
 
 Each is a pure function of the rows, the fold and the split seed. Prepared data
 is random access, so another protocol prepares nothing again. Numbers in names
-are train_validation_test in percent. Only the `leaky_*` ones let what is tested
-be known beforehand; they repeat published recipes and say so.
+are train_validation_test in percent. Only the `leaky_*` ones leak; they repeat
+published recipes and have a sentence on it in `leak`.
 """
 
 import collections
@@ -16,9 +16,9 @@ from gtzan_jax.errors import InputError
 from gtzan_jax.scores.artists import credited
 from tfds_gtzan.corpora.track import Row, in_genre_order
 from tfds_gtzan.protocols import cuts, leak_arms
-from tfds_gtzan.protocols.cuts import PARTS, Parts, Unit
+from tfds_gtzan.protocols.cuts import SPLITS, Parts, Unit
 
-OWN = "splits"  # what a cut by config.data.splits is called
+OWN = "splits"  # the name of a partition by config.data.splits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Protocol:
   """How to cut a track table.
 
   Attributes:
-    cut: (rows sorted by id, fold, split seed) -> the units of each part. Units
-      that are not at hand are left out and counted.
+    cut: (rows sorted by id, fold, split seed) -> the units of each split. Those
+      that are not in the corpus are left out and counted.
     leak: one sentence on what it leaks; None if nothing.
     folds: how many there are.
     needs: what the corpus must have: "" nothing, "partition" a published one,
@@ -48,11 +48,11 @@ class Partition:
     protocol: its name; of an arm of the leak meter the arm's and its name.
     parts: {"train", "validation", "test"}: (track id, segment index) pairs,
       sorted.
-    missing: how many tracks a part's list names that the rows lack.
+    missing: how many tracks of each split's list are not in the rows.
     leak: one sentence on what the protocol leaks; None if nothing.
-    sha256: of each part's track ids, distinct, sorted and a line each.
+    sha256: of each split's track ids, distinct, sorted and a line each.
     touched: of an arm of the leak meter, the tested tracks that it leaks.
-    notes: what to know of it, a sentence each.
+    notes: for the user, a sentence each.
   """
 
   protocol: str
@@ -86,16 +86,16 @@ def apply(
       whichever others are kept.
     fold: the fold that is tested, for protocols with folds.
     split_seed: decides whatever is random, alone.
-    train_fraction: share of the train part's tracks to keep in each genre (of
+    train_fraction: share of the train split's tracks to keep in each genre (of
       its segments where segments are split); a smaller share is a subset of a
       larger one.
-    train_segments: how many segments of the train part to keep, genres in
+    train_segments: how many segments of the train split to keep, genres in
       proportion, whole tracks as far as they go; fewer are a subset of more; 0
       keeps all.
     leak: an arm of the leak meter that is to be made of the protocol, a key of
-      `leak_cuts.ARMS`; "" for the protocol as it is.
-    leak_share: of the arms, see `leak_cuts.cut`.
-    own: {part: track ids}, which stand in place of the protocol.
+      `leak_arms.ARMS`; "" for the protocol as it is.
+    leak_share: of the arms, see `leak_arms.cut`.
+    own: {split: track ids}, in place of the protocol.
 
   Raises:
     InputError: unknown protocol, a genre, fold, fraction or arm that does not
@@ -124,13 +124,13 @@ def apply(
     raise InputError(f"protocol {name!r}: {error}") from error
   by_id = {row.id: row for row in rows}
   at_hand = {
-    part: {unit for unit in cut[part] if unit[0] in by_id} for part in PARTS
+    part: {unit for unit in cut[part] if unit[0] in by_id} for part in SPLITS
   }
-  missing = {part: len(set(cut[part]) - at_hand[part]) for part in PARTS}
+  missing = {part: len(set(cut[part]) - at_hand[part]) for part in SPLITS}
   notes = tuple(_notes(protocol, kept, at_hand))
   if not at_hand["train"]:
     raise InputError(
-      f"protocol {name!r}: not one track of its train part is at hand"
+      f"protocol {name!r}: no track of its train split is in the corpus"
       f" ({missing['train']} missing); take another protocol"
     )
   if train_fraction < 1:
@@ -152,10 +152,10 @@ def apply(
   arm = leak_arms.ARMS.get(leak)
   return Partition(
     protocol=f"{arm.name} of {name}" if arm else name,
-    parts={part: _segments(at_hand[part], by_id) for part in PARTS},
+    parts={part: _segments(at_hand[part], by_id) for part in SPLITS},
     missing=missing,
     leak=arm.leak if arm else protocol.leak,
-    sha256={part: _digest(at_hand[part]) for part in PARTS},
+    sha256={part: _digest(at_hand[part]) for part in SPLITS},
     touched=tuple(touched),
     notes=notes,
   )
@@ -173,7 +173,7 @@ def check(
 ) -> None:
   """Refuses, without any rows, what `apply` would refuse of every corpus.
 
-  `own` is whether a user's lists stand in place of the protocol.
+  `own` is whether a user's lists are used in place of the protocol.
   """
   if name not in PROTOCOLS:
     raise InputError(
@@ -210,9 +210,8 @@ def check(
 # What apply() is made of.
 
 _NEEDS = {
-  "gtzan": (
-    "follows published lists of GTZAN, of whose tracks this corpus has none"
-  ),
+  "gtzan": "follows published lists of GTZAN, and this corpus has none of its"
+  " tracks",
   "partition": "follows a published partition, and this corpus has none",
   "artists": (
     "keeps artists apart, and {}, more than a third: give artists by"
@@ -223,7 +222,9 @@ _NEEDS = {
 
 def _get(name: str, rows: Sequence[Row], kept: Sequence[Row]) -> Protocol:
   has = {"": True, "gtzan": cuts.is_gtzan(rows)}
-  has["partition"] = has["gtzan"] or any(row.partition in PARTS for row in rows)
+  has["partition"] = has["gtzan"] or any(
+    row.partition in SPLITS for row in rows
+  )
   has["artists"] = 3 * len(_unknown(kept)) <= len(kept)
   if not has[needs := PROTOCOLS[name].needs]:
     able = [key for key, value in PROTOCOLS.items() if has[value.needs]]
@@ -235,13 +236,13 @@ def _get(name: str, rows: Sequence[Row], kept: Sequence[Row]) -> Protocol:
 
 
 def _own(parts: Mapping[str, Iterable[str]]) -> Protocol:
-  """What a user's lists say, as a protocol."""
-  ids = {part: set(parts[part]) for part in PARTS}
+  """A user's lists, as a protocol."""
+  ids = {part: set(parts[part]) for part in SPLITS}
   crossing = sum(
     len(ids[one] & ids[other])
-    for one, other in itertools.combinations(PARTS, 2)
+    for one, other in itertools.combinations(SPLITS, 2)
   )
-  units = {part: [(track,) for track in ids[part]] for part in PARTS}
+  units = {part: [(track,) for track in ids[part]] for part in SPLITS}
   return Protocol(
     lambda rows, fold, seed: units,
     leak=_SHARED_LISTS.format(crossing) if crossing else None,
@@ -264,25 +265,23 @@ def _artists_unknown(rows: Sequence[Row]) -> str:
 def _notes(
   protocol: Protocol, rows: Sequence[Row], parts: Mapping[str, set[Unit]]
 ) -> Iterable[str]:
-  """What the rows that are kept make of a protocol."""
+  """For the user: what a protocol does with the rows that are kept."""
   if protocol.needs == "artists":
-    alone = (
-      ": each counts as an artist of its own, who may stand in other folds"
-    )
+    alone = ": each counts as an artist of its own, who may be in other folds"
     yield f"{_artists_unknown(rows)}{alone if _unknown(rows) else ''}"
   if protocol.leak:
     return
-  tracks = {part: {unit[0] for unit in parts[part]} for part in PARTS}
+  tracks = {part: {unit[0] for unit in parts[part]} for part in SPLITS}
   same = collections.defaultdict(list)
   for row, recording in zip(rows, cuts.recordings(rows), strict=True):
     same[recording] += [
-      (part, row.id) for part in PARTS if row.id in tracks[part]
+      (part, row.id) for part in SPLITS if row.id in tracks[part]
     ]
   crossing = [own for own in same.values() if len(dict(own)) > 1]
   if crossing:
     example = " = ".join(track for _, track in crossing[0])
     yield (
-      f"warning: {len(crossing)} recordings stand in two splits of this"
+      f"warning: {len(crossing)} recordings are in two splits of this"
       f" protocol's lists under several names, as {example}"
     )
 
@@ -312,7 +311,7 @@ def _cut(
   count = collections.Counter(row.genre for row in rows)
   kept = genres or set(count)
   if protocol.needs in ("", "artists"):
-    # What is not kept and too small to be dealt out stands in nobody's way.
+    # A genre that is not kept and too small to be split is no obstacle.
     rows = [row for row in rows if row.genre in kept or count[row.genre] >= 3]
   cut = protocol.cut(rows, fold, seed)
   genre_of = {row.id: row.genre for row in rows}
@@ -324,7 +323,7 @@ def _cut(
         # What only a list names is GTZAN's, and begins with its genre.
         if genre_of.get(unit[0], unit[0].split(".")[0]) in genres
       ]
-      for part in PARTS
+      for part in SPLITS
     }
   if protocol.needs in ("", "artists"):
     cuts.require_learnt(cut["train"], genre_of, kept, fold)
@@ -367,11 +366,11 @@ def _first(
       for unit in cuts.ranked(of_genre, seed, "fraction")
       for segment in _segments([unit], by_id)
     ]
-    # Sorted by how far each stands in its genre, genres are in proportion.
+    # Sorted by its relative place in its genre: genres are in proportion.
     placed += [((i + 0.5) / len(order), one) for i, one in enumerate(order)]
   if number > len(placed):
     raise InputError(
-      f"train_segments {number}: the train part has {len(placed)}"
+      f"train_segments {number}: the train split has {len(placed)}"
     )
   return [one for _, one in sorted(placed)[:number]]
 
@@ -388,7 +387,7 @@ _SHARED_TRACKS = (
 PROTOCOLS: dict[str, Protocol] = {
   "tracks_70_10_20": Protocol(cuts.random(0.1, 0.2)),
   "tracks_70_20_10": Protocol(cuts.random(0.2, 0.1)),
-  # An eighth of the 80 validates: as many tracks as tracks_70_10_20 has.
+  # An eighth of the 80 is for validation: as many as in tracks_70_10_20.
   "tracks_80_20": Protocol(cuts.random(0.8 / 8, 0.2)),
   "stratified": Protocol(cuts.stratified, needs="gtzan"),
   "filtered": Protocol(cuts.filtered, needs="partition"),

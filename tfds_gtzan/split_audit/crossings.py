@@ -1,37 +1,35 @@
-"""What crosses a split: tracks, recordings, songs and artists in two parts.
+"""Tracks, recordings, songs and artists that are in two splits.
 
 A group of tracks that belong together crosses where two of them, or a single
-one itself, stand in different parts.
+one itself, are in different splits.
 """
 
 import collections
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from gtzan_jax.errors import InputError
-from tfds_gtzan.corpora.track import Corpus, Track, in_genre_order
+from tfds_gtzan.corpora.track import Corpus, in_genre_order
 from tfds_gtzan.facts import track_lists
-from tfds_gtzan.protocols.cuts import PARTS
+from tfds_gtzan.protocols.cuts import SPLITS
 from tfds_gtzan.split_audit import files as split_files
 from tfds_gtzan.split_audit import names as split_names
 from tfds_gtzan.split_audit import relations
 from tfds_gtzan.split_audit.names import Split
 from tfds_gtzan.split_audit.relations import Group
 
-_PAIRED = 3  # parts up to which each is held against each, not against all
+_PAIRED = 3  # splits up to which each is compared with each, not with all
 
 
 def survey(
-  files: Sequence[str],
-  corpus: Corpus | None,
-  look: Callable[[str, Sequence[Track]], tuple],
+  files: Sequence[str], corpus: Corpus | None, read_tracks: bool = True
 ) -> dict:
-  """Reads a split and says what crosses it.
+  """Reads the files of a split and finds what crosses it.
 
   Args:
     files: see `split_files.read`.
-    corpus: of which the split is; None: GTZAN, with no track at hand.
-    look: (kind of the corpus, tracks of it) -> the fields of a
-      `relations.Look`.
+    corpus: of which the split is; None: GTZAN, without its audio.
+    read_tracks: whether to decode the corpus's tracks, for duplicates and
+      near-duplicates.
 
   Returns:
     plain values, ready for JSON: docs/check_splits.md has its keys.
@@ -42,12 +40,13 @@ def survey(
   split = split_names.understand(split_files.read(files), corpus)
   placed = set(split.tracks())
   tracks = () if corpus is None else corpus.tracks
-  found = relations.Look()
-  if corpus is not None:
-    at_hand = [track for track in tracks if track.id in placed]
-    found = relations.Look(*look(corpus.kind, at_hand))
+  contents = relations.Contents()
+  if corpus is not None and read_tracks:
+    contents = relations.read(
+      corpus.kind, [t for t in tracks if t.id in placed]
+    )
   known = [track.id for track in tracks] or list(track_lists.artists())
-  groups = relations.groups(split, found)
+  groups = relations.groups(split, contents)
   return {
     "files": [str(file) for file in files],
     "corpus": corpus and corpus.name,
@@ -58,7 +57,7 @@ def survey(
     "absent": sorted((placed & set(split.genres)) - set(known)),
     "in_no_part": sorted(set(known) - placed),
     "artist_unknown": sum(not split.artists.get(one) for one in placed),
-    "skipped": dict(found.skipped),
+    "skipped": dict(contents.skipped),
     "crossings": {
       kind: None if of is None else _crossing(split, of)
       for kind, of in groups.items()
@@ -69,37 +68,37 @@ def survey(
 def given(
   files: Sequence[str], corpus: Corpus
 ) -> tuple[dict[str, list[str]], dict]:
-  """A split by which a corpus is to be cut; nothing is read for it.
+  """A user's split of a corpus; no track is read for it.
 
   Args:
     files: see `split_files.read`.
-    corpus: what is cut.
+    corpus: what is split.
 
   Returns:
-    {part: ids} of train, validation and test; and what `survey` says of names
+    {split: ids} of train, validation and test; and what `survey` finds by names
     alone.
 
   Raises:
-    InputError: other parts, or see `survey`.
+    InputError: other splits, or see `survey`.
   """
   try:
     split = split_names.understand(split_files.read(files), corpus)
-    if set(split.parts) != set(PARTS):
+    if set(split.parts) != set(SPLITS):
       raise InputError(
         f"they have {', '.join(split.parts)}; give train, validation and test"
       )
   except InputError as error:
     text = f"config.data.splits={','.join(files)}: {error}"
     raise InputError(text) from error
-  parts = {
+  ids = {
     part: [one for one in split.parts[part] if one in split.genres]
-    for part in PARTS
+    for part in SPLITS
   }
-  return parts, survey(files, corpus, lambda kind, tracks: ())
+  return ids, survey(files, corpus, read_tracks=False)
 
 
 def _sizes(split: Split) -> dict[str, dict]:
-  """Of each part: tracks, pieces, and tracks in each genre of any part."""
+  """Of each split: tracks, pieces, and tracks in each genre of any split."""
   counts = {
     part: collections.Counter(split.genres.get(one, "unknown") for one in own)
     for part, own in split.parts.items()
@@ -116,16 +115,16 @@ def _sizes(split: Split) -> dict[str, dict]:
 
 
 def _crossing(split: Split, groups: Iterable[Group]) -> dict[str, list]:
-  """The groups that cross, and how many tracks of each part they touch."""
+  """The groups that cross, and how many tracks of each split they touch."""
   found = []
-  for ids, said in groups:
+  for ids, facts in groups:
     where = {
       part: [one for one in ids if one in own]
       for part, own in split.parts.items()
     }
     where = {part: own for part, own in where.items() if own}
     if any(_met(where, part, set(where) - {part}) for part in where):
-      found.append({"parts": where, **said})
+      found.append({"parts": where, **facts})
   between = []
   for part, others in _opposed(list(split.parts)):
     met = [_met(group["parts"], part, others) for group in found]
@@ -141,8 +140,8 @@ def _crossing(split: Split, groups: Iterable[Group]) -> dict[str, list]:
 
 
 def _opposed(parts: Sequence[str]) -> list[tuple[str, list[str]]]:
-  """What is held against what: each part against those before it, one by one;
-  where there are many, as folds are, against all others together."""
+  """What is compared: each split with those before it, one by one; where there
+  are many, as folds are, with all others together."""
   if len(parts) > _PAIRED:
     return [(part, [o for o in parts if o != part]) for part in parts]
   return [(parts[j], [parts[i]]) for j in range(len(parts)) for i in range(j)]
@@ -151,8 +150,8 @@ def _opposed(parts: Sequence[str]) -> list[tuple[str, list[str]]]:
 def _met(
   where: Mapping[str, Sequence[str]], part: str, others: Iterable[str]
 ) -> set[str]:
-  """Those tracks of a group in a part of which others hold a second one (or,
-  where the group is a single track, the same)."""
+  """Those tracks of a group in a split of which other splits have a second one
+  (or, where the group is a single track, the same)."""
   there = set().union(*(where.get(other, ()) for other in others))
   single = len(set().union(*where.values())) == 1
   return {

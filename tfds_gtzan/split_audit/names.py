@@ -1,4 +1,4 @@
-"""Which tracks the names of a split mean, and what is known of them."""
+"""Which tracks the names in a user's split files mean."""
 
 import collections
 import re
@@ -14,15 +14,15 @@ from tfds_gtzan.split_audit.files import Line
 
 
 class Split(NamedTuple):
-  """A split of which is known what its names mean.
+  """A user's splits, their names matched with tracks.
 
   Attributes:
-    parts: {part: {id: pieces of that track, "" for the whole}}, in order.
+    parts: {split: {id: pieces of that track, "" for the whole}}, in order.
     genres: {id: genre} of every track that can be meant.
-    artists: {id: name}, "" where nobody knows.
-    unknown: names that mean no track, as they are written.
-    repeated: {part: names in it, as they are written, that mean the same as an
-      earlier one}.
+    artists: {id: name}, "" if unknown.
+    unknown: names that match no track, as they are written.
+    repeated: {split: names in it, as they are written, that match the same as
+      an earlier one}.
   """
 
   parts: Mapping[str, Mapping[str, set[str]]]
@@ -32,7 +32,7 @@ class Split(NamedTuple):
   repeated: Mapping[str, Sequence[str]]
 
   def tracks(self) -> list[str]:
-    """The ids of all parts, each once; what is unknown goes by its name."""
+    """The ids of all splits, each once; what is unknown goes by its name."""
     return sorted(set().union(*self.parts.values()))
 
 
@@ -59,9 +59,9 @@ def understand(lines: Iterable[Line], corpus: Corpus | None) -> Split:
   repeated = collections.defaultdict(list)
   for line in lines:
     named = names.find(line.name)
-    pieces = parts[line.part][named.track]
+    pieces = parts[line.split][named.track]
     if named.piece in pieces:
-      repeated[line.part].append(line.name)
+      repeated[line.split].append(line.name)
     pieces.add(named.piece)
     of_file[line.file].append((named.known, line.name))
     if line.artist:
@@ -92,7 +92,7 @@ def _in_order(parts: Iterable[str]) -> list[str]:
 
   def rank(part: str) -> tuple:
     number = re.search(r"\d+$", part)
-    at = cuts.PARTS.index(part) if part in cuts.PARTS else len(cuts.PARTS)
+    at = cuts.SPLITS.index(part) if part in cuts.SPLITS else len(cuts.SPLITS)
     stem = part[: number.start()] if number else part
     return at, stem, int(number[0]) if number else -1, part
 

@@ -1,33 +1,76 @@
-"""Which tracks belong together, so that a split should not part them."""
+"""Which tracks belong together: duplicates, near-duplicates, songs, artists."""
 
 import collections
 import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+import tqdm
+
+from gtzan_jax.errors import InputError, StopError
+from gtzan_jax.features import fingerprint
 from gtzan_jax.scores.artists import artist_key, credited
+from tfds_gtzan.corpora.track import Track
 from tfds_gtzan.facts import track_lists
 from tfds_gtzan.split_audit.names import Split
 
-# Ids of tracks that belong together, and what to say of them.
+# Ids of tracks that belong together, and facts about them.
 Group = tuple[Iterable[str], Mapping[str, object]]
 # Of a track's artists or song: {what is compared: as it is written}.
 Names = Mapping[str, str]
+# The fingerprint of a track's content, by kind; pictures and tables have none.
+_FINGERPRINTS = {
+  "audio": lambda held: fingerprint.of_audio(held.samples),
+  "logmel": lambda held: fingerprint.fingerprint(held.db, held.n_frames),
+}
 
 
-class Look(NamedTuple):
-  """What reading tracks tells.
+class Contents(NamedTuple):
+  """What is known of tracks once they are read.
 
   Attributes:
     digests: {id: digest of its content}.
     near: (id, id, likeness, offset in seconds) of each two that are alike;
-      None where nobody has compared them.
+      None where they were not compared.
     skipped: {id: reason} of what cannot be read.
   """
 
   digests: Mapping[str, str] = {}
   near: Sequence[tuple[str, str, float, float]] | None = None
   skipped: Mapping[str, str] = {}
+
+
+def read(kind: str, tracks: Sequence[Track]) -> Contents:
+  """Reads tracks and compares them.
+
+  Args:
+    kind: the corpus's: "audio", "logmel", "picture" or "table".
+    tracks: of the corpus.
+
+  Raises:
+    StopError: one because of which no track is skipped.
+  """
+  digests, prints, skipped = {}, {}, {}
+  of_content = _FINGERPRINTS.get(kind)
+  for track in tqdm.tqdm(tracks, desc="reading", unit="track", disable=None):
+    try:
+      content = track.read()
+    except StopError:
+      raise
+    except InputError as error:
+      skipped[track.id] = str(error)
+      continue
+    digests[track.id] = content.digest
+    if of_content:
+      prints[track.id] = of_content(content)
+  if not of_content:
+    return Contents(digests, None, skipped)
+  ids = list(prints)
+  near = [
+    (ids[pair.first], ids[pair.second], pair.likeness, pair.offset)
+    for pair in fingerprint.alike(list(prints.values()))
+  ]
+  return Contents(digests, near, skipped)
 
 
 @functools.cache
@@ -43,12 +86,12 @@ def songs() -> Mapping[str, Names]:
   }
 
 
-def groups(split: Split, found: Look) -> dict[str, list[Group] | None]:
-  """The groups of each kind, the gravest first; None where nobody looked.
+def groups(split: Split, contents: Contents) -> dict[str, list[Group] | None]:
+  """The groups of each kind, the gravest first; None where not compared.
 
   Args:
     split: the tracks in question.
-    found: what reading them told.
+    contents: of those that were read.
 
   Returns:
     "tracks": each by itself; "duplicates": the same content, or published as
@@ -59,7 +102,7 @@ def groups(split: Split, found: Look) -> dict[str, list[Group] | None]:
   known = [one for one in placed if one in split.genres]
   song = {one: songs().get(one, {}) for one in known}
   artist = {one: credited(split.artists.get(one, "")) for one in placed}
-  content = {one: {digest: ""} for one, digest in found.digests.items()}
+  content = {one: {digest: ""} for one, digest in contents.digests.items()}
   same = [(ids, {"by": "content"}) for ids, _ in _alike(content)]
   together = [set(ids) for ids, _ in same]
   same += [
@@ -69,13 +112,13 @@ def groups(split: Split, found: Look) -> dict[str, list[Group] | None]:
     and not any(set(pair) <= ids for ids in together)
   ]
   together = [set(ids) for ids, _ in same]
-  near = found.near and [
+  near = contents.near and [
     (
       (a, b),
       {"likeness": round(likeness, 3), "offset": round(offset, 2)}
       | (_shared((a, b), song=song) or _shared((a, b), artist=artist)),
     )
-    for a, b, likeness, offset in found.near
+    for a, b, likeness, offset in contents.near
     if not any({a, b} <= ids for ids in together)
   ]
   return {
@@ -88,7 +131,7 @@ def groups(split: Split, found: Look) -> dict[str, list[Group] | None]:
 
 
 def _pieces(track: str, split: Split) -> dict[str, dict[str, int]]:
-  """How many pieces of a track each part has, if any has some."""
+  """How many pieces of a track each split has, if any has some."""
   pieces = {
     part: len(own[track] - {""})
     for part, own in split.parts.items()
@@ -108,9 +151,11 @@ def _alike(names: Mapping[str, Names]) -> list[tuple[list[str], str]]:
   ]
 
 
-def _shared(ids: Sequence[str], **said: Mapping[str, Names]) -> dict[str, str]:
+def _shared(
+  ids: Sequence[str], **compared: Mapping[str, Names]
+) -> dict[str, str]:
   """{"artist": name} where all share some, as the first has them."""
-  ((word, names),) = said.items()
+  ((word, names),) = compared.items()
   common = set.intersection(*(set(names.get(one, {})) for one in ids))
   found = [name for key, name in names[ids[0]].items() if key in common]
   return {word: "; ".join(found)} if found else {}
