@@ -39,14 +39,14 @@ def options(text: str) -> "PipelineOptions":
       f"Beam options {text!r} need Apache Beam, which is not installed:"
       f" {install('apache_beam')}"
     ) from error
-  said = io.StringIO()  # argparse's usage is 200 lines, its reason the last
+  usage = io.StringIO()  # of argparse: 200 lines, the reason the last
   try:
     found = pipeline_options.PipelineOptions(shlex.split(text))
-    with contextlib.redirect_stderr(said):
+    with contextlib.redirect_stderr(usage):
       found.get_all_options()
-    apache_beam.Pipeline(options=found)  # finds the runner and asks it
+    apache_beam.Pipeline(options=found)  # the runner checks them
   except (ValueError, ImportError, RuntimeError, SystemExit) as error:
-    reason = said.getvalue().rpartition("error: ")[2] or str(error)
+    reason = usage.getvalue().rpartition("error: ")[2] or str(error)
     raise InputError(
       f"Beam does not accept the options {text!r}: {' '.join(reason.split())}"
     ) from error
@@ -69,46 +69,36 @@ def write(
     shards: {split: the tracks of each shard}.
     templates: {split: how its files are named}.
     write_shard: writes the tracks to the path and notes them; it is pickled.
-    note: is told of each track here, in the order of `shards`.
+    note: called for each track here, in the order of `shards`.
     config: its beam_runner and beam_options.
 
   Raises:
-    InputError: of `write_shard` or `note`, or of workers that see another
-      folder than this process.
+    InputError: of `write_shard` or `note`, or workers have another folder at
+      that path than this process.
   """
   import apache_beam as beam
 
-  paths = {
-    split: templates[split].sharded_filepaths(len(parts))
-    for split, parts in shards.items()
-  }
-  # As bytes, or Beam would look for coders of what is in them.
-  tasks = [
-    pickle.dumps(task)
-    for split, parts in shards.items()
-    for task in zip(paths[split], parts, strict=True)
-  ]
+  tasks = {}
+  for split, own in shards.items():
+    paths = templates[split].sharded_filepaths(len(own))
+    tasks[split] = list(zip(paths, own, strict=True))
+  # As bytes, or Beam would need coders of what is in them.
+  pickled = [pickle.dumps(task) for own in tasks.values() for task in own]
   on_worker = functools.partial(_on_worker, write_shard)
   with beam.Pipeline(config.beam_runner, config.beam_options) as pipeline:
-    created = pipeline | "Shards" >> beam.Create(tasks)
+    created = pipeline | "Shards" >> beam.Create(pickled)
     _ = created | "Write" >> beam.Map(on_worker)
-  infos = []
-  for split, parts in shards.items():
-    lengths = []
-    for path, tracks in zip(paths[split], parts, strict=True):
-      noted = _noted(path)
-      for track, outcome in zip(tracks, noted, strict=True):
-        note(track, outcome)
-      lengths.append(sum(one[0] for one in noted if not isinstance(one, str)))
-    infos.append(
+  return tfds.core.SplitDict(
+    [
       tfds.core.SplitInfo(
         name=split,
-        shard_lengths=lengths,
-        num_bytes=sum(path.stat().length for path in paths[split]),
+        shard_lengths=[_note_all(path, tracks, note) for path, tracks in own],
+        num_bytes=sum(path.stat().length for path, _ in own),
         filename_template=templates[split],
       )
-    )
-  return tfds.core.SplitDict(infos)
+      for split, own in tasks.items()
+    ]
+  )
 
 
 def _on_worker(write_shard: Callable, task: bytes) -> None:
@@ -119,7 +109,7 @@ def _on_worker(write_shard: Callable, task: bytes) -> None:
   """
   path, tracks = pickle.loads(task)
   if not path.parent.is_dir():
-    return  # see _noted
+    return  # see _note_all
   noted = []
   try:
     with tfds.core.utils.incomplete_file(path) as part:
@@ -134,16 +124,23 @@ def _notes(path: tfds.core.Path) -> tfds.core.Path:
   return path.with_name(f"{path.name}.notes.json")
 
 
-def _noted(path: tfds.core.Path) -> list[examples.Outcome]:
-  """What a worker noted of a shard's tracks; takes the note away."""
+def _note_all(
+  path: tfds.core.Path, tracks: Sequence[Track], note: examples.Note
+) -> int:
+  """Passes on a worker's notes of a shard's tracks; how many examples it has.
+
+  The notes are removed.
+  """
   try:
     noted = json.loads(_notes(path).read_text())
   except FileNotFoundError as error:
     raise InputError(
-      f"Beam's workers do not see {path.parent}: they need this folder"
+      f"Beam's workers cannot read {path.parent}: they need this folder"
       " (config.data.dir) and the corpus at the paths that they have here"
     ) from error
   if isinstance(noted, str):
     raise InputError(noted)
   _notes(path).unlink()
-  return noted
+  for track, outcome in zip(tracks, noted, strict=True):
+    note(track, outcome)
+  return sum(one[0] for one in noted if not isinstance(one, str))

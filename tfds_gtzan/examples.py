@@ -185,12 +185,12 @@ def of_tracks(
 
   Args:
     spec: the feature set.
-    corpus: what the tracks are of; its `tracks` are not looked at.
+    corpus: the tracks'; its own `tracks` are not used.
     tracks: at most what one shard holds.
-    note: is told of each track what came of it, in order.
+    note: called with the outcome of each track, in order.
 
   Raises:
-    StopError: of what no track is to be passed over for.
+    StopError: one because of which no track is skipped.
   """
 
   def made(track: Track) -> tuple[Stacked, Mapping[str, object]]:
@@ -213,12 +213,12 @@ def of_tracks(
 def read_ahead(
   read: Callable[[Track], _T], tracks: Sequence[Track]
 ) -> Iterator[tuple[Track, _T | InputError]]:
-  """Reads on threads a few tracks ahead; in order, mistakes as values.
+  """Reads on threads a few tracks ahead; in order, errors as values.
 
   Threads and not processes: JAX has started, and its process must not fork.
 
   Raises:
-    StopError: of what no track is to be passed over for.
+    StopError: one because of which no track is skipped.
   """
   threads = min(8, os.cpu_count() or 1)
   waiting = collections.deque()

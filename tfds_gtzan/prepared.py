@@ -1,4 +1,4 @@
-"""Prepares a corpus for a feature set, once, and says where it lies.
+"""Prepares a corpus for a feature set, once.
 
     <data_dir>/<corpus>-<feature set>-<fingerprint>/
         tfds_gtzan/<feature set>/<version>/
@@ -31,7 +31,7 @@ from tfds_gtzan.corpora.track import Row
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-  """A prepared data set: all that is known without reading a record.
+  """A prepared data set: its facts, without reading a record.
 
   Attributes:
     directory: the TFDS folder, for tfds.builder_from_directory.
@@ -103,7 +103,7 @@ def prepare(
   config = tfds.download.DownloadConfig()
   if beam_options is not None:
     config.beam_options = beam.options(beam_options)
-    # Workers stand elsewhere than this process.
+    # Workers have another current folder than this process.
     path = path and str(pathlib.Path(path).expanduser().absolute())
     data_dir = pathlib.Path(data_dir).expanduser().absolute()
   data_dir = pathlib.Path(data_dir).expanduser()
@@ -150,7 +150,7 @@ def _lock(folder: pathlib.Path) -> pathlib.Path:
 
 
 def _remove_leftovers(data_dir: pathlib.Path) -> None:
-  """Takes away what processes that are no more left half-written."""
+  """Removes what processes that were killed left half-written."""
   pattern = f"*/{dataset_builder.Builder.name}/*/incomplete.*"
   for leftover in data_dir.glob(pattern):
     with atomic.locked(_lock(leftover.parents[2])) as held:
@@ -167,7 +167,7 @@ def _write(
 ) -> None:
   shutil.rmtree(folder, ignore_errors=True)
   try:
-    # TFDS talks on stdout, which belongs to the caller.
+    # TFDS prints to stdout, which belongs to the caller.
     with contextlib.redirect_stdout(io.StringIO()):
       dataset_builder.Builder(
         corpus=corpus,
@@ -190,17 +190,13 @@ def _load(directory: pathlib.Path) -> Prepared:
     raise errors.damaged_data(directory, damage)
   info = tfds.builder_from_directory(str(directory)).info
   facts = dict(info.metadata)
+  plain = ("corpus", "kind", "source", "fingerprint", "feature_spec")
   return Prepared(
     directory=directory,
-    corpus=facts["corpus"],
-    kind=facts["kind"],
-    source=facts["source"],
     genres=tuple(facts["genres"]),
     rows=tuple(Row(**row) for row in facts["rows"]),
     skipped=tuple(facts["skipped"]),
-    fingerprint=facts["fingerprint"],
-    feature_spec=facts["feature_spec"],
-    columns_per_frame=facts["columns_per_frame"],
+    **{key: facts[key] for key in (*plain, "columns_per_frame")},
     example={
       name: (tuple(feature.shape), np.dtype(feature.np_dtype).name)
       for name, feature in info.features.items()

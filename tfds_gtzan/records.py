@@ -30,19 +30,19 @@ class Writer(tfds.core.ExampleWriter):
     if self.file_format != tfds.core.FileFormat.ARRAY_RECORD:
       return super().write(path, examples)
     path = os.fspath(path)
-    with _told_in_one_line(path):
+    with _one_line(path):
       file = array_record_module.ArrayRecordWriter(path, _ARRAY_RECORD)
     for _, record in examples:
-      with _told_in_one_line(path):
+      with _one_line(path):
         file.write(record)
-    with _told_in_one_line(path):
+    with _one_line(path):
       file.close()
     return None
 
 
 @contextlib.contextmanager
-def _told_in_one_line(path: str) -> Iterator[None]:
-  """array_record tells of a full disk by a RuntimeError, and at length."""
+def _one_line(path: str) -> Iterator[None]:
+  """array_record reports a full disk by a RuntimeError of many lines."""
   try:
     yield
   except RuntimeError as error:

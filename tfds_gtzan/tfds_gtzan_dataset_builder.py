@@ -1,9 +1,8 @@
 """The data set `tfds_gtzan` in TFDS's own form.
 
 One config a feature set, one record a segment or, of sets of whole clips, a
-track (of a table, a line). Splits are the published
-fault-filtered partition; which part a segment plays in an experiment is for
-`protocols` to say when reading.
+track (of a table, a line). Splits are the published fault-filtered partition;
+those of an experiment are made by `protocols` when the data is read.
 """
 
 import contextlib
@@ -36,8 +35,8 @@ SOURCES = {
   "picture": "images",
   "table": "table",
 }
-# Version of the records: that of the builder may differ where only what stands
-# beside them does, so that runs go on with data prepared before.
+# Version of the records: that of the builder may be higher where only the
+# metadata changed, so that runs go on with data prepared before.
 _RECORDS = "1.0.0"
 _SHARD_BYTES = 128 * 2**20  # what is held in memory while a shard is written
 
@@ -125,7 +124,7 @@ class Builder(tfds.core.ShardBasedBuilder):
     )
 
   def _download_and_prepare(self, dl_manager, download_config=None) -> None:
-    """Writes the splits, then what came to light by reading every track."""
+    """Writes the splits, then what reading every track showed."""
     self._rows: list[dict] = []
     self._skipped: list[dict] = []
     with contextlib.closing(
@@ -220,7 +219,7 @@ class Builder(tfds.core.ShardBasedBuilder):
     return True
 
   def _note(self, track: Track, outcome: examples.Outcome) -> None:
-    """Of each track, in record order: a row, or why it was skipped."""
+    """Keeps, of each track in record order, a row or why it was skipped."""
     self._bar.update()
     if isinstance(outcome, str):
       examples.skip(self.corpus, track, outcome, self._skipped)

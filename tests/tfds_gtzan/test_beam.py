@@ -185,7 +185,7 @@ def test_workers_that_do_not_see_the_folder(folder, tmp_path, monkeypatch):
     there(write_shard, pickle.dumps((tfds.core.Path(moved), tracks)))
 
   monkeypatch.setattr(beam_shards, "_on_worker", elsewhere)
-  with pytest.raises(InputError, match=r"workers do not see .*data\.dir"):
+  with pytest.raises(InputError, match=r"workers cannot read .*data\.dir"):
     tfds_gtzan.prepare(
       str(folder), "mfcc_slices", tmp_path / "d", beam_options=IN_PROCESS
     )

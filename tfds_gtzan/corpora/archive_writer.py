@@ -1,11 +1,11 @@
 """Writes a log-mel archive from audio: features where sound cannot be shared.
 
-The format is that of archive.py. It has one number of columns for tracks of any
-length: that which the longest tracks need at the rate asked for
-(`archive.columns_for`). Shorter tracks are spread over as many, so that column
-j of every track is frame `floor((j + 0.5) / (columns + 0.5) * n_frames)` and no
-reader sees silence that was never there. The format has no artists: a reader
-knows those of GTZAN's ids.
+The format is that of logmel_archive.py. Tracks of any length have the same
+number of columns: that which the longest tracks need at the given rate
+(`logmel_archive.columns_for`). Shorter tracks are spread over as many, so that
+column j of every track is frame `floor((j + 0.5) / (columns + 0.5) * n_frames)`
+and no silence is added. The format has no artists: a reader knows those of
+GTZAN's ids.
 """
 
 import contextlib
@@ -53,7 +53,7 @@ class Written:
 
 @dataclasses.dataclass(frozen=True)
 class _Kept:
-  """A track whose every frame lies in the spool."""
+  """A track all frames of which are in the spool."""
 
   track: Track
   n_frames: int
@@ -207,7 +207,7 @@ def _encode(track: Track) -> dict[str, np.ndarray | float]:
 def _arrays(
   kept: Sequence[_Kept], rate: float, spool: BinaryIO
 ) -> dict[str, np.ndarray]:
-  """What archive.py reads; the columns of each track picked from its frames."""
+  """The archive's arrays; the columns of each track picked from its frames."""
   n_frames = np.array([one.n_frames for one in kept], np.int32)
   columns = logmel_archive.columns_for(n_frames, rate)
   mel = np.empty((len(kept), logmel_archive.N_MELS, columns), np.uint8)

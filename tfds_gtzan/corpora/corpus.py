@@ -151,7 +151,7 @@ def _open(
 
 
 def _with_its_folder(tree: files.Tree, place: pathlib.Path) -> files.Tree:
-  """Seen from the folder above, if the place is the folder of one genre."""
+  """The tree of the folder above, if the place is the folder of one genre."""
   fits = [n for n in tree.files if any(form.fits(n) for form in _FORMS)]
   if not fits or any("/" in name for name in fits):
     return tree
@@ -210,7 +210,7 @@ def _open_labelled(
 
 
 def _tables(tree: files.Tree) -> tuple[str, ...]:
-  """Tables that may say more of the tracks than their folders do."""
+  """Tables that may hold more about the tracks than their folders do."""
   return tuple(
     str(file)
     for name, file in sorted(tree.files.items())

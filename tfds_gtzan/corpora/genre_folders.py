@@ -26,10 +26,9 @@ from tfds_gtzan.corpora.track import (
   Corpus,
   Track,
   in_genre_order,
-  no_rate,
+  listed,
   printable,
 )
-from tfds_gtzan.facts import track_lists
 
 # Folders above the genres: GTZAN's own (and torchaudio's), Kaggle's, mirdata's.
 ROOTS = ("genres", "genres_original", "gtzan_genre", "data")
@@ -159,7 +158,7 @@ def _tracks(tree: files.Tree, form: Form) -> tuple[Found, str]:
   by_id, genre_of, hint = _by_id(tree, names, form)
 
   def genre(folder: str) -> str:
-    return genre_of.get(folder, _listed(folder))
+    return genre_of.get(folder, _printed(folder))
 
   found: dict[str, dict[str, str]] = {genre(x): {} for x in tree.top()}
   for track, name in by_id.items():
@@ -222,7 +221,7 @@ def _ids(
   tree: files.Tree, names: list[str], form: Form
 ) -> tuple[list[str], Mapping[str, str], str]:
   """Of each file, all GTZAN's or none; {folder: genre} of others; a hint."""
-  names = [*map(_listed, names)]
+  names = [*map(_printed, names)]
   pattern = re.compile(rf"([^/]+)/\1{form.numbered}([0-9]{{5}})\.\w+")
   matches = [pattern.fullmatch(name) for name in names]
   gtzan = [match for match in matches if match]
@@ -243,27 +242,19 @@ def _ids(
   return [name.rpartition(".")[0] for name in names], {}, near.hint
 
 
-def _listed(name: str) -> str:
-  """As it stands in ids: a line end, a byte that is no UTF-8 as an escape."""
+def _printed(name: str) -> str:
+  """As it is in ids: a line end, a byte that is no UTF-8 as an escape."""
   return name if printable(name) else errors.shown(name)
 
 
 def _track(form: Form, genre: str, track: str, file: pathlib.Path) -> Track:
-  """GTZAN's ids have GTZAN's artists."""
-  blocks, rate = None, no_rate
+  more = {}
   if form.blocks:
-    blocks = functools.partial(_blocks, file, form.blocks)
+    more["blocks"] = functools.partial(_blocks, file, form.blocks)
   if form.rate:
-    rate = functools.partial(_rate, file, form.rate)
-  return Track(
-    id=track,
-    genre=genre,
-    artist=track_lists.artists().get(track, ""),
-    partition=track_lists.partition(track),
-    read=functools.partial(_read, file, form.decode),
-    blocks=blocks,
-    rate=rate,
-  )
+    more["rate"] = functools.partial(_rate, file, form.rate)
+  read = functools.partial(_read, file, form.decode)
+  return listed(track, genre, read, **more)
 
 
 def _read(
@@ -325,6 +316,6 @@ def _fingerprint(
 
 def _key(genre: str, track: str, name: str) -> str:
   """A file's name, and its id if that does not follow from it alone."""
-  name = _listed(name)
+  name = _printed(name)
   own = (track, f"{genre}/{track}", f"{genre}/{genre}{track[-5:]}")
   return name if name.rpartition(".")[0] in own else f"{track} {name}"

@@ -1,8 +1,9 @@
 """GTZAN under other names: Blues/Blues.00000.wav, hip-hop.00000.au.wav.
 
-Its artists and published lists go by ids, so its tracks should be known however
-their files are called; and other music, which people number as well, should not
-be taken for it. The rule, for files `<genre folder>/.../<genre><number>.<ext>`:
+Its artists and published lists go by ids, so its tracks should be recognised
+however their files are called; and other music, which people number as well,
+should not be taken for it. The rule, for files
+`<genre folder>/.../<genre><number>.<ext>`:
 
 - The folder and the name agree with one of GTZAN's ten genres, but for case and
   punctuation, and no genre has two folders.
@@ -10,7 +11,7 @@ be taken for it. The rule, for files `<genre folder>/.../<genre><number>.<ext>`:
   of the ten genres has 0 and at least 90 of the 100.
 - All files are named so.
 
-Where most are, but not all, or their numbers do not decide, a hint says so.
+Where most are, but not all, or their numbers do not decide, there is a hint.
 """
 
 import collections
@@ -34,7 +35,7 @@ _NAME = re.compile(
 
 
 class Recognised(NamedTuple):
-  """What names have to do with GTZAN's.
+  """How names resemble GTZAN's.
 
   Attributes:
     ids: of each file, in order; empty where they are not GTZAN's.
@@ -58,7 +59,7 @@ def recognise(names: Sequence[str]) -> Recognised:
   if pieces:
     return Recognised(
       hint=f"{example} is named as a piece of one of GTZAN's tracks; each file"
-      " counts as a track of its own, so that pieces of one track may stand in"
+      " counts as a track of its own, so that pieces of one track may be in"
       " several splits: give whole tracks"
     )
   genres = {one["folder"]: _GENRES[_plain(one["folder"])] for one in known}

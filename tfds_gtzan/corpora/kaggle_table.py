@@ -25,9 +25,10 @@ from tfds_gtzan.corpora.track import (
   Table,
   Track,
   in_genre_order,
+  in_order,
+  listed,
   printable,
 )
-from tfds_gtzan.facts import track_lists
 
 SECONDS = 3.0  # of a line of features_3_sec.csv
 ENDINGS = (".csv", ".tsv")
@@ -36,13 +37,13 @@ _PART = re.compile(r"(.+)\.([0-9]{1,6})")
 _NUMBER = re.compile(
   r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?"
 )
-_LONGEST = 40  # characters of a number; 17 digits say all of one
+_LONGEST = 40  # characters of a number; 17 digits are enough for a double
 _LARGEST = float(np.finfo(np.float32).max)
 _WHOLE = -1  # in place of a number, for a line that is a whole track
 
 
 class _Line(NamedTuple):
-  """A row: where it stands, for messages, and {column: cell}."""
+  """A row: its place, for messages, and {column: cell}."""
 
   where: str
   cells: Mapping[str, str]
@@ -63,8 +64,8 @@ def open_table(
     cache_dir: where its digest is remembered.
 
   Raises:
-    InputError: not a csv, columns that are missing, no lines, or a line whose
-      filename does not fit or stands twice, or with a value that is no number.
+    InputError: no table, columns that are missing, no lines, or a line whose
+      filename does not fit or occurs twice, or with a value that is no number.
       One line: the file and the place.
   """
   rows, comma = _read(path, file)
@@ -73,13 +74,13 @@ def open_table(
   genre_of = {
     name: row.cells["label"] for row, (name, _) in zip(rows, names, strict=True)
   }
-  genres = in_genre_order(genre_of.values())
-  order = sorted(lines, key=lambda name: (genres.index(genre_of[name]), name))
   return Corpus(
     name="table",
     kind="table",
-    genres=genres,
-    tracks=tuple(_track(name, genre_of[name], lines[name]) for name in order),
+    genres=in_genre_order(genre_of.values()),
+    tracks=in_order(
+      _track(name, genre_of[name], own) for name, own in lines.items()
+    ),
     fingerprint=digests.of_files(path, {path: file}, cache_dir)[0],
   )
 
@@ -183,7 +184,7 @@ def _lines(
   for line, (name, segment) in zip(lines, names, strict=True):
     filename = line.cells["filename"]
     if segment in found[name]:
-      raise InputError(f"{line.where}: {filename} stands twice")
+      raise InputError(f"{line.where}: {filename} occurs twice")
     found[name][segment] = _values(line, comma)
     if (segment == _WHOLE) != (_WHOLE in next(iter(found.values()))):
       raise InputError(
@@ -218,10 +219,4 @@ def _track(name: str, genre: str, lines: Mapping[int, np.ndarray]) -> Track:
   numbers = sorted(lines)
   starts = np.maximum(numbers, 0) * SECONDS
   rows = np.stack([lines[number] for number in numbers])
-  return Track(
-    id=name,
-    genre=genre,
-    artist=track_lists.artists().get(name, ""),
-    partition=track_lists.partition(name),
-    read=functools.partial(Table, rows, starts),
-  )
+  return listed(name, genre, functools.partial(Table, rows, starts))

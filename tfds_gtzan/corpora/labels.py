@@ -21,7 +21,7 @@ FOLDER = "folder"  # config.data.artists: <genre>/<artist>/...
 _LONGEST = 200  # bytes of a genre: it becomes part of files' names
 _HEADERS = 3  # lines that a header may have, as FMA's tracks.csv
 _NOT_GIVEN = ("", "nan", "none", "null", "n/a", "na", "-")
-_NOBODY = (
+_UNKNOWN = (
   *_NOT_GIVEN,
   *("unknown", "unknown artist", "<unknown>", "no artist"),
   *("various", "various artists", "va", "v.a.", "compilation", "compilations"),
@@ -52,7 +52,7 @@ class Labels:
 
 
 class Given(NamedTuple):
-  """What a table says of tracks.
+  """What a table gives for tracks.
 
   Attributes:
     genres: {id: genre} of those that it has.
@@ -133,8 +133,8 @@ def _column(
 
 
 def known_artist(name: str) -> str:
-  """The artist; "" where the name means nobody: unknown, Various Artists."""
-  return "" if name.strip().casefold() in _NOBODY else name.strip()
+  """The artist; "" where the name is none: "unknown", "Various Artists"."""
+  return "" if name.strip().casefold() in _UNKNOWN else name.strip()
 
 
 def match(labels: Labels, ids: Collection[str]) -> Given:

@@ -5,9 +5,9 @@ band first, `track` and `genre` (text), `range_db` and `top_db` (dB), `n_frames`
 (hop-512 frames that the columns were picked from). The absolute level is
 `top_db - range_db * (1 - mel / 255)` dB. Any number of columns will do.
 
-One number may stand beside them, `columns_per_second`: the rate that was asked
-for when the columns were made (archive_writer.py). Segments are as wide as it
-says; without it, as the median track says.
+Optional is one number, `columns_per_second`: the rate at which the columns were
+made (archive_writer.py). It gives the width of segments; without it, the median
+track does.
 """
 
 import functools
@@ -29,9 +29,10 @@ from tfds_gtzan.corpora.track import (
   LogMel,
   Track,
   in_genre_order,
+  in_order,
+  listed,
   printable,
 )
-from tfds_gtzan.facts import track_lists
 
 KEYS = ("mel", "track", "genre", "range_db", "top_db", "n_frames")
 RATE = "columns_per_second"
@@ -49,19 +50,11 @@ def open_archive(
   """
   arrays = _load(path)
   _check(path, arrays)
-  genres = in_genre_order(arrays["genre"].tolist())
-  order = sorted(
-    range(len(arrays["track"])),
-    key=lambda row: (
-      genres.index(arrays["genre"][row]),
-      str(arrays["track"][row]),
-    ),
-  )
   return Corpus(
     name="archive",
     kind="logmel",
-    genres=genres,
-    tracks=tuple(_track(arrays, row) for row in order),
+    genres=in_genre_order(arrays["genre"].tolist()),
+    tracks=in_order(_track(arrays, row) for row in range(len(arrays["mel"]))),
     fingerprint=digests.of_files(str(path), {str(path): path}, cache_dir)[0],
     columns_per_frame=_columns_per_frame(arrays),
   )
@@ -144,7 +137,7 @@ def _check(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
       )
   ids, counts = np.unique(arrays["track"], return_counts=True)
   if counts.max() > 1:
-    raise InputError(f"{path}: the track {ids[counts.argmax()]} stands twice")
+    raise InputError(f"{path}: the track {ids[counts.argmax()]} occurs twice")
   for key in ("range_db", "top_db"):
     if not np.isfinite(arrays[key]).all():
       raise InputError(f"{path}: {key!r} is not finite for every track")
@@ -163,20 +156,14 @@ def _check(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def _track(arrays: Mapping[str, np.ndarray], row: int) -> Track:
-  name = str(arrays["track"][row])
-  return Track(
-    id=name,
-    genre=str(arrays["genre"][row]),
-    artist=track_lists.artists().get(name, ""),
-    partition=track_lists.partition(name),
-    read=functools.partial(
-      _read,
-      arrays["mel"][row],
-      float(arrays["range_db"][row]),
-      float(arrays["top_db"][row]),
-      int(arrays["n_frames"][row]),
-    ),
+  read = functools.partial(
+    _read,
+    arrays["mel"][row],
+    float(arrays["range_db"][row]),
+    float(arrays["top_db"][row]),
+    int(arrays["n_frames"][row]),
   )
+  return listed(str(arrays["track"][row]), str(arrays["genre"][row]), read)
 
 
 def _read(

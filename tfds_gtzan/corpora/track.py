@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from gtzan_jax.audio import files as audio
+from tfds_gtzan.facts import track_lists
 
 GENRES = (
   "blues",
@@ -34,7 +35,7 @@ FORMS = (
 _HOP = 512  # of the frames of a log-mel archive
 
 # Of each kind of content, `facts` are what a Row has of it. Of these, "content"
-# is the sha256 (hex) of what is learnt from: the same for copies, whatever
+# is the sha256 (hex) of the decoded content: the same for copies, whatever
 # their files are called and however packed.
 
 
@@ -146,7 +147,7 @@ class Track:
     id: unique in its corpus: "<genre>.<number>"; in collections whose files are
       not named as GTZAN's are, "<genre>/<name below it, without extension>".
     genre: its label.
-    artist: "" where nobody knows.
+    artist: "" if unknown.
     partition: "train", "validation", "test" or "unlisted": the TFDS split.
     read: what it holds; raises InputError where it cannot be decoded. May be
       called from any thread.
@@ -182,7 +183,7 @@ class Corpus:
     fingerprint: sha256 (hex) of its content, wherever that lies.
     columns_per_frame: of an archive, see gtzan_jax.features.logmel_archive.
     passed_over: {kind of file: how many} of what lies there and is no track.
-    hint: what its names have to do with GTZAN's, one line, or "".
+    hint: for the user: how its names resemble GTZAN's, one line, or "".
     tables: names of the tables that lie in it beside the tracks.
     labels: of a table that gave genres: its `file`, `unlisted` (ids of tracks
       that it does not have, which are left out) and `unused` (its names that
@@ -229,6 +230,28 @@ class Row:
   bandwidth: float | None = None
 
 
+def listed(
+  id: str, genre: str, read: Callable[[], Content], **more: Callable
+) -> Track:
+  """A track with what is published of GTZAN's track of that id.
+
+  Args:
+    id: its id.
+    genre: its label.
+    read: see Track.
+    **more: `blocks` and `rate`, see Track.
+  """
+  artist = track_lists.artists().get(id, "")
+  return Track(id, genre, artist, track_lists.partition(id), read, **more)
+
+
+def in_order(tracks: Iterable[Track]) -> tuple[Track, ...]:
+  """As in a Corpus: by genre, then by id."""
+  tracks = sorted(tracks, key=lambda track: track.id)
+  genres = in_genre_order(track.genre for track in tracks)
+  return tuple(sorted(tracks, key=lambda track: genres.index(track.genre)))
+
+
 def in_genre_order(found: Iterable[str]) -> tuple[str, ...]:
   """GTZAN's genres in GTZAN's order, then any others alphabetically."""
   found = set(found)
@@ -238,5 +261,5 @@ def in_genre_order(found: Iterable[str]) -> tuple[str, ...]:
 
 
 def printable(name: str) -> bool:
-  """Can a name stand in lists, reports and messages, a line each?"""
+  """Can a name be printed in lists, reports and messages, a line each?"""
   return not any(unicodedata.category(letter) in _UNFIT for letter in name)
