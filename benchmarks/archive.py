@@ -29,7 +29,7 @@ import numpy as np
 import tfds_gtzan
 from gtzan_jax.features import logmel_archive
 from tfds_gtzan.corpora import archive_writer
-from tfds_gtzan.corpora.track import Corpus, LogMel
+from tfds_gtzan.corpora.types import Corpus, LogMel
 
 _WINDOW = (
   logmel_archive.N_FFT // 2 // logmel_archive.HOP

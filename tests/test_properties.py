@@ -24,12 +24,13 @@ import soundfile
 import stored
 from hypothesis import strategies as st
 
+import tfds_gtzan
 from gtzan_jax.audio import files as audio
 from gtzan_jax.errors import InputError
 from gtzan_jax.models.weights import files as weight_files
 from gtzan_jax.scores import predictions
 from gtzan_jax.training import workdir
-from tfds_gtzan.corpora import corpus, labels
+from tfds_gtzan.corpora import labels
 from tfds_gtzan.split_audit import files as split_files
 
 MORE = int(os.environ.get("GTZAN_EXAMPLES", "1"))
@@ -159,7 +160,7 @@ def weights_bytes() -> bytes:
 
 
 NPZ = {
-  "archive": (archive_bytes, lambda path: corpus.open_corpus(str(path))),
+  "archive": (archive_bytes, lambda path: tfds_gtzan.open_corpus(str(path))),
   "predictions": (predictions_bytes, predictions.load),
   "weights": (weights_bytes, lambda path: weight_files.read(str(path))),
 }
@@ -252,7 +253,7 @@ TEXT_EDITS = st.lists(
 def test_feature_table(tmp_path_factory, edits):
   path = tmp_path_factory.getbasetemp() / "spoilt.csv"
   path.write_bytes(spoilt(_once("table", table_bytes), edits))
-  assert "\n" not in refusal(corpus.open_corpus, str(path))
+  assert "\n" not in refusal(tfds_gtzan.open_corpus, str(path))
 
 
 @examples(200)
@@ -304,7 +305,7 @@ def packed(kind: str) -> bytes:
 
 
 def open_and_read(path: str, data_dir: pathlib.Path) -> None:
-  for track in corpus.open_corpus(path, 1, data_dir).tracks:
+  for track in tfds_gtzan.open_corpus(path, 1, data_dir).tracks:
     assert "\n" not in refusal(track.read)
 
 

@@ -19,7 +19,7 @@ import tensorflow_datasets as tfds
 
 from gtzan_jax.errors import InputError, install
 from tfds_gtzan import examples
-from tfds_gtzan.corpora.track import Track
+from tfds_gtzan.corpora.types import Track
 
 if TYPE_CHECKING:
   from apache_beam.options.pipeline_options import PipelineOptions

@@ -15,7 +15,7 @@ from gtzan_jax import errors, features
 from gtzan_jax.audio import files as audio
 from gtzan_jax.errors import InputError, StopError
 from gtzan_jax.features import logmel_archive, whole_clip
-from tfds_gtzan.corpora.track import (
+from tfds_gtzan.corpora.types import (
   Audio,
   Content,
   Corpus,

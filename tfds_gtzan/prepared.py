@@ -25,8 +25,8 @@ from gtzan_jax import atomic, checksums, errors, features
 from gtzan_jax.errors import InputError
 from tfds_gtzan import beam
 from tfds_gtzan import tfds_gtzan_dataset_builder as dataset_builder
-from tfds_gtzan.corpora.corpus import Corpus, open_corpus
-from tfds_gtzan.corpora.track import Row
+from tfds_gtzan.corpora.open_corpus import open_corpus
+from tfds_gtzan.corpora.types import Corpus, Row
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +82,7 @@ def prepare(
   """Prepares what is not prepared yet; returns at once where it is.
 
   Args:
-    path: the corpus, see `corpus.open_corpus`; None or "": synthetic.
+    path: the corpus, see `open_corpus.open_corpus`; None or "": synthetic.
     feature_name: a key of FEATURES.
     data_dir: folder of prepared data; made if need be.
     tracks_per_genre: size of the synthetic corpus.
@@ -91,8 +91,8 @@ def prepare(
       bytes: "--runner=DirectRunner --direct_num_workers=2"; None: this process.
     check: called with the opened corpus, before anything of it is prepared; may
       refuse it.
-    label_table: see `corpus.open_corpus`.
-    artists: see `corpus.open_corpus`.
+    label_table: see `open_corpus.open_corpus`.
+    artists: see `open_corpus.open_corpus`.
 
   Raises:
     InputError: an unusable corpus, feature set or folder; an impossible pair;

@@ -24,7 +24,8 @@ from tensorflow_datasets.core import writer as tfds_writer
 from gtzan_jax import features
 from gtzan_jax.errors import InputError, StopError
 from tfds_gtzan import beam, examples, records
-from tfds_gtzan.corpora.corpus import CORPORA, Corpus, Track, open_corpus
+from tfds_gtzan.corpora.open_corpus import CORPORA, open_corpus
+from tfds_gtzan.corpora.types import Corpus, Track
 from tfds_gtzan.facts import track_lists
 
 SPLITS = ("train", "validation", "test", "unlisted")

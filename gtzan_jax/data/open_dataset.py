@@ -12,7 +12,7 @@ from gtzan_jax.data import corpus_checks, notices, pipeline
 from gtzan_jax.features import FeatureSpec
 from tfds_gtzan import tfds_gtzan_dataset_builder as dataset_builder
 from tfds_gtzan.corpora import files, unpack
-from tfds_gtzan.corpora.track import Corpus
+from tfds_gtzan.corpora.types import Corpus
 from tfds_gtzan.facts import artists
 from tfds_gtzan.protocols import table as protocols
 from tfds_gtzan.split_audit import crossings

@@ -16,7 +16,6 @@ from gtzan_jax.audio import files as audio
 from gtzan_jax.errors import InputError
 from gtzan_jax.features import kaggle_table, whole_clip
 from tfds_gtzan import tfds_gtzan_dataset_builder
-from tfds_gtzan.corpora import corpus
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TRACKS = ("rock.00001.wav", "blues.00001.wav", "blues.00000.wav")
@@ -46,7 +45,7 @@ def test_columns_are_kaggles(gtzan_data):
 def test_a_line_a_track(tmp_path):
   rows = corpora.table_rows(TRACKS)
   path = corpora.write_table(tmp_path / "t.csv", rows)
-  opened = corpus.open_corpus(str(path))
+  opened = tfds_gtzan.open_corpus(str(path))
   assert (opened.name, opened.kind) == ("table", "table")
   assert opened.genres == ("blues", "rock")
   ids = [track.id for track in opened.tracks]
@@ -62,7 +61,7 @@ def test_a_line_a_track(tmp_path):
 def test_lines_of_three_seconds_are_grouped_by_track(tmp_path):
   rows = corpora.table_rows(PARTS)
   path = corpora.write_table(tmp_path / "t.csv", rows)
-  opened = corpus.open_corpus(str(path))
+  opened = tfds_gtzan.open_corpus(str(path))
   assert [track.id for track in opened.tracks] == ["blues.00000", "rock.00001"]
   held = opened.tracks[0].read()
   assert held.starts.tolist() == [0.0, 6.0, 30.0]
@@ -75,7 +74,9 @@ def test_columns_stand_in_any_order_and_others_are_passed_over(tmp_path):
   turned = [dict(reversed(row.items())) | {"more": "x"} for row in rows]
   path = corpora.write_table(tmp_path / "t.csv", turned, without=["length"])
   path.write_text("\ufeff" + path.read_text() + "\n")  # as spreadsheets write
-  (held, *_) = [track.read() for track in corpus.open_corpus(str(path)).tracks]
+  (held, *_) = [
+    track.read() for track in tfds_gtzan.open_corpus(str(path)).tracks
+  ]
   np.testing.assert_array_equal(held.rows, [values(rows[2])])
 
 
@@ -85,7 +86,9 @@ def test_fingerprint_is_of_the_content(tmp_path):
   same = corpora.write_table(tmp_path / "b.csv", rows)
   rows[0]["tempo"] = "120"
   other = corpora.write_table(tmp_path / "c.csv", rows)
-  found = [corpus.open_corpus(str(p)).fingerprint for p in (first, same, other)]
+  found = [
+    tfds_gtzan.open_corpus(str(p)).fingerprint for p in (first, same, other)
+  ]
   assert found[0] == found[1] != found[2]
 
 
@@ -128,10 +131,10 @@ def test_lines_that_cannot_be(tmp_path, row, changed, message):
   rows[row] |= changed
   path = corpora.write_table(tmp_path / "t.csv", rows)
   if message is None:
-    assert corpus.open_corpus(str(path)).genres == ("blues", "pop")
+    assert tfds_gtzan.open_corpus(str(path)).genres == ("blues", "pop")
     return
   with pytest.raises(InputError, match=rf"t\.csv.*{message}") as caught:
-    corpus.open_corpus(str(path))
+    tfds_gtzan.open_corpus(str(path))
   assert "\n" not in str(caught.value)
 
 
@@ -150,7 +153,7 @@ def test_lines_that_cannot_be(tmp_path, row, changed, message):
 def test_files_that_are_no_table(tmp_path, content, message):
   (tmp_path / "t.csv").write_bytes(content)
   with pytest.raises(InputError, match=message) as caught:
-    corpus.open_corpus(str(tmp_path / "t.csv"))
+    tfds_gtzan.open_corpus(str(tmp_path / "t.csv"))
   assert "\n" not in str(caught.value)
 
 
@@ -160,25 +163,25 @@ def test_tables_that_lack_something(tmp_path):
     tmp_path / "a.csv", rows, without=["tempo", "label"]
   )
   with pytest.raises(InputError, match=r"lacks 2 .*: tempo, label; its header"):
-    corpus.open_corpus(str(path))
+    tfds_gtzan.open_corpus(str(path))
   path.write_text(",".join(rows[0]) + "\n")
   with pytest.raises(InputError, match="a header and no lines"):
-    corpus.open_corpus(str(path))
+    tfds_gtzan.open_corpus(str(path))
   path = corpora.write_table(tmp_path / "a.csv", rows[1:])
   with pytest.raises(InputError, match=r"one genre only \(blues\)"):
-    corpus.open_corpus(str(path))
+    tfds_gtzan.open_corpus(str(path))
   path = corpora.write_table(tmp_path / "a.csv", rows)
   path.write_text(path.read_text().replace(",rock\n", "\n", 1))
   with pytest.raises(InputError, match="line 2: 59 cells, and the header has"):
-    corpus.open_corpus(str(path))
+    tfds_gtzan.open_corpus(str(path))
   path = corpora.write_table(tmp_path / "a.csv", rows)
   path.write_text(path.read_text().replace("rms_var", "tempo", 1))
   with pytest.raises(InputError, match="rms_var"):
-    corpus.open_corpus(str(path))
+    tfds_gtzan.open_corpus(str(path))
   lines = corpora.write_table(tmp_path / "a.csv", rows).read_text().split()
   path.write_text("".join(f"{x},{x.split(',')[-2]}\n" for x in lines))
   with pytest.raises(InputError, match=r"the column .* occurs twice"):
-    corpus.open_corpus(str(path))
+    tfds_gtzan.open_corpus(str(path))
 
 
 def semicolons(text):
@@ -212,11 +215,11 @@ def semicolons(text):
 @pytest.mark.parametrize("names", [TRACKS, PARTS])
 def test_tables_as_spreadsheets_leave_them(tmp_path, names, change):
   path = corpora.write_table(tmp_path / "t.csv", corpora.table_rows(names))
-  wanted = corpus.open_corpus(str(path))
+  wanted = tfds_gtzan.open_corpus(str(path))
   changed = change(path.read_text())
   data = changed if isinstance(changed, bytes) else changed.encode()
   (tmp_path / "u.tsv").write_bytes(data)
-  found = corpus.open_corpus(str(tmp_path / "u.tsv"))
+  found = tfds_gtzan.open_corpus(str(tmp_path / "u.tsv"))
   assert found.tracks == wanted.tracks
   for one, other in zip(found.tracks, wanted.tracks, strict=True):
     np.testing.assert_array_equal(one.read().rows, other.read().rows)
@@ -253,7 +256,7 @@ def test_own_genres_and_names(tmp_path, names, tracks):
   labels = [label for label, of in names.items() for _ in of]
   for row, label in zip(rows, labels, strict=True):
     row["label"] = label
-  opened = corpus.open_corpus(
+  opened = tfds_gtzan.open_corpus(
     str(corpora.write_table(tmp_path / "t.csv", rows))
   )
   assert {t.id: len(t.read().rows) for t in opened.tracks} == tracks
@@ -297,9 +300,11 @@ def test_a_table_feeds_nothing_else(tmp_path):
 
 
 def test_the_real_table(gtzan_data):
-  opened = corpus.open_corpus(str(gtzan_data / "gtzan" / "features_30_sec.csv"))
+  opened = tfds_gtzan.open_corpus(
+    str(gtzan_data / "gtzan" / "features_30_sec.csv")
+  )
   assert len(opened.tracks) == 710
-  assert opened.genres == corpus.GENRES
+  assert opened.genres == tfds_gtzan.GENRES
   assert opened.tracks[0].read().rows[0, 16] == pytest.approx(123.046875)
 
 
@@ -359,7 +364,7 @@ def test_threads_do_not_compile_at_the_same_time():
 
 
 def test_rows_of_librosa_depend_on_its_version(monkeypatch):
-  opened = corpus.open_corpus(None, 1)
+  opened = tfds_gtzan.open_corpus(None, 1)
   fingerprint = tfds_gtzan_dataset_builder.fingerprint
   found = {}
   for name in ("table57", "mfcc_slices"):
@@ -377,7 +382,7 @@ def test_computed_rows_are_the_tables(gtzan_data):
   samples: those are held to a part of the parts' standard deviation.
   """
   root = gtzan_data / "gtzan"
-  opened = corpus.open_corpus(str(root / "features_30_sec.csv"))
+  opened = tfds_gtzan.open_corpus(str(root / "features_30_sec.csv"))
   rows = {track.id: track.read().rows[0] for track in opened.tracks}
   for name in ("blues.00001", "metal.00000"):
     genre = name.split(".")[0]

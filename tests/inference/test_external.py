@@ -14,6 +14,7 @@ import pytest
 import soundfile
 from stored import run_json
 
+import tfds_gtzan
 from gtzan_jax import atomic, features
 from gtzan_jax.audio import files as audio
 from gtzan_jax.cli import tasks
@@ -32,7 +33,7 @@ from gtzan_jax.training import (
   workdir,
 )
 from tfds_gtzan import examples
-from tfds_gtzan.corpora import corpus
+from tfds_gtzan.corpora.types import Audio, Corpus, Track
 from tfds_gtzan.facts import artists, track_lists
 
 RATE = 22_050
@@ -66,18 +67,18 @@ def track(name, genre, seconds=3.0, read=None):
   """A track of noise, or of what `read` gives."""
   rng = np.random.default_rng(list(name.encode()))
   samples = rng.uniform(-0.5, 0.5, round(seconds * RATE)).astype(np.float32)
-  return corpus.Track(
+  return Track(
     id=name,
     genre=genre,
     artist="",
     partition="unlisted",
-    read=read or (lambda: corpus.Audio(samples)),
+    read=read or (lambda: Audio(samples)),
   )
 
 
 def collection(*tracks, **changed):
   """An opened corpus of these tracks."""
-  opened = corpus.Corpus(
+  opened = Corpus(
     name="audio",
     kind="audio",
     genres=tuple(dict.fromkeys(t.genre for t in tracks)),
@@ -119,7 +120,7 @@ def test_of_its_own_corpus_a_run_is_tested_on_the_test_part(
   data, run = dataset[0], workdir.load(trained)
   mesh = sharding.make_mesh()
   stored = evaluate.predict_parts(trained, run, data, mesh)[0]["test"]
-  opened = corpus.open_corpus(None, 4)
+  opened = tfds_gtzan.open_corpus(None, 4)
   names = artists.clusters(opened.tracks)
   external.evaluate(trained, opened, tmp_path / "out", artists=names)
   found = report_of(tmp_path / "out")
@@ -156,7 +157,7 @@ def _rows(table):
 
 
 def test_genres_of_other_music_are_compared_by_name(trained, tested):
-  known = list(corpus.GENRES)
+  known = list(tfds_gtzan.GENRES)
   table = predictions.load(tested / "predictions" / "test.npz")
   assert list(table.genres) == known
   assert _rows(table) == [
@@ -468,8 +469,8 @@ def test_real_cuts_of_a_filtered_run(gtzan_data):
   """230 of them are named by the train list, 93 by the validation list."""
   lists = track_lists.parts("filtered")
   parts = {part: list(lists[part]) for part in ("train", "validation")}
-  run = run_of(genres=list(corpus.GENRES), tracks=parts)
-  cuts = corpus.open_corpus(str(gtzan_data / "gtzan_cuts"))
+  run = run_of(genres=list(tfds_gtzan.GENRES), tracks=parts)
+  cuts = tfds_gtzan.open_corpus(str(gtzan_data / "gtzan_cuts"))
   tracks, found = overlap.select(run, cuts)
   assert (len(tracks), found["learnt"]) == (48, 230 + 93)
 
@@ -584,7 +585,7 @@ def test_examples_are_those_that_are_prepared(tmp_path, form, name):
       f"{genre}.00000.{i}.wav" for i in "01" for genre in ("pop", "jazz")
     ]
     corpora.write_table(path, corpora.table_rows(names))
-  opened = corpus.open_corpus(str(path))
+  opened = tfds_gtzan.open_corpus(str(path))
   run = run_of(opened.kind, name, columns_per_frame=opened.columns_per_frame)
   first = opened.tracks[0]
   wanted = examples.read(features.get(name), opened, first)["features"]

@@ -12,6 +12,7 @@ import pytest
 import soundfile
 import soxr
 
+import tfds_gtzan
 from gtzan_jax import errors, features
 from gtzan_jax.audio import files as audio
 from gtzan_jax.cli import tasks
@@ -23,7 +24,7 @@ from gtzan_jax.recipes import default
 from gtzan_jax.scores import predictions
 from gtzan_jax.training import evaluate, sharding, workdir
 from tfds_gtzan import examples, synthetic
-from tfds_gtzan.corpora import corpus
+from tfds_gtzan.corpora.types import Audio
 
 CLOSE = 1e-5  # batches of another size round otherwise
 
@@ -88,7 +89,7 @@ def test_a_file_gets_the_probabilities_of_its_track(trained, track, tmp_path):
 
 def test_a_corpus_gets_the_probabilities_of_its_segments(trained, tmp_path):
   """By an external test, which makes the same examples as predict."""
-  external.evaluate(trained, corpus.open_corpus(None, 4), tmp_path / "out")
+  external.evaluate(trained, tfds_gtzan.open_corpus(None, 4), tmp_path / "out")
   stored, found = (
     predictions.load(path / "predictions" / "test.npz")
     for path in (trained, tmp_path / "out")
@@ -417,9 +418,9 @@ def run_of(kind, name, columns_per_frame=None):
 def test_a_files_examples_are_those_that_are_prepared(tmp_path, name):
   samples = np.random.default_rng(0).uniform(-0.4, 0.4, 4 * 22_050)
   soundfile.write(tmp_path / "a.wav", audio.to_int16(samples), 22_050)
-  opened = corpus.open_corpus(None, 1)
+  opened = tfds_gtzan.open_corpus(None, 1)
   track = dataclasses.replace(
-    opened.tracks[0], read=lambda: corpus.Audio(samples.astype(np.float32))
+    opened.tracks[0], read=lambda: Audio(samples.astype(np.float32))
   )
   wanted = examples.read(features.get(name), opened, track)["features"]
   found = predict.examples(tmp_path / "a.wav", run_of("audio", name))
@@ -516,7 +517,7 @@ def test_blocks_make_the_examples_of_the_whole(monkeypatch, name, seconds):
 
 def test_preparing_holds_what_examples_are_made_of():
   track = dataclasses.replace(
-    corpus.open_corpus(None, 1).tracks[0], blocks=hour, read=None
+    tfds_gtzan.open_corpus(None, 1).tracks[0], blocks=hour, read=None
   )
   contents = []
   work = lambda: contents.append(  # noqa: E731
@@ -528,7 +529,7 @@ def test_preparing_holds_what_examples_are_made_of():
   assert facts["seconds"] == 3600
   assert facts["level"] == pytest.approx(-12.7, abs=0.1)
   (second,) = hour(1)
-  again = corpus.Audio(np.tile(second, 100))
+  again = Audio(np.tile(second, 100))
   some = dataclasses.replace(track, blocks=lambda: hour(100))
   kept = examples.content(features.get("logmel_1024"), some)
   assert kept.facts == again.facts
@@ -540,7 +541,7 @@ def test_preparing_holds_what_examples_are_made_of():
 
 def test_what_the_archive_would_show_is_drawn(gtzan_data):
   """A clip's audio, by way of its columns, gives the archive's picture."""
-  opened = corpus.open_corpus(str(gtzan_data / "gtzan_logmel.npz"))
+  opened = tfds_gtzan.open_corpus(str(gtzan_data / "gtzan_logmel.npz"))
   run = run_of("logmel", "image_180", opened.columns_per_frame)
   for name in ("blues.00000", "metal.00000"):  # the full 30 s
     track = next(track for track in opened.tracks if track.id == name)

@@ -26,7 +26,7 @@ from gtzan_jax.studies.crossval import run as crossval_runs
 from gtzan_jax.studies.sweep import process
 from gtzan_jax.studies.verify import run as verify
 from gtzan_jax.training import recipes
-from tfds_gtzan.corpora.track import Row
+from tfds_gtzan.corpora.types import Row
 from tfds_gtzan.protocols.table import apply
 
 SIZES = (9, 6, 9)

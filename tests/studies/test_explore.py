@@ -19,7 +19,7 @@ from gtzan_jax.features import mel
 from gtzan_jax.studies.explore import measure as measures
 from gtzan_jax.studies.explore import page as explore_page
 from gtzan_jax.studies.explore import run as explore
-from tfds_gtzan.corpora.track import Audio, LogMel, Picture, Table
+from tfds_gtzan.corpora.types import Audio, LogMel, Picture, Table
 
 RATE = 22_050
 

@@ -26,7 +26,7 @@ from gtzan_jax.studies.sweep import process
 from gtzan_jax.studies.verify import run as verify
 from gtzan_jax.training import recipes, workdir
 from tfds_gtzan import synthetic
-from tfds_gtzan.corpora.track import Row
+from tfds_gtzan.corpora.types import Row
 from tfds_gtzan.facts import track_lists
 from tfds_gtzan.protocols import cuts, leak_arms
 from tfds_gtzan.protocols.table import PROTOCOLS, apply

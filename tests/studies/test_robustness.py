@@ -13,6 +13,7 @@ import pytest
 import soundfile
 from scipy import signal, stats
 
+import tfds_gtzan
 from gtzan_jax.audio import distortions
 from gtzan_jax.audio.distortions import DISTORTIONS, Distortion
 from gtzan_jax.cli import tasks, verbs
@@ -23,7 +24,6 @@ from gtzan_jax.studies.robustness import measure as robustness
 from gtzan_jax.studies.robustness import run as listening
 from gtzan_jax.studies.verify import run as verify
 from gtzan_jax.training import evaluate, sharding, workdir
-from tfds_gtzan.corpora import corpus
 
 RATE = 22_050
 EACH = [(key, x) for key, one in DISTORTIONS.items() for x in one.levels]
@@ -180,7 +180,7 @@ def few(monkeypatch):
 
 def listen(path, out, names, **changed):
   run = listening.load(path) | changed
-  opened = corpus.open_corpus(None, 4)
+  opened = tfds_gtzan.open_corpus(None, 4)
   return listening.run(path, run, opened, out, names)
 
 
@@ -261,7 +261,7 @@ def test_tracks_of_another_length_are_heard_whole(heard):
   held_out = set(table.track.tolist())
   lengths = [
     len(track.read().samples[::2])
-    for track in corpus.open_corpus(None, 4).tracks
+    for track in tfds_gtzan.open_corpus(None, 4).tracks
     if track.id in held_out
   ]
   assert len(table) == sum(max(1, n // 66_150) for n in lengths)
@@ -308,7 +308,7 @@ def test_the_verb_takes_the_corpus_of_the_run_again(
 
 
 def test_a_distorted_track_reads_the_same_each_time():
-  opened = corpus.open_corpus(None, 1)
+  opened = tfds_gtzan.open_corpus(None, 1)
   kind = DISTORTIONS["white_noise"]
   one, other = (
     [listening.distorted(track, kind, 0).read().samples for _ in range(2)]
@@ -343,7 +343,7 @@ def test_mistakes_get_one_line(trained, tmp_path):
   )
   with pytest.raises(InputError, match="was trained on logmel: sound alone"):
     listening.load(other)
-  opened = corpus.open_corpus(None, 4)
+  opened = tfds_gtzan.open_corpus(None, 4)
 
   def gone():
     raise InputError("x.wav: no such audio file")

@@ -9,13 +9,14 @@ import corpora
 import numpy as np
 import pytest
 
+import tfds_gtzan
 from gtzan_jax import features
 from gtzan_jax.audio import files as audio
 from gtzan_jax.errors import InputError
 from gtzan_jax.features import logmel_archive
 from tfds_gtzan import examples
-from tfds_gtzan.corpora import archive_writer, corpus
-from tfds_gtzan.corpora.track import Audio, Corpus, Track
+from tfds_gtzan.corpora import archive_writer
+from tfds_gtzan.corpora.types import Audio, Corpus, Track
 
 EVERY = archive_writer.FASTEST
 LOGMEL = features.get("logmel_1024")
@@ -78,7 +79,7 @@ def test_every_frame_is_read_back_to_half_a_step(tmp_path):
   done = archive_writer.write(given, tmp_path / "a.npz", EVERY)
   assert done.columns == 134
   assert done.columns_per_second == 22_050 / 512
-  opened = corpus.open_corpus(str(done.path))
+  opened = tfds_gtzan.open_corpus(str(done.path))
   assert opened.columns_per_frame == 1.0
   stored = arrays(done.path)
   for i, samples in enumerate(held):
@@ -121,7 +122,7 @@ def test_the_time_axis_of_short_tracks(tmp_path, per_second):
   held = [clicks(s, at) for s, at in [(12, 7.7), (6, 4.0), (2, 1.5)]]
   given = sounds(blues=held[:1], rock=held[1:])
   done = archive_writer.write(given, tmp_path / "a.npz", per_second)
-  opened = corpus.open_corpus(str(done.path))
+  opened = tfds_gtzan.open_corpus(str(done.path))
   tolerance = 1 / done.columns_per_second
   for track, at in zip(opened.tracks, [7.7, 4.0, 1.5], strict=True):
     content = track.read()
@@ -139,7 +140,7 @@ def test_segments_are_as_wide_as_the_rate_says(tmp_path):
   given = sounds(blues=[fading(30.02)], rock=[fading(2, 1), fading(2, 2)])
   done = archive_writer.write(given, tmp_path / "a.npz", 12.9)
   assert done.columns == 387
-  opened = corpus.open_corpus(str(done.path))
+  opened = tfds_gtzan.open_corpus(str(done.path))
   assert logmel_archive.segment_columns(LOGMEL, opened.columns_per_frame) == 38
   counts = [
     len(examples.cut(LOGMEL, opened, track.read())[0])
@@ -150,7 +151,7 @@ def test_segments_are_as_wide_as_the_rate_says(tmp_path):
   stored = arrays(done.path)
   stored.pop("columns_per_second")
   np.savez(tmp_path / "old.npz", **stored)
-  old = corpus.open_corpus(str(tmp_path / "old.npz"))
+  old = tfds_gtzan.open_corpus(str(tmp_path / "old.npz"))
   assert old.columns_per_frame == pytest.approx(387 / 87)
 
 
@@ -168,23 +169,23 @@ def test_segments_are_as_wide_as_the_rate_says(tmp_path):
 def test_rates_that_no_archive_has(tmp_path, rate, message):
   path = corpora.write_archive(tmp_path / "a.npz", columns_per_second=rate)
   with pytest.raises(InputError, match=message):
-    corpus.open_corpus(str(path))
+    tfds_gtzan.open_corpus(str(path))
 
 
 def test_silence_is_read_back(tmp_path):
   given = sounds(blues=[np.zeros(9_000, np.float32)], rock=[fading(1)])
   done = archive_writer.write(given, tmp_path / "a.npz")
-  silent = corpus.open_corpus(str(done.path)).tracks[0].read()
+  silent = tfds_gtzan.open_corpus(str(done.path)).tracks[0].read()
   np.testing.assert_array_equal(silent.db, np.float32(-100))
 
 
 def test_a_folder_of_gtzans_names(tmp_path):
   """From files on disk: artists and partition come with the ids."""
   root = corpora.write_folder(tmp_path / "in", {"blues": [2, 1], "rock": [1]})
-  given = corpus.open_corpus(str(root))
+  given = tfds_gtzan.open_corpus(str(root))
   done = archive_writer.write(given, tmp_path / "made" / "here" / "a.npz")
   assert (done.tracks, done.skipped) == (3, ())
-  opened = corpus.open_corpus(str(done.path))
+  opened = tfds_gtzan.open_corpus(str(done.path))
   facts = [(t.id, t.genre, t.artist, t.partition) for t in opened.tracks]
   assert facts == [(t.id, t.genre, t.artist, t.partition) for t in given.tracks]
   assert facts[0][2] == "John Lee Hooker"
@@ -199,7 +200,7 @@ def test_ids_of_other_collections_are_read_back(tmp_path):
   )
   given = dataclasses.replace(given, tracks=tracks)
   done = archive_writer.write(given, tmp_path / "a.npz")
-  opened = corpus.open_corpus(str(done.path))
+  opened = tfds_gtzan.open_corpus(str(done.path))
   assert opened.genres == ("rock", "ambient")
   assert tuple(track.id for track in opened.tracks) == names
   assert {(t.artist, t.partition) for t in opened.tracks} == {("", "unlisted")}
@@ -269,7 +270,7 @@ def test_what_cannot_be_written(tmp_path, name, rate, message):
 
 def test_only_audio_makes_an_archive(tmp_path):
   path = corpora.write_archive(tmp_path / "a.npz")
-  given = corpus.open_corpus(str(path))
+  given = tfds_gtzan.open_corpus(str(path))
   with pytest.raises(InputError, match="corpus archive hold logmel: give"):
     archive_writer.write(given, tmp_path / "b.npz")
 
@@ -300,7 +301,7 @@ def test_what_can_be_known_beforehand(tmp_path):
 def test_an_ending_in_capitals(tmp_path):
   done = archive_writer.write(GIVEN, tmp_path / "A.NPZ")
   assert list(tmp_path.iterdir()) == [done.path] == [tmp_path / "A.NPZ"]
-  assert len(corpus.open_corpus(str(done.path)).tracks) == 2
+  assert len(tfds_gtzan.open_corpus(str(done.path)).tracks) == 2
 
 
 def test_what_a_killed_process_left_is_written_over(tmp_path):
@@ -373,14 +374,14 @@ def test_real_clips_agree_with_the_real_archive(tmp_path, gtzan_data):
   """
   names = ("blues.00000", "classical.00000", "jazz.00000", "metal.00000")
   short = ("blues.00003", "classical.00007", "reggae.00001", "rock.00003")
-  given = corpus.open_corpus(str(gtzan_data / "gtzan"))
-  held = corpus.open_corpus(str(gtzan_data / "gtzan_logmel.npz"))
+  given = tfds_gtzan.open_corpus(str(gtzan_data / "gtzan"))
+  held = tfds_gtzan.open_corpus(str(gtzan_data / "gtzan_logmel.npz"))
   theirs = {track.id: track for track in held.tracks}
   tracks = tuple(t for t in given.tracks if t.id in (*names, *short))
   genres = tuple(dict.fromkeys(track.genre for track in tracks))
   given = dataclasses.replace(given, tracks=tracks, genres=genres)
   made = {
-    rate: corpus.open_corpus(
+    rate: tfds_gtzan.open_corpus(
       str(archive_writer.write(given, tmp_path / f"{rate}.npz", rate).path)
     )
     for rate in (12.9, EVERY)

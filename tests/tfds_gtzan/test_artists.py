@@ -2,7 +2,7 @@
 
 from gtzan_jax.scores import metrics
 from gtzan_jax.scores.predictions import Predictions
-from tfds_gtzan.corpora.track import Row
+from tfds_gtzan.corpora.types import Row
 from tfds_gtzan.facts import artists, track_lists
 from tfds_gtzan.protocols import cuts
 

@@ -19,7 +19,6 @@ import tfds_gtzan
 from gtzan_jax.errors import InputError
 from tfds_gtzan import beam as beam_shards
 from tfds_gtzan import tfds_gtzan_dataset_builder as dataset_builder
-from tfds_gtzan.corpora import corpus
 
 # TFDS 4.9.10 asks protobuf 6, which Beam brings, in its old way.
 pytestmark = pytest.mark.filterwarnings(
@@ -240,7 +239,7 @@ def corpora_of_every_form(root: pathlib.Path):
 
 def test_tracks_of_every_corpus_are_read_where_they_are_sent(tmp_path):
   for path in corpora_of_every_form(tmp_path):
-    opened = corpus.open_corpus(path and str(path), 1, tmp_path / "d")
+    opened = tfds_gtzan.open_corpus(path and str(path), 1, tmp_path / "d")
     sent = pickle.loads(pickle.dumps(opened.tracks))
     for track, there in itertools.islice(
       zip(opened.tracks, sent, strict=True), 2

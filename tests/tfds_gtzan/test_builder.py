@@ -27,7 +27,7 @@ from gtzan_jax.features import logmel_archive, whole_clip
 from tfds_gtzan import examples, synthetic
 from tfds_gtzan import prepared as preparing
 from tfds_gtzan import tfds_gtzan_dataset_builder as dataset_builder
-from tfds_gtzan.corpora import corpus
+from tfds_gtzan.corpora.types import Audio
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SPLITS = ("train", "validation", "test", "unlisted")
@@ -115,7 +115,7 @@ def test_whole_clips_are_one_example_a_track_and_nothing_beside(
   spec = features.get(which[1])
   assert {row.segments for row in done.rows} == {1}
   assert not {"audio", "logmel", "picture"} & set(done.example)
-  opened = corpus.open_corpus(paths[which[0]])
+  opened = tfds_gtzan.open_corpus(paths[which[0]])
   held = {track.id: track.read() for track in opened.tracks}
   for row, record in corpora.records(done):
     assert record["start"] == record["segment"] == 0
@@ -191,7 +191,7 @@ def test_short_tracks_are_padded_and_never_lost(prepared, folder):
 )
 def test_segments_a_track(samples, name, number):
   spec = features.get(name)
-  content = corpus.Audio(np.zeros(samples, np.float32))
+  content = Audio(np.zeros(samples, np.float32))
   segments, starts = examples.cut(spec, None, content)
   assert segments.shape == (number, spec.segment_samples)
   np.testing.assert_allclose(
@@ -302,7 +302,9 @@ def test_a_split_of_unreadable_tracks_is_not_written(tmp_path):
   root = many(tmp_path, [], tracks=10)
   # blues.00012 is of the test list: the only one here, and no audio.
   (root / "blues" / "blues.00012.wav").write_bytes(b"not audio")
-  found = {track.partition for track in corpus.open_corpus(str(root)).tracks}
+  found = {
+    track.partition for track in tfds_gtzan.open_corpus(str(root)).tracks
+  }
   assert "test" in found
   done = tfds_gtzan.prepare(str(root), "mfcc_slices", tmp_path / "d")
   info = tfds.builder_from_directory(str(done.directory)).info
@@ -417,10 +419,10 @@ def test_copies_have_one_digest_however_they_are_packed(tmp_path):
 @pytest.mark.parametrize("what", ["content", "code", "facts", "spec"])
 def test_a_change_is_a_new_folder(folder, what, monkeypatch):
   spec = features.get("logmel_1024")
-  opened = corpus.open_corpus(str(folder))
+  opened = tfds_gtzan.open_corpus(str(folder))
   before = dataset_builder.fingerprint(spec, opened)
   if what == "content":
-    opened = corpus.open_corpus(None, 1)
+    opened = tfds_gtzan.open_corpus(None, 1)
   elif what == "code":
     monkeypatch.setattr(features, "FEATURES_VERSION", 1000)
   elif what == "facts":
@@ -680,7 +682,7 @@ def test_description_comes_from_the_package(prepared):
 
 
 def test_real_tracks(gtzan_data, tmp_path, monkeypatch):
-  opened = corpus.open_corpus(str(gtzan_data / "gtzan"))
+  opened = tfds_gtzan.open_corpus(str(gtzan_data / "gtzan"))
   few = [t for t in opened.tracks if t.id.endswith(("00000", "00009"))]
   spec = features.get("mfcc_slices")
   part = dataclasses.replace(opened, tracks=tuple(few))
@@ -695,7 +697,7 @@ def test_real_tracks(gtzan_data, tmp_path, monkeypatch):
 
 
 def test_real_archive_has_ten_segments_of_38_columns_a_track(gtzan_data):
-  opened = corpus.open_corpus(str(gtzan_data / "gtzan_logmel.npz"))
+  opened = tfds_gtzan.open_corpus(str(gtzan_data / "gtzan_logmel.npz"))
   spec = features.get("logmel_1024")
   width = logmel_archive.segment_columns(spec, opened.columns_per_frame)
   assert width == 38

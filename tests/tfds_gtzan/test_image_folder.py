@@ -17,7 +17,6 @@ import tfds_gtzan
 from gtzan_jax import features
 from gtzan_jax.errors import InputError
 from gtzan_jax.features import image, whole_clip
-from tfds_gtzan.corpora import corpus
 
 TOP_DB = 80.0
 draw = jax.jit(image.render, static_argnums=(1, 2))
@@ -115,8 +114,8 @@ def test_an_archives_track_is_drawn_as_from_logmel_draws_it():
 
 def test_the_archive_and_the_audio_show_the_same(gtzan_data):
   spec = features.get("image_180")
-  audio_ = corpus.open_corpus(str(gtzan_data / "gtzan"))
-  archive_ = corpus.open_corpus(str(gtzan_data / "gtzan_logmel.npz"))
+  audio_ = tfds_gtzan.open_corpus(str(gtzan_data / "gtzan"))
+  archive_ = tfds_gtzan.open_corpus(str(gtzan_data / "gtzan_logmel.npz"))
   stored = {track.id: track for track in archive_.tracks}
   for name in ("blues.00000", "classical.00000", "metal.00000"):  # full 30 s
     track = next(track for track in audio_.tracks if track.id == name)
@@ -244,7 +243,7 @@ def test_a_folder_of_pictures_is_a_corpus(tmp_path, below):
   root = corpora.write_pictures(tmp_path / "here" / below, PAIR)
   (tmp_path / "here" / "features_30_sec.csv").write_text("filename\n")
   (root / "blues" / ".DS_Store").write_bytes(b"x")
-  opened = corpus.open_corpus(str(tmp_path / "here"))
+  opened = tfds_gtzan.open_corpus(str(tmp_path / "here"))
   assert (opened.name, opened.kind) == ("images", "picture")
   assert opened.genres == ("blues", "rock")
   names = [track.id for track in opened.tracks]
@@ -252,25 +251,25 @@ def test_a_folder_of_pictures_is_a_corpus(tmp_path, below):
   assert opened.tracks[0].artist == "John Lee Hooker"
   assert opened.tracks[0].partition == "validation"
   plain = corpora.write_pictures(tmp_path / "plain", PAIR)
-  assert opened.fingerprint == corpus.open_corpus(str(plain)).fingerprint
+  assert opened.fingerprint == tfds_gtzan.open_corpus(str(plain)).fingerprint
   (root / "rock" / "rock00000.png").unlink()
   noise("RGB").resize((48, 32)).save(root / "rock" / "rock00000.png")
-  again = corpus.open_corpus(str(tmp_path / "here"))
+  again = tfds_gtzan.open_corpus(str(tmp_path / "here"))
   assert again.fingerprint != opened.fingerprint
 
 
 def test_pictures_beside_audio_are_had_by_their_own_folder(tmp_path):
   corpora.write_pictures(tmp_path / "images_original", PAIR)
   corpora.write_folder(tmp_path / "genres_original", {"pop": [1], "jazz": [1]})
-  assert corpus.open_corpus(str(tmp_path)).name == "audio"
-  pictures = corpus.open_corpus(str(tmp_path / "images_original"))
+  assert tfds_gtzan.open_corpus(str(tmp_path)).name == "audio"
+  pictures = tfds_gtzan.open_corpus(str(tmp_path / "images_original"))
   assert pictures.name == "images"
 
 
 def test_covers_beside_sound_do_not_make_it_pictures(tmp_path):
   root = corpora.write_folder(tmp_path / "c", {"pop": [1], "jazz": [1]})
   noise("RGB").save(root / "pop" / "cover.png")
-  assert corpus.open_corpus(str(root)).name == "audio"
+  assert tfds_gtzan.open_corpus(str(root)).name == "audio"
 
 
 def break_size(root):
@@ -334,7 +333,7 @@ def test_unusable_folders_of_pictures(tmp_path, damage, message):
   root = corpora.write_pictures(tmp_path / "c", PAIR)
   damage(root)
   with pytest.raises(InputError, match=message) as caught:
-    corpus.open_corpus(str(root))
+    tfds_gtzan.open_corpus(str(root))
   assert "\n" not in str(caught.value)
 
 
@@ -346,7 +345,7 @@ def test_jpegs_are_read_as_torchvision_reads_them(tmp_path, mode, ext):
     with Image.open(file) as picture:
       picture.convert("RGB").convert(mode).save(file.with_suffix(f".{ext}"))
     file.unlink()
-  opened = corpus.open_corpus(str(root))
+  opened = tfds_gtzan.open_corpus(str(root))
   assert opened.tracks[0].id == "blues.00000"
   with Image.open(root / "blues" / f"blues00000.{ext}") as picture:
     wanted = np.asarray(picture.convert("RGB"))
@@ -357,12 +356,12 @@ def test_pictures_of_other_names(tmp_path):
   root = corpora.write_pictures(tmp_path / "c", PAIR)
   for file in root.rglob("*.png"):
     file.rename(file.with_stem(f"{file.stem[:-5]}.{file.stem[-5:]}"))
-  opened = corpus.open_corpus(str(root))  # as sound is named: GTZAN's still
+  opened = tfds_gtzan.open_corpus(str(root))  # as sound is named: GTZAN's still
   assert opened.tracks[0].artist == "John Lee Hooker"
   for file in sorted(root.rglob("*.png")):
     (file.parent / "deep").mkdir(exist_ok=True)
     file.rename(file.parent / "deep" / f"a-{file.name}")
-  opened = corpus.open_corpus(str(root))
+  opened = tfds_gtzan.open_corpus(str(root))
   assert (opened.name, opened.genres) == ("images", ("blues", "rock"))
   assert opened.tracks[2].id == "rock/deep/a-rock.00000"
   assert opened.tracks[2].read().rgb.shape == (32, 48, 3)

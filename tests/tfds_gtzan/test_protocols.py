@@ -8,7 +8,7 @@ import pytest
 from gtzan_jax.errors import InputError
 from gtzan_jax.scores.artists import credited
 from tfds_gtzan import synthetic
-from tfds_gtzan.corpora.track import GENRES, Row
+from tfds_gtzan.corpora.types import GENRES, Row
 from tfds_gtzan.facts import track_lists
 from tfds_gtzan.protocols import cuts
 from tfds_gtzan.protocols import table as protocols

@@ -25,7 +25,7 @@ import tfds_gtzan
 from gtzan_jax import errors
 from gtzan_jax.audio import files as audio
 from gtzan_jax.errors import InputError
-from tfds_gtzan.corpora import corpus, files, unpack
+from tfds_gtzan.corpora import files, unpack
 
 LENGTHS = {"blues": (0.1, 0.2), "jazz": (0.1,), "rock": (0.1,)}
 UNREADABLE = "jazz.00054.wav: not decodable as audio"
@@ -140,9 +140,9 @@ def test_every_form_is_read_as_the_plain_folder(tmp_path, music, layout, form):
   path = root
   if form != "unpacked":
     path = corpora.pack(root, tmp_path / f"packed.{form}")
-  opened = corpus.open_corpus(str(path), data_dir=tmp_path / "d")
+  opened = tfds_gtzan.open_corpus(str(path), data_dir=tmp_path / "d")
   assert (opened.name, opened.genres) == ("audio", ("blues", "jazz", "rock"))
-  assert_same(opened, corpus.open_corpus(str(plain)))
+  assert_same(opened, tfds_gtzan.open_corpus(str(plain)))
   assert opened.passed_over == PASSED_OVER.get(layout, {})
   by_id = {track.id: held(track) for track in opened.tracks}
   assert len(by_id) == 5
@@ -168,9 +168,9 @@ def test_every_form_is_read_as_the_plain_folder(tmp_path, music, layout, form):
 def test_a_path_goes_on_inside_an_archive(
   tmp_path, music, kaggle, form, inside, plain
 ):
-  wanted = corpus.open_corpus(str(music / plain))
+  wanted = tfds_gtzan.open_corpus(str(music / plain))
   path = kaggle[form] / inside
-  found = corpus.open_corpus(str(path), data_dir=tmp_path / "d")
+  found = tfds_gtzan.open_corpus(str(path), data_dir=tmp_path / "d")
   assert found == wanted
   one, other = found.tracks[0].read(), wanted.tracks[0].read()
   for name, value in vars(other).items():
@@ -198,7 +198,7 @@ def test_what_is_not_inside(kaggle, inside, there):
   with pytest.raises(
     InputError, match=rf"kaggle\.zip holds no .* {inside}; {there}$"
   ):
-    corpus.open_corpus(str(kaggle["zip"] / inside))
+    tfds_gtzan.open_corpus(str(kaggle["zip"] / inside))
 
 
 @pytest.mark.parametrize("name", ["a.tar.bz2", "a.RAR", "a.7z", "a.tar.xz"])
@@ -209,14 +209,14 @@ def test_archives_of_other_forms(tmp_path, name, inside):
     InputError,
     match=rf"{name}: of archives, \.zip, \.tar, \.tar\.gz, \.tgz are read;",
   ):
-    corpus.open_corpus(str(tmp_path / name / inside))
+    tfds_gtzan.open_corpus(str(tmp_path / name / inside))
 
 
 def test_endings_in_capitals(tmp_path, music, kaggle):
-  wanted = corpus.open_corpus(str(music))
+  wanted = tfds_gtzan.open_corpus(str(music))
   for form in ARCHIVES:
     path = shutil.copy(kaggle[form], tmp_path / f"A.{form.upper()}")
-    assert corpus.open_corpus(str(path), data_dir=tmp_path / "d") == wanted
+    assert tfds_gtzan.open_corpus(str(path), data_dir=tmp_path / "d") == wanted
 
 
 @pytest.mark.parametrize("name", ["genres.tar.gz", "Kaggle.ZIP", "mels.npz"])
@@ -228,7 +228,7 @@ def test_a_folder_with_nothing_but_an_archive(tmp_path, name):
     match=rf"{tmp_path} holds no track, but the archive {name}: give its path,"
     rf" {tmp_path}/{name}$",
   ):
-    corpus.open_corpus(str(tmp_path))
+    tfds_gtzan.open_corpus(str(tmp_path))
 
 
 def test_an_archive_in_an_archive(tmp_path):
@@ -238,7 +238,7 @@ def test_an_archive_in_an_archive(tmp_path):
     InputError,
     match=r"archive gtzan/genres.tar.gz: give its path, .*genres.tar",
   ):
-    corpus.open_corpus(str(tmp_path / "a.zip"))
+    tfds_gtzan.open_corpus(str(tmp_path / "a.zip"))
 
 
 def test_messages_name_the_place_inside(tmp_path, music):
@@ -251,12 +251,14 @@ def test_messages_name_the_place_inside(tmp_path, music):
     with pytest.raises(
       InputError, match=rf"/a\.{form}/Data/features_30_sec\.csv line 3: the"
     ):
-      corpus.open_corpus(str(path / "features_30_sec.csv"), data_dir=tmp_path)
+      tfds_gtzan.open_corpus(
+        str(path / "features_30_sec.csv"), data_dir=tmp_path
+      )
     with pytest.raises(
       InputError,
       match=rf"/a\.{form}/Data/genres_original/disco is a genre folder without",
     ):
-      corpus.open_corpus(str(path), data_dir=tmp_path)
+      tfds_gtzan.open_corpus(str(path), data_dir=tmp_path)
 
 
 def test_an_mp3_that_begins_with_padding(tmp_path):
@@ -265,16 +267,16 @@ def test_an_mp3_that_begins_with_padding(tmp_path):
   file = root / "jazz" / "jazz.00001.mp3"
   soundfile.write(file, np.tile(SQUARE, 3), 22_050)
   file.write_bytes(bytes(300) + file.read_bytes())
-  plain = corpus.open_corpus(str(root))
+  plain = tfds_gtzan.open_corpus(str(root))
   assert len(held(plain.tracks[3])) > 8000
   for form in ("tar", "zip"):
     archive = corpora.pack(root, tmp_path / f"a.{form}")
-    assert_same(corpus.open_corpus(str(archive)), plain)
+    assert_same(tfds_gtzan.open_corpus(str(archive)), plain)
 
 
 @pytest.mark.parametrize("form", ["tar.gz", "zip"])
 def test_tracks_of_an_archive_can_be_sent_elsewhere(kaggle, form):
-  tracks = corpus.open_corpus(str(kaggle[form])).tracks
+  tracks = tfds_gtzan.open_corpus(str(kaggle[form])).tracks
   sent = pickle.loads(pickle.dumps(tracks))
   assert list(map(held, sent)) == list(map(held, tracks))
 
@@ -294,7 +296,7 @@ def test_an_archive_is_hashed_once(tmp_path, music, monkeypatch):
     def opened(path=path, form=form):
       hashed.clear()
       home = tmp_path / f"of {form}"
-      return corpus.open_corpus(str(path), data_dir=home).fingerprint
+      return tfds_gtzan.open_corpus(str(path), data_dir=home).fingerprint
 
     first = opened()
     assert len(hashed) == 6  # the archive and five files
@@ -308,8 +310,8 @@ def test_names_with_backslashes_are_those_of_windows(tmp_path, music):
     for file in (music / "Data" / "genres_original").rglob("*.wav"):
       archive.write(file, f"genres\\{file.parent.name}\\{file.name}")
   assert_same(
-    corpus.open_corpus(str(tmp_path / "a.zip")),
-    corpus.open_corpus(str(music)),
+    tfds_gtzan.open_corpus(str(tmp_path / "a.zip")),
+    tfds_gtzan.open_corpus(str(music)),
   )
 
 
@@ -415,7 +417,7 @@ OF_ZIP = [
 
 def assert_refused(path, message, data_dir):
   with pytest.raises(InputError, match=message) as caught:
-    corpus.open_corpus(str(path), data_dir=data_dir)
+    tfds_gtzan.open_corpus(str(path), data_dir=data_dir)
   assert str(caught.value).startswith(str(path))
   assert "\n" not in str(caught.value)
   # Nothing of it is on the disk.
@@ -450,7 +452,7 @@ def test_encrypted_members_are_refused(tmp_path):
 def test_absurd_sizes_are_refused(tmp_path, kaggle, form, monkeypatch):
   path = kaggle[form]
   monkeypatch.setattr(unpack, "SMALL", 20_000)
-  corpus.open_corpus(str(path), data_dir=tmp_path / "d")
+  tfds_gtzan.open_corpus(str(path), data_dir=tmp_path / "d")
   monkeypatch.setattr(unpack, "RATIO", 0.5)
   assert_refused(path, r"makes it [\d,]+ bytes, more than the", tmp_path / "e")
   monkeypatch.setattr(unpack, "RATIO", 100)
@@ -478,7 +480,7 @@ def test_a_decoders_fault_is_none_of_the_archive(kaggle, monkeypatch):
     raise RuntimeError("odd")
 
   monkeypatch.setattr(audio, "read", fails)
-  (track, *_) = corpus.open_corpus(str(kaggle["zip"])).tracks
+  (track, *_) = tfds_gtzan.open_corpus(str(kaggle["zip"])).tracks
   with pytest.raises(InputError, match=r"^blues.*cannot be read .*: odd"):
     track.read()
 
@@ -492,7 +494,7 @@ def test_a_note_names_the_file_of_an_archive(tmp_path, capsys, form):
   content[40:44] = bytes(4)
   file.write_bytes(content)
   path = root if form == "unpacked" else corpora.pack(root, tmp_path / "a.zip")
-  corpus.open_corpus(str(path)).tracks[0].read()
+  tfds_gtzan.open_corpus(str(path)).tracks[0].read()
   where = f"{root}/" if form == "unpacked" else ""
   assert capsys.readouterr().err == (
     f"note: {where}jazz/jazz.00000.wav: its header promises 0 bytes of sound,"
@@ -603,10 +605,10 @@ def lone(tmp_path, kaggle, caplog):
   class Lone:
     dir = tmp_path / "d"
     path = kaggle["tar.gz"]
-    wanted = corpus.open_corpus(str(kaggle["zip"]))
+    wanted = tfds_gtzan.open_corpus(str(kaggle["zip"]))
 
     def open(self):
-      return corpus.open_corpus(str(self.path), data_dir=self.dir)
+      return tfds_gtzan.open_corpus(str(self.path), data_dir=self.dir)
 
     @property
     def times(self):

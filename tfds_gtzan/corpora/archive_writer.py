@@ -25,7 +25,7 @@ from gtzan_jax.errors import InputError
 from gtzan_jax.features import logmel_archive
 from tfds_gtzan import examples
 from tfds_gtzan.corpora.logmel_archive import RATE
-from tfds_gtzan.corpora.track import Corpus, Track
+from tfds_gtzan.corpora.types import Corpus, Track
 
 COLUMNS_PER_SECOND = 12.9  # GTZAN's own archive: 387 of a 30 s track
 SLOWEST, FASTEST = 1.0, 43.07  # the latter: every frame

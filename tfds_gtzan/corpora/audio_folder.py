@@ -4,7 +4,7 @@ import pathlib
 
 from gtzan_jax.audio import files as audio
 from tfds_gtzan.corpora import genre_folders
-from tfds_gtzan.corpora.track import Audio
+from tfds_gtzan.corpora.types import Audio
 
 
 def _decode(path: pathlib.Path) -> Audio:

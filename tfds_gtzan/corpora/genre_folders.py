@@ -20,7 +20,7 @@ from gtzan_jax.audio import files as audio
 from gtzan_jax.errors import InputError
 from gtzan_jax.features import image
 from tfds_gtzan.corpora import digests, files, gtzan_names, labels
-from tfds_gtzan.corpora.track import (
+from tfds_gtzan.corpora.types import (
   GENRES,
   Content,
   Corpus,

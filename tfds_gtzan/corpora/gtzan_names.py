@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from gtzan_jax.audio import files as audio
 from gtzan_jax.features import image
-from tfds_gtzan.corpora.track import GENRES
+from tfds_gtzan.corpora.types import GENRES
 
 _ENOUGH = 90  # of a genre's 100 numbers
 _EXTENSIONS = "|".join(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from gtzan_jax.errors import InputError
 from gtzan_jax.features import image
 from tfds_gtzan.corpora import genre_folders
-from tfds_gtzan.corpora.track import Picture
+from tfds_gtzan.corpora.types import Picture
 
 
 def _decode(path: pathlib.Path) -> Picture:

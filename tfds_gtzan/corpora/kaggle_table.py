@@ -19,7 +19,7 @@ from gtzan_jax.audio import files as audio
 from gtzan_jax.errors import InputError
 from gtzan_jax.features import kaggle_table
 from tfds_gtzan.corpora import delimited, digests
-from tfds_gtzan.corpora.track import (
+from tfds_gtzan.corpora.types import (
   GENRES,
   Corpus,
   Table,

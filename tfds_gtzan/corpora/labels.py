@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from gtzan_jax.errors import InputError
 from tfds_gtzan.corpora import delimited, track_names
-from tfds_gtzan.corpora.track import Corpus, printable
+from tfds_gtzan.corpora.types import Corpus, printable
 
 # Of several such columns the first one counts; else any that has the word.
 GENRES = ("genre", "genre_top", "track_genre_top", "label", "class", "category")

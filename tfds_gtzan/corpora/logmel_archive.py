@@ -22,7 +22,7 @@ from gtzan_jax import errors
 from gtzan_jax.errors import DAMAGED_NPZ, InputError
 from gtzan_jax.features import logmel_archive
 from tfds_gtzan.corpora import digests
-from tfds_gtzan.corpora.track import (
+from tfds_gtzan.corpora.types import (
   FORMS,
   GENRES,
   Corpus,

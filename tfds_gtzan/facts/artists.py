@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from gtzan_jax.scores import artists
-from tfds_gtzan.corpora.track import Row, Track
+from tfds_gtzan.corpora.types import Row, Track
 from tfds_gtzan.protocols import cuts
 
 

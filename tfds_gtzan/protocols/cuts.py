@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from gtzan_jax.errors import InputError
 from gtzan_jax.scores.artists import credited, joined
-from tfds_gtzan.corpora.track import Row
+from tfds_gtzan.corpora.types import Row
 from tfds_gtzan.facts import track_lists
 
 SPLITS = ("train", "validation", "test")

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 from gtzan_jax.errors import InputError
 from gtzan_jax.scores.artists import artist_key
-from tfds_gtzan.corpora.track import Row
+from tfds_gtzan.corpora.types import Row
 from tfds_gtzan.facts import track_lists
 from tfds_gtzan.protocols.cuts import (
   SPLITS,

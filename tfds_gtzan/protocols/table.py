@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from gtzan_jax.errors import InputError
 from gtzan_jax.scores.artists import credited
-from tfds_gtzan.corpora.track import Row, in_genre_order
+from tfds_gtzan.corpora.types import Row, in_genre_order
 from tfds_gtzan.protocols import cuts, leak_arms
 from tfds_gtzan.protocols.cuts import SPLITS, Parts, Unit
 

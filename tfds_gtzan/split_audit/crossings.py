@@ -8,7 +8,7 @@ import collections
 from collections.abc import Iterable, Mapping, Sequence
 
 from gtzan_jax.errors import InputError
-from tfds_gtzan.corpora.track import Corpus, in_genre_order
+from tfds_gtzan.corpora.types import Corpus, in_genre_order
 from tfds_gtzan.facts import track_lists
 from tfds_gtzan.protocols.cuts import SPLITS
 from tfds_gtzan.split_audit import files as split_files

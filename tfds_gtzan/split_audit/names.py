@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from gtzan_jax.errors import InputError
-from tfds_gtzan.corpora.track import Corpus
 from tfds_gtzan.corpora.track_names import Names
+from tfds_gtzan.corpora.types import Corpus
 from tfds_gtzan.facts import track_lists
 from tfds_gtzan.protocols import cuts
 from tfds_gtzan.split_audit.files import Line

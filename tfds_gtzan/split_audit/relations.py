@@ -10,7 +10,7 @@ import tqdm
 from gtzan_jax.errors import InputError, StopError
 from gtzan_jax.features import fingerprint
 from gtzan_jax.scores.artists import artist_key, credited
-from tfds_gtzan.corpora.track import Track
+from tfds_gtzan.corpora.types import Track
 from tfds_gtzan.facts import track_lists
 from tfds_gtzan.split_audit.names import Split
 

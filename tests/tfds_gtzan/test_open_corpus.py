@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import soundfile
 
+import tfds_gtzan
 from gtzan_jax import errors
 from gtzan_jax.audio import files as audio
 from gtzan_jax.errors import InputError
 from gtzan_jax.scores.artists import artist_key, credited
 from tfds_gtzan import synthetic
-from tfds_gtzan.corpora import corpus, files
-from tfds_gtzan.corpora.track import Row
+from tfds_gtzan.corpora import files
+from tfds_gtzan.corpora.types import Audio, LogMel, Picture, Row, Table
 from tfds_gtzan.facts import track_lists
 from tfds_gtzan.protocols import table as protocols
 
@@ -38,18 +39,18 @@ def ids(opened):
 def test_layouts_are_the_same_corpus(tmp_path, below):
   corpora.write_folder(tmp_path / "here" / below, TINY)
   (tmp_path / "here" / "features_30_sec.csv").write_text("filename\n")
-  opened = corpus.open_corpus(str(tmp_path / "here"))
+  opened = tfds_gtzan.open_corpus(str(tmp_path / "here"))
   assert (opened.name, opened.kind) == ("audio", "audio")
   assert opened.genres == ("blues", "rock")
   assert ids(opened) == ["blues.00000", "blues.00001", "rock.00000"]
   plain = corpora.write_folder(tmp_path / "plain", TINY)
-  assert opened.fingerprint == corpus.open_corpus(str(plain)).fingerprint
+  assert opened.fingerprint == tfds_gtzan.open_corpus(str(plain)).fingerprint
 
 
 def test_labels_are_in_gtzan_order_and_others_follow(tmp_path):
   lengths = dict.fromkeys(("rock", "zouk", "ambient", "blues"), (0.1,))
   corpora.write_folder(tmp_path / "c", lengths)
-  opened = corpus.open_corpus(str(tmp_path / "c"))
+  opened = tfds_gtzan.open_corpus(str(tmp_path / "c"))
   assert opened.genres == ("blues", "rock", "ambient", "zouk")
   assert [track.genre for track in opened.tracks] == list(opened.genres)
 
@@ -63,7 +64,7 @@ def test_every_format_is_a_track_and_decodes(tmp_path, ext):
   samples, rate = soundfile.read(root / "pop" / "pop.00000.wav")
   (root / "jazz").mkdir()
   corpora.write_sound(root / "jazz" / f"jazz.00007.{ext}", samples, rate)
-  track = corpus.open_corpus(str(root)).tracks[0]
+  track = tfds_gtzan.open_corpus(str(root)).tracks[0]
   assert track.id == "jazz.00007"
   assert abs(len(track.read().samples) - len(samples)) < 0.1 * rate
 
@@ -82,7 +83,7 @@ def test_what_is_no_track_is_counted_by_kind(tmp_path):
   (root / "rock" / "self.wav").symlink_to("self.wav")
   os.mkfifo(root / "rock" / "pipe.wav")
   (root / "rock" / "again").symlink_to(root / "blues")
-  opened = corpus.open_corpus(str(tmp_path / "c"))
+  opened = tfds_gtzan.open_corpus(str(tmp_path / "c"))
   assert len(opened.tracks) == 3
   assert opened.passed_over == {
     "hidden": 3,
@@ -103,7 +104,9 @@ def test_facts_of_gtzan_ids(tmp_path):
   for name in ("blues.00000", "blues.00012", "jazz.00054", "jazz.00001"):
     (root / name[:-6]).mkdir(parents=True, exist_ok=True)
     (root / name[:-6] / f"{name}.wav").write_bytes(b"never read here")
-  tracks = {track.id: track for track in corpus.open_corpus(str(root)).tracks}
+  tracks = {
+    track.id: track for track in tfds_gtzan.open_corpus(str(root)).tracks
+  }
   assert tracks["blues.00000"].artist == "John Lee Hooker"
   assert tracks["blues.00000"].partition == "validation"
   assert tracks["blues.00012"].partition == "test"
@@ -171,7 +174,7 @@ def test_unusable_folders(tmp_path, damage, message):
   root = corpora.write_folder(tmp_path / "c", TINY)
   damage(root)
   with pytest.raises(InputError, match=message) as caught:
-    corpus.open_corpus(str(root))
+    tfds_gtzan.open_corpus(str(root))
   assert "\n" not in str(caught.value)
 
 
@@ -184,7 +187,7 @@ def test_an_unreadable_track_says_why_without_our_folders(
 ):
   root = corpora.write_folder(tmp_path / "c", TINY)
   (root / "rock" / "rock.00000.wav").write_bytes(data)
-  track = corpus.open_corpus(str(root)).tracks[-1]
+  track = tfds_gtzan.open_corpus(str(root)).tracks[-1]
   with pytest.raises(InputError, match=rf"^rock\.00000\.wav.*{reason}") as got:
     track.read()
   assert str(tmp_path) not in str(got.value)
@@ -199,7 +202,7 @@ def test_a_file_without_permission_is_a_track_that_says_so(
     raise PermissionError(13, "Permission denied")
 
   root = corpora.write_folder(tmp_path / "c", TINY)
-  track = corpus.open_corpus(str(root)).tracks[-1]
+  track = tfds_gtzan.open_corpus(str(root)).tracks[-1]
   monkeypatch.setattr(audio, "read", denied)
   with pytest.raises(
     InputError, match=r"^rock\.00000\.wav: Permission denied$"
@@ -211,7 +214,7 @@ def test_a_folder_of_everything_is_not_walked_to_its_end(tmp_path, monkeypatch):
   root = corpora.write_folder(tmp_path / "c", TINY)
   monkeypatch.setattr(files, "MOST", 4)
   with pytest.raises(InputError, match="more than 4 files: give the folder"):
-    corpus.open_corpus(str(root))
+    tfds_gtzan.open_corpus(str(root))
 
 
 @pytest.mark.parametrize(
@@ -249,7 +252,7 @@ def test_other_links_to_folders_are_followed(tmp_path):
   there = corpora.write_folder(tmp_path / "there", {"jazz": (0.1,)})
   (root / "jazz").symlink_to(there / "jazz")
   (tmp_path / "link").symlink_to(root)
-  opened = corpus.open_corpus(str(tmp_path / "link"))
+  opened = tfds_gtzan.open_corpus(str(tmp_path / "link"))
   assert opened.genres == ("blues", "jazz", "rock")
 
 
@@ -280,7 +283,7 @@ def write_collection(root):
 
 def test_other_collections_have_genres_and_ids_of_their_own(tmp_path):
   seconds = write_collection(tmp_path)
-  opened = corpus.open_corpus(str(tmp_path))
+  opened = tfds_gtzan.open_corpus(str(tmp_path))
   assert (opened.name, opened.kind) == ("audio", "audio")
   assert opened.genres == ("Trip-Hop", "fado")
   assert ids(opened) == sorted(seconds)
@@ -294,19 +297,19 @@ def test_other_collections_have_genres_and_ids_of_their_own(tmp_path):
 def test_an_archive_may_unpack_to_so_much_and_no_more(tmp_path, monkeypatch):
   """By its index: nothing is loaded."""
   path = corpora.write_archive(tmp_path / "a.npz")
-  assert corpus.open_corpus(str(path)).kind == "logmel"
+  assert tfds_gtzan.open_corpus(str(path)).kind == "logmel"
   monkeypatch.setenv("GTZAN_JAX_MAX_GIGABYTES", "0.0001")
   with pytest.raises(
     InputError, match=r"a.npz: unpacked it has 0.0 GB; accept"
   ):
-    corpus.open_corpus(str(path))
+    tfds_gtzan.open_corpus(str(path))
   monkeypatch.delenv("GTZAN_JAX_MAX_GIGABYTES")
   monkeypatch.setattr(errors, "SMALL", 200_000)
   np.savez_compressed(path, mel=np.zeros((60, 128, 387), np.uint8))
   with pytest.raises(
     InputError, match=r"GB, more than 100 times its [\d,]+ byt"
   ):
-    corpus.open_corpus(str(path))
+    tfds_gtzan.open_corpus(str(path))
 
 
 def test_another_collection_is_cut_by_random_protocols_only(tmp_path):
@@ -353,7 +356,7 @@ def test_gtzan_under_near_names_has_its_ids(tmp_path, form):
     for genre, other in genres.items()
     for number in (0, 12, 99)
   ]
-  opened = corpus.open_corpus(str(write_names(tmp_path / "c", names)))
+  opened = tfds_gtzan.open_corpus(str(write_names(tmp_path / "c", names)))
   assert opened.genres == tuple(genres)
   assert ids(opened) == [
     f"{genre}.{number}"
@@ -369,12 +372,12 @@ def test_gtzan_under_near_names_has_its_ids(tmp_path, form):
 
 @pytest.mark.parametrize("form", ["{0}/{0}.{1}.wav", "{0}/{0}{1:02d}.wav"])
 def test_numbers_without_zeros_are_gtzans_where_all_are_there(tmp_path, form):
-  names = [form.format(g, i) for g in corpus.GENRES for i in range(100)]
-  whole = corpus.open_corpus(str(write_names(tmp_path / "c", names)))
+  names = [form.format(g, i) for g in tfds_gtzan.GENRES for i in range(100)]
+  whole = tfds_gtzan.open_corpus(str(write_names(tmp_path / "c", names)))
   assert set(ids(whole)) == set(track_lists.artists())
   for i, fewer in enumerate((names[100:], names[20:], names[1:])):
     root = write_names(tmp_path / str(i), fewer)
-    opened = corpus.open_corpus(str(root))
+    opened = tfds_gtzan.open_corpus(str(root))
     assert opened.tracks[0].id.count("/") == 1
     assert "are nearly GTZAN's: if this is GTZAN" in opened.hint
 
@@ -397,7 +400,7 @@ def test_numbers_without_zeros_are_gtzans_where_all_are_there(tmp_path, form):
   ],
 )
 def test_other_music_is_not_taken_for_gtzan(tmp_path, names, hint):
-  opened = corpus.open_corpus(str(write_names(tmp_path, names)))
+  opened = tfds_gtzan.open_corpus(str(write_names(tmp_path, names)))
   assert len(opened.tracks) == len(names)
   assert {t.genre for t in opened.tracks} == {n.split("/")[0] for n in names}
   assert (hint in opened.hint) if hint else not opened.hint
@@ -407,17 +410,19 @@ def test_names_that_no_list_could_hold(tmp_path):
   root = corpora.write_folder(tmp_path / "c", TINY)
   for file in root.rglob("*.wav"):
     file.rename(file.with_name(f"my {file.name}"))
-  assert corpus.open_corpus(str(root)).tracks[0].id == "blues/my blues.00000"
+  assert (
+    tfds_gtzan.open_corpus(str(root)).tracks[0].id == "blues/my blues.00000"
+  )
   names = {"two\nlines": r"two\nlines", "tab\t": r"tab\t"}
   names |= {"\udcff": r"\xff", "\u2028": r"\u2028"}
   for name in names:
     shutil.copy(next((root / "rock").iterdir()), root / "rock" / f"{name}.wav")
-  opened = corpus.open_corpus(str(root))
+  opened = tfds_gtzan.open_corpus(str(root))
   tracks = {track.id: track for track in opened.tracks}
   for name in names.values():
     assert len(tracks[f"rock/{name}"].read().samples)
   (root / "rock").rename(root / "r\udce9g")
-  renamed = corpus.open_corpus(str(root))
+  renamed = tfds_gtzan.open_corpus(str(root))
   assert r"r\xe9g" in renamed.genres
   assert len({track.id for track in renamed.tracks} - tracks.keys()) == 5
 
@@ -428,7 +433,7 @@ def test_two_files_of_one_track_of_another_collection(tmp_path):
     (root / genre / f"{genre}.00000.wav").rename(root / genre / name)
   shutil.copy(root / "dub" / "a.wav", root / "dub" / "a.mp3")
   with pytest.raises(InputError, match=r"track dub/a: dub/a.mp3 and dub/a.wav"):
-    corpus.open_corpus(str(root))
+    tfds_gtzan.open_corpus(str(root))
 
 
 # Fingerprints.
@@ -436,14 +441,16 @@ def test_two_files_of_one_track_of_another_collection(tmp_path):
 
 def test_fingerprint_is_of_content_and_names(tmp_path):
   root = corpora.write_folder(tmp_path / "c", TINY)
-  first = corpus.open_corpus(str(root)).fingerprint
+  first = tfds_gtzan.open_corpus(str(root)).fingerprint
   file = root / "rock" / "rock.00000.wav"
   file.rename(root / "rock" / "rock.00001.wav")
-  renamed = corpus.open_corpus(str(root)).fingerprint
+  renamed = tfds_gtzan.open_corpus(str(root)).fingerprint
   (root / "rock" / "rock.00001.wav").rename(file)
-  assert corpus.open_corpus(str(root)).fingerprint == first
+  assert tfds_gtzan.open_corpus(str(root)).fingerprint == first
   file.write_bytes(file.read_bytes()[:-2] + b"\0\1")
-  assert len({first, renamed, corpus.open_corpus(str(root)).fingerprint}) == 3
+  assert (
+    len({first, renamed, tfds_gtzan.open_corpus(str(root)).fingerprint}) == 3
+  )
 
 
 def test_files_are_hashed_once(tmp_path, monkeypatch):
@@ -458,7 +465,9 @@ def test_files_are_hashed_once(tmp_path, monkeypatch):
 
   def fingerprint():
     hashed.clear()
-    return corpus.open_corpus(str(root), data_dir=tmp_path / "d").fingerprint
+    return tfds_gtzan.open_corpus(
+      str(root), data_dir=tmp_path / "d"
+    ).fingerprint
 
   first = fingerprint()
   assert len(hashed) == 3
@@ -511,7 +520,7 @@ def test_content_is_known_by_more_than_size_and_time(tmp_path, form, change):
   assert files_[0].stat().st_size == files_[1].stat().st_size
   for file in files_:
     os.utime(file, (1.7e9, 1.7e9))
-  opened = functools.partial(corpus.open_corpus, str(roots[0]))
+  opened = functools.partial(tfds_gtzan.open_corpus, str(roots[0]))
   before = opened(data_dir=tmp_path / "prepared").fingerprint
   change(*files_)
   after = opened(data_dir=tmp_path / "prepared").fingerprint
@@ -525,7 +534,7 @@ def test_content_is_known_by_more_than_size_and_time(tmp_path, form, change):
 def test_archive_gives_absolute_db_frames_first(tmp_path):
   path = corpora.write_archive(tmp_path / "a.npz")
   arrays = corpora.archive_arrays()
-  opened = corpus.open_corpus(str(path))
+  opened = tfds_gtzan.open_corpus(str(path))
   assert (opened.name, opened.kind) == ("archive", "logmel")
   assert ids(opened) == ["blues.00000", "blues.00001", "rock.00001"]
   assert opened.columns_per_frame == pytest.approx(387 / 1293)
@@ -543,7 +552,7 @@ def test_archive_gives_absolute_db_frames_first(tmp_path):
 def test_archive_tracks_are_in_label_order(tmp_path):
   arrays = corpora.archive_arrays(("ambient.00000", "rock.00001", "pop.00001"))
   path = corpora.write_archive(tmp_path / "a.npz", **arrays)
-  opened = corpus.open_corpus(str(path))
+  opened = tfds_gtzan.open_corpus(str(path))
   assert opened.genres == ("pop", "rock", "ambient")
   assert tuple(track.genre for track in opened.tracks) == opened.genres
 
@@ -552,7 +561,9 @@ def test_archive_tracks_are_in_label_order(tmp_path):
 def test_any_number_of_columns_is_accepted(tmp_path, columns):
   arrays = corpora.archive_arrays(columns=columns)
   path = corpora.write_archive(tmp_path / "a.npz", **arrays)
-  assert corpus.open_corpus(str(path)).tracks[0].read().db.shape[0] == columns
+  assert (
+    tfds_gtzan.open_corpus(str(path)).tracks[0].read().db.shape[0] == columns
+  )
 
 
 @pytest.mark.parametrize(
@@ -591,7 +602,7 @@ def test_any_number_of_columns_is_accepted(tmp_path, columns):
 def test_unusable_archives(tmp_path, changed, message):
   path = corpora.write_archive(tmp_path / "a.npz", **changed)
   with pytest.raises(InputError, match=message) as caught:
-    corpus.open_corpus(str(path))
+    tfds_gtzan.open_corpus(str(path))
   assert "\n" not in str(caught.value)
 
 
@@ -610,7 +621,7 @@ def test_pickled_objects_are_refused_and_never_run(tmp_path, key):
   objects = np.array([Trap(tmp_path / "trapped")] * 3, dtype=object)
   path = corpora.write_archive(tmp_path / "a.npz", **{key: objects})
   with pytest.raises(InputError, match=f"'{key}' holds pickled objects"):
-    corpus.open_corpus(str(path))
+    tfds_gtzan.open_corpus(str(path))
   assert not (tmp_path / "trapped").exists()
 
 
@@ -620,7 +631,7 @@ def test_files_that_are_no_archive(tmp_path):
   data[len(data) // 2] ^= 255  # inside 'mel': its checksum is wrong now
   path.write_bytes(data)
   with pytest.raises(InputError, match="the array 'mel' is damaged"):
-    corpus.open_corpus(str(path))
+    tfds_gtzan.open_corpus(str(path))
   for name, content_ in {
     "cut.npz": data[: len(data) // 2],
     "empty.npz": b"",
@@ -628,7 +639,7 @@ def test_files_that_are_no_archive(tmp_path):
   }.items():
     (tmp_path / name).write_bytes(content_)
     with pytest.raises(InputError, match=r"is no \.npz archive; accepted are"):
-      corpus.open_corpus(str(tmp_path / name))
+      tfds_gtzan.open_corpus(str(tmp_path / name))
 
 
 # The synthetic corpus.
@@ -636,16 +647,16 @@ def test_files_that_are_no_archive(tmp_path):
 
 @pytest.mark.parametrize("path", [None, ""])
 def test_no_path_is_the_synthetic_corpus(path):
-  opened = corpus.open_corpus(path, tracks_per_genre=3)
+  opened = tfds_gtzan.open_corpus(path, tracks_per_genre=3)
   assert (opened.name, opened.kind) == ("synthetic", "audio")
-  assert opened.genres == corpus.GENRES == synthetic.GENRES
+  assert opened.genres == tfds_gtzan.GENRES == synthetic.GENRES
   assert len(opened.tracks) == 30
   assert {t.partition for t in opened.tracks} == {"train", "validation", "test"}
   held = opened.tracks[4].read()
   np.testing.assert_array_equal(
     held.samples, synthetic.render(opened.tracks[4].id)
   )
-  other = corpus.open_corpus(path, tracks_per_genre=4)
+  other = tfds_gtzan.open_corpus(path, tracks_per_genre=4)
   assert opened.fingerprint != other.fingerprint
 
 
@@ -663,16 +674,16 @@ def test_kinds_are_those_of_the_table(tmp_path):
   ):
     paths[str(tmp_path / file)] = name
   held = {
-    "audio": corpus.Audio,
-    "logmel": corpus.LogMel,
-    "picture": corpus.Picture,
-    "table": corpus.Table,
+    "audio": Audio,
+    "logmel": LogMel,
+    "picture": Picture,
+    "table": Table,
   }
-  assert set(paths.values()) == set(corpus.CORPORA)
+  assert set(paths.values()) == set(tfds_gtzan.CORPORA)
   for path, name in paths.items():
-    opened = corpus.open_corpus(path, tracks_per_genre=1)
+    opened = tfds_gtzan.open_corpus(path, tracks_per_genre=1)
     assert opened.name == name
-    assert corpus.CORPORA[opened.name] == opened.kind
+    assert tfds_gtzan.CORPORA[opened.name] == opened.kind
     assert isinstance(opened.tracks[0].read(), held[opened.kind])
 
 
@@ -725,7 +736,7 @@ def test_filtered_counts_by_genre():
   }
   for part, numbers in wanted.items():
     found = [i.split(".")[0] for i in track_lists.parts("filtered")[part]]
-    assert tuple(found.count(genre) for genre in corpus.GENRES) == numbers
+    assert tuple(found.count(genre) for genre in tfds_gtzan.GENRES) == numbers
 
 
 def test_of_each_duplicate_pair_the_filtered_lists_keep_one():
@@ -760,7 +771,7 @@ def test_artists_shared_by_filtered_parts():
   assert tracks(test, validation) == 20
   assert tracks(test, train | validation) == 28
   distinct = (9, 21, 45, 62, 30, 13, 33, 26, 22, 20)
-  for genre, number in zip(corpus.GENRES, distinct, strict=True):
+  for genre, number in zip(tfds_gtzan.GENRES, distinct, strict=True):
     assert len(met(i for i in name if i.startswith(genre))) == number
 
 
@@ -791,8 +802,8 @@ def test_artist_keys():
   ],
 )
 def test_real_corpora(gtzan_data, name, number, parts):
-  opened = corpus.open_corpus(str(gtzan_data / name))
-  assert opened.genres == corpus.GENRES
+  opened = tfds_gtzan.open_corpus(str(gtzan_data / name))
+  assert opened.genres == tfds_gtzan.GENRES
   assert len(opened.tracks) == number
   found = [track.partition for track in opened.tracks]
   names = ("train", "validation", "test", "unlisted")

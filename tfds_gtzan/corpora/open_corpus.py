@@ -24,29 +24,16 @@ from tfds_gtzan.corpora import (
   logmel_archive,
   unpack,
 )
-from tfds_gtzan.corpora.track import (
+from tfds_gtzan.corpora.types import (
   FORMS,
   GENRES,
   Audio,
   Corpus,
-  LogMel,
-  Picture,
-  Table,
   Track,
   in_genre_order,
 )
 
-__all__ = [
-  "CORPORA",
-  "GENRES",
-  "Audio",
-  "Corpus",
-  "LogMel",
-  "Picture",
-  "Table",
-  "Track",
-  "open_corpus",
-]
+__all__ = ["CORPORA", "GENRES", "open_corpus"]
 
 # What the tracks of each corpus hold; a feature set names the kinds it takes.
 CORPORA = {
