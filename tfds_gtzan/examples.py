@@ -259,6 +259,6 @@ def skip(
   of_genre = [one.id for one in corpus.tracks if one.genre == track.genre]
   if reasons.keys() >= set(of_genre):
     raise InputError(
-      f"not one track of the genre {track.genre} can be read; the first:"
+      f"no track of the genre {track.genre} can be read; the first:"
       f" {reasons[of_genre[0]]}; mend or remove them"
     )

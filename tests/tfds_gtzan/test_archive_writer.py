@@ -235,7 +235,7 @@ def test_unreadable_tracks_are_left_out_and_named(tmp_path):
   ("rock", "message"),
   [
     ([None, None], r"2 of 32 tracks cannot be read, more than 5%; .*song\.wav"),
-    ([None], r"not one track of the genre rock can be read; .*song\.wav"),
+    ([None], r"no track of the genre rock can be read; .*song\.wav"),
   ],
 )
 def test_too_many_unreadable_tracks(tmp_path, rock, message):

@@ -224,7 +224,7 @@ def test_folders_below_genres_give_artists(tmp_path):
   ("given", "message"),
   [
     ({"artists": "folders"}, "config.data.artists=folders: give folder"),
-    ({"artists": "folder"}, "not one track of the synthetic corpus lies in"),
+    ({"artists": "folder"}, "no track of the synthetic corpus lies in"),
     ({"label_table": "t.csv"}, "the synthetic corpus has its genres"),
     ({"artists": "folder", "label_table": "t.csv"}, "give one of the two"),
   ],

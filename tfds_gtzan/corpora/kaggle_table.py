@@ -1,7 +1,7 @@
 """The corpus `table`: Kaggle's features_30_sec.csv or features_3_sec.csv.
 
 A line is a whole track (`blues.00000.wav`) or three seconds of one
-(`blues.00000.7.wav`, the eighth); a table holds lines of one sort. Tables of
+(`blues.00000.7.wav`, the eighth); a table holds lines of one kind. Tables of
 other music have the same columns, and genres and names of their own.
 """
 
@@ -188,7 +188,7 @@ def _lines(
     found[name][segment] = _values(line, comma)
     if (segment == _WHOLE) != (_WHOLE in next(iter(found.values()))):
       raise InputError(
-        f"{line.where}: {filename} among lines of another sort; a table is of"
+        f"{line.where}: {filename} among lines of another kind; a table is of"
         " whole tracks (blues.00000.wav) or of parts (blues.00000.0.wav)"
       )
   return found

@@ -180,7 +180,7 @@ def of_folders(corpus: Corpus) -> Corpus:
   }
   if not artists:
     raise InputError(
-      f"config.data.artists={FOLDER}: not one track of the {corpus.name} corpus"
+      f"config.data.artists={FOLDER}: no track of the {corpus.name} corpus"
       f" lies in <genre>/<artist>/; the first is {corpus.tracks[0].id}"
     )
   return with_artists(corpus, artists, f"artists {FOLDER}")

@@ -167,7 +167,7 @@ def _open_tree(
   if sound and odd:
     raise InputError(
       f"{tree.place} holds sound in {sound[0]}/ and pictures without sound in"
-      f" {odd[0]}/: a corpus is of one of the two; take the other away"
+      f" {odd[0]}/: a corpus is of one of the two; remove the other"
     )
   if not sound and not pictures:
     _point_to_an_archive(whole)
