@@ -59,15 +59,16 @@ def locked(
     inherits it; None where another process has it.
   """
   with open(path, "r+b", opener=_made_if_missing) as file:
+    held = True
     try:
       fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-      if waits is None:
-        yield None
-        return
+      held = False
+    if not held and waits is not None:
       waits()
       fcntl.flock(file, fcntl.LOCK_EX)
-    yield file
+      held = True
+    yield file if held else None
 
 
 def _made_if_missing(path: str, flags: int) -> int:

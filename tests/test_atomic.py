@@ -1,5 +1,6 @@
 """Files that appear whole or not at all."""
 
+import fcntl
 import json
 import os
 import pathlib
@@ -77,3 +78,19 @@ def test_a_folder_that_takes_no_file_is_told_by_the_files_own_name(tmp_path):
   with pytest.raises(FileNotFoundError) as caught:
     atomic.write(path, b"x")
   assert caught.value.filename == str(path)
+
+
+def test_a_lock_is_held_by_one_at_a_time(tmp_path):
+  path, waited = tmp_path / "lock", []
+  with atomic.locked(path) as first:
+    assert first is not None
+    with atomic.locked(path) as second:
+      assert second is None
+
+    def release():
+      waited.append(True)
+      fcntl.flock(first, fcntl.LOCK_UN)
+
+    with atomic.locked(path, release) as second:
+      assert second is not None
+  assert waited == [True]

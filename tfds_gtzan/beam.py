@@ -41,16 +41,16 @@ def options(text: str) -> "PipelineOptions":
     ) from error
   usage = io.StringIO()  # of argparse: 200 lines, the reason the last
   try:
-    found = pipeline_options.PipelineOptions(shlex.split(text))
+    options = pipeline_options.PipelineOptions(shlex.split(text))
     with contextlib.redirect_stderr(usage):
-      found.get_all_options()
-    apache_beam.Pipeline(options=found)  # the runner checks them
+      options.get_all_options()
+    apache_beam.Pipeline(options=options)  # the runner checks them
   except (ValueError, ImportError, RuntimeError, SystemExit) as error:
     reason = usage.getvalue().rpartition("error: ")[2] or str(error)
     raise InputError(
       f"Beam does not accept the options {text!r}: {' '.join(reason.split())}"
     ) from error
-  return found
+  return options
 
 
 def write(
@@ -83,7 +83,7 @@ def write(
     paths = templates[split].sharded_filepaths(len(own))
     tasks[split] = list(zip(paths, own, strict=True))
   # As bytes, or Beam would need coders of what is in them.
-  pickled = [pickle.dumps(task) for own in tasks.values() for task in own]
+  pickled = [pickle.dumps(task) for shard in tasks.values() for task in shard]
   on_worker = functools.partial(_on_worker, write_shard)
   with beam.Pipeline(config.beam_runner, config.beam_options) as pipeline:
     created = pipeline | "Shards" >> beam.Create(pickled)
@@ -143,4 +143,4 @@ def _note_all(
   _notes(path).unlink()
   for track, outcome in zip(tracks, noted, strict=True):
     note(track, outcome)
-  return sum(one[0] for one in noted if not isinstance(one, str))
+  return sum(outcome[0] for outcome in noted if not isinstance(outcome, str))

@@ -97,14 +97,14 @@ def content(spec: features.FeatureSpec, track: Track) -> Content:
     most = spec.segments_per_track * spec.segment_samples
     return Audio.start(track.blocks(), most)
   most = round(60 * errors.limit("CLIP_MINUTES") * spec.sample_rate)
-  found = Audio.start(track.blocks(), most)
-  minutes = found.facts["seconds"] / 60
+  waveform = Audio.start(track.blocks(), most)
+  minutes = waveform.facts["seconds"] / 60
   errors.check_limit(
     "CLIP_MINUTES",
     minutes,
     f"{track.id}: {minutes:,.1f} minutes, one example of {spec.name} in all",
   )
-  return found
+  return waveform
 
 
 def of_content(
@@ -253,10 +253,10 @@ def skip(
     InputError: see `errors.check_unreadable`; or all of a genre.
   """
   skipped.append({"track": track.id, "reason": reason})
-  reasons = {one["track"]: one["reason"] for one in skipped}
+  reasons = {skip["track"]: skip["reason"] for skip in skipped}
   first = skipped[0]["reason"]
   errors.check_unreadable(len(reasons), len(corpus.tracks), first)
-  of_genre = [one.id for one in corpus.tracks if one.genre == track.genre]
+  of_genre = [t.id for t in corpus.tracks if t.genre == track.genre]
   if reasons.keys() >= set(of_genre):
     raise InputError(
       f"no track of the genre {track.genre} can be read; the first:"

@@ -126,9 +126,9 @@ def prepare(
         if not sums.is_file():
           _write(folder, spec.name, corpus, progress, config)
           checksums.write(directory)
-  found = _load(directory)
+  prepared = _load(directory)
   return dataclasses.replace(
-    found, passed_over=corpus.passed_over, hint=corpus.hint
+    prepared, passed_over=corpus.passed_over, hint=corpus.hint
   )
 
 

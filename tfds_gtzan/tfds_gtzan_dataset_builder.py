@@ -101,8 +101,8 @@ class Builder(tfds.core.ShardBasedBuilder):
       self.info.set_file_format(
         tfds.core.FileFormat.ARRAY_RECORD, override=True
       )
-    found = (self.info.metadata or {}).get("fingerprint")
-    if found and found != fingerprint(self.spec, self.corpus):
+    before = (self.info.metadata or {}).get("fingerprint")
+    if before and before != fingerprint(self.spec, self.corpus):
       raise InputError(
         f"{self.data_dir} was prepared from other data or by other code; give"
         " another data_dir, or read it with tfds.builder_from_directory"

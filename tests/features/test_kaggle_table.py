@@ -121,7 +121,7 @@ def test_fingerprint_is_of_the_content(tmp_path):
       {"filename": "rock.00001.1.2.wav"},
       "does not fit among .*; accepted are rock.",
     ),
-    (2, {"filename": "blues.00001.wav"}, "4: blues.00001.wav stands twice"),
+    (2, {"filename": "blues.00001.wav"}, "4: blues.00001.wav occurs twice"),
     (2, {"filename": "blues.00000.3.wav"}, "4: .* among lines of another kind"),
     (0, {"filename": "pop.00000.wav", "label": "pop"}, None),
   ],

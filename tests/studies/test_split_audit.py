@@ -82,7 +82,7 @@ def test_the_same_split_in_every_form(form, tmp_path):
   found = split_files.read(write(tmp_path, FORMS[form]))
   names = Names(track_lists.artists())
   for part, ids in PARTS.items():
-    lines = [line.name for line in found if line.part == part]
+    lines = [line.name for line in found if line.split == part]
     assert [names.find(name) for name in lines] == [Named(i) for i in ids]
   assert list(facts["parts"]) == list(PARTS)
   assert facts["unknown"] == []
@@ -368,7 +368,7 @@ def test_names_cannot_break_the_page(tmp_path):
 @pytest.mark.parametrize(
   ("files", "words"),
   [
-    ({}, ("none were named",)),
+    ({}, ("no files given",)),
     ({"train.txt": "blues.00000"}, ("only train", "two splits or more")),
     (
       {"train.txt": "blues.00000", "test.txt": "\n"},
@@ -409,7 +409,9 @@ def test_files_that_cannot_be_read_or_written(music, tmp_path):
   blocked.write_text("")
   with pytest.raises(InputError, match="file cannot be written: File exists"):
     run(tmp_path, SOUND, blocked, **{"data.path": str(music)})
-  with pytest.raises(InputError, match=r"data\.dir is of a corpus: give"):
+  with pytest.raises(
+    InputError, match=r"data\.dir applies to a corpus: also give"
+  ):
     run(tmp_path, SOUND, **{"data.dir": "x"})
 
 
@@ -523,7 +525,7 @@ def test_artists_in_two_splits_are_found(collection, tmp_path):
   [
     ({"train.txt": "rock 0", "test.txt": "rock 1"}, "they have train, test;"),
     ({"fold0.txt": "rock 0", "fold1.txt": "rock 1"}, "they have fold0, fold1;"),
-    ({"gone": ""}, "gone: its name has to say"),
+    ({"gone": ""}, "gone: its name has to contain"),
   ],
 )
 def test_other_splits_are_refused(collection, tmp_path, files, message):

@@ -191,6 +191,12 @@ def test_a_table_that_cannot_be_used_is_refused(music, tmp_path, rows, message):
   assert f"config.data.labels={table}" in str(error.value)
 
 
+def test_a_table_of_a_folder_without_tracks_is_refused(tmp_path):
+  (tmp_path / "music").mkdir()
+  with pytest.raises(InputError, match=r"music holds no track; .*\.mp3, .*png"):
+    opened(tmp_path / "music", write(tmp_path / "t.csv", ROWS))
+
+
 def test_a_name_of_several_tracks_means_none():
   given = labels.Labels("t", [labels.Row("song.mp3", "Rock", "")], "")
   with pytest.raises(

@@ -312,7 +312,7 @@ def test_another_collection_is_cut_by_random_protocols_only(tmp_path):
   for name in ("filtered", "filtered_strict", "stratified"):
     with pytest.raises(
       InputError,
-      match=rf"^protocol '{name}' follows .*published .*this corpus has none;"
+      match=rf"^protocol '{name}' follows .*published .*this corpus has none.*;"
       " it can carry tracks_70_10_20, tracks_70_20_10",
     ):
       protocols.apply(name, rows)
@@ -569,7 +569,7 @@ def test_any_number_of_columns_is_accepted(tmp_path, columns):
       r"one genre only \(rock\)",
     ),
     ({"genre": np.array(["rock", "", "pop"])}, "'genre' has an empty entry"),
-    ({"track": np.array(["a", "b", "a"])}, "the track a stands twice"),
+    ({"track": np.array(["a", "b", "a"])}, "the track a occurs twice"),
     ({"track": np.array(["a", "b\n", "c"])}, r"'b\\n' cannot be printed"),
     (
       {

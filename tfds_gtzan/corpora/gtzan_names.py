@@ -51,19 +51,23 @@ class Recognised(NamedTuple):
 def recognise(names: Sequence[str]) -> Recognised:
   """Judges the names of a collection's files, by the rule above."""
   near = [_near(name) for name in names]
-  known = [one for one in near if one]
+  known = [match for match in near if match]
   if 2 * len(known) <= len(names):
     return Recognised()
-  example = next(name for name, one in zip(names, near, strict=True) if one)
-  pieces = [one for one in known if one["piece"]]
+  example = next(name for name, match in zip(names, near, strict=True) if match)
+  pieces = [match for match in known if match["piece"]]
   if pieces:
     return Recognised(
       hint=f"{example} is named as a piece of one of GTZAN's tracks; each file"
       " counts as a track of its own, so that pieces of one track may be in"
       " several splits: give whole tracks"
     )
-  genres = {one["folder"]: _GENRES[_plain(one["folder"])] for one in known}
-  ids = [f"{genres[one['folder']]}.{int(one['number']):05d}" for one in known]
+  genres = {
+    match["folder"]: _GENRES[_plain(match["folder"])] for match in known
+  }
+  ids = [
+    f"{genres[match['folder']]}.{int(match['number']):05d}" for match in known
+  ]
   if len(known) == len(names) and _decides(known, genres):
     return Recognised(
       ids,
@@ -99,13 +103,16 @@ def _near(name: str) -> re.Match | None:
 
 def _decides(known: Sequence[re.Match], genres: Mapping[str, str]) -> bool:
   numbers = collections.defaultdict(set)
-  for one in known:
-    numbers[one["folder"]].add(int(one["number"]))
+  for match in known:
+    numbers[match["folder"]].add(int(match["number"]))
   if len(set(genres.values())) < len(genres):
     return False
   if not all(max(of_genre) < 100 for of_genre in numbers.values()):
     return False
-  return all(len(one["number"]) == 5 for one in known) or (
+  return all(len(match["number"]) == 5 for match in known) or (
     len(numbers) == len(GENRES)
-    and all(0 in one and len(one) >= _ENOUGH for one in numbers.values())
+    and all(
+      0 in numbered and len(numbered) >= _ENOUGH
+      for numbered in numbers.values()
+    )
   )

@@ -119,17 +119,17 @@ def _columns(lines: Sequence[Sequence[str]]) -> list[str]:
   width = max(map(len, lines), default=0)
   cells = [[line[i] for line in lines if i < len(line)] for i in range(width)]
   words = [re.findall(r"[^\W_]+", " ".join(own).casefold()) for own in cells]
-  return ["_".join(own) for own in words]
+  return ["_".join(cell) for cell in words]
 
 
 def _column(
   columns: Sequence[str], names: Sequence[str], word: str = ""
 ) -> int | None:
   """The place of the first such column."""
-  found = [name for name in names if name in columns]
+  matching = [name for name in names if name in columns]
   if word:
-    found += [column for column in columns if word in column.split("_")]
-  return columns.index(found[0]) if found else None
+    matching += [column for column in columns if word in column.split("_")]
+  return columns.index(matching[0]) if matching else None
 
 
 def known_artist(name: str) -> str:

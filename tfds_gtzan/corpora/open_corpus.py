@@ -180,11 +180,14 @@ def _open_labelled(
   tree: files.Tree, cache_dir: pathlib.Path | None, table: labels.Labels
 ) -> Corpus:
   """Sound, or pictures, wherever they lie, with the genres of a table."""
-  form = next((one for one in _FORMS if any(map(one.fits, tree.files))), None)
+  form = next(
+    (form for form in _FORMS if any(map(form.fits, tree.files))), None
+  )
   if form is None:
+    accepted = [ending for form in _FORMS for ending in form.extensions]
     raise InputError(
-      f"{tree.place} holds no track; {table.file} is for"
-      f" files {', '.join(genre_folders.EXTENSIONS)}, in any folders"
+      f"{tree.place} holds no track; {table.file} is for files"
+      f" {', '.join(accepted)}, in any folders"
     )
   found, given = genre_folders.labelled(tree, form, table)
   corpus = genre_folders.open_tree(tree, form, cache_dir, found)
@@ -230,7 +233,7 @@ def _open_inside(
       return kaggle_table.open_table(place, below.files[inside], cache_dir)
     trees.append(below)
     below = genre_folders.inner(below)
-  last = next(filter(None, (_last(one, inside) for one in trees)), None)
+  last = next(filter(None, (_last(level, inside) for level in trees)), None)
   where = f"in {last.place} are" if last else "at its top are"
   level = last or tree
   held = [*level.top(), *(name for name in level.files if "/" not in name)]

@@ -47,14 +47,14 @@ class Names:
 
   def __init__(self, ids: Iterable[str]):
     """Takes the ids of all tracks that can be meant."""
-    self._ids = {_plain(one): one for one in ids}
+    self._ids = {_plain(track): track for track in ids}
     self._ends: dict[str, set[str]] = {}
     self._numbers: dict[int, set[str]] = {}
-    for plain, one in self._ids.items():
+    for plain, track in self._ids.items():
       for end in _ends(plain):
-        self._ends.setdefault(end, set()).add(one)
+        self._ends.setdefault(end, set()).add(track)
       number = _number(plain.rpartition("/")[2])
-      self._numbers.setdefault(number, set()).add(one)
+      self._numbers.setdefault(number, set()).add(track)
 
   def find(self, name: str) -> Named:
     """The track, or the piece of a track, that a name means."""

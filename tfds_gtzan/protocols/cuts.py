@@ -209,9 +209,9 @@ def recordings(rows: Sequence[Row]) -> list[int]:
     row.id: [("track", row.id), *([row.content] if row.content else [])]
     for row in rows
   }
-  for one, other in track_lists.duplicates():
-    if one in labels and other in labels:
-      labels[other].append(("track", one))
+  for track, other in track_lists.duplicates():
+    if track in labels and other in labels:
+      labels[other].append(("track", track))
   return joined(list(labels.values()))
 
 

@@ -119,9 +119,9 @@ def cut(
     slots = list(_slots(here, tracks, reported, group, recording, share, seed))
     lent = {segment[0] for slot in slots for segment in slot.stranger}
     made["train"] += [
-      one
-      for one in free["train"]
-      if by_id[one[0]].genre == genre and one[0] not in lent
+      segment
+      for segment in free["train"]
+      if by_id[segment[0]].genre == genre and segment[0] not in lent
     ]
     for slot in slots:
       mine = slot.fill.get(arm, [])
@@ -181,7 +181,7 @@ def _groups(
 
   held = {group[track] for track in tracks[reported]}
   if costs(held):
-    held -= {one for one in held if costs({one})}
+    held -= {number for number in held if costs({number})}
   tested = {track for track in tracks[reported] if group[track] in held}
   if costs(held) or most(tracks[reported] - tested, tracks[reported]):
     alone = dict(zip(ids, recordings(rows), strict=True))
@@ -233,7 +233,7 @@ def _slots(
       segments(
         track
         for track in set(ids).difference(tracks_out)
-        if recording[track] not in {recording[one] for one in tracks_out}
+        if recording[track] not in {recording[other] for other in tracks_out}
         and not any(_repeats(track, other) for other in tracks_out)
       )
     )

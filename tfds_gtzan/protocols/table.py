@@ -367,12 +367,14 @@ def _first(
       for segment in _segments([unit], by_id)
     ]
     # Sorted by its relative place in its genre: genres are in proportion.
-    placed += [((i + 0.5) / len(order), one) for i, one in enumerate(order)]
+    placed += [
+      ((i + 0.5) / len(order), segment) for i, segment in enumerate(order)
+    ]
   if number > len(placed):
     raise InputError(
       f"train_segments {number}: the train split has {len(placed)}"
     )
-  return [one for _, one in sorted(placed)[:number]]
+  return [segment for _, segment in sorted(placed)[:number]]
 
 
 _SHARED_LISTS = (

@@ -56,7 +56,7 @@ def survey(
     "repeated": {part: list(names) for part, names in split.repeated.items()},
     "absent": sorted((placed & set(split.genres)) - set(known)),
     "in_no_part": sorted(set(known) - placed),
-    "artist_unknown": sum(not split.artists.get(one) for one in placed),
+    "artist_unknown": sum(not split.artists.get(track) for track in placed),
     "skipped": dict(contents.skipped),
     "crossings": {
       kind: None if of is None else _crossing(split, of)
@@ -91,7 +91,7 @@ def given(
     text = f"config.data.splits={','.join(files)}: {error}"
     raise InputError(text) from error
   ids = {
-    part: [one for one in split.parts[part] if one in split.genres]
+    part: [track for track in split.parts[part] if track in split.genres]
     for part in SPLITS
   }
   return ids, survey(files, corpus, read_tracks=False)
@@ -100,7 +100,9 @@ def given(
 def _sizes(split: Split) -> dict[str, dict]:
   """Of each split: tracks, pieces, and tracks in each genre of any split."""
   counts = {
-    part: collections.Counter(split.genres.get(one, "unknown") for one in own)
+    part: collections.Counter(
+      split.genres.get(track, "unknown") for track in own
+    )
     for part, own in split.parts.items()
   }
   genres = in_genre_order(set().union(*counts.values()))
@@ -116,18 +118,18 @@ def _sizes(split: Split) -> dict[str, dict]:
 
 def _crossing(split: Split, groups: Iterable[Group]) -> dict[str, list]:
   """The groups that cross, and how many tracks of each split they touch."""
-  found = []
+  crossing = []
   for ids, facts in groups:
     where = {
-      part: [one for one in ids if one in own]
+      part: [track for track in ids if track in own]
       for part, own in split.parts.items()
     }
     where = {part: own for part, own in where.items() if own}
     if any(_met(where, part, set(where) - {part}) for part in where):
-      found.append({"parts": where, **facts})
+      crossing.append({"parts": where, **facts})
   between = []
   for part, others in _opposed(list(split.parts)):
-    met = [_met(group["parts"], part, others) for group in found]
+    met = [_met(group["parts"], part, others) for group in crossing]
     between.append(
       {
         "part": part,
@@ -136,7 +138,7 @@ def _crossing(split: Split, groups: Iterable[Group]) -> dict[str, list]:
         "tracks": len(set().union(*met)),
       }
     )
-  return {"groups": found, "between": between}
+  return {"groups": crossing, "between": between}
 
 
 def _opposed(parts: Sequence[str]) -> list[tuple[str, list[str]]]:
@@ -155,5 +157,7 @@ def _met(
   there = set().union(*(where.get(other, ()) for other in others))
   single = len(set().union(*where.values())) == 1
   return {
-    one for one in where.get(part, ()) if (there if single else there - {one})
+    track
+    for track in where.get(part, ())
+    if (there if single else there - {track})
   }

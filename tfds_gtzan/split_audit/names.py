@@ -52,7 +52,7 @@ def understand(lines: Iterable[Line], corpus: Corpus | None) -> Split:
   genres = {track.id: track.genre for track in tracks}
   if corpus is None or cuts.is_gtzan(tracks):
     artists = {**track_lists.artists(), **artists}
-    genres = {one: one.split(".")[0] for one in artists} | genres
+    genres = {track: track.split(".")[0] for track in artists} | genres
   names = Names(genres)
   parts = collections.defaultdict(lambda: collections.defaultdict(set))
   unknown, of_file = {}, collections.defaultdict(list)

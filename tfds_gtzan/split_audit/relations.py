@@ -99,9 +99,9 @@ def groups(split: Split, contents: Contents) -> dict[str, list[Group] | None]:
     "artists": the same by their index, whatever recording.
   """
   placed = split.tracks()
-  known = [one for one in placed if one in split.genres]
-  song = {one: songs().get(one, {}) for one in known}
-  artist = {one: credited(split.artists.get(one, "")) for one in placed}
+  known = [track for track in placed if track in split.genres]
+  song = {track: songs().get(track, {}) for track in known}
+  artist = {track: credited(split.artists.get(track, "")) for track in placed}
   content = {one: {digest: ""} for one, digest in contents.digests.items()}
   same = [(ids, {"by": "content"}) for ids, _ in _alike(content)]
   together = [set(ids) for ids, _ in same]
@@ -122,7 +122,7 @@ def groups(split: Split, contents: Contents) -> dict[str, list[Group] | None]:
     if not any({a, b} <= ids for ids in together)
   ]
   return {
-    "tracks": [((one,), _pieces(one, split)) for one in placed],
+    "tracks": [((track,), _pieces(track, split)) for track in placed],
     "duplicates": same,
     "near_duplicates": near,
     "songs": [(ids, {"song": name}) for ids, name in _alike(song)],
@@ -143,9 +143,9 @@ def _pieces(track: str, split: Split) -> dict[str, dict[str, int]]:
 def _alike(names: Mapping[str, Names]) -> list[tuple[list[str], str]]:
   """Two ids or more that share a name, and that name as the first has it."""
   groups = collections.defaultdict(list)
-  for one, own in sorted(names.items()):
+  for track, own in sorted(names.items()):
     for key in own:
-      groups[key].append(one)
+      groups[key].append(track)
   return [
     (ids, names[ids[0]][key]) for key, ids in groups.items() if len(ids) > 1
   ]
@@ -156,6 +156,6 @@ def _shared(
 ) -> dict[str, str]:
   """{"artist": name} where all share some, as the first has them."""
   ((word, names),) = compared.items()
-  common = set.intersection(*(set(names.get(one, {})) for one in ids))
-  found = [name for key, name in names[ids[0]].items() if key in common]
-  return {word: "; ".join(found)} if found else {}
+  common = set.intersection(*(set(names.get(track, {})) for track in ids))
+  shared = [name for key, name in names[ids[0]].items() if key in common]
+  return {word: "; ".join(shared)} if shared else {}
