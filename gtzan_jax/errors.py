@@ -208,7 +208,7 @@ def check_limit(name: str, asked: float, what: str) -> None:
   Args:
     name: of LIMITS.
     asked: for how much.
-    what: the file, and what it asks for: "a.wav: 30.1 hours of sound".
+    what: the file, and what it asks for: "a.wav: 30.1 hours of audio".
   """
   if asked > limit(name):
     raise InputError(

@@ -1,1 +1,1 @@
-"""Sound: files, decoding, distortions."""
+"""Audio: files, decoding, distortions."""

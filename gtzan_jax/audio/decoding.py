@@ -1,8 +1,8 @@
-"""A sound file's samples as they stand in it, a block after the other.
+"""Decodes audio files in blocks.
 
-libsndfile decodes. What it leaves to others is here: headers that promise less
-than there is, MP3 files put one after the other or damaged inside, and lines
-that a decoder below it prints by itself, without the name of a file.
+libsndfile decodes. This module adds: headers with too small a size,
+concatenated or damaged MP3 files, and the capture of lines that libmpg123
+prints without the name of the file.
 """
 
 import contextlib
@@ -24,8 +24,8 @@ from gtzan_jax import errors
 from gtzan_jax.errors import InputError, install
 
 BLOCK = 2**17  # samples of all channels together
-# Files that libsndfile does not know, and FFmpeg's demuxer for each: PyAV reads
-# them where it is installed. Others are not tried: some open further files.
+# Files that libsndfile does not know, with FFmpeg's demuxer: read by PyAV if it
+# is installed. Other demuxers are not tried: some open further files.
 FFMPEG = {
   **dict.fromkeys((".m4a", ".m4b", ".mp4"), "mov"),
   **{".aac": "aac", ".wma": "asf", ".webm": "matroska", ".ape": "ape"},
@@ -33,17 +33,17 @@ FFMPEG = {
 HAS_FFMPEG = importlib.util.find_spec("av") is not None
 REMEDY = f"PyAV reads it: {install('av')}"
 
-# From libsndfile's log: a WAV, AU or AIFF whose header promises more bytes of
-# sound than there are. (FLAC's are counted; Ogg and MP3 are streams, that may
-# end anywhere.) Recorders that cannot seek promise about 2 or 4 GiB.
+# From libsndfile's log: a WAV, AU or AIFF whose header gives more bytes than
+# there are. (FLAC samples are counted; Ogg and MP3 are streams, which may end
+# anywhere.) Recorders that cannot seek write about 2 or 4 GiB.
 _SIZES = re.compile(r"(?:data|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)")
 _STREAMED = 0.9 * 2**31
-# A header that promises less than this share of what follows it is wrong: the
-# sound goes on to the end of the file.
+# A header that gives less than this share of what follows is wrong: the audio
+# extends to the end of the file.
 _PROMISED = 0.9
-_FLAC_COUNT = 21  # at which byte a FLAC has its number of samples: 36 bits
-_FAULTS = 1000  # of one MP3 that are read past
-_TAIL = 0.1  # of a file, behind its sound: more that is none is worth a note
+_FLAC_COUNT = 21  # the byte of a FLAC's number of samples: 36 bits
+_FAULTS = 1000  # damaged places of one MP3 that are skipped
+_TAIL = 0.1  # share of a file after its audio that is worth a note
 
 
 def blocks(path: str | os.PathLike) -> Iterator[tuple[np.ndarray, int]]:
@@ -69,11 +69,12 @@ def blocks(path: str | os.PathLike) -> Iterator[tuple[np.ndarray, int]]:
         if not start:
           raise
         if size - start > _TAIL * size:
-          errors.note(f"{name}: its last {size - start:,} bytes are no sound")
+          errors.note(f"{name}: its last {size - start:,} bytes are not audio")
         return
       if start:
         errors.note(
-          f"{name}: goes on behind the end that its header gives; all is read"
+          f"{name}: continues after the end given by its header; all of it"
+          " is read"
         )
       with sound:
         yield from _blocks(sound, name)
@@ -85,7 +86,7 @@ def blocks(path: str | os.PathLike) -> Iterator[tuple[np.ndarray, int]]:
 
 
 def _past_tag(file: BinaryIO) -> int:
-  """Where what follows an MP3 begins, behind a tag of its own and padding."""
+  """Start of what follows an MP3, after its tag and padding."""
   start = file.tell()
   rest = file.read(2**16)
   behind = rest[128:] if rest[:3] == b"TAG" else rest
@@ -95,7 +96,7 @@ def _past_tag(file: BinaryIO) -> int:
 def _by_ffmpeg(
   path: str | os.PathLike, name: str, form: str
 ) -> Iterator[tuple[np.ndarray, int]]:
-  """The first stream of sound; see `blocks`."""
+  """The first audio stream; see `blocks`."""
   if not HAS_FFMPEG:
     raise InputError(f"{name}: not decodable as audio; {REMEDY}")
   import av
@@ -104,8 +105,8 @@ def _by_ffmpeg(
   try:
     with open(path, "rb") as file, av.open(file, format=form) as container:
       if not container.streams.audio:
-        raise InputError(f"{name}: no sound in it")
-      # Only the form of the samples changes, not their rate or channels.
+        raise InputError(f"{name}: no audio in it")
+      # Changes the sample format only, not rate or channels.
       floats = av.AudioResampler(format="fltp")
       stream = container.streams.audio[0]
       for frame in itertools.chain(container.decode(stream), [None]):
@@ -120,9 +121,9 @@ def _by_ffmpeg(
 
 
 def rate(file: BinaryIO) -> int | None:
-  """Sample rate in Hz of an opened file by its header; None if there is none.
+  """Sample rate in Hz from the header of an opened file; None if unreadable.
 
-  What is wrong with the file is for its reading to say.
+  Reading the file reports what is wrong with it.
   """
   try:
     with _own_lines(), soundfile.SoundFile(file) as sound:
@@ -134,11 +135,11 @@ def rate(file: BinaryIO) -> int | None:
 def check_length(seconds: float, name: str) -> None:
   """Raises InputError for a file that lasts longer than `errors.LIMITS`."""
   hours = seconds / 3600
-  errors.check_limit("HOURS", hours, f"{name}: {hours:,.1f} hours of sound")
+  errors.check_limit("HOURS", hours, f"{name}: {hours:,.1f} hours of audio")
 
 
 class _Sound(soundfile.SoundFile):
-  """Read from its start to its end: where codecs seek, samples change."""
+  """Not seekable: seeking in some codecs changes samples."""
 
   def seekable(self) -> bool:
     return False
@@ -147,7 +148,7 @@ class _Sound(soundfile.SoundFile):
 def _opened(
   file: BinaryIO, path: str | os.PathLike, name: str, start: int
 ) -> _Sound:
-  """What begins at that byte of a file."""
+  """The audio that starts at that byte of a file."""
   wrong = _promises_less(file, name) if start == 0 else None
   file.seek(start)
   try:
@@ -158,29 +159,29 @@ def _opened(
         sound = _by_content(file, path, start)
   except soundfile.LibsndfileError as error:
     reason = error.error_string.strip().rstrip(".")
-    # Its error for an MP3 without a single frame, though the file is there.
+    # libsndfile's error for an MP3 without any frame.
     if reason.startswith("File does not exist"):
       reason = "Format not recognised"
     raise InputError(f"{name}: not decodable as audio ({reason})") from error
-  # What these promise is cut down to the bytes that there are; what streams
-  # promise may be anything, so that theirs is counted.
+  # libsndfile limits the header's size to the bytes present, except for
+  # streams, which are counted while reading.
   if sound.format not in ("FLAC", "MP3", "OGG"):
     check_length(sound.frames / sound.samplerate, name)
   size = _SIZES.search(sound.extra_info)
   if size and int(size[2]) < 0.99 * int(size[1]) < _STREAMED:
     sound.close()
     raise InputError(
-      f"{name}: truncated ({size[2]} of {size[1]} bytes of sound)"
+      f"{name}: truncated ({size[2]} of {size[1]} bytes of audio)"
     )
   return sound
 
 
 def _by_content(file: BinaryIO, path: str | os.PathLike, start: int) -> _Sound:
-  """Not by its name: any bytes called .au pass for headerless telephony."""
+  """Opens by content, not name: any bytes named .au pass as raw telephony."""
   try:
     return _Sound(file.fileno(), closefd=False)
   except soundfile.LibsndfileError:
-    # Some begin with padding; libsndfile then needs the name.
+    # MP3 files that begin with padding: libsndfile needs the name.
     if start or not os.fsencode(path).lower().endswith(b".mp3"):
       raise
     file.seek(0)
@@ -197,11 +198,12 @@ def _blocks(sound: _Sound, name: str) -> Iterator[tuple[np.ndarray, int]]:
       yield samples, sound.samplerate
     return
   faults, left = 0, sound.frames
-  # No more than is promised: the file then stands where what follows begins.
+  # No more than the header gives: then the file position is that of what
+  # follows.
   while faults <= _FAULTS and left > 0:
     lines: list[bytes] = []
     fault: InputError | None = None
-    # Of a block in which there is a fault, what comes before it is kept.
+    # Samples before a fault in a block are kept.
     samples = np.full((min(left, shape[0]), shape[1]), np.nan, np.float32)
     try:
       with _own_lines(lines):
@@ -210,7 +212,7 @@ def _blocks(sound: _Sound, name: str) -> Iterator[tuple[np.ndarray, int]]:
       fault, faults = error, faults + 1
       samples = samples[: np.isnan(samples[:, -1]).argmax()]
     if lines or fault:
-      errors.note(f"{name}: damaged inside; what can be decoded is read")
+      errors.note(f"{name}: damaged; what can be decoded is read")
     if len(samples):
       yield samples, sound.samplerate
     elif not fault:
@@ -221,7 +223,7 @@ def _blocks(sound: _Sound, name: str) -> Iterator[tuple[np.ndarray, int]]:
 def _blocks_of_flac(
   sound: _Sound, name: str, shape: tuple[int, int]
 ) -> Iterator[tuple[np.ndarray, int]]:
-  # No more than is promised: what follows, such as a tag, is a fault to it.
+  # No more than the header gives: what follows, such as a tag, is an error.
   left = sound.frames
   while left > 0:
     out = np.empty((min(left, shape[0]), shape[1]), np.float32)
@@ -229,7 +231,7 @@ def _blocks_of_flac(
       break
     left -= len(samples)
     yield samples, sound.samplerate
-  # Encoders of streams leave 0, which passes for the highest number.
+  # Stream encoders write 0, which libsndfile reads as the highest number.
   if 0.01 * sound.frames < left and sound.frames < _STREAMED:
     raise InputError(
       f"{name}: truncated ({sound.frames - left} of {sound.frames} samples a"
@@ -240,7 +242,7 @@ def _blocks_of_flac(
 def _behind(
   file: BinaryIO, name: str, promised: int
 ) -> Iterator[tuple[np.ndarray, int]]:
-  """What a FLAC holds after as many samples as its header gives."""
+  """Samples of a FLAC beyond the number in its header."""
   file.seek(0)
   head = file.read(_FLAC_COUNT + 5)
   try:
@@ -253,14 +255,14 @@ def _behind(
       for samples, rate in _blocks(sound, name):
         if count <= promised < count + len(samples):
           errors.note(
-            f"{name}: its header promises {promised:,} samples a channel, and"
+            f"{name}: its header gives {promised:,} samples a channel, but"
             " more follow: all are read"
           )
         if len(some := samples[max(0, promised - count) :]):
           yield some, rate
         count += len(samples)
   except InputError:
-    errors.note(f"{name}: what follows its samples is no sound")
+    errors.note(f"{name}: the bytes after its samples are not audio")
 
 
 def _next(sound: _Sound, name: str, out: np.ndarray) -> np.ndarray:
@@ -275,9 +277,9 @@ def _next(sound: _Sound, name: str, out: np.ndarray) -> np.ndarray:
 
 
 def _promises_less(file: BinaryIO, name: str) -> "_Patched | None":
-  """The file with the right size of its sound, where its header has another.
+  """The file with a corrected header, where the audio is larger than stated.
 
-  Recorders that stop half way leave 0, or what there was when they saved last.
+  Recorders that stop early leave 0, or the size when they last saved.
   """
   size = os.fstat(file.fileno()).st_size
   found = _sound_size(file, size)
@@ -288,16 +290,19 @@ def _promises_less(file: BinaryIO, name: str) -> "_Patched | None":
   if promised >= _PROMISED * actual or actual >= 2**32 - 1:
     return None
   errors.note(
-    f"{name}: its header promises {promised:,} bytes of sound, and"
-    f" {actual:,} follow it: all are read"
+    f"{name}: its header gives {promised:,} bytes of audio, but"
+    f" {actual:,} follow: all are read"
   )
   return _Patched(file, field, struct.pack(form, actual))
 
 
 def _sound_size(file: BinaryIO, size: int) -> tuple[int, str, int, int] | None:
-  """Of WAV, AIFF and AU: the byte at which the size of the sound stands, in
-  which form; the byte at which what it counts begins; and the size. None if
-  there is none, or where more chunks come behind the sound."""
+  """The audio size field of WAV, AIFF and AU.
+
+  Returns:
+    Its offset, its struct format, the offset of the audio, and the size; None
+    without one, or if further chunks follow the audio.
+  """
   file.seek(0)
   head = file.read(12)
   if head[:4] == b".snd" and len(head) == 12:
@@ -323,14 +328,14 @@ def _sound_size(file: BinaryIO, size: int) -> tuple[int, str, int, int] | None:
 
 
 class _Patched:
-  """A file that reads otherwise in a few places than it stands on the disk."""
+  """A file whose bytes from `at` on are read as `content`."""
 
   def __init__(self, file: BinaryIO, at: int, content: bytes):
     self._file, self._at, self._content = file, at, content
     self.tell = file.tell
 
   def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-    """Stays, where a damaged header sends a decoder before the start."""
+    """Ignores offsets before the start, from damaged headers."""
     with contextlib.suppress(OSError):
       self._file.seek(offset, whence)
     return self.tell()
@@ -344,7 +349,7 @@ class _Patched:
     return bytes(data)
 
 
-# What libmpg123, below libsndfile, prints at odd bytes: it knows no file.
+# Lines that libmpg123, below libsndfile, prints about damaged bytes.
 
 _LINE = re.compile(rb"(Note|Warning): |\[src/libmpg123/")
 _lock = threading.Lock()
@@ -352,10 +357,10 @@ _lock = threading.Lock()
 
 @contextlib.contextmanager
 def _own_lines(lines: list[bytes] | None = None) -> Iterator[None]:
-  """Keeps a decoder's own lines off the console, and adds them to `lines`.
+  """Captures a decoder's own lines from the console into `lines`.
 
-  They go straight to file descriptor 2, which all threads share: one decoder
-  at a time, and what others have written meanwhile is passed on.
+  They go to file descriptor 2, which all threads share: one decoder at a time,
+  and other output is passed on.
   """
   with _lock, contextlib.ExitStack() as stack:
     try:

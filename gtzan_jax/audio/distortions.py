@@ -1,16 +1,16 @@
-"""Sound made worse, as recordings are on their way to a listener.
+"""Audio distortions that do not change the genre for a listener.
 
-What keeps its genre for any ear and may lose it for a model: the changes of
-Sturm (2014), "A simple method to determine if a music information retrieval
-system is a 'horse'", and of Mauch and Ewert (2013), "The audio degradation
-toolbox and its application to robustness evaluation". Each function takes
+After Sturm (2014), "A simple method to determine if a music information
+retrieval system is a 'horse'", and Mauch and Ewert (2013), "The audio
+degradation toolbox and its application to robustness evaluation". Each function
+takes
 
     samples: float32 `[n]` at 22,050 Hz, -1 to 1
-    level: how much of it, in the unit that DISTORTIONS names
-    seed: of what is random in it
+    level: its strength, in the unit that DISTORTIONS names
+    seed: of its randomness
 
-and gives float32 `[n]` (stretched in time `[m]`), the same for the same
-arguments. What goes beyond full scale is clipped where it becomes 16 bits.
+and returns float32 `[n]` (`[m]` if stretched in time), deterministically.
+Conversion to 16 bits clips at full scale.
 """
 
 import io
@@ -44,11 +44,11 @@ def white_noise(samples: np.ndarray, level: float, seed: int) -> np.ndarray:
 
 
 def mp3(samples: np.ndarray, level: float, seed: int) -> np.ndarray:
-  """Through an MP3 (LAME, by libsndfile) of `level` kbit/s and back.
+  """Encodes as MP3 (LAME, by libsndfile) of `level` kbit/s and decodes.
 
-  The file is mono at 22,050 Hz, as GTZAN is: MPEG-2 layer III at a constant
-  rate. So it has a quarter of the samples of stereo at 44,100 Hz, and a rate
-  does less harm than the same one does there. LAME turns sound down by 0.45 dB.
+  Mono at 22,050 Hz, as GTZAN: MPEG-2 layer III at a constant rate. It has a
+  quarter of the samples of stereo at 44,100 Hz, so a rate does less harm than
+  there. LAME attenuates by 0.45 dB.
   """
   del seed
   most, least = _MP3
@@ -78,8 +78,8 @@ def low_pass(samples: np.ndarray, level: float, seed: int) -> np.ndarray:
 def high_pass(samples: np.ndarray, level: float, seed: int) -> np.ndarray:
   """Butterworth filter of order 8: -3 dB at `level` Hz, less below.
 
-  At 20 Hz it takes nothing that can be heard. That some systems then lose
-  accuracy on GTZAN, whose genres differ in infrasound, was found by
+  At 20 Hz it removes only infrasound. That some systems then lose accuracy on
+  GTZAN, whose genres differ in infrasound, was found by
   Rodriguez-Algarra, Sturm and Maruri-Aguilar (2016), "Analysing
   scattering-based music content analysis systems: where's the music?".
   """
@@ -90,11 +90,11 @@ def high_pass(samples: np.ndarray, level: float, seed: int) -> np.ndarray:
 def time_stretch(samples: np.ndarray, level: float, seed: int) -> np.ndarray:
   """`level` times as fast at the same pitch: librosa's phase vocoder."""
   del seed
-  # What librosa.effects.time_stretch does; librosa 1.0's warns of itself.
+  # As librosa.effects.time_stretch, which warns in librosa 1.0.
   padded = np.pad(samples, (0, max(0, _N_FFT - len(samples))))
   spectrum = librosa.stft(padded, n_fft=_N_FFT)
-  # It may look at unset memory, unused; and it is compiled when first called,
-  # which two threads must not do at once.
+  # It may read unset memory without using it; and it is compiled on the first
+  # call, which two threads must not do at once.
   with _ALONE, np.errstate(invalid="ignore"):
     fast = librosa.phase_vocoder(spectrum, rate=level)
   return librosa.istft(fast, length=round(len(samples) / level))
@@ -111,19 +111,19 @@ def pitch_shift(samples: np.ndarray, level: float, seed: int) -> np.ndarray:
 
 
 def gain(samples: np.ndarray, level: float, seed: int) -> np.ndarray:
-  """`level` dB louder; what then goes beyond full scale is clipped."""
+  """`level` dB louder, clipped at full scale."""
   del seed
   return np.clip(samples * np.float32(10 ** (level / 20)), -1, 1)
 
 
 class Distortion(NamedTuple):
-  """What is done to sound, and how much of it.
+  """A distortion and its levels.
 
   Attributes:
     function: see the head of this file.
-    label: what it is called, with the unit of its levels.
-    levels: those that are tried, in the order they are drawn.
-    neutral: the level at which it does nothing, where that lies between them.
+    label: its name, with the unit of its levels.
+    levels: tested levels, in the order of the plot.
+    neutral: the level without effect, if it lies between them.
   """
 
   function: Callable[[np.ndarray, float, int], np.ndarray]

@@ -15,8 +15,7 @@ from gtzan_jax.errors import InputError
 
 SAMPLE_RATE = 22_050
 rate = decoding.rate
-# Formats of libsndfile that people have; not .w64, where a file that was cut
-# short would pass for a whole one.
+# Common formats of libsndfile; not .w64, whose truncated files look complete.
 EXTENSIONS = (
   ".au",
   ".snd",
@@ -33,24 +32,24 @@ EXTENSIONS = (
   *(decoding.FFMPEG if decoding.HAS_FFMPEG else ()),
 )
 
-# Files that a GAN made have names that begin so: none is a track.
+# Prefix of files that a GAN generated: never tracks.
 GENERATED = "generated-"
 
-# Raised when what is read of MP3 files changes: it is part of fingerprints.
+# Part of fingerprints: raise it when MP3 files are decoded differently.
 MP3_VERSION = 2
-BANDS = 64  # of equal width, by which a waveform's bandwidth is found
-FLOOR = -70.0  # dB; beside the loudest band there is nothing in a quieter one
+BANDS = 64  # of equal width, for a waveform's bandwidth
+FLOOR = -70.0  # dB below the loudest band: quieter bands count as empty
 _FRAME = 2048
 _FRAMES = 256  # at a time
 _WINDOW = np.hanning(_FRAME).astype(np.float32)
-# What is no sound to learn from or to answer for:
-SHORTEST = 0.1  # seconds; less
-# a peak, of full scale, below -60 dB: 33 of the 32,768 steps of 16 bits;
+# Limits of what counts as audio.
+SHORTEST = 0.1  # seconds
+# Least peak, of full scale: -60 dB, 33 of the 32,768 steps of 16 bits.
 QUIETEST = 1e-3
-# one that floating point reaches only where nobody scaled it: above +20 dB;
+# Greatest peak: beyond +20 dB floating point was never scaled.
 LOUDEST = 10.0
-# channels whose mean has less than this share of their power, -30 dB: what is
-# left is what a codec did not keep alike.
+# Least share of the channels' power that their mean keeps, -30 dB: less is what
+# a codec left of channels in opposite phase.
 CANCELLED = 1e-3
 
 
@@ -62,7 +61,7 @@ def read(path: str | os.PathLike, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
 def blocks(
   path: str | os.PathLike, sample_rate: int = SAMPLE_RATE
 ) -> Iterator[np.ndarray]:
-  """Decodes a file to mono at `sample_rate`, a block after the other.
+  """Decodes a file to mono at `sample_rate`, in blocks.
 
   Any format, rate and channel count that libsndfile knows (WAV, AU, FLAC, Ogg,
   MP3, ...). Channels are averaged, then soxr (quality HQ) resamples. Memory
@@ -107,7 +106,7 @@ def blocks(
 
 
 class _Signal:
-  """Whether what a file holds, block by block, is a signal at all."""
+  """Checks, block by block, that a file contains a signal."""
 
   def __init__(self):
     self.seconds = self._power = self._mixed = 0.0
@@ -124,11 +123,11 @@ class _Signal:
       self._mixed += seconds * mono.var(dtype=np.float64)
 
   def fault(self) -> str:
-    """Why it is none; "" if it is one."""
+    """Why it is no signal; "" if it is one."""
     if self.seconds == 0:
       return "no audio samples in it"
     if self.seconds < SHORTEST:
-      return f"{self.seconds:.4g} s of sound; accepted are {SHORTEST} s or more"
+      return f"{self.seconds:.4g} s of audio; accepted are {SHORTEST} s or more"
     rms = np.sqrt(self._power / self.seconds)
     if rms > QUIETEST / 10 and self._mixed < CANCELLED * self._power:
       return (
@@ -153,7 +152,7 @@ class _Signal:
 
 
 class Level:
-  """Length, level and bandwidth of a waveform, of which blocks are added."""
+  """Length, level and bandwidth of a waveform, accumulated over blocks."""
 
   def __init__(self, rate: int = SAMPLE_RATE):
     self._rate, self._count, self._energy = rate, 0, 0.0
@@ -178,8 +177,9 @@ class Level:
 
   @property
   def bandwidth(self) -> float | None:
-    """Hz up to which there is sound: the last band of BANDS that is less than
-    FLOOR below the loudest; None of less than a frame, and of silence."""
+    """Bandwidth in Hz: the last of BANDS that is above FLOOR of the loudest.
+
+    None for less than a frame, and for silence."""
     bands = [band.mean() for band in np.array_split(self._power[1:], BANDS)]
     if not 0 < max(bands) < np.inf:
       return None
@@ -188,7 +188,7 @@ class Level:
 
   @property
   def decibels(self) -> float | None:
-    """RMS in dB of full scale; None of silence and of what is not finite."""
+    """RMS in dBFS; None for silence and non-finite samples."""
     if not 0 < self._energy < np.inf:
       return None
     return round(10 * float(np.log10(self._energy / self._count)), 3)
@@ -205,7 +205,7 @@ def _resampled(
     stream = soxr.ResampleStream(
       rate, sample_rate, 1, dtype="float32", quality="HQ"
     )
-    # As many samples as a block has come out, whatever the ratio.
+    # Chunks whose output has about BLOCK samples, whatever the ratio.
     step = max(1, decoding.BLOCK * rate // max(rate, sample_rate))
     for mono, _ in same:
       for start in range(0, len(mono), step):
@@ -231,7 +231,7 @@ def to_float(pcm: np.ndarray) -> np.ndarray:
 def segments(
   audio: np.ndarray, segment_samples: int, max_segments: int | None
 ) -> np.ndarray:
-  """Whole segments from the start; what is left over at the end is dropped.
+  """Whole segments from the start; the remainder is dropped.
 
   A track shorter than one segment becomes one, padded with zeros.
 

@@ -89,10 +89,10 @@ FEATURES: dict[str, FeatureSpec] = {
 
 
 def get(name: str | FeatureSpec) -> FeatureSpec:
-  """The feature set of that name (a spec is handed through).
+  """The feature set of that name; a spec is returned as it is.
 
   Raises:
-    InputError: no such feature set; the message lists those there are.
+    InputError: unknown name; the message lists the known ones.
   """
   if isinstance(name, FeatureSpec):
     return name
@@ -134,15 +134,15 @@ def from_logmel(db: jax.Array, name: str | FeatureSpec) -> jax.Array:
 
   Args:
     db: float32 `[*batch, columns, bands]`, absolute dB (reference 1.0).
-    name: a key of `FEATURES`, or a spec. Its time axis and its n_fft play no
-      part here: columns and mel are those of what was stored. A set with a
-      fixed number of frames stretches them to its own, linearly.
+    name: a key of `FEATURES`, or a spec. Its hop and n_fft are not used: the
+      time axis and the mel are those of `db`. A set with a fixed number of
+      frames resizes to it, linearly.
 
   Returns:
     float32, as `extract`.
 
   Raises:
-    InputError: a set that cannot be had from a log-mel.
+    InputError: a set that cannot be computed from a log-mel.
   """
   spec = get(name)
   if "logmel" not in spec.kinds:
@@ -154,10 +154,10 @@ def from_logmel(db: jax.Array, name: str | FeatureSpec) -> jax.Array:
 
 
 def extract_clip(samples: np.ndarray, name: str | FeatureSpec) -> np.ndarray:
-  """Features of one whole clip of any length, by few compiled programs.
+  """Features of one whole clip of any length, with few compiled programs.
 
-  The clip is lengthened with zeros to a multiple of 256 hops, and the frames
-  beyond its end are left out: the numbers are those of `extract`.
+  The clip is padded with zeros to a multiple of 256 hops, and frames beyond its
+  end are dropped: the values are those of `extract`.
 
   Args:
     samples: float32 `[n]` in -1..1 at the set's sample rate.

@@ -1,8 +1,8 @@
 """Chroma: the energy of the twelve pitch classes, with the tuning fixed.
 
 Source: D. Ellis, "Chroma Feature Analysis and Synthesis" (2007), as librosa has
-it. librosa also estimates each clip's tuning unless it is told one; here A is
-440 Hz, so that a frame's chroma hangs on that frame alone.
+it. By default librosa estimates each clip's tuning; here A is 440 Hz, so that a
+frame's chroma depends on that frame only.
 """
 
 import functools
@@ -19,7 +19,7 @@ _OCTAVES = 2.0  # and fall off as a bell of this standard deviation
 
 @functools.lru_cache
 def filterbank(sample_rate: int, n_fft: int) -> np.ndarray:
-  """How much of each bin's power a pitch class is given.
+  """Weight of each bin for each pitch class.
 
   Returns:
     float32 `[1 + n_fft // 2, 12]`, from C to B, read-only.

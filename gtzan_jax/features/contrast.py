@@ -1,7 +1,7 @@
 """Spectral contrast: how far the peaks of a band stand above its valleys.
 
 Source: D.-N. Jiang et al., "Music type classification by spectral contrast
-feature", ICME 2002, with librosa's bands and its habits.
+feature", ICME 2002, with librosa's bands and rounding.
 """
 
 import functools
@@ -23,7 +23,7 @@ TOP_DB = 80.0
 def bands(sample_rate: int, n_fft: int) -> tuple[tuple[slice, int], ...]:
   """The bins of each band, and how many of them are peaks (and valleys).
 
-  librosa's habits: a band starts with the bin below its lower edge and ends
+  As in librosa a band starts with the bin below its lower edge and ends
   without its last bin, which counts towards the quantile all the same; the
   topmost band reaches to the end of the spectrum; halves are rounded to even.
 
@@ -53,8 +53,8 @@ def contrast(
 ) -> jax.Array:
   """Mean of a band's peaks over the mean of its valleys, in librosa's dB.
 
-  These are 10 log10 of MAGNITUDES. Peaks and valleys each have a floor of
-  their own, 80 dB below the maximum of the example.
+  These are 10 log10 of MAGNITUDES. Peaks and valleys each have their own floor,
+  80 dB below their maximum in the example.
 
   Args:
     magnitude: float32 `[*batch, frames, 1 + n_fft // 2]`.
@@ -80,8 +80,8 @@ def contrast(
 def mean_of_largest(x: jax.Array, count: int) -> jax.Array:
   """Mean of the `count` largest values along the last axis: `[*batch]`.
 
-  Goes down from the maximum, value by value, equal ones at once: each round is
-  two passes over the data, and for 2 % of them that is far less than to sort.
+  Descends from the maximum, value by value, equal ones at once: a round is two
+  passes over the data, which for 2 % of the values is far less than sorting.
   """
 
   def down(_, state):

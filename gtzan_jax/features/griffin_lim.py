@@ -1,7 +1,7 @@
-"""From numbers back to sound: waveforms as files, log-mels as waveforms.
+"""Audio from arrays: waveforms to WAV files, log-mels to waveforms.
 
-A log-mel lacks the phases, and the bins within each of its bands: what is made
-of it is an approximation, rough even of real music.
+A log-mel has neither phases nor the bins within its bands, so the waveform is
+an approximation, rough even for real music.
 """
 
 import io
@@ -14,14 +14,14 @@ from gtzan_jax import errors
 from gtzan_jax.audio import files as audio
 from gtzan_jax.features import FeatureSpec, logmel_archive, mel
 
-_ITERATIONS = 32  # twice as many bring 0.05 dB
+_ITERATIONS = 32  # twice as many gain 0.05 dB
 _ROUNDS = 30
 _TINY = 1e-12
 _LOUDEST = 100.0  # dB; full scale has about 40
 
 
 def wav(samples: np.ndarray, sample_rate: int) -> bytes:
-  """A WAV file of 16 bits.
+  """The bytes of a 16 bit WAV file.
 
   Args:
     samples: int16 `[n]`.
@@ -35,16 +35,16 @@ def wav(samples: np.ndarray, sample_rate: int) -> bytes:
 def from_logmel(
   db: np.ndarray, spec: FeatureSpec, columns_per_frame: float | None = None
 ) -> np.ndarray:
-  """The sound of a log-mel (Griffin and Lim 1984; fast: Perraudin 2013).
+  """A waveform for a log-mel (Griffin and Lim 1984; fast: Perraudin 2013).
 
-  Phases begin at 0, so the same log-mel gives the same sound. What would be
-  louder than full scale is turned down as a whole.
+  Phases start at 0, so the result is deterministic. A waveform beyond full
+  scale is scaled down.
 
   Args:
     db: float32 `[frames, bands]`, dB of power, reference 1.0.
-    spec: what it was computed by.
-    columns_per_frame: of the archive that it is like, whose windows stand in
-      place of the spec's; None where it is like what is computed from audio.
+    spec: the feature set of the log-mel.
+    columns_per_frame: of the archive whose time axis and windows it has; None
+      for those of the spec.
 
   Returns:
     int16 `[n]`.
@@ -57,7 +57,7 @@ def from_logmel(
   if wrong:
     raise errors.InputError(
       f"log-mel: {wrong} of {db.size} values are not finite; only finite dB"
-      " can be turned into sound"
+      " can be turned into audio"
     )
   n_fft, hop = spec.n_fft, spec.hop_length
   if columns_per_frame is not None:
@@ -78,11 +78,11 @@ def from_logmel(
 
 
 def _bins(power: np.ndarray, bank: np.ndarray) -> np.ndarray:
-  """Power of each bin of which mel bands have that power.
+  """Bin powers whose mel bands have the given power.
 
   By the multiplicative rule of Lee and Seung (2001) for the Kullback-Leibler
-  divergence: never below 0, and quiet bands come out as right as loud ones,
-  which least squares passes over (and takes far longer, if it is to be >= 0).
+  divergence: non-negative, and as accurate for quiet bands as for loud ones,
+  which (slower) non-negative least squares neglects.
 
   Args:
     power: `[frames, bands]`, above 0.
@@ -100,10 +100,10 @@ def _bins(power: np.ndarray, bank: np.ndarray) -> np.ndarray:
 
 
 def every_frame(db: np.ndarray, frames: int) -> np.ndarray:
-  """Columns that lie evenly in so many frames -> each of these, linearly.
+  """Interpolates evenly spaced columns to every frame, linearly.
 
   Args:
-    db: `[columns, bands]`, each column in the middle of its stretch.
+    db: `[columns, bands]`, each column in the middle of its interval.
 
   Returns:
     `[frames, bands]`.

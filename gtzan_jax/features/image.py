@@ -1,8 +1,7 @@
-"""Spectrogram pictures: drawn from a log-mel, or read and made one size.
+"""Spectrogram pictures: drawn from a log-mel, or read and resized.
 
-A picture is float32 `[size, size, 3]` in 0..1: time runs to the right, low
-bands lie at the bottom, as Kaggle's `images_original` show them (but for the
-white margins that those have).
+A picture is float32 `[size, size, 3]` in 0..1: time to the right, low bands at
+the bottom, as in Kaggle's `images_original`, without their white margins.
 """
 
 import contextlib
@@ -19,13 +18,13 @@ from PIL import Image, UnidentifiedImageError
 from gtzan_jax import errors
 from gtzan_jax.errors import InputError, StopError
 
-# errors.LIMITS holds in place of Pillow's own limit, which is a warning first.
+# errors.LIMITS replaces Pillow's own limit, which warns first.
 Image.MAX_IMAGE_PIXELS = None
 EXTENSIONS = (".png", ".jpg", ".jpeg")
 _FORMATS = ("PNG", "JPEG")
-_DEPTH = 24  # the byte of a PNG file that says how many bits a channel has
-# What librosa.display.specshow takes for decibels below a maximum: perceptually
-# uniform, from black to pale yellow, so that lightness alone tells the level.
+_DEPTH = 24  # the byte of a PNG file with its bits a channel
+# librosa.display.specshow's for decibels below a maximum: perceptually uniform,
+# from black to pale yellow, so that lightness is level.
 COLOUR_MAP = "magma"
 
 
@@ -50,9 +49,8 @@ def render(
     db: float32 `[*batch, frames, mels]`, absolute dB.
     size: height and width of the picture.
     top_db: dB below the example's maximum that are drawn, black to brightest.
-    frames: how many frames there are, the first ones; it may be traced, so
-      that clips padded to one length are drawn by one compiled program. None:
-      all.
+    frames: number of valid frames, the first ones; it may be traced, so that
+      padded clips share a compiled program. None: all.
 
   Returns:
     float32 `[*batch, size, size, 3]` in 0..1.
@@ -65,13 +63,13 @@ def render(
   level = jnp.where(there, jnp.clip(1 + (db - top) / top_db, 0, 1), 0)
   picture = _resize(level, size, count)
   upright = jnp.flip(jnp.swapaxes(picture, -1, -2), -2)
-  # As matplotlib looks values up: 256 equal steps, 1.0 in the last one.
+  # As in matplotlib: 256 equal steps, 1.0 in the last one.
   entry = jnp.minimum((upright * 256).astype(jnp.int32), 255)
   return jnp.asarray(colours())[entry]
 
 
 class TransparentError(StopError):
-  """A picture that shows through: what it is to be seen on, nobody knows."""
+  """A transparent picture, whose background is unknown."""
 
 
 def read(path: str | os.PathLike) -> np.ndarray:
@@ -145,7 +143,7 @@ def _opened(file: BinaryIO, name: str) -> Iterator[Image.Image]:
 
 
 def from_picture(rgb: jax.Array | np.ndarray, size: int) -> jax.Array:
-  """A picture of any size, made `size` x `size`.
+  """A picture resized to `size` x `size`.
 
   Args:
     rgb: uint8 `[height, width, 3]`.

@@ -1,10 +1,10 @@
 """The time axis of a log-mel archive, whose columns are thinned frames.
 
 An archive holds `columns` columns a track, picked evenly from its `n_frames`
-frames of a 2048-point, hop-512 log-mel at 22,050 Hz, whatever feature set is
-then asked for. GTZAN's own keeps 387 of about 1293; nothing here depends on
-those numbers. Column j is frame `floor((j + 0.5) / (columns + 0.5) *
-n_frames)`; a track of fewer frames than columns holds frames more than once.
+frames of a 2048-point, hop-512 log-mel at 22,050 Hz, whatever the feature set.
+GTZAN's keeps 387 of about 1293; nothing here depends on those numbers. Column j
+is frame `floor((j + 0.5) / (columns + 0.5) * n_frames)`; a track of fewer
+frames than columns holds frames more than once.
 """
 
 import numpy as np
@@ -40,11 +40,11 @@ def columns_per_frame(columns: int, n_frames: np.ndarray) -> float:
 
 
 def columns_for(n_frames: np.ndarray, columns_per_second: float) -> int:
-  """How many columns an archive of such tracks has, so that none is coarser.
+  """Number of columns of an archive of such tracks.
 
-  The rate is that of the longest tracks: the median of those that are as long
-  as the longest within 5 %, which `segments` takes for one length. All of
-  GTZAN's are, and so have 387 at its rate. Shorter tracks are finer. With
+  The rate holds for the longest tracks: the median length of those within 5 %
+  of the longest, which `segments` treats as one length. All of GTZAN's are, so
+  they have 387 columns at its rate. Shorter tracks get finer columns. With
   every frame kept it is the frames of the longest.
 
   Args:
@@ -59,7 +59,7 @@ def columns_for(n_frames: np.ndarray, columns_per_second: float) -> int:
 
 
 def frames_of(n_frames: int, columns: int) -> np.ndarray:
-  """The frame that each column is, int `[columns]`; in whole numbers, exact."""
+  """The frame of each column, int `[columns]`; integer arithmetic is exact."""
   return (2 * np.arange(columns) + 1) * n_frames // (2 * columns + 1)
 
 
@@ -73,8 +73,8 @@ def starts(
 ) -> np.ndarray:
   """Start times in seconds of a track's segments, float64 `[s]`.
 
-  The number is rounded, not cut: published lengths vary by a few frames
-  round 30 s and each such track holds ten segments.
+  The number is rounded, not truncated: lengths vary by a few frames around
+  30 s, and each such track has ten segments.
   """
   count = max(1, round(n_frames * HOP / spec.segment_samples))
   if max_segments is not None:
@@ -92,10 +92,10 @@ def segments(
   """Cuts a track into segments of `width` columns.
 
   Segment i starts at column `round(start_s * 22050 / 512 * columns /
-  n_frames)`, moved left where it would stand out beyond the end. A track with
-  a column rate of its own (another length squeezed into as many columns) is
-  read at the nearest columns, so that a segment lasts as long as any other.
-  A track of fewer than `width` columns is padded with its minimum.
+  n_frames)`, moved left where it would exceed the end. A track with another
+  column rate (another length in as many columns) is read at the nearest
+  columns, so that all segments have the same duration. A track of fewer than
+  `width` columns is padded with its minimum.
 
   Args:
     db: float32 `[columns, n_mels]`, absolute dB.
@@ -107,8 +107,8 @@ def segments(
     float32 `[s, width, n_mels]`; `starts` gives the seconds.
   """
   rate = len(db) / n_frames
-  # What the width says of the archive: its segments span [width, width + 1)
-  # columns. Within 5 % of that, columns are taken one by one.
+  # Segments of the archive span [width, width + 1) columns. Within 5 % of that,
+  # columns are taken one by one.
   span = spec.segment_samples / HOP * rate
   same_rate = 0.95 * width <= span < 1.05 * (width + 1)
   step = 1.0 if same_rate else span / width
@@ -139,7 +139,7 @@ def logmel(audio: np.ndarray) -> np.ndarray:
 def from_audio(
   audio: np.ndarray, columns_per_frame: float
 ) -> tuple[np.ndarray, int]:
-  """What the archive would hold for a waveform.
+  """The columns that an archive would store for a waveform.
 
   Args:
     audio: float32 `[n]` at 22,050 Hz.

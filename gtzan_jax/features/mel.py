@@ -86,15 +86,15 @@ def power_to_db(power: jax.Array) -> jax.Array:
 def floor_db(
   db: jax.Array, top_db: float, valid: jax.Array | None = None
 ) -> jax.Array:
-  """Raises what lies more than `top_db` below the EXAMPLE's own maximum.
+  """Clips at `top_db` below the EXAMPLE's own maximum.
 
-  librosa 0.11 takes the maximum of the whole array, so that a quiet clip in a
-  batch depends on its neighbours; here, as in librosa 1.0, it never does.
+  librosa 0.11 uses the maximum of the whole array, so that a clip depends on
+  its neighbours in the batch; here, as in librosa 1.0, it does not.
 
   Args:
     db: `[*batch, frames, bins]`.
     valid: bool `[frames, 1]`, the frames that the maximum is taken of; None
       for all of them.
   """
-  heard = db if valid is None else jnp.where(valid, db, -jnp.inf)
-  return jnp.maximum(db, heard.max((-2, -1), keepdims=True) - top_db)
+  counted = db if valid is None else jnp.where(valid, db, -jnp.inf)
+  return jnp.maximum(db, counted.max((-2, -1), keepdims=True) - top_db)

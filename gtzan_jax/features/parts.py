@@ -1,4 +1,4 @@
-"""What an example is made of, computed in one pass over the STFT."""
+"""The parts of an example, computed in one pass over the STFT."""
 
 import functools
 from collections.abc import Callable
@@ -22,18 +22,18 @@ from gtzan_jax.features.spec import FeatureSpec
 
 
 class Views(NamedTuple):
-  """Views of the same frames; each part reads the one it is defined on.
+  """Representations of the same frames; each part reads the one it needs.
 
   Attributes:
-    spec: of the set.
+    spec: the feature set.
     logmel: absolute dB without a floor, `[*batch, frames, n_mels]`.
-    audio: `[*batch, samples]`; None where the log-mel is all there is, as are
-      the next two.
+    audio: `[*batch, samples]`; None, like the next two, where only the log-mel
+      is known.
     power: `[*batch, frames, 1 + n_fft // 2]`.
     magnitude: its square root.
-    samples: int32 `[]`, where padding begins in `audio`; None where there is
-      none, as is the next.
-    valid: bool `[frames, 1]`, the frames that are no padding.
+    samples: int32 `[]`, where padding begins in `audio`; None, like the next,
+      without padding.
+    valid: bool `[frames, 1]`, frames that are not padding.
   """
 
   spec: FeatureSpec
@@ -54,7 +54,7 @@ def _framing(spec: FeatureSpec) -> tuple[int, int, bool]:
   return spec.n_fft, spec.hop_length, spec.center
 
 
-# Of Views that have what the part reads, each `[*batch, frames, its bins]`.
+# Views -> `[*batch, frames, bins of the part]`.
 PARTS: dict[str, Callable[[Any], jax.Array]] = {
   "logmel": lambda v: v.db,
   "mfcc": lambda v: mfcc.mfcc(v.db, v.spec.n_mfcc),
@@ -82,7 +82,7 @@ def extract(
   Args:
     audio: float32 `[*batch, samples]`.
     samples: int32 `[]`, where a single clip ends and padding begins; None
-      where there is none. Frames beyond play no part and come out as zeros.
+      without padding. Frames beyond are ignored and come out as zeros.
 
   Returns:
     float32 `[*batch, frames, bins]` or `[*batch, size, size, 3]`.
@@ -98,7 +98,7 @@ def extract(
     valid = (jnp.arange(windows.shape[-2]) < count)[:, None]
   power = stft.power(windows)
   db = mel.power_to_db(mel.mel(power, spec.sample_rate, spec.n_mels))
-  # XLA leaves out what no part asks for.
+  # XLA drops what no part uses.
   magnitude = jnp.sqrt(power)
   views = Views(spec, db, audio, power, magnitude, samples, valid)
   return _put_together(views, PARTS)
@@ -108,8 +108,8 @@ def extract(
 def from_logmel(db: jax.Array, spec: FeatureSpec) -> jax.Array:
   """An example's parts from a log-mel, `[*batch, columns, bands]` absolute dB.
 
-  A set with a number of frames of its own gets the stored columns and bands
-  stretched or shrunk, linearly and antialiased, to `[max_frames, n_mels]`.
+  For a set with `max_frames` the stored columns and bands are resized, linearly
+  and antialiased, to `[max_frames, n_mels]`.
 
   Raises:
     InputError: a part that is not in `OF_LOGMEL`.
@@ -131,8 +131,8 @@ def _put_together(
   for part in spec.parts:
     if part not in known:
       raise InputError(
-        f"feature set {spec.name!r} has no way to the part {part!r} from what"
-        f" it was given; there are {', '.join(known)}"
+        f"feature set {spec.name!r}: the part {part!r} cannot be computed from"
+        f" this input; accepted parts: {', '.join(known)}"
       )
   rows = [known[part](views) for part in spec.parts]
   stacked = rows[0] if len(rows) == 1 else jnp.concatenate(rows, axis=-1)

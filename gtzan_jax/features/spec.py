@@ -1,4 +1,4 @@
-"""What a feature set is: the only place where its default numbers stand."""
+"""FeatureSpec, the only place with the default values of a feature set."""
 
 import dataclasses
 from typing import Any
@@ -13,30 +13,30 @@ FEATURES_VERSION = 2
 
 @dataclasses.dataclass(frozen=True)
 class FeatureSpec:
-  """One feature set: from what a track holds to the array a model is given.
+  """One feature set: from a track's content to the model's input.
 
   Attributes:
     name: the key in `FEATURES`.
-    kinds: what a track may hold for this set to be computed from it: "audio"
-      (a waveform), "logmel" (absolute dB, as the archive stores it), "picture"
+    kinds: corpus kinds that this set can be computed from: "audio" (a
+      waveform), "logmel" (absolute dB, as the archive stores it), "picture"
       (RGB), "table" (rows of 57 columns).
-    parts: what an example is made of: features of a frame, stacked in this
-      order, or one of "picture" and "table57" alone.
+    parts: the features of a frame, stacked in this order, or one of "picture"
+      and "table57" alone.
     sample_rate: Hz of the waveform.
     n_fft: samples in a window (and points of its Fourier transform).
     hop_length: samples from one frame to the next.
     center: whether frames are centred on multiples of the hop, both edges
       padded with zeros; otherwise the first frame starts at sample 0.
     n_mels: mel bands from 0 Hz to half the sample rate.
-    top_db: dB below its maximum at which a log-mel's floor lies.
+    top_db: a log-mel's floor, in dB below its maximum.
     n_mfcc: cepstral coefficients kept by the part "mfcc".
     max_frames: frames kept, the first ones, with zeros where there are fewer;
       None keeps them all.
     size: height and width of a picture.
     whole_clip: whether an example is a whole track. Floors then refer to the
       maximum of the track, and no waveform is stored beside the example.
-    segment_samples: samples of one example, where it is none.
-    segments_per_track: examples taken from one track at most.
+    segment_samples: samples of one example unless whole_clip.
+    segments_per_track: at most so many examples a track.
   """
 
   name: str
@@ -67,7 +67,7 @@ class FeatureSpec:
     """Inverse of `to_dict`.
 
     Raises:
-      InputError: the keys differ, or a value is none of ranges.SPEC.
+      InputError: other keys, or a value outside ranges.SPEC.
     """
     for problem in ranges.spec_problems(values):
       raise InputError(f"feature_spec.{problem}; prepare or train again")

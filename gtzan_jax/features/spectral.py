@@ -1,6 +1,6 @@
-"""Where the spectrum lies: centroid, bandwidth and roll-off, in Hz.
+"""Spectral moments: centroid, bandwidth and roll-off, in Hz.
 
-All of magnitudes, not powers, as librosa defines them.
+Computed from magnitudes, not powers, as in librosa.
 """
 
 import jax

@@ -8,7 +8,7 @@ import numpy as np
 
 from gtzan_jax.features import stft
 
-_ZERO = 1e-10  # what is no further from 0 counts as 0, and 0 as positive
+_ZERO = 1e-10  # closer to 0 counts as 0, and 0 as positive
 
 
 def rms(
@@ -35,10 +35,10 @@ def zero_crossing_rate(
   center: bool = True,
   samples: jax.Array | None = None,
 ) -> jax.Array:
-  """Share of a frame's samples whose sign is not that of the one before.
+  """Share of a frame's samples whose sign differs from the one before.
 
-  The edges repeat the first and the last sample, so nothing crosses there; a
-  frame's first sample has none before it.
+  Edges repeat the first and last sample and have no crossings; neither has a
+  frame's first sample.
 
   Args:
     audio: float32 `[*batch, samples]`.

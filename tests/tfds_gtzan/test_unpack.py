@@ -497,8 +497,8 @@ def test_a_note_names_the_file_of_an_archive(tmp_path, capsys, form):
   tfds_gtzan.open_corpus(str(path)).tracks[0].read()
   where = f"{root}/" if form == "unpacked" else ""
   assert capsys.readouterr().err == (
-    f"note: {where}jazz/jazz.00000.wav: its header promises 0 bytes of sound,"
-    " and 44,100 follow it: all are read\n"
+    f"note: {where}jazz/jazz.00000.wav: its header gives 0 bytes of audio,"
+    " but 44,100 follow: all are read\n"
   )
 
 
