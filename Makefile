@@ -72,7 +72,7 @@ help:
 	@echo "make test     the whole test suite"
 	@echo "make test-extras   what needs TensorFlow and Beam (1 GB to fetch)"
 	@echo "make verify   every committed number, computed anew"
-	@echo "make lint     style, layers and spelling; make format mends style"
+	@echo "make lint     style, layers, spelling and types; make format mends style"
 	@echo "make clean    remove .venv, .venv-extras and runs/demo"
 	@echo "options       PYTHON=python3.12 ACCELERATOR=cpu|cuda12|cuda13|tpu"
 
@@ -95,6 +95,7 @@ lint: $(READY_DEV)
 	@$(RUN) -m ruff format --check --quiet .
 	@$(VENV)/bin/lint-imports --no-logo
 	@$(VENV)/bin/codespell
+	@$(RUN) -m mypy --no-error-summary
 
 format: $(READY_DEV)
 	@$(RUN) -m ruff check --quiet --fix .

@@ -5,6 +5,7 @@ import operator
 import os
 import stat
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import soxr
@@ -223,7 +224,7 @@ def to_int16(samples: np.ndarray) -> np.ndarray:
   return np.clip(scaled, -32768, 32767).astype(np.int16)
 
 
-def to_float(pcm: np.ndarray) -> np.ndarray:
+def to_float(pcm: Any) -> Any:
   """16 bit PCM to float32 in -1..1, exactly; NumPy or JAX, any shape."""
   return pcm.astype(np.float32) / 32768
 

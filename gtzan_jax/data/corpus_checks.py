@@ -130,7 +130,9 @@ def find(facts: Mapping) -> list[Finding]:
       match no track); `splits`, the survey of a user's splits
       (docs/check_splits.md); `rates` and `bandwidths` in Hz, {track: value}.
   """
-  genres = {genre: [] for genre in facts.get("genres", ())}
+  genres: dict[str, list[Mapping]] = {
+    genre: [] for genre in facts.get("genres", ())
+  }
   for row in facts["tracks"]:
     genres.setdefault(row["genre"], []).append(row)
   found = [
@@ -505,7 +507,8 @@ def _unknown_artists(facts: Mapping, genres: Genres) -> Iterable[Finding]:
 
 def _imbalance(facts: Mapping, genres: Genres) -> Iterable[Finding]:
   sizes = {genre: len(rows) for genre, rows in genres.items()}
-  few, many = min(sizes, key=sizes.get), max(sizes, key=sizes.get)
+  size = sizes.__getitem__
+  few, many = min(sizes, key=size), max(sizes, key=size)
   if sizes[many] >= IMBALANCE * sizes[few] and sizes[few]:
     yield Finding(
       f"{many} has {sizes[many] / sizes[few]:.1f} times the tracks of {few}",

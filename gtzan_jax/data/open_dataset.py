@@ -2,6 +2,7 @@
 
 import pathlib
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import ml_collections
@@ -123,7 +124,7 @@ def check_protocol(data: ml_collections.ConfigDict) -> None:
   )
 
 
-def _cut(data: ml_collections.ConfigDict) -> dict[str, object]:
+def _cut(data: ml_collections.ConfigDict) -> dict[str, Any]:
   """What splits a corpus, as tfds_gtzan.apply takes it."""
   keys = ("fold", "split_seed", "train_fraction", "train_segments")
   return {

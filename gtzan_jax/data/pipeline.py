@@ -14,6 +14,7 @@ import contextlib
 import dataclasses
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import grain
 import jax
@@ -23,7 +24,11 @@ import tensorflow_datasets as tfds
 from gtzan_jax import errors, features
 from gtzan_jax.features import logmel_archive
 
+if TYPE_CHECKING:
+  from tfds_gtzan import Partition
+
 Ids = Sequence[tuple[str, int]]
+Indices = Sequence[int] | np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +97,7 @@ class Dataset:
 def from_folder(
   directory: pathlib.Path,
   protocol: str,
-  partition: object,
+  partition: "Partition",
   genres: Sequence[str] = (),
   *,
   artists: Mapping[str, str],
@@ -164,7 +169,7 @@ class Records:
     self._labels = np.array(
       [dataset.genres.index(genre_of[track]) for track, _ in self.ids], np.int32
     )
-    self._cache = None
+    self._cache: dict[str, np.ndarray] | None = None
 
   def __len__(self) -> int:
     return len(self.ids)
@@ -182,13 +187,13 @@ class Records:
     """Reads the whole split into memory, once."""
     self._cache = self._read(range(len(self)))
 
-  def take(self, indices: Sequence[int]) -> dict[str, np.ndarray]:
+  def take(self, indices: Indices) -> dict[str, np.ndarray]:
     """The examples at `indices`, stacked."""
     if self._cache is None:
       return self._read(indices)
     return {key: value[indices] for key, value in self._cache.items()}
 
-  def _read(self, indices: Sequence[int]) -> dict[str, np.ndarray]:
+  def _read(self, indices: Indices) -> dict[str, np.ndarray]:
     batch = {
       name: np.empty((len(indices), *shape), dtype)
       for name, (shape, dtype) in self.shapes.items()
@@ -220,7 +225,8 @@ def _reading(directory: pathlib.Path) -> Iterator[None]:
 
 def positions(rows: Sequence[Mapping]) -> dict[tuple[str, int], tuple]:
   """{(track, segment): (TFDS split, place in it)}; the builder keeps order."""
-  place, count = {}, {}
+  place: dict[tuple[str, int], tuple] = {}
+  count: dict[str, int] = {}
   for row in rows:
     split = row["partition"]
     for segment in range(row["segments"]):
@@ -247,17 +253,17 @@ class Mixed:
   def __len__(self) -> int:
     return self._first + len(self._generated["label"])
 
-  def take(self, indices: Sequence[int]) -> dict[str, np.ndarray]:
+  def take(self, indices: Indices) -> dict[str, np.ndarray]:
     """The examples at `indices`, stacked."""
-    indices = np.asarray(indices)
-    made = indices >= self._first
-    chosen = indices[made] - self._first
+    places = np.asarray(indices)
+    made = places >= self._first
+    chosen = places[made] - self._first
     found = {key: value[chosen] for key, value in self._generated.items()}
-    if made.all():
+    if self._real is None or made.all():
       return found
-    real = self._real.take(indices[~made])
+    real = self._real.take(places[~made])
     for key, value in found.items():
-      both = np.empty((len(indices), *value.shape[1:]), value.dtype)
+      both = np.empty((len(places), *value.shape[1:]), value.dtype)
       both[made], both[~made] = value, real[key]
       found[key] = both
     return found
@@ -283,7 +289,7 @@ def load_parts(
 
 
 def train_batches(
-  records: Records, *, batch_size: int, seed: int, start_step: int
+  records: Records | Mixed, *, batch_size: int, seed: int, start_step: int
 ) -> Iterator[dict[str, np.ndarray]]:
   """An endless stream; batch k depends on the seed and k alone.
 
@@ -336,7 +342,7 @@ def input_statistics(
     over: "bin": a mean for each bin, over examples and frames; "global": one
       mean for all, repeated.
   """
-  count, total, squares = 0, 0.0, 0.0
+  count, total, squares = 0, np.zeros(()), np.zeros(())
   for start in range(0, len(records), 256):
     stop = min(start + 256, len(records))
     x = records.take(np.arange(start, stop))["features"].astype(np.float64)

@@ -102,7 +102,9 @@ def get(name: str | FeatureSpec) -> FeatureSpec:
   return FEATURES[name]
 
 
-def extract(audio: jax.Array, name: str | FeatureSpec) -> jax.Array:
+def extract(
+  audio: jax.Array | np.ndarray, name: str | FeatureSpec
+) -> jax.Array:
   """Features of waveforms.
 
   Args:
@@ -129,7 +131,9 @@ def _tables(audio: np.ndarray, spec: FeatureSpec) -> jax.Array:
   return jnp.asarray(np.stack(rows)).reshape(*audio.shape[:-1], -1)
 
 
-def from_logmel(db: jax.Array, name: str | FeatureSpec) -> jax.Array:
+def from_logmel(
+  db: jax.Array | np.ndarray, name: str | FeatureSpec
+) -> jax.Array:
   """Features of stored log-mel spectrograms.
 
   Args:

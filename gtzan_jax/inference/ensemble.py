@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -96,8 +97,12 @@ def evaluate(
   report.check_out(out, facts)
   combined = {}
   for split, table in first.predictions.items():
-    given = [member.predictions.get(split) for member in members]
-    if None not in given and not any(
+    given = [
+      member.predictions[split]
+      for member in members
+      if split in member.predictions
+    ]
+    if len(given) == len(members) and not any(
       problem
       for other in given
       for problem in alignment.differences(table, other)
@@ -118,7 +123,7 @@ def evaluate(
   return report.write(out, built, combined)
 
 
-def _common(values) -> object | None:
+def _common(values) -> Any:
   """What all values are; None where they differ."""
   found = set(values)
   return found.pop() if len(found) == 1 else None
@@ -135,10 +140,14 @@ def _obstacles(first: Member, other: Member) -> Iterator[str]:
   if "synthetic" in corpora and len(corpora) > 1:
     yield "one is of the synthetic corpus, whose tracks only share their names"
   for split in _QUOTED:
-    tables_of = [member.predictions.get(split) for member in (first, other)]
-    if tables_of.count(None) == 1:
+    tables_of = [
+      member.predictions[split]
+      for member in (first, other)
+      if split in member.predictions
+    ]
+    if len(tables_of) == 1:
       yield f"only one of them has predictions of the {split} part"
-    elif None not in tables_of:
+    elif tables_of:
       for problem in alignment.differences(*tables_of):
         yield f"in the {split} part {problem}"
       if first.report["leak"] and not alignment.same_rows(tables_of):
@@ -255,6 +264,7 @@ def same_test(members: Sequence[Member], given: str = "--workdir=") -> str:
     raise InputError(f"{given}{first.path} has no part that was scored")
   for other in others:
     theirs = other.report["headline"]
+    problem: str | None = None
     if theirs != split:
       problem = f"its numbers are of the {theirs} part, not of {split}"
     else:
@@ -278,7 +288,7 @@ def _facts(members: Sequence[Member]) -> dict:
     return " + ".join(dict.fromkeys(every(key)))
 
   skipped = {row["track"]: row for rows in every("skipped") for row in rows}
-  warnings = []
+  warnings: list[Mapping] = []
   for member in members:
     known = [one["title"] for one in warnings]
     own = member.report.get("warnings", ())

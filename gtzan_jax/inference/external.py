@@ -128,7 +128,7 @@ def predict(
   Raises:
     InputError: see `errors.check_unreadable`; or no track can be read.
   """
-  skipped = []
+  skipped: list[dict] = []
   examples = _examples(run, corpus, tracks, genres, skipped)
   return _predictions(model, examples, tuple(run["genres"])), skipped
 
@@ -197,5 +197,7 @@ def _predictions(
     *ids, x = zip(*some, strict=True)
     ((batch, n),) = inputs.batches(np.stack(x))
     rows.append((*ids, np.asarray(model(batch))[:n]))
-  columns = map(np.concatenate, zip(*rows, strict=True))
-  return Predictions(*columns, genres=genres)
+  track, segment, label, probabilities = map(
+    np.concatenate, zip(*rows, strict=True)
+  )
+  return Predictions(track, segment, label, probabilities, genres)

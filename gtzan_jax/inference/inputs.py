@@ -6,7 +6,9 @@ the archive would hold of it. Tracks of any length are taken whole.
 """
 
 import itertools
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -37,7 +39,7 @@ def kinds(run: Mapping) -> tuple[str, ...]:
   return _KINDS[run["kind"]]
 
 
-def examples(content: object, kind: str, run: Mapping) -> np.ndarray:
+def examples(content: Any, kind: str, run: Mapping) -> np.ndarray:
   """What a track holds -> a model's inputs, float32 `[s, ...]`.
 
   Args:
@@ -96,7 +98,8 @@ def stream(blocks: Blocks, run: Mapping) -> Iterator[np.ndarray]:
 
 def _even(blocks: Blocks, rate: int, seconds: float) -> Iterator[np.ndarray]:
   """Parts of one length, about so many seconds."""
-  kept, total = [], 0
+  kept: list[np.ndarray] = []
+  total = 0
   for block in blocks():
     total += len(block)
     if total < 1.5 * seconds * rate:
@@ -115,12 +118,13 @@ def _resized(
   blocks: Iterable[np.ndarray], sizes: Iterator[int]
 ) -> Iterator[np.ndarray]:
   """The same samples in blocks of other sizes; the last may be shorter."""
-  kept, count, size = [], 0, next(sizes)
+  kept: list[np.ndarray] = []
+  count, size = 0, next(sizes)
   for block in blocks:
     while count + len(block) >= size:
       yield np.concatenate([*kept, block[: size - count]])
       block = block[size - count :]
-      kept, count, size = [], 0, next(sizes, np.inf)
+      kept, count, size = [], 0, next(sizes, sys.maxsize)
     if len(block):
       kept.append(block)
       count += len(block)

@@ -67,7 +67,8 @@ def find(
   Raises:
     InputError: nothing was named.
   """
-  found, passed_over = [], collections.Counter()
+  found: list[Source] = []
+  passed_over: collections.Counter[str] = collections.Counter()
   for path in paths:
     try:
       with errors.reading(path):
@@ -76,7 +77,7 @@ def find(
       found.append(Source(path, functools.partial(_refused, str(error))))
       continue
     if tree is None:  # whether it can be read is for reading to say
-      on_disk = functools.partial(contextlib.nullcontext, pathlib.Path(path))
+      on_disk = functools.partial(_there, pathlib.Path(path))
       found.append(Source(path, on_disk))
       continue
     takes = extensions(kind)
@@ -84,7 +85,7 @@ def find(
     found += [
       Source(
         os.path.join(tree.place, name),
-        functools.partial(contextlib.nullcontext, tree.files[name]),
+        functools.partial(_there, tree.files[name]),
       )
       for name in sorted(names, key=lambda name: name.split("/"))
     ]
@@ -98,6 +99,11 @@ def find(
   if not found:
     raise errors.InputError("predict needs files or folders: none were named")
   return found, dict(passed_over.most_common())
+
+
+@contextlib.contextmanager
+def _there(path: pathlib.Path) -> Iterator[pathlib.Path]:
+  yield path
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ import functools
 import math
 from collections.abc import Mapping
 
+import flax.linen as nn
 import jax
 
 from gtzan_jax import errors, ranges
@@ -91,7 +92,7 @@ def _check_option(name: str, key: str, value: object) -> None:
     )
 
 
-def shapes(model: Classifier, example_shape: tuple[int, ...]) -> dict:
+def shapes(model: nn.Module, example_shape: tuple[int, ...]) -> dict:
   """A model's variables as jax.ShapeDtypeStruct; nothing is computed.
 
   Args:

@@ -9,6 +9,8 @@ with BatchNorm statistics at ten classes. Pretrained weights:
 gtzan_jax.models.weights.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -75,12 +77,13 @@ class DepthwiseConv(nn.Module):
     # Behind the first window's first pixel, as many as the windows step over.
     rows, columns = ((size - 1) // stride * stride + 1 for size in sizes)
     x = jnp.pad(x, ((0, 0), *around, (0, 0)))
-    return sum(  # type: ignore[return-value]  # an int where there is none
+    total: Any = sum(
       x[:, row : row + rows : stride, column : column + columns : stride]
       * kernel[row, column][None, None]
       for row in range(3)
       for column in range(3)
     )
+    return total
 
 
 class ConvNorm(nn.Module):

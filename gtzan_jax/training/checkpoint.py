@@ -36,6 +36,8 @@ _OTHER_MODEL = re.compile(
 class _Summed(ocp.path.atomicity.AtomicRenameTemporaryPath):
   """A save whose checksums are written after all else, before its last name."""
 
+  _final_path: Any
+
   async def finalize(self) -> None:
     final = self._final_path
     if not final.name.isdigit():  # an item of a save, not the save
@@ -67,7 +69,7 @@ class Store:
     self._folder = pathlib.Path(folder).absolute()
     self._writable = writable
     self._manager = None
-    self._link = None
+    self._link: tempfile.TemporaryDirectory | None = None
 
   def _open(self) -> ocp.CheckpointManager:
     if self._manager is None:

@@ -12,6 +12,7 @@ pickle, and no other version of scikit-learn can change what a model says.
 import collections
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
 import ml_collections
@@ -132,7 +133,7 @@ def train(
   classes, index = np.unique(label, return_inverse=True)
   arrays = classifier.fit(x, index, track, config.seed) | {"classes": classes}
   model = _model(type(classifier), arrays, len(dataset.genres))
-  row = {"epoch": 1}
+  row: dict[str, float] = {"epoch": 1}
   for part in parts:
     found = metrics.quick(predict_part(model, records[part], dataset.genres))
     keys = ("loss", "accuracy") if part == "train" else found
@@ -219,7 +220,13 @@ def predict_part(
   ]
   probabilities, label = map(np.concatenate, zip(*rows, strict=True))
   track, segment = zip(*records.ids, strict=True)
-  return Predictions(track, segment, label, probabilities, tuple(genres))
+  return Predictions(
+    track=np.asarray(track),
+    segment=np.asarray(segment),
+    label=label,
+    probabilities=probabilities,
+    genres=tuple(genres),
+  )
 
 
 def _batches(records: pipeline.Records):
@@ -227,7 +234,7 @@ def _batches(records: pipeline.Records):
     yield records.take(np.arange(start, min(start + _CHUNK, len(records))))
 
 
-def _model(kind: type, arrays: Mapping[str, np.ndarray], genres: int) -> Model:
+def _model(kind: Any, arrays: Mapping[str, np.ndarray], genres: int) -> Model:
   """Probabilities of all genres; one that was not learnt has none."""
 
   def probabilities(x: np.ndarray) -> np.ndarray:

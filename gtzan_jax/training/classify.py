@@ -6,6 +6,7 @@ keys are `fold_in(state.key, state.step)`, so a resumed run repeats itself.
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -57,8 +58,8 @@ class Classify:
   l2: float
   l2_layers: str
   learning_rate: Callable[[int], jax.Array]
-  raw_augment: Mapping[str, object]
-  feature_augment: Mapping[str, float]
+  raw_augment: Mapping[str, Any]
+  feature_augment: Mapping[str, Any]
   standardized: bool
   example_shape: tuple[int, ...]
 
@@ -196,7 +197,8 @@ class Classify:
 
 def predict(model: nn.Module, variables: Mapping, x: jax.Array) -> jax.Array:
   """Features [b, ...] -> probabilities [b, genres]."""
-  return jax.nn.softmax(model.apply(variables, x, train=False))
+  logits: Any = model.apply(variables, x, train=False)
+  return jax.nn.softmax(logits)
 
 
 def create_model(config: ml_collections.ConfigDict, genres: int) -> nn.Module:
@@ -299,4 +301,4 @@ def training_source(config: ml_collections.ConfigDict, raw: str | None) -> str:
   """
   strength = config.augment
   acts = strength.gain_db or strength.shift_s or strength.noise_probability
-  return raw if acts else "features"
+  return raw if raw and acts else "features"

@@ -85,8 +85,8 @@ def predict_part(
   outputs = []
   for batch in pipeline.eval_batches(records, batch_size):
     check()
-    batch = sharding.put(batch, mesh)
-    outputs.append((probabilities_of(batch), batch["mask"]))
+    placed = sharding.put(batch, mesh)
+    outputs.append((probabilities_of(placed), placed["mask"]))
   rows = [sharding.fetch(out)[sharding.fetch(mask)] for out, mask in outputs]
   return Predictions(
     track=np.asarray([track for track, _ in records.ids], dtype=str),
@@ -119,7 +119,7 @@ def restore_best(
 
 def load_model(
   path: pathlib.Path, run: Mapping, mesh: jax.sharding.Mesh | None = None
-) -> tuple[Callable[[jax.Array], jax.Array], int]:
+) -> tuple[Callable[[np.ndarray], jax.Array], int]:
   """The model of a workdir, whatever its task, as a function.
 
   Args:
@@ -248,7 +248,7 @@ def _of_task(path: pathlib.Path, run: Mapping) -> _Classifier:
 
 def facts_of(
   path: pathlib.Path, run: Mapping, mesh: jax.sharding.Mesh
-) -> tuple[dict, list[dict]]:
+) -> tuple[dict, list[Mapping]]:
   """What a report says of a run, whatever it is tested on; and its history."""
   rows = scalars.read(path / "metrics.jsonl")
   config = ml_collections.ConfigDict(run["config"])

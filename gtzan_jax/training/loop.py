@@ -10,7 +10,7 @@ import math
 import pathlib
 import time
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import ml_collections
@@ -101,9 +101,9 @@ def train(
     {part: fields[part] for part in fields if dataset.parts[part]},
     config.data.cache_mb,
   )
-  train_part = records["train"]
+  train_part: pipeline.Records | pipeline.Mixed = records["train"]
   if generated is not None:
-    real = None if config.data.augment_only else train_part
+    real = None if config.data.augment_only else records["train"]
     train_part = pipeline.Mixed(real, generated)
   labels = train_part.labels()
   epoch_steps = config.train.epoch_steps or math.ceil(
@@ -120,7 +120,7 @@ def train(
     jax.random.key(config.seed)
   )
   last = checkpoint.Store(workdir / "last", writable=True)
-  if config.train.init_from and last.latest() is None:
+  if steps.load and config.train.init_from and last.latest() is None:
     begin = steps.load(
       config.train.init_from, config.model.name, task.variables_of(state)
     )
@@ -135,8 +135,8 @@ def train(
   best = checkpoint.Store(workdir / "best", writable=True)
   done, rows = progress.Progress(), 0
   if last.latest() is not None:
-    state, facts = last.restore(state)
-    done, rows = progress.Progress(**facts["progress"]), facts["rows"]
+    state, saved = last.restore(state)
+    done, rows = progress.Progress(**saved["progress"]), saved["rows"]
     print(f"resumed at step {int(state.step)}, epoch {done.evaluations + 1}")
   step = int(state.step)
   scalars = logs.Scalars(
@@ -166,7 +166,8 @@ def train(
       while not progress.finished(config.train, facts()):
         epoch = done.evaluations + 1
         epoch_end = min(epoch * epoch_steps, last_step)
-        began, waited, of_step = time.monotonic(), 0.0, None
+        began, waited = time.monotonic(), 0.0
+        of_step: Mapping | None = None
         for _ in tqdm.trange(
           step, epoch_end, desc=f"epoch {epoch}", leave=False, disable=None
         ):
@@ -228,7 +229,7 @@ def train(
     )
 
 
-def _plateau(config) -> dict[str, float]:
+def _plateau(config) -> dict[str, Any]:
   if config.optim.schedule != "plateau":
     return {}
   return {

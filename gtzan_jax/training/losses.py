@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -39,7 +39,7 @@ def cross_entropy(
   """
   if labels.ndim == 1:
     labels = jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
-  spread = 1.0
+  spread: jax.Array | float = 1.0
   if class_weights is not None:
     labels = labels * jnp.asarray(class_weights)[None]
     spread = labels.sum(-1, keepdims=True)
@@ -93,7 +93,8 @@ def l2(params, *, strength: float, layers: str) -> jax.Array:
       f"L2 layers {layers!r} matches no layer; the layers are"
       f" {', '.join(sorted(kernels))}"
     )
-  return strength * sum(jnp.sum(jnp.square(w)) for w in chosen)
+  total: Any = sum(jnp.sum(jnp.square(w)) for w in chosen)
+  return strength * total
 
 
 class Adversarial(NamedTuple):

@@ -5,6 +5,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from gtzan_jax.errors import InputError
 
@@ -142,7 +143,7 @@ _WORDS = {
 }
 
 
-def _differing(theirs: Sequence | Mapping, ours: Sequence | Mapping) -> list:
+def _differing(theirs: Any, ours: Any) -> list[str]:
   """Both in words; of two feature specs of one name, what is not the same."""
   both = theirs, ours
   if not isinstance(ours, Mapping):

@@ -26,7 +26,7 @@ def kept() -> Iterator[list[float]]:
   the compiler for one, the process ends: what it writes is whole or not there
   at any time.
   """
-  pressed = []
+  pressed: list[float] = []
   if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
     yield pressed  # ignored, as under nohup, or somebody else's
     return

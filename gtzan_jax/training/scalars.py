@@ -90,6 +90,7 @@ class Scalars:
   def _add_event(self, **event) -> None:
     """At once: a writer in the background could not tell of a full disk."""
     data = event_pb2.Event(wall_time=time.time(), **event).SerializeToString()
+    assert self._events is not None
     size = struct.pack("<Q", len(data))
     for part in (size, data):
       self._events.write(part + struct.pack("<I", masked_crc32c(part)))
@@ -107,7 +108,7 @@ class Scalars:
 
   def write(self, step: int, scalars: Mapping[str, float]) -> None:
     """One line; a scalar that is not a number is written as null."""
-    row = {"step": step, "time/seconds": self.seconds}
+    row: dict[str, float | None] = {"step": step, "time/seconds": self.seconds}
     row |= {key: _plain(value) for key, value in scalars.items()}
     with self._writing():
       self._file.write(json.dumps(row) + "\n")

@@ -15,7 +15,7 @@ import math
 import os
 import pathlib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import IO
+from typing import IO, Any
 
 import ml_collections
 
@@ -167,7 +167,7 @@ def config_of(
   return config
 
 
-def _problems(run: object) -> Iterator[str]:
+def _problems(run: Any) -> Iterator[str]:
   """Where a run.json departs from RUN, from ranges.CONFIG or from itself."""
   found = list(report_schema.violations(run, RUN))
   yield from found
@@ -209,18 +209,18 @@ def distinct(
   Raises:
     InputError: two are one and the same folder.
   """
-  paths = [pathlib.Path(path) for path in paths]
+  found = [pathlib.Path(path) for path in paths]
   seen = set()
-  for path in paths:
+  for path in found:
     if path.resolve() in seen:
       raise errors.InputError(f"{given}{path} was given twice: give each once")
     seen.add(path.resolve())
-  return paths
+  return found
 
 
 def is_workdir(path: str | None) -> bool:
   """Is it a folder, which for weights to begin with means a workdir?"""
-  return bool(path) and pathlib.Path(path).expanduser().is_dir()
+  return bool(path and pathlib.Path(path).expanduser().is_dir())
 
 
 def check(path: pathlib.Path, config: ml_collections.ConfigDict) -> bool:
@@ -296,7 +296,7 @@ def locked(path: pathlib.Path, given: str = "") -> Iterator[IO]:
 
 
 def check_unchanged(
-  path: pathlib.Path, before: Mapping[str, dict], now: Mapping[str, dict]
+  path: pathlib.Path, before: Mapping[str, Mapping], now: Mapping[str, Mapping]
 ) -> None:
   """Refuses to go on, or to measure, beside another GAN or judge.
 
@@ -438,7 +438,7 @@ def begin(
       "data_files": {
         "data.labels": _absolute(config.data.labels),
         "data.splits": ",".join(
-          map(_absolute, ranges.listed(config.data.splits))
+          _absolute(place) or "" for place in ranges.listed(config.data.splits)
         ),
       },
       "genres": list(dataset.genres),
