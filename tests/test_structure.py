@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 import tfds_gtzan
-from gtzan_jax import features, models, ranges
+from gtzan_jax import errors, features, models, ranges
 from gtzan_jax.cli.tasks import TASKS
 from gtzan_jax.features import logmel_archive
 from gtzan_jax.gan import networks
@@ -145,6 +145,15 @@ def test_the_metadata_name_every_import():
         continue
       found = {_normal(name) for name in origin.get(module, (module,))}
       assert found & required, f"{file} imports {module}: not in pyproject.toml"
+
+
+def test_a_missing_module_of_an_extra_is_named():
+  for module, extra in errors.EXTRAS.items():
+    missing = ModuleNotFoundError(name=f"{module}.part")
+    assert errors.system_reason(missing) == (
+      f"{module} is not installed: pip install 'gtzan_jax[{extra}]'"
+    )
+  assert errors.system_reason(ModuleNotFoundError(name="other")) is None
 
 
 def _required(requirements: Iterable[str]) -> set[str]:
