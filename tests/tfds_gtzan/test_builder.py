@@ -513,7 +513,7 @@ def test_damaged_data_names_the_folder_to_remove(
     cut = types.SimpleNamespace(
       parts={"train": ids}, leak=None, missing={}, sha256={}
     )
-    data = pipeline.open_dataset(done.directory, "own", cut, artists={})
+    data = pipeline.from_folder(done.directory, "own", cut, artists={})
     pipeline.Records(data, "train", ["features"]).load()
 
   message = rf"prepared data in {folder} is damaged \(.+\): remove it and run"
