@@ -167,7 +167,7 @@ def test_an_arm_follows_from_rows_and_split_seed_alone(arm):
 
 def test_where_artists_are_few_they_cross_in_all_arms_alike():
   with pytest.raises(
-    InputError, match="has no arm 'artists': artists stand on both"
+    InputError, match="has no arm 'artists': artists are on both"
   ):
     apply("tracks_80_20", gtzan_rows(), leak="artists")
   whole, clean, leaky = (
@@ -612,7 +612,7 @@ def _check_damage(out, text):
     (["--config.data.leak=tracks"], "data.leak=tracks: leave it out; leak"),
     (
       ["--config.task=gan", "--config.train.monitor=validation/coverage"],
-      "is a GAN, which tells no genres",
+      "is a GAN, which does not classify",
     ),
     (["--config.data.protocol=leaky_segments_80_20"], "leaks by itself"),
     (["--protocol=kfold"], "--protocol=kfold: give some of tracks_70_10_20,"),

@@ -134,7 +134,7 @@ def test_what_has_no_genre_is_left_out_and_counted(music, tmp_path):
   (told,) = [one for one in findings if one.check == "labels"]
   assert told.line() == (
     f"1 track without a genre in config.data.labels={tmp_path / 't.csv'} left"
-    " out, and 1 name in it of no track or of several: 001/000012; 99"
+    " out, and 1 name in it that match no track or several: 001/000012; 99"
   )
 
 
