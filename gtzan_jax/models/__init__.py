@@ -1,4 +1,4 @@
-"""Model families by name. Add one: a file, a line in MODELS, a row in docs."""
+"""Models by name. To add one: a file, a line in MODELS, a row in sources.py."""
 
 import dataclasses
 import functools
@@ -44,25 +44,22 @@ MODELS: dict[str, type[Classifier]] = {
   "transformer": Transformer,
 }
 
-# Fields that Linen adds to every module; not a user's to set.
-_LINEN_FIELDS = ("parent", "name")
-# Of a model: 8 GiB of float32. The largest recipe has 206 million.
+# 8 GiB of float32. The largest recipe has 206 million.
 MOST_PARAMETERS = 2**31
 
 
 def create(name: str, num_classes: int, **kwargs) -> Classifier:
-  """The model called `name`, untrained and without variables.
+  """The model called `name`, without variables.
 
   Args:
     name: a key of MODELS.
     num_classes: number of logits.
     **kwargs: fields of the model class; those left out keep their default. A
-      list is taken as a tuple (JSON knows no tuples).
+      list is taken as a tuple (JSON has no tuples).
 
   Raises:
-    InputError: if the model or one of the fields does not exist, or a value is
-      of another type than its default or out of range: a size from 1 to 65,536,
-      a share from 0 and below 1.
+    InputError: no such model or field, or a value of another type than the
+      default's or out of range (gtzan_jax.ranges).
   """
   if name not in MODELS:
     raise InputError(
@@ -101,23 +98,23 @@ def shapes(model: nn.Module, example_shape: tuple[int, ...]) -> dict:
 
   Raises:
     InputError: the model takes no such examples, or has more than
-      MOST_PARAMETERS numbers.
+      MOST_PARAMETERS values.
   """
   try:
-    found = jax.eval_shape(
+    variables = jax.eval_shape(
       functools.partial(model.init, train=False),
       jax.random.key(0),
       jax.ShapeDtypeStruct((1, *example_shape), "float32"),
     )
   except InputError:
     raise
-  except Exception as error:  # whatever an operation raises of another rank
+  except Exception as error:  # operations raise anything at another rank
     raise InputError(
       f"{type(model).__name__} takes no examples of shape"
       f" {tuple(example_shape)}: {errors.first_line(error)}"
     ) from error
-  check_size(type(model).__name__, found)
-  return found
+  check_size(type(model).__name__, variables)
+  return variables
 
 
 def check_size(what: str, shapes: Mapping) -> None:
@@ -132,6 +129,6 @@ def check_size(what: str, shapes: Mapping) -> None:
 
 def options(name: str) -> tuple[str, ...]:
   """The keyword arguments that `create(name, num_classes, ...)` takes."""
-  hidden = (*_LINEN_FIELDS, "num_classes")
+  hidden = ("parent", "name", "num_classes")  # the first two are Linen's
   fields = dataclasses.fields(MODELS[name])
   return tuple(f.name for f in fields if f.name not in hidden)

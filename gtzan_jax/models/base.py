@@ -1,4 +1,4 @@
-"""What every model promises, said once."""
+"""The interface of every model."""
 
 import jax
 from flax import linen as nn
@@ -18,10 +18,9 @@ class Classifier(nn.Module):
   - `x` is `[batch, frames, bins]`, float32, in the feature set's own unit
     (dB for log-mel); logits are `[batch, num_classes]`, before the softmax.
   - An example's logits depend on no other example when `train=False`.
-  - The first layer is `InputStats`, in the collection `input_stats`: it is the
-    identity until a recipe fills it, and counts as no parameter.
-  - `params` holds what is trained and `batch_stats` what BatchNorm averages; no
-    other collection exists. A model without BatchNorm has no `batch_stats`.
+  - The first layer is `layers.InputStats`, in the collection `input_stats`.
+  - `params` holds what is trained, `batch_stats` the averages of BatchNorm (if
+    the model has any); there are no other collections.
 
   Attributes:
     num_classes: the number of logits.

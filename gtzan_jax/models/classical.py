@@ -1,8 +1,7 @@
-"""Classifiers of scikit-learn whose fitted numbers are plain arrays.
+"""scikit-learn classifiers stored as plain arrays and applied in numpy.
 
-Fitting is scikit-learn's; what was fitted is applied in numpy, so that it can
-be kept without a pickle and no other version of scikit-learn can change what a
-stored model says.
+So they are kept without a pickle, and the predictions of a stored model do not
+depend on the version of scikit-learn.
 """
 
 import collections
@@ -16,16 +15,16 @@ import numpy as np
 from gtzan_jax.errors import InputError
 from gtzan_jax.scores import calibration
 
-# The lowest gives a clear winner 98 %: some hundred tracks show no more.
+# The lowest gives a clear winner 98 %.
 TEMPERATURES = np.geomspace(0.25, 20.0, 89)
-_FOLDS = 5  # of the train tracks, to find the temperature
+_FOLDS = 5  # of the train tracks, to fit the temperature
 
 Arrays = dict[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
 class Majority:
-  """The shares of the genres in the train part, whatever is heard."""
+  """Predicts the genre frequencies of the train split for every example."""
 
   least: ClassVar[tuple[int, int]] = (1, 1)  # genres, train tracks of each
   arrays: ClassVar[tuple[str, ...]] = ("share",)
@@ -56,7 +55,7 @@ class LogisticRegression:
     estimator = linear_model.LogisticRegression(C=self.C, max_iter=10_000)
     scaler, fitted = _standardised(estimator, x, label)
     coef, intercept = fitted.coef_, fitted.intercept_
-    if len(coef) == 1:  # two genres: scikit-learn keeps the second's alone
+    if len(coef) == 1:  # two genres: scikit-learn keeps the second's only
       coef = np.concatenate([np.zeros_like(coef), coef])
       intercept = np.concatenate([np.zeros_like(intercept), intercept])
     return {**scaler, "coef": coef, "intercept": intercept}
@@ -71,12 +70,12 @@ class LogisticRegression:
 class SVM:
   """Support vector machine with a Gaussian kernel on standardised columns.
 
-  A machine votes; its probabilities are the softmax of its scores over one
-  temperature (Guo et al. 2017, "On calibration of modern neural networks"),
-  found on train tracks that were left out in turn. The winner stays the same.
+  Its probabilities are the softmax of its one-vs-rest scores over a temperature
+  (Guo et al. 2017, "On calibration of modern neural networks"), fitted by cross
+  validation on the train tracks.
 
   Attributes:
-    C: the price of an example on the wrong side.
+    C: inverse strength of the regularisation.
     gamma: one over the squared width of the kernel, times the number of
       columns: 1.0 is scikit-learn's "scale".
   """
@@ -113,7 +112,7 @@ class SVM:
 
     gamma = self.gamma / x.shape[1]
     scaler, fitted = _standardised(svm.SVC(C=self.C, gamma=gamma), x, label)
-    # For two genres scikit-learn turns the sign round.
+    # For two genres scikit-learn flips the sign.
     sign = -1.0 if len(fitted.classes_) == 2 else 1.0
     return {
       **scaler,
@@ -126,9 +125,9 @@ class SVM:
 
   @staticmethod
   def scores(arrays: Mapping[str, np.ndarray], x) -> np.ndarray:
-    """Duels won by each genre [n, genres], margins settling the ties.
+    """SVC.decision_function(decision_function_shape="ovr"), [n, genres].
 
-    As SVC.decision_function(decision_function_shape="ovr") counts them.
+    One-vs-one wins of each genre, ties broken by margins.
     """
     from sklearn.metrics.pairwise import rbf_kernel
 
@@ -162,15 +161,14 @@ CLASSIFIERS: dict[str, type] = {
 
 
 def create(name: str, **options) -> Majority | LogisticRegression | SVM:
-  """The classifier called `name`, not fitted.
+  """The classifier called `name`, unfitted.
 
   Args:
     name: a key of CLASSIFIERS.
     **options: its fields; those left out keep their default.
 
   Raises:
-    InputError: no such classifier or option, or a value that is no number
-      above 0.
+    InputError: no such classifier or option, or a value not above 0.
   """
   if name not in CLASSIFIERS:
     raise InputError(
@@ -193,7 +191,7 @@ def create(name: str, **options) -> Majority | LogisticRegression | SVM:
 
 
 def _standardised(estimator, x, label) -> tuple[Arrays, Any]:
-  """(what standardises a column, the estimator fitted behind it)."""
+  """(mean and scale of each column, the estimator fitted on the result)."""
   from sklearn import pipeline as sklearn_pipeline
   from sklearn import preprocessing
 
@@ -204,6 +202,6 @@ def _standardised(estimator, x, label) -> tuple[Arrays, Any]:
 
 
 def _softmax(scores: np.ndarray) -> np.ndarray:
-  """[n, genres] -> rows that sum to 1."""
+  """[n, genres] to rows that sum to 1."""
   shares = np.exp(scores - scores.max(axis=1, keepdims=True))
   return shares / shares.sum(axis=1, keepdims=True)

@@ -10,24 +10,22 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from gtzan_jax.models.base import Classifier
-from gtzan_jax.models.input_stats import InputStats
-from gtzan_jax.models.pooling import axis_max, max_pool
+from gtzan_jax.models.layers import InputStats, axis_max, max_pool
 
 
 class MelCNN(Classifier):
   """Blocks of 3x3 convolution, BatchNorm, ReLU, 2x2 max pool; one hidden layer.
 
-  After the last block the mean and the maximum over time are kept for every
-  frequency band: any number of frames fits the same weights (258 at hop 256,
-  38 archive columns), while low and high stay apart, as they mean different
-  things in music. The number of bins is fixed at init.
+  After the last block each frequency band keeps its mean and maximum over time:
+  the same weights fit any number of frames. The number of bins is fixed at
+  init.
 
   Attributes:
     channels: output channels of each block.
-    stem_stride: stride (frames, bins) of the first convolution; a stride is
-      what makes the model cheap, as the first block sees the largest picture.
+    stem_stride: stride (frames, bins) of the first convolution, which sees the
+      largest input and costs most.
     dense: width of the hidden layer.
-    dropout: share dropped, in training, before and after the hidden layer.
+    dropout: dropout rate before and after the hidden layer.
   """
 
   channels: tuple[int, ...] = (16, 32, 64, 128)

@@ -1,10 +1,9 @@
 """Convolution, then recurrence over time (the CNN-GRU project).
 
-The source names its parts and their order (convolution, LSTM or GRU, fully
-connected layers, dropout; PyTorch), but no sizes: these were chosen to cost
-about as much as the plain CNN beside it (`gtzan_jax.models.cnn`). Of PyTorch's
-two biases a gate they have one wherever only the sum counts: as the source
-names no sizes, there is no count to keep, and one is what trains here.
+The source names its layers and their order (convolution, LSTM or GRU, fully
+connected, dropout; PyTorch) but no sizes: these make it cost about as much as
+`gtzan_jax.models.cnn`. PyTorch has two biases a gate; here there is one where
+only their sum counts.
 """
 
 from collections.abc import Callable
@@ -15,18 +14,17 @@ from flax import linen as nn
 
 from gtzan_jax.errors import InputError
 from gtzan_jax.models.base import Classifier
-from gtzan_jax.models.input_stats import InputStats
-from gtzan_jax.models.pooling import max_pool
+from gtzan_jax.models.layers import InputStats, max_pool
 from gtzan_jax.models.scan_rnn import ScanGRU, ScanLSTM, torch_init
 
 
 class CNNGRU(Classifier):
   """Blocks of 3x3 convolution, BatchNorm, ReLU, max pool; GRU; two Dense.
 
-  Frequency is pooled by 32 and time only by 4, so that 38 archive columns still
-  give the GRU 10 steps (258 frames at hop 256: 65). Each step is all that is
-  left of its bands and channels; the last state decides. Takes any number of
-  frames; the number of bins is fixed at init.
+  Frequency is pooled by 32 and time by 4, so that 38 archive columns still
+  give the GRU 10 steps (258 frames at hop 256: 65). A step is the remaining
+  bands and channels; the last state is classified. Takes any number of frames;
+  the number of bins is fixed at init.
 
   Attributes:
     channels: output channels of each block.
@@ -34,8 +32,7 @@ class CNNGRU(Classifier):
     pool_bins: the same over frequency.
     hidden: size of the recurrent state.
     dense: width of the hidden Dense layer.
-    dropout: share dropped, in training, before the recurrence and before each
-      Dense layer.
+    dropout: dropout rate before the recurrence and before each Dense layer.
 
   Raises:
     InputError: `channels`, `pool_frames` and `pool_bins` differ in length.
@@ -82,6 +79,6 @@ class CNNGRU(Classifier):
 
 
 class CNNLSTM(CNNGRU):
-  """The same with an LSTM in the GRU's place."""
+  """`CNNGRU` with an LSTM in place of the GRU."""
 
   layer: ClassVar[Callable[..., nn.Module]] = ScanLSTM

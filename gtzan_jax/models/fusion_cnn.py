@@ -3,31 +3,34 @@
 import jax
 from flax import linen as nn
 
-from gtzan_jax.models import keras_layers
 from gtzan_jax.models.base import Classifier
-from gtzan_jax.models.input_stats import InputStats
-from gtzan_jax.models.pooling import max_pool
+from gtzan_jax.models.layers import (
+  InputStats,
+  keras_batch_norm,
+  keras_conv,
+  keras_dense,
+  max_pool,
+)
 
 
 class FusionCNN(Classifier):
-  """Three convolutions, mean over the picture, Dense 256; `[b, 130, 187]`.
+  """Three convolutions, global mean, Dense 256; for `[batch, 130, 187]`.
 
-  A block is a 3x3 convolution of "same" padding, ReLU, a 2x2 max pool,
-  BatchNorm and dropout; the last block has no pool. Dense, ReLU, BatchNorm and
-  dropout follow, all initialised as Keras does. 440,842 values with BatchNorm
-  statistics at any size and ten classes. The source puts an L2 penalty of 1e-3
-  on the kernel of `dense`: it is part of the loss, see
-  `gtzan_jax.training.losses.l2`.
+  A block is a 3x3 convolution of "same" padding, ReLU, a 2x2 max pool (not in
+  the last), BatchNorm and dropout. Dense, ReLU, BatchNorm and dropout follow.
+  Keras's initialisers. 440,842 values with BatchNorm statistics at any size and
+  ten classes. The source's L2 penalty of 1e-3 on the kernel of `dense` is part
+  of the loss, see `gtzan_jax.training.losses.l2`.
 
   The source has frequency along the height and time along the width. Here it
   is the other way round, which exchanges the two axes of every kernel and
-  changes nothing else, as the windows are square and the mean is over both.
+  changes nothing else.
 
   Attributes:
     channels: output channels of each block.
     dense: width of the hidden layer.
-    block_dropout: share of a block's output dropped in training.
-    dropout: share of the hidden layer dropped in training.
+    block_dropout: dropout rate of each block's output.
+    dropout: dropout rate of the hidden layer.
   """
 
   channels: tuple[int, ...] = (64, 128, 256)
@@ -39,18 +42,15 @@ class FusionCNN(Classifier):
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
     x = InputStats(name="standardise")(x)[..., None]
     for number, channels in enumerate(self.channels):
-      x = keras_layers.conv(channels, (3, 3), name=f"conv{number}")(x)
-      x = nn.relu(x)
+      x = nn.relu(keras_conv(channels, (3, 3), name=f"conv{number}")(x))
       if number < len(self.channels) - 1:
         x = max_pool(x, padding="VALID")
-      x = keras_layers.batch_norm(
-        use_running_average=not train, name=f"norm{number}"
-      )(x)
+      x = keras_batch_norm(use_running_average=not train, name=f"norm{number}")(
+        x
+      )
       x = nn.Dropout(self.block_dropout, deterministic=not train)(x)
     x = x.mean((1, 2))
-    x = nn.relu(keras_layers.dense(self.dense, name="dense")(x))
-    x = keras_layers.batch_norm(
-      use_running_average=not train, name="dense_norm"
-    )(x)
+    x = nn.relu(keras_dense(self.dense, name="dense")(x))
+    x = keras_batch_norm(use_running_average=not train, name="dense_norm")(x)
     x = nn.Dropout(self.dropout, deterministic=not train)(x)
-    return keras_layers.dense(self.num_classes, name="head")(x)
+    return keras_dense(self.num_classes, name="head")(x)

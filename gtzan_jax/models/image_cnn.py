@@ -1,25 +1,31 @@
 """CNNs on pictures of spectrograms: the LSTM-GAN and ResNet projects.
 
-Both read `[batch, height, width, 3]`, red, green and blue in 0..1, and flatten
-what the convolutions leave, so the size of the picture is fixed at init and
-nearly all of their parameters are those of one hidden layer.
+Both read `[batch, height, width, 3]`, red, green and blue in 0..1. The output
+of the convolutions is flattened, so the size of the picture is fixed at init
+and nearly all parameters are those of the hidden layer.
 """
 
 import jax
 from flax import linen as nn
 
-from gtzan_jax.models import keras_layers, torch_layers
 from gtzan_jax.models.base import Classifier
-from gtzan_jax.models.input_stats import InputStats
-from gtzan_jax.models.pooling import max_pool
+from gtzan_jax.models.layers import (
+  InputStats,
+  keras_conv,
+  keras_dense,
+  max_pool,
+  torch_batch_norm,
+  torch_conv,
+  torch_dense,
+)
 
 
 class PairedCNN(Classifier):
   """The LSTM-GAN project's Net2 (and Net3, Net4): convolutions in pairs, pools.
 
-  3x3 convolutions of "same" padding, ReLU, 2x2 max pools, one hidden layer, all
-  initialised as torch does. Net3 and Net4 add BatchNorm after ReLU, or after
-  the pool where one follows. At 180 x 180 and ten classes 66,460,522 values,
+  3x3 convolutions of "same" padding, ReLU, 2x2 max pools, one hidden layer.
+  Net3 and Net4 add BatchNorm after ReLU, or after the pool where one follows.
+  torch's initialisers. At 180 x 180 and ten classes 66,460,522 values,
   66,461,546 with BatchNorm and its statistics.
 
   Attributes:
@@ -37,24 +43,21 @@ class PairedCNN(Classifier):
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
     x = InputStats(name="standardise")(x)
     for number, channels in enumerate(self.channels):
-      x = torch_layers.conv(
-        channels, x.shape[-1], (3, 3), name=f"conv{number}"
-      )(x)
+      x = torch_conv(channels, x.shape[-1], (3, 3), name=f"conv{number}")(x)
       x = nn.relu(x)
       if number % 2:
         x = max_pool(x)
       if self.batch_norm:
-        x = torch_layers.batch_norm(
+        x = torch_batch_norm(
           use_running_average=not train, name=f"norm{number}"
         )(x)
     x = x.reshape(x.shape[0], -1)
-    x = torch_layers.dense(self.dense, x.shape[-1], name="dense")(x)
-    x = nn.relu(x)
-    return torch_layers.dense(self.num_classes, x.shape[-1], name="head")(x)
+    x = nn.relu(torch_dense(self.dense, x.shape[-1], name="dense")(x))
+    return torch_dense(self.num_classes, x.shape[-1], name="head")(x)
 
 
 class PairedNormCNN(PairedCNN):
-  """The same with BatchNorm: the LSTM-GAN project's Net3 and Net4."""
+  """`PairedCNN` with BatchNorm: the LSTM-GAN project's Net3 and Net4."""
 
   batch_norm: bool = True
 
@@ -63,13 +66,13 @@ class ImageCNN(Classifier):
   """The ResNet project's phase 2: three times convolution and pool, one layer.
 
   3x3 convolutions of "same" padding, ReLU, 2x2 max pools, a hidden layer with
-  dropout, all initialised as Keras does. 16,871,882 parameters at 256 x 256 and
-  ten classes.
+  dropout. Keras's initialisers. 16,871,882 parameters at 256 x 256 and ten
+  classes.
 
   Attributes:
     channels: output channels of each convolution.
     dense: width of the hidden layer.
-    dropout: share of the hidden layer dropped in training.
+    dropout: dropout rate of the hidden layer.
   """
 
   channels: tuple[int, ...] = (32, 64, 128)
@@ -80,9 +83,9 @@ class ImageCNN(Classifier):
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
     x = InputStats(name="standardise")(x)
     for number, channels in enumerate(self.channels):
-      x = keras_layers.conv(channels, (3, 3), name=f"conv{number}")(x)
+      x = keras_conv(channels, (3, 3), name=f"conv{number}")(x)
       x = max_pool(nn.relu(x))
     x = x.reshape(x.shape[0], -1)
-    x = nn.relu(keras_layers.dense(self.dense, name="dense")(x))
+    x = nn.relu(keras_dense(self.dense, name="dense")(x))
     x = nn.Dropout(self.dropout, deterministic=not train)(x)
-    return keras_layers.dense(self.num_classes, name="head")(x)
+    return keras_dense(self.num_classes, name="head")(x)

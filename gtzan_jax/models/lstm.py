@@ -3,9 +3,8 @@
 import jax
 from flax import linen as nn
 
-from gtzan_jax.models import torch_layers
 from gtzan_jax.models.base import Classifier
-from gtzan_jax.models.input_stats import InputStats
+from gtzan_jax.models.layers import InputStats, torch_dense
 from gtzan_jax.models.scan_rnn import ScanLSTM, torch_init
 
 
@@ -13,14 +12,14 @@ class LSTM(Classifier):
   """LSTM layers, dropout after each, Dense on the last hidden state.
 
   At the source's 61 frames of 33 values and ten classes 216,842 parameters,
-  with PyTorch's two biases a gate. The source's text says 128 units, its
-  notebook 512; its input is not standardised, which here is the recipe's
-  choice. PyTorch's initialisers. Takes any number of frames.
+  with PyTorch's two biases a gate and initialisers. The source's text has 128
+  units, its notebook 512; its input is not standardised. Takes any number of
+  frames.
 
   Attributes:
     hidden: size of each layer's state.
     layers: number of LSTM layers.
-    dropout: share dropped, in training, between layers and of the last state.
+    dropout: dropout rate between layers and of the last state.
   """
 
   hidden: int = 128
@@ -30,12 +29,13 @@ class LSTM(Classifier):
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
     x = InputStats(name="standardise")(x)
-    init = torch_init(self.hidden)
     for number in range(self.layers):
       layer = ScanLSTM(
-        self.hidden, two_biases=True, **init, name=f"lstm{number}"
+        self.hidden,
+        two_biases=True,
+        name=f"lstm{number}",
+        **torch_init(self.hidden),
       )
       x = layer(x, last=number == self.layers - 1)
       x = nn.Dropout(self.dropout, deterministic=not train)(x)
-    head = torch_layers.dense(self.num_classes, self.hidden, name="head")
-    return head(x)
+    return torch_dense(self.num_classes, self.hidden, name="head")(x)

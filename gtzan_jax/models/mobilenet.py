@@ -3,22 +3,21 @@
 Sandler et al. 2018 (arXiv:1801.04381), width 1.0, as Keras and torchvision
 build it: a strided 3x3 convolution, 17 inverted residual blocks (1x1 expansion,
 3x3 depthwise, linear 1x1 projection), a 1x1 convolution to 1,280 channels;
-BatchNorm after each, ReLU6 after all but the projections. The source puts the
-mean over the picture, dropout 0.5 and a Dense layer on it: 2,270,794 values
-with BatchNorm statistics at ten classes. Pretrained weights:
-gtzan_jax.models.weights.
+BatchNorm after each, ReLU6 after all but the projections. The source adds the
+mean over the picture, dropout 0.5 and a Dense layer: 2,270,794 values with
+BatchNorm statistics at ten classes. Trained weights: gtzan_jax.models.weights.
 """
 
-from typing import Any
+import functools
+import operator
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
 from gtzan_jax.errors import InputError
-from gtzan_jax.models import keras_layers
 from gtzan_jax.models.base import Classifier
-from gtzan_jax.models.input_stats import InputStats
+from gtzan_jax.models.layers import InputStats, keras_conv, keras_dense
 
 # The paper's table 2: expansion, output channels, repeats, stride of the first.
 STAGES = (
@@ -30,15 +29,15 @@ STAGES = (
   (6, 160, 3, 2),
   (6, 320, 1, 1),
 )
-# Of each inverted residual block: expansion, output channels, stride.
+# Each inverted residual block's expansion, output channels, stride.
 BLOCKS = tuple(
   (expansion, channels, 1 if repeat else stride)
   for expansion, channels, repeats, stride in STAGES
   for repeat in range(repeats)
 )
 BN_EPSILON = 1e-3
-# (mean, deviation) of RGB in 0..1 that the weights' own training subtracted
-# and divided by: -1..1, or the statistics of ImageNet.
+# (mean, deviation) of RGB in 0..1 by which the weights' training scaled: to
+# -1..1, or by the statistics of ImageNet.
 SCALING = {
   "tf": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
   "torch": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
@@ -49,19 +48,17 @@ PADDING = ("tf", "torch")
 def pads(size: int, stride: int, padding: str) -> tuple[int, int]:
   """Zeros before and after `size` for a 3x3 kernel: `ceil(size / stride)` out.
 
-  "tf" pads an even size at its far end only where the stride is 2; "torch" at
-  both ends always. Their windows then lie one pixel apart, and so do the
-  features that the two libraries' weights have learnt.
+  At stride 2, "tf" pads an even size at its far end only, "torch" at both ends:
+  their windows, and so their weights, are one pixel apart.
   """
   before = 0 if padding == "tf" and stride == 2 and size % 2 == 0 else 1
   return before, 1
 
 
 class DepthwiseConv(nn.Module):
-  """3x3 convolution of each channel with a kernel of its own, without bias.
+  """Depthwise 3x3 convolution without bias, as a sum of nine shifted products.
 
-  As a sum of nine shifted products: on a CPU XLA's grouped convolution gives
-  the same numbers in 3 to 28 times the time (docs/weights.md).
+  On a CPU XLA's grouped convolution takes 3 to 28 times as long.
   """
 
   stride: int
@@ -74,23 +71,23 @@ class DepthwiseConv(nn.Module):
     kernel = self.param("kernel", nn.initializers.glorot_uniform(), shape)
     sizes, stride = x.shape[1:3], self.stride
     around = [pads(size, stride, self.padding) for size in sizes]
-    # Behind the first window's first pixel, as many as the windows step over.
+    # From the first window's first pixel to the last window's.
     rows, columns = ((size - 1) // stride * stride + 1 for size in sizes)
     x = jnp.pad(x, ((0, 0), *around, (0, 0)))
-    total: Any = sum(
+    products = (
       x[:, row : row + rows : stride, column : column + columns : stride]
       * kernel[row, column][None, None]
       for row in range(3)
       for column in range(3)
     )
-    return total
+    return functools.reduce(operator.add, products)
 
 
 class ConvNorm(nn.Module):
   """Convolution without bias, BatchNorm and, unless `linear`, ReLU6.
 
   `kernel` 1 or 3, padded by `pads`; `features=0` is the depthwise convolution.
-  `fixed` takes BatchNorm's stored averages and leaves them as they are.
+  With `fixed` BatchNorm uses its stored averages and does not update them.
   """
 
   features: int
@@ -102,10 +99,10 @@ class ConvNorm(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, *, fixed: bool) -> jax.Array:
     if self.features:
-      around: str | list[tuple[int, int]] = "VALID"
+      around = [(0, 0), (0, 0)]
       if self.kernel == 3:
         around = [pads(n, self.stride, self.padding) for n in x.shape[1:3]]
-      x = keras_layers.conv(
+      x = keras_conv(
         self.features,
         (self.kernel, self.kernel),
         self.stride,
@@ -127,7 +124,7 @@ class ConvNorm(nn.Module):
 class InvertedResidual(nn.Module):
   """1x1 expansion (none where it is 1), depthwise 3x3, linear 1x1 projection.
 
-  Its input is added where stride and channels let it.
+  The input is added where the shapes are the same.
   """
 
   expansion: int
@@ -152,24 +149,24 @@ class MobileNetV2(Classifier):
 
   Any height and width; 2,257,984 values and a head of 1,281 a class. With
   `num_classes` 1000 (Keras, torchvision) or 1001 (TensorFlow) it is ImageNet's
-  own classifier.
+  classifier.
 
-  Frozen, as in the source, nothing but the head trains: BatchNorm keeps its
-  averages in training too and no gradient enters the backbone, so that a step
-  costs little more than a prediction. A second stage unfreezes the blocks from
-  `trainable_from` on, with what follows them, at a low learning rate; their
-  averages still stay, as weights with BatchNorm folded in have no others.
+  Frozen, as in the source, only the head trains: BatchNorm uses its averages in
+  training too and no gradient enters the backbone, so a step costs little more
+  than a prediction. A second stage trains the blocks from `trainable_from` on
+  at a low learning rate; their averages stay fixed, as weights with BatchNorm
+  folded in have none.
 
   Attributes:
-    dropout: share of the 1,280 means dropped in training.
-    padding: "tf" (also Keras) or "torch": of whom the weights are, see `pads`.
+    dropout: dropout rate of the 1,280 means.
+    padding: "tf" (also Keras) or "torch", as the weights were trained: `pads`.
     scaling: "tf" to -1..1, "torch" by ImageNet's mean and deviation.
-    frozen: whether the backbone is; if not, all of it trains, BatchNorm too.
+    frozen: whether the backbone is fixed; if not, all of it trains.
     trainable_from: number of the first inverted residual block (0 to 16) that
       trains though frozen; 17: none, and not the convolution after them.
 
   Raises:
-    InputError: a field has another value than these, or x is no such picture.
+    InputError: a field has another value, or x has another shape.
   """
 
   dropout: float = 0.5
@@ -215,4 +212,4 @@ class MobileNetV2(Classifier):
       x = jax.lax.stop_gradient(x)
     x = x.mean((1, 2))
     x = nn.Dropout(self.dropout, deterministic=not train)(x)
-    return keras_layers.dense(self.num_classes, name="head")(x)
+    return keras_dense(self.num_classes, name="head")(x)

@@ -4,20 +4,22 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from gtzan_jax.models import keras_layers
 from gtzan_jax.models.base import Classifier
-from gtzan_jax.models.input_stats import InputStats
-from gtzan_jax.models.pooling import max_pool
+from gtzan_jax.models.layers import (
+  InputStats,
+  keras_conv,
+  keras_dense,
+  max_pool,
+)
 
 
 class ParallelCNN(Classifier):
-  """Each branch convolution, LeakyReLU 0.3, max pool; `[b, 80, 80]` log-mel.
+  """Branches of convolution, LeakyReLU 0.3, max pool; `[batch, 80, 80]`.
 
-  Convolutions and pools are "valid" and the pools drop what is left over, as
-  Keras does by default. Both branches are flattened and joined, 6,748 values at
-  80 x 80, and one Dense layer follows: 54,255 parameters with the source's
-  eight classes. Dropout is nowhere. The picture is turned to `[mel, frame]`, as
-  the source has it.
+  Convolutions and pools are "valid", Keras's default. Both branches are
+  flattened and joined, 6,748 values at 80 x 80, and one Dense layer follows:
+  54,255 parameters with the source's eight classes. The log-mel is turned to
+  `[mel, frame]`, as in the source. No dropout.
 
   Attributes:
     channels: output channels of the convolution of each branch.
@@ -35,12 +37,12 @@ class ParallelCNN(Classifier):
     branches = zip(self.channels, self.kernels, self.pools, strict=True)
     flat = []
     for number, (channels, kernel, pool) in enumerate(branches):
-      conv = keras_layers.conv(
+      conv = keras_conv(
         channels, (kernel, kernel), padding="VALID", name=f"conv{number}"
       )
       y = nn.leaky_relu(conv(x), 0.3)
       y = max_pool(y, (pool, pool), padding="VALID")
       flat.append(y.reshape(y.shape[0], -1))
-    return keras_layers.dense(self.num_classes, name="head")(
+    return keras_dense(self.num_classes, name="head")(
       jnp.concatenate(flat, axis=-1)
     )

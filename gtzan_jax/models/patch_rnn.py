@@ -1,11 +1,10 @@
-"""Two small CNNs whose picture is read as a sequence (the BiLSTM project).
+"""Two small CNNs whose output is read as a sequence (the BiLSTM project).
 
-The source's input is a log-mel picture `[mel, frames]` of 80 x 80 and one
-channel, its classes are eight, its defaults Keras's. What is left of the
-picture after two poolings is reshaped, row by row, to a sequence: a step is a
-place in the picture (`CNNRNN`) or four neighbours in time (`CNNBiLSTM`), and
-the sequence runs through time within a band, then on to the next band. That is
-no order in time, but it is the source's.
+The source (Keras, eight classes) reads a log-mel picture `[mel, frames]` of
+80 x 80. The output of the second pool is reshaped row by row to a sequence: a
+step is a place in the picture (`CNNRNN`) or four neighbours in time
+(`CNNBiLSTM`), so the sequence runs through time within a band, then on to the
+next band. That is no order in time, but it is the source's.
 """
 
 from functools import partial
@@ -15,16 +14,20 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from gtzan_jax.models.base import Classifier
-from gtzan_jax.models.input_stats import InputStats
-from gtzan_jax.models.keras_layers import batch_norm, conv, dense
-from gtzan_jax.models.pooling import max_pool
+from gtzan_jax.models.layers import (
+  InputStats,
+  keras_batch_norm,
+  keras_conv,
+  keras_dense,
+  max_pool,
+)
 from gtzan_jax.models.scan_rnn import Bidirectional, ScanLSTM
 
 
 def as_picture(x: jax.Array, smallest: int = 1) -> jax.Array:
-  """`[batch, frames, bins]` to the source's `[batch, bins, frames, 1]`.
+  """`[batch, frames, bins]` to `[batch, bins, frames, 1]`.
 
-  A side shorter than `smallest` is filled with zeros at its end.
+  A side shorter than `smallest` is padded with zeros at its end.
   """
   picture = x.swapaxes(1, 2)[..., None]
   rows, columns = (max(0, smallest - n) for n in picture.shape[1:3])
@@ -34,8 +37,7 @@ def as_picture(x: jax.Array, smallest: int = 1) -> jax.Array:
 def as_sequence(x: jax.Array, width: int) -> jax.Array:
   """`[batch, ...]` to `[batch, steps, width]`, row by row.
 
-  The last step is filled with zeros where the values do not come out even (at
-  the source's 80 x 80 they do).
+  The last step is padded with zeros (at 80 x 80 it is whole).
   """
   x = x.reshape(x.shape[0], -1)
   x = jnp.pad(x, ((0, 0), (0, -x.shape[1] % width)))
@@ -45,13 +47,12 @@ def as_sequence(x: jax.Array, width: int) -> jax.Array:
 class CNNRNN(Classifier):
   """Phase P1.2: two linear convolutions, two LSTMs, Dense 200.
 
-  "Valid" padding throughout, 80 -> 77 -> 38 -> 36 -> 18, so 324 steps of 6; the
-  convolutions have no activation. 98,510 parameters with eight classes at any
-  size of the picture, as only the number of steps follows it; a side shorter
-  than the 11 that the layers need is filled up.
+  "Valid" padding, 80 -> 77 -> 38 -> 36 -> 18, so 324 steps of 6. 98,510
+  parameters with eight classes at any size of the picture; a side shorter than
+  the 11 that the layers need is padded.
 
   Attributes:
-    dropout: share of the Dense layer's outputs dropped in training.
+    dropout: dropout rate of the Dense layer.
   """
 
   dropout: float = 0.2
@@ -60,14 +61,16 @@ class CNNRNN(Classifier):
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
     x = as_picture(InputStats(name="standardise")(x), smallest=11)
     for number, (channels, side) in enumerate(((8, 4), (6, 3))):
-      x = conv(channels, (side, side), padding="VALID", name=f"conv{number}")(x)
-      x = max_pool(x, padding="VALID")
+      conv = keras_conv(
+        channels, (side, side), padding="VALID", name=f"conv{number}"
+      )
+      x = max_pool(conv(x), padding="VALID")
     x = as_sequence(x, 6)
     x = ScanLSTM(128, name="lstm0")(x)
     x = ScanLSTM(32, name="lstm1")(x, last=True)
-    x = nn.relu(dense(200, name="dense")(x))
+    x = nn.relu(keras_dense(200, name="dense")(x))
     x = nn.Dropout(self.dropout, deterministic=not train)(x)
-    return dense(self.num_classes, name="head")(x)
+    return keras_dense(self.num_classes, name="head")(x)
 
 
 class CNNBiLSTM(Classifier):
@@ -78,7 +81,7 @@ class CNNBiLSTM(Classifier):
   pictures of any size.
 
   Attributes:
-    dropout: share of the Dense layer's outputs dropped in training.
+    dropout: dropout rate of the Dense layer.
   """
 
   dropout: float = 0.3
@@ -86,14 +89,14 @@ class CNNBiLSTM(Classifier):
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
     x = as_picture(InputStats(name="standardise")(x))
-    norm = partial(batch_norm, use_running_average=not train)
+    norm = partial(keras_batch_norm, use_running_average=not train)
     for number, (channels, side) in enumerate(((8, 4), (6, 3))):
-      x = conv(channels, (side, side), name=f"conv{number}")(x)
+      x = keras_conv(channels, (side, side), name=f"conv{number}")(x)
       x = nn.leaky_relu(norm(name=f"norm{number}")(x), 0.3)
       x = max_pool(x)
     x = as_sequence(x, 24)
     x = Bidirectional(ScanLSTM, 128, name="lstm0")(x)
     x = Bidirectional(ScanLSTM, 32, name="lstm1")(x, last=True)
-    x = nn.relu(dense(200, name="dense")(x))
+    x = nn.relu(keras_dense(200, name="dense")(x))
     x = nn.Dropout(self.dropout, deterministic=not train)(x)
-    return dense(self.num_classes, name="head")(x)
+    return keras_dense(self.num_classes, name="head")(x)

@@ -1,7 +1,7 @@
 """The residual network on MFCC slices (the ResNet project, phase 5).
 
-Built layer for layer as in the source's notebook (Keras): convolution, ReLU,
-then BatchNorm; ReLU again after the sum; "same" padding and pooling throughout.
+Layer for layer as in the source's notebook (Keras): convolution, ReLU, then
+BatchNorm; ReLU again after the sum; "same" padding and pooling throughout.
 217,226 values with BatchNorm statistics at 130 x 13 and ten classes.
 """
 
@@ -9,9 +9,13 @@ import jax
 from flax import linen as nn
 
 from gtzan_jax.models.base import Classifier
-from gtzan_jax.models.input_stats import InputStats
-from gtzan_jax.models.keras_layers import batch_norm, conv, dense
-from gtzan_jax.models.pooling import max_pool
+from gtzan_jax.models.layers import (
+  InputStats,
+  keras_batch_norm,
+  keras_conv,
+  keras_dense,
+  max_pool,
+)
 
 
 class ConvReluNorm(nn.Module):
@@ -21,8 +25,8 @@ class ConvReluNorm(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-    x = nn.relu(conv(self.features, (3, 3), name="conv")(x))
-    return batch_norm(use_running_average=not train, name="norm")(x)
+    x = nn.relu(keras_conv(self.features, (3, 3), name="conv")(x))
+    return keras_batch_norm(use_running_average=not train, name="norm")(x)
 
 
 class ResidualBlock(nn.Module):
@@ -41,7 +45,7 @@ class ResidualBlock(nn.Module):
     y = ConvReluNorm(self.features, name="second")(y, train=train)
     if self.shortcut:
       if x.shape[-1] != self.features:
-        x = conv(self.features, (1, 1), name="shortcut")(x)
+        x = keras_conv(self.features, (1, 1), name="shortcut")(x)
       y = y + x
     return nn.relu(y)
 
@@ -49,13 +53,12 @@ class ResidualBlock(nn.Module):
 class ResNet(Classifier):
   """Stem, two residual blocks, Dense 64; for `[batch, 130, 13]` MFCCs.
 
-  The features are read as a picture of one channel. Takes any number of frames
-  and bins (at least one); the flattened size, and with it the Dense layer,
-  follows them. The source puts an L2 penalty of 1e-3 on the kernel of `dense`:
-  it is part of the loss, see `gtzan_jax.training.losses.l2`.
+  Takes any number of frames and bins, fixed at init. The source's L2 penalty of
+  1e-3 on the kernel of `dense` is part of the loss, see
+  `gtzan_jax.training.losses.l2`.
 
   Attributes:
-    dropout: share of the Dense layer's outputs dropped in training.
+    dropout: dropout rate of the Dense layer.
     shortcuts: whether the residual blocks add their shortcut.
   """
 
@@ -70,6 +73,6 @@ class ResNet(Classifier):
       block = ResidualBlock(features, self.shortcuts, name=f"block{number}")
       x = max_pool(block(x, train=train))
     x = x.reshape(x.shape[0], -1)
-    x = nn.relu(dense(64, name="dense")(x))
+    x = nn.relu(keras_dense(64, name="dense")(x))
     x = nn.Dropout(self.dropout, deterministic=not train)(x)
-    return dense(self.num_classes, name="head")(x)
+    return keras_dense(self.num_classes, name="head")(x)

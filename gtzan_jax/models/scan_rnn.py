@@ -1,13 +1,12 @@
-"""LSTM and GRU layers as one `lax.scan`, with a gradient of their own.
+"""LSTM and GRU layers as one `lax.scan` with a custom gradient.
 
-What need not wait for the step before stands outside the loop: the product
-with the input (one GEMM for all frames) and, through a custom VJP, the gradient
-of the recurrent kernel, which autodiff would add up inside the backward loop,
-frame by frame. The loops keep one small product a frame and elementwise work.
-They are not unrolled: that made every variant slower on a CPU.
+Computed outside the loop: the product with the input (one GEMM for all frames)
+and, through a custom VJP, the gradient of the recurrent kernel, which autodiff
+would add up frame by frame. The loops have one small product a frame and
+elementwise work. They are not unrolled: that was slower on a CPU.
 
-A `Cell` is the elementwise part: the gates and, by hand, their gradient.
-Forward-mode differentiation (`jax.jvp`) is not defined for a custom VJP.
+A `Cell` is the elementwise part: the gates and their gradient. Forward-mode
+differentiation (`jax.jvp`) is not defined for a custom VJP.
 """
 
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from flax import linen as nn
 from flax.linen.dtypes import promote_dtype
 from jax import lax
 
-from gtzan_jax.models.torch_layers import within
+from gtzan_jax.models.layers import uniform
 
 Arrays = tuple[jax.Array, ...]
 
@@ -144,26 +143,26 @@ recur.defvjp(_forward, _backward)
 
 
 def torch_init(hidden: int) -> dict[str, Any]:
-  """A layer's initialisers as in PyTorch: uniform in ±1/sqrt(hidden)."""
+  """PyTorch's initialisers of a layer: uniform in ±1/sqrt(hidden)."""
   names = ("kernel_init", "recurrent_init", "bias_init")
-  return dict.fromkeys(names, within(hidden**-0.5))
+  return dict.fromkeys(names, uniform(hidden**-0.5))
 
 
 def forget_one(key, shape, dtype=jnp.float32) -> jax.Array:
-  """Keras's first bias of an LSTM: 1 for the forget gate, 0 elsewhere."""
+  """Keras's initial bias of an LSTM: 1 for the forget gate, 0 elsewhere."""
   gate = jnp.arange(shape[0]) // (shape[0] // 4)
   return (gate == 1).astype(dtype)
 
 
 class _Layer(nn.Module):
-  """What both layers share; the initialisers' defaults are Keras's.
+  """What LSTM and GRU share; the initialisers' defaults are Keras's.
 
   Attributes:
     hidden: size of the state.
     reverse: from the last frame to the first.
-    kernel_init: of the input's kernel, `[bins, gates * hidden]`.
-    recurrent_init: of the state's kernel, `[hidden, gates * hidden]`.
-    bias_init: of every bias.
+    kernel_init: for the input's kernel, `[bins, gates * hidden]`.
+    recurrent_init: for the state's kernel, `[hidden, gates * hidden]`.
+    bias_init: for every bias.
   """
 
   hidden: int
@@ -188,8 +187,8 @@ class ScanLSTM(_Layer):
 
   Attributes:
     two_biases: also `input/bias`, as in PyTorch: 4 hidden parameters more. Only
-      the sum of the two counts, but it starts sqrt(2) times as wide and, as an
-      optimiser such as Adam moves each by about its rate, moves twice as far.
+      their sum counts, but it starts sqrt(2) times as wide and Adam moves it
+      twice as far.
   """
 
   bias_init: Callable = forget_one
@@ -218,10 +217,9 @@ class ScanLSTM(_Layer):
 class ScanGRU(_Layer):
   """GRU (Cho et al. 2014), the reset gate applied after the product.
 
-  So do PyTorch, cuDNN and `flax.linen.GRUCell`: the candidate's product has a
-  bias of its own, `bias` `[hidden]`, beside `kernel` and the input's
-  `input/kernel` and `input/bias`, gates in the order r, z, n:
-  3 (hidden (bins + hidden) + hidden) + hidden parameters.
+  As in PyTorch, cuDNN and `flax.linen.GRUCell`: the candidate's product has a
+  `bias` `[hidden]`, beside `kernel`, `input/kernel` and `input/bias`, gates in
+  the order r, z, n: 3 (hidden (bins + hidden) + hidden) + hidden parameters.
   """
 
   @nn.compact
@@ -249,7 +247,7 @@ class Bidirectional(nn.Module):
 
   Attributes:
     layer: ScanLSTM or ScanGRU, or a partial of one.
-    hidden: size of each one's state.
+    hidden: size of the state in each direction.
   """
 
   layer: Callable[..., nn.Module]
@@ -259,8 +257,7 @@ class Bidirectional(nn.Module):
   def __call__(self, x: jax.Array, *, last: bool = False) -> jax.Array:
     """`[batch, frames, bins]` to `[batch, frames, 2 * hidden]`.
 
-    With `last`, each direction's state when it has read all frames:
-    `[batch, 2 * hidden]`.
+    With `last`, each direction's last state: `[batch, 2 * hidden]`.
     """
     ahead = self.layer(self.hidden, name="ahead")
     back = self.layer(self.hidden, reverse=True, name="back")

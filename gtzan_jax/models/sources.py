@@ -1,7 +1,6 @@
-"""What each recipe's model was built after: source, input, published count.
+"""Each recipe's model: its source, input shape and published parameter count.
 
-The table of docs/models.md is drawn from here (`launch.py models`), and the
-tests hold the counts to it.
+`launch.py models` prints the table, which is part of docs/models.md.
 """
 
 import dataclasses
@@ -24,13 +23,13 @@ class Reference:
   """A model at its source's input size.
 
   Attributes:
-    source: the project (docs/sources.md) and what it calls the model.
+    source: the project (docs/sources.md) and its name of the model.
     features: the feature set that its recipe uses.
     input: shape of one example.
-    classes: how many genres the source has.
+    classes: number of genres in the source.
+    published: parameters with BatchNorm statistics by the source's
+      description; None where it names no sizes.
     model: the key of MODELS, where it is not the recipe's name.
-    published: parameters with BatchNorm statistics that the source's own
-      description comes to; None where it names no sizes and ours were chosen.
   """
 
   source: str
@@ -86,7 +85,7 @@ REFERENCE: dict[str, Reference] = {
 
 
 def count(name: str) -> dict[str, int]:
-  """Values in each collection of a recipe's model; computes none of them."""
+  """Number of values in each collection of a recipe's model."""
   reference = REFERENCE[name]
   model = models.create(reference.model or name, reference.classes)
   return {
@@ -96,7 +95,7 @@ def count(name: str) -> dict[str, int]:
 
 
 def table() -> str:
-  """Every model as a Markdown table."""
+  """All models as a Markdown table."""
   rows = [
     "| recipe | source | class | feature set | input | classes"
     " | parameters | with BatchNorm statistics | the source's count |",
@@ -118,7 +117,7 @@ def table() -> str:
 
 
 def redraw(path: str) -> None:
-  """Puts the table in place of the one between the marks of a page.
+  """Replaces the table between the marks of a page.
 
   Raises:
     InputError: no such file, or no marks in it.

@@ -1,9 +1,8 @@
 """Attention over log-mel frames (the CNN-GRU project's future work).
 
-The source names "attention-based models or transformers" and no more. This is
-a pre-norm encoder (Xiong et al. 2020, arXiv:2002.04745) on a convolutional stem
-over time, as Whisper's (Radford et al. 2022, arXiv:2212.04356): a few hundred
-tracks are too few to learn locality by attention alone.
+The source names only "attention-based models or transformers". This is a
+pre-norm encoder (Xiong et al. 2020, arXiv:2002.04745) on a convolutional stem
+over time, as Whisper's (Radford et al. 2022, arXiv:2212.04356).
 """
 
 from functools import partial
@@ -15,7 +14,7 @@ from flax import linen as nn
 
 from gtzan_jax.errors import InputError
 from gtzan_jax.models.base import Classifier
-from gtzan_jax.models.input_stats import InputStats
+from gtzan_jax.models.layers import InputStats
 
 conv = partial(nn.Conv, kernel_init=nn.initializers.xavier_uniform())
 dense = partial(nn.Dense, kernel_init=nn.initializers.xavier_uniform())
@@ -25,8 +24,7 @@ def positions(length: int, width: int) -> np.ndarray:
   """Sines and cosines of each place, `[length, width]` in -1..1.
 
   Wave lengths run from 2 pi to 2 pi 10,000 tokens (Vaswani et al. 2017,
-  arXiv:1706.03762), sines in the first half. Unlike learned positions they are
-  defined at any length. `width` is even.
+  arXiv:1706.03762), sines in the first half. `width` is even.
   """
   rates = 10_000.0 ** -np.linspace(0.0, 1.0, width // 2)
   angles = np.arange(length)[:, None] * rates[None, :]
@@ -34,11 +32,7 @@ def positions(length: int, width: int) -> np.ndarray:
 
 
 class Attention(nn.Module):
-  """Every token looks at all: softmax(q k / sqrt(d)) v in each head.
-
-  Without biases: that of the keys could not change the softmax, and LayerNorm,
-  which comes before, has one.
-  """
+  """Self-attention: softmax(q k / sqrt(d)) v in each head, without biases."""
 
   heads: int
 
@@ -59,10 +53,9 @@ class Block(nn.Module):
 
   Attributes:
     heads: attention heads.
-    dropout: share of each sum's second term dropped in training.
-    drop_path: share of examples for which, in training, that term is left out
-      altogether (stochastic depth: Huang et al. 2016, arXiv:1603.09382); those
-      that keep it have it divided by the share kept.
+    dropout: dropout rate of each sum's second term.
+    drop_path: stochastic depth (Huang et al. 2016, arXiv:1603.09382): rate at
+      which an example drops that term altogether.
   """
 
   heads: int
@@ -73,7 +66,7 @@ class Block(nn.Module):
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
     """Returns `[batch, tokens, width]`, the shape of `x`."""
 
-    def thinned(y):
+    def dropped(y):
       y = nn.Dropout(self.dropout, deterministic=not train)(y)
       # One draw for all tokens and channels of an example.
       path = nn.Dropout(self.drop_path, broadcast_dims=(1, 2))
@@ -81,28 +74,29 @@ class Block(nn.Module):
 
     width = x.shape[-1]
     y = nn.LayerNorm(name="attention_norm")(x)
-    x = x + thinned(Attention(self.heads, name="attention")(y))
+    x = x + dropped(Attention(self.heads, name="attention")(y))
     y = nn.LayerNorm(name="feed_norm")(x)
     y = nn.gelu(dense(4 * width, name="feed_in")(y))
-    return x + thinned(dense(width, name="feed_out")(y))
+    return x + dropped(dense(width, name="feed_out")(y))
 
 
 class Transformer(Classifier):
   """Two convolutions over time, positions, blocks, mean, head; `[b, f, bins]`.
 
-  A token is `stride` frames, all bins at once. Any number of frames fits the
-  same weights; the number of bins is fixed at init. 0.89 M parameters at 128
-  bins.
+  A token is `stride` frames with all bins. Takes any number of frames; the
+  number of bins is fixed at init. 0.89 M parameters at 128 bins.
 
   Attributes:
     width: channels of a token.
     depth: number of blocks.
     heads: attention heads of a block; they divide the width.
     stride: frames from one token to the next.
-    dropout: share dropped, in training, of the tokens' channels, of each
-      block's terms and before the head.
+    dropout: dropout rate of the tokens, in each block and before the head.
     drop_path: stochastic depth of the last block; that of the others grows
       evenly up to it, from `drop_path / depth`.
+
+  Raises:
+    InputError: the width is no multiple of twice the heads.
   """
 
   width: int = 128

@@ -18,7 +18,7 @@ import optax
 from gtzan_jax import features, models
 from gtzan_jax.audio import files as audio_lib
 from gtzan_jax.data import pipeline
-from gtzan_jax.models import input_stats
+from gtzan_jax.models import layers
 from gtzan_jax.training import augment, losses, optim
 from gtzan_jax.training.state import Scalars, TrainState, begin
 
@@ -91,7 +91,7 @@ class Classify:
     self, state: TrainState, mean: np.ndarray, std: np.ndarray
   ) -> TrainState:
     """The state with the model's input standardisation filled in."""
-    filled = input_stats.fill(state.model_state, mean, std)
+    filled = layers.fill_input_stats(state.model_state, mean, std)
     return state.replace(model_state=filled)
 
   def check(self, fields: Mapping[str, tuple], batch_size: int) -> None:
@@ -138,7 +138,7 @@ class Classify:
     # Masked cells take the train mean, which is 0 once standardised.
     fill = None
     if self.standardized:
-      (stats,) = state.model_state[input_stats.COLLECTION].values()
+      (stats,) = state.model_state[layers.INPUT_STATS].values()
       fill = stats["mean"]
     x, labels = self.inputs(input_key, batch, fill)
 

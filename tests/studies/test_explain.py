@@ -19,7 +19,7 @@ from gtzan_jax.data import pipeline
 from gtzan_jax.data.open_dataset import open_dataset
 from gtzan_jax.errors import InputError
 from gtzan_jax.inference import predict
-from gtzan_jax.models import input_stats
+from gtzan_jax.models import layers
 from gtzan_jax.reports import report
 from gtzan_jax.scores import predictions
 from gtzan_jax.studies.explain import attribution
@@ -115,7 +115,7 @@ def begin(path, config):
   if config.data.standardize != "none":
     records = pipeline.Records(dataset, "train", ["features"])
     stats = pipeline.input_statistics(records, config.data.standardize)
-    variables = input_stats.fill(variables, *stats)
+    variables = layers.fill_input_stats(variables, *stats)
   best = checkpoint.Store(path / "best", writable=True)
   best.save(variables, {"epoch": 3})
   best.wait()

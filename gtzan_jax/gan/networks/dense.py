@@ -13,7 +13,7 @@ from flax import linen as nn
 
 from gtzan_jax.errors import InputError
 from gtzan_jax.gan.networks.base import Discriminator, Generator, Networks
-from gtzan_jax.models import torch_layers
+from gtzan_jax.models import layers
 
 _OUTPUTS = {"tanh": jnp.tanh, "linear": lambda x: x}
 
@@ -45,10 +45,10 @@ class DenseGenerator(Generator):
     genre = _embed(self.num_classes, self.embedding, label)
     x = jnp.concatenate([noise, genre], axis=-1)
     for number, width in enumerate(self.hidden):
-      x = torch_layers.dense(width, x.shape[-1], name=f"dense{number}")(x)
+      x = layers.torch_dense(width, x.shape[-1], name=f"dense{number}")(x)
       x = nn.relu(x)
     size = math.prod(self.example_shape)
-    x = torch_layers.dense(size, x.shape[-1], name="out")(x)
+    x = layers.torch_dense(size, x.shape[-1], name="out")(x)
     return _OUTPUTS[self.output](x).reshape(-1, *self.example_shape)
 
 
@@ -69,9 +69,9 @@ class DenseDiscriminator(Discriminator):
     x = x.reshape(x.shape[0], -1)
     x = jnp.concatenate([x, genre], axis=-1)
     for number, width in enumerate(self.hidden):
-      x = torch_layers.dense(width, x.shape[-1], name=f"dense{number}")(x)
+      x = layers.torch_dense(width, x.shape[-1], name=f"dense{number}")(x)
       x = nn.leaky_relu(x, 0.2)
-    return torch_layers.dense(1, x.shape[-1], name="score")(x)[:, 0]
+    return layers.torch_dense(1, x.shape[-1], name="score")(x)[:, 0]
 
 
 def cgan_dense(

@@ -1,4 +1,4 @@
-"""Trained weights from files into a model's variables, and back.
+"""Reads trained weights from files into a model's variables, and writes them.
 
 MobileNetV2's from Keras, torchvision or an .npz with BatchNorm folded in; any
 model's from the .npz that `save_npz` writes. Formats: docs/weights.md.
@@ -19,21 +19,21 @@ HEAD = "params/head/"
 
 
 def load(path: str, variables: Mapping, *, head: bool = False) -> dict:
-  """The variables with the weights that a file holds in their place.
+  """Returns the variables with the weights of a file.
 
   Args:
     path: .h5 or .hdf5 (Keras), .safetensors (torchvision) or .npz.
     variables: what the model's `init` returned, or its shapes and dtypes.
-    head: whether the layer `head` must come from the file too. If not, it does
-      where the file has it for as many classes, and else stays as it is.
+    head: whether the file must have the layer `head`. If not, it is loaded
+      where the file has one for as many classes, and else stays unchanged.
 
   Returns:
     a new dict of the same structure, shapes and dtypes: `params` and
-    `batch_stats` from the file, `input_stats` as they were.
+    `batch_stats` from the file, `input_stats` unchanged.
 
   Raises:
     InputError: no such file, a damaged one or of another kind; a layer that is
-      missing, of another shape or not finite. Nothing in a file is ever run.
+      missing, of another shape or not finite.
   """
   entries = files.read(path)
   wanted = traverse_util.flatten_dict(
@@ -48,8 +48,8 @@ def load(path: str, variables: Mapping, *, head: bool = False) -> dict:
   if not head and not matching.fits(entries, convert.head, shapes):
     convert = convert._replace(head={})
   rows = {**convert.backbone, **convert.head}
-  found = convert.finish(matching.take(path, entries, rows, shapes), shapes)
-  for name, value in found.items():
+  arrays = convert.finish(matching.take(path, entries, rows, shapes), shapes)
+  for name, value in arrays.items():
     if not np.isfinite(value.astype(np.float32)).all():
       raise InputError(f"{path}: {name} is not finite: the file is damaged")
     wanted[name] = jnp.asarray(value.astype(wanted[name].dtype))
@@ -57,14 +57,14 @@ def load(path: str, variables: Mapping, *, head: bool = False) -> dict:
 
 
 def save_npz(path: str, variables: Mapping) -> None:
-  """Writes `params` and `batch_stats`, one array a name, for `load`.
+  """Writes `params` and `batch_stats` for `load`, one array a variable.
 
   Names are paths ("params/head/kernel"). `input_stats` are left out: they
-  belong to the data that a model is trained on next.
+  depend on the data that a model is trained on next.
   """
   flat = traverse_util.flatten_dict(dict(variables), sep="/")
   chosen: dict[str, Any] = {
-    # npz knows no bfloat16; float32 holds the same values
+    # npz has no bfloat16; float32 holds the same values
     name: np.asarray(value, np.float32)
     for name, value in flat.items()
     if name.startswith(COLLECTIONS)

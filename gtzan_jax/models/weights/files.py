@@ -16,8 +16,7 @@ def read(path: str) -> dict[str, np.ndarray]:
   """All arrays of a file by name; an .h5's as its paths ("a/a/kernel:0").
 
   Raises:
-    InputError: no such file, another suffix than READERS', or a file that
-      cannot be read as one of its suffix.
+    InputError: no such file, a suffix not in READERS, or a damaged file.
   """
   place = pathlib.Path(path).expanduser()
   reader = READERS.get(place.suffix.lower())
@@ -32,35 +31,35 @@ def read(path: str) -> dict[str, np.ndarray]:
     return reader(place)
   except InputError as error:
     raise InputError(f"{path}: {error}") from error
-  except Exception as error:  # a damaged file can make a reader raise anything
+  except Exception as error:  # readers raise anything at damage
     reason = (str(error).splitlines() or [""])[0] or type(error).__name__
     raise InputError(
-      f"{path} is damaged or not of the kind that its name says: {reason}"
+      f"{path} is damaged or not of the type of its suffix: {reason}"
     ) from error
 
 
 def _h5(path: pathlib.Path) -> dict[str, np.ndarray]:
-  found = {}
+  arrays = {}
 
   def keep(name, item):
     optimizer = name.startswith("optimizer_weights/")
     if isinstance(item, h5py.Dataset) and not optimizer:
-      found[name] = np.asarray(item[()])
+      arrays[name] = np.asarray(item[()])
 
   with h5py.File(path, "r") as file:
     file.visititems(keep)
-  return found
+  return arrays
 
 
 def _npz(path: pathlib.Path) -> dict[str, np.ndarray]:
   if zipfile.is_zipfile(path):
     errors.check_npz(path)
-  # numpy leaves a file that it opened itself open where it is damaged.
+  # numpy does not close a damaged file that it opened itself.
   with open(path, "rb") as file:
-    found = np.load(file, allow_pickle=False)
-    if not isinstance(found, np.lib.npyio.NpzFile):
+    arrays = np.load(file, allow_pickle=False)
+    if not isinstance(arrays, np.lib.npyio.NpzFile):
       raise InputError("this is no .npz but a single array")
-    return dict(found)
+    return dict(arrays)
 
 
 READERS: dict[str, Callable[[pathlib.Path], dict[str, np.ndarray]]] = {

@@ -1,8 +1,7 @@
-"""What MobileNetV2's layers are called in other people's files.
+"""Names of MobileNetV2's layers in the files of other libraries.
 
-The layers stand in one order everywhere: `UNITS`, each a convolution without
-bias and a BatchNorm, then the head. Ours are the modules of
-gtzan_jax.models.mobilenet.
+Their order is the same everywhere: `UNITS`, each a convolution without bias and
+a BatchNorm, then the head. Ours are the modules of gtzan_jax.models.mobilenet.
 """
 
 import pathlib
@@ -14,7 +13,7 @@ from gtzan_jax.errors import InputError
 from gtzan_jax.models.mobilenet import BLOCKS, BN_EPSILON
 from gtzan_jax.models.weights.matching import Conversion, Entries, Shapes
 
-TORCH_EPSILON = 1e-5  # torch.nn.BatchNorm2d's own
+TORCH_EPSILON = 1e-5  # torch.nn.BatchNorm2d's
 PARTS = ("expand", "depthwise", "project")
 KERNEL = "params/{}/conv/kernel"
 NORM = (
@@ -38,21 +37,21 @@ UNITS = (
 
 
 def conversion(path: str, entries: Entries, names: Sequence[str]) -> Conversion:
-  """How a file with these entries fills MobileNetV2's variables.
+  """How a file with these entries becomes MobileNetV2's variables.
 
   Args:
-    path: its suffix says whose names it has.
-    entries: what `files.read` found.
-    names: of the model's variables.
+    path: its suffix decides whose names it has.
+    entries: what `files.read` returned.
+    names: the model's variables.
 
   Raises:
-    InputError: the model is another, or the layers have no names.
+    InputError: another model, or layers without names.
   """
   ours = {name.format(unit) for name in (KERNEL, *NORM) for unit in UNITS}
   if set(names) != ours | set(HEAD):
     raise InputError(
-      f"{path}: only mobilenet_v2 takes such a file; any other model takes an"
-      " .npz that gtzan_jax.models.weights.save_npz wrote of it"
+      f"{path}: only mobilenet_v2 takes such a file; other models take an"
+      " .npz written by gtzan_jax.models.weights.save_npz"
     )
   if any(name.startswith("layers/") for name in entries):
     raise InputError(
@@ -65,7 +64,7 @@ def conversion(path: str, entries: Entries, names: Sequence[str]) -> Conversion:
 def _keras(entries: Entries) -> Conversion:
   """keras.applications, whole or without top, alone or inside a model.
 
-  A weight's path holds its layer's name somewhere: "Conv1/Conv1/kernel:0",
+  A weight's path has its layer's name somewhere: "Conv1/Conv1/kernel:0",
   "model_weights/mobilenetv2_1.00_224/Conv1/kernel:0", "Conv1/kernel".
   """
   layers = {unit: _keras_layers(unit) for unit in UNITS}
@@ -83,20 +82,20 @@ def _keras(entries: Entries) -> Conversion:
   rows = {}
   for unit, (conv, norm) in layers.items():
     depthwise = unit.endswith("depthwise")
-    # Keras 3 calls a depthwise kernel just kernel.
+    # In Keras 3 a depthwise kernel is called kernel.
     old = depthwise and f"{conv}/depthwise_kernel" in places
     kernel = find(conv, "depthwise_kernel" if old else "kernel")
     rows[KERNEL.format(unit)] = (kernel, "hwoi" if depthwise else "hwio")
     weights = ("gamma", "beta", "moving_mean", "moving_variance")
     for name, weight in zip(NORM, weights, strict=True):
       rows[name.format(unit)] = (find(norm, weight), "o")
-  # It was called Logits in Keras's first years.
+  # Early versions of Keras: Logits.
   top = "Logits" if "Logits/kernel" in places else "predictions"
   head = ((find(top, "kernel"), "io"), (find(top, "bias"), "o"))
   return Conversion(
     rows,
     dict(zip(HEAD, head, strict=True)),
-    lambda found, shapes: found,
+    lambda arrays, shapes: arrays,
   )
 
 
@@ -132,26 +131,26 @@ def _torch_layers(unit: str) -> tuple[str, str]:
   block, part = unit.removeprefix("block").split("/")
   place = f"features.{int(block) + 1}.conv"
   step = _parts(int(block)).index(part)
-  if part == "project":  # no ReLU6, so not wrapped in a sequence of its own
+  if part == "project":  # no ReLU6, so not wrapped in a Sequential
     return f"{place}.{step}", f"{place}.{step + 1}"
   return f"{place}.{step}.0", f"{place}.{step}.1"
 
 
-def _other_epsilon(found: dict, shapes: Shapes) -> dict[str, np.ndarray]:
-  """The same normalisation with our epsilon: it moves into the scale."""
+def _other_epsilon(arrays: dict, shapes: Shapes) -> dict[str, np.ndarray]:
+  """The same normalisation with our epsilon: the scale absorbs the rest."""
   scale, _, _, variance = NORM
   for unit in UNITS:
-    var = found[variance.format(unit)].astype(np.float64)
+    var = arrays[variance.format(unit)].astype(np.float64)
     with np.errstate(invalid="ignore"):  # a variance below 0 becomes NaN
       factor = np.sqrt((var + BN_EPSILON) / (var + TORCH_EPSILON))
-    found[scale.format(unit)] = found[scale.format(unit)] * factor
-  return found
+    arrays[scale.format(unit)] = arrays[scale.format(unit)] * factor
+  return arrays
 
 
 def _folded(entries: Entries) -> Conversion:
   """BatchNorm folded into kernels and biases: `00_conv_2d/w`, `/b`, ...
 
-  The 53 layers are numbered in order, the last is the head, as a convolution.
+  The 53 layers are numbered in order; the last is the head, as a convolution.
   """
   rows: dict[str, tuple[str, str | None]] = {}
   for number, unit in enumerate(UNITS):
@@ -165,14 +164,14 @@ def _folded(entries: Entries) -> Conversion:
   return Conversion(rows, dict(zip(HEAD, head, strict=True)), _identity_norm)
 
 
-def _identity_norm(found: dict, shapes: Shapes) -> dict[str, np.ndarray]:
-  """BatchNorm that adds its bias and changes nothing else, to the last bit."""
+def _identity_norm(arrays: dict, shapes: Shapes) -> dict[str, np.ndarray]:
+  """BatchNorm that only adds its bias, to the last bit."""
   scale, _, mean, variance = NORM
   for name, value in ((scale, 1.0), (mean, 0.0), (variance, 1.0 - BN_EPSILON)):
     for unit in UNITS:
       shape = shapes[name.format(unit)]
-      found[name.format(unit)] = np.full(shape, value)
-  return found
+      arrays[name.format(unit)] = np.full(shape, value)
+  return arrays
 
 
 FORMATS = {

@@ -1,0 +1,171 @@
+"""Layers that several models share: input statistics, pooling, initialisers.
+
+`keras_*` and `torch_*` layers have the defaults of the library that a source
+was written in; a source that names no value means these.
+"""
+
+import functools
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from gtzan_jax.errors import InputError
+
+INPUT_STATS = "input_stats"  # the collection
+
+# Keras: Glorot-uniform kernels, zero biases.
+keras_conv = functools.partial(
+  nn.Conv, kernel_init=nn.initializers.glorot_uniform()
+)
+keras_dense = functools.partial(
+  nn.Dense, kernel_init=nn.initializers.glorot_uniform()
+)
+keras_batch_norm = functools.partial(nn.BatchNorm, momentum=0.99, epsilon=1e-3)
+# torch calls this momentum 0.1. The running variance averages the batch's,
+# where torch takes n / (n - 1) of it.
+torch_batch_norm = functools.partial(nn.BatchNorm, momentum=0.9, epsilon=1e-5)
+
+
+def uniform(bound: float):
+  """An initialiser: uniform in ±`bound`."""
+
+  def init(key, shape, dtype=float):
+    return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+  return init
+
+
+def torch_dense(features: int, inputs: int, *, name: str | None) -> nn.Dense:
+  """`torch.nn.Linear(inputs, features)`: uniform in ±1 / sqrt(inputs)."""
+  init = uniform(1 / math.sqrt(inputs))
+  return nn.Dense(features, kernel_init=init, bias_init=init, name=name)
+
+
+def torch_conv(
+  features: int, inputs: int, kernel: tuple[int, int], *, name: str | None
+) -> nn.Conv:
+  """`torch.nn.Conv2d(inputs, features, kernel, padding="same")`."""
+  init = uniform(1 / math.sqrt(inputs * math.prod(kernel)))
+  return nn.Conv(features, kernel, kernel_init=init, bias_init=init, name=name)
+
+
+class InputStats(nn.Module):
+  """Standardises the input: `(x - mean) / std`; the identity at init.
+
+  `mean` and `std`, `[bins]` each, are in a collection of their own: they are
+  saved with the model and neither trained nor counted as parameters.
+  """
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """`[..., bins]` to the same shape."""
+    bins = x.shape[-1]
+    mean = self.variable(INPUT_STATS, "mean", jnp.zeros, (bins,))
+    std = self.variable(INPUT_STATS, "std", jnp.ones, (bins,))
+    wide = (1,) * (x.ndim - 1) + (bins,)
+    return (x - mean.value.reshape(wide)) / std.value.reshape(wide)
+
+
+def fill_input_stats(variables: Mapping[str, Any], mean, std) -> dict[str, Any]:
+  """Returns a copy of a model's variables with its input statistics set.
+
+  Args:
+    variables: what `model.init` returned.
+    mean: `[bins]`, over the train split only, in the unit of the input.
+    std: `[bins]`; a constant bin (0) is centred and not scaled.
+
+  Raises:
+    ValueError: the shapes are not those of the model's input.
+  """
+  mean = jnp.asarray(mean, jnp.float32)
+  std = jnp.asarray(std, jnp.float32)
+  new = {"mean": mean, "std": jnp.where(std > 0, std, 1.0)}
+  ((layer, old),) = variables[INPUT_STATS].items()
+  for name, value in new.items():
+    if value.shape != old[name].shape:
+      raise ValueError(
+        f"input_stats {name} has shape {value.shape},"
+        f" the model's input {old[name].shape}"
+      )
+  return {**variables, INPUT_STATS: {layer: new}}
+
+
+# Pooling. `x.reshape(...).max((2, 4))` would lose gradients under `jit`: the
+# gradient of a reduced maximum goes to the values that equal the result, and
+# where XLA recomputes `x` in another fusion its last bit may differ, so that
+# none is equal (on a CPU up to half of the largest entry of a kernel's
+# gradient). Up to JAX 0.10 `jnp.maximum` of two arrays does the same. Here
+# values are compared with each other, or picked by index.
+
+
+@jax.custom_jvp
+def larger(x: jax.Array, y: jax.Array) -> jax.Array:
+  """`jnp.maximum(x, y)`; the gradient goes to `x` where the two are equal."""
+  return jnp.maximum(x, y)
+
+
+@larger.defjvp
+def _larger_jvp(primals, tangents):
+  x, y = primals
+  return larger(x, y), jnp.where(x >= y, *tangents)
+
+
+def max_pool(
+  x: jax.Array,
+  window: tuple[int, int] = (2, 2),
+  strides: tuple[int, int] | None = None,
+  padding: str = "SAME",
+) -> jax.Array:
+  """`nn.max_pool` with a gradient that costs less.
+
+  That of `nn.max_pool` (select-and-scatter) costs on a CPU as much as the rest
+  of a small CNN. Each axis is pooled alone, which takes fewer comparisons where
+  windows overlap.
+
+  Args:
+    x: `[batch, height, width, channels]`.
+    window: height and width of a window.
+    strides: along height and width; None for the window's size.
+    padding: "SAME" or "VALID", as in Linen.
+
+  Returns:
+    `[batch, rows, columns, channels]`: an axis of `n` values becomes
+    `ceil(n / stride)` ("SAME") or `1 + floor((n - window) / stride)` ("VALID").
+
+  Raises:
+    InputError: no window fits ("VALID").
+  """
+  for axis, size, stride in zip((1, 2), window, strides or window, strict=True):
+    x = _pool_axis(x, axis, size, stride, padding)
+  return x
+
+
+def _pool_axis(x, axis: int, size: int, stride: int, padding: str) -> jax.Array:
+  pads = [(0, 0)] * x.ndim
+  (pads[axis],) = jax.lax.padtype_to_pads(
+    (x.shape[axis],), (size,), (stride,), padding
+  )
+  x = jnp.pad(x, pads, constant_values=-jnp.inf)
+  if x.shape[axis] < size:
+    raise InputError(
+      f"a pool of {size} does not fit what the layers before it leave of the"
+      f" input, {x.shape[axis]} (frames or bins); give the model more of them"
+    )
+  last = (x.shape[axis] - size) // stride * stride  # where the last one starts
+  return functools.reduce(
+    larger,
+    (
+      jax.lax.slice_in_dim(x, start, start + last + 1, stride, axis=axis)
+      for start in range(size)
+    ),
+  )
+
+
+def axis_max(x: jax.Array, axis: int) -> jax.Array:
+  """`x.max(axis)`; the gradient goes to the first of equal values."""
+  place = jax.lax.stop_gradient(x).argmax(axis, keepdims=True)
+  return jnp.take_along_axis(x, place, axis).squeeze(axis)
