@@ -1,8 +1,8 @@
-"""Feature sets in JAX: one implementation for preparing, training, predicting.
+"""Feature sets in JAX, used to prepare, train and predict.
 
-Every feature is a pure function of one example, `[*batch, samples]` to
-`[*batch, frames, bins]`: it can be jitted and vmapped, and an example gives
-the same numbers alone and in a batch. Values agree with librosa's.
+Every feature is a pure function, `[*batch, samples]` to `[*batch, frames,
+bins]`: it can be jitted and vmapped, and an example gives the same numbers
+alone and in a batch. Values agree with librosa's.
 """
 
 import jax
@@ -23,7 +23,7 @@ __all__ = [
   "get",
 ]
 
-_BLOCK = 256  # frames; clips are lengthened to a multiple, see extract_clip
+_BLOCK = 256  # frames; clips are padded to a multiple, see extract_clip
 
 FEATURES: dict[str, FeatureSpec] = {
   spec.name: spec
@@ -89,16 +89,16 @@ FEATURES: dict[str, FeatureSpec] = {
 
 
 def get(name: str | FeatureSpec) -> FeatureSpec:
-  """The feature set of that name; a spec is returned as it is.
+  """The feature set of that name (a spec is returned as it is).
 
   Raises:
-    InputError: unknown name; the message lists the known ones.
+    InputError: no such feature set.
   """
   if isinstance(name, FeatureSpec):
     return name
   if name not in FEATURES:
     known = ", ".join(sorted(FEATURES))
-    raise InputError(f"unknown feature set {name!r}; there are {known}")
+    raise InputError(f"unknown feature set {name!r}; accepted are {known}")
   return FEATURES[name]
 
 
@@ -112,19 +112,25 @@ def extract(
     name: a key of `FEATURES`, or a spec.
 
   Returns:
-    float32 `[*batch, frames, bins]`, the spec's parts side by side; pictures
+    float32 `[*batch, frames, bins]`, the spec's parts concatenated; pictures
     `[*batch, size, size, 3]`; tables `[*batch, 57]`, which are computed on the
-    host: they alone can be neither jitted nor vmapped.
+    host and can be neither jitted nor vmapped.
 
   Raises:
-    InputError: no such set, or fewer samples than one window needs.
+    InputError: no such set, or fewer samples than one window.
   """
   spec = get(name)
   if spec.parts == ("table57",):
-    return _tables(np.asarray(audio, np.float32), spec)
+    clips = np.asarray(audio, np.float32)
+    rows = [
+      kaggle_table.from_audio(clip, spec.sample_rate)
+      for clip in clips.reshape(-1, clips.shape[-1])
+    ]
+    return jnp.asarray(np.stack(rows)).reshape(*clips.shape[:-1], -1)
   return parts.extract(jnp.asarray(audio, jnp.float32), spec)
 
 
+<<<<<<< HEAD
 def _tables(audio: np.ndarray, spec: FeatureSpec) -> jax.Array:
   clips = audio.reshape(-1, audio.shape[-1])
   rows = [kaggle_table.from_audio(clip, spec.sample_rate) for clip in clips]
@@ -134,13 +140,16 @@ def _tables(audio: np.ndarray, spec: FeatureSpec) -> jax.Array:
 def from_logmel(
   db: jax.Array | np.ndarray, name: str | FeatureSpec
 ) -> jax.Array:
+=======
+def from_logmel(db: jax.Array, name: str | FeatureSpec) -> jax.Array:
+>>>>>>> d37bd8c (Features: the values of a frame are one file; plain words)
   """Features of stored log-mel spectrograms.
 
   Args:
     db: float32 `[*batch, columns, bands]`, absolute dB (reference 1.0).
-    name: a key of `FEATURES`, or a spec. Its hop and n_fft are not used: the
-      time axis and the mel are those of `db`. A set with a fixed number of
-      frames resizes to it, linearly.
+    name: a key of `FEATURES`, or a spec. Its time axis and n_fft are not used:
+      columns and bands are those stored, unless the set has `max_frames`, to
+      which they are resized.
 
   Returns:
     float32, as `extract`.
@@ -160,8 +169,8 @@ def from_logmel(
 def extract_clip(samples: np.ndarray, name: str | FeatureSpec) -> np.ndarray:
   """Features of one whole clip of any length, with few compiled programs.
 
-  The clip is padded with zeros to a multiple of 256 hops, and frames beyond its
-  end are dropped: the values are those of `extract`.
+  The clip is padded to a multiple of 256 hops and the frames beyond its end are
+  removed: the numbers are those of `extract`.
 
   Args:
     samples: float32 `[n]` in -1..1 at the set's sample rate.
@@ -171,7 +180,7 @@ def extract_clip(samples: np.ndarray, name: str | FeatureSpec) -> np.ndarray:
     float32 `[frames, bins]`; a picture is `[size, size, 3]`.
 
   Raises:
-    InputError: no such set, or fewer samples than one window needs.
+    InputError: no such set, or fewer samples than one window.
   """
   spec = get(name)
   samples = np.asarray(samples, np.float32)

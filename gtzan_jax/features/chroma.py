@@ -1,8 +1,7 @@
-"""Chroma: the energy of the twelve pitch classes, with the tuning fixed.
+"""Chroma: the energy of the twelve pitch classes, A fixed at 440 Hz.
 
-Source: D. Ellis, "Chroma Feature Analysis and Synthesis" (2007), as librosa has
-it. By default librosa estimates each clip's tuning; here A is 440 Hz, so that a
-frame's chroma depends on that frame only.
+Source: D. Ellis, "Chroma Feature Analysis and Synthesis" (2007), as in librosa
+with tuning=0; so a frame's chroma depends on that frame only.
 """
 
 import functools
@@ -13,20 +12,21 @@ import numpy as np
 
 N_CHROMA = 12
 _A0 = 27.5  # Hz
-_CENTRE_OCTAVE = 5.0  # above A0: weights are highest there, at 880 Hz,
-_OCTAVES = 2.0  # and fall off as a bell of this standard deviation
+# Weights are a Gaussian over octaves above A0, highest at 880 Hz.
+_CENTRE_OCTAVE = 5.0
+_OCTAVES = 2.0  # standard deviation
 
 
 @functools.lru_cache
 def filterbank(sample_rate: int, n_fft: int) -> np.ndarray:
-  """Weight of each bin for each pitch class.
+  """Weight of each bin's power in each pitch class.
 
   Returns:
     float32 `[1 + n_fft // 2, 12]`, from C to B, read-only.
   """
   hz = np.arange(1, n_fft // 2 + 2) * sample_rate / n_fft
   semitone = N_CHROMA * np.log2(hz / _A0)
-  # 0 Hz has no pitch: one and a half octaves below bin 1, it is spread widely.
+  # 0 Hz has no pitch: it is placed one and a half octaves below bin 1.
   semitone = np.append(semitone[0] - 1.5 * N_CHROMA, semitone)
   width = np.maximum(np.diff(semitone), 1.0)[:, None]
   semitone = semitone[:-1, None]
@@ -42,9 +42,7 @@ def filterbank(sample_rate: int, n_fft: int) -> np.ndarray:
 
 
 def chroma(power: jax.Array, sample_rate: int) -> jax.Array:
-  """Pitch classes of each frame, the strongest of them 1.
-
-  librosa's `chroma_stft(tuning=0.0)`.
+  """librosa's `chroma_stft(tuning=0.0)`: the strongest class of a frame is 1.
 
   Args:
     power: float32 `[*batch, frames, 1 + n_fft // 2]`.

@@ -1,7 +1,7 @@
-"""Spectral contrast: how far the peaks of a band stand above its valleys.
+"""Spectral contrast: level of a band's peaks over that of its valleys.
 
 Source: D.-N. Jiang et al., "Music type classification by spectral contrast
-feature", ICME 2002, with librosa's bands and rounding.
+feature", ICME 2002, as librosa computes it.
 """
 
 import functools
@@ -15,7 +15,7 @@ from gtzan_jax.errors import InputError
 from gtzan_jax.features import mel
 
 EDGES = (0, 200, 400, 800, 1600, 3200, 6400, 12_800)  # Hz
-QUANTILE = 0.02  # of a band's bins are its peaks, as many its valleys
+QUANTILE = 0.02  # share of a band's bins that are peaks, and valleys
 TOP_DB = 80.0
 
 
@@ -23,15 +23,15 @@ TOP_DB = 80.0
 def bands(sample_rate: int, n_fft: int) -> tuple[tuple[slice, int], ...]:
   """The bins of each band, and how many of them are peaks (and valleys).
 
-  As in librosa a band starts with the bin below its lower edge and ends
-  without its last bin, which counts towards the quantile all the same; the
-  topmost band reaches to the end of the spectrum; halves are rounded to even.
+  As in librosa, a band starts with the bin below its lower edge and lacks its
+  last bin, which still counts for the quantile; the top band reaches to the end
+  of the spectrum; halves are rounded to even.
 
   Raises:
     InputError: a band has no bin.
   """
   hz = np.arange(1 + n_fft // 2) * sample_rate / n_fft
-  found = []
+  bands = []
   for low, high in itertools.pairwise(EDGES):
     inside = np.flatnonzero((hz >= low) & (hz <= high))
     top = high == EDGES[-1]
@@ -44,8 +44,8 @@ def bands(sample_rate: int, n_fft: int) -> tuple[tuple[slice, int], ...]:
         f" {sample_rate} Hz with n_fft {n_fft}"
       )
     quantile = max(1, int(np.rint(QUANTILE * (stop - first))))
-    found.append((slice(int(first), int(end)), quantile))
-  return tuple(found)
+    bands.append((slice(int(first), int(end)), quantile))
+  return tuple(bands)
 
 
 def contrast(
@@ -53,13 +53,13 @@ def contrast(
 ) -> jax.Array:
   """Mean of a band's peaks over the mean of its valleys, in librosa's dB.
 
-  These are 10 log10 of MAGNITUDES. Peaks and valleys each have their own floor,
-  80 dB below their maximum in the example.
+  10 log10 of magnitudes. Peaks and valleys each have a floor, 80 dB below the
+  maximum of the example.
 
   Args:
     magnitude: float32 `[*batch, frames, 1 + n_fft // 2]`.
-    valid: bool `[frames, 1]`, the frames that the maxima are taken of; None
-      for all of them.
+    valid: bool `[frames, 1]`, the frames of which the maxima are taken; None:
+      all.
 
   Returns:
     float32 `[*batch, frames, 7]`.
@@ -80,8 +80,8 @@ def contrast(
 def mean_of_largest(x: jax.Array, count: int) -> jax.Array:
   """Mean of the `count` largest values along the last axis: `[*batch]`.
 
-  Descends from the maximum, value by value, equal ones at once: a round is two
-  passes over the data, which for 2 % of the values is far less than sorting.
+  Takes the maximum, then the next smaller value and so on, equal ones at once:
+  for 2 % of the values far faster than sorting.
   """
 
   def down(_, state):

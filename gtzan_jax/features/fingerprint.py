@@ -1,15 +1,12 @@
-"""Near-duplicates: the same recording at another level, offset or quality.
+"""Finds near-duplicates: a recording at another level, offset or quality.
 
 A track's fingerprint is its log-mel in 32 bands, about thirteen columns a
-second, minus the local mean of each band (seconds) and the mean of each column,
-with columns of unit length. It describes how the spectrum changes, which gain,
-equaliser, noise, codec and bandwidth keep; loud and quiet moments weigh the
-same. Two tracks are aligned at every offset by FFT; their likeness is the mean
-cosine of overlapping columns at the best offset.
-
-Landmarks (A. Wang, ISMIR 2003) find a song among millions. With thousands of
-clips every column can be compared, without peak picking, and other transfers
-and mixes are found too: 251,000 pairs of 30 s in five seconds.
+second, minus a local mean over seconds in each band and minus each column's
+mean, with columns of length one. It changes little with gain, equaliser, noise,
+codec and bandwidth. Two tracks are correlated at every offset by FFT; their
+likeness is the mean cosine of the overlapping columns at the best one: 251,000
+pairs of 30 s in five seconds. (Landmarks, A. Wang, ISMIR 2003, scale to
+millions of tracks, but find no other transfers and mixes.)
 """
 
 from collections.abc import Sequence
@@ -23,22 +20,22 @@ from gtzan_jax.features import logmel_archive
 
 RATE = 12.9  # columns a second, as GTZAN's log-mel archive has them
 BANDS = 32
-LONGEST = 120.0  # seconds compared: the middle of a longer track
-# Between the highest likeness of different recordings in GTZAN and the lowest
-# of the same: docs/check_splits.md.
+LONGEST = 120.0  # seconds compared, from the middle of a longer track
+# Between GTZAN's likeliest pair of different recordings and its least likely
+# pair of the same recording.
 THRESHOLD = 0.4
-_WINDOW = 0.25  # seconds averaged in a column
-_LOCAL = 4.0  # seconds of the local mean that is subtracted
-_RANGE = 60.0  # dB below a track's maximum: the floor
-_SILENT = 1.0  # dB: columns that change less are not normalised
-# Seconds of overlap for full weight. In a shorter overlap chance likeness is
-# higher, as 1 / sqrt(seconds), so it is weighted down.
+_WINDOW = 0.25  # seconds that a column is the mean of
+_LOCAL = 4.0  # seconds of the local mean
+_RANGE = 60.0  # dB below a track's maximum
+_SILENT = 1.0  # dB: columns of less are not scaled to length one
+# Seconds of overlap for a likeness to count in full. In a shorter overlap
+# chance reaches more, as 1 / sqrt(seconds), so it is weighted down.
 _FULL = 10.0
-_TILE = 128  # tracks compared with as many at a time: 130 MB for 30 s each
+_TILE = 128  # tracks compared with as many at once: 130 MB for 30 s each
 
 
 class Pair(NamedTuple):
-  """Two near-duplicate tracks.
+  """Two similar tracks.
 
   Attributes:
     first: index of one.
@@ -54,18 +51,18 @@ class Pair(NamedTuple):
 
 
 def fingerprint(db: np.ndarray, n_frames: int) -> np.ndarray:
-  """The fingerprint of a track.
+  """A track's fingerprint from its log-mel.
 
   Args:
     db: float32 `[columns, 128]`, absolute dB, spread evenly over the frames.
     n_frames: hop-512 frames at 22,050 Hz.
 
   Returns:
-    float32 `[n, 32]`, `RATE` rows a second, of unit length (shorter where
+    float32 `[n, 32]`, `RATE` rows a second, of length one (shorter where
     nothing changes); at most `LONGEST` seconds.
   """
   seconds = n_frames * logmel_archive.HOP / logmel_archive.SAMPLE_RATE
-  # Absurd levels must not overflow.
+  # Values beyond any music must not overflow.
   power = 10 ** (np.clip(db, -300, 300).astype(np.float64) / 10)
   level = 10 * np.log10(power.reshape(len(db), BANDS, -1).mean(axis=2))
   level = np.maximum(level, level.max() - _RANGE)
@@ -105,20 +102,19 @@ def alike(
   """
   if not prints:
     return []
-  longest = max(map(len, prints))
-  # Both lengths together, so that no end wraps to the other's beginning.
-  size = 1 << (2 * longest - 1).bit_length()
-  lengths = np.array([len(one) for one in prints])
+  lengths = np.array(list(map(len, prints)))
+  longest = lengths.max()
+  # Zero-padded to twice the length, so that the correlation is not circular.
+  size = 1 << (2 * int(longest) - 1).bit_length()
   padded = np.zeros((len(prints), longest, BANDS), np.float32)
-  for row, one in zip(padded, prints, strict=True):
-    row[: len(one)] = one
+  for row, rows_of_track in zip(padded, prints, strict=True):
+    row[: len(rows_of_track)] = rows_of_track
   spectra = np.fft.rfft(padded, size, axis=1).transpose(1, 0, 2)
   spectra = np.ascontiguousarray(spectra, np.complex64)
   starts = range(0, len(prints), _TILE)
   tiles = [(a, b) for a in starts for b in starts if a <= b]
-  found = []
-  # Many small products: BLAS threads would wait for each other, on a busy
-  # machine ten times as long.
+  pairs = []
+  # Many small products: with threads ten times slower on a busy machine.
   with threadpoolctl.threadpool_limits(1, "blas"):
     for a, b in tqdm.tqdm(tiles, desc="comparing", unit="tile", disable=None):
       rows, columns = slice(a, a + _TILE), slice(b, b + _TILE)
@@ -130,8 +126,8 @@ def alike(
       for i, j in np.argwhere(likeness >= threshold):
         if a + i < b + j:
           values = float(likeness[i, j]), float(lag[i, j] / RATE)
-          found.append(Pair(int(a + i), int(b + j), *values))
-  return sorted(found, key=lambda pair: (-pair.likeness, pair[:2]))
+          pairs.append(Pair(int(a + i), int(b + j), *values))
+  return sorted(pairs, key=lambda pair: (-pair.likeness, pair[:2]))
 
 
 def _best(
@@ -140,17 +136,19 @@ def _best(
   """The best likeness and its lag, each `[m, n]`.
 
   Args:
-    sums: `[size, m, n]`, at lag l the sum of cosines of row t of the first and
-      row t + l of the second; negative lags at the end.
-    first: rows of each of the m tracks.
-    second: rows of each of the n.
+    sums: `[size, m, n]`, at lag l the sum of the cosines of row t of one and
+      row t + l of the other; negative lags at the end.
+    first: number of rows of each of the m tracks.
+    second: of each of the n.
   """
   likeness = np.full(sums.shape[1:], -np.inf, np.float32)
   best = np.zeros(sums.shape[1:], int)
   for lag in range(1 - first.max(), second.max()):
-    meet = np.minimum(first[:, None] + min(lag, 0), second[None] - max(lag, 0))
-    meet = np.maximum(meet, 1)  # without overlap the sum is 0
-    value = sums[lag] / np.sqrt(meet * np.maximum(meet, _FULL * RATE))
+    shared = np.minimum(
+      first[:, None] + min(lag, 0), second[None] - max(lag, 0)
+    )
+    shared = np.maximum(shared, 1)  # where there is no overlap, the sum is 0
+    value = sums[lag] / np.sqrt(shared * np.maximum(shared, _FULL * RATE))
     better = value > likeness
     likeness[better], best[better] = value[better], lag
   return likeness, best

@@ -1,7 +1,7 @@
-"""Audio from arrays: waveforms to WAV files, log-mels to waveforms.
+"""Waveforms to WAV files, and log-mels to waveforms by Griffin-Lim.
 
-A log-mel has neither phases nor the bins within its bands, so the waveform is
-an approximation, rough even for real music.
+A log-mel lacks the phases and the bins within each band, so the result is a
+rough approximation.
 """
 
 import io
@@ -35,16 +35,15 @@ def wav(samples: np.ndarray, sample_rate: int) -> bytes:
 def from_logmel(
   db: np.ndarray, spec: FeatureSpec, columns_per_frame: float | None = None
 ) -> np.ndarray:
-  """A waveform for a log-mel (Griffin and Lim 1984; fast: Perraudin 2013).
+  """A waveform of a log-mel (Griffin and Lim 1984; fast: Perraudin 2013).
 
-  Phases start at 0, so the result is deterministic. A waveform beyond full
-  scale is scaled down.
+  Deterministic: phases start at 0. Scaled down where it exceeds full scale.
 
   Args:
     db: float32 `[frames, bands]`, dB of power, reference 1.0.
-    spec: the feature set of the log-mel.
-    columns_per_frame: of the archive whose time axis and windows it has; None
-      for those of the spec.
+    spec: the feature set of `db`.
+    columns_per_frame: of the archive that `db` has the columns of; None for
+      every frame of the spec.
 
   Returns:
     int16 `[n]`.
@@ -56,8 +55,8 @@ def from_logmel(
   wrong = db.size - int(np.isfinite(db).sum())
   if wrong:
     raise errors.InputError(
-      f"log-mel: {wrong} of {db.size} values are not finite; only finite dB"
-      " can be turned into audio"
+      f"log-mel: {wrong} of {db.size} values are not finite; finite dB are"
+      " accepted"
     )
   n_fft, hop = spec.n_fft, spec.hop_length
   if columns_per_frame is not None:
@@ -78,36 +77,21 @@ def from_logmel(
 
 
 def _bins(power: np.ndarray, bank: np.ndarray) -> np.ndarray:
-  """Bin powers whose mel bands have the given power.
+  """Power of bins `[frames, bins]` from mel bands `[frames, bands]`, above 0.
 
   By the multiplicative rule of Lee and Seung (2001) for the Kullback-Leibler
-  divergence: non-negative, and as accurate for quiet bands as for loud ones,
-  which (slower) non-negative least squares neglects.
-
-  Args:
-    power: `[frames, bands]`, above 0.
-    bank: `[bins, bands]`.
-
-  Returns:
-    `[frames, bins]`.
+  divergence: never below 0, and quiet bands fit as well as loud ones.
   """
-  found = np.full((len(power), len(bank)), power.mean(), np.float32)
+  bins = np.full((len(power), len(bank)), power.mean(), np.float32)
   weight = np.maximum(bank.sum(axis=1), _TINY)  # two bins are in no band
   for _ in range(_ROUNDS):
-    ratio = power / np.maximum(found @ bank, _TINY)
-    found *= ratio @ bank.T / weight
-  return found
+    ratio = power / np.maximum(bins @ bank, _TINY)
+    bins *= ratio @ bank.T / weight
+  return bins
 
 
 def every_frame(db: np.ndarray, frames: int) -> np.ndarray:
-  """Interpolates evenly spaced columns to every frame, linearly.
-
-  Args:
-    db: `[columns, bands]`, each column in the middle of its interval.
-
-  Returns:
-    `[frames, bands]`.
-  """
+  """Even columns `[columns, bands]` interpolated to `[frames, bands]`."""
   columns = np.arange(len(db))
   at = (np.arange(frames) + 0.5) * len(db) / frames - 0.5
   return np.stack([np.interp(at, columns, band) for band in db.T], axis=1)

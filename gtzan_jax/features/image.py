@@ -1,7 +1,7 @@
 """Spectrogram pictures: drawn from a log-mel, or read and resized.
 
-A picture is float32 `[size, size, 3]` in 0..1: time to the right, low bands at
-the bottom, as in Kaggle's `images_original`, without their white margins.
+A picture is float32 `[size, size, 3]` in 0..1, time to the right, low bands at
+the bottom, as in Kaggle's `images_original` without their white margins.
 """
 
 import contextlib
@@ -18,21 +18,18 @@ from PIL import Image, UnidentifiedImageError
 from gtzan_jax import errors
 from gtzan_jax.errors import InputError, StopError
 
-# errors.LIMITS replaces Pillow's own limit, which warns first.
+# errors.LIMITS replaces Pillow's limit, which only warns at first.
 Image.MAX_IMAGE_PIXELS = None
 EXTENSIONS = (".png", ".jpg", ".jpeg")
 _FORMATS = ("PNG", "JPEG")
-_DEPTH = 24  # the byte of a PNG file with its bits a channel
-# librosa.display.specshow's for decibels below a maximum: perceptually uniform,
-# from black to pale yellow, so that lightness is level.
-COLOUR_MAP = "magma"
+_DEPTH = 24  # the byte of a PNG file that has the bits per channel
+COLOUR_MAP = "magma"  # librosa.display.specshow's
 
 
 @functools.lru_cache
 def colours() -> np.ndarray:
   """The colour map's entries, float32 `[256, 3]` in 0..1, read-only."""
-  # Imported here: nothing but pictures needs it.
-  import matplotlib
+  import matplotlib  # only pictures need it
 
   table = matplotlib.colormaps[COLOUR_MAP](np.arange(256))[:, :3]
   table = table.astype(np.float32)
@@ -41,50 +38,52 @@ def colours() -> np.ndarray:
 
 
 def render(
-  db: jax.Array, size: int, top_db: float, frames: jax.Array | None = None
+  db: jax.Array,
+  size: int,
+  top_db: float,
+  frames: jax.Array | int | None = None,
 ) -> jax.Array:
-  """Draws log-mel spectrograms, each over its own `top_db` decibels.
+  """Draws log-mel spectrograms.
 
   Args:
     db: float32 `[*batch, frames, mels]`, absolute dB.
     size: height and width of the picture.
     top_db: dB below the example's maximum that are drawn, black to brightest.
     frames: number of valid frames, the first ones; it may be traced, so that
-      padded clips share a compiled program. None: all.
+      clips padded to one length share a compiled program. None: all.
 
   Returns:
     float32 `[*batch, size, size, 3]` in 0..1.
   """
   count = db.shape[-2] if frames is None else frames
-  there = jnp.expand_dims(
+  valid = jnp.expand_dims(
     jnp.arange(db.shape[-2]) < count, (*range(db.ndim - 2), -1)
   )
-  top = jnp.max(db, (-2, -1), keepdims=True, where=there, initial=-jnp.inf)
-  level = jnp.where(there, jnp.clip(1 + (db - top) / top_db, 0, 1), 0)
+  top = jnp.max(db, (-2, -1), keepdims=True, where=valid, initial=-jnp.inf)
+  level = jnp.where(valid, jnp.clip(1 + (db - top) / top_db, 0, 1), 0)
   picture = _resize(level, size, count)
   upright = jnp.flip(jnp.swapaxes(picture, -1, -2), -2)
-  # As in matplotlib: 256 equal steps, 1.0 in the last one.
+  # matplotlib's look-up: 256 equal steps, 1.0 in the last one.
   entry = jnp.minimum((upright * 256).astype(jnp.int32), 255)
   return jnp.asarray(colours())[entry]
 
 
 class TransparentError(StopError):
-  """A transparent picture, whose background is unknown."""
+  """A picture with transparent pixels, whose background is unknown."""
 
 
 def read(path: str | os.PathLike) -> np.ndarray:
   """Decodes a PNG or a JPEG file.
 
-  An alpha channel that is opaque throughout (Kaggle's pictures have one) is
-  dropped, as torchvision's ImageFolder does.
+  An opaque alpha channel (Kaggle's pictures have one) is dropped.
 
   Returns:
     uint8 `[height, width, 3]`, RGB.
 
   Raises:
     InputError: missing, empty, undecodable or truncated file, or PNG of 16 bits
-      a channel. TransparentError: of any transparency. One line: the file and
-      the reason.
+      a channel.
+    TransparentError: a transparent pixel.
   """
   name = errors.shown(path)
   with errors.reading(path):
@@ -127,9 +126,9 @@ def _opened(file: BinaryIO, name: str) -> Iterator[Image.Image]:
         f" {pixels:,.0f} millions",
       )
       if picture.format == "PNG" and header[_DEPTH] > 8:
-        # Pillow would cut colour down to 8 bits and keep grey as it is.
+        # Pillow would reduce colour to 8 bits and leave grey.
         raise InputError(
-          f"{name}: {header[_DEPTH]} bits a channel; accepted are 8: save it so"
+          f"{name}: {header[_DEPTH]} bits a channel received, 8 are accepted"
         )
       yield picture
   except InputError:
@@ -138,18 +137,19 @@ def _opened(file: BinaryIO, name: str) -> Iterator[Image.Image]:
     raise InputError(f"{name}: not decodable as PNG or JPEG") from error
   except MemoryError:
     raise
-  except Exception as error:  # at damage Pillow raises almost anything
+  except Exception as error:  # Pillow raises anything at damage
     raise InputError(f"{name}: not decodable as a picture ({error})") from error
 
 
-def from_picture(rgb: jax.Array | np.ndarray, size: int) -> jax.Array:
-  """A picture resized to `size` x `size`.
+def from_picture(rgb: np.ndarray | jax.Array, size: int) -> jax.Array:
+  """Resizes a picture linearly with antialiasing.
 
   Args:
     rgb: uint8 `[height, width, 3]`.
+    size: height and width of the result.
 
   Returns:
-    float32 `[size, size, 3]` in 0..1, resampled linearly with antialiasing.
+    float32 `[size, size, 3]` in 0..1.
   """
   return _from_picture(jnp.asarray(rgb), size)
 
@@ -171,8 +171,8 @@ def _resize(image: jax.Array, size: int, rows: jax.Array | int) -> jax.Array:
 def _weights(length: int, used: jax.Array | int, size: int) -> jax.Array:
   """Linear resampling of the first `used` of `length` samples to `size`.
 
-  The triangle is widened where the picture shrinks (antialiasing) and its
-  weights sum to 1 at the edges too: Pillow's BILINEAR, jax.image.resize.
+  The triangle is wider where the picture shrinks (antialiasing) and its weights
+  sum to 1 at the edges too: Pillow's BILINEAR, jax.image.resize.
 
   Returns:
     float32 `[size, length]`.

@@ -1,7 +1,7 @@
 """The 57 columns of Kaggle's features_30_sec.csv, computed by librosa.
 
-Source: the table of the Kaggle copy of GTZAN (the ResNet project, phase 1):
-mean and variance over a clip of 28 features, and its tempo.
+Mean and variance over a clip of 28 features, and its tempo (the ResNet project,
+phase 1).
 """
 
 import functools
@@ -32,14 +32,14 @@ COLUMNS = (*_both(_PAIRS), "tempo", *_both(_MFCC))
 
 
 def from_audio(samples: np.ndarray, sample_rate: int) -> np.ndarray:
-  """The row of a clip.
+  """The row of a clip; may be called from any thread.
 
   Args:
     samples: float32 `[n]`.
     sample_rate: Hz.
 
   Returns:
-    float32 `[57]`, in the order of `COLUMNS`. May be called from any thread.
+    float32 `[57]`, in the order of `COLUMNS`.
   """
   with _COMPILING:
     _compile(sample_rate)
@@ -48,14 +48,13 @@ def from_audio(samples: np.ndarray, sample_rate: int) -> np.ndarray:
 
 @functools.cache
 def _compile(sample_rate: int) -> None:
-  """Has numba compile what librosa uses, which two threads must not do."""
+  """Compiles librosa's numba functions, which two threads must not do."""
   noise = np.random.default_rng(0).uniform(-0.5, 0.5, 3 * sample_rate)
   _row(noise.astype(np.float32), sample_rate)
 
 
 def _row(samples: np.ndarray, sample_rate: int) -> np.ndarray:
-  # Imported here: nothing but this table needs it, and it takes seconds.
-  import librosa
+  import librosa  # takes seconds to import
 
   # Reflection needs a window's length.
   samples = np.pad(samples, (0, max(0, N_FFT - len(samples))))
@@ -64,7 +63,7 @@ def _row(samples: np.ndarray, sample_rate: int) -> np.ndarray:
   magnitude = np.abs(spectrum)
   power = magnitude**2
   feature = librosa.feature
-  # Zeros beyond the last frame's centre, as its istft left them.
+  # Zeros beyond the last frame's centre, as its istft leaves them.
   harmonic, percussive = (
     librosa.util.fix_length(librosa.istft(part), size=len(samples))
     for part in librosa.decompose.hpss(spectrum)
@@ -81,21 +80,23 @@ def _row(samples: np.ndarray, sample_rate: int) -> np.ndarray:
     harmonic,
     percussive,
   )
-  # What librosa.beat.beat_track says before it goes on to place the beats.
+  # As in librosa.beat.beat_track, which also places the beats.
   onsets = librosa.onset.onset_strength(
     y=samples, sr=sample_rate, aggregate=np.median
   )
   tempo = feature.tempo(onset_envelope=onsets, sr=sample_rate)[0]
   mel = feature.melspectrogram(S=power, sr=sample_rate)
   mfcc = feature.mfcc(S=librosa.power_to_db(mel), n_mfcc=20)
-  values: list[float] = [x for pair in pairs for x in (pair.mean(), pair.var())]
-  values.append(tempo if onsets.any() else 0.0)
-  values += [x for row in mfcc for x in (row.mean(), row.var())]
+  values = [
+    *(x for pair in pairs for x in (pair.mean(), pair.var())),
+    tempo if onsets.any() else 0.0,
+    *(x for row in mfcc for x in (row.mean(), row.var())),
+  ]
   return np.asarray(values, np.float32)
 
 
 def _tuning(power: np.ndarray, sample_rate: int) -> float:
-  """librosa.estimate_tuning, which warns of sounds without any pitch."""
+  """librosa.estimate_tuning without its warning where there is no pitch."""
   import librosa
 
   pitch, strength = librosa.piptrack(S=power, sr=sample_rate)

@@ -1,10 +1,9 @@
-"""The time axis of a log-mel archive, whose columns are thinned frames.
+"""The time axis of a log-mel archive, whose columns are a subset of frames.
 
-An archive holds `columns` columns a track, picked evenly from its `n_frames`
-frames of a 2048-point, hop-512 log-mel at 22,050 Hz, whatever the feature set.
-GTZAN's keeps 387 of about 1293; nothing here depends on those numbers. Column j
-is frame `floor((j + 0.5) / (columns + 0.5) * n_frames)`; a track of fewer
-frames than columns holds frames more than once.
+An archive has the same number of columns for each track, picked evenly from the
+`n_frames` frames of its 2048-point, hop-512 log-mel at 22,050 Hz (GTZAN's: 387
+of about 1293). Column j is frame `floor((j + 0.5) / (columns + 0.5) *
+n_frames)`; a track of fewer frames than columns has frames more than once.
 """
 
 import numpy as np
@@ -30,7 +29,7 @@ _LOGMEL = FeatureSpec(
 
 
 def columns_per_frame(columns: int, n_frames: np.ndarray) -> float:
-  """Columns kept of each frame, by the archive's median track.
+  """Columns kept per frame, for the archive's median track.
 
   Args:
     columns: columns of every track in the archive.
@@ -42,14 +41,14 @@ def columns_per_frame(columns: int, n_frames: np.ndarray) -> float:
 def columns_for(n_frames: np.ndarray, columns_per_second: float) -> int:
   """Number of columns of an archive of such tracks.
 
-  The rate holds for the longest tracks: the median length of those within 5 %
-  of the longest, which `segments` treats as one length. All of GTZAN's are, so
-  they have 387 columns at its rate. Shorter tracks get finer columns. With
-  every frame kept it is the frames of the longest.
+  Chosen for the longest tracks, as the median of those within 5 % of the
+  longest, which `segments` treats as one length (all of GTZAN's). Shorter
+  tracks then have more columns a second.
 
   Args:
     n_frames: int `[tracks]`, frames of each track.
-    columns_per_second: above 0, at most `EVERY_FRAME`.
+    columns_per_second: above 0, at most `EVERY_FRAME`, which keeps all frames
+      of the longest track.
   """
   longest = n_frames.max()
   if columns_per_second == EVERY_FRAME:
@@ -59,12 +58,12 @@ def columns_for(n_frames: np.ndarray, columns_per_second: float) -> int:
 
 
 def frames_of(n_frames: int, columns: int) -> np.ndarray:
-  """The frame of each column, int `[columns]`; integer arithmetic is exact."""
+  """The frame of each column, int `[columns]`, in exact integer arithmetic."""
   return (2 * np.arange(columns) + 1) * n_frames // (2 * columns + 1)
 
 
 def segment_columns(spec: FeatureSpec, columns_per_frame: float) -> int:
-  """Whole columns that one segment spans: the width of archive examples."""
+  """Columns of one segment, rounded down: the width of archive examples."""
   return max(1, int(spec.segment_samples / HOP * columns_per_frame))
 
 
@@ -73,8 +72,8 @@ def starts(
 ) -> np.ndarray:
   """Start times in seconds of a track's segments, float64 `[s]`.
 
-  The number is rounded, not truncated: lengths vary by a few frames around
-  30 s, and each such track has ten segments.
+  Their number is rounded to the nearest, as published lengths vary by a few
+  frames round 30 s and each such track has ten segments.
   """
   count = max(1, round(n_frames * HOP / spec.segment_samples))
   if max_segments is not None:
@@ -89,25 +88,25 @@ def segments(
   width: int,
   max_segments: int | None,
 ) -> np.ndarray:
-  """Cuts a track into segments of `width` columns.
+  """Splits a track into segments of `width` columns.
 
   Segment i starts at column `round(start_s * 22050 / 512 * columns /
-  n_frames)`, moved left where it would exceed the end. A track with another
-  column rate (another length in as many columns) is read at the nearest
-  columns, so that all segments have the same duration. A track of fewer than
-  `width` columns is padded with its minimum.
+  n_frames)`, moved left where it would exceed the end. A track of another
+  column rate (of another length) is read at the nearest columns, so that its
+  segments last as long. A track of fewer than `width` columns is padded with
+  its minimum.
 
   Args:
     db: float32 `[columns, n_mels]`, absolute dB.
     n_frames: frames that the columns were picked from.
     width: columns a segment, from `segment_columns`.
-    max_segments: segments at most; None for no limit.
+    max_segments: None for no limit.
 
   Returns:
     float32 `[s, width, n_mels]`; `starts` gives the seconds.
   """
   rate = len(db) / n_frames
-  # Segments of the archive span [width, width + 1) columns. Within 5 % of that,
+  # The archive's segments span [width, width + 1) columns. Within 5 % of that,
   # columns are taken one by one.
   span = spec.segment_samples / HOP * rate
   same_rate = 0.95 * width <= span < 1.05 * (width + 1)
@@ -125,7 +124,7 @@ def segments(
 
 
 def logmel(audio: np.ndarray) -> np.ndarray:
-  """Every frame of a waveform, before columns are picked.
+  """All frames of a waveform, before columns are picked.
 
   Args:
     audio: float32 `[n]` at 22,050 Hz.
@@ -139,11 +138,11 @@ def logmel(audio: np.ndarray) -> np.ndarray:
 def from_audio(
   audio: np.ndarray, columns_per_frame: float
 ) -> tuple[np.ndarray, int]:
-  """The columns that an archive would store for a waveform.
+  """What an archive would store for a waveform.
 
   Args:
     audio: float32 `[n]` at 22,050 Hz.
-    columns_per_frame: of the archive that a model was trained on.
+    columns_per_frame: the archive's.
 
   Returns:
     float32 `[columns, 128]`, columns of `logmel`; and the number of frames.

@@ -1,4 +1,4 @@
-"""Mel filterbank (Slaney's) and the decibel scale, as librosa has them.
+"""Slaney's mel filterbank and the decibel scale, as librosa computes them.
 
 Source: M. Slaney, Auditory Toolbox, Interval Research TR 1998-010: the scale
 is linear below 1 kHz (200/3 Hz a mel) and logarithmic above (27 mels for a
@@ -63,8 +63,8 @@ def mel(power: jax.Array, sample_rate: int, n_mels: int) -> jax.Array:
   """
   bank = filterbank(sample_rate, 2 * (power.shape[-1] - 1), n_mels)
   bands = []
-  # Most of the bank is zeros: 32 bands at a time, over the bins they touch,
-  # cost a quarter of the whole product and give the same sums.
+  # Most of the bank is zeros: 32 bands at a time, over their bins only, cost a
+  # quarter of the whole product and give the same sums.
   for start in range(0, n_mels, _GROUP):
     group = bank[:, start : start + _GROUP]
     touched = np.flatnonzero(group.any(axis=1))
@@ -86,15 +86,14 @@ def power_to_db(power: jax.Array) -> jax.Array:
 def floor_db(
   db: jax.Array, top_db: float, valid: jax.Array | None = None
 ) -> jax.Array:
-  """Clips at `top_db` below the EXAMPLE's own maximum.
+  """Clips values to at least `top_db` below the maximum of each example.
 
-  librosa 0.11 uses the maximum of the whole array, so that a clip depends on
-  its neighbours in the batch; here, as in librosa 1.0, it does not.
+  As librosa 1.0; librosa 0.11 takes the maximum of the whole batch.
 
   Args:
     db: `[*batch, frames, bins]`.
-    valid: bool `[frames, 1]`, the frames that the maximum is taken of; None
-      for all of them.
+    valid: bool `[frames, 1]`, the frames of which the maximum is taken; None:
+      all.
   """
   counted = db if valid is None else jnp.where(valid, db, -jnp.inf)
   return jnp.maximum(db, counted.max((-2, -1), keepdims=True) - top_db)

@@ -20,7 +20,7 @@ def dct_matrix(n_mels: int, n_mfcc: int) -> np.ndarray:
 
 
 def mfcc(db: jax.Array, n_mfcc: int) -> jax.Array:
-  """Cosine transform of each frame, librosa's `mfcc(S=db)` without lifter.
+  """Cosine transform of each frame: librosa's `mfcc(S=db)` without lifter.
 
   Args:
     db: float32 `[*batch, frames, n_mels]`, dB.

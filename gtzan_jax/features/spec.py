@@ -1,4 +1,4 @@
-"""FeatureSpec, the only place with the default values of a feature set."""
+"""FeatureSpec: a feature set's parameters and their only defaults."""
 
 import dataclasses
 from typing import Any
@@ -7,21 +7,21 @@ from gtzan_jax import ranges
 from gtzan_jax.errors import InputError
 
 # Part of the fingerprint of prepared data: raise it by one whenever the same
-# waveform no longer gives the same numbers (tests/test_features.py holds some).
+# waveform no longer gives the same numbers (test_features.py has some).
 FEATURES_VERSION = 2
 
 
 @dataclasses.dataclass(frozen=True)
 class FeatureSpec:
-  """One feature set: from a track's content to the model's input.
+  """One feature set: from the data of a track to the array a model reads.
 
   Attributes:
     name: the key in `FEATURES`.
-    kinds: corpus kinds that this set can be computed from: "audio" (a
-      waveform), "logmel" (absolute dB, as the archive stores it), "picture"
-      (RGB), "table" (rows of 57 columns).
-    parts: the features of a frame, stacked in this order, or one of "picture"
-      and "table57" alone.
+    kinds: corpus kinds that it can be computed from: "audio" (a waveform),
+      "logmel" (absolute dB, as the archive stores it), "picture" (RGB), "table"
+      (rows of 57 columns).
+    parts: features of a frame, concatenated in this order, or only "picture" or
+      "table57".
     sample_rate: Hz of the waveform.
     n_fft: samples in a window (and points of its Fourier transform).
     hop_length: samples from one frame to the next.
@@ -30,13 +30,12 @@ class FeatureSpec:
     n_mels: mel bands from 0 Hz to half the sample rate.
     top_db: a log-mel's floor, in dB below its maximum.
     n_mfcc: cepstral coefficients kept by the part "mfcc".
-    max_frames: frames kept, the first ones, with zeros where there are fewer;
-      None keeps them all.
+    max_frames: the first frames kept, zeros where there are fewer; None: all.
     size: height and width of a picture.
     whole_clip: whether an example is a whole track. Floors then refer to the
       maximum of the track, and no waveform is stored beside the example.
-    segment_samples: samples of one example unless whole_clip.
-    segments_per_track: at most so many examples a track.
+    segment_samples: samples of one example, unless it is a whole track.
+    segments_per_track: maximum of examples from one track.
   """
 
   name: str
@@ -67,12 +66,12 @@ class FeatureSpec:
     """Inverse of `to_dict`.
 
     Raises:
-      InputError: other keys, or a value outside ranges.SPEC.
+      InputError: the keys differ, or a value is out of ranges.SPEC.
     """
     for problem in ranges.spec_problems(values):
       raise InputError(f"feature_spec.{problem}; prepare or train again")
-    plain: dict[str, Any] = {
+    fields: dict[str, Any] = {
       key: tuple(value) if isinstance(value, list) else value
       for key, value in values.items()
     }
-    return cls(**plain)
+    return cls(**fields)

@@ -1,14 +1,19 @@
-"""Spectral moments: centroid, bandwidth and roll-off, in Hz.
+"""One value a frame: centroid, bandwidth, roll-off; RMS and zero crossings.
 
-Computed from magnitudes, not powers, as in librosa.
+As librosa defines them. The first three are of magnitudes, not powers.
 """
+
+import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gtzan_jax.features import stft
+
 ROLL = 0.85
 _GROUP = 32
+_ZERO = 1e-10  # values no further from 0 count as 0, and 0 as positive
 
 
 def centroid(magnitude: jax.Array, sample_rate: int) -> jax.Array:
@@ -18,7 +23,7 @@ def centroid(magnitude: jax.Array, sample_rate: int) -> jax.Array:
     magnitude: float32 `[*batch, frames, 1 + n_fft // 2]`.
 
   Returns:
-    float32 `[*batch, frames, 1]`; 0 Hz where the frame is silent.
+    float32 `[*batch, frames, 1]` in Hz; 0 where the frame is silent.
   """
   hz = _hz(magnitude, sample_rate).reshape(-1, 1)
   # As a product XLA needs no array of frequencies as large as the magnitudes.
@@ -37,12 +42,12 @@ def bandwidth(magnitude: jax.Array, sample_rate: int) -> jax.Array:
 
 
 def rolloff(magnitude: jax.Array, sample_rate: int) -> jax.Array:
-  """Frequency of the first bin that 85 % of the magnitude lies at or below.
+  """Frequency of the first bin that 85 % of the magnitude is at or below.
 
   Args and returns as `centroid`.
   """
-  # Two levels, groups of bins and the bins of the group that holds the answer:
-  # one cumulative sum over all bins takes as long as their Fourier transform.
+  # First the group of bins, then the bin in it: one cumulative sum over all
+  # bins takes as long as their Fourier transform.
   bins = magnitude.shape[-1]
   of_bin = np.arange(bins)[:, None] // _GROUP
   member = of_bin == np.arange(of_bin[-1, 0] + 1)
@@ -64,6 +69,52 @@ def rolloff(magnitude: jax.Array, sample_rate: int) -> jax.Array:
   return first.astype(magnitude.dtype) * _bin_width(magnitude, sample_rate)
 
 
+def rms(
+  audio: jax.Array, n_fft: int, hop_length: int, center: bool = True
+) -> jax.Array:
+  """Root mean square of each frame's samples: librosa's `rms(y=audio)`.
+
+  Args:
+    audio: float32 `[*batch, samples]`.
+
+  Returns:
+    float32 `[*batch, frames, 1]`, frames as in `stft.frame`.
+  """
+  total, _ = _in_frames(audio**2, n_fft, hop_length, center)
+  return jnp.sqrt(total / n_fft)[..., None]
+
+
+def zero_crossing_rate(
+  audio: jax.Array,
+  n_fft: int,
+  hop_length: int,
+  center: bool = True,
+  samples: jax.Array | None = None,
+) -> jax.Array:
+  """Share of a frame's samples whose sign differs from the sample before.
+
+  The edges repeat the first and the last sample, so nothing crosses there; a
+  frame's first sample is not compared.
+
+  Args:
+    audio: float32 `[*batch, samples]`.
+    samples: int32 `[]`, where the clip ends and padding starts; None: no
+      padding.
+
+  Returns:
+    float32 `[*batch, frames, 1]`.
+  """
+  negative = audio < -_ZERO
+  crosses = negative[..., 1:] != negative[..., :-1]
+  if samples is not None:
+    edge = jnp.arange(1, audio.shape[-1]) < samples
+    crosses &= edge.reshape((1,) * (audio.ndim - 1) + edge.shape)
+  before = [(0, 0)] * (audio.ndim - 1) + [(1, 0)]
+  crosses = jnp.pad(crosses, before)
+  total, first = _in_frames(crosses, n_fft, hop_length, center)
+  return ((total - first) / n_fft)[..., None]
+
+
 def _bin_width(magnitude: jax.Array, sample_rate: int) -> float:
   return sample_rate / 2 / (magnitude.shape[-1] - 1)
 
@@ -78,3 +129,24 @@ def _hz(magnitude: jax.Array, sample_rate: int) -> np.ndarray:
 def _total(magnitude: jax.Array) -> jax.Array:
   total = magnitude.sum(-1, keepdims=True)
   return jnp.where(total < np.finfo(np.float32).tiny, 1, total)
+
+
+def _in_frames(
+  values: jax.Array, n_fft: int, hop_length: int, center: bool
+) -> tuple[jax.Array, jax.Array]:
+  """Sum over each frame and its first value, `[*batch, frames]` both.
+
+  Frames start and end on multiples of the greatest common divisor of window
+  and hop: each piece of that length is summed once.
+  """
+  count = stft.frames(values.shape[-1], n_fft, hop_length, center)
+  if center:
+    edge = [(0, 0)] * (values.ndim - 1) + [(n_fft // 2, n_fft // 2)]
+    values = jnp.pad(values, edge)
+  piece = math.gcd(n_fft, hop_length)
+  used = values[..., : (count - 1) * hop_length + n_fft]
+  sums = used.reshape(*used.shape[:-1], -1, piece).sum(-1, dtype=jnp.float32)
+  start = np.arange(count) * hop_length
+  inside = np.arange(n_fft // piece)
+  total = sums[..., start[:, None] // piece + inside[None, :]].sum(-1)
+  return total, values[..., start]

@@ -1,4 +1,4 @@
-"""Power spectrogram, framed as librosa frames it."""
+"""Frames and the power spectrogram, as librosa computes them."""
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ def hann(n_fft: int) -> np.ndarray:
 
 
 def frames(samples, n_fft: int, hop_length: int, center: bool):
-  """Number of frames of a waveform (of an integer, traced or not)."""
+  """Number of frames of a waveform of `samples` (an integer, also traced)."""
   edges = 2 * (n_fft // 2) if center else 0
   return 1 + (samples + edges - n_fft) // hop_length
 
@@ -30,11 +30,11 @@ def frame(
       on sample `t * hop_length`; otherwise it starts there.
 
   Returns:
-    `[*batch, frames, n_fft]`, with `1 + samples // hop_length` frames where
-    they are centred, `1 + (samples - n_fft) // hop_length` where not.
+    `[*batch, frames, n_fft]`: `1 + samples // hop_length` frames if centred,
+    else `1 + (samples - n_fft) // hop_length`.
 
   Raises:
-    InputError: not one window fits.
+    InputError: fewer samples than one window.
   """
   count = frames(audio.shape[-1], n_fft, hop_length, center)
   if count < 1:
@@ -58,7 +58,7 @@ def power(windows: jax.Array) -> jax.Array:
     float32 `[*batch, frames, 1 + n_fft // 2]`.
   """
   n_fft = windows.shape[-1]
-  # Rank promotion is off in the tests: the window gets its axes by hand.
+  # Rank promotion is off in the tests, so the window gets all axes.
   window = hann(n_fft).reshape((1,) * (windows.ndim - 1) + (n_fft,))
   spectrum = jnp.fft.rfft(windows * window)
   return spectrum.real**2 + spectrum.imag**2

@@ -1,7 +1,7 @@
-"""Whole tracks to examples: one code path for preparing and predicting.
+"""Examples of a feature set with `whole_clip`, from each kind of track.
 
-Each function takes what a track of one kind holds and gives the examples of a
-set with `whole_clip`, float32 `[s, ...]`: one a track, or one a row of a table.
+Used to prepare and to predict. Each function returns float32 `[s, ...]`: one
+example a track, or one a row of a table.
 """
 
 import dataclasses
@@ -13,13 +13,13 @@ import numpy as np
 from gtzan_jax import features
 from gtzan_jax.features import image, kaggle_table
 
-# Log-mels are lengthened to a multiple of this many columns before they are
-# drawn, so that clips of any length share a few compiled programs.
+# Log-mels are padded to a multiple of this many columns, so that clips of any
+# length share a few compiled programs.
 _BLOCK = 256
 
 
 def shape(spec: features.FeatureSpec) -> tuple[int, ...]:
-  """Of one example: [frames, bins], [size, size, 3] or [57]."""
+  """Shape of one example: [frames, bins], [size, size, 3] or [57]."""
   if "table57" in spec.parts:
     return (len(kaggle_table.COLUMNS),)
   clip = jax.ShapeDtypeStruct((spec.sample_rate,), np.float32)
@@ -28,7 +28,7 @@ def shape(spec: features.FeatureSpec) -> tuple[int, ...]:
 
 
 def from_audio(samples: np.ndarray, spec: features.FeatureSpec) -> np.ndarray:
-  """A waveform, float32 `[n]` at the set's rate: float32 `[1, ...]`."""
+  """From a waveform, float32 `[n]` at the set's rate: `[1, ...]`."""
   if "table57" in spec.parts:
     return kaggle_table.from_audio(samples, spec.sample_rate)[None]
   if "picture" in spec.parts:
@@ -38,20 +38,19 @@ def from_audio(samples: np.ndarray, spec: features.FeatureSpec) -> np.ndarray:
 
 
 def from_logmel(db: np.ndarray, spec: features.FeatureSpec) -> np.ndarray:
-  """A log-mel, float32 `[columns, bands]`, absolute dB: float32 `[1, ...]`."""
-  assert spec.size is not None
+  """From a log-mel, float32 `[columns, bands]`, absolute dB: `[1, ...]`."""
   padded = np.pad(db, ((0, -len(db) % _BLOCK), (0, 0)))
   return np.asarray(_render(padded, spec.size, spec.top_db, len(db)))[None]
 
 
 def from_picture(rgb: np.ndarray, spec: features.FeatureSpec) -> np.ndarray:
-  """A picture, uint8 `[height, width, 3]`: float32 `[1, size, size, 3]`."""
+  """From a picture, uint8 `[height, width, 3]`: `[1, size, size, 3]`."""
   assert spec.size is not None
   return np.asarray(image.from_picture(rgb, spec.size))[None]
 
 
 def from_rows(rows: np.ndarray, spec: features.FeatureSpec) -> np.ndarray:
-  """Rows of Kaggle's table, `[s, 57]`: the first ones, as they are."""
+  """The first rows of Kaggle's table, `[s, 57]`."""
   return np.asarray(rows, np.float32)[: spec.segments_per_track]
 
 

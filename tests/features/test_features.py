@@ -123,9 +123,7 @@ def test_a_part_that_does_not_exist_or_needs_audio():
   sound, db = np.zeros(4096, np.float32), np.zeros((9, 128), np.float32)
   with pytest.raises(InputError, match=r"'mine'.*'tempo'.* chroma, contrast"):
     features.extract(sound, features.FeatureSpec("mine", parts=("tempo",)))
-  with pytest.raises(
-    InputError, match=r"'chroma'.* accepted parts: logmel, mfcc"
-  ):
+  with pytest.raises(InputError, match=r"'chroma' .* are logmel, mfcc"):
     features.from_logmel(db, features.FeatureSpec("mine", parts=("chroma",)))
 
 
