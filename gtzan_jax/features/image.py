@@ -128,7 +128,7 @@ def _opened(file: BinaryIO, name: str) -> Iterator[Image.Image]:
       if picture.format == "PNG" and header[_DEPTH] > 8:
         # Pillow would reduce colour to 8 bits and leave grey.
         raise InputError(
-          f"{name}: {header[_DEPTH]} bits a channel received, 8 are accepted"
+          f"{name}: {header[_DEPTH]} bits a channel received; accepted are 8"
         )
       yield picture
   except InputError:

@@ -48,9 +48,9 @@ class Views(NamedTuple):
     """Log-mel with its floor."""
     return mel.floor_db(self.logmel, self.spec.top_db, self.valid)
 
-
-def _framing(spec: FeatureSpec) -> tuple[int, int, bool]:
-  return spec.n_fft, spec.hop_length, spec.center
+  @property
+  def framing(self) -> tuple[int, int, bool]:
+    return self.spec.n_fft, self.spec.hop_length, self.spec.center
 
 
 # Each is `[*batch, frames, bins]`.
@@ -90,7 +90,7 @@ def extract(
   Raises:
     InputError: a part not in `PARTS`, or fewer samples than one window.
   """
-  framing = _framing(spec)
+  framing = (spec.n_fft, spec.hop_length, spec.center)
   windows = stft.frame(audio, *framing)
   valid = None
   if samples is not None:
@@ -127,7 +127,6 @@ def _concatenated(
   if spec.parts == ("picture",):
     assert spec.size is not None
     frames = None if views.valid is None else views.valid.sum()
-    assert spec.size is not None
     return image.render(views.logmel, spec.size, spec.top_db, frames)
   for part in spec.parts:
     if part not in known:

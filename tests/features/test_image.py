@@ -222,8 +222,8 @@ def test_pictures_that_cannot_be_read(tmp_path):
     "cut.jpg": "not decodable",
     "empty.png": "0 bytes",
     "text_of_2_mb.png": "not decodable",
-    "deep.png": "16 bits a channel; accepted are 8",
-    "deep_colour.png": "16 bits a channel; accepted are 8",
+    "deep.png": "16 bits a channel received; accepted are 8",
+    "deep_colour.png": "16 bits a channel received; accepted are 8",
     "gone.png": "no such picture",
   }.items():
     with pytest.raises(InputError, match=rf"{name}.*{reason}") as caught:
