@@ -130,19 +130,9 @@ def extract(
   return parts.extract(jnp.asarray(audio, jnp.float32), spec)
 
 
-<<<<<<< HEAD
-def _tables(audio: np.ndarray, spec: FeatureSpec) -> jax.Array:
-  clips = audio.reshape(-1, audio.shape[-1])
-  rows = [kaggle_table.from_audio(clip, spec.sample_rate) for clip in clips]
-  return jnp.asarray(np.stack(rows)).reshape(*audio.shape[:-1], -1)
-
-
 def from_logmel(
   db: jax.Array | np.ndarray, name: str | FeatureSpec
 ) -> jax.Array:
-=======
-def from_logmel(db: jax.Array, name: str | FeatureSpec) -> jax.Array:
->>>>>>> d37bd8c (Features: the values of a frame are one file; plain words)
   """Features of stored log-mel spectrograms.
 
   Args:
