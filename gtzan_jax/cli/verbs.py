@@ -355,7 +355,7 @@ def leaderboard(given: Given) -> int:
   """Tables of the runs below the given folders, into --out (a folder or a
   Markdown page).
   """
-  from gtzan_jax.reports import leaderboard as board
+  from gtzan_jax.reports import leaderboard_page as board
 
   if not given.files:
     raise InputError(

@@ -12,6 +12,7 @@ that diverged is seen and never best. So does a ratio to a real distance of 0.
 import numpy as np
 
 from gtzan_jax.errors import InputError
+from gtzan_jax.reports.schema import GAN_MEASURES as MEASURES
 
 LARGEST = 1_000  # examples of each side that `measure` takes
 # A diversity below this is said to be collapse. In embeddings of mel_cnn and
@@ -19,16 +20,6 @@ LARGEST = 1_000  # examples of each side that `measure` takes
 # (90 % of draws) and two segments a genre, repeated, 0.3 to 0.6: what is below
 # 0.5 is less varied than a single song.
 COLLAPSED = 0.5
-MEASURES = (
-  "frechet_distance",
-  "frechet_real",
-  "frechet_ratio",
-  "coverage",
-  "density",
-  "diversity",
-  "nearest",
-  "genre_share",
-)
 # Squared distances below this part of the squared lengths are rounding: 0.
 _ROUNDING = 1e-12
 

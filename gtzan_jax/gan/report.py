@@ -8,7 +8,15 @@ import ml_collections
 import numpy as np
 
 from gtzan_jax.data import pipeline
-from gtzan_jax.gan import fidelity, gallery, generate, judge, sampling, upstream
+from gtzan_jax.gan import (
+  fidelity,
+  gallery,
+  generate,
+  judge,
+  page,
+  sampling,
+  upstream,
+)
 from gtzan_jax.gan import task as gan
 from gtzan_jax.gan import validation as gan_validation
 from gtzan_jax.reports import report
@@ -109,7 +117,7 @@ def evaluate(
     resamples=config.eval.bootstrap,
   )
   shown = gallery.build(generator, records["train"], config.seed, first=FIRST)
-  return report.write(path, built, predictions, shown)
+  return report.write(path, built, predictions, page.content(built, shown))
 
 
 def _heard(generator, see, config, real: np.ndarray) -> tuple:

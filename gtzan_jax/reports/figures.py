@@ -1,12 +1,18 @@
 """The pictures of a report: curves, confusion, genres, levels, calibration."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-import matplotlib.ticker
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from gtzan_jax.reports.style import PALETTE, new_figure, percent, style
+from gtzan_jax.reports.style import (
+  PALETTE,
+  interval,
+  name_rows,
+  new_figure,
+  percent,
+  style,
+)
 
 # key in a history row -> (panel, legend, colour, line width)
 CURVES = {
@@ -20,29 +26,6 @@ CURVES = {
     "accent",
     2.0,
   ),
-}
-
-# The same of a GAN, whose panels these are.
-GAN_PANELS = {
-  "losses": "Losses",
-  "scores": "Discriminator's scores",
-  "found": "Found by the discriminator",
-  "ratio": "Fréchet distance over real",
-  "share": "Genre asked for is heard",
-  "spread": "Diversity, nearest",
-}
-GAN_CURVES = {
-  "train/discriminator_loss": ("losses", "discriminator", "accent", 1.6),
-  "train/generator_loss": ("losses", "generator", "warm", 1.6),
-  "validation/score_real": ("scores", "held-out real", "accent", 1.6),
-  "validation/score_generated": ("scores", "generated", "warm", 1.6),
-  "train/real_found": ("found", "real", "accent", 1.6),
-  "train/generated_found": ("found", "generated", "warm", 1.6),
-  "validation/frechet_ratio": ("ratio", "validation", "accent", 2.0),
-  "validation/genre_share": ("share", "share", "accent", 2.0),
-  "validation/coverage": ("share", "coverage", "middle", 1.4),
-  "validation/diversity": ("spread", "diversity", "accent", 2.0),
-  "validation/nearest": ("spread", "nearest", "warm", 1.4),
 }
 
 LEVELS = {
@@ -64,7 +47,7 @@ def learning_curves(history: list[dict], best_epoch: int | None) -> Figure:
     panels = dict(zip(("loss", "accuracy"), figure.subplots(1, 2), strict=True))
     panels["loss"].set_title("Loss (nats)")
     panels["accuracy"].set_title("Accuracy")
-    _by_epoch(panels, CURVES, history, best_epoch)
+    by_epoch(panels, CURVES, history, best_epoch)
     panels["loss"].set_ylim(bottom=0)
     panels["loss"].yaxis.get_major_locator().set_params(nbins=5)
     panels["accuracy"].set_ylim(0, 1)
@@ -72,36 +55,8 @@ def learning_curves(history: list[dict], best_epoch: int | None) -> Figure:
   return figure
 
 
-def gan_curves(history: list[dict], best_epoch: int | None) -> Figure:
-  """The two networks' losses and the measures of what is generated, by epoch.
-
-  Args:
-    history: rows with "epoch" and any of the keys of GAN_CURVES.
-    best_epoch: see `learning_curves`.
-  """
-  with style():
-    figure = new_figure(10, 6.8)
-    figure.get_layout_engine().set(h_pad=0.12)
-    cells = figure.subplots(2, 3).flat
-    panels = dict(zip(GAN_PANELS, cells, strict=True))
-    for name, axes in panels.items():
-      axes.set_title(GAN_PANELS[name])
-    _by_epoch(panels, GAN_CURVES, history, best_epoch)
-    if panels["ratio"].lines:
-      panels["ratio"].axhline(1, color=PALETTE["muted"], linewidth=1)
-      panels["ratio"].set_yscale("log")  # from thousands towards 1
-      panels["ratio"].set_ylim(bottom=0.5)
-      panels["ratio"].yaxis.set_major_formatter("{x:g}")
-      panels["ratio"].yaxis.set_minor_locator(matplotlib.ticker.NullLocator())
-    for name in ("found", "share"):
-      panels[name].set_ylim(0, 1)
-      percent(panels[name].yaxis)
-    panels["spread"].set_ylim(bottom=0)
-  return figure
-
-
-def _by_epoch(panels, curves, history, best_epoch: int | None) -> None:
-  """Draws each of a table of curves into its panel."""
+def by_epoch(panels, curves, history, best_epoch: int | None) -> None:
+  """Draws each of a table of curves, such as CURVES, into its panel."""
   for key, (panel, label, colour, width) in curves.items():
     points = [(r["epoch"], r[key]) for r in history if r.get(key) is not None]
     if points:
@@ -219,6 +174,17 @@ def levels(split: dict, chance: float, title: str) -> Figure:
     axes.grid(axis="x")
     axes.set_title(title, pad=12)
   return figure
+
+
+def accuracies(axes, rows: Sequence[tuple[str, str, Mapping]]) -> None:
+  """Track accuracies with their intervals, in rows of (name, colour, level)."""
+  for y, (_, colour, level) in enumerate(rows):
+    text = f"{100 * level['accuracy']:.1f}"
+    interval(axes, y, level["accuracy"], level["ci95"], colour, text)
+  axes.set_xlim(0, 1)
+  percent(axes.xaxis)
+  axes.set_xlabel("track accuracy, 95 % interval")
+  name_rows(axes, [name for name, _, _ in rows])
 
 
 def reliability(

@@ -11,20 +11,22 @@ order.
 
 import collections
 import fnmatch
+import hashlib
 import json
 import os
 import pathlib
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from gtzan_jax import atomic, errors, provenance
-from gtzan_jax.ranges import flatten
-from gtzan_jax.reports import fold_tables, leaderboard_page, page
-from gtzan_jax.reports.published import PUBLISHED
-from gtzan_jax.reports.report import REPORT_FILE, read, trained_on
+import numpy as np
 
-FILE = "leaderboard.md"
+from gtzan_jax import errors, provenance
+from gtzan_jax.ranges import flatten
+from gtzan_jax.reports import report
+from gtzan_jax.reports.published import PUBLISHED
+from gtzan_jax.scores import metrics
+
 # Keys of the config that do not make another experiment: the seed, what the
 # recipe, the protocol and the data fingerprint say already, and what only
 # decides how much is logged, kept in memory or resampled.
@@ -51,11 +53,11 @@ def find(paths: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
   for path in map(pathlib.Path, paths):
     if not path.exists():
       raise errors.InputError(f"{path} does not exist: give folders of runs")
-    files = [path] if path.is_file() else below(path, REPORT_FILE)
+    files = [path] if path.is_file() else below(path, report.REPORT_FILE)
     if not files:
       raise errors.InputError(
-        f"{path} holds no {REPORT_FILE} at any depth: give folders of runs that"
-        " ended"
+        f"{path} holds no {report.REPORT_FILE} at any depth: give folders of"
+        " runs that ended"
       )
     found |= {file.resolve(): file for file in files}
   if not found:
@@ -105,13 +107,13 @@ def build(reports: Iterable[Mapping]) -> list[dict]:
     was learnt from) and published (a Published or None).
   """
   tables = collections.defaultdict(list)
-  scored = [one for one in _distinct(reports) if one["headline"] is not None]
-  for one in fold_tables.pooled(scored):
+  scored = [one for one in distinct(reports) if one["headline"] is not None]
+  for one in pooled(scored):
     tables[_table_key(one)].append(_named(one))
   return [_table(tables[key]) for key in sorted(tables)]
 
 
-def _distinct(reports: Iterable[Mapping]) -> list[Mapping]:
+def distinct(reports: Iterable[Mapping]) -> list[Mapping]:
   """Without copies; of those that differ in their seconds the fastest stays."""
   by_content = {
     json.dumps({**one, "seconds": 0}, sort_keys=True): one
@@ -143,7 +145,7 @@ def _table_key(one: Mapping) -> tuple:
     one["corpus"],
     one["source"],
     one["protocol"],
-    fold_tables.fold(one) or "",
+    fold_of(one) or "",
     one["headline"],
     _headline(one)["sha256"] or "",
     one["data_fingerprint"] if "external" in one else "",
@@ -164,16 +166,16 @@ def _table(reports: list[Mapping]) -> dict:
   rows.sort(
     key=lambda row: (-row["track"].mean, row["recipe"], str(row["settings"]))
   )
-  artists, fold = _artists(reports), fold_tables.fold(first)
+  artists, fold = _artists(reports), fold_of(first)
   return {
     **{key: first[key] for key in ("corpus", "source", "protocol", "leak")},
     "fold": fold,
-    "single_fold": fold not in (None, fold_tables.ALL),
+    "single_fold": fold not in (None, ALL_FOLDS),
     "collection": _collection(reports),
     "split": first["headline"],
     "n": _headline(first)["track"]["n"],
     "synthetic": first["corpus"] == "synthetic",
-    "artists_decide": page.artists_decide(artists),
+    "artists_decide": report.artists_decide(artists),
     "notes": _notes(first, artists),
     "rows": rows,
   }
@@ -207,7 +209,7 @@ def _notes(one: Mapping, artists: Mapping) -> list[str]:
     )
   if missing := _headline(one)["missing"]:
     said.append(f"{missing} tracks of this part are missing from the corpus.")
-  if note := page.artist_note(one["headline"], artists):
+  if note := report.artist_note(one["headline"], artists):
     said.append(note)
   if one["source"] == "archive":
     said.append("The log-mel archive has a coarser time axis than audio gives.")
@@ -223,7 +225,7 @@ def experiment(one: Mapping) -> dict[str, object]:
     columns = zip(*sorted(map(_member, members.values())), strict=True)
     joined = [" + ".join(column) for column in columns]
     return dict(zip(("members", "data", "config"), joined, strict=True))
-  return {"data": trained_on(one)[:8]} | {
+  return {"data": report.trained_on(one)[:8]} | {
     key: value
     for key, value in flatten(one["config"]).items()
     if not any(
@@ -272,7 +274,7 @@ def _row(group: list[Mapping], varying: list[str]) -> dict:
     "seconds": statistics.fmean(one["seconds"] for one in group),
     "data": " + ".join(dict.fromkeys(settings["data"].split(" + "))),
     "commits": sorted(
-      {provenance.short(x) for one in group for x in fold_tables.commits(one)}
+      {provenance.short(x) for one in group for x in _commits(one)}
     ),
     "published": PUBLISHED.get(first["recipe"]),
   }
@@ -284,59 +286,85 @@ def _spread(values: Iterable[float]) -> Spread:
   return Spread(statistics.fmean(values), deviation)
 
 
-def _put(tables: str, page: pathlib.Path) -> str:
-  try:
-    return leaderboard_page.put(tables, page.read_text("utf-8"))
-  except FileNotFoundError as error:
-    raise errors.InputError(
-      f"--out={page}: no such page; give a folder, or a page that is there,"
-      " between whose marks the tables are drawn"
-    ) from error
-  except ValueError as error:
-    raise errors.InputError(f"--out={page} {error}") from error
+# Folds: of a cross-validation that was run whole, one report.
+
+ALL_FOLDS = "all folds"
 
 
-def write(
-  paths: Iterable[str | os.PathLike], out: str | os.PathLike
-) -> pathlib.Path:
-  """Draws the tables as Markdown and as a page of HTML.
+def fold_of(report: Mapping) -> str | None:
+  """ "fold 2", ALL of a pooled one, None where the protocol has no folds."""
+  if "kfold" not in report["protocol"] or "external" in report:
+    return None
+  number = report["config"].get("data", {}).get("fold")  # none of an ensemble
+  return f"fold {number}" if isinstance(number, int) else number
 
-  Args:
-    paths: see `find`. Reports of GANs are counted, and stand in no table.
-    out: a folder, created where it does not exist, for leaderboard.md and
-      leaderboard.html; or a page of Markdown, between whose marks the tables
-      are drawn while all else stays (see `leaderboard_page.put`), with the HTML
-      beside it.
 
-  Returns:
-    the path of the HTML.
+def pooled(reports: Iterable[Mapping]) -> list[Mapping]:
+  """The same with one report for all folds, where every track was tested.
 
-  Raises:
-    InputError: see `find` and `report.read`; `out` cannot be written, or is a
-      page without marks.
+  Reports belong together that differ in `config.data.fold` alone; what is left
+  of a cross-validation stays as it is. A pooled report has the parameters of
+  one model, the seconds of all, and of its headline `track` (`n`, `accuracy`,
+  `macro_f1`), `segment` (`n`, `accuracy`), `known_artists`, `missing` and
+  `sha256`; in place of `commit` it has `commits`.
   """
-  found = _distinct([read(file) for file in find(paths)])
-  reports = [one for one in found if "gan" not in one]
-  tables = build(reports)
-  unscored = [
-    f"{one['recipe']} (seed {one['seed']}, {one['corpus']}, {one['protocol']})"
-    for one in reports
-    if one["headline"] is None
-  ]
-  pages = {
-    kind: leaderboard_page.render(
-      kind, tables, sorted(unscored), len(found) - len(reports)
-    )
-    for kind in ("md", "html")
-  }
-  out = pathlib.Path(out)
-  file = out if out.suffix == ".md" else out / FILE
-  with errors.writing(f"--out={out}"):
-    if file == out:
-      pages["md"] = _put(pages["md"], file)
+  groups, whole = collections.defaultdict(list), []
+  for one in reports:
+    if fold_of(one) is None:
+      whole.append(one)
     else:
-      out.mkdir(parents=True, exist_ok=True)
-      pages["md"] = f"# Leaderboard\n\n{pages['md']}"
-    for kind, text in pages.items():
-      atomic.write(file.with_suffix(f".{kind}"), text)
-  return file.with_suffix(".html")
+      groups[_experiment(one)].append(one)
+  for group in groups.values():
+    tested = sum(_headline(one)["track"]["n"] for one in group)
+    complete = len(group) > 1 and tested == group[0]["tracks"]
+    whole += [_pool(group)] if complete else group
+  return whole
+
+
+def _experiment(one: Mapping) -> str:
+  config = {
+    **one["config"],
+    "data": {**one["config"]["data"], "fold": ALL_FOLDS},
+  }
+  named = [one[key] for key in ("source", "data_fingerprint", "headline")]
+  return json.dumps([*named, config], sort_keys=True)
+
+
+def _pool(group: Sequence[Mapping]) -> dict:
+  group = sorted(group, key=lambda one: one["config"]["data"]["fold"])
+  first, tests = group[0], [_headline(one) for one in group]
+  met = [test["known_artists"] for test in tests]
+  digests = "".join(f"{test['sha256']}\n" for test in tests)
+  test = {
+    "missing": max(test["missing"] for test in tests),
+    "sha256": hashlib.sha256(digests.encode()).hexdigest(),
+    "known_artists": None
+    if None in met
+    else {key: sum(one[key] for one in met) for key in ("tracks", "of")},
+    "track": {**_mean(tests, "track"), "macro_f1": _macro_f1(tests)},
+    "segment": _mean(tests, "segment"),
+  }
+  data = {**first["config"]["data"], "fold": ALL_FOLDS}
+  return {
+    **first,
+    "config": {**first["config"], "data": data},
+    "seconds": sum(one["seconds"] for one in group),
+    "commits": [commit for one in group for commit in _commits(one)],
+    "splits": {**first["splits"], first["headline"]: test},
+  }
+
+
+def _mean(tests: Sequence[Mapping], level: str) -> dict:
+  n = sum(test[level]["n"] for test in tests)
+  right = sum(test[level]["n"] * test[level]["accuracy"] for test in tests)
+  return {"n": n, "accuracy": right / n}
+
+
+def _macro_f1(tests: Sequence[Mapping]) -> float:
+  counts = np.sum([test["track"]["confusion"] for test in tests], axis=0)
+  return metrics.macro_f1(np.diag(counts), counts.sum(1), counts.sum(0))
+
+
+def _commits(one: Mapping) -> Sequence[str | None]:
+  """Of what code a report is: of one commit, or of one for each fold."""
+  return one["commits"] if "commits" in one else [one["commit"]]

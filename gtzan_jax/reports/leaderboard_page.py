@@ -1,86 +1,257 @@
-"""The tables of a leaderboard as Markdown and as one self-contained page."""
+"""A leaderboard's page: an overview, then its tables; Markdown and HTML."""
 
+import collections
+import os
 import pathlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-import jinja2
-from markupsafe import Markup
+from gtzan_jax import atomic, errors
+from gtzan_jax.reports import document as doc
+from gtzan_jax.reports import leaderboard, report
+from gtzan_jax.reports.leaderboard import Spread
+from gtzan_jax.reports.published import PUBLISHED, Published
 
-from gtzan_jax.reports import markdown, page
-from gtzan_jax.reports.overview import overview
+FILE = "leaderboard.md"
+
+
+def overview(tables: Iterable[Mapping]) -> list[dict]:
+  """The rows of a leaderboard's tables, brought together by recipe.
+
+  Synthetic music and external tests have no place in it. Of several candidates
+  the one of most tracks stands; of several settings that of most seeds, then
+  the best. Tables whose tracks are mostly by artists of the train part are
+  taken where there is no other, and so are single folds.
+
+  Args:
+    tables: from `leaderboard.build`.
+
+  Returns:
+    a dict a recipe: recipe, published (a Published or None), same and honest (a
+    row with its table as "table", or None): measured under the protocol that is
+    the source's own, and under one that does not leak. Lines of one honest
+    table stand together, that of most tracks first, the best line first.
+  """
+  rows = collections.defaultdict(list)
+  for table in tables:
+    if not table["synthetic"] and not table["collection"]:
+      for row in table["rows"]:
+        rows[row["recipe"]].append({**row, "table": table})
+  lines = [_line(recipe, found) for recipe, found in rows.items()]
+  return sorted(lines, key=_place)
+
+
+def _line(recipe: str, rows: Sequence[Mapping]) -> dict:
+  published = PUBLISHED.get(recipe)
+  own = published.protocol if published else None
+  return {
+    "recipe": recipe,
+    "published": published,
+    "same": _chosen(row for row in rows if row["table"]["protocol"] == own),
+    "honest": _chosen(row for row in rows if not row["table"]["leak"]),
+  }
+
+
+def _chosen(rows: Iterable[Mapping]) -> Mapping | None:
+  return max(
+    rows,
+    key=lambda row: (
+      not row["table"]["artists_decide"],
+      not row["table"]["single_fold"],
+      row["table"]["n"],
+      len(row["seeds"]),
+      row["track"].mean,
+    ),
+    default=None,
+  )
+
+
+def _place(line: Mapping) -> tuple:
+  row = line["honest"]
+  if row is None:
+    return (1, 0, "", 0, line["recipe"])
+  table = row["table"]
+  where = f"{table['corpus']} {table['source']} {table['protocol']}"
+  return (0, -table["n"], where, -row["track"].mean, line["recipe"])
+
+
+# The page.
 
 # Between these a page that somebody wrote holds the tables.
 _BEGIN, _END = "<!-- drawn by ", "<!-- end of the leaderboard -->"
 _MARKS = re.compile(rf"({_BEGIN}.*? -->\n).*?({_END})", re.S)
-TEXTS = {
-  "introduction": (
-    "Accuracies and F1 in per cent: mean ± standard deviation over the seeds,"
-    " which says nothing of other tracks (for that see the interval in each"
-    " run's report). Rows of one recipe show the settings in which they differ."
-    " Published figures stand as their source states them, on its own split."
-    " Commit and data: the code that measured it, and the fingerprint of what"
-    " it learnt from."
-  ),
-  "overview": (
-    "A line a recipe. Split as there: under the protocol of ours that splits as"
-    " the source did, in the segments or tracks that the source counts; ⚠ marks"
-    " one that leaks, which is no result. Honest: track accuracy under a"
-    " protocol that does not leak. Where there are several, the one that scored"
-    " most tracks is shown (one that is mostly artist recognition, or a single"
-    " fold, only for want of another); of several settings those with most"
-    " seeds, then the best: a choice by the very number shown, which flatters"
-    " it. Only lines of the same tracks compare."
-  ),
-  "leak": "This protocol leaks: do not quote these numbers as results.",
-  "synthetic_title": "Synthetic corpus: not GTZAN",
-  "synthetic_note": (
-    "Tracks made by ten generators that ship with this project: these numbers"
-    " show that everything works, not how well music is classified."
-  ),
-}
+_INTRODUCTION = (
+  "Accuracies and F1 in per cent: mean ± standard deviation over the seeds,"
+  " which does not cover other tracks (see the interval in each run's report)."
+  " Rows of one recipe show the settings in which they differ. Published"
+  " figures are those of the source, on its own split. Commit and data: the"
+  " code that measured it, and the fingerprint of the training data."
+)
+_OVERVIEW = (
+  "One row per recipe. Split as there: under the protocol of this project that"
+  " splits as the source did, in the segments or tracks that the source counts;"
+  " ⚠ marks one that leaks, which is no result. Honest: track accuracy under a"
+  " protocol that does not leak. Where there are several, the one that scored"
+  " most tracks is shown (one that is mostly artist recognition, or a single"
+  " fold, only if there is no other); of several settings those with most"
+  " seeds, then the best: a choice by the very number shown, which flatters it."
+  " Only rows of the same tracks compare."
+)
+_SYNTHETIC = (
+  "Tracks made by ten generators that ship with this project: these numbers"
+  " show that everything works, not how well music is classified."
+)
 
 
-def render(
-  template: str,
-  tables: Sequence[Mapping],
-  unscored: Iterable[str],
-  gans: int = 0,
-) -> str:
-  """The tables as text: a whole page of HTML, Markdown without a title.
+def document(
+  tables: Sequence[Mapping], unscored: Sequence[str] = (), gans: int = 0
+) -> doc.Document:
+  """The tables as a page.
 
   Args:
-    template: "md" or "html".
     tables: from `leaderboard.build`.
     unscored: in words, the runs that have no numbers.
     gans: how many runs were left out, as they classify nothing.
   """
-  environment = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(
-      pathlib.Path(__file__).with_name("templates")
-    ),
-    autoescape=True,
-    finalize=page.shown if template == "html" else _escaped,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    keep_trailing_newline=True,
-  )
-  return environment.get_template(f"leaderboard.{template}.jinja").render(
-    lines=overview(tables),
-    music=[table for table in tables if not table["synthetic"]],
-    synthetic=[table for table in tables if table["synthetic"]],
-    unscored=list(unscored),
-    gans=gans,
-    texts=TEXTS,
+  lines = overview(tables)
+  music = [_part(table) for table in tables if not table["synthetic"]]
+  synthetic = [_part(table) for table in tables if table["synthetic"]]
+  if synthetic:
+    title = "Synthetic corpus: not GTZAN"
+    synthetic = [doc.Part(title, [_SYNTHETIC, *synthetic])]
+  notes = []
+  if unscored:
+    notes.append(f"Without a scored split: {', '.join(unscored)}.")
+  if gans:
+    runs = "run is of a GAN" if gans == 1 else "runs are of GANs"
+    notes.append(f"{gans} {runs}, without a table: a GAN classifies nothing.")
+  return doc.Document(
+    "Leaderboard",
+    [
+      _INTRODUCTION,
+      doc.Part("Overview", [_OVERVIEW, _overview_table(lines)])
+      if lines
+      else None,
+      *music,
+      *synthetic,
+      *notes,
+    ],
+    window="Leaderboard · music genre classification",
+    css="wide",
   )
 
 
-def _escaped(value: object) -> object:
-  """A value of a report in Markdown: text that is not ours is escaped."""
-  if isinstance(value, Markup) or not isinstance(value, str):
-    return value
-  return Markup(markdown.text(value))
+def _part(table: Mapping) -> doc.Part:
+  """A table under its title, with what a reader has to know."""
+  fold = f", {table['fold']}" * bool(table["fold"])
+  collection = f" on {table['collection']}" * bool(table["collection"])
+  warning = doc.Warn(report.LEAKS, table["leak"], stop=True)
+  head = ["recipe", "seeds", "track accuracy", "macro-F1", "segment accuracy"]
+  head += ["published, and on what"] * (not table["synthetic"])
+  return doc.Part(
+    f"{_corpus(table)}, protocol {table['protocol']}{fold}{collection}:"
+    f" {table['split']} split, {table['n']} tracks",
+    [
+      warning if table["leak"] else None,
+      " ".join(table["notes"]) or None,
+      doc.Table(
+        [*head, *_COSTS],
+        [_cells(row, table["synthetic"]) for row in table["rows"]],
+        f"llrrr{'' if table['synthetic'] else 'l'}rrl",
+        "notes",
+      ),
+    ],
+    "leaky" if table["leak"] else "",
+  )
+
+
+_COSTS = ("parameters", "seconds", "commit", "data")
+
+
+def _cells(row: Mapping, synthetic: bool) -> list[Any]:
+  settings = [f"{key}={value}" for key, value in row["settings"].items()]
+  published, seeds = row["published"], ", ".join(map(str, row["seeds"]))
+  cells = [
+    (doc.code(row["recipe"]), doc.small(f" {', '.join(settings)}"))
+    if settings
+    else doc.code(row["recipe"]),
+    f"{len(row['seeds'])}: {seeds}",
+    _score(row["track"], bar=True),
+    _score(row["macro_f1"]),
+    _score(row["segment"]),
+  ]
+  if not synthetic:
+    source = f" ({published.source} project)" if published else ""
+    cells.append((*_published(published), source))
+  return [*cells, *_costs(row)]
+
+
+def _overview_table(lines: Sequence[Mapping]) -> doc.Table:
+  head = ["recipe", "source", "published, and on what", "ours, split as there"]
+  head += ["ours, honest", "measured on", *_COSTS]
+  rows = []
+  for line in lines:
+    known, honest = line["published"], line["honest"]
+    row = [
+      doc.code(line["recipe"]),
+      known.source if known else "–",
+      _published(known),
+      _as_there(known, line["same"]),
+    ]
+    row += (
+      [
+        _score(honest["track"], bar=True),
+        _where(honest["table"]),
+        *_costs(honest),
+      ]
+      if honest
+      else ["–"] * 6
+    )
+    rows.append(row)
+  return doc.Table(head, rows, "llllrlrrl", "notes")
+
+
+def _published(known: Published | None) -> tuple:
+  return (doc.bold(known.percent), f": {known.measured}") if known else ("–",)
+
+
+def _as_there(known: Published | None, row: Mapping | None) -> Any:
+  if not (known and row):
+    return "split unknown" if known and not known.protocol else "–"
+  table = row["table"]
+  return (
+    "⚠ " * bool(table["leak"]),
+    *_score(row[known.level]),
+    f" of {known.level}s: ",
+    *_where(table),
+    f"; {', '.join(row['commits'])}, data {row['data']}",
+  )
+
+
+def _score(spread: Spread, bar: bool = False) -> tuple:
+  deviation = spread.deviation
+  after = "(n=1)" if deviation is None else f"± {doc.percent(deviation)}"
+  mean = doc.Mark("strong", doc.percent(spread.mean))
+  return (doc.Bar(spread.mean) if bar else mean, doc.muted(f" {after}"))
+
+
+def _where(table: Mapping) -> tuple:
+  after = f", {table['fold']}" * bool(table["fold"])
+  after += f", {table['split']}, {table['n']} tracks"
+  if table["artists_decide"] and not table["leak"]:
+    after += f", {report.MOSTLY}"
+  return (f"{_corpus(table)}, ", doc.code(table["protocol"]), after)
+
+
+def _corpus(table: Mapping) -> str:
+  other = f" ({table['source']})" * (table["source"] != table["corpus"])
+  return f"{table['corpus']}{other}"
+
+
+def _costs(row: Mapping) -> tuple:
+  seconds, commits = f"{row['seconds']:,.0f}", ", ".join(row["commits"])
+  return (doc.number(row["parameters"]), seconds, commits, row["data"])
 
 
 def put(drawn: str, page: str) -> str:
@@ -103,3 +274,59 @@ def put(drawn: str, page: str) -> str:
 def has_marks(page: str) -> bool:
   """Whether tables are drawn into a page, be one of its marks lost."""
   return _BEGIN in page or _END in page
+
+
+def _put(tables: str, page: pathlib.Path) -> str:
+  try:
+    return put(tables, page.read_text("utf-8"))
+  except FileNotFoundError as error:
+    raise errors.InputError(
+      f"--out={page}: no such page; give a folder, or a page that is there,"
+      " between whose marks the tables are drawn"
+    ) from error
+  except ValueError as error:
+    raise errors.InputError(f"--out={page} {error}") from error
+
+
+def write(
+  paths: Iterable[str | os.PathLike], out: str | os.PathLike
+) -> pathlib.Path:
+  """Draws the tables as Markdown and as a page of HTML.
+
+  Args:
+    paths: see `leaderboard.find`. Reports of GANs are counted, and stand in no
+      table.
+    out: a folder, created where it does not exist, for leaderboard.md and
+      leaderboard.html; or a page of Markdown, between whose marks the tables
+      are drawn while all else stays (see `put`), with the HTML beside
+      it.
+
+  Returns:
+    the path of the HTML.
+
+  Raises:
+    InputError: see `leaderboard.find` and `report.read`; `out` cannot be
+      written, or is a page without marks.
+  """
+  found = leaderboard.distinct(
+    [report.read(file) for file in leaderboard.find(paths)]
+  )
+  reports = [one for one in found if "gan" not in one]
+  tables = leaderboard.build(reports)
+  unscored = [
+    f"{one['recipe']} (seed {one['seed']}, {one['corpus']}, {one['protocol']})"
+    for one in reports
+    if one["headline"] is None
+  ]
+  page = document(tables, sorted(unscored), len(found) - len(reports))
+  out = pathlib.Path(out)
+  file = out if out.suffix == ".md" else out / FILE
+  with errors.writing(f"--out={out}"):
+    if file == out:
+      text = _put(page.markdown().partition("\n\n")[2], file)
+    else:
+      out.mkdir(parents=True, exist_ok=True)
+      text = page.markdown()
+    atomic.write(file, text)
+    atomic.write(file.with_suffix(".html"), page.html())
+  return file.with_suffix(".html")

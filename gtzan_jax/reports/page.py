@@ -1,158 +1,186 @@
-"""report.html: one self-contained page drawn from a report and nothing else.
+"""report.html and the pictures beside it, drawn from a report.json alone."""
 
-The pictures are inline SVG, the style is inline CSS; the page asks no server
-for anything and has no script, so it can be mailed, archived and printed.
-"""
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
-import base64
-import pathlib
-from collections.abc import Mapping, Sequence
+from matplotlib.figure import Figure
 
-import jinja2
-from markupsafe import Markup
-
-from gtzan_jax import errors, provenance, ranges
-from gtzan_jax.gan import fidelity
-from gtzan_jax.reports import figures as report_figures
-from gtzan_jax.reports import style as plots
+from gtzan_jax import provenance, ranges
+from gtzan_jax.reports import document as doc
+from gtzan_jax.reports import figures, report
+from gtzan_jax.reports.document import Part, code, interval, number, percent
 from gtzan_jax.scores import metrics
 
-TEMPLATES = pathlib.Path(__file__).with_name("templates")
-# What a score measures where `artists_decide`.
-MOSTLY = "mostly artist recognition"
-
-LEVEL_NAMES = {
+OF_SPLIT = ("confusion", "per_genre")  # pictures of each split
+LEVELS = {
   "track": "Tracks, mean probability",
   "track_majority": "Tracks, majority vote",
   "segment": "Segments",
 }
 
 
-# Of a GAN: what each of fidelity.MEASURES is called, and what it means.
-GAN_MEASURES = {
-  "genre_share": (
-    "Genre asked for",
-    "Share of the generated examples in which the judge hears the genre that"
-    " was asked for.",
-  ),
-  "frechet_ratio": (
-    "Fréchet ratio",
-    "The distance of generated music over that of the train part: at 1 it is"
-    " as close to unheard music as the train part itself.",
-  ),
-  "frechet_distance": (
-    "Fréchet distance",
-    "From generated to held-out real music, of means and spreads together.",
-  ),
-  "frechet_real": (
-    "Fréchet distance, real",
-    "From the train part to held-out real music: what can be reached.",
-  ),
-  "coverage": (
-    "Coverage",
-    "Share of real examples with a generated one among their nearest: 0.97 for"
-    " real music, about 0 for few kinds or none that is real.",
-  ),
-  "density": (
-    "Density",
-    "In how many of the real ones' neighbourhoods a generated one lies: 1 for"
-    " real music, about 0 far from it, above 1 where only the commonest kinds"
-    " are made.",
-  ),
-  "diversity": (
-    "Diversity",
-    "Distance of two generated examples of a genre over that of two real ones:"
-    f" 1 for real music; below {fidelity.COLLAPSED} counts as collapsed.",
-  ),
-  "nearest": (
-    "Nearest",
-    "Distance to the nearest train example over that of unheard music: about 1"
-    " is right; well below, it gives back what it was trained on.",
-  ),
-}
+class Content(NamedTuple):
+  """What a page shows of a task; `of_classifier` gives a classifier's.
 
-# Scored by the judge, with the axes of its confusion matrix.
-HEARD = {
-  "generated": {"rows": "asked for", "columns": "heard by the judge"},
-  "real": {"rows": "labelled", "columns": "heard by the judge"},
-}
+  Attributes:
+    title: what kind of report it is.
+    top: blocks below the warnings: the main numbers.
+    parts: blocks below the training curves.
+    draw: (history, best epoch) -> the training curves.
+    curves: what these show.
+    axes: {split: names of the axes of its confusion matrix}, of splits that
+      are none of the data.
+    unit: what a split has.
+    files: others beside the page: samples.png, samples/<genre>_<i>.wav.
+  """
 
-
-def shown(value: object) -> object:
-  """What a page shows of a value: text without control characters."""
-  if isinstance(value, Markup) or not isinstance(value, str):
-    return value
-  return errors.shown(value, keep="\n\t")
-
-
-def templates() -> jinja2.Environment:
-  """Those of the pages of HTML, which share a style."""
-  return jinja2.Environment(
-    loader=jinja2.FileSystemLoader(TEMPLATES),
-    autoescape=True,
-    finalize=shown,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-  )
+  title: str
+  top: Sequence[Any]
+  parts: Sequence[Any]
+  draw: Callable[..., Figure] = figures.learning_curves
+  curves: str = "Loss and accuracy by epoch"
+  axes: Mapping[str, Mapping[str, str]] = {}
+  unit: str = "tracks"
+  files: Mapping[str, bytes] = {}
 
 
 def render(
-  report: dict, gallery=None, explained: Sequence[tuple[dict, bytes]] = ()
+  found: Mapping,
+  content: Content | None = None,
+  explained: Sequence[tuple[Mapping, bytes]] = (),
 ) -> str:
   """The page as text.
 
   Args:
-    report: from `report.build`, or report.json as read back.
-    gallery: of a GAN, gallery.Gallery: what can be seen and heard.
+    found: from `report.build`, or report.json as read back.
+    content: of a task that is no classifier.
     explained: (entry of explain.json, its PNG) of what was explained.
   """
-  environment = templates()
-  environment.filters.update(
-    percent=_percent,
-    number=_number,
-    duration=_duration,
-    commit=provenance.short,
-  )
-  scored = {
-    name: split
-    for name, split in report["splits"].items()
-    if split["track"]["n"]
-  }
-  gan = "gan" in report
-  return environment.get_template("report.html.jinja").render(
-    report=report,
-    gan=gan,
-    gan_measures=GAN_MEASURES,
-    collapsed=fidelity.COLLAPSED,
-    gallery=gallery and _inline(gallery),
-    explained=[
-      (one, base64.b64encode(picture).decode()) for one, picture in explained
+  content = content or of_classifier(found)
+  trained = "members" not in found["config"]
+  corpus = found["corpus"]
+  if found["source"] != corpus:
+    corpus += f" ({found['source']})"
+  return doc.Document(
+    title=found["recipe"],
+    eyebrow=content.title,
+    window=f"{found['recipe']} · {found['protocol']} · {content.title}",
+    chips=[
+      ("protocol", doc.bold(found["protocol"])),
+      ("corpus", doc.bold(corpus)),
+      ("tracks", number(found["tracks"])),
+      ("device", found["device"]),
+      ("seed", found["seed"]),
+      ("commit", code(provenance.short(found["commit"]))),
     ],
-    heard=_heard(report) if gan else {},
-    headline=report["headline"],
-    top=scored.get(report["headline"]),
-    others=[name for name in scored if name != report["headline"]],
-    statement=_statement(report),
-    artists=_artists(report),
-    level_names=LEVEL_NAMES,
-    curves=_curves(report),
-    pictures={} if gan else {name: _pictures(report, name) for name in scored},
-    confused={
-      name: metrics.confused(split["track"]["confusion"], report["genres"])
-      for name, split in scored.items()
-    },
-    config=ranges.flatten(report["config"]),
-  )
+    blocks=[
+      *_warnings(found),
+      *content.top,
+      _external(found) if "external" in found else None,
+      _training(found, content) if trained else _members(found),
+      *content.parts,
+      _explained(explained) if explained else None,
+      _splits(found, content),
+      _skipped(found) if found["skipped"] else None,
+      _repeat(found),
+    ],
+    footer="Drawn from report.json; predictions are in predictions/, the"
+    " pictures as PNG beside this page.",
+  ).html()
 
 
-def _statement(report: dict) -> str:
+def pictures(
+  found: Mapping, content: Content | None = None
+) -> Iterator[tuple[str, Figure]]:
+  """(name of a PNG file, its figure) of all that stand beside the page."""
+  content = content or of_classifier(found)
+  curves = content.draw(found["history"], found["best_epoch"])
+  yield "learning_curves.png", curves
+  for name, split in found["splits"].items():
+    track, axes = split["track"], content.axes.get(name, {})
+    if track["n"]:
+      title = f"{name}, {track['n']} {content.unit}"
+      matrix, genres = track["confusion"], found["genres"]
+      figure = figures.confusion(matrix, genres, title, **axes)
+      yield f"confusion_{name}.png", figure
+      figure = figures.per_genre(track["per_genre"], title)
+      yield f"per_genre_{name}.png", figure
+
+
+def _warnings(found: Mapping) -> Iterator[doc.Warn]:
+  if found["leak"]:
+    yield doc.Warn(report.LEAKS, found["leak"], stop=True)
+  if found["corpus"] == "synthetic":
+    yield doc.Warn(
+      "Numbers on the synthetic corpus are not GTZAN numbers.",
+      "The tracks were made by ten generators that ship with this project. The"
+      " run shows that everything works, not how well music is classified.",
+    )
+  if found.get("warnings"):
+    items = [(one["title"], one["text"]) for one in found["warnings"]]
+    yield doc.Warn("Warnings about this corpus", items=items)
+
+
+# A classifier.
+
+
+def of_classifier(found: Mapping) -> Content:
+  """The scores of the headline's split."""
+  name, parts = found["headline"], []
+  top: list[Any] = [doc.Text(_statement(found), "statement")]
+  if name is not None and (note := _artists(found)):
+    top.append(note)
+  if found["source"] == "archive":
+    top.append(
+      "Source: the log-mel archive. Its time axis is coarser than audio gives"
+      " and its windows are 2,048 samples long whatever the feature set says,"
+      " so these numbers are not those of the same recipe on audio."
+    )
+  if name is not None:
+    split = found["splits"][name]
+    doubt = " Some labels of GTZAN are themselves in doubt."
+    top.append(_cards(found))
+    parts = [
+      _levels(found),
+      Part(
+        "Predicted / true",
+        [
+          "Rows are true genres, columns predicted ones; shade is the share of"
+          " the row.",
+          _confusion(found, name),
+        ],
+      ),
+      Part(
+        "By genre",
+        [
+          "Of tracks by mean probability, in per cent. A genre without tracks"
+          " in the split is left out of the macro means.",
+          _genres(split["track"]["per_genre"]),
+        ],
+      ),
+      Part(
+        "Hardest tracks",
+        [
+          "Tracks whose true genre has the lowest probability, in per cent."
+          + doubt * (found["corpus"] != "synthetic"),
+          _hardest(split["hardest"]),
+        ],
+      ),
+    ]
+  return Content("Music genre classification", top, parts)
+
+
+def _artists(found: Mapping) -> str:
+  name = found["headline"]
+  return report.artist_note(name, found["splits"][name])
+
+
+def _statement(found: Mapping) -> str:
   """Which split the headline numbers come from, and what that means."""
-  splits, name = report["splits"], report["headline"]
-  test = splits.get("test", {"n": 0, "missing": 0})
-  no_test = "No test tracks at hand" + (
-    f"; {test['missing']} missing." if test["missing"] else "."
-  )
+  name = found["headline"]
+  missing = found["splits"].get("test", {"missing": 0})["missing"]
+  no_test = f"No test tracks at hand{f'; {missing} missing' * bool(missing)}."
   if name is None:
     return f"{no_test} No split was scored, so there are no numbers to show."
   if name == "validation":
@@ -160,130 +188,381 @@ def _statement(report: dict) -> str:
       f"{no_test} The numbers below are of the validation split, which also"
       " chose the checkpoint: expect somewhat less on unseen tracks."
     )
-  if "external" in report:
-    return (
-      "The numbers below are of an external test: of music that had no part in"
-      " training or in choosing the checkpoint."
-    )
+  unseen = "which had no part in training or in choosing the checkpoint"
+  if "external" in found:
+    return f"The numbers below are of an external test: of music {unseen}."
   text = f"The numbers below are of the {name} split"
-  if not report["leak"]:
-    text += ", which had no part in training or in choosing the checkpoint"
-  if test["missing"]:
-    text += f"; {test['missing']} of its tracks are missing from this corpus"
+  text += f", {unseen}" * (not found["leak"])
+  if missing:
+    text += f"; {missing} of its tracks are missing from this corpus"
   return text + "."
 
 
-def _artists(report: dict) -> str:
-  """`artist_note` of the headline."""
-  name = report["headline"]
-  return artist_note(name, report["splits"][name]) if name else ""
+def _cards(found: Mapping) -> doc.Cards:
+  name = found["headline"]
+  split = found["splits"][name]
+  track, segment, vote = (
+    split[level] for level in ("track", "segment", "track_majority")
+  )
+  accuracy, ends = track["accuracy"], track["ci95"]
+  segments = f"{number(segment['n'])} segments"
+  artists = f", {number(split['clusters'])} artists"
+  artists *= split["clusters"] < track["n"]
+  cards = [
+    doc.Card(
+      f"Track accuracy, {name}",
+      percent(accuracy),
+      f"95 % interval {interval(ends)}{artists}",
+      "%",
+      (*ends, accuracy),
+    ),
+    doc.Card("Macro F1", percent(track["macro_f1"]), "tracks", "%"),
+    doc.Card("Majority vote", percent(vote["accuracy"]), "track accuracy", "%"),
+    doc.Card(
+      "Segment accuracy",
+      percent(segment["accuracy"]),
+      interval(segment["ci95"]),
+      "%",
+    ),
+    doc.Card("Tracks scored", number(track["n"]), segments),
+  ]
+  return doc.Cards(cards, "first leaky" if found["leak"] else "first")
 
 
-def artist_note(name: str, split: Mapping) -> str:
-  """How much of a split is by artists of the train part; "" if nothing is."""
-  known = split["known_artists"]
-  if not known or not known["tracks"]:
-    return ""
-  whole = f"{known['of']} {name} tracks"
-  if known["of"] < split["track"]["n"]:
-    whole = f"the {whole} whose artist is known"
-  verdict = f": {MOSTLY}" if artists_decide(split) else ""
-  return (
-    f"{known['tracks']} of {whole} are by artists of the train part{verdict}."
+def _levels(found: Mapping) -> Part:
+  name, calibrated = found["headline"], found["calibration"]
+  split = found["splits"][name]
+  resampled = "whole tracks"
+  if split["clusters"] < split["track"]["n"]:
+    resampled = (
+      f"whole artists, {number(split['clusters'])} of them (a track whose"
+      " artist is not known stands for itself)"
+    )
+  scaled = calibrated["track"]["reliability"] if calibrated else ()
+  chance = 1 / len(found["genres"])
+  return Part(
+    "Accuracy by segment, by track (mean probability), by track (majority"
+    " vote)",
+    [
+      "The model classifies segments; a track is classified by its segments"
+      f" together. Intervals resample {resampled}. Top 3: the true genre is"
+      " among the three most probable. ECE: the mean distance of confidence"
+      " from accuracy. All in per cent, the loss in nats.",
+      _level_table(split),
+      doc.Side(
+        [
+          doc.Figure(
+            f"{name}-levels",
+            f"levels of the {name} split",
+            lambda: figures.levels(split, chance, "Accuracy, 95 % intervals"),
+          ),
+          doc.Figure(
+            f"{name}-reliability",
+            f"reliability of the {name} split",
+            lambda: figures.reliability(
+              split["reliability"], "Reliability, tracks", scaled
+            ),
+          ),
+        ]
+      ),
+      _calibration(calibrated, name) if calibrated else None,
+    ],
   )
 
 
-def artists_decide(split: Mapping) -> bool:
-  """Whether at least half of a split is by artists of the train part."""
-  known = split["known_artists"]
-  return bool(known) and 2 * known["tracks"] >= known["of"] > 0
-
-
-def _curves(report: dict) -> Markup:
-  draw, text = report_figures.learning_curves, "Loss and accuracy by epoch"
-  if "gan" in report:
-    draw, text = report_figures.gan_curves, "Losses and measures by epoch"
-  figure = draw(report["history"], report["best_epoch"])
-  return Markup(plots.inline_svg(figure, "curves", text))
-
-
-def _inline(gallery) -> dict:
-  """A gallery's files in base64."""
-
-  def encoded(file: bytes) -> str:
-    return base64.b64encode(file).decode()
-
-  return {
-    "picture": encoded(gallery.picture),
-    "sounds": {
-      genre: [encoded(file) for file in files]
-      for genre, files in gallery.sounds.items()
-    },
+def _level_table(split: Mapping) -> doc.Table:
+  shares = "top3", "macro_precision", "macro_recall", "macro_f1", "weighted_f1"
+  heads = "Top 3", "Macro precision", "Macro recall", "Macro F1", "Weighted F1"
+  columns = {
+    "Counted by": ("name",),
+    "n": ("n", number),
+    "Accuracy": ("accuracy", percent),
+    "95 % interval": ("ci95", interval),
+    **{h: (s, percent) for h, s in zip(heads, shares, strict=True)},
+    "Loss": ("loss", ".3f"),
+    "ECE": ("ece", percent),
   }
+  rows = [{"name": name, **split[key]} for key, name in LEVELS.items()]
+  return doc.records(rows, columns)
 
 
-def _heard(report: dict) -> dict[str, Markup]:
-  """What the judge hears in generated and in real examples."""
-  return {
-    name: Markup(
-      plots.inline_svg(
-        report_figures.confusion(
-          report["splits"][name]["track"]["confusion"],
-          report["genres"],
-          name.capitalize(),
-          **axes,
+def _calibration(calibrated: Mapping, name: str) -> Part:
+  how = "The temperature was fitted on the validation split."
+  if name == "validation":
+    how = (
+      "Each half of the validation split was scaled by the temperature of the"
+      " other half, so that none chose its own."
+    )
+  columns = {
+    "Of": ("name",),
+    "Temperature": ("temperature", ".2f"),
+    "ECE": ("ece", percent),
+    "ECE after": ("ece_after", percent),
+    "Loss": ("loss", ".3f"),
+    "Loss after": ("loss_after", ".3f"),
+  }
+  names = {"track": "Tracks", "segment": "Segments"}
+  rows = [{"name": name, **calibrated[key]} for key, name in names.items()]
+  return Part(
+    "Calibration",
+    [
+      "Logits divided by one temperature give the same predictions with other"
+      f" confidences: above 1 the model was overconfident. {how}",
+      doc.records(rows, columns),
+    ],
+  )
+
+
+def _confusion(found: Mapping, name: str) -> doc.Side:
+  track, genres = found["splits"][name]["track"], found["genres"]
+  rows = metrics.confused(track["confusion"], genres)
+  columns = {
+    "True": ("genre",),
+    "Predicted": ("predicted",),
+    "Tracks": ("n", number),
+    "% of the genre's": ("share", lambda x: doc.Bar(x, "warm")),
+  }
+  pairs = doc.records(rows, columns)
+  none = f"No track of the {track['n']} was predicted as another genre."
+  return doc.Side(
+    [
+      doc.Figure(
+        f"{name}-confusion",
+        f"confusion of the {name} split",
+        lambda: figures.confusion(
+          track["confusion"], genres, "Confusion matrix, tracks"
         ),
-        f"{name}-heard",
-        f"What the judge hears in {name} examples",
+      ),
+      Part("Most confused pairs", [pairs if rows else none]),
+    ],
+    "matrix",
+  )
+
+
+def _genres(per_genre: Mapping) -> doc.Table:
+  columns = {
+    "Genre": ("name",),
+    "Precision": ("precision", lambda x: doc.Bar(x, "pale")),
+    "Recall": ("recall", lambda x: doc.Bar(x, "middle")),
+    "F1": ("f1", doc.Bar),
+    "Tracks": ("support", lambda n: n or "absent"),
+  }
+  return doc.records([{"name": k, **v} for k, v in per_genre.items()], columns)
+
+
+def _hardest(hardest: Sequence[Mapping]) -> doc.Table:
+  columns = {
+    "Track": ("track", code),
+    "True": ("genre",),
+    "Probability of it": ("true_probability", lambda x: doc.Bar(x, "warm")),
+    "Predicted": ("predicted",),
+    "Probability": ("probability", lambda x: doc.Bar(x, "middle")),
+  }
+  correct = [
+    {**row, "predicted": doc.muted(f"{row['predicted']} (correct)")}
+    if row["predicted"] == row["genre"]
+    else row
+    for row in hardest
+  ]
+  return doc.records(correct, columns)
+
+
+# What every page has.
+
+
+def _external(found: Mapping) -> Part:
+  test, data = found["external"], found["config"].get("data")
+  synthetic = "the synthetic corpus"
+  learnt, same = number(test["learnt"]), number(test["namesakes"])
+  simulated = (
+    " It was trained on a log-mel archive and was given what the archive would"
+    " hold of this audio."
+  )
+  facts = {
+    "Run": test["workdir"],
+    "Tested on": test["path"] or synthetic,
+    "Tracks tested, of all there": f"{number(found['tracks'])} of"
+    f" {number(test['tracks'])}",
+    "Genres compared": ", ".join(
+      genre if genre == known else f"{genre} as {known}"
+      for genre, known in test["genres"].items()
+    ),
+    "Left out: not genres of the model": ", ".join(
+      f"{genre} ({number(n)} tracks)" for genre, n in test["unmatched"].items()
+    ),
+    "Genres of the model that are not there": ", ".join(test["absent"]),
+  }
+  if data:
+    trained = f"{data['path'] or synthetic}, {data['protocol']}"
+    facts = {"Run": "", "Trained on": trained, **facts}
+  return Part(
+    "External test",
+    [
+      "A trained run was tested on another collection. Genres were compared"
+      " where their names are the same but for case and punctuation; the model"
+      " could still predict any of its own. Training tracks were recognised by"
+      " their ids alone: not the same music under another name."
+      + simulated
+      * (test["kind"] == "logmel" and found["source"] == "audio"),
+      doc.Warn(
+        "This collection is not all new to the model.",
+        f"{learnt} tracks that were used in training or to choose the"
+        " checkpoint were left out. The rest is of the same collection, which"
+        " may repeat recordings and artists: other music is a better test.",
       )
+      if test["learnt"]
+      else None,
+      doc.Warn(
+        "Names of training tracks.",
+        f"{same} tracks have names of tracks of the training data, in another"
+        " collection. If they are the same music, this is no test.",
+      )
+      if test["namesakes"]
+      else None,
+      doc.Facts([(term, value or "none") for term, value in facts.items()]),
+    ],
+  )
+
+
+def _size(found: Mapping) -> list[tuple[str, str]]:
+  size, time = number(found["num_params"]), doc.duration(found["seconds"])
+  return [("Parameters", size), ("Time", time)]
+
+
+def _digest(value: str | None) -> doc.Mark:
+  """The first letters of a digest, with the whole one as a tooltip."""
+  return code(value[:12] if value else "–", value or "")
+
+
+def _members(found: Mapping) -> Part:
+  columns = {
+    "Run folder": ("name", code),
+    "Recipe": ("recipe",),
+    "Seed": ("seed", number),
+    "Data fingerprint": ("data_fingerprint", _digest),
+  }
+  members = found["config"]["members"].items()
+  return Part(
+    "Members",
+    [
+      "The probabilities are the mean of those of these runs, each with one"
+      " vote. Nothing was trained; parameters and time are the members' sums.",
+      doc.records([{"name": k, **v} for k, v in members], columns),
+      doc.Facts(_size(found)),
+    ],
+  )
+
+
+def _training(found: Mapping, content: Content) -> Part:
+  best, monitor = found["best_epoch"], found["monitor"]
+  kept = "No evaluation was good enough to keep, or none took place."
+  if best is not None:
+    kept = (
+      f"The parameters of epoch {best} of {found['epochs_run']} were kept:"
+      f" there {monitor['name']} was {number(monitor['value'])}."
     )
-    for name, axes in HEARD.items()
-  }
+  epochs = [
+    ("Best epoch", "–" if best is None else best),
+    ("Epochs run", found["epochs_run"]),
+  ]
+  draw = functools.partial(content.draw, found["history"], best)
+  curves = doc.Figure("curves", content.curves, draw, "broad")
+  return Part("Training", [kept, curves, doc.Facts(_size(found) + epochs)])
 
 
-def _pictures(report: dict, name: str) -> dict[str, Markup]:
-  split, genres = report["splits"][name], report["genres"]
-  scaled = ()
-  if report["calibration"] and name == report["headline"]:
-    scaled = report["calibration"]["track"]["reliability"]
-  figures = {
-    "confusion": report_figures.confusion(
-      split["track"]["confusion"], genres, "Confusion matrix, tracks"
-    ),
-    "levels": report_figures.levels(
-      split, 1 / len(genres), "Accuracy, 95 % intervals"
-    ),
-    "reliability": report_figures.reliability(
-      split["reliability"], "Reliability, tracks", scaled
-    ),
-  }
-  return {
-    kind: Markup(
-      plots.inline_svg(figure, f"{name}-{kind}", f"{kind} of the {name} split")
+def _explained(explained: Sequence[tuple[Mapping, bytes]]) -> Part:
+  pictures = [
+    doc.Media(
+      picture,
+      "image/png",
+      f"Features of {one['name']} ({one['where']}), predicted as"
+      f" {one['predicted']}, and what each cell adds",
     )
-    for kind, figure in figures.items()
-  }
+    for one, picture in explained
+  ]
+  return Part(
+    "Integrated gradients",
+    [
+      "Warm cells raise the log probability of a genre, blue ones lower it, in"
+      " nats, measured from the mean of the training data. They show what this"
+      " network uses, not what makes the genre; explain/explain.html has the"
+      " numbers.",
+      *pictures,
+    ],
+  )
 
 
-def _percent(value: float | None, digits: int = 1) -> str:
-  return "–" if value is None else f"{100 * value:.{digits}f}"
+def _splits(found: Mapping, content: Content) -> Part:
+  data = {k: v for k, v in found["splits"].items() if k not in content.axes}
+  head, rows = ["Split", "Tracks", "Missing"], []
+  if not content.axes:
+    head += ["Track accuracy", "95 % interval", "Majority vote"]
+    head += ["Segment accuracy"]
+  for name, split in data.items():
+    label = doc.bold(name) if name == found["headline"] else name
+    row = [label, number(split["n"]), number(split["missing"])]
+    track = split["track"]
+    if not content.axes and track["n"]:
+      others = split["track_majority"], split["segment"]
+      row += [percent(track["accuracy"]), interval(track["ci95"])]
+      row += [percent(level["accuracy"]) for level in others]
+    elif not content.axes:
+      why = "not scored" if split["n"] else "no tracks at hand"
+      row += [doc.muted(why), "–", "–", "–"]
+    rows.append([*row, _digest(split["sha256"])])
+  align = "l" + "r" * (len(head) - 1) + "l"
+  others = [
+    doc.Details(
+      f"More about {name}",
+      [
+        _level_table(split),
+        _confusion(found, name),
+        _genres(split["track"]["per_genre"]),
+      ],
+    )
+    for name, split in data.items()
+    if split["track"]["n"] and name != found["headline"]
+  ]
+  return Part(
+    "Splits",
+    [
+      "Missing: named by the protocol, not in the corpus at hand. The digest is"
+      " the sha256 of the sorted track ids; equal digests mean equal tracks.",
+      doc.Table([*head, "sha256"], rows, align),
+      *others,
+    ],
+  )
 
 
-def _number(value: float | None, digits: int = 4) -> str:
-  """12345 as 12,345; 0.123456 as 0.1235; 12345.6 as 12,346."""
-  if value is None:
-    return "–"
-  if isinstance(value, int):
-    return f"{value:,}"
-  form = ",.0f" if abs(value) >= 10**digits else f".{digits}g"
-  return f"{value:{form}}"
+def _skipped(found: Mapping) -> Part:
+  skipped = found["skipped"]
+  whole = number(found["tracks"] + len(skipped))
+  verb = "is" if len(skipped) == 1 else "are"
+  columns = {"Track": ("track", code), "Reason": ("reason",)}
+  return Part(
+    "Skipped tracks",
+    [
+      f"{len(skipped)} of {whole} tracks could not be read and {verb} in no"
+      " split.",
+      doc.records(skipped, columns),
+    ],
+  )
 
 
-def _duration(seconds: float | None) -> str:
-  if seconds is None:
-    return "–"
-  if seconds < 60:
-    return f"{seconds:.1f} s"
-  minutes, seconds = divmod(round(seconds), 60)
-  hours, minutes = divmod(minutes, 60)
-  return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"
+def _repeat(found: Mapping) -> Part:
+  config = ranges.flatten(found["config"])
+  rows = [
+    (code(key), code("–" if value in (None, "") else value))
+    for key, value in config.items()
+  ]
+  facts = [
+    ("Commit", code(found["commit"] or "unknown")),
+    ("Data fingerprint", code(found["data_fingerprint"])),
+    ("Source", found["source"]),
+    ("Device", found["device"]),
+    *found["versions"].items(),
+  ]
+  details = doc.Details(
+    f"Configuration, {len(config)} keys", [doc.Table((), rows)]
+  )
+  return Part("To repeat this run", [doc.Facts(facts), details])

@@ -1,7 +1,7 @@
 """report.json, the truth about a run, and the files drawn from it.
 
 `build` makes the report of plain values and checks it against SCHEMA
-(report_schema.py); `write` puts it into the workdir with the predictions, the
+(schema.py); `write` puts it into the workdir with the predictions, the
 pictures and the page. The same input gives the same bytes, so a resumed run can
 be compared with an uninterrupted one; of all values only `seconds` may differ.
 """
@@ -15,16 +15,17 @@ from collections.abc import Mapping
 import numpy as np
 
 from gtzan_jax import atomic, errors, ranges
-from gtzan_jax.reports import figures as report_figures
-from gtzan_jax.reports import page
 from gtzan_jax.reports import schema as report_schema
-from gtzan_jax.reports import style as plots
 from gtzan_jax.scores import calibration, metrics
 from gtzan_jax.scores.predictions import Predictions
 
 REPORT_FILE = "report.json"
 EXPLAINED = "explain"  # a folder with what explain.py found, by explain.json
 SPLITS = ("train", "validation", "test")
+
+LEAKS = "This protocol leaks: do not quote these numbers as results."
+# What a score measures where `artists_decide`.
+MOSTLY = "mostly artist recognition"
 
 # What `write` leaves in a folder, but for its hidden files.
 _FILES = re.compile(
@@ -146,6 +147,26 @@ def trained_on(report: Mapping) -> str:
   return report["data_fingerprint"]
 
 
+def artist_note(name: str, split: Mapping) -> str:
+  """How many tracks of a split are by artists of the train split, or ""."""
+  known = split["known_artists"]
+  if not known or not known["tracks"]:
+    return ""
+  whole = f"{known['of']} {name} tracks"
+  if known["of"] < split["track"]["n"]:
+    whole = f"the {whole} whose artist is known"
+  verdict = f": {MOSTLY}" if artists_decide(split) else ""
+  return (
+    f"{known['tracks']} of {whole} are by artists of the train split{verdict}."
+  )
+
+
+def artists_decide(split: Mapping) -> bool:
+  """Whether at least half of a split is by artists of the train split."""
+  known = split["known_artists"]
+  return bool(known) and 2 * known["tracks"] >= known["of"] > 0
+
+
 def check_out(out: pathlib.Path, run: Mapping) -> None:
   """Refuses a folder that a report must not be written into.
 
@@ -204,9 +225,9 @@ def _unscored(value: Mapping) -> str | None:
 
 def write(
   workdir: str | os.PathLike,
-  report: dict,
+  report: Mapping,
   predictions: Mapping[str, Predictions],
-  gallery=None,
+  content=None,
 ) -> pathlib.Path:
   """Writes predictions, pictures, report.html and, last of all, report.json.
 
@@ -217,41 +238,38 @@ def write(
     workdir: created where it does not exist.
     report: from `build`.
     predictions: the same as given to `build`.
-    gallery: of a GAN, gallery.Gallery: samples.png, samples/<genre>_<i>.wav.
+    content: page.Content of a task that is no classifier.
 
   Returns:
     the path of report.html.
   """
+  from gtzan_jax.reports import page, style  # matplotlib, which `read` spares
+
   workdir = pathlib.Path(workdir)
+  files = {
+    workdir / name: style.png(figure)
+    for name, figure in page.pictures(report, content)
+  }
+  if content:
+    files |= {workdir / name: data for name, data in content.files.items()}
+  tables = {
+    workdir / "predictions" / f"{name}.npz": predictions[name]
+    for name, split in report["splits"].items()
+    if split["track"]["n"]
+  }
+  before = [workdir / "samples.png", *workdir.glob("samples/*_[0-9].wav")]
+  for name in {*SPLITS, *report["splits"]}:
+    before += [workdir / f"{kind}_{name}.png" for kind in page.OF_SPLIT]
+    before.append(workdir / "predictions" / f"{name}.npz")
+  for path in {*before} - files.keys() - tables.keys():
+    path.unlink(missing_ok=True)
   (workdir / "predictions").mkdir(parents=True, exist_ok=True)
-  gan = "gan" in report
-  curves = report_figures.gan_curves if gan else report_figures.learning_curves
-  plots.save_png(
-    curves(report["history"], report["best_epoch"]),
-    workdir / "learning_curves.png",
-  )
-  for name in {**dict.fromkeys(SPLITS), **report["splits"]}:
-    table = workdir / "predictions" / f"{name}.npz"
-    matrix = workdir / f"confusion_{name}.png"
-    bars = workdir / f"per_genre_{name}.png"
-    track = report["splits"].get(name, {}).get("track", {"n": 0})
-    if not track["n"]:
-      for path in (table, matrix, bars):
-        path.unlink(missing_ok=True)
-      continue
-    predictions[name].save(table)
-    title = f"{name}, {track['n']} {'examples' if gan else 'tracks'}"
-    axes = page.HEARD[name] if gan else {}
-    plots.save_png(
-      report_figures.confusion(
-        track["confusion"], report["genres"], title, **axes
-      ),
-      matrix,
-    )
-    plots.save_png(report_figures.per_genre(track["per_genre"], title), bars)
-  _write_gallery(workdir, gallery)
-  explained = _explained(workdir, report["best_epoch"])
-  atomic.write(workdir / "report.html", page.render(report, gallery, explained))
+  for path, table in tables.items():
+    table.save(path)
+  for path, data in files.items():
+    path.parent.mkdir(exist_ok=True)
+    atomic.write(path, data)
+  _draw(workdir, report, content)
   save(workdir / REPORT_FILE, report)
   return workdir / "report.html"
 
@@ -262,9 +280,15 @@ def redraw(workdir: pathlib.Path) -> None:
   Raises:
     InputError: see `read`.
   """
-  found = read(workdir / REPORT_FILE)
-  explained = _explained(workdir, found["best_epoch"])
-  atomic.write(workdir / "report.html", page.render(found, None, explained))
+  _draw(workdir, read(workdir / REPORT_FILE))
+
+
+def _draw(workdir: pathlib.Path, report: Mapping, content=None) -> None:
+  from gtzan_jax.reports import page
+
+  explained = _explained(workdir, report["best_epoch"])
+  text = page.render(report, content, explained)
+  atomic.write(workdir / "report.html", text)
 
 
 def save(path: str | os.PathLike, report: dict) -> None:
@@ -365,20 +389,3 @@ def _explained(
       )
     shown.append((one, picture.read_bytes()))
   return shown
-
-
-def _write_gallery(workdir: pathlib.Path, gallery) -> None:
-  """Only what `write` itself may have left is removed."""
-  folder = workdir / "samples"
-  files = {}
-  if gallery:
-    files[workdir / "samples.png"] = gallery.picture
-    folder.mkdir(exist_ok=True)
-    for genre, sounds in gallery.sounds.items():
-      for i, sound in enumerate(sounds):
-        files[folder / f"{genre.replace('/', '_')}_{i}.wav"] = sound
-  for path in (workdir / "samples.png", *folder.glob("*_[0-9].wav")):
-    if path not in files:
-      path.unlink(missing_ok=True)
-  for path, content in files.items():
-    atomic.write(path, content)

@@ -3,7 +3,7 @@
 import pytest
 from stored import FACTS, made, run
 
-from gtzan_jax.reports import leaderboard, overview, report
+from gtzan_jax.reports import leaderboard, leaderboard_page, report
 from gtzan_jax.scores import metrics
 from gtzan_jax.studies.crossval import measure as crossval
 from tfds_gtzan.protocols.table import PROTOCOLS
@@ -62,14 +62,14 @@ def test_what_is_left_of_a_cross_validation_is_called_a_fold(tmp_path):
   some = crossvalidated(tmp_path)[1:]
   assert [table["fold"] for table in tables(some)] == ["fold 1", "fold 2"]
   other = run(tmp_path / "filtered", {"test": made(3)})
-  board = leaderboard.write([*some, other], tmp_path / "out")
+  board = leaderboard_page.write([*some, other], tmp_path / "out")
   text = board.with_suffix(".md").read_text()
-  assert "protocol artist_kfold, fold 1: test part, 6 tracks" in text
+  assert "protocol artist_kfold, fold 1: test split, 6 tracks" in text
   # a single fold has more tracks, and yet does not stand for the recipe
   assert "`filtered`, test, 3 tracks" in text
-  (line,) = overview.overview(tables(some, [other]))
+  (line,) = leaderboard_page.overview(tables(some, [other]))
   assert line["honest"]["table"]["protocol"] == "filtered"
-  alone = overview.overview(tables(some))
+  alone = leaderboard_page.overview(tables(some))
   assert alone[0]["honest"]["table"]["fold"] == "fold 2"
 
 

@@ -10,7 +10,7 @@ from stored import made, parts, run
 from gtzan_jax.cli.main import main
 from gtzan_jax.errors import InputError
 from gtzan_jax.gan import fidelity
-from gtzan_jax.reports import leaderboard
+from gtzan_jax.reports import leaderboard_page
 from gtzan_jax.studies.compare import run as compare_runs
 from gtzan_jax.studies.verify import run as verify
 
@@ -24,7 +24,7 @@ def results(tmp_path_factory):
   run(root / "deep" / "two", tables | {"test": made(seed=8)})
   found = compare_runs.compare_runs([root / "one", root / "deep" / "two"], root)
   compare_runs.write(found, root)
-  leaderboard.write([root], root)
+  leaderboard_page.write([root], root)
   return root
 
 
@@ -145,7 +145,7 @@ def test_the_page_beside_a_folder_is_its_leaderboard(copy, capsys):
     "Ours\n<!-- drawn by us -->\n<!-- end of the leaderboard -->\nand more\n"
   )
   (copy / "deep" / "two.md").write_text("about the second run")
-  leaderboard.write([copy], page)
+  leaderboard_page.write([copy], page)
   for given in (copy, copy.parent):
     assert main(["launch.py", "verify", str(given)]) == 0
     assert "1 leaderboard.md, 1 results.md; none" in capsys.readouterr().out
@@ -159,7 +159,7 @@ def test_the_page_beside_a_folder_is_its_leaderboard(copy, capsys):
 def test_a_page_that_has_lost_a_mark_is_wrong(copy, mark):
   page = copy.with_suffix(".md")
   page.write_text("<!-- drawn by us -->\n<!-- end of the leaderboard -->\n")
-  leaderboard.write([copy], page)
+  leaderboard_page.write([copy], page)
   page.write_text(page.read_text().replace(mark, ""))
   (line,) = verify.verify([copy]).wrong
   assert "has no place for the leaderboard" in line

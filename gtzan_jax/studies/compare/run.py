@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from gtzan_jax.errors import InputError, writing
 from gtzan_jax.inference import ensemble
 from gtzan_jax.inference.ensemble import Member
-from gtzan_jax.reports import leaderboard, page, report
+from gtzan_jax.reports import leaderboard, report
 from gtzan_jax.reports import schema as report_schema
 from gtzan_jax.scores import alignment, compare
 from gtzan_jax.training import workdir
@@ -100,8 +100,8 @@ def lines(found: Mapping) -> list[str]:
   track = found["track"]
   for name in ("a", "b"):
     split = {**found[name], "track": track}
-    if page.artists_decide(split):
-      said.append(f"{name}: {page.artist_note(found['split'], split)}")
+    if report.artists_decide(split):
+      said.append(f"{name}: {report.artist_note(found['split'], split)}")
   said.append(
     f"{found['split']}: {track['n']} tracks in {track['clusters']} clusters"
     " (artists, where known)"

@@ -1,182 +1,133 @@
 """crossval.md and crossval.png: what a cross-validation gave, fold by fold."""
 
-import pathlib
-from collections.abc import Mapping
+import functools
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from gtzan_jax import atomic
-from gtzan_jax.reports import markdown
+from gtzan_jax.reports import document as doc
+from gtzan_jax.reports import figures
 from gtzan_jax.reports import style as plots
+from gtzan_jax.reports.document import percent
 from gtzan_jax.reports.style import PALETTE
 from gtzan_jax.scores import compare
 
 FILE = "crossval.md"
 
 
-def write(found: Mapping, folder: pathlib.Path) -> str:
-  """Writes crossval.md and crossval.png; returns the text of crossval.md.
+def document(found: Mapping) -> doc.Document:
+  """The page.
 
   Args:
     found: from `crossval.measure`.
-    folder: where to.
   """
-  text = as_markdown(found)
-  atomic.write(folder / FILE, text)
-  plots.save_png(picture(found), folder / "crossval.png")
-  return text
-
-
-def as_markdown(found: Mapping) -> str:
-  """The tables, with columns wide enough to be read as they are."""
   first = found["pooled"][0]
-  seeds = ", ".join(map(str, found["seeds"]))
-  lines = [
-    f"# Cross-validation: {found['recipe']} on {found['corpus']}",
-    "",
-    f"Protocol `{found['protocol']}`: {len(found['folds'])} folds, each tested"
-    " by a model that learnt from others. Pooled,"
-    f" {first['segment']['n']} segments of {first['n']} tracks by"
-    f" {first['clusters']} artists (a track, where an artist is not known),"
-    f" each tested once; seeds {seeds}. Accuracies in per cent, mean ± standard"
-    " deviation over seeds; in brackets the 95 % interval of the mean, a"
-    " bootstrap over artists.",
-    *_warnings(found),
-    "",
-    _folds(found),
-    "",
-    *_spread(found),
-    "",
-    _pooled(found),
-    "",
-    "Tested tracks of each genre:",
-    "",
-    _genres(found),
-    "",
-    *_balance(found["balance"]),
-  ]
-  return "\n".join(lines) + "\n"
-
-
-def _warnings(found: Mapping) -> list[str]:
-  said = [f"**Leaks**: {found['leak']}"] if found["leak"] else []
+  warnings = []
+  if found["leak"]:
+    warnings += [doc.bold("Leaks"), f": {found['leak']} "]
   if found["corpus"] == "synthetic":
-    said.append("The synthetic corpus: these are no numbers of GTZAN.")
-  return ["", " ".join(said)] if said else []
-
-
-def _folds(found: Mapping) -> str:
-  head = (
-    "fold",
-    "train tracks",
-    "validation",
-    "test",
-    "test segments",
-    "test artists",
-    "track accuracy",
-    "segment accuracy",
-  )
-  rows = []
-  for one in found["folds"]:
-    rows.append(
+    warnings.append("The synthetic corpus: these are no numbers of GTZAN.")
+  genres = [(one["fold"], *one["genres"].values()) for one in found["folds"]]
+  return doc.Document(
+    f"Cross-validation: {found['recipe']} on {found['corpus']}",
+    [
       (
-        str(one["fold"]),
-        *(str(one[p]["tracks"]) for p in ("train", "validation", "test")),
-        *(str(one["test"]["segments"]), str(one["artists"])),
-        *(compare.said(one[level]) for level in ("track", "segment")),
-      )
-    )
-  pooled = found["pooled"][0]
-  rows.append(
-    (
-      "pooled",
-      "",
-      "",
-      pooled["n"],
-      pooled["segment"]["n"],
-      pooled["clusters"],
-      *(
-        compare.said(found["accuracy"][level]) for level in ("track", "segment")
+        "Protocol ",
+        doc.code(found["protocol"]),
+        f": {len(found['folds'])} folds, each tested by a model that was"
+        " trained on others. Pooled,"
+        f" {first['segment']['n']} segments of {first['n']} tracks by"
+        f" {first['clusters']} artists (a track, where an artist is not known),"
+        f" each tested once; seeds {', '.join(map(str, found['seeds']))}."
+        " Accuracies in per cent, mean ± standard deviation over seeds; in"
+        " brackets the 95 % interval of the mean, a bootstrap over artists.",
       ),
-    )
+      tuple(warnings),
+      doc.Figure(
+        "crossval",
+        "accuracies of the folds, and the genres that they test",
+        functools.partial(picture, found),
+      ),
+      _folds(found),
+      _spread(found["spread"]),
+      _pooled(found["pooled"]),
+      "Tested tracks of each genre:",
+      doc.Table(("fold", *found["genres"]), genres),
+      _balance(found["balance"]),
+    ],
   )
-  return markdown.table(head, rows)
 
 
-def _spread(found: Mapping) -> list[str]:
-  said = []
-  for level, one in found["spread"].items():
-    mean, deviation, low, high = (
-      f"{100 * one[key]:.1f}"
-      for key in ("mean", "deviation", "lowest", "highest")
+def _folds(found: Mapping) -> doc.Table:
+  pooled = found["pooled"][0]
+  rows = [
+    (
+      one["fold"],
+      *(one[split]["tracks"] for split in ("train", "validation", "test")),
+      one["test"]["segments"],
+      one["artists"],
+      *(compare.said(one[level]) for level in ("track", "segment")),
     )
-    said.append(f"{level} {mean} ± {deviation} ({low} to {high})")
-  return [
-    f"Over the folds: {', '.join(said)}. A fold learns from what others test,"
-    " so this deviation is no standard error of the mean."
+    for one in found["folds"]
   ]
+  row = ("pooled", "", "", pooled["n"], pooled["segment"]["n"])
+  accuracy = [
+    compare.said(found["accuracy"][level]) for level in ("track", "segment")
+  ]
+  head = ("fold", "train tracks", "validation", "test", "test segments")
+  head += ("test artists", "track accuracy", "segment accuracy")
+  return doc.Table(head, [*rows, (*row, pooled["clusters"], *accuracy)])
 
 
-def _pooled(found: Mapping) -> str:
-  head = (
-    "seed",
-    "tracks",
-    "macro F1",
-    "top 3",
-    "loss",
-    "ECE",
-    "majority vote",
-    "segments",
-    "macro F1 of segments",
+def _spread(spread: Mapping) -> str:
+  texts = [
+    f"{level} {percent(one['mean'])} ± {percent(one['deviation'])}"
+    f" ({percent(one['lowest'])} to {percent(one['highest'])})"
+    for level, one in spread.items()
+  ]
+  return (
+    f"Over the folds: {', '.join(texts)}. A fold is trained on what others"
+    " test, so this deviation is no standard error of the mean."
   )
-  rows = []
-  for one in found["pooled"]:
-    track, segment = one["track"], one["segment"]
-    rows.append(
-      (
-        str(one["seed"]),
-        *(_percent(track[key]) for key in ("accuracy", "macro_f1", "top3")),
-        f"{track['loss']:.3f}",
-        f"{track['ece']:.3f}",
-        _percent(one["track_majority"]["accuracy"]),
-        *(_percent(segment[key]) for key in ("accuracy", "macro_f1")),
-      )
+
+
+def _pooled(pooled: Sequence[Mapping]) -> doc.Table:
+  head = ("seed", "tracks", "macro F1", "top 3", "loss", "ECE")
+  head += ("majority vote", "segments", "macro F1 of segments")
+  rows = [
+    (
+      one["seed"],
+      *(percent(one["track"][key]) for key in ("accuracy", "macro_f1", "top3")),
+      *(f"{one['track'][key]:.3f}" for key in ("loss", "ece")),
+      percent(one["track_majority"]["accuracy"]),
+      *(percent(one["segment"][key]) for key in ("accuracy", "macro_f1")),
     )
-  return markdown.table(head, rows)
+    for one in pooled
+  ]
+  return doc.Table(head, rows)
 
 
-def _genres(found: Mapping) -> str:
-  rows = [(one["fold"], *one["genres"].values()) for one in found["folds"]]
-  return markdown.table(("fold", *found["genres"]), rows)
-
-
-def _balance(balance: Mapping) -> list[str]:
+def _balance(balance: Mapping) -> str:
   genre, crossing = balance["genre"], balance["crossing"]
-  met = (
-    "No artist stands in two folds"
-    if not crossing["artists"]
-    else f"{crossing['artists']} artists, who have {crossing['tracks']} tracks,"
-    " stand in several folds: what is tested was in part learnt from others of"
-    " their tracks"
-  )
-  unknown = (
-    f" {crossing['unknown']} tracks are by nobody known."
-    if crossing["unknown"]
-    else ""
-  )
-  return [
-    f"A fold tests {_percent(balance['smallest'])} to"
-    f" {_percent(balance['largest'])} % of the tracks. Farthest from its share"
+  text = (
+    f"A fold tests {percent(balance['smallest'])} to"
+    f" {percent(balance['largest'])} % of the tracks. Farthest from its share"
     f" in the corpus is {genre['genre']} in fold {genre['fold']}:"
-    f" {_percent(genre['share'])} in place of {_percent(genre['corpus'])} %."
-    f" {met}.{unknown}"
-  ]
-
-
-def _percent(value: float) -> str:
-  return f"{100 * value:.1f}"
+    f" {percent(genre['share'])} in place of {percent(genre['corpus'])} %. "
+  )
+  if crossing["artists"]:
+    text += (
+      f"{crossing['artists']} artists, who have {crossing['tracks']} tracks,"
+      " are in several folds: they are tested by models that were trained on"
+      " others of their tracks."
+    )
+  else:
+    text += "No artist is in two folds."
+  if crossing["unknown"]:
+    text += f" {crossing['unknown']} tracks have no known artist."
+  return text
 
 
 # The picture: accuracies of the folds, and what each tests.
@@ -201,14 +152,9 @@ def _draw_accuracies(axes, found: Mapping) -> None:
   named["pooled"] = found["accuracy"]["track"]
   low, high = named["pooled"]["ci95"]
   axes.axvspan(low, high, color=PALETTE["grid"], alpha=0.6, linewidth=0)
-  for y, level in enumerate(named.values()):
-    text = _percent(level["accuracy"])
-    colour = "warm" if found["leak"] else "accent"
-    plots.interval(axes, y, level["accuracy"], level["ci95"], colour, text)
-  axes.set_xlim(0, 1)
-  plots.percent(axes.xaxis)
-  axes.set_xlabel("track accuracy, 95 % interval")
-  plots.name_rows(axes, list(named))
+  colour = "warm" if found["leak"] else "accent"
+  rows = [(name, colour, level) for name, level in named.items()]
+  figures.accuracies(axes, rows)
   axes.set_title(f"{found['recipe']}, {found['protocol']}", pad=10)
 
 

@@ -90,7 +90,7 @@ def run(
   crossval.save_pooled(tested, out)
   atomic.write_json(out / crossval.FOLDS_FILE, facts)
   atomic.write_json(out / crossval.CROSSVAL_FILE, found)
-  text = crossval_page.write(found, out)
+  text = crossval_page.document(found).write(out, crossval_page.FILE)
   print(f"\n{text}\ncross-validation: {out / crossval.CROSSVAL_FILE}")
   return 0
 

@@ -1,6 +1,5 @@
 """What `explain` found, as pictures, as one page and as explain.json."""
 
-import base64
 import dataclasses
 import functools
 import io
@@ -18,7 +17,8 @@ from scipy import ndimage
 from gtzan_jax import atomic, features
 from gtzan_jax.features import FeatureSpec, mel
 from gtzan_jax.features.image import COLOUR_MAP
-from gtzan_jax.reports import page, report
+from gtzan_jax.reports import document as doc
+from gtzan_jax.reports import report
 from gtzan_jax.reports import style as plots
 from gtzan_jax.reports.style import PALETTE
 from gtzan_jax.studies.explain.attribution import Attribution
@@ -182,14 +182,73 @@ def write(
 
 def render(found: Mapping, pictures: Sequence[bytes]) -> str:
   """explain.html: one self-contained page."""
-  return (
-    page.templates()
-    .get_template("explain.html.jinja")
-    .render(
-      found=found,
-      pictures=[base64.b64encode(picture).decode() for picture in pictures],
-    )
+  paper = "https://arxiv.org/abs/1703.01365"
+  names = "seed", "best_epoch", "features", "steps"
+  parts = [
+    _part(item, picture)
+    for item, picture in zip(found["items"], pictures, strict=True)
+  ]
+  return doc.Document(
+    f"{found['recipe']}: integrated gradients",
+    [
+      doc.Part(
+        "How to read it",
+        [
+          (
+            "Warm cells raise the log probability of a genre, blue ones lower"
+            " it: by so much, in nats, when the mean of the training data (each"
+            " bin at its mean, at all times) is turned in a straight line into"
+            " this input. These are integrated gradients (",
+            doc.link("Sundararajan, Taly and Yan 2017", paper),
+            "). All cells of a segment sum to the difference between the two"
+            " ends; how nearly they do stands below each picture. The bars on"
+            " the right are sums over time.",
+          ),
+          "They show what this network uses, not what makes the genre. Cells"
+          " with the same information share their sum in no particular way, and"
+          " another baseline gives another picture.",
+        ],
+      ),
+      *parts,
+    ],
+    chips=[(name.replace("best_", ""), found[name]) for name in names],
+    footer="Means over the segments. explain.json has these numbers, and the"
+    " sums by bin.",
+  ).html()
+
+
+def _part(item: Mapping, picture: bytes) -> doc.Part:
+  first, last = item["explained"]
+  text = f"{item['where'].capitalize()}. {_predicted(item, 3)}, by the mean of"
+  text += f" all {item['segments']} segments"
+  if [first, last] != [0, item["segments"]]:
+    text += f"; shown are {first + 1} to {last}"
+  columns = {
+    "Log probability of": ("genre",),
+    "Above the baseline's, nats": ("difference", "+.3f"),
+    "Sum of the attributions": ("total", "+.3f"),
+    "Largest gap in a segment": ("largest_gap", ".3f"),
+    "Steps": ("off", lambda off: "too coarse" if off else "enough"),
+  }
+  rows = [{"genre": genre, **row} for genre, row in item["genres"].items()]
+  alt = f"Features of {item['name']} and what each cell adds"
+  return doc.Part(
+    item["name"],
+    [
+      f"{text}.",
+      doc.Media(picture, "image/png", alt),
+      doc.records(rows, columns),
+    ],
   )
+
+
+def _predicted(item: Mapping, digits: int) -> str:
+  """ "Predicted rock (0.71), true jazz (0.12)"."""
+  genre, guess, of = item["genre"], item["predicted"], item["probabilities"]
+  text = f"Predicted {guess} ({of[guess]:.{digits}f})"
+  if genre not in (None, guess):
+    text += f", true {genre} ({of[genre]:.{digits}f})"
+  return text
 
 
 def _small(png: bytes) -> bytes:

@@ -1,16 +1,12 @@
-"""explore.html: one self-contained page drawn from the facts of a survey.
+"""explore.html, drawn from the facts of a survey."""
 
-Pictures, sound and style are inline and there is no script. Names come from
-whoever made the corpus: everything is escaped.
-"""
-
-import warnings
+import functools
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from markupsafe import Markup
-
-from gtzan_jax.reports import style as plots
-from gtzan_jax.reports.page import templates
+from gtzan_jax.reports import document as doc
+from gtzan_jax.reports.document import Part, Side, Table, Text, code, number
 from gtzan_jax.studies.explore import figures
 from gtzan_jax.studies.explore.measure import SHOWN
 from gtzan_jax.studies.explore.summary import PARTITIONS
@@ -37,7 +33,7 @@ KINDS: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
         " RMS is below −60 dB of full scale.",
       ),
       "sound": (
-        "How it sounds",
+        "Spectrum and level",
         "Means over a track's frames (2,048 samples, one each 512), as the"
         " columns of Kaggle's table are. Of a track longer than two minutes,"
         " the two in its middle are measured.",
@@ -50,7 +46,7 @@ KINDS: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
     {
       "length": ("Lengths", _LENGTHS),
       "sound": (
-        "How it sounds",
+        "Spectrum and level",
         "From the stored mel bands, 0 dB being 1.0. Dynamics: from the level"
         " that 5 % of the columns stay below to that which 5 % exceed."
         " Centroid, bandwidth and roll-off are means over the columns; bands"
@@ -86,6 +82,9 @@ KINDS: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
 }
 
 
+three = functools.partial(number, digits=3)
+
+
 def render(facts: Mapping) -> str:
   """The page as text, below 6 MB.
 
@@ -95,152 +94,383 @@ def render(facts: Mapping) -> str:
   Args:
     facts: from `explore.survey`.
   """
-  environment = templates()
-  environment.filters.update(number=_number, duration=_duration)
-  genre_of = {row["id"]: row["genre"] for row in facts["tracks"]}
-  genres = facts["genres"][:SHOWN]
-  with warnings.catch_warnings():
-    # A browser has letters that matplotlib's font lacks.
-    warnings.filterwarnings("ignore", "Glyph .* missing from font")
-    pictures = {
-      "groups": list(_groups(facts, genres)),
-      "examples": [_example(i, one) for i, one in enumerate(facts["examples"])],
-      **_overview(facts, genres),
-    }
-  return environment.get_template("explore.html.jinja").render(
-    facts=facts,
-    kind=KINDS[facts["kind"]][0],
-    genres=genres,
-    most=MOST_ROWS,
-    partitions=PARTITIONS,
-    seconds=_seconds(facts),
-    artists=_artists(facts),
-    spare=sum(len(ids) - 1 for ids in facts["duplicates"]["groups"]),
-    replicas=[
-      (ids, sorted({genre_of[name] for name in ids}))
-      for ids in facts["duplicates"]["groups"]
+  kind = facts["kind"]
+  genres = facts["genres"]
+  shown = genres[:SHOWN]
+  footer = "Drawn from explore.json beside it, which has every number, also of"
+  footer += " each track."
+  if len(genres) > SHOWN:
+    footer += f" Pictures show the first {SHOWN} of {len(genres)} genres."
+  if kind == "audio":
+    footer += (
+      " The sound is in this page alone: do not share the page if you may not"
+      " share the sound."
+    )
+  return doc.Document(
+    title=facts["corpus"],
+    eyebrow="Music genre classification · a corpus explored",
+    window=f"{facts['corpus']} · corpus explored",
+    chips=[
+      ("holds", KINDS[kind][0]),
+      ("tracks", number(len(facts["tracks"]))),
+      ("genres", len(genres)),
+      ("fingerprint", code(facts["fingerprint"][:12], facts["fingerprint"])),
     ],
-    listed=any(
-      part["at_hand"] for of in facts["lists"].values() for part in of.values()
-    ),
-    pairs=_pairs(_labels(facts), facts["correlation"]["matrix"]),
-    **pictures,
+    blocks=[
+      *_warnings(facts),
+      _cards(facts),
+      _balance(facts, shown),
+      _examples(facts) if facts["examples"] else None,
+      *_groups(facts, shown),
+      _correlation(facts) if facts["correlation"]["names"] else None,
+      _replicas(facts),
+      _lists(facts),
+      *_faults(facts),
+    ],
+    footer=footer,
+  ).html()
+
+
+def _warnings(facts: Mapping) -> Iterator[doc.Warn]:
+  if facts["corpus"] == "synthetic":
+    yield doc.Warn(
+      "This is the synthetic corpus, not GTZAN.",
+      "Its tracks were made by ten generators that ship with this project.",
+    )
+  if facts["warnings"]:
+    items = [(one["title"], one["text"]) for one in facts["warnings"]]
+    yield doc.Warn("Before training on it", items=items)
+
+
+def _cards(facts: Mapping) -> doc.Cards:
+  tracks, balance = facts["tracks"], facts["balance"].values()
+  sizes = [row["tracks"] for row in balance]
+  unknown = sum(row["artist_unknown"] for row in balance)
+  artists = {row["artist"] for row in tracks} - {""}
+  spare = sum(len(ids) - 1 for ids in facts["duplicates"]["groups"])
+  unread = f"{number(len(facts['skipped']))} cannot be read"
+  cards = [doc.Card("Tracks", number(len(tracks)), unread)]
+  if "seconds" in facts["measures"]:
+    seconds = sum(row["values"].get("seconds", 0) for row in tracks)
+    median = three(facts["statistics"]["seconds"]["all"]["median"])
+    cards.append(
+      doc.Card("Together", doc.duration(seconds), f"median {median} s")
+    )
+  ends = f"{number(min(sizes))} to {number(max(sizes))} tracks"
+  nobody = f"{number(unknown)} of unknown artist"
+  cards += [
+    doc.Card("Genres", number(len(sizes)), ends),
+    doc.Card("Known artists", number(len(artists)), nobody),
+    doc.Card("Replicas", number(spare), "same as another"),
+  ]
+  return doc.Cards(cards, "")
+
+
+def _balance(facts: Mapping, genres: Sequence[str]) -> Part:
+  balance, total = facts["balance"], len(facts["tracks"])
+  shown = {genre: balance[genre] for genre in genres}
+  rows = [
+    (
+      genre,
+      number(row["tracks"]),
+      f"{doc.percent(row['tracks'] / total)} %",
+      number(row["unreadable"]),
+      number(len(row["artists"])),
+      f"{row['artists'][0][0]} ({row['artists'][0][1]})"
+      if row["artists"]
+      else "–",
+      number(row["artist_unknown"]),
+    )
+    for genre, row in balance.items()
+  ]
+  head = "Genre", "Tracks", "Share", "Unreadable", "Artists", "Most tracks"
+  key = [("", "the artist with most tracks"), ("middle", "the second")]
+  key += [("pale", "others, a piece each"), ("grid", "unknown")]
+  key += [("warm", "cannot be read (left)")] * bool(facts["skipped"])
+  draw = functools.partial
+  return Part(
+    "Genres and artists",
+    [
+      "How many tracks each genre has, and how many artists they come from:"
+      " where one artist has most of a genre, a model may learn the artist"
+      " instead.",
+      Side(
+        [
+          doc.Figure(
+            "tracks",
+            "Tracks of each genre",
+            draw(figures.tracks, shown),
+          ),
+          doc.Figure(
+            "shares",
+            "Share of each artist in the tracks of each genre",
+            draw(figures.artists, shown),
+          ),
+        ],
+        "even",
+      ),
+      doc.Key(key),
+      Table((*head, "Artist unknown"), rows, "lrrrrlr", "dense"),
+    ],
   )
 
 
-def _overview(facts: Mapping, genres: Sequence[str]) -> dict[str, Markup]:
-  balance = {genre: facts["balance"][genre] for genre in genres}
-  drawn = {
-    "tracks": (figures.tracks(balance), "Tracks of each genre"),
-    "shares": (
-      figures.artists(balance),
-      "Share of each artist in the tracks of each genre",
-    ),
+def _examples(facts: Mapping) -> Part:
+  lead = {
+    "audio": "The first track of each genre that can be read, ten seconds from"
+    " its middle: waveform, and log-mel spectrogram (128 bands, 80 dB from"
+    " black to pale in steps of 2). Time counts from the start of the track."
+    " The player has an MP3 of 40 kbit a second.",
+    "logmel": "The first track of each genre: its stored log-mel spectrogram,"
+    " 80 dB from black to pale in steps of 2.",
   }
-  if facts["correlation"]["names"]:
-    labels = _labels(facts)
-    drawn["correlation"] = (
-      figures.correlation(labels, facts["correlation"]["matrix"]),
-      "Correlation of each pair of measures",
-    )
-  return {"correlation": None} | {
-    name: Markup(plots.inline_svg(figure, name, text))
-    for name, (figure, text) in drawn.items()
-  }
+  picture = "The first picture of each genre that can be read."
+  return Part(
+    "An example of each genre",
+    [
+      lead.get(facts["kind"], picture),
+      Side(
+        [_example(i, one) for i, one in enumerate(facts["examples"])], "even"
+      ),
+    ],
+  )
 
 
-def _groups(facts: Mapping, genres: Sequence[str]) -> Iterator[dict]:
+def _example(index: int, one: Mapping) -> Part:
+  """A player, and a drawing or a picture."""
+  media, track = one["media"], one["track"]
+  excerpt = functools.partial(
+    figures.excerpt, media, one["start"], one["seconds"]
+  )
+  blocks = []
+  if "sound" in media:
+    blocks.append(doc.Media(media["sound"], "audio/mpeg"))
+  if "levels" in media:
+    blocks.append(doc.Figure(f"e{index}", f"Excerpt of {track}", excerpt))
+  if "picture" in media:
+    blocks.append(doc.Media(media["picture"], "image/jpeg", track))
+  return Part((f"{one['genre']} ", doc.small(code(track))), blocks)
+
+
+def _groups(facts: Mapping, genres: Sequence[str]) -> Iterator[Part]:
   """Each group of measures; a histogram of each measure that varies."""
   for group, (heading, lead) in KINDS[facts["kind"]][1].items():
-    names = [
-      name for name, one in facts["measures"].items() if one["group"] == group
-    ]
-    overall = {name: facts["statistics"][name]["all"] for name in names}
-    steady = [n for n in names if overall[n]["min"] == overall[n]["max"]]
-    varying = [name for name in names if name not in steady]
-    yield {
-      "name": group,
-      "heading": heading,
-      "lead": lead,
-      "steady": [(facts["measures"][n], overall[n]["min"]) for n in steady],
-      "varying": varying,
-      "ridges": [_ridges(facts, name, genres) for name in varying],
+    measures = {
+      name: one
+      for name, one in facts["measures"].items()
+      if one["group"] == group
     }
+    overall = {name: facts["statistics"][name]["all"] for name in measures}
+    varying = [n for n, of in overall.items() if of["min"] != of["max"]]
+    steady = [
+      f"{one['label']} {three(overall[name]['min'])} {one['unit']}".strip()
+      for name, one in measures.items()
+      if name not in varying
+    ]
+    blocks: list[Any] = [lead]
+    if steady:
+      blocks.append(f"The same in every track: {', '.join(steady)}.")
+    if varying:
+      drawn = [
+        Side([_ridges(facts, name, genres) for name in varying], "three"),
+        Text(
+          "In each genre its own tallest bar is as high as the row: compare"
+          " shapes and places, not heights. The line is the median. The"
+          " outermost bars include what lies beyond them (1 % of all tracks on"
+          " either side).",
+          "caption",
+        ),
+      ]
+      if group == "more":
+        title = f"Histograms of these {len(varying)}"
+        blocks += [*_medians(facts, varying), doc.Details(title, drawn)]
+      elif group == "length":
+        blocks += [*drawn, *(_extremes(facts, name) for name in varying)]
+      else:
+        blocks += [*drawn, *_medians(facts, varying)]
+    yield Part(heading, blocks)
 
 
-def _ridges(facts: Mapping, name: str, genres: Sequence[str]) -> Markup:
-  measure = facts["measures"][name]
-  figure = figures.ridges(
-    facts["statistics"][name], genres, measure["label"], measure["unit"]
+def _ridges(facts: Mapping, name: str, genres: Sequence[str]) -> doc.Figure:
+  label, unit = (facts["measures"][name][key] for key in ("label", "unit"))
+  draw = functools.partial(
+    figures.ridges, facts["statistics"][name], genres, label, unit
   )
-  text = f"Histogram of {measure['label']} in each genre"
-  return Markup(plots.inline_svg(figure, f"m-{name}", text))
+  return doc.Figure(f"m-{name}", f"Histogram of {label} in each genre", draw)
 
 
-def _example(index: int, one: Mapping) -> dict:
-  """What is shown of one track: a drawing or a picture, and a player."""
-  media = one["media"]
-  drawing = None
-  if "levels" in media:
-    drawing = Markup(
-      plots.inline_svg(
-        figures.excerpt(media, one["start"], one["seconds"]),
-        f"e{index}",
-        f"Excerpt of {one['track']}",
-      )
+def _medians(facts: Mapping, names: Sequence[str]) -> list[Any]:
+  rows = []
+  for name in names:
+    one, measure = facts["statistics"][name], facts["measures"][name]
+    share = one["between"]
+    rows.append(
+      [
+        (f"{measure['label']} ", doc.small(measure["unit"])),
+        "–" if share is None else f"{100 * share:.0f} %",
+        doc.bold(three(one["all"]["median"])),
+        *(_median(one["genres"][genre]) for genre in facts["genres"]),
+      ]
     )
-  return {
-    **one,
-    "drawing": drawing,
-    "sound": media.get("sound"),
-    "picture": media.get("picture"),
-  }
+  head = ("Median", "Between genres", "All", *facts["genres"])
+  note = (
+    "Between genres: how much of the variance over tracks lies between the"
+    " genres' means, 100 % where a genre is one value."
+  )
+  return [Table(head, rows, "lr", "dense"), Text(note, "caption")]
 
 
-def _labels(facts: Mapping) -> list[str]:
-  """Of the measures that are correlated."""
-  names = facts["correlation"]["names"]
-  return [facts["measures"][name]["label"] for name in names]
+def _median(of: Mapping) -> doc.Mark:
+  """With the other numbers as a tooltip."""
+  low, high, mean, std = (three(of[k]) for k in ("min", "max", "mean", "std"))
+  note = f"n {of['n']}, {low} to {high}, mean {mean} ± {std}"
+  return doc.Mark("plain", three(of["median"]), note)
 
 
-def _pairs(names: Sequence[str], matrix: Sequence[Sequence]) -> list[tuple]:
-  """(r, one, other) of the pairs that go together most closely."""
-  pairs = [
-    (matrix[i][j], names[i], names[j])
-    for i in range(len(names))
-    for j in range(i)
+def _extremes(facts: Mapping, name: str) -> Table:
+  ends = ("Shortest", "Longest") if name == "seconds" else ("Least", "Most")
+  unit = facts["measures"][name]["unit"]
+  head = (ends[0], "Median", ends[1], "Mean")
+  rows = [
+    (genre, *(_length(name, of[k]) for k in ("min", "median", "max", "mean")))
+    for genre, of in facts["statistics"][name]["genres"].items()
   ]
-  return sorted(pairs, key=lambda pair: -abs(pair[0]))[:MOST_PAIRS]
+  return Table(
+    ("Genre", *(f"{one}, {unit}" if unit else one for one in head)),
+    rows,
+    "lr",
+    "dense",
+  )
 
 
-def _seconds(facts: Mapping) -> float | None:
-  """All tracks together; None where the corpus does not say."""
-  if "seconds" not in facts["measures"]:
-    return None
-  return sum(row["values"].get("seconds", 0) for row in facts["tracks"])
+def _length(name: str, value: float | None) -> str:
+  if name == "seconds" and value is not None:
+    return f"{value:.1f}"
+  return three(value)
 
 
-def _artists(facts: Mapping) -> int:
-  known = {row["artist"] for row in facts["tracks"]} - {""}
-  return len(known)
+def _correlation(facts: Mapping) -> Part:
+  names, matrix = facts["correlation"]["names"], facts["correlation"]["matrix"]
+  labels = [facts["measures"][name]["label"] for name in names]
+  pairs = sorted(
+    itertools.combinations(range(len(names)), 2),
+    key=lambda pair: -abs(matrix[pair[1]][pair[0]]),
+  )
+  rows = [
+    (labels[j], labels[i], f"{matrix[j][i]:+.2f}".replace("-", "−"))
+    for i, j in pairs[:MOST_PAIRS]
+  ]
+  key = [("", "rise together"), ("warm", "one falls as the other rises")]
+  return Part(
+    "Correlation",
+    [
+      "Pearson's correlation of each pair over the tracks. Highly correlated"
+      " measures carry the same information; those that never vary are left"
+      " out. The stronger the colour, the closer to ±1.",
+      doc.Figure(
+        "correlation",
+        "Correlation of each pair of measures",
+        functools.partial(figures.correlation, labels, matrix),
+        "square",
+      ),
+      doc.Key(key),
+      Part(
+        "The closest pairs",
+        [Table(("One", "Other", "r"), rows, "llr", "dense")],
+      ),
+    ],
+  )
 
 
-def _number(value: float | None) -> str:
-  """12345 as 12,345; 0.123456 as 0.123; 1234567 as 1.2e6."""
-  if value is None:
-    return "–"
-  size = abs(value)
-  if size >= 1e5 or 0 < size < 1e-3:
-    mantissa, exponent = f"{value:.1e}".split("e")
-    text = f"{mantissa}e{int(exponent)}"
-  else:
-    text = f"{value:,.0f}" if size >= 1000 else f"{value:.3g}"
-  return text.replace("-", "−")
+def _cut(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[Any]:
+  """A table of MOST_ROWS at most; explore.json has all."""
+  table = Table(head, rows[:MOST_ROWS], css="dense")
+  whole = number(len(rows))
+  if len(rows) <= MOST_ROWS:
+    return [table]
+  text = f"The first {MOST_ROWS} of {whole}; explore.json has all."
+  return [table, Text(text, "caption")]
 
 
-def _duration(seconds: float) -> str:
-  minutes, rest = divmod(round(seconds), 60)
-  hours, minutes = divmod(minutes, 60)
-  if hours:
-    return f"{hours:,} h {minutes} min"
-  return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+def _replicas(facts: Mapping) -> Part:
+  found = facts["duplicates"]
+  genre_of = {row["id"]: row["genre"] for row in facts["tracks"]}
+  lead = "No two tracks have the same content to the last bit."
+  if found["groups"]:
+    lead = "Tracks whose content is the same to the last bit."
+  lead += " Other excerpts, codings or versions of a recording are not found."
+  if found["published"]:
+    lead += (
+      f" Pairs published as replicas that are at hand: {found['published']}"
+    )
+    pairs = [" and ".join(pair) for pair in found["not_identical"]]
+    if pairs:
+      lead += f"; {len(pairs)} not the same to the last bit: {', '.join(pairs)}"
+    lead += "."
+  rows = [
+    (code(" = ".join(ids)), ", ".join(sorted({genre_of[name] for name in ids})))
+    for ids in found["groups"]
+  ]
+  return Part(
+    "Replicas", [lead, *(_cut(("Tracks", "Genres"), rows) if rows else ())]
+  )
+
+
+def _lists(facts: Mapping) -> Part:
+  rows = [
+    (name, split, *map(number, (*of.values(), of["listed"] - of["at_hand"])))
+    for name, splits in facts["lists"].items()
+    for split, of in splits.items()
+  ]
+  listed = any(
+    of["at_hand"]
+    for splits in facts["lists"].values()
+    for of in splits.values()
+  )
+  lead = "No published list has a track of this corpus."
+  if listed:
+    lead = "How many tracks of each list can be read here."
+  partition = [
+    (genre, *(number(row["partitions"][name]) for name in PARTITIONS))
+    for genre, row in facts["balance"].items()
+  ]
+  head = ("List", "Split", "Listed", "At hand", "Missing")
+  return Part(
+    "Published lists",
+    [
+      f"{lead} The partition is what the prepared data is filed by; tracks that"
+      " it does not list are unlisted.",
+      Table(head, rows, "llr", "dense") if listed else None,
+      Part(
+        "Partition by genre",
+        [Table(("Genre", *PARTITIONS), partition, "lr", "dense")],
+      ),
+    ],
+  )
+
+
+def _faults(facts: Mapping) -> Iterator[Part]:
+  if faults := facts["faults"]:
+    rows = [(code(row["track"]), row["fault"]) for row in faults]
+    yield Part(
+      "Faults",
+      [
+        "Tracks that can be read and should be checked: values that are not"
+        " finite, nothing but one level, more than half silent, more than 1 %"
+        " clipped.",
+        *_cut(("Track", "Fault"), rows),
+      ],
+    )
+  if skipped := facts["skipped"]:
+    whole = number(len(facts["tracks"]) + len(skipped))
+    rows = [
+      (code(row["track"]), row["genre"], row["reason"]) for row in skipped
+    ]
+    yield Part(
+      "Unreadable",
+      [
+        f"{number(len(skipped))} of {whole} tracks could not be read; nothing"
+        " else on this page counts them.",
+        *_cut(("Track", "Genre", "Reason"), rows),
+      ],
+    )

@@ -1,13 +1,14 @@
 """failures.json as lines, as Markdown and as one picture."""
 
-import pathlib
+import functools
 from collections.abc import Mapping
+from typing import Any
 
 from matplotlib.figure import Figure
 
-from gtzan_jax import atomic
-from gtzan_jax.reports import markdown
+from gtzan_jax.reports import document as doc
 from gtzan_jax.reports import style as plots
+from gtzan_jax.reports.document import percent
 from gtzan_jax.reports.style import PALETTE
 
 FILE = "failures.md"
@@ -34,76 +35,79 @@ def lines(found: Mapping) -> list[str]:
   return said
 
 
-def as_markdown(found: Mapping) -> str:
+def document(found: Mapping) -> doc.Document:
   """All that was found, as tables."""
-  rows = [
-    "# Where these runs fail",
-    "",
-    markdown.table(
-      ("run", "recipe", "seed", "protocol", "track accuracy"),
-      [
-        (
-          f"`{run['workdir']}`",
-          run["recipe"],
-          run["seed"],
-          run["protocol"] + (" **(leaks)**" if run["leak"] else ""),
-          _percent(run["accuracy"]),
-        )
-        for run in found["runs"]
-      ],
-    ),
-    "",
-    f"{_always(found).capitalize()}.",
-    *_copies(found),
-    "",
-    "![what is confused, how often, and where in the clip](failures.png)",
-    "",
-    "## Most confused",
-    "",
-    markdown.table(
-      ("genre", "heard as", "answers", "% of the genre's"),
-      [
-        (p["genre"], p["predicted"], p["n"], _percent(p["share"]))
-        for p in found["confused"]
-      ],
-    ),
-    "",
-    "## Always wrong",
-    "",
-    markdown.table(
-      ("track", "genre", "artist", "title", "heard as", "p of it", "notes"),
-      [
-        (
-          row["track"],
-          row["genre"],
-          row["artist"] or "–",
-          row["title"] or "–",
-          ", ".join(f"{g} ({n})" for g, n in row["heard"].items()),
-          f"{row['true_probability']:.3f}",
-          "; ".join(found["notes"].get(row["track"], {}).values()) or "–",
-        )
-        for row in found["always_wrong"]
-      ],
-    ),
-    "",
-    "## Do published faults explain it?",
-    "",
-    _fault_table(found["faults"]),
+  runs = [
+    (
+      doc.code(run["workdir"]),
+      run["recipe"],
+      run["seed"],
+      (run["protocol"], doc.bold(" (leaks)"))
+      if run["leak"]
+      else run["protocol"],
+      percent(run["accuracy"]),
+    )
+    for run in found["runs"]
   ]
-  if found["position"]:
-    rows += [
-      "",
-      "## By position in the clip",
-      "",
-      markdown.table(
-        ("segment", "n", "accuracy, %", "95 % interval"),
-        [
-          (row["segment"], row["n"], _percent(row["accuracy"]), _interval(row))
-          for row in found["position"]
-        ],
-      ),
+  faults: Any = "Nothing is published of these tracks."
+  if found["faults"]:
+    rows = [
+      (
+        kind,
+        *_shares(test),
+        "–" if test["odds_ratio"] is None else f"{test['odds_ratio']:.2f}",
+        f"{test['p']:.3g}",
+      )
+      for kind, test in found["faults"].items()
     ]
-  return "\n".join(rows) + "\n"
+    head = ("noted", "of the always wrong", "of the others", "odds ratio", "p")
+    faults = doc.Table(head, rows)
+  confused = {
+    "genre": ("genre",),
+    "predicted": ("predicted",),
+    "predictions": ("n",),
+    "% of the genre's": ("share", percent),
+  }
+  position = {
+    "segment": ("segment",),
+    "n": ("n",),
+    "accuracy, %": ("accuracy", percent),
+    "95 % interval": ("ci95", doc.interval),
+  }
+  wrong = [
+    (
+      row["track"],
+      row["genre"],
+      row["artist"] or "–",
+      row["title"] or "–",
+      ", ".join(f"{genre} ({n})" for genre, n in row["heard"].items()),
+      f"{row['true_probability']:.3f}",
+      "; ".join(found["notes"].get(row["track"], {}).values()) or "–",
+    )
+    for row in found["always_wrong"]
+  ]
+  head = ("track", "genre", "artist", "title", "predicted", "p of it", "notes")
+  return doc.Document(
+    "Where these runs fail",
+    [
+      doc.Table(("run", "recipe", "seed", "protocol", "track accuracy"), runs),
+      f"{_always(found).capitalize()}.",
+      *_copies(found),
+      doc.Figure(
+        "failures",
+        "what is confused, how often, and where in the clip",
+        functools.partial(draw, found),
+      ),
+      doc.Part("Most confused", [doc.records(found["confused"], confused)]),
+      doc.Part("Always wrong", [doc.Table(head, wrong)]),
+      doc.Part("Do published faults explain it?", [faults]),
+      doc.Part(
+        "By position in the clip", [doc.records(found["position"], position)]
+      )
+      if found["position"]
+      else None,
+    ],
+  )
 
 
 def draw(found: Mapping) -> Figure:
@@ -115,12 +119,6 @@ def draw(found: Mapping) -> Figure:
     _draw_agreement(panels[1], found["wrong_in"])
     _draw_position(panels[2], found["position"])
   return figure
-
-
-def write(found: Mapping, out: pathlib.Path) -> None:
-  """failures.png and failures.md, each whole or not at all."""
-  plots.save_png(draw(found), out / "failures.png")
-  atomic.write(out / FILE, as_markdown(found))
 
 
 def _always(found: Mapping) -> str:
@@ -138,8 +136,8 @@ def _always(found: Mapping) -> str:
 
 def _copies(found: Mapping) -> list[str]:
   return [
-    f"beware: {run['workdir']} answers all as {run['copy_of']} does, and tells"
-    " nothing new"
+    f"warning: {run['workdir']} has the predictions of {run['copy_of']}, so it"
+    " adds nothing"
     for run in found["runs"]
     if run["copy_of"]
   ]
@@ -147,8 +145,8 @@ def _copies(found: Mapping) -> list[str]:
 
 def _pair(pair: Mapping) -> str:
   return (
-    f"{pair['genre']} heard as {pair['predicted']}: {pair['n']} answers,"
-    f" {_percent(pair['share'])} % of the genre's"
+    f"{pair['genre']} predicted as {pair['predicted']}: {pair['n']}"
+    f" predictions, {percent(pair['share'])} % of the genre's"
   )
 
 
@@ -166,36 +164,11 @@ def _shares(test: Mapping) -> list[str]:
   return [f"{noted} of {noted + without}" for noted, without in sides]
 
 
-def _fault_table(faults: Mapping) -> str:
-  if not faults:
-    return "Nothing is published of these tracks."
-  return markdown.table(
-    ("noted", "of the always wrong", "of the others", "odds ratio", "p"),
-    [
-      (
-        kind,
-        *_shares(test),
-        "–" if test["odds_ratio"] is None else f"{test['odds_ratio']:.2f}",
-        f"{test['p']:.3g}",
-      )
-      for kind, test in faults.items()
-    ],
-  )
-
-
 def _at(row: Mapping) -> str:
   return (
     f"segment {row['segment']} {row['accuracy']:.3f}"
     f" ({row['ci95'][0]:.3f} to {row['ci95'][1]:.3f}, n = {row['n']})"
   )
-
-
-def _percent(share: float) -> str:
-  return f"{100 * share:.1f}"
-
-
-def _interval(row: Mapping) -> str:
-  return " – ".join(map(_percent, row["ci95"]))
 
 
 def _draw_pairs(axes, pairs: list[Mapping]) -> None:
@@ -209,7 +182,7 @@ def _draw_pairs(axes, pairs: list[Mapping]) -> None:
   axes.set_ylim(7.5, -0.5)
   axes.xaxis.get_major_locator().set_params(integer=True, nbins=5)
   axes.grid(axis="x")
-  axes.set_xlabel("answers, all runs")
+  axes.set_xlabel("predictions, all runs")
   axes.set_title("Most confused", pad=10)
 
 

@@ -117,7 +117,7 @@ def write(found: Mapping, out: str | os.PathLike) -> pathlib.Path:
   out = pathlib.Path(out)
   with writing(f"--out={out}"):
     out.mkdir(parents=True, exist_ok=True)
-    failures_page.write(found, out)
+    failures_page.document(found).write(out, failures_page.FILE)
     report.save(out / FILE, found)
   return out / FILE
 

@@ -1,19 +1,22 @@
-"""leak.md and leak.png: what a leak meter measured, to be read and seen."""
+"""leak.md and leak.png: the accuracies of a leak study, and its differences."""
 
-import pathlib
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from matplotlib.figure import Figure
 
-from gtzan_jax import atomic
-from gtzan_jax.reports import markdown, page
+from gtzan_jax.reports import document as doc
+from gtzan_jax.reports import figures, report
 from gtzan_jax.reports import style as plots
+from gtzan_jax.reports.document import code
 from gtzan_jax.reports.style import PALETTE
 from gtzan_jax.scores import compare
 
 FILE = "leak.md"
 FEWEST = 5  # artists behind an interval that is shown
-# What stands in the train part of an arm in place of another track's segments.
+LEVELS = ("track", "segment")
+# What stands in the train split of an arm in place of another track's segments.
 WORDS = {
   "clean": "nothing",
   "tracks": "the tested tracks' other segments",
@@ -21,62 +24,53 @@ WORDS = {
 }
 
 
-def write(found: Mapping, folder: pathlib.Path) -> str:
-  """Writes leak.md and leak.png; returns the text of leak.md.
+def document(found: Mapping) -> doc.Document:
+  """The page.
 
   Args:
     found: from `leak.measure`.
-    folder: where to.
   """
-  said = as_markdown(found)
-  atomic.write(folder / FILE, said)
-  plots.save_png(picture(found), folder / "leak.png")
-  return said
-
-
-def as_markdown(found: Mapping) -> str:
-  """The tables, with columns wide enough to be read as they are."""
-  lines = [
-    f"# Leak meter: {found['recipe']} on {found['corpus']}",
-    "",
-    f"Tested are the same {found['segments']} segments of {found['tracks']}"
-    f" tracks by {found['clusters']} artists ({found['split']} part) in every"
-    " arm, after training on as many segments of every genre; seeds"
-    f" {', '.join(map(str, found['seeds']))}. Accuracies in per cent, mean ±"
-    " standard deviation over seeds; in brackets the 95 % interval of the mean,"
-    " a bootstrap over artists (tracks, where an artist is not known).",
-    "",
-    _arms(found),
-    "",
-    "A difference is to the clean arm, in points, and of those tested tracks"
-    " alone that the arm leaks. The last column is the difference on the tested"
-    " tracks that it does not leak: what else the arm changed, as more artists"
-    " to learn from."
-    if found["differences"]
-    else "No arm can leak here: there is nothing to compare with `clean`.",
-    *_notes(found),
-  ]
-  if found["protocols"]:
-    lines += [
-      "",
-      "Protocols as they stand, with as many train segments each. Each tests"
-      " other tracks, so these accuracies differ by more than by leaks."
-      + (
-        " Where half of the tracks or more are by artists met, that is"
-        f" {page.MOSTLY}."
-        if any(map(page.artists_decide, found["protocols"]))
-        else ""
+  seeds = ", ".join(map(str, found["seeds"]))
+  note: Any = (
+    "No arm can leak here: there is nothing to compare with ",
+    *(code("clean"), "."),
+  )
+  if found["differences"]:
+    note = (
+      "A difference is to the clean arm, in points, and of those tested tracks"
+      " alone that the arm leaks. The last column is the difference on the"
+      " tested tracks that it does not leak: what else the arm changed, as more"
+      " artists to learn from."
+    )
+  draw = functools.partial(picture, found)
+  return doc.Document(
+    f"Leak study: {found['recipe']} on {found['corpus']}",
+    [
+      f"Tested are the same {found['segments']} segments of {found['tracks']}"
+      f" tracks by {found['clusters']} artists ({found['split']} split) in"
+      " every arm, after training on as many segments of every genre; seeds"
+      f" {seeds}. Accuracies in per cent, mean ± standard deviation over"
+      " seeds; in brackets the 95 % interval of the mean, a bootstrap over"
+      " artists (tracks, where an artist is not known).",
+      doc.Figure("leak", "accuracies and differences", draw)
+      if found["differences"] or found["protocols"]
+      else None,
+      _arms(found),
+      note,
+      tuple(_notes(found)),
+      *_protocols(found),
+      doc.Items(
+        [
+          _provenance(found),
+          *(f"Left out: {why}." for why in found["left_out"].values()),
+          *(
+            (code(name), " has the same segments as ", code(twin), " here.")
+            for name, twin in found["same"].items()
+          ),
+        ]
       ),
-      "",
-      _protocols(found),
-    ]
-  lines += ["", f"- {_provenance(found)}"]
-  lines += [f"- Left out: {why}." for why in found["left_out"].values()]
-  lines += [
-    f"- `{name}` comes to the same segments as `{twin}` here."
-    for name, twin in found["same"].items()
-  ]
-  return "\n".join(lines) + "\n"
+    ],
+  )
 
 
 def _provenance(found: Mapping) -> str:
@@ -88,101 +82,76 @@ def _provenance(found: Mapping) -> str:
   )
 
 
-def _notes(found: Mapping) -> list[str]:
-  said = []
+def _notes(found: Mapping) -> Iterator[Any]:
+  clean = found["arms"]["clean"]
   if both := found["tracks_over_artists"]:
-    said.append(
-      f"On the {_tracks(both)} that both leak, `tracks` has"
-      f" {_points(both['track'])} over `artists`, in tracks."
-    )
+    yield f"On the {_tracks(both)} that both leak, "
+    yield from (code("tracks"), f" has {_points(both['track'])} over ")
+    yield from (code("artists"), ", in tracks. ")
   if found["split"] != "test":
-    said.append(
-      f"No test tracks at hand: the {found['split']} part also chose the"
-      " checkpoints, in all arms alike."
-    )
-  if page.artists_decide(found["arms"]["clean"]):
-    met = found["arms"]["clean"]["known_artists"]
-    said.append(
-      f"**{page.MOSTLY.capitalize()}**: {met['tracks']} of {met['of']} tested"
-      " tracks are by artists of the train part, in every arm."
-    )
+    yield f"No test tracks at hand: the {found['split']} split also chose the"
+    yield " checkpoints, in all arms alike. "
+  if report.artists_decide(clean):
+    met = clean["known_artists"]
+    yield doc.bold(report.MOSTLY.capitalize())
+    yield f": {met['tracks']} of {met['of']} tested tracks are by artists of"
+    yield " the train split, in every arm. "
   if found["untested"]:
-    said.append(f"No track of {', '.join(found['untested'])} is tested.")
+    yield f"No track of {', '.join(found['untested'])} is tested. "
   if found["clusters"] < FEWEST:
-    said.append(
-      f"Beware: of {found['clusters']} artists no interval means anything."
-    )
+    yield f"Warning: {found['clusters']} artists are too few for an interval. "
   if found["alike"]:
-    said.append(
-      "All seeds answered alike, so that ± 0.0 is of one fit: the recipe has no"
-      " chance in it."
-    )
+    yield "All seeds gave the same predictions, so that ± 0.0 is of one fit:"
+    yield " the recipe has no randomness. "
   if found["corpus"] == "synthetic":
-    said.append("The synthetic corpus: these are no numbers of GTZAN.")
-  return ["", " ".join(said)] if said else []
+    yield "The synthetic corpus: these are no numbers of GTZAN. "
 
 
-def _arms(found: Mapping) -> str:
-  head = (
-    "arm",
-    "swapped in for other tracks",
-    "train segments",
-    "by artists met",
-    "track accuracy",
-    "segment accuracy",
-    "of tracks",
-    "track difference",
-    "segment difference",
-    "of the other tracks",
-  )
+def _arms(found: Mapping) -> doc.Table:
   rows = []
   for name, arm in found["arms"].items():
     change = found["differences"].get(name)
-    rows.append(
-      (
-        f"`{name}`",
-        WORDS[name],
-        f"{arm['n_train']:,}",
-        _met(arm),
-        *(compare.said(arm[level]) for level in ("track", "segment")),
-        str(change["track"]["n"]) if change else "–",
-        *(
-          _points(change[level]) if change else "–"
-          for level in ("track", "segment")
-        ),
-        _points(change["untouched"]["track"])
-        if change and change["untouched"]
-        else "–",
-      )
-    )
-  return markdown.table(head, rows)
+    row = [code(name), WORDS[name], doc.number(arm["n_train"]), _met(arm)]
+    row += [compare.said(arm[level]) for level in LEVELS]
+    if change:
+      other = change["untouched"]
+      row += [change["track"]["n"], *(_points(change[x]) for x in LEVELS)]
+      row.append(_points(other["track"]) if other else "–")
+    rows.append(row if change else [*row, "–", "–", "–", "–"])
+  head = ("arm", "swapped in for other tracks", "train segments")
+  head += ("by artists met", "track accuracy", "segment accuracy", "of tracks")
+  head += ("track difference", "segment difference", "of the other tracks")
+  return doc.Table(head, rows)
 
 
-def _protocols(found: Mapping) -> str:
-  head = (
-    "protocol",
-    "leaks",
-    "train segments",
-    "tested",
-    "by artists met",
-    "seeds",
-    "track accuracy",
-    "segment accuracy",
+def _protocols(found: Mapping) -> Iterator[Any]:
+  protocols = found["protocols"]
+  if not protocols:
+    return
+  note = (
+    " Where half of the tracks or more are by artists met, that is"
+    f" {report.MOSTLY}."
   )
-  rows = []
-  for one in found["protocols"]:
-    rows.append(
-      (
-        f"`{one['protocol']}`",
-        _LEAKS[_kind(one)],
-        f"{one['n_train']:,}",
-        f"{one['tracks']} tracks ({one['split']})",
-        _met(one),
-        str(len(one["seeds"])),
-        *(compare.said(one[level]) for level in ("track", "segment")),
-      )
+  yield (
+    "Protocols as they stand, with as many train segments each. Each tests"
+    " other tracks, so these accuracies differ by more than by leaks."
+    + note
+    * any(map(report.artists_decide, protocols))
+  )
+  rows = [
+    (
+      code(one["protocol"]),
+      _LEAKS[_kind(one)],
+      doc.number(one["n_train"]),
+      f"{one['tracks']} tracks ({one['split']})",
+      _met(one),
+      len(one["seeds"]),
+      *(compare.said(one[level]) for level in LEVELS),
     )
-  return markdown.table(head, rows)
+    for one in protocols
+  ]
+  head = ("protocol", "leaks", "train segments", "tested", "by artists met")
+  yield doc.Table((*head, "seeds", "track accuracy", "segment accuracy"), rows)
 
 
 def _points(change: Mapping) -> str:
@@ -197,7 +166,7 @@ def _kind(one: Mapping) -> str:
   """A key of _LEAKS, and a colour of the picture."""
   if one["leak"]:
     return "warm"
-  return "middle" if page.artists_decide(one) else "accent"
+  return "middle" if report.artists_decide(one) else "accent"
 
 
 _LEAKS = {"warm": "yes", "middle": "artists", "accent": "no"}
@@ -243,10 +212,10 @@ def _draw_arms(axes, found: Mapping) -> None:
     (_LABELS[name], _kind(arm), arm["track"])
     for name, arm in found["arms"].items()
   ]
-  _accuracies(axes, rows)
+  figures.accuracies(axes, rows)
   title = f"{found['recipe']}\nThe same {found['tracks']} tracks"
-  if page.artists_decide(found["arms"]["clean"]):
-    title += f"\n({page.MOSTLY})"
+  if report.artists_decide(found["arms"]["clean"]):
+    title += f"\n({report.MOSTLY})"
   axes.set_title(title, pad=10)
 
 
@@ -255,11 +224,11 @@ def _draw_protocols(axes, found: Mapping) -> None:
     (one["protocol"], _kind(one), one["track"]) for one in found["protocols"]
   ]
   order = [*reversed(_LEAKS)]
-  _accuracies(axes, sorted(rows, key=lambda row: order.index(row[1])))
+  figures.accuracies(axes, sorted(rows, key=lambda row: order.index(row[1])))
   size = found["protocols"][0]["n_train"]
   title = f"Protocols, {size:,} train segments"
   if any(kind == "middle" for _, kind, _ in rows):
-    title += f"\n(pale: {page.MOSTLY})"
+    title += f"\n(pale: {report.MOSTLY})"
   axes.set_title(title, pad=10)
 
 
@@ -278,13 +247,3 @@ def _draw_differences(axes, found: Mapping) -> None:
   axes.set_xlabel("points above clean, 95 % interval")
   plots.name_rows(axes, labels)
   axes.set_title("What the leak is worth", pad=10)
-
-
-def _accuracies(axes, rows: Sequence[tuple[str, str, Mapping]]) -> None:
-  for y, (_, colour, level) in enumerate(rows):
-    text = f"{100 * level['accuracy']:.1f}"
-    plots.interval(axes, y, level["accuracy"], level["ci95"], colour, text)
-  axes.set_xlim(0, 1)
-  plots.percent(axes.xaxis)
-  axes.set_xlabel("track accuracy, 95 % interval")
-  plots.name_rows(axes, [name for name, _, _ in rows])

@@ -92,7 +92,8 @@ def run(
   atomic.write_json(out / leak.PLAN_FILE, facts)
   found = leak.measure(out)
   atomic.write_json(out / leak.LEAK_FILE, found)
-  print(f"\n{leak_page.write(found, out)}\nleak: {out / leak.LEAK_FILE}")
+  text = leak_page.document(found).write(out, leak_page.FILE)
+  print(f"\n{text}\nleak: {out / leak.LEAK_FILE}")
   return status
 
 

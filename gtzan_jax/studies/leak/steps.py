@@ -14,15 +14,14 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
-from gtzan_jax import atomic
 from gtzan_jax.errors import InputError
-from gtzan_jax.reports import markdown
+from gtzan_jax.reports import document as doc
 from gtzan_jax.reports import schema as report_schema
 from gtzan_jax.reports import style as plots
 from gtzan_jax.reports.style import PALETTE
 from gtzan_jax.scores import compare
 
-FILE, PICTURE = "steps.md", "steps.png"
+FILE = "steps.md"
 LEAK_FILE = "leak.json"
 # What is held out -> the protocol, and its colour in the picture.
 STEPS = {
@@ -83,37 +82,34 @@ def read(folder: str | os.PathLike) -> list[Meter]:
   return sorted(meters, key=lambda one: -one.steps[0]["segment"]["accuracy"])
 
 
-def as_markdown(meters: Sequence[Meter]) -> str:
-  """A table with a line a step."""
-  head = (
-    "recipe",
-    "held out",
-    "protocol",
-    "tested",
-    "train segments",
-    "seeds",
-    "segment accuracy",
-  )
+def document(meters: Sequence[Meter]) -> doc.Document:
+  """A table with a row a step."""
   rows = [
     (
-      f"[`{one.recipe}`]({one.folder}/leak.md)",
+      doc.link(doc.code(one.recipe), f"{one.folder}/leak.md"),
       what,
-      f"`{step['protocol']}`",
+      doc.code(step["protocol"]),
       f"{step['split']}, {step['tracks']} tracks",
-      f"{step['n_train']:,}",
+      doc.number(step["n_train"]),
       len(step["seeds"]),
       compare.said(step["segment"]),
     )
     for one in meters
     for what, step in zip(STEPS, one.steps, strict=True)
   ]
-  return (
-    "# Segments, tracks, artists held out\n\n"
-    "Segment accuracy in per cent, mean ± standard deviation over seeds, in"
-    " brackets the 95 % interval of the mean over artists. Steps of a recipe"
-    " learn from as many segments, but test other tracks. Where validation is"
-    " tested it also chose the checkpoints.\n\n"
-    f"{markdown.table(head, rows)}\n"
+  head = ("recipe", "held out", "protocol", "tested", "train segments", "seeds")
+  return doc.Document(
+    "Segments, tracks, artists held out",
+    [
+      "Segment accuracy in per cent, mean ± standard deviation over seeds, in"
+      " brackets the 95 % interval of the mean over artists. Steps of a recipe"
+      " learn from as many segments, but test other tracks. Where validation is"
+      " tested it also chose the checkpoints.",
+      doc.Figure(
+        "steps", "accuracy by what is held out", lambda: picture(meters)
+      ),
+      doc.Table((*head, "segment accuracy"), rows),
+    ],
   )
 
 
@@ -165,7 +161,7 @@ def picture(meters: Sequence[Meter]) -> Figure:
 
 def again(folder: pathlib.Path) -> str:
   """What the steps.md of a folder should hold."""
-  return as_markdown(read(folder))
+  return document(read(folder)).markdown()
 
 
 def write(folder: str | os.PathLike) -> str:
@@ -174,8 +170,4 @@ def write(folder: str | os.PathLike) -> str:
   Raises:
     InputError: see `read`.
   """
-  meters = read(folder)
-  text = as_markdown(meters)
-  atomic.write(pathlib.Path(folder) / FILE, text)
-  plots.save_png(picture(meters), pathlib.Path(folder) / PICTURE)
-  return text
+  return document(read(folder)).write(pathlib.Path(folder), FILE)

@@ -1,25 +1,20 @@
-"""How much of its accuracy a model keeps when sound gets worse.
+"""How much of its accuracy a model keeps on distorted audio.
 
-From what it said of the same tracks, as they are and distorted, to
-robustness.json and what is drawn of it. `listening` has the model hear them.
+From predictions of the same tracks, undistorted and distorted, to what
+robustness.json holds.
 """
 
 import os
 import pathlib
 from collections.abc import Mapping
 
-from matplotlib.figure import Figure
-
-from gtzan_jax import atomic, ranges
+from gtzan_jax import ranges
 from gtzan_jax.audio.distortions import DISTORTIONS, Distortion
-from gtzan_jax.reports import markdown, report
 from gtzan_jax.reports import schema as report_schema
-from gtzan_jax.reports import style as plots
-from gtzan_jax.reports.style import PALETTE
 from gtzan_jax.scores import compare, metrics, predictions
 from gtzan_jax.scores.predictions import Predictions
 
-FILE, PAGE = "robustness.json", "robustness.md"
+FILE = "robustness.json"
 CLEAN = "undistorted"
 
 
@@ -33,7 +28,7 @@ def build(facts: Mapping, tables: Mapping[str, Predictions]) -> dict:
 
   Args:
     facts: of the run, carried along.
-    tables: CLEAN and `name`s: what the model said of the same tracks.
+    tables: CLEAN and `name`s: predictions of the same tracks.
 
   Returns:
     facts; n (tracks), clusters; undistorted: accuracy and ci95; distortions:
@@ -93,25 +88,6 @@ def again(folder: str | os.PathLike) -> dict:
 _COMPUTED = ("n", "clusters", "undistorted", "distortions")
 
 
-def write(
-  found: Mapping, tables: Mapping[str, Predictions], out: pathlib.Path
-) -> pathlib.Path:
-  """Writes tables, picture, Markdown and, last of all, robustness.json.
-
-  Tables that an earlier call left and this one lacks are removed.
-  """
-  stored = out / "predictions"
-  for key, table in tables.items():
-    table.save(stored / f"{key}.npz")
-  for file in stored.glob("*.npz"):
-    if file.stem.rpartition("_")[0] in DISTORTIONS and file.stem not in tables:
-      file.unlink()
-  plots.save_png(draw(found), out / "robustness.png")
-  atomic.write(out / PAGE, as_markdown(found))
-  report.save(out / FILE, found)
-  return out / FILE
-
-
 def said(
   kind: Distortion, level: float, table: Predictions, clean: Predictions
 ) -> str:
@@ -124,63 +100,6 @@ def said(
   )
 
 
-def as_markdown(found: Mapping) -> str:
-  """All levels as a table, in per cent."""
-  clean = found["undistorted"]
-  low, high = (f"{100 * x:.1f}" for x in clean["ci95"])
-  rows = [
-    (
-      one["label"],
-      f"{row['level']:g}",
-      f"{100 * row['accuracy']:.1f}",
-      f"{100 * row['difference']:+z.1f}",
-      " to ".join(f"{100 * x:+z.1f}" for x in row["ci95"]),
-      f"{row['p']:.2g}",
-    )
-    for one in found["distortions"].values()
-    for row in one["levels"]
-  ]
-  head = (
-    "distortion",
-    "level",
-    "accuracy, %",
-    "difference",
-    "95 % interval",
-    "p",
-  )
-  return (
-    f"{found['recipe']} (seed {found['seed']}) on {found['n']} {found['split']}"
-    f" tracks of {found['protocol']}: {100 * clean['accuracy']:.1f} % as they"
-    f" are (95 % {low} to {high}). Differences are paired.\n\n"
-    f"{markdown.table(head, rows, numbers=1)}\n"
-  )
-
-
-def draw(found: Mapping) -> Figure:
-  """A panel a distortion: accuracy by level beside that of undistorted sound.
-
-  Bars are the 95 % interval of the difference, set on the undistorted accuracy.
-  """
-  kinds = found["distortions"]
-  columns = min(4, len(kinds))
-  rows = -(-len(kinds) // columns)
-  with plots.style():
-    figure = plots.new_figure(0.6 + 2.6 * columns, 0.5 + 2.35 * rows)
-    figure.get_layout_engine().set(h_pad=0.1)
-    cells = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
-    for axes, (key, one) in zip(cells, kinds.items(), strict=False):
-      _panel(axes, DISTORTIONS[key], one, found["undistorted"]["accuracy"])
-    for axes in cells[len(kinds) :]:
-      axes.set_axis_off()
-    figure.supxlabel(
-      "track accuracy; dashed: undistorted; bars: 95 % interval of the"
-      " difference from it",
-      fontsize=9,
-      color=PALETTE["muted"],
-    )
-  return figure
-
-
 def _row(level: float, table: Predictions, clean: Predictions) -> dict:
   paired = compare.compare(table, clean)
   return {
@@ -190,33 +109,3 @@ def _row(level: float, table: Predictions, clean: Predictions) -> dict:
     "ci95": paired["ci95"],
     "p": paired["mcnemar"]["p"],
   }
-
-
-def _panel(axes, kind: Distortion, one: Mapping, clean: float) -> None:
-  """Levels at equal distances, from where nothing is done or on both sides."""
-  levels = [row["level"] for row in one["levels"]]
-  shown = [CLEAN, *levels]
-  if kind.neutral is not None:
-    shown = sorted([kind.neutral, *levels])
-  at = {level: x for x, level in enumerate(shown)}
-  y = {row["level"]: row["accuracy"] for row in one["levels"]}
-  axes.axhline(clean, color=PALETTE["muted"], linewidth=1, dashes=(2, 2))
-  for row in one["levels"]:
-    x, ends = at[row["level"]], [clean + end for end in row["ci95"]]
-    axes.plot([x, x], ends, color=PALETTE["pale"], linewidth=5)
-  axes.plot(
-    range(len(shown)),
-    [y.get(level, clean) for level in shown],
-    color=PALETTE["accent"],
-    marker="o",
-    markersize=5,
-  )
-  axes.set_xticks(
-    range(len(shown)),
-    ["none" if level is CLEAN else f"{level:g}" for level in shown],
-  )
-  axes.set_xlim(-0.4, len(shown) - 0.6)
-  axes.set_ylim(0, 1)
-  plots.percent(axes.yaxis)
-  axes.grid(axis="y")
-  axes.set_title(one["label"], pad=8, fontsize=10)

@@ -12,6 +12,7 @@ from gtzan_jax.errors import InputError
 from gtzan_jax.inference import ensemble, external
 from gtzan_jax.scores.predictions import Predictions
 from gtzan_jax.studies.robustness import measure as robustness
+from gtzan_jax.studies.robustness import page
 from gtzan_jax.training import evaluate, workdir
 
 
@@ -72,7 +73,7 @@ def run(
       kind = DISTORTIONS[key]
       tables[one] = predict([distorted(track, kind, level) for track in tracks])
       print(robustness.said(kind, level, tables[one], tables[robustness.CLEAN]))
-    return robustness.write(
+    return page.write(
       robustness.build(_facts(path, member), tables), tables, out
     )
 

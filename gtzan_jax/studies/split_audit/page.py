@@ -1,9 +1,8 @@
 """What crosses a split, in words: for the console and as a Markdown page."""
 
-import html
 from collections.abc import Mapping, Sequence
 
-from gtzan_jax.reports import markdown
+from gtzan_jax.reports import document as doc
 
 TITLES = {
   "tracks": "Tracks",
@@ -40,20 +39,26 @@ def text(facts: Mapping) -> str:
   return "\n\n".join(filter(None, blocks))
 
 
-def as_markdown(facts: Mapping) -> str:
+def document(facts: Mapping) -> doc.Document:
   """The same in full."""
-  blocks = [
-    "# What crosses this split",
-    "Files: " + ", ".join(map(_escaped, facts["files"])),
-    _piped(_sizes(facts)),
-    "\n".join(f"- {_escaped(note)}" for note in _notes(facts)),
-    f"{_LEGEND}:",
-    _piped(_counts(facts)),
-  ]
-  for kind, found in _found(facts):
-    blocks.append(f"## {TITLES[kind]}")
-    blocks.append("\n".join(f"- {_escaped(_group(one))}" for one in found))
-  return "\n\n".join(filter(None, blocks)) + "\n"
+  return doc.Document(
+    "What crosses this split",
+    [
+      f"Files: {', '.join(facts['files'])}",
+      _table(_sizes(facts)),
+      doc.Items(notes) if (notes := _notes(facts)) else None,
+      f"{_LEGEND}:",
+      _table(_counts(facts)),
+      *(
+        doc.Part(TITLES[kind], [doc.Items(list(map(_group, found)))])
+        for kind, found in _found(facts)
+      ),
+    ],
+  )
+
+
+def _table(rows: Table) -> doc.Table:
+  return doc.Table(rows[0], rows[1:], "lr")
 
 
 def _found(facts: Mapping) -> list[tuple[str, list[dict]]]:
@@ -107,7 +112,7 @@ def _notes(facts: Mapping) -> list[str]:
   ]
   if pieces:
     notes.append(
-      f"beware: a split of segments; {len(pieces):,} tracks have some in two"
+      f"warning: a split of segments; {len(pieces):,} tracks have some in two"
       " parts or more"
     )
   for part, of in facts["parts"].items():
@@ -117,14 +122,14 @@ def _notes(facts: Mapping) -> list[str]:
       if not count and genre != "unknown"
     ]
     if absent:
-      notes.append(f"beware: {part} has no {', '.join(absent)}")
+      notes.append(f"warning: {part} has no {', '.join(absent)}")
   for part, names in facts["repeated"].items():
     notes.append(
-      f"beware: {part} repeats {len(names):,} names, counted once:"
+      f"warning: {part} repeats {len(names):,} names, counted once:"
       f" {_some(names)}"
     )
   for key, what in (
-    ("unknown", "beware: names that mean no track, compared as they stand"),
+    ("unknown", "warning: names that mean no track, compared as they stand"),
     ("absent", "tracks not in the corpus, compared by lists alone"),
     ("skipped", "tracks that cannot be read, compared by lists alone"),
     ("in_no_part", "tracks in no part"),
@@ -181,15 +186,3 @@ def _aligned(rows: Table) -> str:
     ).rstrip()
     for row in rows
   )
-
-
-def _piped(rows: Table) -> str:
-  head, *rows = [list(map(_escaped, row)) for row in rows]
-  return markdown.table(head, rows, numbers=1)
-
-
-def _escaped(value: str) -> str:
-  value = html.escape(value, quote=False)
-  for mark in "\\`*_[]":
-    value = value.replace(mark, f"\\{mark}")
-  return value

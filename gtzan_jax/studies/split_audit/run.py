@@ -39,7 +39,7 @@ def run(
       out,
       {
         FACTS: json.dumps(facts, indent=1, allow_nan=False) + "\n",
-        PAGE: split_report.as_markdown(facts),
+        PAGE: split_report.document(facts).markdown(),
       },
     )
     print(f"written: {pathlib.Path(out, PAGE)}, {FACTS}")

@@ -24,7 +24,7 @@ from typing import IO, NamedTuple
 import ml_collections
 
 from gtzan_jax import atomic, errors, ranges
-from gtzan_jax.reports import leaderboard, report
+from gtzan_jax.reports import leaderboard_page, report
 from gtzan_jax.studies.sweep import process
 from gtzan_jax.training import recipes, workdir
 
@@ -305,7 +305,7 @@ def _report(out: pathlib.Path, states: Mapping[str, dict]) -> None:
   for row in rows:
     print("  ".join(map(str.ljust, row, widths)).rstrip())
   if done := [out / name for name in names.pop("done")]:
-    print(f"\nleaderboard: {leaderboard.write(done, out)}", flush=True)
+    print(f"\nleaderboard: {leaderboard_page.write(done, out)}", flush=True)
   for name in names.pop("failed"):
     reason = errors.shown(states[name]["error"])
     print(

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from gtzan_jax import errors, ranges
-from gtzan_jax.reports import leaderboard, leaderboard_page, report
+from gtzan_jax.reports import document, leaderboard, leaderboard_page, report
 from gtzan_jax.reports import schema as report_schema
 from gtzan_jax.scores import metrics, predictions
 from gtzan_jax.studies.compare import run as compare_runs
@@ -30,6 +30,7 @@ from gtzan_jax.studies.leak import measure as leak
 from gtzan_jax.studies.leak import page as leak_page
 from gtzan_jax.studies.leak import steps
 from gtzan_jax.studies.robustness import measure as robustness
+from gtzan_jax.studies.robustness import page as robustness_page
 
 TOLERANCE = 1e-9  # of numbers: those of another numpy may end otherwise
 # What `rebuild` asks of a report, of whatever version.
@@ -182,15 +183,15 @@ def _scored(splits: Mapping) -> list[str]:
 def _board(folder: pathlib.Path) -> str:
   """leaderboard.md of all the reports below its folder."""
   with tempfile.TemporaryDirectory() as out:
-    leaderboard.write([folder], out)
-    return (pathlib.Path(out) / leaderboard.FILE).read_text("utf-8")
+    leaderboard_page.write([folder], out)
+    return (pathlib.Path(out) / leaderboard_page.FILE).read_text("utf-8")
 
 
 def _page(file: pathlib.Path) -> str:
   """A page with the leaderboard of the folder of its name, drawn anew."""
   with tempfile.TemporaryDirectory() as out:
     copy = shutil.copy(file, out)
-    leaderboard.write([file.with_suffix("")], copy)
+    leaderboard_page.write([file.with_suffix("")], copy)
     return pathlib.Path(copy).read_text("utf-8")
 
 
@@ -207,16 +208,16 @@ RECOMPUTED: dict[str, Callable[[pathlib.Path], object]] = {
   failures.FILE: failures.again,
   robustness.FILE: robustness.again,
   crossval.CROSSVAL_FILE: crossval.again,
-  leaderboard.FILE: _board,
+  leaderboard_page.FILE: _board,
   leak.LEAK_FILE: leak.measure,
   steps.FILE: steps.again,
 }
 # A page -> the one of these that it shows, and how.
-PAGES: dict[str, tuple[str, Callable[[Mapping], str]]] = {
-  failures_page.FILE: (failures.FILE, failures_page.as_markdown),
-  robustness.PAGE: (robustness.FILE, robustness.as_markdown),
-  crossval_page.FILE: (crossval.CROSSVAL_FILE, crossval_page.as_markdown),
-  leak_page.FILE: (leak.LEAK_FILE, leak_page.as_markdown),
+PAGES: dict[str, tuple[str, Callable[[Mapping], document.Document]]] = {
+  failures_page.FILE: (failures.FILE, failures_page.document),
+  robustness_page.PAGE: (robustness.FILE, robustness_page.document),
+  crossval_page.FILE: (crossval.CROSSVAL_FILE, crossval_page.document),
+  leak_page.FILE: (leak.LEAK_FILE, leak_page.document),
 }
 
 
@@ -227,7 +228,7 @@ def _again(file: pathlib.Path, known: dict[pathlib.Path, object]) -> object:
     source = file.with_name(name)
     if not source.is_file():
       raise errors.InputError(f"no {name} beside it")
-    return draw(_again(source, known))
+    return draw(_again(source, known)).markdown()
   if file.name not in RECOMPUTED:
     return _page(file)
   if file not in known:

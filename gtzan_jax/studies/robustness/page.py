@@ -1,0 +1,123 @@
+"""robustness.md and robustness.png: accuracy by distortion and its strength."""
+
+import functools
+import pathlib
+from collections.abc import Mapping
+
+from matplotlib.figure import Figure
+
+from gtzan_jax.audio.distortions import DISTORTIONS, Distortion
+from gtzan_jax.reports import document as doc
+from gtzan_jax.reports import report
+from gtzan_jax.reports import style as plots
+from gtzan_jax.reports.document import interval, percent
+from gtzan_jax.reports.style import PALETTE
+from gtzan_jax.scores.predictions import Predictions
+from gtzan_jax.studies.robustness.measure import CLEAN, FILE
+
+PAGE = "robustness.md"
+
+
+def write(
+  found: Mapping, tables: Mapping[str, Predictions], out: pathlib.Path
+) -> pathlib.Path:
+  """Writes tables, picture, Markdown and, last of all, robustness.json.
+
+  Tables that an earlier call left and this one lacks are removed.
+  """
+  stored = out / "predictions"
+  for key, table in tables.items():
+    table.save(stored / f"{key}.npz")
+  for file in stored.glob("*.npz"):
+    if file.stem.rpartition("_")[0] in DISTORTIONS and file.stem not in tables:
+      file.unlink()
+  document(found).write(out, PAGE)
+  report.save(out / FILE, found)
+  return out / FILE
+
+
+def document(found: Mapping) -> doc.Document:
+  """All levels as a table, in per cent."""
+  clean = found["undistorted"]
+  rows = [
+    (
+      one["label"],
+      f"{row['level']:g}",
+      percent(row["accuracy"]),
+      f"{100 * row['difference']:+z.1f}",
+      " to ".join(f"{100 * x:+z.1f}" for x in row["ci95"]),
+      f"{row['p']:.2g}",
+    )
+    for one in found["distortions"].values()
+    for row in one["levels"]
+  ]
+  head = ("distortion", "level", "accuracy, %", "difference", "95 % interval")
+  return doc.Document(
+    f"Distorted test audio: {found['recipe']} (seed {found['seed']})",
+    [
+      f"{found['n']} {found['split']} tracks of {found['protocol']}:"
+      f" {percent(clean['accuracy'])} % undistorted (95 %"
+      f" {interval(clean['ci95'], ' to ')}). Differences are paired.",
+      doc.Figure(
+        "robustness",
+        "track accuracy by distortion and level",
+        functools.partial(draw, found),
+      ),
+      doc.Table((*head, "p"), rows, "lr"),
+    ],
+  )
+
+
+def draw(found: Mapping) -> Figure:
+  """A panel a distortion: accuracy by level beside that of undistorted sound.
+
+  Bars are the 95 % interval of the difference, set on the undistorted accuracy.
+  """
+  kinds = found["distortions"]
+  columns = min(4, len(kinds))
+  rows = -(-len(kinds) // columns)
+  with plots.style():
+    figure = plots.new_figure(0.6 + 2.6 * columns, 0.5 + 2.35 * rows)
+    figure.get_layout_engine().set(h_pad=0.1)
+    cells = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
+    for axes, (key, one) in zip(cells, kinds.items(), strict=False):
+      _panel(axes, DISTORTIONS[key], one, found["undistorted"]["accuracy"])
+    for axes in cells[len(kinds) :]:
+      axes.set_axis_off()
+    figure.supxlabel(
+      "track accuracy; dashed: undistorted; bars: 95 % interval of the"
+      " difference from it",
+      fontsize=9,
+      color=PALETTE["muted"],
+    )
+  return figure
+
+
+def _panel(axes, kind: Distortion, one: Mapping, clean: float) -> None:
+  """Levels at equal distances, from where nothing is done or on both sides."""
+  levels = [row["level"] for row in one["levels"]]
+  shown = [CLEAN, *levels]
+  if kind.neutral is not None:
+    shown = sorted([kind.neutral, *levels])
+  at = {level: x for x, level in enumerate(shown)}
+  y = {row["level"]: row["accuracy"] for row in one["levels"]}
+  axes.axhline(clean, color=PALETTE["muted"], linewidth=1, dashes=(2, 2))
+  for row in one["levels"]:
+    x, ends = at[row["level"]], [clean + end for end in row["ci95"]]
+    axes.plot([x, x], ends, color=PALETTE["pale"], linewidth=5)
+  axes.plot(
+    range(len(shown)),
+    [y.get(level, clean) for level in shown],
+    color=PALETTE["accent"],
+    marker="o",
+    markersize=5,
+  )
+  axes.set_xticks(
+    range(len(shown)),
+    ["none" if level is CLEAN else f"{level:g}" for level in shown],
+  )
+  axes.set_xlim(-0.4, len(shown) - 0.6)
+  axes.set_ylim(0, 1)
+  plots.percent(axes.yaxis)
+  axes.grid(axis="y")
+  axes.set_title(one["label"], pad=8, fontsize=10)

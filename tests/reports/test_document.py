@@ -1,0 +1,113 @@
+"""Blocks as HTML and as Markdown: what a reader and what a renderer sees."""
+
+import pytest
+from pages import Page
+
+from gtzan_jax.reports import document as doc
+from gtzan_jax.reports import style
+
+STRANGE = "\x1b[2J<img src=x>|`a`*b* [c](http://d) R&B &lt; _e_\n# f\u202e"
+
+
+@pytest.mark.parametrize(
+  ("text", "wanted"),
+  [
+    (doc.percent(0.1234), "12.3"),
+    (doc.percent(None), "–"),
+    (doc.interval([0.1, 0.25]), "10.0 – 25.0"),
+    (doc.number(12345), "12,345"),
+    (doc.number(12345.6), "12,346"),
+    (doc.number(-0.123456), "−0.1235"),
+    (doc.number(9312.4, 3), "9,312"),
+    (doc.number(0.00001), "1e−5"),
+    (doc.number(None), "–"),
+    (doc.duration(12.34), "12.3 s"),
+    (doc.duration(125), "2 min 5 s"),
+    (doc.duration(6000), "1 h 40 min"),
+  ],
+)
+def test_numbers(text, wanted):
+  assert text == wanted
+
+
+def test_columns_of_markdown_are_even_and_numbers_stand_on_the_right():
+  rows = [("blues", 3), ("R|B", 1000)]
+  assert doc.render(doc.Table(("genre", "n"), rows, "lr")).splitlines() == [
+    "| genre    |    n |",
+    "| -------- | ---: |",
+    "| blues    |    3 |",
+    "| R&#124;B | 1000 |",
+  ]
+  empty = doc.render(doc.Table(("a", "b"), [])).splitlines()
+  assert empty == ["| a   | b   |", "| --- | --- |"]
+  wide = doc.render(doc.Table(("a", "b"), [("x" * 400, ""), ("y", "")]))
+  assert max(map(len, wide.splitlines()[2:][1:])) < 20
+
+
+def test_a_strangers_text_is_text_and_nothing_else():
+  assert doc.markdown(STRANGE) == (
+    r"\x1b[2J&lt;img src=x>&#124;\`a\`\*b\* [c\](http://d) R&B &amp;lt; _e_"
+    r"\n# f\u202e"
+  )
+  page = doc.Document(
+    STRANGE,
+    [
+      STRANGE,
+      doc.Table((STRANGE,), [(doc.code(STRANGE, STRANGE),)]),
+      doc.Warn(STRANGE, STRANGE, items=[(STRANGE, STRANGE)]),
+      doc.Facts([(STRANGE, STRANGE)]),
+      doc.Cards([doc.Card(STRANGE, STRANGE, STRANGE)]),
+      doc.Part(STRANGE, [doc.Media(b"", "image/png", STRANGE)]),
+      doc.Details(STRANGE, [doc.Items([STRANGE])]),
+    ],
+    chips=[(STRANGE, STRANGE)],
+  )
+  parsed = Page(page.html())
+  assert parsed.links == ["data:image/png;base64,"]
+  assert "\x1b" not in page.html()
+  assert parsed.text.count(r"\x1b[2J<img src=x>|`a`*b*") == 19
+
+
+def test_one_document_is_both(tmp_path):
+  def draw():
+    return style.new_figure(1, 1)
+
+  page = doc.Document(
+    "Title",
+    [
+      None,
+      ("About ", doc.code("x"), ": ", doc.bold("bold"), doc.muted(" pale")),
+      doc.Warn("Careful.", "It leaks.", stop=True),
+      doc.Figure("shape", "a shape", draw),
+      doc.Part("Head", ["text", doc.Part("Inner", [doc.Items(["a", "b"])])]),
+      doc.records(
+        [{"name": "a", "share": 0.5, "ends": (0, 1)}],
+        {
+          "name": ("name", lambda name: doc.link(name, "a.md")),
+          "share": ("share", doc.Bar),
+          "ends": ("ends", doc.interval),
+        },
+      ),
+    ],
+  )
+  text = page.write(tmp_path, "page.md")
+  assert text == (tmp_path / "page.md").read_text() == page.markdown()
+  assert text.split("\n\n") == [
+    "# Title",
+    "About `x`: **bold** pale",
+    "> **Careful.** It leaks.",
+    "![a shape](shape.png)",
+    "## Head",
+    "text",
+    "### Inner",
+    "- a\n- b",
+    "| name      | share |        ends |\n"
+    "| --------- | ----- | ----------: |\n"
+    "| [a](a.md) | 50.0  | 0.0 – 100.0 |\n",
+  ]
+  assert (tmp_path / "shape.png").read_bytes()[1:4] == b"PNG"
+  shown = page.html()
+  assert "<h2>Head</h2>" in shown
+  assert "<h3>Inner</h3>" in shown
+  assert 'class="banner stop" role="alert"' in shown
+  assert '<svg role="img" aria-label="a shape"' in shown

@@ -1,0 +1,51 @@
+"""Drawings: letters that a font lacks, and colours that a page sets."""
+
+import pytest
+
+from gtzan_jax.reports import style
+
+
+def labelled(text):
+  with style.style():
+    figure = style.new_figure(3, 1)
+    style.name_rows(figure.subplots(), [text])
+  return figure
+
+
+@pytest.mark.parametrize(
+  ("text", "drawn"),
+  [
+    ("été Ж عربي 😀", "été Ж عربي 😀"),
+    ("K-Pop 케이팝", r"K-Pop \ucf00\uc774\ud31d"),
+    ("\x1b[31mred\u202e", r"\x1b[31mred\u202e"),
+    ("caf\udce9 \x7f\0", r"caf\udce9 \x7f\x00"),
+    ("\U00020000", r"\U00020000"),
+  ],
+)
+def test_text_that_no_font_has_is_drawn_as_its_escape(monkeypatch, text, drawn):
+  """Warnings are errors here: matplotlib would warn of each letter."""
+  monkeypatch.setattr(style, "FALLBACKS", ())
+  style._has.cache_clear()
+  style.drawable.cache_clear()
+  assert style.drawable(text) == (drawn, (style.FONT,))
+  if "\udce9" not in text:
+    assert style.png(labelled(text)) == style.png(labelled(drawn))
+    assert style.png(labelled(text)) != style.png(labelled("?"))
+
+
+def test_a_browser_finds_the_font_of_a_letter():
+  assert "케이팝" in style.inline_svg(labelled("케이팝"), "a", "a plot")
+
+
+def test_a_font_at_hand_is_used_where_ours_lacks_a_letter(monkeypatch):
+  monkeypatch.setattr(style, "FALLBACKS", ("Last Resort High-Efficiency",))
+  style._has.cache_clear()
+  style.drawable.cache_clear()
+  try:
+    fonts = (style.FONT, "Last Resort High-Efficiency")
+    assert style.drawable("a케") == ("a케", fonts)
+    assert style.drawable("a") == ("a", fonts[:1])
+    assert len(style.png(labelled("a케"))) > 100
+  finally:
+    style._has.cache_clear()
+    style.drawable.cache_clear()
