@@ -128,7 +128,7 @@ _OF_THE_SYSTEM = {
 
 # Modules outside the package's dependencies, and the extra that has each.
 EXTRAS = {
-  **dict.fromkeys(("jinja2", "markupsafe", "matplotlib"), "report"),
+  "matplotlib": "report",
   **dict.fromkeys(("array_record", "tensorflow_datasets"), "tfds"),
   **{"apache_beam": "beam", "av": "m4a"},
 }

@@ -99,8 +99,8 @@ def build(reports: Iterable[Mapping]) -> list[dict]:
     of a whole cross-validation, whose folds are pooled; None of protocols that
     have none), single_fold (whether it is one of several), collection (of an
     external test: its name and fingerprint, else None), leak, split (its
-    headline part), n (tracks scored), synthetic, artists_decide (most of them
-    are by artists of the train part), notes (sentences) and rows, the best
+    headline split), n (tracks scored), synthetic, artists_decide (most of them
+    are by artists of the train split), notes (sentences) and rows, the best
     first. A row has recipe, settings (in which
     it differs from other rows of its recipe), seeds, track, macro_f1, segment
     (Spreads), parameters, seconds (mean), commits, data (fingerprint of what
@@ -192,7 +192,7 @@ def _collection(reports: list[Mapping]) -> str | None:
 
 
 def _artists(reports: list[Mapping]) -> Mapping:
-  """The headline that has most tracks by artists of its train part."""
+  """The headline that has most tracks by artists of its train split."""
   return max(
     map(_headline, reports),
     key=lambda split: (split["known_artists"] or {"tracks": -1})["tracks"],
@@ -201,19 +201,21 @@ def _artists(reports: list[Mapping]) -> Mapping:
 
 def _notes(one: Mapping, artists: Mapping) -> list[str]:
   """What a reader of these numbers has to know beside a leak."""
-  said = []
+  notes = []
   if one["headline"] != "test":
-    said.append(
-      f"No test tracks at hand: the {one['headline']} part also chose the"
+    notes.append(
+      f"No test tracks at hand: the {one['headline']} split also chose the"
       " checkpoints, so expect somewhat less on unseen tracks."
     )
   if missing := _headline(one)["missing"]:
-    said.append(f"{missing} tracks of this part are missing from the corpus.")
+    notes.append(f"{missing} tracks of this split are missing from the corpus.")
   if note := report.artist_note(one["headline"], artists):
-    said.append(note)
+    notes.append(note)
   if one["source"] == "archive":
-    said.append("The log-mel archive has a coarser time axis than audio gives.")
-  return said
+    notes.append(
+      "The log-mel archive has a coarser time axis than audio gives."
+    )
+  return notes
 
 
 def experiment(one: Mapping) -> dict[str, object]:

@@ -21,7 +21,7 @@ def overview(tables: Iterable[Mapping]) -> list[dict]:
 
   Synthetic music and external tests have no place in it. Of several candidates
   the one of most tracks stands; of several settings that of most seeds, then
-  the best. Tables whose tracks are mostly by artists of the train part are
+  the best. Tables whose tracks are mostly by artists of the train split are
   taken where there is no other, and so are single folds.
 
   Args:

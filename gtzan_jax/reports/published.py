@@ -27,7 +27,7 @@ class Published(NamedTuple):
 
 
 _PICTURES = "101 test tracks; {}, 50 / 100 epochs"
-_KEPT_OUT = "{} test tracks, no validation part"
+_KEPT_OUT = "{} test tracks, no validation split"
 _LEAKY = "segments, split by segment (leak)"
 _LIKELY = "segments, most likely split by segment (leak), stopped on test"
 _UNKNOWN = (
@@ -66,10 +66,10 @@ PUBLISHED = {
   "image_cnn": Published("ResNet", "50.75", _KEPT_OUT.format(199), *_FIFTH),
   "mobilenet_v2": Published("ResNet", "62.81", _KEPT_OUT.format(199), *_FIFTH),
   "slice_cnn": Published(
-    "ResNet", "77.17", f"{_LEAKY}, no validation part", *_LEAKY_FIFTH
+    "ResNet", "77.17", f"{_LEAKY}, no validation split", *_LEAKY_FIFTH
   ),
   "resnet": Published(
-    "ResNet", "88.83", f"{_LEAKY}, no validation part", *_LEAKY_FIFTH
+    "ResNet", "88.83", f"{_LEAKY}, no validation split", *_LEAKY_FIFTH
   ),
   "fusion_cnn": Published(
     "Fusion", "61", "200 tracks that also stopped the training", *_SELECTED

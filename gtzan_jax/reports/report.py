@@ -334,7 +334,7 @@ def scored(
 def _known_artists(
   name: str, predictions: Mapping[str, Predictions]
 ) -> dict[str, int] | None:
-  """None of the train part itself, or where either has no table."""
+  """None of the train split itself, or where either has no table."""
   held_out, train = predictions.get(name), predictions.get("train")
   if name == "train" or not (held_out and train):
     return None

@@ -265,9 +265,9 @@ def test_what_a_reader_has_to_know_is_said(tmp_path):
   a = run(tmp_path / "a", known)
   b = run(tmp_path / "b", {"test": made(9, artists=3, seed=2)})
   said = compare_runs.lines(compare_runs.compare_runs([a, b]))
-  note = "a: 9 of 9 test tracks are by artists of the train part: mostly artist"
+  note = "a: 9 of 9 test tracks are by artists of the train split: mostly"
   assert [line for line in said if "artists of the" in line] == [
-    f"{note} recognition."
+    f"{note} artist recognition."
   ]
   assert not any("checkpoints" in line for line in said)
   sides = [run(tmp_path / f"v{i}", parts(i)) for i in range(2)]

@@ -17,7 +17,7 @@ from sklearn import metrics as theirs
 from gtzan_jax.cli.main import main
 from gtzan_jax.errors import InputError
 from gtzan_jax.reports import figures as report_figures
-from gtzan_jax.reports import report
+from gtzan_jax.reports import page, report
 from gtzan_jax.reports import style as plots
 from gtzan_jax.scores import predictions
 from gtzan_jax.studies.crossval import measure as crossval
@@ -212,8 +212,8 @@ def started(monkeypatch):
   monkeypatch.setattr(process, "run", run)
   for name in ("confusion", "per_genre", "learning_curves"):
     monkeypatch.setattr(report_figures, name, lambda *values, **axes: None)
-  monkeypatch.setattr(plots, "save_png", lambda figure, path: path.touch())
-  monkeypatch.setattr(report.page, "render", lambda *unused: "")
+  monkeypatch.setattr(plots, "png", lambda figure: b"")
+  monkeypatch.setattr(page, "render", lambda *unused: "")
   return names
 
 
@@ -366,11 +366,11 @@ def test_a_plan_counts_what_each_fold_has():
 def test_the_page_and_the_picture_say_it_fold_by_fold(tmp_path):
   plan, _ = folds_of(tmp_path, seeds=(0,), leak="It leaks.")
   found = crossval.measure(crossval.collect(tmp_path, plan))
-  text = crossval_page.as_markdown(found)
+  text = crossval_page.document(found).markdown()
   level = found["folds"][1]["track"]
   assert f"| {100 * level['accuracy']:.1f} (n=1) [" in text
   assert "**Leaks**: It leaks." in text
-  assert "4 artists, who have 24 tracks, stand in several folds" in text
+  assert "4 artists, who have 24 tracks, are in several folds" in text
   assert "A fold tests 25.0 to 37.5 % of the tracks." in text
   assert "| 1    | 2     | 2    | 2    |" in text
   left, right = crossval_page.picture(found).axes

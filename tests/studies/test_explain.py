@@ -237,7 +237,7 @@ def test_pictures_stand_in_a_page_of_their_own_and_in_the_report(
   assert set(re.findall(r'(?:src|href)="(\w+:)', page)) == {"data:", "https:"}
   assert "https://arxiv.org/abs/1703.01365" in page
   before, after = folder / "before.html", path / "report.html"
-  assert "What it listened to" not in before.read_text()
+  assert "Integrated gradients" not in before.read_text()
   assert after.read_text().count("data:image/png") == len(pictures)
 
 
@@ -310,7 +310,7 @@ def test_the_baseline_of_a_run_without_standardisation_is_computed(
   assert verbs.explain(given) == 0
   said = capsys.readouterr().out.splitlines()
   assert said[-1] == f"explained: {path / 'explain' / 'explain.html'}"
-  assert said[-2].startswith(f"{track} (train part): ")
+  assert said[-2].startswith(f"{track} (train split): predicted ")
   assert re.search(r"sum to \S+ nats for \w+ \([+-]\d\.\d\d wanted", said[-2])
   found = json.loads((path / "explain" / "explain.json").read_text())
   records = pipeline.Records(dataset, "train", ["features"])
@@ -410,7 +410,7 @@ def test_features_that_are_no_log_mel_are_named():
 
 def test_a_sum_that_is_off_is_told():
   one, _ = shown(features.get("mfcc"))
-  assert "beware: the steps are too coarse" in explain_page.said(one)
+  assert "warning: the steps are too coarse" in explain_page.line(one)
   right = {
     "rock": [attribution.Attribution(v, float(v.sum())) for v in one.features]
   }
@@ -421,7 +421,9 @@ def test_a_sum_that_is_off_is_told():
     for v, gap in zip(one.features, gaps, strict=True)
   ]
   cancel = one._replace(attributions={"rock": shifted})
-  assert "beware" in explain_page.said(cancel)
-  said = explain_page.said(one._replace(attributions=right))
-  assert "beware" not in said
-  assert said.startswith("jazz.00001 (test part): rock 0.800, in truth jazz")
+  assert "warning" in explain_page.line(cancel)
+  said = explain_page.line(one._replace(attributions=right))
+  assert "warning" not in said
+  assert said.startswith(
+    "jazz.00001 (test part): predicted rock 0.800, true jazz"
+  )

@@ -208,15 +208,15 @@ def test_a_run_that_tells_nothing_new_is_named(runs, tmp_path):
   again = failures.compute(paths, tmp_path)
   assert [bool(run["copy_of"]) for run in again["runs"]] == [False, True, False]
   said = failures_page.lines(again)
-  assert any(line.startswith("beware: copy answers all as") for line in said), (
-    said
-  )
+  assert any(
+    line.startswith("warning: copy has the predictions of") for line in said
+  ), said
   # what is expected by chance is of the two that tell something
   two = failures.compute([runs[0], runs[1]])
   assert again["by_chance"] == two["by_chance"] > 0
   alone = failures.compute(paths[:2])
   assert alone["by_chance"] is None
-  assert "independent" not in failures_page.as_markdown(alone)
+  assert "independent" not in failures_page.document(alone).markdown()
 
 
 def test_what_is_expected_by_chance_is_the_mean_of_shuffled_mistakes(found):

@@ -14,7 +14,7 @@ import pytest
 from gtzan_jax.cli.main import main
 from gtzan_jax.errors import InputError
 from gtzan_jax.reports import figures as report_figures
-from gtzan_jax.reports import report
+from gtzan_jax.reports import page, report
 from gtzan_jax.reports import style as plots
 from gtzan_jax.scores import compare
 from gtzan_jax.scores.predictions import Predictions
@@ -494,8 +494,8 @@ def started(monkeypatch):
   monkeypatch.setattr(process, "run", run)
   for name in ("confusion", "per_genre", "learning_curves"):
     monkeypatch.setattr(report_figures, name, lambda *values, **axes: None)
-  monkeypatch.setattr(plots, "save_png", lambda figure, path: path.touch())
-  monkeypatch.setattr(report.page, "render", lambda *unused: "")
+  monkeypatch.setattr(plots, "png", lambda figure: b"")
+  monkeypatch.setattr(page, "render", lambda *unused: "")
   return names
 
 
@@ -676,38 +676,44 @@ def measured(**changes) -> dict:
   }
 
 
+def page_of(found) -> str:
+  return leak_page.document(found).markdown()
+
+
 def test_the_page_says_what_was_measured():
-  text = leak_page.as_markdown(measured())
+  text = page_of(measured())
   assert "| +20.0 [+10.0, +30.0] |" in text
   assert "50.0 (n=1) [40.0, 60.0]" in text
   assert "the code of abc12345, dea12345+ on data 01234567." in text
   assert "also chose the checkpoints, in all arms alike" in text
-  assert "also chose" not in leak_page.as_markdown(measured(split="test"))
+  assert "also chose" not in page_of(measured(split="test"))
   rows = [line for line in text.splitlines() if line.startswith("|")]
   assert len({line.count("|") for line in rows[:5]}) == 1
-  assert "All seeds answered alike" not in text
+  assert "All seeds gave the same predictions" not in text
   assert "No arm can leak" not in text
   assert "| +6.0 [-2.0, +12.0]" in text
   assert "On the 84 tracks that both leak, `tracks` has +20.0 [" in text
   alone = {"arms": {"clean": measured()["arms"]["clean"]}, "differences": {}}
   alone["tracks_over_artists"] = None
-  text = leak_page.as_markdown(measured(**alone))
+  text = page_of(measured(**alone))
   assert "No arm can leak here" in text
   assert "A difference is" not in text
-  text = leak_page.as_markdown(measured(alike=True, untested=["pop", "rock"]))
+  text = page_of(measured(alike=True, untested=["pop", "rock"]))
   assert "No track of pop, rock is tested." in text
-  assert "All seeds answered alike, so that ± 0.0 is of one fit" in text
+  assert (
+    "All seeds gave the same predictions, so that ± 0.0 is of one fit" in text
+  )
 
 
 def test_what_is_mostly_artist_recognition_is_called_so():
-  text = leak_page.as_markdown(measured())
+  text = page_of(measured())
   assert "artist recognition" not in text
   assert "| 3 of 124 " in text
   met = {"known_artists": {"tracks": 62, "of": 124}}
   arms = {name: arm | met for name, arm in measured()["arms"].items()}
   (protocol,) = measured()["protocols"]
   found = measured(arms=arms, protocols=[protocol, protocol | met])
-  text = leak_page.as_markdown(found)
+  text = page_of(found)
   assert "**Mostly artist recognition**: 62 of 124 tested tracks are by" in text
   assert "tracks or more are by artists met, that is mostly artist rec" in text
   leaks = [
@@ -730,15 +736,15 @@ def test_of_few_artists_no_interval_is_shown():
   one = {"track": few, "segment": few, "untouched": None}
   changes = {"differences": {"tracks": one}, "tracks_over_artists": one}
   found = measured(clusters=4, **changes)
-  text = leak_page.as_markdown(found)
+  text = page_of(found)
   assert "| +0.0 (artists: 1) | +0.0 (artists: 1) |" in " ".join(text.split())
   assert "On the 1 track that both leak, `tracks` has +0.0 (art" in text
-  assert "Beware: of 4 artists no interval means anything." in text
+  assert "Warning: 4 artists are too few for an interval." in text
   differences = leak_page.picture(found).axes[1]
   assert [len(line.get_xdata()) for line in differences.lines] == [2, 0, 1]
   few["ci95"] = [-0.0001, 0.0]
   few["clusters"] = 5
-  assert "+0.0 [+0.0, +0.0]" in leak_page.as_markdown(found)
+  assert "+0.0 [+0.0, +0.0]" in page_of(found)
 
 
 def test_evaluation_md_says_what_the_meters_measured(pytestconfig):

@@ -314,11 +314,11 @@ def test_the_status_is_0_where_nothing_crosses(tmp_path, capsys):
   assert run(tmp_path, clean) == 0
   out = capsys.readouterr().out
   assert "nothing crosses" in out
-  assert "beware: test has no blues" in out
+  assert "warning: test has no blues" in out
   unknown = {**clean, "train.txt": f"{clean['train.txt']}\nblues.00100"}
   assert run(tmp_path, unknown) == 1
   out = capsys.readouterr().out
-  assert "beware: names that mean no track, compared as they stand: 1" in out
+  assert "warning: names that mean no track, compared as they stand: 1" in out
   assert "nothing crosses, as far as its names mean tracks" in out
   assert run(tmp_path, {**clean, "test.txt": "blues.00001"}) == 1
   assert "John Lee Hooker" in capsys.readouterr().out
@@ -333,7 +333,7 @@ def test_a_name_that_stands_twice_is_said_and_counts_once(tmp_path, capsys):
   assert facts["repeated"] == {"train": ["blues/blues.00000.1.wav", "x"]}
   assert facts["parts"]["train"]["pieces"] == 2
   assert run(tmp_path, files) == 1  # there is no track x
-  words = "beware: train repeats 2 names, counted once: blues/blues.00000.1.wav"
+  words = "warning: train repeats 2 names, counted once: blues/blues.00000.1."
   assert words in capsys.readouterr().out
 
 

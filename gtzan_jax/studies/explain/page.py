@@ -31,16 +31,16 @@ _SIGNED = "RdBu_r"
 _SMOOTH = 0.08  # seconds, the deviation of what smooths attributions
 _FULL = 99.5  # percentile of the cells that has full colour
 _DEVIATIONS = 3.0  # shown of features that are not in dB
-_GAP = 0.05  # of the difference, or of 1 nat: a sum that is off by more is told
+_GAP = 0.05  # of the difference, or of 1 nat, that a sum may be off
 
 
 class Explained(NamedTuple):
-  """What made a network say what it says of one file or track.
+  """Integrated gradients of one file or track.
 
   Attributes:
     name: a track's id or a file.
-    where: "test part", "file" and so on.
-    genre: the true one; None where nobody knows.
+    where: "test split", "file" and so on.
+    genre: the true one; None where it is not known.
     predicted: the likeliest by the mean over all segments.
     probabilities: {genre: that mean}.
     segments: how many there are.
@@ -60,21 +60,17 @@ class Explained(NamedTuple):
   attributions: Mapping[str, Sequence[Attribution]]
 
 
-def said(one: Explained) -> str:
-  """One line on it."""
-  text = (
-    f"{one.name} ({one.where}): {one.predicted}"
-    f" {one.probabilities[one.predicted]:.3f}"
-  )
-  if one.genre not in (None, one.predicted):
-    text += f", in truth {one.genre} {one.probabilities[one.genre]:.3f}"
+def line(one: Explained) -> str:
+  """One line on it, for the console."""
+  facts = facts_of(one)
   sums = [
     f"{row['total']:+z.2f} nats for {genre} ({row['difference']:+z.2f} wanted)"
-    for genre, row in facts_of(one)["genres"].items()
+    for genre, row in facts["genres"].items()
   ]
-  text += f"; attributions sum to {', '.join(sums)}"
-  if any(row["off"] for row in facts_of(one)["genres"].values()):
-    text += "; beware: the steps are too coarse"
+  text = f"{one.name} ({one.where}): {_predicted(facts)}; attributions sum to"
+  text += f" {', '.join(sums)}"
+  if any(row["off"] for row in facts["genres"].values()):
+    text += "; warning: the steps are too coarse"
   return text
 
 
@@ -219,8 +215,8 @@ def render(found: Mapping, pictures: Sequence[bytes]) -> str:
 
 def _part(item: Mapping, picture: bytes) -> doc.Part:
   first, last = item["explained"]
-  text = f"{item['where'].capitalize()}. {_predicted(item, 3)}, by the mean of"
-  text += f" all {item['segments']} segments"
+  text = f"{item['where'].capitalize()}: {_predicted(item)}, by the mean of all"
+  text += f" {item['segments']} segments"
   if [first, last] != [0, item["segments"]]:
     text += f"; shown are {first + 1} to {last}"
   columns = {
@@ -242,12 +238,14 @@ def _part(item: Mapping, picture: bytes) -> doc.Part:
   )
 
 
-def _predicted(item: Mapping, digits: int) -> str:
-  """ "Predicted rock (0.71), true jazz (0.12)"."""
-  genre, guess, of = item["genre"], item["predicted"], item["probabilities"]
-  text = f"Predicted {guess} ({of[guess]:.{digits}f})"
+def _predicted(facts: Mapping, digits: int = 3) -> str:
+  """ "predicted rock 0.712, true jazz 0.123"."""
+  genre, guess, of = (
+    facts[key] for key in ("genre", "predicted", "probabilities")
+  )
+  text = f"predicted {guess} {of[guess]:.{digits}f}"
   if genre not in (None, guess):
-    text += f", true {genre} ({of[genre]:.{digits}f})"
+    text += f", true {genre} {of[genre]:.{digits}f}"
   return text
 
 
@@ -261,10 +259,7 @@ def _small(png: bytes) -> bytes:
 
 def _title(one: Explained) -> str:
   name = one.name if len(one.name) < 60 else f"…{one.name[-58:]}"
-  heard = f"heard as {one.predicted} {one.probabilities[one.predicted]:.2f}"
-  if one.genre not in (None, one.predicted):
-    heard += f", in truth {one.genre} {one.probabilities[one.genre]:.2f}"
-  return f"{name} ({one.where}): {heard}"
+  return f"{name} ({one.where}): {_predicted(one._asdict(), 2)}"
 
 
 def _time(one: Explained, spec: FeatureSpec) -> tuple[float, float, str]:

@@ -34,7 +34,7 @@ class Item(NamedTuple):
 
   Attributes:
     name: a track's id or a file.
-    where: "test part", "file" and so on.
+    where: "test split", "file" and so on.
     genre: the true one; None where nobody knows.
     examples: float32 [s, frames, bins], of all of it.
   """
@@ -56,7 +56,7 @@ def explain(
   Args:
     path: the workdir of a trained network.
     words: files, folders, archives or ids of tracks of its data; if there are
-      none, the hardest and the surest track of the part that stands for the
+      none, the hardest and the surest track of the split that stands for the
       run.
     config: of the run, as `workdir.config_of` gives it; its data is opened only
       where it is needed.
@@ -89,7 +89,7 @@ def explain(
   for item in items:
     evaluate.check_shape(path, run, item.examples)
     explained.append(_explained(item, run, answer, attribute, baseline))
-    print(explain_page.said(explained[-1]))
+    print(explain_page.line(explained[-1]))
   best = checkpoint.Store(path / "best")
   facts = {
     **{key: run["config"][key] for key in ("recipe", "seed")},
@@ -164,7 +164,7 @@ def _items(
 
 
 def _of_data(track: str, dataset: pipeline.Dataset) -> Item:
-  """A track of the prepared data, in whatever part it is."""
+  """A track of the prepared data, in any split."""
   for row in dataset.metadata["rows"]:
     if row["id"] == track and row["genre"] in dataset.genres:
       break
@@ -179,7 +179,7 @@ def _of_data(track: str, dataset: pipeline.Dataset) -> Item:
   parts = [part for part, held in dataset.parts.items() if {*ids} & {*held}]
   return Item(
     track,
-    f"{' and '.join(parts) or 'no'} part",
+    f"{' and '.join(parts) or 'no'} split",
     row["genre"],
     records.take(range(len(ids)))["features"],
   )
@@ -188,7 +188,7 @@ def _of_data(track: str, dataset: pipeline.Dataset) -> Item:
 def _baseline(
   run: Mapping, variables: Mapping, opened: Callable[[], pipeline.Dataset]
 ) -> np.ndarray:
-  """float32 [bins]: the mean of the train part.
+  """float32 [bins]: the mean of the train split.
 
   It is what standardisation subtracts. For a run without, the mean of each bin
   is computed.
