@@ -26,14 +26,14 @@ find_python() { \
       "venv, ensurepip or ssl" >&2; return 1; \
   fi; \
   root=$$(pyenv root 2>/dev/null); \
-  for version in 3.13 3.12 3.11; do \
+  for version in 3.13 3.12 3.11 3.14; do \
     for python in "python$$version" python3 \
       "$$root/versions/$$version".*/bin/python$$version; do \
       if runs "$$python" && "$$python" --version | grep -q "n $$version\."; \
       then echo "$$python"; return 0; fi; \
     done; \
   done; \
-  echo "error: no Python 3.13, 3.12 or 3.11 that runs and has venv, ensurepip" \
+  echo "error: no Python 3.11 to 3.14 that runs and has venv, ensurepip" \
     "and ssl: install one, or name one with make PYTHON=..." >&2; return 1; \
 }
 endef
