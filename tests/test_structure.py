@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from packaging import requirements
 
 import tfds_gtzan
 from gtzan_jax import errors, features, models, ranges
@@ -147,6 +148,21 @@ def test_the_metadata_name_every_import():
       assert found & required, f"{file} imports {module}: not in pyproject.toml"
 
 
+def test_every_requirement_has_a_tested_version():
+  project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+  lines = (ROOT / "constraints.txt").read_text().splitlines()
+  pins = {}
+  for line in filter(re.compile(r"[^#]").match, lines):
+    pin = requirements.Requirement(line)
+    if pin.marker is None or pin.marker.evaluate():
+      (version,) = pin.specifier
+      pins[_normal(pin.name)] = version.version
+  extras = project["optional-dependencies"].values()
+  for text in itertools.chain(project["dependencies"], *extras):
+    wanted = requirements.Requirement(text)
+    assert pins[_normal(wanted.name)] in wanted.specifier, text
+
+
 def test_a_missing_module_of_an_extra_is_named():
   for module, extra in errors.EXTRAS.items():
     missing = ModuleNotFoundError(name=f"{module}.part")
@@ -156,8 +172,8 @@ def test_a_missing_module_of_an_extra_is_named():
   assert errors.system_reason(ModuleNotFoundError(name="other")) is None
 
 
-def _required(requirements: Iterable[str]) -> set[str]:
-  return {_normal(re.match(r"[\w.-]+", line)[0]) for line in requirements}
+def _required(lines: Iterable[str]) -> set[str]:
+  return {_normal(requirements.Requirement(line).name) for line in lines}
 
 
 def _normal(name: str) -> str:
