@@ -338,7 +338,7 @@ def test_a_genre_that_a_fold_lacks_is_named_with_the_fold(part):
   with pytest.raises(InputError) as caught:
     crossval_runs.plan(data, cut, ROWS, 3)
   assert str(caught.value).startswith(
-    f"fold 2 of protocol 'artist_kfold' has no jazz in its {part} part: leave"
+    f"fold 2 of protocol 'artist_kfold' has no jazz in its {part} split: leave"
     " the genre out (--config.data.genres), or take another protocol"
   )
   data.genres = ("blues", "rock")

@@ -330,7 +330,7 @@ def test_mistakes_get_one_line(trained, tmp_path):
     listen(trained, out, (), data_fingerprint="ab" * 32)
   test = predictions.load(trained / "predictions" / "test.npz").track[0]
   learnt = {"train": [*run["tracks"]["train"], str(test)], "validation": []}
-  with pytest.raises(InputError, match=f"as of {test}: give a run of a"):
+  with pytest.raises(InputError, match=f"such as {test}: give a run of a"):
     listen(trained, out, (), tracks=learnt)
   arm = {**run["config"], "data": run["config"]["data"] | {"leak": "clean"}}
   with pytest.raises(InputError, match="is the arm 'clean' of a leak meter"):
@@ -341,7 +341,7 @@ def test_mistakes_get_one_line(trained, tmp_path):
   (other / "run.json").write_text(
     json.dumps(run | {"kind": "logmel", "columns_per_frame": 0.3})
   )
-  with pytest.raises(InputError, match="was trained on logmel: sound alone"):
+  with pytest.raises(InputError, match="was trained on logmel: only audio"):
     listening.load(other)
   opened = tfds_gtzan.open_corpus(None, 4)
 

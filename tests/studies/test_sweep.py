@@ -165,7 +165,7 @@ def test_a_done_run_judges_by_itself_whether_moved_data_is_its_own(
     ("refuse", "/no/such does not exist"),
     ("raise", "FloatingPointError: not a number"),
     ("die", "ended by signal 9 (Killed)"),
-    ("nothing", "ended well but left no report.json"),
+    ("nothing", "exited 0 but wrote no report.json"),
   ],
 )
 def test_a_failure_is_reported_and_retried_on_request(work, capfd, what, line):
@@ -243,7 +243,7 @@ def test_a_signal_is_passed_on_and_the_sweep_resumes(work, number):
   with start_waiting(work) as driver:
     driver.send_signal(number)
     assert driver.wait(timeout=30) == 128 + number
-    assert "the same command goes on" in driver.stderr.read()
+    assert "the same command continues" in driver.stderr.read()
   assert started(work) == ["slow"], "none was started after the signal"
   assert states(work) == {"slow": "interrupted"}
   behave(work)

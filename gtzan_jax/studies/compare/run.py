@@ -1,6 +1,6 @@
-"""Evaluated runs against each other: what they have stored, on the same tracks.
+"""Paired comparison of evaluated runs on the same tracks.
 
-Two workdirs, or several seeds of two recipes. Ensembles are runs as well.
+Two run folders, or several seeds of two recipes. An ensemble is a run too.
 """
 
 import collections
@@ -24,13 +24,13 @@ FILE = "compare.json"
 def compare_runs(
   paths: Sequence[str | os.PathLike], seen_from: str | os.PathLike = "."
 ) -> dict:
-  """Compares what evaluated runs or ensembles have stored.
+  """Compares the stored predictions of evaluated runs or ensembles.
 
   Args:
     paths: two folders with report.json and predictions/; or more, of two
-      recipes, which are then told apart by recipe, config and data, and whose
-      runs differ in the seed alone.
-    seen_from: where compare.json is to stand: it names the folders from there.
+      recipes, which are distinguished by recipe, config and data, and whose
+      runs differ only in the seed.
+    seen_from: folder of compare.json: its paths are relative to it.
 
   Returns:
     what compare.json holds: split (their headline), a and b (recipe, protocol,
@@ -57,7 +57,7 @@ def compare_runs(
 
 
 def again(folder: str | os.PathLike) -> dict:
-  """What compare.json in a folder would hold if it were written now.
+  """Recomputes a folder's compare.json.
 
   Raises:
     InputError: it cannot be read, is damaged or names folders that
@@ -72,7 +72,7 @@ def again(folder: str | os.PathLike) -> dict:
 
 
 def write(found: Mapping, out: str | os.PathLike) -> pathlib.Path:
-  """Writes compare.json into a folder, which is made if need be.
+  """Writes compare.json into a folder, created if needed.
 
   Raises:
     InputError: it cannot be written.
@@ -85,47 +85,47 @@ def write(found: Mapping, out: str | os.PathLike) -> pathlib.Path:
 
 
 def lines(found: Mapping) -> list[str]:
-  """The comparison in words and one table."""
-  said = [
+  """The comparison as lines of text."""
+  text = [
     f"{name}: {side['recipe']}, seed {', '.join(map(str, side['seeds']))}"
     f" ({side['protocol']})"
     + (f"; LEAKS: {side['leak']}" if side["leak"] else "")
     for name, side in (("a", found["a"]), ("b", found["b"]))
   ]
   if found["split"] != "test":
-    said.append(
-      f"no test tracks at hand: the {found['split']} part also chose the"
+    text.append(
+      f"no test tracks present: the {found['split']} split also chose the"
       " checkpoints"
     )
   track = found["track"]
   for name in ("a", "b"):
     split = {**found[name], "track": track}
     if report.artists_decide(split):
-      said.append(f"{name}: {report.artist_note(found['split'], split)}")
-  said.append(
+      text.append(f"{name}: {report.artist_note(found['split'], split)}")
+  text.append(
     f"{found['split']}: {track['n']} tracks in {track['clusters']} clusters"
     " (artists, where known)"
   )
-  said.append(f"{'':10}{'a':>7}{'b':>7}{'a - b':>9}   95 % interval")
+  text.append(f"{'':10}{'a':>7}{'b':>7}{'a - b':>9}   95 % interval")
   for level in ("track", "segment"):
     if one := found[level]:
       low, high = one["ci95"]
-      said.append(
+      text.append(
         f"{level:10}{one['accuracy_a']:7.3f}{one['accuracy_b']:7.3f}"
         f"{one['difference']:+z9.3f}   {low:+z.3f} to {high:+z.3f}"
       )
   tests = track["mcnemar"]
   for test in [tests] if isinstance(tests, dict) else tests:
     of = f" of seed {test['seed']}" if "seed" in test else ""
-    said.append(
-      f"McNemar's exact test{of}: {test['only_a']} tracks only a gets right,"
-      f" {test['only_b']} only b, p = {test['p']:.3g}"
+    text.append(
+      f"McNemar's exact test{of}: {test['only_a']} tracks correct in a only,"
+      f" {test['only_b']} in b only, p = {test['p']:.3g}"
     )
-  return said
+  return text
 
 
 def _sides(members: Sequence[Member]) -> tuple[list[Member], list[Member]]:
-  """The runs of either side; seeds that both have come first, in order."""
+  """The runs of each side; shared seeds first, in order."""
   if len(members) == 2:
     return [members[0]], [members[1]]
   groups = collections.defaultdict(list)
@@ -152,8 +152,8 @@ def _sides(members: Sequence[Member]) -> tuple[list[Member], list[Member]]:
     for one, other in itertools.pairwise(side):
       if _seed(one) == _seed(other):
         raise InputError(
-          f"--workdir={other.path} is of seed {_seed(other)}, as"
-          f" --workdir={one.path} is: give each seed once"
+          f"--workdir={other.path} has seed {_seed(other)}, like"
+          f" --workdir={one.path}: give each seed once"
         )
   return tuple(sides)
 
@@ -163,7 +163,7 @@ def _seed(member: Member) -> int:
 
 
 def _experiment(found: Mapping) -> str:
-  """What runs have in common that differ in the seed alone."""
+  """A key that runs differing only in the seed share."""
   named = [found[key] for key in ("recipe", "corpus", "source", "protocol")]
   return json.dumps([named, leaderboard.experiment(found)], sort_keys=True)
 
@@ -179,7 +179,7 @@ def _facts(side: Sequence[Member], folder: str | os.PathLike) -> dict:
 
 
 def _compared(sides, a: Sequence, b: Sequence) -> dict:
-  """One level; of several seeds McNemar's test says of which each is."""
+  """One level; with several seeds, McNemar's test names the seed of each."""
   if len(a) == len(b) == 1:
     return compare.compare(a[0], b[0])
   found = compare.compare_many(a, b)

@@ -1,10 +1,10 @@
-"""The verb crossval: a run of each fold, each a process, and all together.
+"""Cross-validation: a run of each fold in its own process, then pooled.
 
     W/runs/   what `sweep` makes of the list: fold0, fold1, ...
     W/folds.json crossval.json crossval.md crossval.png predictions/   when all
               are done
 
-The same command goes on where it was stopped; with more --seeds it adds some.
+The same command continues; with more --seeds it adds runs.
 """
 
 import pathlib
@@ -22,12 +22,12 @@ from gtzan_jax.studies.sweep import run as sweep
 from gtzan_jax.training import workdir
 from tfds_gtzan import PROTOCOLS
 
-# What may not be given, and why.
+# Keys that may not be given, and why.
 OWN = {
-  "seed": "seeds are 0, 1, ..., as many as --seeds says",
+  "seed": "seeds are 0, 1, ... up to the number --seeds",
   "data.fold": "every fold is tested",
-  "data.splits": "a split of one's own has no folds",
-  "data.leak": "folds are tested whole, and arms of the leak meter are not",
+  "data.splits": "given splits have no folds",
+  "data.leak": "arms of the leak meter test parts of a fold",
 }
 
 Cut = Callable[..., object]
@@ -49,10 +49,10 @@ def run(
     config: the recipe's, with `overrides`.
     recipe: its file.
     overrides: of the command line, for every run.
-    launcher: what starts a run.
+    launcher: script that starts a run.
     out: folder of the results; None: crossval-... in the folder of runs.
     seeds: runs of each fold; None: 1.
-    retry: start anew what failed before.
+    retry: restart failed runs.
 
   Returns:
     the exit status, see `sweep.run_all`.
@@ -96,7 +96,7 @@ def run(
 
 
 def _check(protocol: str, seeds: int, known: Mapping[str, int]) -> None:
-  """Refuses, before anything is prepared, what cannot be measured."""
+  """Checks before anything is prepared."""
   if seeds < 1:
     raise InputError(f"--seeds={seeds}: give 1 or more")
   if known.get(protocol, 1) == 1:
@@ -108,7 +108,7 @@ def _check(protocol: str, seeds: int, known: Mapping[str, int]) -> None:
 
 
 def plan(data, cut: Cut, rows: Iterable, number: int) -> dict:
-  """The folds, each of which has tracks of every genre in every part.
+  """Plans the folds; each has tracks of every genre in every split.
 
   Args:
     data: the data section of the config.
@@ -117,12 +117,12 @@ def plan(data, cut: Cut, rows: Iterable, number: int) -> dict:
     number: of folds.
 
   Returns:
-    what folds.json holds beside the seeds: `tracks`, of the genres that are
-    kept; `folds` [{part: its `tracks` and `segments`} and `sha256` of the
-    tested].
+    the content of folds.json without the seeds: `tracks` of the kept genres;
+    `folds` [{split: its `tracks` and `segments`} and `sha256` of the test
+    tracks].
 
   Raises:
-    InputError: a fold without tracks of a genre in some part, or what the
+    InputError: a fold without tracks of a genre in a split, or what the
       protocol refuses.
   """
   genre_of = {row.id: row.genre for row in rows}
@@ -138,7 +138,7 @@ def plan(data, cut: Cut, rows: Iterable, number: int) -> dict:
       for genre in sorted(kept - {genre_of[name] for name in names}):
         raise InputError(
           f"fold {fold} of protocol {data.protocol!r} has no {genre} in its"
-          f" {part} part: leave the genre out (--config.data.genres), or take"
+          f" {part} split: leave the genre out (--config.data.genres), or take"
           " another protocol or config.data.split_seed"
         )
     folds.append(

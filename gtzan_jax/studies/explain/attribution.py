@@ -1,11 +1,11 @@
-"""Which part of an example made a network say what it says.
+"""Integrated gradients of a log probability with respect to the features.
 
-Integrated gradients: Sundararajan, Taly and Yan (2017), "Axiomatic attribution
+Sundararajan, Taly and Yan (2017), "Axiomatic attribution
 for deep networks", arXiv:1703.01365. From a baseline to the example in a
 straight line, the gradient of the output is averaged and multiplied by the
 distance. So the attributions of all inputs sum to the difference that the
-output makes from baseline to example (completeness), but for what the sum over
-steps misses of the integral; how much that is, is always said beside it.
+output from baseline to example (completeness), up to the error of the sum over
+steps, which is always reported beside it.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ _AT_ONCE = 16  # steps that go through the network as one batch
 
 
 class Attribution(NamedTuple):
-  """Of one example and one genre, plain numpy.
+  """Attributions of one example for one genre, plain numpy.
 
   Attributes:
     values: float32 [frames, bins], nats: what each input adds to the log
@@ -34,7 +34,7 @@ class Attribution(NamedTuple):
 
   @property
   def total(self) -> float:
-    """What completeness sets against `difference`."""
+    """The sum of `values`, to be compared with `difference`."""
     return float(self.values.sum(dtype=np.float64))
 
 
@@ -44,7 +44,7 @@ def attributor(
   """A function (example, baseline, genre) -> Attribution, compiled once.
 
   The example is float32 [frames, bins], the baseline [bins], the same at every
-  frame. Steps lie in the middles of 64 equal parts of the way.
+  frame. Steps are at the midpoints of 64 equal intervals of the path.
   """
 
   def log_probability(x: jax.Array, genre: jax.Array) -> jax.Array:
@@ -53,9 +53,9 @@ def attributor(
 
   @jax.jit
   def summed(x, baseline, fractions, genre):
-    """The sum of the gradients at these fractions of the way."""
-    way = x - baseline[None]
-    points = baseline[None, None] + fractions[:, None, None] * way[None]
+    """The sum of the gradients at these fractions of the path."""
+    path = x - baseline[None]
+    points = baseline[None, None] + fractions[:, None, None] * path[None]
     return jax.grad(lambda p: log_probability(p, genre).sum())(points).sum(0)
 
   @jax.jit

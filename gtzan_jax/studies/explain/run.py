@@ -1,7 +1,7 @@
-"""What a network listened to: files, or tracks of the data it was trained on.
+"""Integrated gradients of a run for files, or for tracks of its data.
 
-Both the answer and, where that is another, the true genre are explained: below
-the features stands what each of their cells adds (attribution.py).
+Attributions are computed for the predicted genre and, where it differs, for the
+true genre (attribution.py).
 """
 
 import dataclasses
@@ -30,13 +30,13 @@ from gtzan_jax.training import checkpoint, classify, evaluate, workdir
 
 
 class Item(NamedTuple):
-  """What is to be explained.
+  """A file or track to explain.
 
   Attributes:
     name: a track's id or a file.
     where: "test split", "file" and so on.
-    genre: the true one; None where nobody knows.
-    examples: float32 [s, frames, bins], of all of it.
+    genre: the true one; None if unknown.
+    examples: float32 [segments, frames, bins].
   """
 
   name: str
@@ -51,24 +51,23 @@ def explain(
   config: ml_collections.ConfigDict,
   skipped: list[InputError] | None = None,
 ) -> pathlib.Path:
-  """Explains what a workdir's network says, into WORKDIR/explain.
+  """Explains predictions of a run's network, into WORKDIR/explain.
 
   Args:
-    path: the workdir of a trained network.
-    words: files, folders, archives or ids of tracks of its data; if there are
-      none, the hardest and the surest track of the split that stands for the
-      run.
+    path: the run folder of a trained network.
+    words: files, folders, archives or ids of tracks of its data; if empty, the
+      tracks of lowest and highest confidence in the headline split.
     config: of the run, as `workdir.config_of` gives it; its data is opened only
       where it is needed.
-    skipped: gets what is wrong with each file that cannot be read.
+    skipped: receives the error of each file that cannot be read.
 
   Returns:
     the path of explain.html.
 
   Raises:
-    InputError: no network, or one whose examples are no [frames, bins]; a word
-      that is neither a file nor a track; not one file that can be read; other
-      data than the run's; a folder that cannot be written to.
+    InputError: no network, or examples that are not [frames, bins]; a word that
+      is neither a file nor a track; no readable file; data other than the
+      run's; a folder that cannot be written.
   """
   run = workdir.load(path)
   _check(path, run)
@@ -110,8 +109,8 @@ def _check(path: pathlib.Path, run: Mapping) -> None:
   task, shape = run["config"]["task"], run["example_shape"]
   if task != "classify":
     raise InputError(
-      f"--workdir={path} holds a run with config.task={task}: only a network"
-      " that tells genres can be explained by its gradients"
+      f"--workdir={path} has config.task={task}: only a classifier network has"
+      " gradients that explain its predictions"
     )
   if len(shape) != 2:
     raise InputError(
@@ -129,12 +128,12 @@ def _checked(
 
 
 def _extremes(path: pathlib.Path) -> list[str]:
-  """The hardest and the surest track of the headline, by its true genre."""
+  """Headline tracks of lowest and highest probability of the true genre."""
   member = ensemble.read(path)
   split = member.report["headline"]
   if split is None:
     raise InputError(
-      f"--workdir={path} has no part that was scored: name files or tracks"
+      f"--workdir={path} has no scored split: name files or tracks"
     )
   table = member.predictions[split]
   rows = metrics.hardest(table, len(table))
@@ -147,7 +146,7 @@ def _items(
   opened: Callable[[], pipeline.Dataset],
   data: ml_collections.ConfigDict,
 ) -> Iterator[Item | InputError]:
-  """What a word means; of a file that cannot be read, why."""
+  """The files or the track of a word; errors for unreadable files."""
   if not os.path.exists(word):
     yield _of_data(word, opened())
     return
@@ -188,11 +187,8 @@ def _of_data(track: str, dataset: pipeline.Dataset) -> Item:
 def _baseline(
   run: Mapping, variables: Mapping, opened: Callable[[], pipeline.Dataset]
 ) -> np.ndarray:
-  """float32 [bins]: the mean of the train split.
-
-  It is what standardisation subtracts. For a run without, the mean of each bin
-  is computed.
-  """
+  """float32 [bins]: the train mean that standardisation subtracts; without
+  standardisation it is computed."""
   if run["config"]["data"]["standardize"] != "none":
     (stats,) = variables["input_stats"].values()
     return np.asarray(stats["mean"])
@@ -207,10 +203,8 @@ def _explained(
   attribute: Callable,
   baseline: np.ndarray,
 ) -> Explained:
-  """The answer to all of it; attributions of as much as a track has.
-
-  Of a longer file that is the middle.
-  """
+  """The prediction for all segments; attributions of the middle of a file, as
+  many segments as a track has."""
   spec = features.FeatureSpec.from_dict(run["feature_spec"])
   size = 1 if spec.whole_clip else inputs.BATCH
   rows = [

@@ -1,10 +1,10 @@
-"""The verb leak: the runs of a leak meter, each a process, and its result.
+"""Runs a leak meter, each run in its own process, and measures leakage.
 
     W/runs/   what `sweep` makes of the list: the arms, then whole protocols
-    W/plan.json leak.json leak.md leak.png   when they are done
+    W/plan.json leak.json leak.md leak.png   when all are done
 
-Protocols as others use them stand beside the arms, all with as many train
-segments. The same command goes on where it was stopped.
+Whole protocols are run beside the arms, all with equally many train segments.
+The same command continues a meter that was stopped.
 """
 
 import pathlib
@@ -22,8 +22,8 @@ from gtzan_jax.training import workdir
 from tfds_gtzan import PROTOCOLS
 
 SEEDS = 3
-NONE = "none"  # given as --protocol: no protocols beside the arms
-# What may not be given, and why.
+NONE = "none"  # as --protocol: no protocols beside the arms
+# Keys that may not be given, and why.
 OWN = dict.fromkeys(
   ("seed", "data.leak", "data.train_segments"), "leak sets it itself"
 )
@@ -42,17 +42,17 @@ def run(
   chosen: Sequence[str] = (),
   retry: bool = False,
 ) -> int:
-  """Runs what is left of a meter, then measures.
+  """Runs what is left of a leak meter, then measures.
 
   Args:
     config: the recipe's, with `overrides`.
     recipe: its file.
     overrides: of the command line, for every run.
-    launcher: what starts a run.
+    launcher: script that starts a run.
     out: folder of the results; None: leak-... in the folder of runs.
     seeds: runs of each; None: SEEDS.
-    chosen: protocols beside the arms; empty: all that there are; [NONE]: none.
-    retry: start anew what failed before.
+    chosen: protocols beside the arms; empty: all; [NONE]: none.
+    retry: restart failed runs.
 
   Returns:
     the exit status, see `sweep.run_all`.
@@ -98,7 +98,7 @@ def run(
 
 
 def _check(seeds: int, chosen: Sequence[str], known: Sequence[str]) -> None:
-  """Refuses, before anything is prepared, what cannot be measured."""
+  """Checks before anything is prepared."""
   for name in chosen:
     if name not in known and name != NONE:
       raise InputError(
@@ -110,30 +110,30 @@ def _check(seeds: int, chosen: Sequence[str], known: Sequence[str]) -> None:
     )
   if seeds < 2:
     raise InputError(
-      f"--seeds={seeds}: give 2 or more; one run says nothing of chance"
+      f"--seeds={seeds}: give 2 or more; one run does not show the spread"
     )
 
 
 def plan(
   data, cut: Cut, chosen: Sequence[str], known: Sequence[str]
 ) -> tuple[dict, dict[str, dict]]:
-  """What can be measured here.
+  """Plans the runs: arms and protocols that this corpus allows.
 
   Args:
-    data: the data section of the config, whose protocol is cut into arms.
+    data: the config's data section, whose protocol is cut into arms.
     cut: see `run`.
-    chosen: protocols beside the arms; empty: all of `known` that the corpus can
-      carry; [NONE]: none.
+    chosen: protocols beside the arms; empty: all of `known` that the corpus
+      allows; [NONE]: none.
     known: the names of all protocols.
 
   Returns:
-    what plan.json holds: `arms` {arm: tested tracks that it leaks},
-    `protocols`, `left_out` {name: why}, `same` {protocol: another that comes to
-    the same}; and what a run of each arm and protocol sets.
+    the content of plan.json: `arms` {arm: test tracks that leak}, `protocols`,
+    `left_out` {name: reason}, `same` {protocol: an equal one}; and overrides of
+    each arm and protocol.
 
   Raises:
     InputError: no clean arm, nothing to compare it with, or a chosen protocol
-      that the corpus cannot carry.
+      that the corpus does not allow.
   """
   left_out, same, beside = {}, {}, {}
   arms = {leak.CLEAN: cut(leak=leak.CLEAN)}
@@ -179,7 +179,7 @@ def plan(
 def _runs(
   values: Mapping[str, dict], facts: Mapping, seeds: Iterable[int]
 ) -> list[sweep.Run]:
-  """The arms first, seed by seed: what matters most is done first."""
+  """The arms first, seed by seed."""
   return [
     sweep.Run(f"{name}-seed{seed}", {**values[name], "seed": seed})
     for group in ("arms", "protocols")

@@ -25,11 +25,11 @@ def run(
 ) -> pathlib.Path:
   """Predictions of a run for its held-out tracks, as they are and distorted.
 
-  A track is read, distorted and then goes the way of `predict`: examples are
-  made of the whole of it, by the code that an external test makes them with.
+  A track is read, distorted and then treated as by `predict`: examples are made
+  of all of it, by the code of external tests.
 
   Args:
-    path: the workdir of an evaluated run.
+    path: the run folder of an evaluated run.
     facts: run.json of it, from `load`.
     corpus: what it was trained on.
     out: folder of the results.
@@ -79,10 +79,10 @@ def run(
 
 
 def distorted(track, distortion: Distortion, level: float):
-  """A track of audio that reads as the same sound, distorted.
+  """A track whose audio is read distorted.
 
-  What is random follows from its id: the same noise at every level and in
-  every run.
+  Randomness depends only on its id: the same noise at every level and in every
+  run.
   """
 
   def read():
@@ -95,22 +95,22 @@ def distorted(track, distortion: Distortion, level: float):
 
 
 def load(path: pathlib.Path) -> dict:
-  """run.json of a workdir whose run can be asked about distorted sound.
+  """run.json of a run trained on audio.
 
   Raises:
-    InputError: no workdir, or a run that was not trained on audio.
+    InputError: no run folder, or a run trained on another corpus kind.
   """
   run = workdir.load(path)
   if run["kind"] != "audio":
     raise InputError(
-      f"--workdir={path} was trained on {run['kind']}: sound alone can be"
-      " distorted, give a run that was trained on audio"
+      f"--workdir={path} was trained on {run['kind']}: only audio can be"
+      " distorted; give a run trained on audio"
     )
   return run
 
 
 def check_names(names: Sequence[str]) -> list[tuple[str, float]]:
-  """(distortion, level) of all that are to be tried.
+  """(distortion, level) of all that are chosen.
 
   Raises:
     InputError: an unknown distortion.
@@ -131,22 +131,21 @@ def check_names(names: Sequence[str]) -> list[tuple[str, float]]:
 def _held_out(
   path: pathlib.Path, run: Mapping, member: ensemble.Member
 ) -> Predictions:
-  """The stored table of the part whose numbers stand for the run."""
+  """The stored predictions of the headline split."""
   split = member.report["headline"]
   if split is None:
-    raise InputError(f"--workdir={path} has no part that was scored")
+    raise InputError(f"--workdir={path} has no scored split")
   if arm := run["config"]["data"]["leak"]:
     raise InputError(
       f"--workdir={path} is the arm {arm!r} of a leak meter, which tests some"
-      " segments of a track: give a run that is tested on whole tracks"
+      " segments of a track: give a run tested on whole tracks"
     )
   table = member.predictions[split]
   learnt = set(run["tracks"]["train"]) & set(table.track.tolist())
   if learnt:
     raise InputError(
-      f"--workdir={path} has learnt from segments of the tracks that it is"
-      f" tested on, as of {min(learnt)}: give a run of a protocol that holds"
-      " whole tracks out"
+      f"--workdir={path} was trained on segments of its test tracks, such as"
+      f" {min(learnt)}: give a run of a protocol that holds whole tracks out"
     )
   return table
 

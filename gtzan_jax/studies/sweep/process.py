@@ -1,4 +1,4 @@
-"""A command as a process of its own: waited for, stopped, its end explained."""
+"""Runs a command in its own process; signals and exit status."""
 
 import os
 import pathlib
@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 
-# How a process ends that was asked to stop, whether it noticed or not.
+# Exit statuses after SIGINT or SIGTERM, handled or not.
 STOPPED = {
   status
   for number in (signal.SIGINT, signal.SIGTERM)
@@ -15,7 +15,7 @@ STOPPED = {
 
 
 class Stop:
-  """Passes Ctrl-C, SIGTERM and a hang-up on to the process at work.
+  """Passes SIGINT, SIGTERM and SIGHUP on to the running process.
 
   Attributes:
     signal: the number of the last one that arrived, or 0.
@@ -54,13 +54,13 @@ def run(
 
   Args:
     command: program and arguments.
-    log: gets what the command prints, after what stands there.
-    stop: passes signals on meanwhile.
-    keep_open: a file descriptor that the process holds as well, so that a lock
-      on it outlives us with the process.
+    log: the command's output is appended to it.
+    stop: passes signals on.
+    keep_open: a file descriptor that the process inherits, so that a lock on it
+      lives as long as the process.
 
   Returns:
-    the exit status (below 0: the signal that ended it) and what it printed.
+    the exit status (negative: the signal that ended it) and the output.
   """
   with log.open("a+b") as file:
     begin = file.seek(0, os.SEEK_END)
@@ -79,11 +79,11 @@ def run(
 
 
 def error_line(status: int, text: str) -> str:
-  """The line that says why: ours, an exception's, or else the last one.
+  """The output line with the cause: an error, an exception, or the last line.
 
   Args:
     status: exit status, from `run`.
-    text: what was printed, from `run`.
+    text: the output, from `run`.
   """
   if status < 0:
     return f"ended by signal {-status} ({signal.strsignal(-status)})"
@@ -91,4 +91,4 @@ def error_line(status: int, text: str) -> str:
   for line in reversed(lines):
     if re.match(r"error: |[\w.]*(Error|Exception)\b", line):
       return line.removeprefix("error: ")
-  return lines[-1] if lines else f"ended with status {status}, without a word"
+  return lines[-1] if lines else f"exit status {status}, without output"

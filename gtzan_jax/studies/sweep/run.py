@@ -1,13 +1,13 @@
-"""Sweeps: many runs, of a sweep file or of a list, each a process of its own.
+"""Sweeps: the runs of a sweep file or a list, each in its own process.
 
-    out/<run>/          the run's workdir; out/<run>.log has what it printed
-    out/sweep.json      what became of each run, written after every change
+    out/<run>/          the run folder; out/<run>.log has its console output
+    out/sweep.json      the state of each run, written after every change
     out/leaderboard.*   drawn from the reports at the end
 
-A run that crashes or leaks takes nothing with it, and the sweep itself needs no
-JAX. The same command goes on where a sweep was stopped: what is done is passed
-over, what was stopped half way is resumed by launch.py, what failed waits for
---retry. docs/sweeps.md describes sweep files.
+A run that crashes or leaks memory affects no other, and the sweep itself needs
+no JAX. The same command continues a sweep that was stopped: finished runs are
+skipped, interrupted ones are resumed, failed ones wait for --retry.
+docs/sweeps.md describes sweep files.
 """
 
 import difflib
@@ -36,10 +36,10 @@ class Run(NamedTuple):
   """One run of a sweep.
 
   Attributes:
-    name: of its folder.
+    name: name of the run folder.
     overrides: {"optim.learning_rate": 0.01}: keys of the recipe's config. In a
-      string "{out}" stands for the sweep's folder, and so "{out}/NAME" for the
-      workdir of another run, which has to stand before this one.
+      string "{out}" is the sweep's folder, so "{out}/NAME" is the run folder of
+      another run, which has to come before this one.
     recipe: a name, such as "configs/resnet.py"; None: the one that --config
       names.
   """
@@ -50,7 +50,7 @@ class Run(NamedTuple):
 
 
 class Plan(NamedTuple):
-  """A checked run: the recipe's name, all its overrides, how to start it."""
+  """A checked run: recipe, all overrides, command."""
 
   recipe: str
   overrides: dict[str, object]
@@ -58,11 +58,11 @@ class Plan(NamedTuple):
 
 
 def load(path: str | os.PathLike) -> list[Run]:
-  """What get_sweep() of a sweep file returns.
+  """The runs that get_sweep() of a sweep file returns.
 
   Raises:
-    InputError: the file is missing or fails, or returns anything but Runs, each
-      with a name of its own that a folder can have.
+    InputError: the file is missing or fails, or returns anything but Runs with
+      unique names that are valid for folders.
   """
   runs = recipes.call(path, "get_sweep")
   if not (
@@ -102,14 +102,14 @@ def plan(
   overrides: Mapping[str, object],
   out: pathlib.Path,
 ) -> dict[str, Plan]:
-  """Checks every run before the first one starts.
+  """Checks every run before the first starts.
 
   Args:
     runs: from `load`.
-    launcher: launch.py.
-    recipe: the file of those runs that name none.
+    launcher: script that starts a run.
+    recipe: the recipe of those runs that name none.
     overrides: of the command line, for every run.
-    out: the folder of the workdirs.
+    out: parent of the run folders.
 
   Returns:
     {name: Plan}, in the order of `runs`.
@@ -149,11 +149,7 @@ def plan(
 def _check_override(
   config: ml_collections.ConfigDict, key: str, value: object, where: str
 ) -> None:
-  """Judges one value of one run as the run's own command line would.
-
-  Raises:
-    InputError: there is no such key, or its values are of another type.
-  """
+  """Refuses an override that the run's own command line would refuse."""
   known = ranges.flatten(config.to_dict())
   if key not in known:
     section = [one for one in known if one.split(".")[0] == key.split(".")[0]]
@@ -191,11 +187,11 @@ def run(
 
   Args:
     sweep: the sweep file.
-    launcher: launch.py.
-    recipe: the file of those runs that name none.
+    launcher: script that starts a run.
+    recipe: the recipe of those runs that name none.
     overrides: of the command line, for every run.
     out: default runs/sweeps/<name of the sweep file>.
-    retry: start anew what failed before.
+    retry: restart failed runs.
 
   Raises:
     InputError: see `load` and `run_all`.
@@ -222,17 +218,17 @@ def run_all(
   retry: bool = False,
   folder: str = "",
 ) -> int:
-  """Runs what is left of a list, prints what became of it, draws its board.
+  """Runs what is left of a list; prints its states and writes a leaderboard.
 
   Args:
-    runs: each with a name of its own that a folder can have.
-    name: what sweep.json says that they are.
-    launcher: launch.py.
-    recipe: the file of those runs that name none.
+    runs: with unique names.
+    name: of the sweep, for sweep.json.
+    launcher: script that starts a run.
+    recipe: the recipe of those runs that name none.
     overrides: of the command line, for every run.
-    out: the folder of the workdirs.
-    retry: start anew what failed before.
-    folder: what the user gave for it; empty: `out` by --out.
+    out: parent of the run folders.
+    retry: restart failed runs.
+    folder: the user's word for `out`; empty: --out=....
 
   Returns:
     the exit status: 0 if every run is done, 1 if not, 128 + the signal if the
@@ -255,7 +251,7 @@ def run_all(
       if before["state"] == "done":
         print(f"{label}: done before")
       elif before["state"] == "failed" and not retry:
-        print(f"{label}: failed before; --retry starts it again")
+        print(f"{label}: failed before; --retry restarts it")
       else:
         print(f"{label}: running, see {path}.log", flush=True)
         for state in _stages(one, before["seconds"], path, lock, stop):
@@ -273,7 +269,7 @@ def run_all(
 def _stages(
   one: Plan, seconds: float, path: pathlib.Path, lock: IO, stop: process.Stop
 ) -> Iterator[dict]:
-  """The state of a run for sweep.json: before its process, and after it."""
+  """A run's state for sweep.json: before its process, then after it."""
   state = {"recipe": one.recipe, "overrides": one.overrides}
   state |= {"state": "running", "exit_status": None, "error": None}
   yield {**state, "seconds": seconds}
@@ -287,14 +283,16 @@ def _stages(
   elif status:
     state |= {"state": "failed", "error": process.error_line(status, text)}
   elif not (path / report.REPORT_FILE).is_file():
-    state |= {"state": "failed", "error": "ended well but left no report.json"}
+    state |= {"state": "failed", "error": "exited 0 but wrote no report.json"}
   yield state
 
 
 def _report(out: pathlib.Path, states: Mapping[str, dict]) -> None:
-  """Prints the table of runs, where the leaderboard lies, and what failed."""
+  """Prints the table of runs, the leaderboard's path and the failures."""
   names = {"done": [], "failed": []}
-  rows = [("run", "state", "part", "tracks", "macro-F1", "segments", "seconds")]
+  rows = [
+    ("run", "state", "split", "tracks", "macro-F1", "segments", "seconds")
+  ]
   for name, state in states.items():
     word = state.get("state", "new")
     names.setdefault(word, []).append(name)
@@ -309,12 +307,12 @@ def _report(out: pathlib.Path, states: Mapping[str, dict]) -> None:
   for name in names.pop("failed"):
     reason = errors.shown(states[name]["error"])
     print(
-      f"failed: {name}: {reason} (more in {out / name}.log; --retry starts it"
-      " again)",
+      f"failed: {name}: {reason} (more in {out / name}.log; --retry restarts"
+      " it)",
       file=sys.stderr,
     )
   if names:
-    print("not finished: the same command goes on", file=sys.stderr)
+    print("not finished: the same command continues", file=sys.stderr)
 
 
 def _scores(path: pathlib.Path) -> tuple[str, str, str, str]:
@@ -334,13 +332,13 @@ def _scores(path: pathlib.Path) -> tuple[str, str, str, str]:
 def _read_states(
   out: pathlib.Path, plans: Mapping[str, Plan], folder: str
 ) -> dict[str, dict]:
-  """What sweep.json says; without runs called done whose report is gone.
+  """The states in sweep.json, without finished runs whose report is gone.
 
-  A run that was done on data of another path is started again: it knows by the
-  fingerprint whether that is its data.
+  A run finished on data at another path is started again: it compares the
+  data's fingerprint itself.
 
   Raises:
-    InputError: the file is damaged, or a run is done that was another one.
+    InputError: the file is damaged, or a run finished with other values.
   """
   file = out / STATE_FILE
   try:
