@@ -13,7 +13,7 @@ import sys
 import time
 
 import pytest
-from test_leaderboard import made
+from report_maker import made
 
 from gtzan_jax import errors, ranges
 from gtzan_jax.cli import command_line
