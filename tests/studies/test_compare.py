@@ -273,7 +273,7 @@ def test_what_a_reader_has_to_know_is_said(tmp_path):
   sides = [run(tmp_path / f"v{i}", parts(i)) for i in range(2)]
   said = compare_runs.lines(compare_runs.compare_runs(sides))
   assert (
-    "no test tracks at hand: the validation part also chose the checkpoints"
+    "no test tracks present: the validation split also chose the checkpoints"
     in said
   )
 
@@ -381,7 +381,7 @@ def test_what_cannot_be_compared_is_one_clear_line(tmp_path, capsys):
       "5 --workdir of 3 experiments (cnn, fcn, mel",
     ),
     ("fcn0 fcn1 long", "long/fcn2 is the only seed of fcn"),
-    ("fcn0 fcn1 again cnn0 cnn1", "again/fcn1 is of seed 1, as"),
+    ("fcn0 fcn1 again cnn0 cnn1", "again/fcn1 has seed 1, like"),
     ("fcn0 fcn1 fcn0", "fcn0 was given twice"),
     ("plain nan", "validation.npz: NaN at track"),
     ("plain others", "of 9 tracks, but 0."),

@@ -214,7 +214,7 @@ DRIVER = """
 import pathlib, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a terminal
 sys.path.insert(0, {root!r})
-from gtzan_jax import sweep
+from gtzan_jax.studies.sweep import run as sweep
 work = pathlib.Path({work!r})
 sys.exit(sweep.run(
   work / "two.py", launcher=work / "launch.py", recipe={recipe!r},
@@ -342,7 +342,8 @@ def test_a_run_may_name_its_own_recipe(work):
     "def get_config():\n"
     "  return ml_collections.ConfigDict({'recipe': 'mine', 'sizes': (4, 8)})\n"
   )
-  write_sweep(work, "Run('a', {}), Run('b', {'sizes': (2,)}, 'mine.py')")
+  mine = str(work / "mine.py")
+  write_sweep(work, f"Run('a', {{}}), Run('b', {{'sizes': (2,)}}, {mine!r})")
   assert run(work) == 0
   calls = [json.loads(x) for x in (work / "calls").read_text().splitlines()]
   assert [call[:-1] for call in calls] == [

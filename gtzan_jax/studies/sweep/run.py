@@ -40,8 +40,8 @@ class Run(NamedTuple):
     overrides: {"optim.learning_rate": 0.01}: keys of the recipe's config. In a
       string "{out}" is the sweep's folder, so "{out}/NAME" is the run folder of
       another run, which has to come before this one.
-    recipe: a name, such as "configs/resnet.py"; None: the one that --config
-      names.
+    recipe: a name, such as "configs/resnet.py", or a file; None: the one that
+      --config names.
   """
 
   name: str
