@@ -1,6 +1,6 @@
 """Every feature set beside librosa, over all audio files below a folder.
 
-  python benchmarks/parity.py FOLDER [--clips=N]
+  python benchmarks/parity.py FOLDER [--clips=90]
 
 One segment at a time, since librosa 0.11 floors an array as a whole; a set of
 whole clips one clip at a time. Prints one JSON line for each part of each set

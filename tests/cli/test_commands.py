@@ -1,0 +1,173 @@
+"""Command lines that README, docs, recipes, benchmarks and --help show.
+
+The program that each names accepts it. A command added to a page is tested from
+then on.
+"""
+
+import argparse
+import ast
+import glob
+import itertools
+import pathlib
+import re
+import runpy
+import shlex
+import sys
+import tomllib
+from collections.abc import Iterator
+
+import pytest
+
+import tfds_gtzan
+from gtzan_jax import features, models
+from gtzan_jax.cli.main import VERBS, main
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PAGES = [
+  ROOT / "README.md",
+  *sorted((ROOT / "docs").rglob("*.md")),
+  *sorted((ROOT / "configs").rglob("*.py")),
+  *sorted((ROOT / "benchmarks").glob("*.py")),
+]
+COMMAND = re.compile(
+  r"(?:cd \S+ && )?"
+  r"(?:(?:python \S*launch\.py|python -m pytest|gtzan|make|pip install) +\S"
+  r"|launch\.py [a-z-]+(?: -|$)|(?:python )?benchmarks/\w+\.py)"
+)
+# Paths in the repository that a command reads.
+OURS = re.compile(r"(?:--(?:config|sweep|workdir)=)?(?:configs|docs|results)/")
+# Placeholders of the pages.
+PLACEHOLDERS = {
+  "--config=...": "--config=configs/resnet.py",
+  "<recipe>": "resnet",
+  "[": "",
+  "]": "",
+  " | ": " ",
+}
+
+
+def shown(text: str) -> Iterator[str]:
+  """The command lines in a text's code blocks (indented, fenced) and spans."""
+  text = re.sub(r" *\\\n\s*", " ", text)
+  fenced = False
+  for line in text.splitlines():
+    if line.lstrip().startswith("```"):
+      fenced = not fenced
+    elif (fenced or line.startswith("  ")) and COMMAND.match(line.strip()):
+      yield line.strip()
+  for span in re.findall(r"`([^`]+)`", re.sub(r"(?s)```.*?```", "", text)):
+    span = " ".join(span.split())
+    if COMMAND.match(span):
+      yield span
+
+
+def of_page(page: pathlib.Path) -> Iterator[str]:
+  text = page.read_text()
+  if page.suffix == ".py":
+    text = ast.get_docstring(ast.parse(text)) or ""
+  return shown(text)
+
+
+def words_of(command: str) -> list[str]:
+  """Without comments, and with something in the place of placeholders."""
+  for placeholder, value in PLACEHOLDERS.items():
+    command = command.replace(placeholder, value)
+  command = command.rpartition(" && ")[2].partition(" (")[0]
+  words = shlex.split(command, comments=True)
+  return [word for word in words if word != "..."]
+
+
+class Understood(Exception):
+  """Raised where a command would begin its work."""
+
+
+@pytest.fixture
+def understand(monkeypatch):
+  """Parses a command line by the program that it names; nothing is run."""
+  monkeypatch.chdir(ROOT)
+  given = []
+  for name, verb in VERBS.items():
+    kept = verb._replace(function=lambda line: given.append(line) or 0)
+    monkeypatch.setitem(VERBS, name, kept)
+  parse_args = argparse.ArgumentParser.parse_args
+
+  def parse(self, *args, **kwargs):
+    parse_args(self, *args, **kwargs)
+    raise Understood
+
+  monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse)
+
+  def check(command: str) -> None:
+    words = words_of(command)
+    for word in words:
+      if OURS.match(word) and not command.startswith("cd "):
+        assert glob.glob(word.rpartition("=")[2]), word
+    if words[0] == "python":
+      words = words[1:]
+    if words[:2] == ["-m", "pytest"]:
+      assert all((ROOT / place).exists() for place in words[2:])
+    elif words[0] == "make":
+      assert re.search(f"(?m)^{words[1]}:", (ROOT / "Makefile").read_text())
+    elif words[0] == "pip":
+      check_install(words[2:])
+    elif words[0].startswith("benchmarks/"):
+      monkeypatch.setattr(sys, "argv", words)
+      if words[1:]:
+        with pytest.raises(Understood):
+          runpy.run_path(words[0], run_name="__main__")
+      else:
+        assert (ROOT / words[0]).is_file()
+    elif words[1:] in [[verb] for verb in VERBS]:
+      pass  # a verb's name in a sentence
+    else:
+      assert main(["launch.py", *words[1:]]) == 0
+      for line in given:
+        check_given(line)
+
+  return check
+
+
+def check_given(line) -> None:
+  """Names in the config that the verb would refuse."""
+  if line.flags.sweep:
+    assert (ROOT / line.flags.sweep).is_file()
+  if line.config:
+    assert line.config.data.protocol in tfds_gtzan.PROTOCOLS
+    assert line.config.data.features in features.FEATURES
+    if line.config.task == "classify":
+      assert line.config.model.name in models.MODELS
+
+
+def check_install(words: list[str]) -> None:
+  """The files and extras given to pip exist."""
+  project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+  for flag, word in itertools.pairwise(words):
+    if flag in ("-r", "-c"):
+      assert (ROOT / word).is_file()
+  for word in words:
+    name, _, extras = word.partition("[")
+    if name in (".", project["name"]):
+      asked = set(filter(None, extras.removesuffix("]").split(",")))
+      assert asked <= set(project["optional-dependencies"])
+
+
+@pytest.mark.parametrize(
+  ("page", "command"),
+  sorted(
+    {
+      (str(page.relative_to(ROOT)), command)
+      for page in PAGES
+      for command in of_page(page)
+    }
+  ),
+)
+def test_a_command_that_a_page_shows_is_understood(page, command, understand):
+  understand(command)
+
+
+def test_the_commands_that_help_shows_are_understood(capsys, understand):
+  main(["launch.py", "--help"])
+  commands = list(shown(capsys.readouterr().out))
+  assert len(commands) > 10
+  for command in commands:
+    understand(command)
