@@ -35,7 +35,7 @@ def headline(folder: pathlib.Path, name: str, found: dict):
 
 def cell(tables: list, real: list) -> str:
   """Mean ± deviation, and the difference to `real`."""
-  values = [100 * float(table.right.mean()) for table in tables]
+  values = [100 * float(table.correct.mean()) for table in tables]
   text = f"{statistics.fmean(values):.1f} ± {statistics.stdev(values):.1f}"
   if tables is real:
     return text

@@ -136,8 +136,8 @@ def paired(a: list[Predictions], b: list[Predictions]) -> dict:
   if len(one) > len(set(one.track.tolist())):
     other = for_each(one, other)
   found = compare.compare(
-    one.at(np.isin(one.track, other.track)),
-    other.at(np.isin(other.track, one.track)),
+    one.select(np.isin(one.track, other.track)),
+    other.select(np.isin(other.track, one.track)),
   )
   return {**found, "n": len(np.intersect1d(one.track, other.track))}
 
@@ -175,7 +175,8 @@ def pair_table(tables: Tables) -> list[str]:
     found = paired(tables[a], tables[b])
     low, high = (100 * bound for bound in found["ci95"])
     scores = [
-      spread(float(one.right.mean()) for one in tables[name]) for name in (a, b)
+      spread(float(one.correct.mean()) for one in tables[name])
+      for name in (a, b)
     ]
     lines.append(
       f"| {claim} | `{a}` | {scores[0]} | `{b}` | {scores[1]} |"
@@ -242,10 +243,12 @@ def genre_table(tables: Tables) -> list[str]:
     return []
   first = networks[0]
   clusters, rows = first.clusters, []
-  all_right = np.array([t.right[alignment.places(first, t)] for t in networks])
+  all_correct = np.array(
+    [t.correct[alignment.places(first, t)] for t in networks]
+  )
   for g, genre in enumerate(first.genres):
     here = first.label == g
-    right = all_right[:, here]
+    right = all_correct[:, here]
     low, high = metrics.bootstrap(
       clusters[here], right.mean(0), resamples=compare.RESAMPLES
     )

@@ -1,4 +1,4 @@
-"""Tables of predictions beside each other: are they of the same things?"""
+"""Aligns tables of predictions on the same rows."""
 
 from collections.abc import Iterator, Sequence
 
@@ -13,18 +13,18 @@ def rows(table: Predictions) -> list[tuple[str, int]]:
 
 
 def same_rows(tables: Sequence[Predictions]) -> bool:
-  """Do all have the same rows, in whatever order?"""
+  """Whether all have the same rows, in any order."""
   return len({frozenset(rows(table)) for table in tables}) == 1
 
 
 def places(first: Predictions, other: Predictions) -> np.ndarray:
-  """[N] where in the other table each row of the first stands."""
+  """[N] index in the other table of each row of the first."""
   place = {row: i for i, row in enumerate(rows(other))}
   return np.array([place[row] for row in rows(first)], np.int64)
 
 
 def differences(first: Predictions, other: Predictions) -> Iterator[str]:
-  """Why two tables are not of the same tracks, in words."""
+  """Describes how the tracks, genres or labels of two tables differ."""
   if first.genres != other.genres:
     yield (
       f"genres {', '.join(other.genres)} received, {', '.join(first.genres)}"
@@ -38,8 +38,8 @@ def differences(first: Predictions, other: Predictions) -> Iterator[str]:
   alone = sorted(label_of.keys() ^ labels.keys())
   if alone:
     side = "first" if alone[0] in label_of else "second"
-    number = f"{len(alone)} tracks stand" if alone[1:] else "1 track stands"
-    yield f"{number} in one of them alone, as {alone[0]} in the {side}"
+    number = f"{len(alone)} tracks are" if alone[1:] else "1 track is"
+    yield f"{number} in one of them only, such as {alone[0]} in the {side}"
     return
   for track, label in label_of.items():
     if labels[track] != label:

@@ -1,63 +1,55 @@
-"""Artist credits: who is named in one, and which tracks belong together."""
+"""Parses artist credits and groups tracks by artist."""
 
 import re
 import unicodedata
 from collections.abc import Collection, Hashable, Sequence
 
-_BETWEEN = ";"  # of the names in a joint credit: "Lauryn Hill; Bob Marley"
-_COPIES = "="  # begins what stands for the unknown artist of several copies
+_BETWEEN = ";"  # separates the names of a joint credit
+_COPIES = "="  # first letter of a placeholder for an unknown artist
 
 
 def artist_key(name: str) -> str:
-  """A name without case, accents, punctuation, "the", with & as "and"."""
+  """A name without case, accents, punctuation and "the", & as "and"."""
   plain = unicodedata.normalize("NFKD", name).casefold().replace("&", " and ")
   plain = "".join(c for c in plain if not unicodedata.combining(c))
   return re.sub(r"^the ", "", " ".join(re.findall(r"\w+", plain)))
 
 
 def names(credit: str) -> list[str]:
-  """The names in a credit as they are written; none in an empty one."""
+  """The names in a credit, as written."""
   return [name.strip() for name in credit.split(_BETWEEN) if name.strip()]
 
 
 def of_copies(track: str) -> str:
-  """What several copies share in place of a name where nobody is known.
-
-  Args:
-    track: the id of one of them.
-  """
+  """A placeholder for the unknown artist of copies, from one track's id."""
   return _COPIES + " ".join(names(track))
 
 
 def known(credit: str) -> list[str]:
-  """The names in a credit that are an artist's."""
+  """The names in a credit, without placeholders."""
   return [name for name in names(credit) if not name.startswith(_COPIES)]
 
 
 def credited(credit: str) -> dict[str, str]:
   """{artist_key(name): name} of the names in a credit."""
-  found = {artist_key(name): name for name in names(credit)}
-  found.pop("", None)
-  return found
+  keys = {artist_key(name): name for name in names(credit)}
+  keys.pop("", None)
+  return keys
 
 
-def credit(found: Collection[str]) -> str:
-  """The credit that names these artists, in alphabetical order."""
-  return f"{_BETWEEN} ".join(sorted(found))
+def credit(artists: Collection[str]) -> str:
+  """The credit of these artists, in alphabetical order."""
+  return f"{_BETWEEN} ".join(sorted(artists))
 
 
 def joined(labels: Sequence[Collection[Hashable]]) -> list[int]:
-  """Numbers groups of items: two are in one where they share a label.
-
-  Items that share none are in one group as well where others link them: x and z
-  for {x: a, y: a and b, z: b}.
+  """Groups items that share a label, directly or through other items.
 
   Args:
-    labels: of each item, one or more.
+    labels: one or more of each item.
 
   Returns:
-    the number of each item's group; groups are numbered from 0 in the order of
-    their first items.
+    the number of each item's group, from 0 in the order of their first items.
   """
   parent = {label: label for own in labels for label in own}
 
@@ -67,9 +59,9 @@ def joined(labels: Sequence[Collection[Hashable]]) -> list[int]:
     return label
 
   for own in labels:
-    one, *others = own
+    first, *others = own
     for other in others:
-      parent[root(other)] = root(one)
+      parent[root(other)] = root(first)
   number: dict[Hashable, int] = {}
   return [
     number.setdefault(root(next(iter(own))), len(number)) for own in labels

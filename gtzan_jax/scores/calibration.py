@@ -1,8 +1,7 @@
-"""Is a model as often right as it says? And a temperature that helps it.
+"""Calibration: reliability, expected calibration error, temperature scaling.
 
-After Guo et al. (2017), "On Calibration of Modern Neural Networks": the
-expected calibration error, and one number by which the logits are divided. That
-changes no answer, only how sure of it the model is.
+After Guo et al. (2017), "On Calibration of Modern Neural Networks". Dividing
+the logits by a temperature changes confidences, not predictions.
 """
 
 from collections.abc import Mapping
@@ -12,45 +11,44 @@ import numpy as np
 from gtzan_jax.scores.predictions import Predictions
 
 BINS = 15  # of confidence, of equal width
-SMALLEST = 1e-7  # probabilities are lifted to this before the logarithm
-COLDEST, HOTTEST = 1 / 20, 20.0  # temperatures that are tried
+SMALLEST = 1e-7  # probabilities are raised to this before the logarithm
+COLDEST, HOTTEST = 1 / 20, 20.0  # the range of temperatures
 LEVELS = ("segment", "track")
 
 
 def lifted(probabilities: np.ndarray) -> np.ndarray:
-  """Float64 rows without zeros that sum to 1 as closely as float64 can."""
+  """Rows without zeros that sum to 1, float64."""
   raised = np.maximum(probabilities.astype(np.float64), SMALLEST)
   return raised / raised.sum(axis=1, keepdims=True)
 
 
 def loss(probabilities: np.ndarray, label: np.ndarray) -> float:
-  """Mean cross-entropy in nats, of rows [N, C] of these labels [N]."""
+  """Mean cross-entropy in nats of rows [N, C] with labels [N]."""
   chosen = lifted(probabilities)[np.arange(len(label)), label]
   return float(-np.log(chosen).mean())
 
 
-def reliability(probabilities: np.ndarray, right: np.ndarray) -> list[dict]:
-  """How often a model is right among rows about equally sure of themselves.
+def reliability(probabilities: np.ndarray, correct: np.ndarray) -> list[dict]:
+  """Accuracy by confidence, the greatest probability of a row.
 
   Args:
     probabilities: [N, C].
-    right: [N] bool, whether the answer of each row is right.
+    correct: [N] bool.
 
   Returns:
-    one {confidence, accuracy, n} a bin of the greatest probability that has
-    rows: the mean of that probability, the share of right answers, the rows. A
-    bin holds its upper edge.
+    {confidence, accuracy, n} of each bin that has rows: mean confidence, share
+    of correct predictions, number of rows. A bin includes its upper edge.
   """
-  if not len(right):
+  if not len(correct):
     return []
   from sklearn.calibration import calibration_curve
 
-  sure = probabilities.max(axis=1).clip(0, 1)
+  highest = probabilities.max(axis=1).clip(0, 1)
   accuracy, confidence = calibration_curve(
-    right, sure, n_bins=BINS, strategy="uniform", pos_label=True
+    correct, highest, n_bins=BINS, strategy="uniform", pos_label=True
   )
   # The same bins as calibration_curve, which returns no counts.
-  place = np.searchsorted(np.linspace(0, 1, BINS + 1)[1:-1], sure)
+  place = np.searchsorted(np.linspace(0, 1, BINS + 1)[1:-1], highest)
   counts = np.bincount(place, minlength=BINS)
   return [
     {"confidence": float(c), "accuracy": float(a), "n": int(n)}
@@ -58,24 +56,25 @@ def reliability(probabilities: np.ndarray, right: np.ndarray) -> list[dict]:
   ]
 
 
-def ece(probabilities: np.ndarray, right: np.ndarray) -> float:
-  """Expected calibration error, 0 to 1, of what `reliability` takes; N > 0.
+def ece(probabilities: np.ndarray, correct: np.ndarray) -> float:
+  """Expected calibration error, 0 to 1; arguments as `reliability`, N > 0.
 
-  The mean over all rows of how far, in the bin of each, the mean of the
-  greatest probability is from the share of right answers.
+  The mean over rows of |accuracy - confidence| of their bin.
   """
   return sum(
-    row["n"] / len(right) * abs(row["accuracy"] - row["confidence"])
-    for row in reliability(probabilities, right)
+    row["n"] / len(correct) * abs(row["accuracy"] - row["confidence"])
+    for row in reliability(probabilities, correct)
   )
 
 
 def temperature(probabilities: np.ndarray, label: np.ndarray) -> float:
-  """The one under which rows [N, C] of these labels [N] have the least loss.
+  """The temperature, 1/20 to 20, that minimises the loss of rows [N, C].
 
-  Between 1/20 and 20. Logits are known but for a constant: they are the
-  logarithms of the probabilities. In 1/T the loss is convex, so that in log T
-  it has one minimum.
+  The loss is convex in 1/T, so it has one minimum in log T.
+
+  Args:
+    probabilities: [N, C]; their logarithms are the logits.
+    label: [N].
   """
   from scipy import optimize, special
 
@@ -85,19 +84,15 @@ def temperature(probabilities: np.ndarray, label: np.ndarray) -> float:
     cooled = special.log_softmax(logits / np.exp(log_t), axis=1)
     return -cooled[rows, label].mean()
 
-  found = optimize.minimize_scalar(
+  best = optimize.minimize_scalar(
     loss_at, bounds=np.log([COLDEST, HOTTEST]), method="bounded"
   )
-  # Where nothing is gained (all genres are alike to it), nothing is changed.
-  return float(np.exp(found.x)) if found.fun < loss_at(0.0) else 1.0
+  # 1 where nothing is gained, as for uniform probabilities.
+  return float(np.exp(best.x)) if best.fun < loss_at(0.0) else 1.0
 
 
 def scaled(probabilities: np.ndarray, by: float | np.ndarray) -> np.ndarray:
-  """Rows [N, C] with their logits divided by a temperature, or one a row [N].
-
-  Float64: rounded as a table of predictions is, some would be ties that another
-  genre wins.
-  """
+  """Rows [N, C] with logits divided by a temperature, or one a row [N]."""
   logits = np.log(lifted(probabilities)) / np.reshape(by, (-1, 1))
   powers = np.exp(logits - logits.max(axis=1, keepdims=True))
   return powers / powers.sum(axis=1, keepdims=True)
@@ -106,18 +101,20 @@ def scaled(probabilities: np.ndarray, by: float | np.ndarray) -> np.ndarray:
 def calibrate(
   predictions: Mapping[str, Predictions], headline: str | None
 ) -> dict | None:
-  """What a temperature makes of the headline's calibration.
+  """Calibration of the headline split before and after temperature scaling.
+
+  The temperature is fitted on validation. If the headline is validation, it is
+  cross-fitted: each half of the clusters gets the other half's temperature, and
+  `temperature` is the geometric mean over the rows.
 
   Args:
-    predictions: the tables of segments, by split.
-    headline: the split whose numbers stand for the run.
+    predictions: tables of segments, by split.
+    headline: the split of the run's headline numbers.
 
   Returns:
     None where there is nothing to fit on; otherwise fitted_on and, at each of
     LEVELS, temperature, ece, ece_after, loss, loss_after and reliability (after
-    it). For `test` it is fitted on validation. A headline that is `validation`
-    itself is cross-fitted: each half of its clusters is divided by the other
-    half's temperature, and `temperature` is the geometric mean over the rows.
+    scaling).
   """
   fitted_on = predictions.get("validation")
   if headline is None or fitted_on is None or not len(fitted_on):
@@ -127,41 +124,37 @@ def calibrate(
     return None
   levels = {}
   for level in LEVELS:
-    table, other = (
-      one.by_track("mean") if level == "track" else one
-      for one in (predictions[headline], fitted_on)
+    table, validation = (
+      split.by_track("mean") if level == "track" else split
+      for split in (predictions[headline], fitted_on)
     )
-    t = _crossed(table) if crossed else _fitted(other, len(table))
-    before, right = table.probabilities, table.right
+    if crossed:
+      t = _crossed(table)
+    else:
+      fitted = temperature(validation.probabilities, validation.label)
+      t = np.full(len(table), fitted)
+    before, correct = table.probabilities, table.correct
     after = scaled(before, t)
     levels[level] = {
       "temperature": float(np.exp(np.log(t).mean())),
-      "ece": ece(before, right),
-      "ece_after": ece(after, right),
+      "ece": ece(before, correct),
+      "ece_after": ece(after, correct),
       "loss": loss(before, table.label),
       "loss_after": loss(after, table.label),
-      "reliability": reliability(after, right),
+      "reliability": reliability(after, correct),
     }
   what = "halves of validation" if crossed else "validation"
   return {"fitted_on": what, **levels}
 
 
-def _fitted(table: Predictions, rows: int) -> np.ndarray:
-  """The temperature of a table, for each of so many rows of another."""
-  return np.full(rows, temperature(table.probabilities, table.label))
-
-
 def _crossed(table: Predictions) -> np.ndarray:
-  """[N] for each row the temperature of the half that it is not in.
-
-  The same clusters are in the same halves at every level.
-  """
+  """[N] each row's temperature, fitted on the half of clusters it is not in."""
   cluster = table.clusters
   count = cluster.max() + 1
   order = np.random.default_rng(0).permutation(count)
   first = (order < count // 2)[cluster]
-  one, other = (
+  of_first, of_second = (
     temperature(table.probabilities[half], table.label[half])
     for half in (first, ~first)
   )
-  return np.where(first, other, one)
+  return np.where(first, of_second, of_first)

@@ -1,9 +1,6 @@
-"""Is one model better than another, on the same tracks?
+"""Paired comparison of models on the same tracks.
 
-Two models that hear the same music err in part on the same of it, so the
-difference is better known than either accuracy. It is resampled itself, by
-clusters of tracks; McNemar's exact test looks at the tracks that only one of
-the two gets right.
+A bootstrap of the difference by clusters of tracks, and McNemar's exact test.
 """
 
 import statistics
@@ -15,7 +12,7 @@ from gtzan_jax.errors import InputError
 from gtzan_jax.scores import alignment, metrics
 from gtzan_jax.scores.predictions import Predictions
 
-RESAMPLES = 20_000  # with 1,000 a bound of few artists moves by a point
+RESAMPLES = 20_000  # with 1,000 a bound varies by a point for few artists
 
 
 def compare(
@@ -24,26 +21,26 @@ def compare(
   *,
   resamples: int = RESAMPLES,
 ) -> dict:
-  """Two tables of the same rows, in any order.
+  """Compares two tables of the same rows, in any order.
 
   Args:
-    a: the first; where two know artists differently, as it does.
+    a: the first, whose artists are the clusters.
     b: the second.
-    resamples: behind the interval.
+    resamples: of the interval.
 
   Returns:
     n (rows), clusters, accuracy_a, accuracy_b, difference (a - b), its ci95 (a
     paired bootstrap of clusters) and mcnemar: only_a, only_b (rows that only
-    one gets right) and p (two-sided, exact). mcnemar is None where a track has
-    several rows, which are no independent trials.
+    one predicts correctly) and p (two-sided, exact). mcnemar is None where a
+    track has several rows, which are not independent.
 
   Raises:
     InputError: other genres, tracks, labels or segments.
   """
-  right_a, right_b = _right([a, b])
+  correct_a, correct_b = _correct([a, b])
   return {
-    **_paired(a, [right_a], [right_b], resamples),
-    "mcnemar": _mcnemar(right_a, right_b) if _one_row_a_track(a) else None,
+    **_paired(a, [correct_a], [correct_b], resamples),
+    "mcnemar": _mcnemar(correct_a, correct_b) if _one_row_a_track(a) else None,
   }
 
 
@@ -53,20 +50,19 @@ def compare_many(
   *,
   resamples: int = RESAMPLES,
 ) -> dict:
-  """Two recipes, each over several seeds, on the same rows.
+  """Compares two recipes, each over several seeds, on the same rows.
 
-  The accuracies are means over the seeds. A resample takes a cluster with what
-  all seeds said of it, so the interval is of these runs on other music; how the
-  seeds spread is said beside it.
+  The accuracies are means over the seeds. A resample takes a cluster with the
+  predictions of all seeds, so the interval is for these runs on other tracks.
 
   Args:
     a: the tables of the first, two seeds or more.
-    b: of the second; equal seeds in equal places.
-    resamples: behind the interval.
+    b: of the second; equal seeds at equal positions.
+    resamples: of the interval.
 
   Returns:
     as `compare`, with deviation_a and deviation_b (over the seeds, n - 1 in the
-    divisor); mcnemar has one entry for each two tables in the same place.
+    divisor); mcnemar has one entry for each pair of tables.
 
   Raises:
     InputError: fewer than two seeds of one; or as `compare`.
@@ -74,44 +70,45 @@ def compare_many(
   for name, given in (("first", a), ("second", b)):
     if len(given) < 2:
       raise InputError(
-        f"{len(given)} seed of the {name} was given; to compare over seeds give"
-        " two or more of each"
+        f"{len(given)} seed of the {name} received; to compare over seeds two"
+        " or more of each are accepted"
       )
-  right = _right([*a, *b])
-  right_a, right_b = right[: len(a)], right[len(a) :]
+  correct = _correct([*a, *b])
+  correct_a, correct_b = correct[: len(a)], correct[len(a) :]
   return {
-    **_paired(a[0], right_a, right_b, resamples),
-    "deviation_a": statistics.stdev(float(x.mean()) for x in right_a),
-    "deviation_b": statistics.stdev(float(x.mean()) for x in right_b),
-    "mcnemar": list(map(_mcnemar, right_a, right_b))
+    **_paired(a[0], correct_a, correct_b, resamples),
+    "deviation_a": statistics.stdev(float(x.mean()) for x in correct_a),
+    "deviation_b": statistics.stdev(float(x.mean()) for x in correct_b),
+    "mcnemar": list(map(_mcnemar, correct_a, correct_b))
     if _one_row_a_track(a[0])
     else None,
   }
 
 
 def mean_accuracy(tables: Sequence[Predictions]) -> dict:
-  """Of a recipe: the mean over its seeds, on the very same rows.
+  """A recipe's mean accuracy over seeds, on the same rows.
 
   Returns:
-    accuracy; deviation over the seeds (n - 1; None of one); ci95 [low, high] of
-    the mean, a bootstrap over clusters, each with what all seeds said of it.
+    accuracy; deviation over the seeds (n - 1 in the divisor; None for one
+    seed); ci95 [low, high] of the mean, a bootstrap over clusters, each with
+    the predictions of all seeds.
 
   Raises:
     InputError: other genres, tracks, labels or segments.
   """
-  right = _right(tables)
-  values = [float(one.mean()) for one in right]
+  correct = _correct(tables)
+  values = [float(rows.mean()) for rows in correct]
   return {
     "accuracy": statistics.fmean(values),
     "deviation": statistics.stdev(values) if len(values) > 1 else None,
     "ci95": metrics.bootstrap(
-      tables[0].clusters, np.mean(right, axis=0), resamples=RESAMPLES
+      tables[0].clusters, np.mean(correct, axis=0), resamples=RESAMPLES
     ),
   }
 
 
-def said(mean: Mapping) -> str:
-  """What `mean_accuracy` returns, in per cent: "57.7 ± 0.4 [50.1, 65.3]"."""
+def as_text(mean: Mapping) -> str:
+  """A `mean_accuracy` in per cent: "57.7 ± 0.4 [50.1, 65.3]"."""
   low, high = (100 * x for x in mean["ci95"])
   spread = (
     "(n=1)" if mean["deviation"] is None else f"± {100 * mean['deviation']:.1f}"
@@ -119,8 +116,11 @@ def said(mean: Mapping) -> str:
   return f"{100 * mean['accuracy']:.1f} {spread} [{low:.1f}, {high:.1f}]"
 
 
-def _right(tables: Sequence[Predictions]) -> list[np.ndarray]:
-  """Of each table [N] bool: is it right? Rows as in the first."""
+said = as_text  # former name; files outside this room still use it
+
+
+def _correct(tables: Sequence[Predictions]) -> list[np.ndarray]:
+  """[N] bool of each table, rows in the order of the first."""
   first = tables[0]
   if not len(first):
     raise InputError("predictions: 0 rows received, one or more are accepted")
@@ -129,20 +129,19 @@ def _right(tables: Sequence[Predictions]) -> list[np.ndarray]:
       raise InputError(f"predictions 1 and {number} differ: {problem}")
     if not alignment.same_rows([first, other]):
       raise InputError(
-        f"predictions 1 and {number} differ: their tracks were cut into other"
-        " segments; compare them by track"
+        f"predictions 1 and {number} differ: their tracks have other segments;"
+        " compare them by track"
       )
-  return [table.right[alignment.places(first, table)] for table in tables]
+  return [table.correct[alignment.places(first, table)] for table in tables]
 
 
 def _paired(
   table: Predictions,
-  right_a: Sequence[np.ndarray],
-  right_b: Sequence[np.ndarray],
+  correct_a: Sequence[np.ndarray],
+  correct_b: Sequence[np.ndarray],
   resamples: int,
 ) -> dict:
-  """What one seed and several have in common."""
-  share_a, share_b = np.mean(right_a, axis=0), np.mean(right_b, axis=0)
+  share_a, share_b = np.mean(correct_a, axis=0), np.mean(correct_b, axis=0)
   return {
     "n": len(table),
     "clusters": table.n_clusters,
@@ -159,11 +158,12 @@ def _one_row_a_track(table: Predictions) -> bool:
   return len(np.unique(table.track)) == len(table)
 
 
-def _mcnemar(right_a: np.ndarray, right_b: np.ndarray) -> dict:
-  """If neither is better, each wins half of what only one gets right."""
+def _mcnemar(correct_a: np.ndarray, correct_b: np.ndarray) -> dict:
+  """Null hypothesis: each has half of the rows that only one predicts."""
   from scipy import stats
 
-  only_a, only_b = int(sum(right_a & ~right_b)), int(sum(right_b & ~right_a))
-  lost = only_a + only_b
-  p = stats.binomtest(only_a, lost).pvalue if lost else 1.0
+  only_a = int(sum(correct_a & ~correct_b))
+  only_b = int(sum(correct_b & ~correct_a))
+  differing = only_a + only_b
+  p = stats.binomtest(only_a, differing).pvalue if differing else 1.0
   return {"only_a": only_a, "only_b": only_b, "p": float(p)}

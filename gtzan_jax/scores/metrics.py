@@ -1,11 +1,11 @@
 """Accuracy, precision, recall, F1, loss, calibration and their uncertainty.
 
-What scikit-learn has is scikit-learn's, except in `quick`, which runs at each
-evaluation of a training run and is plain numpy. Two conventions:
+By scikit-learn, except `quick`, which runs at each evaluation of a training run
+and is plain numpy. Two conventions:
 
-- A genre without an example in the split has no recall. It is left out of the
-  macro and weighted means, its own row is null, and its support says 0. (With
-  scikit-learn's labels=all and zero_division=0 it would count as a failure.)
+- A genre without an example in the split is left out of the macro and weighted
+  means; its row is null and its support 0. (scikit-learn's labels=all and
+  zero_division=0 would count it as a failure.)
 - A genre that has examples but is never predicted has precision 0.
 """
 
@@ -19,13 +19,13 @@ from gtzan_jax.scores.calibration import ece, lifted, loss
 from gtzan_jax.scores.predictions import Predictions
 
 RESAMPLES = 1_000
-_AT_A_TIME = 500  # so that thousands of clusters stay a few MB
+_AT_A_TIME = 500  # resamples: thousands of clusters stay a few MB
 
 
 def evaluate(
   predictions: Predictions, *, resamples: int = RESAMPLES
 ) -> dict[str, dict]:
-  """`scores` of the segments, and of the tracks by mean and by majority."""
+  """`scores` by segment, by track (mean) and by track (majority vote)."""
   levels = {
     "segment": predictions,
     "track": predictions.by_track("mean"),
@@ -37,19 +37,19 @@ def evaluate(
 
 
 def scores(predictions: Predictions, *, resamples: int = RESAMPLES) -> dict:
-  """Every statistic of one table of predictions, as plain Python values.
+  """All scores of a table of predictions, as plain Python values.
 
   Args:
-    predictions: the rows to score; segments or tracks.
-    resamples: how many bootstrap samples of the clusters the interval uses.
+    predictions: segments or tracks.
+    resamples: bootstrap samples of the interval.
 
   Returns:
     {"n": 0} for no rows; otherwise n (rows), accuracy, ci95 [low, high], top3,
     macro_precision, macro_recall, macro_f1, weighted_f1, loss (mean cross
     entropy in nats), ece (expected calibration error), per_genre {genre:
     {precision, recall, f1, support}} and confusion [C][C] (row = true genre,
-    column = predicted genre). For majority votes the shares of the votes stand
-    for probabilities.
+    column = predicted genre). For majority votes the probabilities are the
+    shares of the votes.
 
   Raises:
     InputError: a row has a NaN: the model diverged.
@@ -63,8 +63,7 @@ def scores(predictions: Predictions, *, resamples: int = RESAMPLES) -> dict:
       f"probabilities: NaN at track {track}, finite ones are accepted; the"
       " model diverged, train it with a lower learning rate"
     )
-  # Imported here: scikit-learn takes a second that `quick` need not wait for.
-  from sklearn import metrics
+  from sklearn import metrics  # takes a second, which `quick` does not need
 
   present = np.unique(true)
   averages = {
@@ -89,7 +88,7 @@ def scores(predictions: Predictions, *, resamples: int = RESAMPLES) -> dict:
     "loss": float(
       metrics.log_loss(true, lifted(predictions.probabilities), labels=labels)
     ),
-    "ece": ece(predictions.probabilities, predictions.right),
+    "ece": ece(predictions.probabilities, predictions.correct),
     "per_genre": _per_genre(predictions),
     "confusion": metrics.confusion_matrix(
       true, predicted, labels=labels
@@ -100,24 +99,21 @@ def scores(predictions: Predictions, *, resamples: int = RESAMPLES) -> dict:
 def known_artists(
   predictions: Predictions, train: Predictions
 ) -> dict[str, int]:
-  """How much of a held-out part is by artists that were learnt from.
-
-  Where most of it is, telling artists apart is enough for a good score.
+  """Tracks whose artist is in the train split.
 
   Returns:
-    tracks: of the held-out tracks, those that credit an artist of the train
-    part; of: those whose artist is known at all.
+    {tracks, of}: their number, and the number of tracks with a known artist.
   """
   credit_of = dict(
     zip(predictions.track.tolist(), predictions.artist.tolist(), strict=True)
   )
-  held_out = [
+  credits = [
     names for credit in credit_of.values() if (names := artists.known(credit))
   ]
-  learnt: set[str] = set()
-  learnt.update(*map(artists.known, set(train.artist.tolist())))
-  met = sum(not learnt.isdisjoint(names) for names in held_out)
-  return {"tracks": met, "of": len(held_out)}
+  trained: set[str] = set()
+  trained.update(*map(artists.known, set(train.artist.tolist())))
+  shared = sum(not trained.isdisjoint(names) for names in credits)
+  return {"tracks": shared, "of": len(credits)}
 
 
 def bootstrap(
@@ -126,20 +122,17 @@ def bootstrap(
   """95 % percentile interval of a mean over rows, resampling whole clusters.
 
   A resample takes clusters with replacement, each with all its rows (Field and
-  Welsh, 2007). So of segments of a track, or of tracks of an artist, no more is
-  claimed to be known than they tell.
+  Welsh, 2007), as rows of a cluster are not independent.
 
   Args:
     cluster: [N] the cluster of each row: Predictions.clusters; N > 0.
-    values: [N] what to take the mean of: bool for an accuracy, differences of
-      two models for a paired comparison.
-    resamples: how many; the bounds move by chance from one `seed` to another,
-      the less the more there are.
+    values: [N] bool for an accuracy, differences of two models for a paired
+      comparison.
+    resamples: their number.
     seed: of the draws.
 
   Returns:
-    [low, high]. Where all values are the same the two are equal: a bootstrap
-    cannot see what the sample does not contain.
+    [low, high]; equal where all values are the same.
   """
   _, group = np.unique(cluster, return_inverse=True)
   rows = np.bincount(group)
@@ -155,8 +148,8 @@ def bootstrap(
 def top3(predictions: Predictions) -> float:
   """Share of the rows whose true genre is among the three likeliest.
 
-  Of equally likely genres the first in `genres` comes first, as everywhere; one
-  without any probability (of votes: without a vote) is never among them.
+  Among equal genres the first in `genres` comes first; a genre of probability
+  0 (of votes: without a vote) is never counted.
   """
   rows, true = np.arange(len(predictions)), predictions.label
   p = predictions.probabilities
@@ -167,12 +160,12 @@ def top3(predictions: Predictions) -> float:
 
 
 def quick(predictions: Predictions) -> dict[str, float]:
-  """The scalars of one evaluation during training, in milliseconds.
+  """The scalars of one evaluation during training, computed in milliseconds.
 
   Returns:
     loss and accuracy of the rows; track_loss, track_accuracy and
-    track_macro_f1 of the tracks by mean probability. A NaN among the
-    probabilities makes the losses NaN and counts as a wrong answer.
+    track_macro_f1 of the tracks by mean probability. With a NaN among the
+    probabilities the losses are NaN and the row is not correct.
 
   Raises:
     InputError: no rows.
@@ -182,19 +175,19 @@ def quick(predictions: Predictions) -> dict[str, float]:
   tracks = predictions.by_track("mean")
   return {
     "loss": loss(predictions.probabilities, predictions.label),
-    "accuracy": float(np.mean(predictions.right)),
+    "accuracy": float(np.mean(predictions.correct)),
     "track_loss": loss(tracks.probabilities, tracks.label),
-    "track_accuracy": float(np.mean(tracks.right)),
+    "track_accuracy": float(np.mean(tracks.correct)),
     "track_macro_f1": _macro_f1(tracks),
   }
 
 
 def hardest(predictions: Predictions, count: int = 10) -> list[dict]:
-  """The tracks whose true genre the model believes in least.
+  """The tracks with the lowest mean probability of the true genre.
 
   Returns:
     up to `count` of {track, genre, predicted, probability, true_probability},
-    by mean probability, the least believed first, ties in order of track.
+    lowest first, ties in order of track.
   """
   tracks = predictions.by_track("mean")
   if not len(tracks):
@@ -218,7 +211,7 @@ def confused(
 ) -> list[dict]:
   """The largest cells off the diagonal: [{genre, predicted, n, share}].
 
-  `share` is the part of the true genre's examples that went astray this way.
+  `share` is of the true genre's examples.
   """
   pairs: list[dict[str, Any]] = [
     {
@@ -258,17 +251,19 @@ def _per_genre(predictions: Predictions) -> dict[str, dict]:
 def _macro_f1(predictions: Predictions) -> float:
   genres = np.arange(len(predictions.genres))
   true = predictions.label[:, None] == genres
-  said = predictions.predicted[:, None] == genres
-  return macro_f1((true & said).sum(0), true.sum(0), said.sum(0))
+  predicted = predictions.predicted[:, None] == genres
+  return macro_f1((true & predicted).sum(0), true.sum(0), predicted.sum(0))
 
 
-def macro_f1(right: np.ndarray, support: np.ndarray, said: np.ndarray) -> float:
+def macro_f1(
+  correct: np.ndarray, support: np.ndarray, predicted: np.ndarray
+) -> float:
   """Mean F1 over the genres that have examples: 2 TP / (2 TP + FP + FN).
 
   Args:
-    right: [genre] how many of a genre were told right.
-    support: [genre] how many there are of it; one or more of any.
-    said: [genre] of how many it was said.
+    correct: [genre] number of correct predictions.
+    support: [genre] number of examples; at least one genre has some.
+    predicted: [genre] number of predictions.
   """
-  f1 = 2 * right / np.maximum(support + said, 1)
+  f1 = 2 * correct / np.maximum(support + predicted, 1)
   return float(f1[support > 0].mean())

@@ -1,7 +1,6 @@
-"""Predictions: the one hand-off between a model and everything after it.
+"""Predictions: class probabilities of segments or tracks, in plain numpy.
 
-Whatever made the probabilities (an evaluation, an ensemble, another program),
-voting, metrics, plots and reports start from this table and import no JAX.
+Voting, metrics, plots and reports start from this table and import no JAX.
 """
 
 import dataclasses
@@ -18,40 +17,36 @@ from gtzan_jax import atomic, errors
 from gtzan_jax.errors import DAMAGED_NPZ, InputError
 from gtzan_jax.scores import artists
 
-TRACK_ROW = -1  # the segment number of a row that speaks for a whole track
+TRACK_ROW = -1  # the segment number of a row for a whole track
 
 _COLUMNS = ("track", "segment", "label", "probabilities", "genres", "artist")
-_TIE = 1e-3  # what settles a tie, of a track's votes
-# How far a row may sum from 1: older tables are of half precision, which moves
-# a sum by up to 0.0005, and were averaged and rounded again.
+_TIE = 1e-3  # share of a track's votes that breaks a tie
+# Tolerance of a row's sum: older tables were rounded to half precision, which
+# moves a sum by up to 0.0005, averaged and rounded again.
 _OFF = 5e-3
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Predictions:
-  """What a model said about N examples, in plain numpy. N may be zero.
+  """Predictions for N examples; N may be zero.
 
-  Nothing is rounded: a mean, and which genre is likeliest, is computed in
-  float64 from what the model gave, and a file holds it to the last bit. So
-  every number of a report can be computed again from the file. Only equal
-  float64 values are a tie, which the first in `genres` wins.
+  Nothing is rounded: means and the likeliest genre are computed in float64, and
+  a file stores the probabilities to the last bit, so every number of a report
+  can be recomputed from it. Only equal float64 values are a tie, which the
+  first in `genres` wins.
 
   Attributes:
-    track: [N] str, the track that each example was cut from.
-    segment: [N] int32, its place in the track; -1 stands for the whole track.
+    track: [N] str, the track of each example.
+    segment: [N] int32, its place in the track; -1 for the whole track.
     label: [N] int32, the true genre, an index into `genres`.
-    probabilities: [N, C] float64; a row sums to 1 within 0.005, or holds a NaN
-      where the model gave no usable answer (it diverged). Such a row predicts
-      no genre.
+    probabilities: [N, C] float64; a row sums to 1 within 0.005, or has a NaN
+      where the model diverged: it then predicts no genre.
     genres: the C genre names in the order of the columns.
-    artist: [N] str, whose track it is, "; " between names: what is drawn
-      together where tracks are resampled. "" where nobody knows, and of all
-      rows if left out.
+    artist: [N] str, names separated by "; ", "" where unknown (default: all).
 
   Raises:
     InputError: shapes or types disagree, a label has no genre, a row does not
-      sum to 1, an example stands twice, or a track carries two labels or has
-      two artists.
+      sum to 1, an example occurs twice, or a track has two labels or artists.
   """
 
   track: np.ndarray
@@ -88,17 +83,16 @@ class Predictions:
     )
 
   @property
-  def right(self) -> np.ndarray:
-    """[N] bool: is the likeliest genre of the row its own?"""
+  def correct(self) -> np.ndarray:
+    """[N] bool: whether the predicted genre is the true one."""
     return self.predicted == self.label
 
   @property
   def clusters(self) -> np.ndarray:
-    """[N] int: rows that are no independent draws have the same number.
+    """[N] int, the bootstrap cluster of each row, numbered from 0.
 
-    A cluster is an artist, with all those that joint credits of these tracks
-    link, or where nobody knows the artist a track: segments share a recording,
-    and an artist's tracks a voice and a studio.
+    A cluster is an artist, joined with those that share a credit, or a track
+    whose artist is unknown.
     """
     pairs = zip(self.artist.tolist(), self.track.tolist(), strict=True)
     labels = [
@@ -106,7 +100,7 @@ class Predictions:
       for credit, track in pairs
     ]
     group = artists.joined(labels)
-    # Numbered by what stands first in the alphabet, in whatever order rows are.
+    # Numbered alphabetically, independent of the order of the rows.
     first: dict[int, str] = {}
     for number, own in zip(group, labels, strict=True):
       first[number] = min(first.get(number, own[0]), *own)
@@ -114,20 +108,24 @@ class Predictions:
 
   @property
   def n_clusters(self) -> int:
-    """How many clusters the rows are of."""
+    """Number of clusters."""
     return int(self.clusters.max(initial=-1)) + 1
 
   def with_artists(self, credit: Mapping[str, str]) -> "Predictions":
-    """The same of tracks whose artists are known: {track: credit}."""
+    """A copy with the artists of {track: credit}."""
     known = [credit.get(track, "") for track in self.track.tolist()]
     return dataclasses.replace(self, artist=np.asarray(known, np.str_))
 
-  def at(self, rows: np.ndarray) -> "Predictions":
-    """Some rows: their places, or [N] bool."""
+  def select(self, rows: np.ndarray) -> "Predictions":
+    """The rows at these indices, or where [N] bool is true."""
     names = set(_COLUMNS) - {"genres"}
     return dataclasses.replace(
       self, **{x: getattr(self, x)[rows] for x in names}
     )
+
+  # Former names; files outside this room still use them.
+  right = correct
+  at = select
 
   def by_track(
     self, vote: Literal["mean", "majority"] = "mean"
@@ -137,9 +135,9 @@ class Predictions:
     Args:
       vote: "mean" averages the probabilities of a track's rows. "majority"
         gives each row one vote for its likeliest genre; the probabilities are
-        the shares of the votes. Where genres tie, the tied one with the
-        greatest mean probability (then the first in `genres`) receives a
-        thousandth of the votes more, so that argmax finds the winner.
+        the shares of the votes. A tie goes to the genre with the greatest mean
+        probability (then the first in `genres`), which receives a thousandth
+        of the votes more, so that argmax finds it.
 
     Raises:
       InputError: another `vote`.
@@ -166,10 +164,10 @@ class Predictions:
     )
 
   def save(self, path: str | os.PathLike) -> None:
-    """Writes an .npz without pickles; it appears whole or not at all.
+    """Writes an .npz without pickles, atomically.
 
-    Probabilities are of the narrowest of float16, float32 and float64 that
-    holds them all: float32 of what a network gave.
+    Probabilities have the narrowest of float16, float32 and float64 that stores
+    them exactly.
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -225,7 +223,7 @@ def _groups(track: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _shares(votes: np.ndarray, mean: np.ndarray) -> np.ndarray:
-  """Votes [T, C] as shares [T, C], ties settled by the mean [T, C]."""
+  """Votes [T, C] as shares [T, C], ties broken by the mean [T, C]."""
   leading = votes == votes.max(axis=1, keepdims=True)
   tied = leading.sum(axis=1) > 1
   winner = np.where(leading, np.nan_to_num(mean), -1.0).argmax(axis=1)
@@ -263,13 +261,13 @@ def _integers(name: str, value) -> np.ndarray:
   array = np.asarray(value)
   if array.size and array.dtype.kind not in "iu":
     raise InputError(f"{name}: {array.dtype} received, int32 is accepted")
-  found = array.astype(np.int32)
-  wrong = np.flatnonzero(found != array)
+  narrow = array.astype(np.int32)
+  wrong = np.flatnonzero(narrow != array)
   if wrong.size:
     raise InputError(
       f"{name}: {array.flat[wrong[0]]} received, int32 is accepted"
     )
-  return found
+  return narrow
 
 
 def _floats(name: str, value) -> np.ndarray:
@@ -328,6 +326,6 @@ def _check_values(p: Predictions) -> None:
   if (counts > 1).any():
     group_index, segment = unique[counts.argmax()]
     raise InputError(
-      f"segment: {segment} of track {p.track[first[group_index]]} stands"
+      f"segment: {segment} of track {p.track[first[group_index]]} occurs"
       f" {counts.max()} times, once is accepted"
     )

@@ -71,7 +71,7 @@ def test_a_member_that_diverged_is_not_hidden():
     (made(genres=("jazz", "blues", "rock")), "genres jazz, blues, rock rec"),
     (
       made(8),
-      "1 track stands in one of them alone, as rock.00008 in the first",
+      "1 track is in one of them only, such as rock.00008 in the first",
     ),
     (made(12), "3 tracks stand .* as blues.00009 in the second"),
     (

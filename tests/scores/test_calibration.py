@@ -34,7 +34,7 @@ def one_a_track(probabilities, label, genres=GENRES) -> Predictions:
 
 
 def ece(table: Predictions) -> float:
-  return calibration.ece(table.probabilities, table.right)
+  return calibration.ece(table.probabilities, table.correct)
 
 
 def loss_of(table: Predictions) -> float:
@@ -42,7 +42,7 @@ def loss_of(table: Predictions) -> float:
 
 
 def bins_of(table: Predictions) -> list[dict]:
-  return calibration.reliability(table.probabilities, table.right)
+  return calibration.reliability(table.probabilities, table.correct)
 
 
 def by_loop(table: Predictions) -> float:
@@ -139,7 +139,7 @@ def test_a_known_temperature_is_found():
   assert t == pytest.approx(4, rel=0.1)
   after = calibration.scaled(table.probabilities, t)
   np.testing.assert_allclose(after, right, atol=0.02)
-  assert calibration.ece(after, table.right) < 0.03 < 0.2 < ece(table)
+  assert calibration.ece(after, table.correct) < 0.03 < 0.2 < ece(table)
 
 
 @pytest.mark.parametrize("by", [calibration.COLDEST, calibration.HOTTEST])
@@ -180,10 +180,10 @@ def test_test_is_scaled_by_what_validation_gives():
     assert found[level] == {
       "temperature": pytest.approx(t),
       "ece": ece(other),
-      "ece_after": calibration.ece(after, other.right),
+      "ece_after": calibration.ece(after, other.correct),
       "loss": loss_of(other),
       "loss_after": calibration.loss(after, other.label),
-      "reliability": calibration.reliability(after, other.right),
+      "reliability": calibration.reliability(after, other.correct),
     }
     assert found[level]["loss_after"] < found[level]["loss"]
     # Not by what the test part itself would have.

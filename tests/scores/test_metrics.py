@@ -325,14 +325,14 @@ def test_the_interval_is_seeded():
   table = random_table()
   first = metrics.scores(table)["ci95"]
   assert metrics.scores(table)["ci95"] == first
-  drawn = (table.clusters, table.right)
+  drawn = (table.clusters, table.correct)
   assert metrics.bootstrap(*drawn, resamples=1_000) == first
   assert metrics.bootstrap(*drawn, resamples=1_000, seed=1) != first
 
 
 def test_resamples_are_the_same_drawn_some_at_a_time(monkeypatch):
   table = random_table()
-  drawn = (table.clusters, table.right)
+  drawn = (table.clusters, table.correct)
   some = metrics.bootstrap(*drawn, resamples=1_001)
   monkeypatch.setattr(metrics, "_AT_A_TIME", 1_001)
   assert metrics.bootstrap(*drawn, resamples=1_001) == some

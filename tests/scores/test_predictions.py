@@ -47,7 +47,7 @@ def test_types_are_the_documented_ones():
     ({"track": np.array([b"a", b"a"])}, "track: .* str is accepted"),
     ({"track": np.array([["a", "a"]])}, "track: shape"),
     ({"segment": np.array([0.0, 1.0])}, "segment: float64 .* int32"),
-    ({"segment": np.array([0, 0])}, "segment: 0 of track a stands 2 times"),
+    ({"segment": np.array([0, 0])}, "segment: 0 of track a occurs 2 times"),
     ({"label": np.array([3, 3])}, "label: 3 at track a .* 0 to 2"),
     ({"label": np.array([-1, -1])}, "label: -1"),
     ({"label": np.array([2**40] * 2)}, "label: 1099511627776 received, int32"),

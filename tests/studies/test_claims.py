@@ -80,7 +80,7 @@ def test_recall_by_genre_is_scikit_learns(monkeypatch):
     assert float(mean) == pytest.approx(100 * recalls[:, g].mean(), abs=0.051)
     assert float(lowest) == pytest.approx(100 * recalls[:, g].min(), abs=0.051)
     assert float(highest) == pytest.approx(100 * recalls[:, g].max(), abs=0.051)
-    right = np.mean([x.right[of] for x in pooled], axis=0)
+    right = np.mean([x.correct[of] for x in pooled], axis=0)
     wanted = scipy.stats.bootstrap(
       (right,), np.mean, n_resamples=20_000, method="percentile", rng=0
     ).confidence_interval
@@ -142,7 +142,7 @@ def test_folds_are_compared_together_and_seeds_on_the_same_tracks():
   seeds = claims.paired([fold(0, 6), fold(0, 3)], [fold(0, 3), fold(0, 3)])
   assert (seeds["n"], seeds["difference"]) == (6, 0.25)
   # of other lists of tracks what they have in common
-  fewer = [better[0].at(np.arange(6) > 0), better[1]]
+  fewer = [better[0].select(np.arange(6) > 0), better[1]]
   found = claims.paired(fewer, worse)
   assert (found["n"], found["difference"]) == (11, pytest.approx(3 / 11))
 
@@ -160,10 +160,10 @@ def test_each_slice_is_compared_with_the_answer_to_its_track():
     answers,
     GENRES,
   )
-  assert slices.right.tolist() == [True, False, True, True, True, True]
+  assert slices.correct.tolist() == [True, False, True, True, True, True]
   for order in (slice(None), slice(None, None, -1)):
     found = claims.paired(
-      [slices.at(np.arange(6)[order])], [whole.at(np.arange(3)[order])]
+      [slices.select(np.arange(6)[order])], [whole.select(np.arange(3)[order])]
     )
     assert found["n"] == 3
     assert found["difference"] == pytest.approx(5 / 6 - 1 / 3)

@@ -180,7 +180,7 @@ def test_an_accuracy_is_a_mean_over_seeds_and_its_interval_scipys():
 
 OTHERS = {
   "genres": (made(genres=("blues", "jazz", "pop")), "genres blues, jazz, pop"),
-  "tracks": (made(8), "1 track stands in one of them alone, as rock.00008"),
+  "tracks": (made(8), "1 track is in one of them only, such as rock.00008"),
   "labels": (
     Predictions(
       *(lambda t: (t.track, t.segment, (t.label + 1) % 3))(made()),
@@ -207,8 +207,8 @@ def test_tables_of_other_things_are_refused(name):
 
 def test_one_seed_and_no_rows_are_refused():
   for a, b, words in (
-    (1, 2, "1 seed of the first was given"),
-    (2, 1, "1 seed of the second was given"),
+    (1, 2, "1 seed of the first received"),
+    (2, 1, "1 seed of the second received"),
     (0, 2, "0 seed of the first"),
   ):
     with pytest.raises(InputError, match=words):

@@ -255,7 +255,7 @@ def test_mistakes_get_one_line(runs, tmp_path):
     ([tmp_path / "gone"], "gone: no such folder; train first"),
     ([tmp_path / "none", runs[0]], "has no part that was scored"),
     ([runs[0], tmp_path / "none"], "are of the None part, not of test"),
-    ([runs[0], tmp_path / "other"], "2 tracks stand in one of them alone"),
+    ([runs[0], tmp_path / "other"], "2 tracks are in one of them only"),
   ):
     with pytest.raises(InputError, match=said) as error:
       failures.compute(paths)
