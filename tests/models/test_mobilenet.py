@@ -42,17 +42,6 @@ def variables():
   return {**drawn, "input_stats": {"standardise": stats}}
 
 
-@pytest.mark.parametrize(
-  ("classes", "size", "total"),
-  # 2,257,984 without top, 3,538,984 with Keras's own.
-  [(10, 256, 2_270_794), (10, 224, 2_270_794), (1000, 224, 3_538_984)],
-)
-def test_has_the_sources_parameters(classes, size, total):
-  tree = shapes(MobileNetV2(classes), size)
-  leaves = jax.tree.leaves([tree["params"], tree["batch_stats"]])
-  assert sum(math.prod(leaf.shape) for leaf in leaves) == total
-
-
 @pytest.mark.parametrize("size", [1, 31, 32, 224])
 def test_halves_five_times_at_any_size(size):
   layer = partial(DepthwiseConv, 2)

@@ -174,7 +174,7 @@ def test_an_accuracy_is_a_mean_over_seeds_and_its_interval_scipys():
   )
   assert compare.mean_accuracy([tables[0], shuffled]) == found
   assert compare.mean_accuracy(tables[:1])["deviation"] is None
-  with pytest.raises(InputError, match="into other segments"):
+  with pytest.raises(InputError, match="have other segments"):
     compare.mean_accuracy([made(segments=2), made(segments=3)])
 
 
