@@ -247,7 +247,7 @@ def _behind(
   head = file.read(_FLAC_COUNT + 5)
   try:
     if head[:4] != b"fLaC":
-      raise InputError("its header stands elsewhere")
+      raise InputError("no FLAC header at its start")
     unknown = bytes([head[_FLAC_COUNT] & 0xF0, 0, 0, 0, 0])
     file.seek(0)
     with _Sound(_Patched(file, _FLAC_COUNT, unknown)) as sound:

@@ -18,18 +18,8 @@ SAMPLE_RATE = 22_050
 rate = decoding.rate
 # Common formats of libsndfile; not .w64, whose truncated files look complete.
 EXTENSIONS = (
-  ".au",
-  ".snd",
-  ".wav",
-  ".wave",
-  ".flac",
-  ".ogg",
-  ".oga",
-  ".opus",
-  ".mp3",
-  ".aif",
-  ".aiff",
-  ".caf",
+  *(".au", ".snd", ".wav", ".wave", ".flac", ".ogg", ".oga", ".opus"),
+  *(".mp3", ".aif", ".aiff", ".caf"),
   *(decoding.FFMPEG if decoding.HAS_FFMPEG else ()),
 )
 

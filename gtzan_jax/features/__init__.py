@@ -62,21 +62,16 @@ FEATURES: dict[str, FeatureSpec] = {
       segment_samples=44_000,
       segments_per_track=15,
     ),
-    FeatureSpec(
-      "image_180",
-      kinds=("audio", "logmel", "picture"),
-      parts=("picture",),
-      size=180,
-      whole_clip=True,
-      segments_per_track=1,
-    ),
-    FeatureSpec(
-      "image_256",
-      kinds=("audio", "logmel", "picture"),
-      parts=("picture",),
-      size=256,
-      whole_clip=True,
-      segments_per_track=1,
+    *(
+      FeatureSpec(
+        f"image_{size}",
+        kinds=("audio", "logmel", "picture"),
+        parts=("picture",),
+        size=size,
+        whole_clip=True,
+        segments_per_track=1,
+      )
+      for size in (180, 256)
     ),
     FeatureSpec(
       "table57",

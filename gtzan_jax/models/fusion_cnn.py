@@ -3,14 +3,8 @@
 import jax
 from flax import linen as nn
 
+from gtzan_jax.models import layers
 from gtzan_jax.models.base import Classifier
-from gtzan_jax.models.layers import (
-  InputStats,
-  keras_batch_norm,
-  keras_conv,
-  keras_dense,
-  max_pool,
-)
 
 
 class FusionCNN(Classifier):
@@ -40,17 +34,17 @@ class FusionCNN(Classifier):
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-    x = InputStats(name="standardise")(x)[..., None]
+    x = layers.InputStats(name="standardise")(x)[..., None]
     for number, channels in enumerate(self.channels):
-      x = nn.relu(keras_conv(channels, (3, 3), name=f"conv{number}")(x))
+      x = nn.relu(layers.keras_conv(channels, (3, 3), name=f"conv{number}")(x))
       if number < len(self.channels) - 1:
-        x = max_pool(x, padding="VALID")
-      x = keras_batch_norm(use_running_average=not train, name=f"norm{number}")(
-        x
-      )
+        x = layers.max_pool(x, padding="VALID")
+      norm = layers.keras_batch_norm(name=f"norm{number}")
+      x = norm(x, use_running_average=not train)
       x = nn.Dropout(self.block_dropout, deterministic=not train)(x)
     x = x.mean((1, 2))
-    x = nn.relu(keras_dense(self.dense, name="dense")(x))
-    x = keras_batch_norm(use_running_average=not train, name="dense_norm")(x)
+    x = nn.relu(layers.keras_dense(self.dense, name="dense")(x))
+    norm = layers.keras_batch_norm(name="dense_norm")
+    x = norm(x, use_running_average=not train)
     x = nn.Dropout(self.dropout, deterministic=not train)(x)
-    return keras_dense(self.num_classes, name="head")(x)
+    return layers.keras_dense(self.num_classes, name="head")(x)

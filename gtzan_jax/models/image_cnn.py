@@ -8,16 +8,8 @@ and nearly all parameters are those of the hidden layer.
 import jax
 from flax import linen as nn
 
+from gtzan_jax.models import layers
 from gtzan_jax.models.base import Classifier
-from gtzan_jax.models.layers import (
-  InputStats,
-  keras_conv,
-  keras_dense,
-  max_pool,
-  torch_batch_norm,
-  torch_conv,
-  torch_dense,
-)
 
 
 class PairedCNN(Classifier):
@@ -41,19 +33,20 @@ class PairedCNN(Classifier):
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-    x = InputStats(name="standardise")(x)
+    x = layers.InputStats(name="standardise")(x)
     for number, channels in enumerate(self.channels):
-      x = torch_conv(channels, x.shape[-1], (3, 3), name=f"conv{number}")(x)
+      x = layers.torch_conv(
+        channels, x.shape[-1], (3, 3), name=f"conv{number}"
+      )(x)
       x = nn.relu(x)
       if number % 2:
-        x = max_pool(x)
+        x = layers.max_pool(x)
       if self.batch_norm:
-        x = torch_batch_norm(
-          use_running_average=not train, name=f"norm{number}"
-        )(x)
+        norm = layers.torch_batch_norm(name=f"norm{number}")
+        x = norm(x, use_running_average=not train)
     x = x.reshape(x.shape[0], -1)
-    x = nn.relu(torch_dense(self.dense, x.shape[-1], name="dense")(x))
-    return torch_dense(self.num_classes, x.shape[-1], name="head")(x)
+    x = nn.relu(layers.torch_dense(self.dense, x.shape[-1], name="dense")(x))
+    return layers.torch_dense(self.num_classes, x.shape[-1], name="head")(x)
 
 
 class PairedNormCNN(PairedCNN):
@@ -81,11 +74,11 @@ class ImageCNN(Classifier):
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-    x = InputStats(name="standardise")(x)
+    x = layers.InputStats(name="standardise")(x)
     for number, channels in enumerate(self.channels):
-      x = keras_conv(channels, (3, 3), name=f"conv{number}")(x)
-      x = max_pool(nn.relu(x))
+      x = layers.keras_conv(channels, (3, 3), name=f"conv{number}")(x)
+      x = layers.max_pool(nn.relu(x))
     x = x.reshape(x.shape[0], -1)
-    x = nn.relu(keras_dense(self.dense, name="dense")(x))
+    x = nn.relu(layers.keras_dense(self.dense, name="dense")(x))
     x = nn.Dropout(self.dropout, deterministic=not train)(x)
-    return keras_dense(self.num_classes, name="head")(x)
+    return layers.keras_dense(self.num_classes, name="head")(x)

@@ -4,13 +4,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from gtzan_jax.models import layers
 from gtzan_jax.models.base import Classifier
-from gtzan_jax.models.layers import (
-  InputStats,
-  keras_conv,
-  keras_dense,
-  max_pool,
-)
 
 
 class ParallelCNN(Classifier):
@@ -33,16 +28,16 @@ class ParallelCNN(Classifier):
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-    x = InputStats(name="standardise")(x).swapaxes(1, 2)[..., None]
+    x = layers.InputStats(name="standardise")(x).swapaxes(1, 2)[..., None]
     branches = zip(self.channels, self.kernels, self.pools, strict=True)
     flat = []
     for number, (channels, kernel, pool) in enumerate(branches):
-      conv = keras_conv(
+      conv = layers.keras_conv(
         channels, (kernel, kernel), padding="VALID", name=f"conv{number}"
       )
       y = nn.leaky_relu(conv(x), 0.3)
-      y = max_pool(y, (pool, pool), padding="VALID")
+      y = layers.max_pool(y, (pool, pool), padding="VALID")
       flat.append(y.reshape(y.shape[0], -1))
-    return keras_dense(self.num_classes, name="head")(
+    return layers.keras_dense(self.num_classes, name="head")(
       jnp.concatenate(flat, axis=-1)
     )

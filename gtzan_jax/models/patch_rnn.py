@@ -13,14 +13,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from gtzan_jax.models import layers
 from gtzan_jax.models.base import Classifier
-from gtzan_jax.models.layers import (
-  InputStats,
-  keras_batch_norm,
-  keras_conv,
-  keras_dense,
-  max_pool,
-)
 from gtzan_jax.models.scan_rnn import Bidirectional, ScanLSTM
 
 
@@ -59,18 +53,18 @@ class CNNRNN(Classifier):
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-    x = as_picture(InputStats(name="standardise")(x), smallest=11)
+    x = as_picture(layers.InputStats(name="standardise")(x), smallest=11)
     for number, (channels, side) in enumerate(((8, 4), (6, 3))):
-      conv = keras_conv(
+      conv = layers.keras_conv(
         channels, (side, side), padding="VALID", name=f"conv{number}"
       )
-      x = max_pool(conv(x), padding="VALID")
+      x = layers.max_pool(conv(x), padding="VALID")
     x = as_sequence(x, 6)
     x = ScanLSTM(128, name="lstm0")(x)
     x = ScanLSTM(32, name="lstm1")(x, last=True)
-    x = nn.relu(keras_dense(200, name="dense")(x))
+    x = nn.relu(layers.keras_dense(200, name="dense")(x))
     x = nn.Dropout(self.dropout, deterministic=not train)(x)
-    return keras_dense(self.num_classes, name="head")(x)
+    return layers.keras_dense(self.num_classes, name="head")(x)
 
 
 class CNNBiLSTM(Classifier):
@@ -88,15 +82,15 @@ class CNNBiLSTM(Classifier):
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-    x = as_picture(InputStats(name="standardise")(x))
-    norm = partial(keras_batch_norm, use_running_average=not train)
+    x = as_picture(layers.InputStats(name="standardise")(x))
+    norm = partial(layers.keras_batch_norm, use_running_average=not train)
     for number, (channels, side) in enumerate(((8, 4), (6, 3))):
-      x = keras_conv(channels, (side, side), name=f"conv{number}")(x)
+      x = layers.keras_conv(channels, (side, side), name=f"conv{number}")(x)
       x = nn.leaky_relu(norm(name=f"norm{number}")(x), 0.3)
-      x = max_pool(x)
+      x = layers.max_pool(x)
     x = as_sequence(x, 24)
     x = Bidirectional(ScanLSTM, 128, name="lstm0")(x)
     x = Bidirectional(ScanLSTM, 32, name="lstm1")(x, last=True)
-    x = nn.relu(keras_dense(200, name="dense")(x))
+    x = nn.relu(layers.keras_dense(200, name="dense")(x))
     x = nn.Dropout(self.dropout, deterministic=not train)(x)
-    return keras_dense(self.num_classes, name="head")(x)
+    return layers.keras_dense(self.num_classes, name="head")(x)

@@ -8,14 +8,8 @@ BatchNorm; ReLU again after the sum; "same" padding and pooling throughout.
 import jax
 from flax import linen as nn
 
+from gtzan_jax.models import layers
 from gtzan_jax.models.base import Classifier
-from gtzan_jax.models.layers import (
-  InputStats,
-  keras_batch_norm,
-  keras_conv,
-  keras_dense,
-  max_pool,
-)
 
 
 class ConvReluNorm(nn.Module):
@@ -25,8 +19,10 @@ class ConvReluNorm(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-    x = nn.relu(keras_conv(self.features, (3, 3), name="conv")(x))
-    return keras_batch_norm(use_running_average=not train, name="norm")(x)
+    x = nn.relu(layers.keras_conv(self.features, (3, 3), name="conv")(x))
+    return layers.keras_batch_norm(use_running_average=not train, name="norm")(
+      x
+    )
 
 
 class ResidualBlock(nn.Module):
@@ -45,7 +41,7 @@ class ResidualBlock(nn.Module):
     y = ConvReluNorm(self.features, name="second")(y, train=train)
     if self.shortcut:
       if x.shape[-1] != self.features:
-        x = keras_conv(self.features, (1, 1), name="shortcut")(x)
+        x = layers.keras_conv(self.features, (1, 1), name="shortcut")(x)
       y = y + x
     return nn.relu(y)
 
@@ -67,12 +63,12 @@ class ResNet(Classifier):
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-    x = InputStats(name="standardise")(x)[..., None]
-    x = max_pool(ConvReluNorm(32, name="stem")(x, train=train))
+    x = layers.InputStats(name="standardise")(x)[..., None]
+    x = layers.max_pool(ConvReluNorm(32, name="stem")(x, train=train))
     for number, features in enumerate((32, 64), start=1):
       block = ResidualBlock(features, self.shortcuts, name=f"block{number}")
-      x = max_pool(block(x, train=train))
+      x = layers.max_pool(block(x, train=train))
     x = x.reshape(x.shape[0], -1)
-    x = nn.relu(keras_dense(64, name="dense")(x))
+    x = nn.relu(layers.keras_dense(64, name="dense")(x))
     x = nn.Dropout(self.dropout, deterministic=not train)(x)
-    return keras_dense(self.num_classes, name="head")(x)
+    return layers.keras_dense(self.num_classes, name="head")(x)

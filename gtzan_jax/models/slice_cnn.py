@@ -4,14 +4,8 @@ import jax
 from flax import linen as nn
 
 from gtzan_jax.errors import InputError
+from gtzan_jax.models import layers
 from gtzan_jax.models.base import Classifier
-from gtzan_jax.models.layers import (
-  InputStats,
-  keras_batch_norm,
-  keras_conv,
-  keras_dense,
-  max_pool,
-)
 
 WINDOWS = ((3, 3), (3, 3), (2, 2))  # side of each convolution and of its pool
 MIN_SIDE = 11  # frames or bins: fewer leave nothing for the last convolution
@@ -46,16 +40,15 @@ class SliceCNN(Classifier):
         f"slice_cnn got {x.shape[1]} frames of {x.shape[2]} bins; its"
         f" convolutions need at least {MIN_SIDE} of each"
       )
-    x = InputStats(name="standardise")(x)[..., None]
+    x = layers.InputStats(name="standardise")(x)[..., None]
     for number, (conv, pool) in enumerate(WINDOWS):
-      x = keras_conv(
+      x = layers.keras_conv(
         self.channels, (conv, conv), padding="VALID", name=f"conv{number}"
       )(x)
-      x = max_pool(nn.relu(x), (pool, pool), (2, 2))
-      x = keras_batch_norm(use_running_average=not train, name=f"norm{number}")(
-        x
-      )
+      x = layers.max_pool(nn.relu(x), (pool, pool), (2, 2))
+      norm = layers.keras_batch_norm(name=f"norm{number}")
+      x = norm(x, use_running_average=not train)
     x = x.reshape(x.shape[0], -1)
-    x = nn.relu(keras_dense(self.dense, name="dense")(x))
+    x = nn.relu(layers.keras_dense(self.dense, name="dense")(x))
     x = nn.Dropout(self.dropout, deterministic=not train)(x)
-    return keras_dense(self.num_classes, name="head")(x)
+    return layers.keras_dense(self.num_classes, name="head")(x)

@@ -60,11 +60,13 @@ class Predictions:
     artist = [""] * len(self.track) if self.artist is None else self.artist
     exact = {
       "genres": _names(self.genres),
-      "track": _strings("track", self.track),
-      "segment": _integers("segment", self.segment),
-      "label": _integers("label", self.label),
-      "probabilities": _floats("probabilities", self.probabilities),
-      "artist": _strings("artist", artist),
+      "track": _column("track", self.track, "U", np.str_),
+      "segment": _column("segment", self.segment, "iu", np.int32),
+      "label": _column("label", self.label, "iu", np.int32),
+      "probabilities": _column(
+        "probabilities", self.probabilities, "fiu", np.float64
+      ),
+      "artist": _column("artist", artist, "U", np.str_),
     }
     for name, value in exact.items():
       object.__setattr__(self, name, value)  # the class is frozen
@@ -241,40 +243,26 @@ def _narrow(exact: np.ndarray) -> np.ndarray:
   return exact
 
 
-def _strings(name: str, value) -> np.ndarray:
+def _column(name: str, value, kinds: str, dtype: type) -> np.ndarray:
+  """The values as `dtype`; refuses other kinds and inexact integers."""
   array = np.asarray(value)
   if array.dtype == object and all(isinstance(x, str) for x in array.flat):
     array = array.astype(np.str_)
-  if array.size and array.dtype.kind != "U":
-    raise InputError(f"{name}: {array.dtype} received, str is accepted")
-  return array.astype(np.str_)
+  accepted = {np.str_: "str", np.int32: "int32"}.get(dtype, "float32")
+  if array.size and array.dtype.kind not in kinds:
+    raise InputError(f"{name}: {array.dtype} received, {accepted} is accepted")
+  column = array.astype(dtype)
+  if dtype is np.int32 and (column != array).any():
+    wrong = array.flat[np.flatnonzero(column != array)[0]]
+    raise InputError(f"{name}: {wrong} received, int32 is accepted")
+  return column
 
 
 def _names(value) -> tuple[str, ...]:
-  array = _strings("genres", value)
+  array = _column("genres", value, "U", np.str_)
   if array.ndim != 1:
     raise InputError(f"genres: shape {array.shape} received, [C] is accepted")
   return tuple(array.tolist())
-
-
-def _integers(name: str, value) -> np.ndarray:
-  array = np.asarray(value)
-  if array.size and array.dtype.kind not in "iu":
-    raise InputError(f"{name}: {array.dtype} received, int32 is accepted")
-  narrow = array.astype(np.int32)
-  wrong = np.flatnonzero(narrow != array)
-  if wrong.size:
-    raise InputError(
-      f"{name}: {array.flat[wrong[0]]} received, int32 is accepted"
-    )
-  return narrow
-
-
-def _floats(name: str, value) -> np.ndarray:
-  array = np.asarray(value)
-  if array.size and array.dtype.kind not in "fiu":
-    raise InputError(f"{name}: {array.dtype} received, float32 is accepted")
-  return array.astype(np.float64)
 
 
 def _check_shapes(p: Predictions) -> None:
