@@ -270,7 +270,7 @@ def test_patches_stretch_what_was_stored(columns):
 @pytest.mark.parametrize("name", ["fusion", "image_180"])
 @pytest.mark.parametrize("samples", [30_001, 100_000])
 def test_a_clip_of_any_length_is_its_exact_length(name, samples):
-  """Padding plays no part, however loud what stands beside it.
+  """The padding does not change the numbers.
 
   Silence, all of it at the floor, and noise that swells to the very end: the
   first frame beyond is the loudest, and would raise the floor.

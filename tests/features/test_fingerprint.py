@@ -124,7 +124,7 @@ def test_the_likeness_is_that_of_a_plain_correlation(monkeypatch):
 def test_of_gtzans_duplicates_all_are_found_and_nothing_else(gtzan_data):
   """Of the genres that have most of them, in the archive at hand.
 
-  That two are the same recording nobody has published but for exact replicas,
+  Only exact replicas are published as the same recording,
   so what is found is held against the index of artists and titles.
   """
   genres = {"jazz", "metal", "pop", "rock"}

@@ -78,7 +78,7 @@ def test_padding_decides_where_windows_lie(padding, size, centres):
 def by_hand(variables, x, padding):
   """The same network from jax.lax's convolutions and a folded BatchNorm.
 
-  As torchvision writes it: a table of (t, c, n, s), padding said in pixels.
+  As torchvision writes it: a table of (t, c, n, s), padding in pixels.
   """
   params, stats = flat(variables["params"]), flat(variables["batch_stats"])
 

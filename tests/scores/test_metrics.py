@@ -48,7 +48,7 @@ def random_table(seed=0, tracks=60, segments=10, genres=10) -> Predictions:
 
 
 def test_by_hand():
-  # true blues x3: two right, one heard as jazz; jazz x2: one right, one as
+  # true blues x3: two right, one predicted as jazz; jazz x2: one right, one as
   # rock; rock x1: right.
   got = metrics.scores(guesses([0, 0, 0, 1, 1, 2], [0, 0, 1, 1, 2, 2]))
   assert got["n"] == 6
@@ -116,7 +116,7 @@ def test_quick_agrees_with_the_full_scores():
 
 
 def test_an_absent_genre_is_left_out_of_the_means():
-  # No rock at all, and one blues is heard as rock.
+  # No rock at all, and one blues is predicted as rock.
   table = guesses([0, 0, 1, 1], [0, 2, 1, 1])
   got = metrics.scores(table)
   assert got["per_genre"]["rock"] == {
@@ -183,7 +183,7 @@ def test_five_clusters_by_enumeration():
 
 
 def test_tracks_of_an_artist_are_drawn_together():
-  """And nothing else than the intervals asks whose a track is."""
+  """Only the intervals depend on the artists."""
   table = random_table()
   tracks = table.by_track()
   order = np.argsort(tracks.predicted == tracks.label, kind="stable")
@@ -261,7 +261,7 @@ def covered_of_artists(artists, tries=300) -> float:
 
 
 def test_of_artists_it_covers_the_truth_if_they_are_many():
-  """As docs/evaluation.md says: 0.94 of 30, 0.87 of 6. A deviation is 0.014."""
+  """As in docs/evaluation.md: 0.94 for 30, 0.87 for 6; standard error 0.014."""
   assert 0.9 < covered_of_artists(30) < 0.98
   assert 0.8 < covered_of_artists(6) < 0.92
 

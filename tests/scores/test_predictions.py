@@ -1,4 +1,4 @@
-"""The hand-off table: what it refuses, how it votes, how it is kept."""
+"""Predictions: checks, votes, files."""
 
 import hashlib
 import pickle
@@ -169,7 +169,7 @@ def test_artists_stay_with_their_tracks_and_make_the_clusters():
   known = p.with_artists({"z": "x", "b": "x", "a": ""})
   assert known.artist.tolist() == ["x", "x", "x", "", ""]
   assert known.by_track().artist.tolist() == ["x", "x", "", ""]
-  # The artist x is not the track x, whose artist nobody knows.
+  # The artist x is not the track x, whose artist is unknown.
   z, b, again, a, x = known.clusters.tolist()
   assert z == b == again
   assert len({z, a, x}) == 3
@@ -181,7 +181,7 @@ def test_the_digest_is_of_sorted_tracks_a_line_each():
   assert digest(["rock.00001", "blues.00000", "rock.00001"]) == wanted
 
 
-def test_majority_differs_from_the_mean_where_one_segment_shouts():
+def test_majority_differs_from_the_mean_where_one_segment_is_certain():
   rows = [
     ("a", 0, 0, [0.4, 0.35, 0.25]),
     ("a", 1, 0, [0.4, 0.35, 0.25]),
@@ -211,7 +211,7 @@ def test_majority_differs_from_the_mean_where_one_segment_shouts():
     ([[0.9, 0.1, 0]] * 3 + [[0, 0.9, 0.1]] * 3 + [[0, 0, 1]] * 3, 2),
   ],
 )
-def test_tied_votes_are_settled_by_the_mean(rows, winner):
+def test_tied_votes_are_broken_by_the_mean(rows, winner):
   tracks = table([("a", i, 0, row) for i, row in enumerate(rows)]).by_track(
     "majority"
   )
@@ -329,7 +329,7 @@ def test_every_bad_file_is_one_clear_line(tmp_path):
 def test_a_flipped_byte_is_one_line_or_does_no_harm(tmp_path):
   path = tmp_path / "flipped.npz"
   empty().save(path)
-  whole, said = path.read_bytes(), []
+  whole, messages = path.read_bytes(), []
   for place in range(len(whole)):
     for mask in (0x01, 0x20, 0xFF):
       flipped = bytearray(whole)
@@ -338,6 +338,6 @@ def test_a_flipped_byte_is_one_line_or_does_no_harm(tmp_path):
       try:
         load(path)
       except InputError as error:  # anything else is a traceback
-        said.append(str(error))
-  assert len(said) > len(whole)
-  assert not any("\n" in line for line in said)
+        messages.append(str(error))
+  assert len(messages) > len(whole)
+  assert not any("\n" in line for line in messages)
