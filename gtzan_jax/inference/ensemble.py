@@ -238,7 +238,7 @@ def _not_of(table: Predictions, split: Mapping) -> str | None:
     track = table.track[table.predicted.argmin()]
     return f"NaN at track {track}, finite probabilities are accepted"
   for level, rows in (("track", table.by_track()), ("segment", table)):
-    ours = (len(rows), round(float(rows.right.mean()), 9))
+    ours = (len(rows), round(float(rows.correct.mean()), 9))
     theirs = (split[level]["n"], round(split[level]["accuracy"], 9))
     if ours != theirs:
       return (

@@ -326,7 +326,7 @@ def scored(
     **levels,
     "hardest": metrics.hardest(predictions),
     "reliability": calibration.reliability(
-      by_track.probabilities, by_track.right
+      by_track.probabilities, by_track.correct
     ),
   }
 

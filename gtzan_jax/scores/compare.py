@@ -116,9 +116,6 @@ def as_text(mean: Mapping) -> str:
   return f"{100 * mean['accuracy']:.1f} {spread} [{low:.1f}, {high:.1f}]"
 
 
-said = as_text  # former name; files outside this room still use it
-
-
 def _correct(tables: Sequence[Predictions]) -> list[np.ndarray]:
   """[N] bool of each table, rows in the order of the first."""
   first = tables[0]

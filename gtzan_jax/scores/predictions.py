@@ -125,10 +125,6 @@ class Predictions:
       self, **{x: getattr(self, x)[rows] for x in names}
     )
 
-  # Former names; files outside this room still use them.
-  right = correct
-  at = select
-
   def by_track(
     self, vote: Literal["mean", "majority"] = "mean"
   ) -> "Predictions":

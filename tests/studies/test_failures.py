@@ -222,7 +222,7 @@ def test_a_run_that_tells_nothing_new_is_named(runs, tmp_path):
 def test_what_is_expected_by_chance_is_the_mean_of_shuffled_mistakes(found):
   rng = np.random.default_rng(0)
   tracks = [table(seed).by_track() for seed in range(3)]
-  wrong = [~one.right for one in tracks]
+  wrong = [~one.correct for one in tracks]
   drawn = [
     np.all([rng.permutation(one) for one in wrong], axis=0).sum()
     for _ in range(2_000)

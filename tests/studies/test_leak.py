@@ -756,7 +756,7 @@ def test_evaluation_md_says_what_the_meters_measured(pytestconfig):
     for name in re.findall(r"\(leak/([\w-]+)/leak\.md\)", line)[:1]:
       found = json.loads((docs / "leak" / name / "leak.json").read_text())
       means = {
-        compare.said(arm["track"]).split(" [")[0]
+        compare.as_text(arm["track"]).split(" [")[0]
         for arm in found["arms"].values()
       }
       changes = {

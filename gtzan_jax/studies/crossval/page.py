@@ -68,13 +68,13 @@ def _folds(found: Mapping) -> doc.Table:
       *(one[split]["tracks"] for split in ("train", "validation", "test")),
       one["test"]["segments"],
       one["artists"],
-      *(compare.said(one[level]) for level in ("track", "segment")),
+      *(compare.as_text(one[level]) for level in ("track", "segment")),
     )
     for one in found["folds"]
   ]
   row = ("pooled", "", "", pooled["n"], pooled["segment"]["n"])
   accuracy = [
-    compare.said(found["accuracy"][level]) for level in ("track", "segment")
+    compare.as_text(found["accuracy"][level]) for level in ("track", "segment")
   ]
   head = ("fold", "train tracks", "validation", "test", "test segments")
   head += ("test artists", "track accuracy", "segment accuracy")

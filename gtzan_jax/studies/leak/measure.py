@@ -216,4 +216,4 @@ def _alike(tables: Sequence[Predictions]) -> bool:
 
 
 def _only(table: Predictions, tracks: Iterable[str]) -> Predictions:
-  return table.at(np.isin(table.track, list(tracks)))
+  return table.select(np.isin(table.track, list(tracks)))

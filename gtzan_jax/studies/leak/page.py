@@ -112,7 +112,7 @@ def _arms(found: Mapping) -> doc.Table:
   for name, arm in found["arms"].items():
     change = found["differences"].get(name)
     row = [code(name), WORDS[name], doc.number(arm["n_train"]), _met(arm)]
-    row += [compare.said(arm[level]) for level in LEVELS]
+    row += [compare.as_text(arm[level]) for level in LEVELS]
     if change:
       other = change["untouched"]
       row += [change["track"]["n"], *(_points(change[x]) for x in LEVELS)]
@@ -146,7 +146,7 @@ def _protocols(found: Mapping) -> Iterator[Any]:
       f"{one['tracks']} tracks ({one['split']})",
       _met(one),
       len(one["seeds"]),
-      *(compare.said(one[level]) for level in LEVELS),
+      *(compare.as_text(one[level]) for level in LEVELS),
     )
     for one in protocols
   ]

@@ -92,7 +92,7 @@ def document(meters: Sequence[Meter]) -> doc.Document:
       f"{step['split']}, {step['tracks']} tracks",
       doc.number(step["n_train"]),
       len(step["seeds"]),
-      compare.said(step["segment"]),
+      compare.as_text(step["segment"]),
     )
     for one in meters
     for what, step in zip(STEPS, one.steps, strict=True)
