@@ -184,6 +184,7 @@ def test_parity_on_a_generated_signal(name, seed):
   check_parity(ours, parity.reference(sound, spec))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(EVERY_PART))
 @pytest.mark.parametrize("clip", ["blues.00000", "classical.00001"])
 def test_parity_on_real_clips(gtzan_data, name, clip):

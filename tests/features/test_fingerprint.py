@@ -121,6 +121,7 @@ def test_the_likeness_is_that_of_a_plain_correlation(monkeypatch):
     assert pair.offset == pytest.approx(lags[likeness.argmax()] / RATE)
 
 
+@pytest.mark.slow
 def test_of_gtzans_duplicates_all_are_found_and_nothing_else(gtzan_data):
   """Of the genres that have most of them, in the archive at hand.
 

@@ -59,6 +59,7 @@ np.testing.assert_array_equal(rows, again)
 """
 
 
+@pytest.mark.slow
 def test_threads_do_not_compile_at_the_same_time():
   command = [sys.executable, "-W", "error", "-c", THREADS]
   done = subprocess.run(
@@ -67,6 +68,7 @@ def test_threads_do_not_compile_at_the_same_time():
   assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_computed_rows_are_the_tables(gtzan_data):
   """Clips of the full 30 s: all 57 columns, but for rounding.
 

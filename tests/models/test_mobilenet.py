@@ -123,6 +123,7 @@ def by_hand(variables, x, padding):
   return pooled @ params["head/kernel"] + params["head/bias"][None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("origin", ["tf", "torch"])
 def test_is_the_network_written_out(variables, origin):
   model = MobileNetV2(5, padding=origin, scaling=origin)
@@ -157,6 +158,7 @@ def step(model, variables, layers=None):
   return flat(gradients), changed, compiled.cost_analysis()["flops"]
 
 
+@pytest.mark.slow
 def test_frozen_trains_the_head_alone_and_costs_no_backward_pass(variables):
   gradients, changed, cost = step(MobileNetV2(5), variables)
   for name, gradient in gradients.items():
@@ -171,6 +173,7 @@ def test_frozen_trains_the_head_alone_and_costs_no_backward_pass(variables):
   assert cost < 1.2 * forward.cost_analysis()["flops"]
 
 
+@pytest.mark.slow
 def test_second_stage_trains_from_a_block_on(variables):
   gradients, changed, _ = step(MobileNetV2(5, trainable_from=15), variables)
   trained = {"block15", "block16", "last", "head"}
@@ -184,6 +187,7 @@ def test_second_stage_trains_from_a_block_on(variables):
   )
 
 
+@pytest.mark.slow
 def test_unfrozen_trains_from_the_first_layer_and_averages(variables):
   model = MobileNetV2(5, frozen=False)
   gradients, changed, _ = step(model, variables, ("stem", "block9"))
@@ -195,6 +199,7 @@ def test_unfrozen_trains_from_the_first_layer_and_averages(variables):
     assert not np.array_equal(value, before[name]), name
 
 
+@pytest.mark.slow
 def test_bfloat16_and_vmap(variables):
   model = MobileNetV2(5)
   apply = partial(model.apply, train=False)

@@ -150,6 +150,7 @@ def test_every_model_applies_its_input_stats(built):
   )
 
 
+@pytest.mark.slow
 def test_a_step_in_bfloat16_is_bfloat16_and_moves_every_parameter(built):
   name, model, variables, x, _ = built
   if name == "mobilenet_v2":

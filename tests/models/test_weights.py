@@ -162,6 +162,7 @@ def predict():
   return jax.jit(partial(MobileNetV2(CLASSES).apply, train=False))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", sorted(WRITERS))
 def test_every_format_gives_the_same_logits(file, written, net, predict):
   x = np.random.default_rng(1).random((2, 32, 32, 3), np.float32)
@@ -368,6 +369,7 @@ def test_no_pickle_is_run(tmp_path):
   assert not victim.exists()
 
 
+@pytest.mark.slow
 def test_imagenet_weights_name_the_two_pictures(gtzan_data):
   folder = gtzan_data / "weights"
   labels = (folder / "imagenet_labels.txt").read_text().splitlines()

@@ -260,6 +260,7 @@ def covered_of_artists(artists, tries=300) -> float:
   return covered / tries
 
 
+@pytest.mark.slow
 def test_of_artists_it_covers_the_truth_if_they_are_many():
   """As in docs/evaluation.md: 0.94 for 30, 0.87 for 6; standard error 0.014."""
   assert 0.9 < covered_of_artists(30) < 0.98
