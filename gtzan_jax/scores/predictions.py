@@ -247,7 +247,7 @@ def _column(name: str, value, kinds: str, dtype: type) -> np.ndarray:
   accepted = {np.str_: "str", np.int32: "int32"}.get(dtype, "float32")
   if array.size and array.dtype.kind not in kinds:
     raise InputError(f"{name}: {array.dtype} received, {accepted} is accepted")
-  column = array.astype(dtype)
+  column: np.ndarray = array.astype(dtype)
   if dtype is np.int32 and (column != array).any():
     wrong = array.flat[np.flatnonzero(column != array)[0]]
     raise InputError(f"{name}: {wrong} received, int32 is accepted")
