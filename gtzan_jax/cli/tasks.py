@@ -1,4 +1,4 @@
-"""All tasks that there are: the GAN's too, where gtzan_jax.gan is there."""
+"""All tasks, the GAN's too where gtzan_jax.gan is installed."""
 
 import pathlib
 
@@ -19,10 +19,10 @@ TASKS = {**tasks.TASKS, **({"gan": interface.TASK} if interface else {})}
 
 
 def of(config: ml_collections.ConfigDict) -> tasks.Task:
-  """The task that a config names.
+  """The task of a config.
 
   Raises:
-    InputError: there is none of this name.
+    InputError: an unknown task.
   """
   if config.task not in TASKS:
     raise InputError(
@@ -34,7 +34,7 @@ def of(config: ml_collections.ConfigDict) -> tasks.Task:
 def check_config(
   config: ml_collections.ConfigDict, mesh: jax.sharding.Mesh
 ) -> None:
-  """Refuses, before any data is prepared, what no data could mend.
+  """Checks of a config that need no data.
 
   Raises:
     InputError: a value out of its range, or what the task refuses.
@@ -56,12 +56,12 @@ def check_data(
   dataset: pipeline.Dataset,
   begun: bool = False,
 ) -> None:
-  """Refuses, before anything is trained, what this data cannot carry.
+  """Checks of a config against its data.
 
   Args:
     config: configs/default.py with a recipe's changes.
     dataset: a prepared corpus split by a protocol.
-    begun: of a run that is resumed.
+    begun: whether the run is resumed.
 
   Raises:
     InputError: an empty split, generated examples that do not fit, or what the
@@ -80,10 +80,10 @@ def train(
   path: pathlib.Path,
   mesh: jax.sharding.Mesh,
 ) -> None:
-  """Trains into a run folder, or resumes it, until nothing is left to do.
+  """Trains into a run folder, or resumes it.
 
   Raises:
-    InputError: the monitored scalar was never a number.
+    InputError: the monitored scalar was NaN in all epochs.
     Interrupted: a signal came; the run can be resumed.
   """
   generated = None
@@ -93,5 +93,5 @@ def train(
 
 
 def upstream_runs(config: ml_collections.ConfigDict) -> dict[str, dict]:
-  """The runs that a config depends on; see gtzan_jax.gan.upstream.find."""
+  """Upstream runs of a config; see gtzan_jax.gan.upstream.find."""
   return upstream.find(config) if interface else {}

@@ -4,13 +4,15 @@ Three stages, each with one entry point, in the order of a training step:
 
 - `on_audio`: gain, shift and noise on waveforms, before the features;
 - `on_logmel`: gain and shift on stored log-mel in dB, in place of the above;
-- `on_features`: SpecAugment and mixup on what the model is given.
+- `on_features`: SpecAugment and mixup on the model's input.
 
-Every strength is a Python number, known when the step is traced: 0 leaves the
-augmentation out altogether, so the output is then exactly the input. Each
-example of a batch has its own draw. Keys are folded by the augmentation's place
-in its stage, so turning one off moves no other's draws.
+Strengths are Python numbers, known when the step is traced: 0 leaves an
+augmentation out, and the output is exactly the input. Each example of a batch
+has its own draw. Keys are folded by the augmentation's place in its stage, so
+turning one off changes no other's draws.
 """
+
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -217,65 +219,34 @@ def on_features(
 def check(
   raw: str | None,
   example_shape: tuple[int, ...],
-  *,
-  gain_db: float,
-  shift_s: float,
-  noise_probability: float,
-  noise_snr_db: tuple[float, float],
-  time_masks: int,
-  time_width: float,
-  bin_masks: int,
-  bin_width: float,
-  mixup_alpha: float,
+  strengths: Mapping[str, object],
 ) -> None:
-  """Refuses strengths that cannot be, before anything is prepared or trained.
+  """Refuses augmentations that such examples cannot carry.
 
   Args:
     raw: what is stored beside the features, "audio", "logmel" or None.
     example_shape: of one example's features.
-    gain_db, ...: the strengths of the three stages.
+    strengths: config.augment.
 
   Raises:
-    InputError: for a negative strength, a share outside [0, 1], an SNR range
-      from high to low, or an augmentation that such examples cannot carry.
+    InputError: such an augmentation, or an SNR range from high to low.
   """
-  strengths = {
-    "gain_db": gain_db,
-    "shift_s": shift_s,
-    "time_masks": time_masks,
-    "bin_masks": bin_masks,
-    "mixup_alpha": mixup_alpha,
-  }
-  shares = {
-    "noise_probability": noise_probability,
-    "time_width": time_width,
-    "bin_width": bin_width,
-  }
-  for name, value in strengths.items():
-    if value < 0:
-      raise InputError(f"augment.{name} {value} has to be 0 or more")
-  for name, value in shares.items():
-    if not 0 <= value <= 1:
-      raise InputError(f"augment.{name} {value} has to lie between 0 and 1")
-  if noise_snr_db[0] > noise_snr_db[1]:
+  low, high = strengths["noise_snr_db"]
+  if low > high:
     raise InputError(
-      f"augment.noise_snr_db {tuple(noise_snr_db)} has to be (low, high)"
+      f"config.augment.noise_snr_db={low, high}: give (low, high)"
     )
-  for name, value in (("gain_db", gain_db), ("shift_s", shift_s)):
-    if value and raw is None:
+  refused = {}
+  if raw is None:
+    why = "acts before features are computed, but no raw array is stored"
+    refused |= {"gain_db": why, "shift_s": why}
+  if raw != "audio":
+    refused["noise_probability"] = "acts on waveforms, which are not stored"
+  if len(example_shape) != 2:
+    why = f"masks frames or bins, but examples have shape {example_shape}"
+    refused |= {"time_masks": why, "bin_masks": why}
+  for name, why in refused.items():
+    if strengths[name]:
       raise InputError(
-        f"augment.{name} {value} acts before features are computed, and this"
-        " feature set stores nothing that they could be computed from: set it"
-        " to 0"
-      )
-  if noise_probability and raw != "audio":
-    raise InputError(
-      f"augment.noise_probability {noise_probability} acts on waveforms, which"
-      " are not stored here: set it to 0, or use mixup or SpecAugment"
-    )
-  for name, value in (("time_masks", time_masks), ("bin_masks", bin_masks)):
-    if value and len(example_shape) != 2:
-      raise InputError(
-        f"augment.{name} {value} masks frames or bins, and an example here is"
-        f" an array of shape {tuple(example_shape)}: set it to 0"
+        f"config.augment.{name}={strengths[name]} {why}: set it to 0"
       )

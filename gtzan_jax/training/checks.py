@@ -1,4 +1,4 @@
-"""Refuses, before anything is trained or written, what cannot be."""
+"""Checks of config and data before training."""
 
 import pathlib
 
@@ -14,7 +14,7 @@ from gtzan_jax.training import classify, init_from, sharding
 def check_values(
   config: ml_collections.ConfigDict, mesh: jax.sharding.Mesh
 ) -> None:
-  """Refuses values that no task takes.
+  """Refuses values that no task accepts.
 
   Raises:
     InputError: a value out of its range (ranges.CONFIG), or a batch that does
@@ -31,19 +31,19 @@ def check_splits(
   config: ml_collections.ConfigDict, dataset: pipeline.Dataset
 ) -> None:
   """Refuses a train split, or one that is monitored, without examples."""
-  for part in ("train", config.train.monitor.split("/")[0]):
-    if not dataset.parts[part]:
+  for split in ("train", config.train.monitor.split("/")[0]):
+    if not dataset.parts[split]:
       raise errors.InputError(
-        f"config.data.protocol={dataset.protocol!r} leaves the {part} part of"
-        " this corpus empty: give another protocol or another monitor"
+        f"config.data.protocol={dataset.protocol!r} leaves the {split} split"
+        " empty on this corpus: give another protocol or monitor"
       )
 
 
 def check_classify_config(config: ml_collections.ConfigDict) -> None:
-  """Refuses, before any data is prepared, what no data could mend.
+  """Checks of a network's config that need no data.
 
   Raises:
-    InputError: an unknown model or optimizer, or a frozen one at random.
+    InputError: an unknown model or optimizer, or frozen random weights.
   """
   model = classify.create_model(config, genres=2)
   if getattr(model, "frozen", False) and not config.train.init_from:
@@ -52,17 +52,17 @@ def check_classify_config(config: ml_collections.ConfigDict) -> None:
       " weights: give trained ones with --config.train.init_from=... (see"
       " docs/weights.md), or --config.model.frozen=False"
     )
-  _check_whose(config)
+  _check_origin(config)
   classify.create_optimizer(config, epoch_steps=1)
 
 
-def _check_whose(config: ml_collections.ConfigDict) -> None:
-  """The ending of a file says whose weights it holds, and so how they pad."""
-  whose = {".h5": "tf", ".hdf5": "tf", ".safetensors": "torch"}
+def _check_origin(config: ml_collections.ConfigDict) -> None:
+  """Weights of Keras and of PyTorch need its padding and scaling."""
+  origin = {".h5": "tf", ".hdf5": "tf", ".safetensors": "torch"}
   ending = pathlib.Path(config.train.init_from or "").suffix.lower()
   for key in ("padding", "scaling"):
     given = config.model.get(key)
-    wanted = whose.get(ending, given)
+    wanted = origin.get(ending, given)
     if given != wanted:
       raise errors.InputError(
         f"config.model.{key}={given!r} and weights in {ending}: give"
@@ -75,16 +75,16 @@ def check_classify_data(
   dataset: pipeline.Dataset,
   begun: bool = False,
 ) -> None:
-  """Refuses, before anything is trained, what this data cannot carry.
+  """Checks of a network's config against its data.
 
   Args:
     config: configs/default.py with a recipe's changes.
     dataset: a prepared corpus split by a protocol.
-    begun: whether the run is taken up again, and needs nothing to begin with.
+    begun: whether the run is resumed, which needs no initial weights.
 
   Raises:
-    InputError: weights to begin with that do not fit or know
-      what is held out, or what a step refuses.
+    InputError: initial weights that do not fit, or were trained on validation
+      or test tracks; or what a step refuses.
   """
   task = classify.create(config, dataset, np.ones(len(dataset.genres)), 1)
   task.check(dataset.fields, config.train.batch_size)

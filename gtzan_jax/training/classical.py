@@ -1,12 +1,11 @@
 """Baselines without a network: scikit-learn on statistics of each example.
 
-No result of a network stands without them. An example [frames, bins] becomes
-one row: mean and deviation of each bin over the frames, and the deviation of
-its change from frame to frame, which says how fast the sound moves (of all that
-was tried on validation it helped most). A table's row is taken as it is.
+An example [frames, bins] becomes one row: mean and deviation of each bin over
+the frames, and the deviation of its change from frame to frame (which helped
+most on validation). A table's row is taken as it is.
 
-What was fitted is kept as plain arrays, model.npz, and applied in numpy: no
-pickle, and no other version of scikit-learn can change what a model says.
+The fitted arrays are kept in model.npz and applied in numpy: no pickle, and no
+version of scikit-learn changes the predictions.
 """
 
 import collections
@@ -37,7 +36,7 @@ def statistics(x: np.ndarray) -> np.ndarray:
   """Examples as rows: [n, frames, bins] -> float64 [n, 3 * bins].
 
   Mean, standard deviation and standard deviation of the first difference in
-  time of each bin, in its own unit. Rows of a table [n, columns] stay.
+  time of each bin. Rows of a table [n, columns] stay.
   """
   x = np.asarray(x, np.float64)
   if x.ndim == 2:
@@ -47,19 +46,24 @@ def statistics(x: np.ndarray) -> np.ndarray:
 
 
 def check_config(config: ml_collections.ConfigDict) -> None:
-  """Refuses, before any data is prepared, what no data could mend.
+  """Checks of a classical config that need no data.
 
   Raises:
-    InputError: weights or generated examples to begin with; see `create`.
+    InputError: initial weights or generated examples are given; see `create`.
   """
   for section, key in (("train", "init_from"), ("data", "augment_with")):
     if config[section][key]:
       raise InputError(
-        f"config.{section}.{key}={config[section][key]}: a classical recipe"
-        " begins with nothing and learns from real examples; leave it out"
+        f"config.{section}.{key}={config[section][key]}: a"
+        " scikit-learn recipe takes neither initial weights nor generated"
+        " examples; remove it"
       )
-  options = dict(config.model)
-  create(options.pop("name"), **options)
+  _classifier(config.model)
+
+
+def _classifier(model: Mapping):
+  options = dict(model)
+  return create(options.pop("name"), **options)
 
 
 def check(
@@ -67,14 +71,13 @@ def check(
   dataset: pipeline.Dataset,
   begun: bool = False,
 ) -> None:
-  """Refuses, before anything is fitted, what this data cannot carry.
+  """Checks of a classical config against its data.
 
   Raises:
     InputError: pictures, or too few train tracks or genres.
   """
   del begun
-  options = dict(config.model)
-  classifier = create(options.pop("name"), **options)
+  classifier = _classifier(config.model)
   if len(dataset.example_shape) > 2:
     usable = [n for n, spec in features.FEATURES.items() if spec.size is None]
     raise InputError(
@@ -89,9 +92,9 @@ def check(
   if len(count) < genres or min(count.values()) < each:
     has = ", ".join(f"{n} {genre}" for genre, n in sorted(count.items()))
     raise InputError(
-      f"config.data.protocol={dataset.protocol!r} leaves {has or 'no'} tracks"
-      f" in the train part: {config.model.name!r} needs {genres} genres or more"
-      f" with {each} tracks or more each"
+      f"config.data.protocol={dataset.protocol!r} leaves {has or 'no'} train"
+      f" tracks: {config.model.name!r} needs {genres} genres or more with"
+      f" {each} tracks or more each"
     )
 
 
@@ -102,20 +105,19 @@ def train(
   mesh: jax.sharding.Mesh | None = None,
   generated: None = None,
 ) -> None:
-  """Fits the classifier that config.model names: one epoch, no steps.
+  """Fits the classifier of config.model: one epoch, no steps.
 
   Args:
     config: of a recipe with task "classical"; `optim`, `augment` and
-      `data.standardize` mean nothing to it (columns are always standardised on
-      the train part).
-    dataset: a prepared corpus cut by a protocol, which `check` has passed.
+      `data.standardize` have no effect (columns are always standardised on the
+      train split).
+    dataset: a prepared corpus split by a protocol, which `check` has passed.
     workdir: holds model.npz and one row of metrics.jsonl afterwards.
     mesh: not used; the host fits.
-    generated: nothing; `check_config` refuses it.
+    generated: None; `check_config` refuses it.
   """
   del mesh, generated
-  options = dict(config.model)
-  classifier = create(options.pop("name"), **options)
+  classifier = _classifier(config.model)
   scalars = logs.Scalars(
     workdir, step=0, rows=0, tensorboard=config.log.tensorboard
   )
@@ -148,10 +150,10 @@ def train(
 
 
 def load(workdir: pathlib.Path, run: Mapping) -> Model:
-  """The fitted classifier of a workdir.
+  """The fitted classifier of a run folder.
 
   Args:
-    workdir: where `train` has been.
+    workdir: the run folder.
     run: its run.json.
 
   Returns:
@@ -160,13 +162,12 @@ def load(workdir: pathlib.Path, run: Mapping) -> Model:
   Raises:
     InputError: no model in it, or one that cannot be read.
   """
-  options = dict(run["config"]["model"])
-  kind = type(create(options.pop("name"), **options))
+  kind = type(_classifier(run["config"]["model"]))
   arrays = _read(workdir / MODEL_FILE)
   missing = [key for key in ("classes", *kind.arrays) if key not in arrays]
   if missing:
     raise InputError(
-      f"{workdir / MODEL_FILE} has no array {missing[0]!r}: it is of another"
+      f"{workdir / MODEL_FILE} lacks array {missing[0]!r}: written by another"
       " classifier; train again"
     )
   model = _model(kind, arrays, len(run["genres"]))
@@ -183,13 +184,13 @@ def load(workdir: pathlib.Path, run: Mapping) -> Model:
 
 
 def num_params(workdir: pathlib.Path) -> int:
-  """How many fitted numbers the model of a workdir holds."""
+  """The number of fitted numbers of a run's model."""
   arrays = _read(workdir / MODEL_FILE).values()
   return sum(array.size for array in arrays if array.dtype.kind == "f")
 
 
 def trained(path: pathlib.Path, config: ml_collections.ConfigDict) -> dict:
-  """How the fit went, as `evaluate.trained` has it: one epoch."""
+  """The facts of the fit, as in `evaluate.trained`: one epoch."""
   rows = logs.read(path / "metrics.jsonl")
   value = rows[0].get(config.train.monitor) if rows else None
   return {
@@ -202,7 +203,7 @@ def trained(path: pathlib.Path, config: ml_collections.ConfigDict) -> dict:
 def is_reported(
   config: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> bool:
-  """Is there nothing left to fit here, and does the report stand?"""
+  """Whether training is finished and the report is written."""
   del config  # fitted once, and then whole
   try:
     report.read(workdir / report.REPORT_FILE)
@@ -214,7 +215,7 @@ def is_reported(
 def predict_part(
   model: Model, records: pipeline.Records, genres: Sequence[str]
 ) -> Predictions:
-  """Every example of a part exactly once, on the host."""
+  """Every example of a split exactly once, on the host."""
   rows = [
     (model(batch["features"]), batch["label"]) for batch in _batches(records)
   ]
@@ -235,7 +236,7 @@ def _batches(records: pipeline.Records):
 
 
 def _model(kind: Any, arrays: Mapping[str, np.ndarray], genres: int) -> Model:
-  """Probabilities of all genres; one that was not learnt has none."""
+  """Probabilities of all genres: 0 for those without train tracks."""
 
   def probabilities(x: np.ndarray) -> np.ndarray:
     found = np.zeros((len(x), genres), np.float32)
@@ -247,7 +248,7 @@ def _model(kind: Any, arrays: Mapping[str, np.ndarray], genres: int) -> Model:
 
 def _read(path: pathlib.Path) -> Arrays:
   if not path.exists():
-    raise InputError(f"no {path}: train first, or give another workdir")
+    raise InputError(f"no {path}: train first, or give another run folder")
   if damage := checksums.find_damage(path.parent, path.name.__eq__, whole=True):
     raise InputError(f"{path} is damaged; train again: {damage}")
   try:

@@ -1,8 +1,4 @@
-"""Genre classification as pure functions on pytrees.
-
-The task knows neither devices nor time nor disk; `train.py` has those. Random
-keys are `fold_in(state.key, state.step)`, so a resumed run repeats itself.
-"""
+"""Genre classification by a network, as pure functions on pytrees."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -22,7 +18,7 @@ from gtzan_jax.models import layers
 from gtzan_jax.training import augment, losses, optim
 from gtzan_jax.training.state import Scalars, TrainState, begin
 
-# What acts before features are computed, and so needs what they come from.
+# Augmentations that act before features are computed.
 RAW_AUGMENT = ("gain_db", "shift_s", "noise_probability", "noise_snr_db")
 
 Batch = Mapping[str, jax.Array]
@@ -30,7 +26,7 @@ Batch = Mapping[str, jax.Array]
 
 @dataclasses.dataclass(frozen=True)
 class Classify:
-  """A model, an optimizer and how an example becomes a loss.
+  """A model, an optimizer and a loss; see gtzan_jax.training.tasks.
 
   Attributes:
     model: Linen module, `(x [b, ...], train) -> logits [b, genres]`.
@@ -44,7 +40,7 @@ class Classify:
     learning_rate: step -> learning rate, for the log.
     raw_augment: keyword arguments of augment.on_audio or on_logmel.
     feature_augment: keyword arguments of augment.on_features.
-    standardized: is `input_stats` filled?
+    standardized: whether `input_stats` is filled.
     example_shape: [frames, bins] of the features, or a picture's or a row's.
   """
 
@@ -95,7 +91,7 @@ class Classify:
     return state.replace(model_state=filled)
 
   def check(self, fields: Mapping[str, tuple], batch_size: int) -> None:
-    """Traces one step, computing nothing: whatever cannot be raises here.
+    """Traces one step without computing it, which may raise.
 
     Args:
       fields: (shape, dtype) of each stored array of an example.
@@ -202,7 +198,7 @@ def predict(model: nn.Module, variables: Mapping, x: jax.Array) -> jax.Array:
 
 
 def create_model(config: ml_collections.ConfigDict, genres: int) -> nn.Module:
-  """The model that config.model describes, for so many genres."""
+  """The model of a config, for a number of genres."""
   options = dict(config.model)
   return models.create(options.pop("name"), genres, **options)
 
@@ -212,12 +208,12 @@ def create_optimizer(
   epoch_steps: int,
   learning_rate: float | None = None,
 ) -> tuple[optax.GradientTransformation, optax.Schedule]:
-  """What config.optim describes: the optimizer and its learning rate.
+  """The optimizer of config.optim, and its learning rate.
 
   Args:
     config: configs/default.py with a recipe's changes.
-    epoch_steps: optimizer steps an epoch, for schedules told in epochs.
-    learning_rate: in place of the config's.
+    epoch_steps: optimizer steps an epoch, for schedules by epoch.
+    learning_rate: instead of the config's.
   """
   rate = optim.create_schedule(
     config.optim.schedule,
@@ -228,18 +224,9 @@ def create_optimizer(
     begin_epoch=config.optim.decay_begin,
     warmup_epochs=config.optim.warmup_epochs,
   )
-  optimizer = optim.create(
-    config.optim.name,
-    rate,
-    b1=config.optim.b1,
-    b2=config.optim.b2,
-    eps=config.optim.eps,
-    eps_rule=config.optim.eps_rule,
-    momentum=config.optim.momentum,
-    weight_decay=config.optim.weight_decay,
-    clip_norm=config.optim.clip_norm,
-  )
-  return optimizer, rate
+  keys = ("clip_norm", *optim.Numbers._fields)
+  numbers = {key: config.optim[key] for key in keys}
+  return optim.create(config.optim.name, rate, **numbers), rate
 
 
 def create(
@@ -248,15 +235,14 @@ def create(
   class_counts: np.ndarray,
   epoch_steps: int,
 ) -> Classify:
-  """Reads a config into a task; see gtzan_jax.training.tasks.create.
+  """The task of a config; see gtzan_jax.training.loop.Steps.
 
   Raises:
-    InputError: a name or a value that does not exist, or an augmentation that
-      this kind of data cannot carry.
+    InputError: an unknown name, or an augmentation that the data cannot carry.
   """
   spec, genres = dataset.spec, len(dataset.genres)
   augmentation = dict(config.augment)
-  augment.check(dataset.raw, dataset.example_shape, **augmentation)
+  augment.check(dataset.raw, dataset.example_shape, augmentation)
   raw_augment = {key: augmentation.pop(key) for key in RAW_AUGMENT}
   if dataset.raw == "audio":
     raw_augment["sample_rate"] = spec.sample_rate
@@ -288,17 +274,14 @@ def create(
 def fields(
   config: ml_collections.ConfigDict, raw: str | None
 ) -> dict[str, set[str]]:
-  """The stored arrays that training reads of each part."""
+  """The stored arrays of each split that training reads."""
   source = training_source(config, raw)
   stats = {"features"} if config.data.standardize != "none" else set()
   return {"train": {source} | stats, "validation": {"features"}}
 
 
 def training_source(config: ml_collections.ConfigDict, raw: str | None) -> str:
-  """The stored array that training starts from (see Classify.source).
-
-  Features are computed on the device only where something acts before them.
-  """
+  """The stored array that training starts from (see Classify.source)."""
   strength = config.augment
   acts = strength.gain_db or strength.shift_s or strength.noise_probability
   return raw if raw and acts else "features"

@@ -1,4 +1,4 @@
-"""From a workdir's model to Predictions of every part, and to the report."""
+"""Evaluates a run: predictions of every split, and the report."""
 
 import functools
 import pathlib
@@ -45,7 +45,7 @@ def validator(
   mesh: jax.sharding.Mesh,
   workdir: pathlib.Path,
 ) -> Callable[[TrainState, Callable[[], None]], dict[str, float]]:
-  """What the loop asks after each epoch: a state's scores on validation."""
+  """Validation after each epoch: state -> scalars."""
   del workdir
   apply = predictor(task.model, mesh)
 
@@ -72,11 +72,11 @@ def predict_part(
   mesh: jax.sharding.Mesh,
   check: Callable[[], None] = lambda: None,
 ) -> Predictions:
-  """Every example of a part exactly once: padding is masked out again.
+  """Every example of a split exactly once, without the padding.
 
   Args:
     probabilities_of: a batch on the devices -> [b, genres].
-    records: the part.
+    records: the split.
     genres: their names, in label order.
     batch_size: over all devices.
     mesh: the devices.
@@ -102,7 +102,7 @@ def predict_part(
 def restore_best(
   path: pathlib.Path, run: Mapping
 ) -> tuple[nn.Module, dict, int]:
-  """The model of a workdir, its best variables, and how many parameters."""
+  """A run's model, its best variables and the number of parameters."""
   config = ml_collections.ConfigDict(run["config"])
   model = classify.create_model(config, len(run["genres"]))
   here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
@@ -120,23 +120,28 @@ def restore_best(
 def load_model(
   path: pathlib.Path, run: Mapping, mesh: jax.sharding.Mesh | None = None
 ) -> tuple[Callable[[np.ndarray], jax.Array], int]:
-  """The model of a workdir, whatever its task, as a function.
+  """The classifier of a run, whatever its task, as a function.
 
   Args:
-    path: a workdir that has been trained.
+    path: the run folder.
     run: its run.json.
-    mesh: the devices, None for one; what scikit-learn fitted runs on the host.
+    mesh: the devices, None for one; scikit-learn's models run on the host.
 
   Returns:
-    features [b, ...] -> probabilities [b, genres], and how many numbers were
-    trained.
+    features [b, ...] -> probabilities [b, genres], and the number of trained
+    numbers.
 
   Raises:
-    InputError: no model in the workdir, or another one than run.json says.
+    InputError: no model in the folder, or it does not fit run.json.
   """
   load = _of_task(path, run).load
   model, size = load(path, run, mesh or sharding.make_mesh(jax.devices()[:1]))
-  return _of_shape(model, path, run), size
+
+  def checked(x):
+    check_shape(path, run, x)
+    return model(x)
+
+  return checked, size
 
 
 def _load_network(path, run, mesh) -> tuple[Callable, int]:
@@ -151,18 +156,8 @@ def _load_classical(path, run, mesh) -> tuple[Callable, int]:
   return classical.load(path, run), classical.num_params(path)
 
 
-def _of_shape(model: Callable, path: pathlib.Path, run: Mapping) -> Callable:
-  """The model on examples of its own shape; others are refused."""
-
-  def checked(x):
-    check_shape(path, run, x)
-    return model(x)
-
-  return checked
-
-
 def check_shape(path: pathlib.Path, run: Mapping, x: np.ndarray) -> None:
-  """Refuses examples `[b, ...]` that are not as run.json says they are."""
+  """Refuses examples `[b, ...]` of another shape than run.json has."""
   wanted, found = tuple(run["example_shape"]), tuple(x.shape[1:])
   if found != wanted:
     raise errors.InputError(
@@ -177,7 +172,7 @@ def predict_parts(
   dataset: pipeline.Dataset,
   mesh: jax.sharding.Mesh,
 ) -> tuple[dict[str, Predictions], int]:
-  """What a workdir's model says of every part, and its number of parameters."""
+  """A run's predictions of every split, and its number of parameters."""
   config = ml_collections.ConfigDict(run["config"])
   model, num_params = load_model(path, run, mesh)
   fields = {part: ["features"] for part, ids in dataset.parts.items() if ids}
@@ -203,7 +198,7 @@ def _predict_classical(model, records, genres, batch_size, mesh) -> Predictions:
 
 
 def trained(path: pathlib.Path, config: ml_collections.ConfigDict) -> dict:
-  """How the training went: best_epoch, epochs_run and the monitor's value."""
+  """Facts of the training: best_epoch, epochs_run and the monitor's value."""
   last = checkpoint.Store(path / "last")
   facts = last.facts()
   last.close()
@@ -220,7 +215,7 @@ def trained(path: pathlib.Path, config: ml_collections.ConfigDict) -> dict:
 
 
 class _Classifier(NamedTuple):
-  """How a trained classifier is loaded and applied, and how it was trained."""
+  """Loads and applies a trained classifier, and has its training facts."""
 
   load: Callable
   predict: Callable
@@ -236,12 +231,12 @@ _CLASSIFIERS = {
 
 
 def _of_task(path: pathlib.Path, run: Mapping) -> _Classifier:
-  """Refuses a run that classifies nothing, such as a GAN's."""
+  """The functions of a run's task; refuses a run that does not classify."""
   task = run["config"]["task"]
   if task not in _CLASSIFIERS:
     raise errors.InputError(
-      f"--workdir={path} holds a run of config.task={task!r}, which predicts no"
-      " genres: give the workdir of a classifier"
+      f"--workdir={path} has config.task={task!r}, which does not classify;"
+      " give a classifier's run folder"
     )
   return _CLASSIFIERS[task]
 
@@ -249,7 +244,7 @@ def _of_task(path: pathlib.Path, run: Mapping) -> _Classifier:
 def facts_of(
   path: pathlib.Path, run: Mapping, mesh: jax.sharding.Mesh
 ) -> tuple[dict, list[Mapping]]:
-  """What a report says of a run, whatever it is tested on; and its history."""
+  """A report's facts of a run, for any test data; and its history."""
   rows = scalars.read(path / "metrics.jsonl")
   config = ml_collections.ConfigDict(run["config"])
   of_task = _CLASSIFIERS.get(config.task, _CLASSIFIERS["classify"])
@@ -269,17 +264,16 @@ def facts_of(
 def facts_of_data(
   path: pathlib.Path, run: Mapping, dataset: pipeline.Dataset
 ) -> dict:
-  """What a report says of the data of a run.
+  """A report's facts of a run's data.
 
   Raises:
-    InputError: the data, or its cut, is not what the run was trained on.
+    InputError: the data, or its split, is not what the run was trained on.
   """
   if run["data_fingerprint"] != dataset.metadata["fingerprint"]:
     raise errors.InputError(
-      f"--workdir={path} was trained on data"
-      f" {run['data_fingerprint'][:12]}, at hand is"
-      f" {dataset.metadata['fingerprint'][:12]}: the corpus or the features"
-      " changed since; train again"
+      f"--workdir={path} was trained on data {run['data_fingerprint'][:12]},"
+      f" the current data is {dataset.metadata['fingerprint'][:12]}: corpus or"
+      " features have changed; train again"
     )
   workdir.check_cut(path, run, dataset)
   return {
@@ -297,10 +291,10 @@ def facts_of_data(
 def evaluate(
   path: pathlib.Path, dataset: pipeline.Dataset, mesh: jax.sharding.Mesh
 ) -> pathlib.Path:
-  """Scores a workdir's model on every part and writes the report.
+  """Scores a run's model on every split and writes the report.
 
   Args:
-    path: a workdir that training has been through.
+    path: the run folder.
     dataset: the data it was trained on.
     mesh: the devices.
 

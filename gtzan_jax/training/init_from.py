@@ -1,4 +1,4 @@
-"""The weights that a run begins with, where it does not begin at random."""
+"""Initial weights from a run folder or a file."""
 
 import pathlib
 from collections.abc import Mapping
@@ -14,16 +14,16 @@ KEY = "config.train.init_from"
 
 
 def load(path: str, model: str, variables: Mapping) -> Mapping:
-  """Variables with what a workdir's best/ or a file of weights holds.
+  """A model's variables from best/ of a run folder, or from a file.
 
   Args:
-    path: a workdir of the same model, or a file for `gtzan_jax.models.weights`.
+    path: a run folder of the same model, or a file for
+      `gtzan_jax.models.weights`.
     model: a key of gtzan_jax.models.MODELS.
-    variables: of that model, arrays or their shapes; from a file, what it does
-      not hold stays as it is here.
+    variables: of that model, arrays or their shapes; what a file lacks stays.
 
   Raises:
-    InputError: nothing usable at `path`, or of another model, layer or shape.
+    InputError: nothing usable at `path`, or another model, layer or shape.
   """
   place = pathlib.Path(path).expanduser()
   if not workdir.is_workdir(path):
@@ -32,7 +32,7 @@ def load(path: str, model: str, variables: Mapping) -> Mapping:
   name = run["config"]["model"]["name"]
   if name != model:
     raise errors.InputError(
-      f"{KEY}={path} holds the model {name!r}, and this run trains {model!r}"
+      f"{KEY}={path} is a run of model {name!r}; this run trains {model!r}"
     )
   _, found, _ = evaluate.restore_best(place, run)
   _check(path, found, variables)
@@ -42,18 +42,18 @@ def load(path: str, model: str, variables: Mapping) -> Mapping:
 def check(
   path: str, dataset: pipeline.Dataset, place: str | None = None
 ) -> None:
-  """Refuses a workdir whose weights would say nothing here, or too much.
+  """Refuses weights of other features, or trained on this run's test tracks.
 
-  Of a file nobody knows what it has learnt from.
+  What a file of weights was trained on is not known.
 
   Args:
-    path: a workdir or a file.
-    dataset: what the run is to be trained on.
-    place: where its music lies; None of the synthetic corpus.
+    path: a run folder or a file.
+    dataset: the run's data.
+    place: its config.data.path.
 
   Raises:
-    InputError: a workdir of other genres or features; or one that has learnt
-      from, or was chosen by, tracks that this run holds out.
+    InputError: a run of other genres or features; or one that was trained on or
+      selected by this run's validation or test tracks.
   """
   if not workdir.is_workdir(path):
     return

@@ -1,8 +1,8 @@
-"""The loop: devices, time and disk. What a step does is the task's.
+"""The training loop: devices, time and disk. A task defines the step.
 
 Order within an epoch: steps -> evaluation on validation -> progress (best?
 plateau? stop?) -> best/ -> a line of metrics.jsonl -> last/. Killed at any
-point, the same command goes on from last/ and ends with the same bits.
+point, the same command continues from last/ and ends with the same bits.
 """
 
 import contextlib
@@ -27,15 +27,15 @@ from gtzan_jax.training.preemption import Interrupt, Interrupted
 
 
 class Steps(NamedTuple):
-  """What the loop needs of a task that takes steps; see training/tasks.py.
+  """The functions of a task that takes steps; see training/tasks.py.
 
   Attributes:
     fields: (config, raw) -> the stored arrays that training reads, by split.
-    create: (config, dataset, class_counts, epoch_steps) -> the functions of the
-      task; class_counts are the train examples of each genre.
+    create: (config, dataset, class_counts, epoch_steps) -> the task;
+      class_counts are the train examples of each genre.
     validator: (config, dataset, task, records, mesh, workdir) -> a function
       from a state to the scalars of the validation split.
-    load: (path, model's name, variables) -> variables to begin with.
+    load: (path, model's name, variables) -> initial variables.
   """
 
   fields: Callable
@@ -80,7 +80,7 @@ def train(
   mesh: jax.sharding.Mesh,
   generated: Mapping[str, np.ndarray] | None = None,
 ) -> None:
-  """Trains, or goes on training, until the last epoch or an early stop.
+  """Trains or resumes, until the last epoch or an early stop.
 
   Args:
     steps: the task's functions.
@@ -91,8 +91,7 @@ def train(
     generated: examples that join the train split: stored arrays and "label".
 
   Raises:
-    InputError: the monitored scalar was never a number. What can be known
-      beforehand is for gtzan_jax.training.checks to refuse.
+    InputError: the monitored scalar was NaN in all epochs.
     Interrupted: a signal came; last/ holds everything up to it.
   """
   fields = steps.fields(config, dataset.raw)
@@ -101,11 +100,11 @@ def train(
     {part: fields[part] for part in fields if dataset.parts[part]},
     config.data.cache_mb,
   )
-  train_part: pipeline.Records | pipeline.Mixed = records["train"]
+  train_split: pipeline.Records | pipeline.Mixed = records["train"]
   if generated is not None:
     real = None if config.data.augment_only else records["train"]
-    train_part = pipeline.Mixed(real, generated)
-  labels = train_part.labels()
+    train_split = pipeline.Mixed(real, generated)
+  labels = train_split.labels()
   epoch_steps = config.train.epoch_steps or math.ceil(
     len(labels) / config.train.batch_size
   )
@@ -121,11 +120,11 @@ def train(
   )
   last = checkpoint.Store(workdir / "last", writable=True)
   if steps.load and config.train.init_from and last.latest() is None:
-    begin = steps.load(
+    initial = steps.load(
       config.train.init_from, config.model.name, task.variables_of(state)
     )
-    state = jax.device_put(task.with_variables(state, begin), everywhere)
-  if config.data.standardize != "none":  # of real examples alone
+    state = jax.device_put(task.with_variables(state, initial), everywhere)
+  if config.data.standardize != "none":  # statistics of real examples only
     mean, std = pipeline.input_statistics(
       records["train"], config.data.standardize
     )
@@ -136,7 +135,8 @@ def train(
   done, rows = progress.Progress(), 0
   if last.latest() is not None:
     state, saved = last.restore(state)
-    done, rows = progress.Progress(**saved["progress"]), saved["rows"]
+    done = progress.Progress.from_dict(saved["progress"])
+    rows = saved["rows"]
     print(f"resumed at step {int(state.step)}, epoch {done.evaluations + 1}")
   step = int(state.step)
   scalars = logs.Scalars(
@@ -147,7 +147,7 @@ def train(
   )
   validate = steps.validator(config, dataset, task, records, mesh, workdir)
   batches = pipeline.train_batches(
-    train_part,
+    train_split,
     batch_size=config.train.batch_size,
     seed=config.seed,
     start_step=step,
@@ -172,9 +172,9 @@ def train(
           step, epoch_end, desc=f"epoch {epoch}", leave=False, disable=None
         ):
           interrupt.check()
-          asked = time.monotonic()
+          start = time.monotonic()
           batch = next(batches)
-          waited += time.monotonic() - asked
+          waited += time.monotonic() - start
           before = of_step
           state, of_step = train_step(state, sharding.put(batch, mesh))
           step += 1
@@ -216,7 +216,7 @@ def train(
     except Interrupted:
       last.save(state, facts())
       last.wait()
-      print(f"interrupted: saved at step {step}; the same command goes on")
+      print(f"interrupted: saved at step {step}; the same command continues")
       raise
     finally:
       with contextlib.ExitStack() as ends:
@@ -224,7 +224,7 @@ def train(
           ends.callback(each.close)
   if not done.best_epoch:
     raise errors.InputError(
-      f"{config.train.monitor} was never a number in {done.evaluations} epochs:"
+      f"{config.train.monitor} was NaN in all {done.evaluations} epochs:"
       " training diverged; lower config.optim.learning_rate"
     )
 
@@ -242,7 +242,7 @@ def _plateau(config) -> dict[str, Any]:
 def is_reported(
   config: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> bool:
-  """Is there nothing left to train here, and does the report stand?"""
+  """Whether training is finished and the report is written."""
   last = checkpoint.Store(workdir / "last")
   try:
     facts = last.facts()

@@ -1,10 +1,9 @@
 """Optimisers and learning rate schedules, by name.
 
-Reduce-on-plateau depends on results and not on the step, so it is no schedule
-of the step: its factor is state of the host, saved with the run. The train
-step takes it as `lr_scale` and multiplies the optimiser's updates by it, which
-is the same as a smaller learning rate (updates are linear in it for every
-optimiser here, AdamW's decay included) and compiles nothing again.
+Reduce-on-plateau depends on results and not on the step: its factor is state of
+the host, saved with the run. The train step multiplies the optimiser's updates
+by it (`lr_scale`), which equals a smaller learning rate (updates are linear in
+it for every optimiser here, AdamW's decay included) without recompiling.
 """
 
 import dataclasses
@@ -20,10 +19,10 @@ from gtzan_jax.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Rate:
-  """What a schedule may depend on.
+  """Inputs of a schedule.
 
   Attributes:
-    learning_rate: the peak, and the value where nothing changes it.
+    learning_rate: the peak.
     steps_per_epoch: training steps of one epoch.
     epochs: epochs of the whole run; "cosine" ends there.
     decay: factor an epoch of "exponential".
@@ -40,7 +39,7 @@ class Rate:
 
 
 def constant(rate: Rate) -> optax.Schedule:
-  """One rate at every step; also "plateau", whose factor is the host's."""
+  """One rate at every step; "plateau" has its factor on the host."""
   return optax.constant_schedule(rate.learning_rate)
 
 
@@ -48,8 +47,7 @@ def exponential(rate: Rate) -> optax.Schedule:
   """Keras's per-epoch rule: `lr * decay^(epoch - begin_epoch + 1)`, from begin.
 
   Epochs count from 0 and the rate is constant within one. With decay 0.95 and
-  begin_epoch 10, epoch 9 runs at `lr` and epoch 10 at `0.95 lr`: source
-  document 1's callback.
+  begin_epoch 10, epoch 9 runs at `lr` and epoch 10 at `0.95 lr`.
   """
 
   def schedule(step):
@@ -63,12 +61,7 @@ def cosine(rate: Rate) -> optax.Schedule:
   """Linear rise from 0 in `warmup_epochs`, then half a cosine down to 0.
 
   A run of fewer than twice `warmup_epochs` rises for its first half.
-
-  Raises:
-    InputError: if `warmup_epochs` is negative.
   """
-  if rate.warmup_epochs < 0:
-    raise InputError(f"warmup_epochs {rate.warmup_epochs} has to be 0 or more")
   rise = min(rate.warmup_epochs, rate.epochs / 2)
   return optax.warmup_cosine_decay_schedule(
     init_value=0.0,
@@ -94,16 +87,12 @@ def create_schedule(name: str, **rate) -> optax.Schedule:
     **rate: the fields of `Rate`.
 
   Raises:
-    InputError: if there is no such schedule, or its values cannot be.
+    InputError: there is no such schedule.
   """
   if name not in SCHEDULES:
     raise InputError(
-      f"unknown schedule {name!r}; the schedules are"
+      f"config.optim.schedule={name!r}: accepted are"
       f" {', '.join(sorted(SCHEDULES))}"
-    )
-  if not rate["learning_rate"] > 0:
-    raise InputError(
-      f"learning_rate {rate['learning_rate']} has to be greater than 0"
     )
   return SCHEDULES[name](Rate(**rate))
 
@@ -114,14 +103,22 @@ def _kernels(params):
 
 
 class Numbers(NamedTuple):
-  """What an optimiser may depend on beside its rate."""
+  """Inputs of an optimiser, beside its rate.
 
-  b1: float
-  b2: float
-  eps: float
-  eps_rule: str
-  momentum: float
-  weight_decay: float
+  Attributes:
+    b1, b2: decay of the averaged gradient and of its square; "adam", "adamw".
+    eps: added to the root of the averaged square; "adam", "adamw", "rmsprop".
+    eps_rule: one of EPS_RULES; "adam", "adamw".
+    momentum: of "sgd".
+    weight_decay: of "adamw": kernels shrink by `rate * weight_decay` a step.
+  """
+
+  b1: float = 0.9
+  b2: float = 0.999
+  eps: float = 1e-8
+  eps_rule: str = "torch"
+  momentum: float = 0.0
+  weight_decay: float = 0.0
 
 
 # The rules for Adam's epsilon, by what it is added to: the root of the second
@@ -134,13 +131,13 @@ EPS_RULES = ("torch", "keras")
 
 def _scale_by_adam(n: Numbers) -> optax.GradientTransformation:
   """Adam's direction: both moments corrected, epsilon by its rule."""
-  torchs = optax.scale_by_adam(n.b1, n.b2, n.eps)
+  adam = optax.scale_by_adam(n.b1, n.b2, n.eps)
   if n.eps_rule == "torch":
-    return torchs
+    return adam
 
   def update(gradients, state, params=None):
-    # Only the moments are taken of optax's: its own direction is unused.
-    _, state = torchs.update(gradients, state, params)
+    # Only optax's moments are used, not its direction.
+    _, state = adam.update(gradients, state, params)
     count = state.count.astype(jnp.float32)
     factor = jnp.sqrt(1 - n.b2**count) / (1 - n.b1**count)
     direction = jax.tree.map(
@@ -148,7 +145,7 @@ def _scale_by_adam(n: Numbers) -> optax.GradientTransformation:
     )
     return direction, state
 
-  return optax.GradientTransformation(torchs.init, update)
+  return optax.GradientTransformation(adam.init, update)
 
 
 def _adam(schedule: optax.Schedule, n: Numbers):
@@ -176,59 +173,35 @@ OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {
 
 
 def create(
-  name: str,
-  schedule: optax.Schedule,
-  *,
-  b1: float = 0.9,
-  b2: float = 0.999,
-  eps: float = 1e-8,
-  eps_rule: str = "torch",
-  momentum: float = 0.0,
-  weight_decay: float = 0.0,
-  clip_norm: float = 0.0,
+  name: str, schedule: optax.Schedule, *, clip_norm: float = 0.0, **numbers
 ) -> optax.GradientTransformation:
   """The optimiser called `name`.
 
   Args:
     name: a key of OPTIMIZERS.
     schedule: learning rate of each step.
-    b1, b2: how much of the averaged gradient, and of its square, "adam" and
-      "adamw" keep at a step.
-    eps: added to the root of the averaged square, of "adam", "adamw" and
-      "rmsprop".
-    eps_rule: of "adam" and "adamw", one of EPS_RULES.
-    momentum: of "sgd"; the others have their own and do not read it.
-    weight_decay: of "adamw": kernels shrink by `rate * weight_decay` a step.
     clip_norm: gradients are scaled to this global norm at most; 0 is off.
+    **numbers: the fields of `Numbers`.
 
   Raises:
-    InputError: if there is no such optimiser, or it has no weight decay and one
-      was asked for (an L2 penalty belongs to the loss).
+    InputError: no such optimiser or rule; or a weight decay that the optimiser
+      does not have (an L2 penalty belongs to the loss).
   """
+  n = Numbers(**numbers)
   if name not in OPTIMIZERS:
     raise InputError(
-      f"unknown optimizer {name!r}; the optimizers are"
+      f"config.optim.name={name!r}: accepted are"
       f" {', '.join(sorted(OPTIMIZERS))}"
     )
-  if weight_decay and name != "adamw":
+  if n.weight_decay and name != "adamw":
     raise InputError(
-      f"optimizer {name!r} takes no weight decay (got {weight_decay}): use"
-      " adamw, or the L2 penalty of the loss"
+      f"config.optim.weight_decay={n.weight_decay}: {name!r} has no weight"
+      " decay; use adamw, or the L2 penalty of the loss"
     )
-  if min(weight_decay, momentum, clip_norm) < 0:
+  if n.eps_rule not in EPS_RULES:
     raise InputError(
-      f"momentum {momentum}, weight_decay {weight_decay} and clip_norm"
-      f" {clip_norm} have to be 0 or more"
-    )
-  for key, value in (("b1", b1), ("b2", b2)):
-    if not 0 <= value < 1:
-      raise InputError(f"{key} {value}: give 0 or more and less than 1")
-  if not 0 < eps < 1:
-    raise InputError(f"eps {eps}: give more than 0 and less than 1")
-  if eps_rule not in EPS_RULES:
-    raise InputError(
-      f"unknown eps_rule {eps_rule!r}; the rules are {', '.join(EPS_RULES)}"
+      f"config.optim.eps_rule={n.eps_rule!r}: accepted are"
+      f" {', '.join(EPS_RULES)}"
     )
   clip = optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity()
-  numbers = Numbers(b1, b2, eps, eps_rule, momentum, weight_decay)
-  return optax.chain(clip, OPTIMIZERS[name](schedule, numbers))
+  return optax.chain(clip, OPTIMIZERS[name](schedule, n))

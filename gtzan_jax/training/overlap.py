@@ -1,21 +1,22 @@
-"""What a run and other music have in common, and what has to be left out."""
+"""Tracks and genres shared by a run and another corpus."""
 
 import collections
-import os
+import functools
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from gtzan_jax.errors import InputError
+from gtzan_jax.training import workdir
 
-# A track of GTZAN, blues.00000, or of the synthetic corpus, blues.s00000: the
-# same track wherever it lies.
+_real = functools.partial(workdir.comparable, "data.path")
+# A track of GTZAN, blues.00000, or of the synthetic corpus, blues.s00000.
 _EVERYWHERE = re.compile(r"([^/]+)\.(s?\d{5})")
 
 
 def match(known: Sequence[str], others: Iterable[str]) -> dict[str, str]:
-  """{other: known} of the names that are the same but for case and marks.
+  """{other: known} of names that are equal without case and punctuation.
 
   "Hip-Hop" is "hiphop"; nothing else is guessed.
   """
@@ -31,7 +32,7 @@ def _plain(name: str) -> str:
 
 
 def identity(track: str) -> str:
-  """What an id is compared by: Blues.00000 and blues.00000 are one track."""
+  """An id as it is compared: Blues.00000 and blues.00000 are one track."""
   found = _EVERYWHERE.fullmatch(track)
   return f"{_plain(found[1])}.{found[2]}" if found else track
 
@@ -42,19 +43,17 @@ def known(
   fingerprint: str | None = None,
   place: str | None = None,
 ) -> set[str]:
-  """Identities that in some collection mean tracks of these parts of a run.
+  """Identities that mean tracks of a run's splits in a given collection.
 
-  In another collection than the run's only ids that GTZAN's tracks have, or the
-  synthetic corpus's, mean anything: its `rock/01` is other music. A run that
-  began with given weights, learnt from a GAN's examples or asked a judge may
-  know tracks of two collections, and which is of which nobody has written down:
-  there all ids count, rather one too many.
+  In another collection than the run's only ids of GTZAN and of the synthetic
+  corpus mean the same tracks: its `rock/01` is another recording. The ids of a
+  run with upstream runs may come from two collections; there all ids count.
 
   Args:
     run: run.json.
     parts: of "train" and "validation".
-    fingerprint: of the collection as it is prepared for the run's features.
-    place: its path; at the run's own the collection may have grown since.
+    fingerprint: of the collection prepared for the run's features.
+    place: its path; at the run's own the collection may have grown.
   """
   ids = {identity(track) for part in parts for track in run["tracks"][part]}
   config = run["config"]
@@ -63,14 +62,10 @@ def known(
     or config["data"]["augment_with"]
     or config["gan"]["judge"]
     or fingerprint == run["data_fingerprint"]
-    or (place and run["data_path"] and _real(place) == _real(run["data_path"]))
+    or (place and _real(place) == _real(run["data_path"]))
   ):
     return ids
   return {track for track in ids if _EVERYWHERE.fullmatch(track)}
-
-
-def _real(place: str) -> str:
-  return os.path.realpath(os.path.expanduser(place))
 
 
 def check(
@@ -82,21 +77,21 @@ def check(
   *,
   same: Sequence[str] = ("genres", "feature_spec", "example_shape"),
 ) -> None:
-  """Refuses a run that would say nothing to another one, or too much.
+  """Refuses an upstream run that does not fit, or was trained on test tracks.
 
-  Of namesakes in another collection it says that they are there.
+  Prints a warning about equal ids in another collection.
 
   Args:
-    key: what the user named it by.
-    path: its workdir.
+    key: the config key that names it.
+    path: its run folder.
     run: its run.json.
-    dataset: the other's pipeline.Dataset.
-    place: where the other's music lies; None of the synthetic corpus.
+    dataset: the downstream run's pipeline.Dataset.
+    place: the downstream run's config.data.path.
     same: keys of run.json in which both have to agree.
 
   Raises:
-    InputError: other genres or features; or it has learnt from, or was chosen
-      by, tracks that the other holds out.
+    InputError: other genres or features; or the upstream run was trained on or
+      selected by validation or test tracks of the downstream run.
   """
   ours = {
     "genres": list(dataset.genres),
@@ -111,7 +106,7 @@ def check(
         f" run has {here}"
       )
   if dataset.leak:
-    return  # which is announced anyway
+    return  # which a banner says
   held = {
     part: {identity(track) for track, _ in ids}
     for part, ids in dataset.parts.items()
@@ -124,15 +119,16 @@ def check(
   namesakes &= {identity(track) for track in run["tracks"]["train"]}
   if namesakes and not learnt:
     print(
-      f"beware: {len(namesakes)} tracks that this run holds out bear the names"
-      f" of tracks that {key}={path} has learnt from in another collection, as"
-      f" {min(namesakes)}: if they are the same music, this run is no test"
+      f"warning: {len(namesakes)} validation or test tracks share ids with"
+      f" training tracks of {key}={path} in another corpus (such as"
+      f" {min(namesakes)}); if they are the same recordings, the scores are not"
+      " valid"
     )
   if learnt:
     raise InputError(
-      f"{key}={path} has learnt from {len(learnt)} of the tracks that this run"
-      f" holds out, as {min(learnt)}: give both the same protocol, fold and"
-      " split_seed"
+      f"{key}={path} was trained on {len(learnt)} of this run's validation or"
+      f" test tracks (such as {min(learnt)}); give both runs the same protocol,"
+      " fold and split_seed"
     )
 
 
@@ -144,7 +140,7 @@ _WORDS = {
 
 
 def _differing(theirs: Any, ours: Any) -> list[str]:
-  """Both in words; of two feature specs of one name, what is not the same."""
+  """Both as text; of two feature specs of one name, what differs."""
   both = theirs, ours
   if not isinstance(ours, Mapping):
     return [", ".join(map(str, value)) for value in both]
@@ -163,7 +159,7 @@ def select(
   fingerprint: str | None = None,
   place: str | None = None,
 ) -> tuple[list, dict]:
-  """The tracks of a corpus that a run can be tested on, and what is not.
+  """The tracks of a corpus that a run can be tested on, and the others.
 
   Args:
     run: run.json.
@@ -174,10 +170,10 @@ def select(
   Returns:
     the tracks in order, and in plain values: `tracks` (how many the corpus
     has), `genres` ({its name: the model's}), `unmatched` ({genre that the model
-    does not know: tracks}), `absent` (the model's genres that the corpus
-    lacks), `learnt` (tracks left out, since the model has learnt from them or
-    was chosen by them) and `namesakes` (tracks that bear the ids of such, but
-    in another collection: they are not left out).
+    lacks: tracks}), `absent` (the model's genres that the corpus lacks),
+    `learnt` (tracks left out, as the model was trained on or selected by them)
+    and `namesakes` (tracks with ids of such in another collection, not left
+    out).
 
   Raises:
     InputError: no genre in common, or no track left.
@@ -185,17 +181,17 @@ def select(
   genres = match(run["genres"], corpus.genres)
   if not genres:
     raise InputError(
-      f"the {corpus.name} corpus has the genres {', '.join(corpus.genres)}, of"
-      f" which the model knows none; it knows {', '.join(run['genres'])}"
+      f"corpus {corpus.name} has no genre of the model: it has"
+      f" {', '.join(corpus.genres)}; the model has {', '.join(run['genres'])}"
     )
   comparable = [track for track in corpus.tracks if track.genre in genres]
   learnt = known(run, ("train", "validation"), fingerprint, place)
   tracks = [track for track in comparable if identity(track.id) not in learnt]
   if not tracks:
     raise InputError(
-      f"the model has learnt from or was chosen by all {len(comparable)} tracks"
-      f" of its genres in the {corpus.name} corpus, as {comparable[0].id}: give"
-      " other music"
+      f"the model was trained on or selected by all {len(comparable)} tracks of"
+      f" its genres in corpus {corpus.name} (such as {comparable[0].id}); give"
+      " another corpus"
     )
   ids = {
     identity(one)
@@ -216,7 +212,7 @@ def select(
 
 
 def sentences(compared: Mapping) -> list[str]:
-  """What `select` found, for the console."""
+  """The findings of `select`, for the console."""
   pairs = [
     other if other == known else f"{other} as {known}"
     for other, known in compared["genres"].items()
@@ -224,25 +220,26 @@ def sentences(compared: Mapping) -> list[str]:
   lines = [f"genres compared: {', '.join(pairs)}"]
   if len(tested := set(compared["genres"].values())) == 1:
     lines.append(
-      f"of {tested.pop()} alone the accuracy is its recall; precision and F1"
-      " need tracks of other genres"
+      f"only genre {tested.pop()} is present: accuracy is its recall; precision"
+      " and F1 need other genres"
     )
   if compared["absent"]:
     lines.append(f"genres not in this corpus: {', '.join(compared['absent'])}")
   lines += [
-    f"left out: {number} tracks of {genre}, which is no genre of the model's"
+    f"left out: {number} tracks of {genre}, a genre that the model does not"
+    " have"
     for genre, number in compared["unmatched"].items()
   ]
   if compared["learnt"]:
     lines.append(
-      f"left out: {compared['learnt']} tracks that the model has learnt from or"
-      " was chosen by; the rest is of the same collection, which may repeat"
-      " recordings and artists"
+      f"left out: {compared['learnt']} tracks that the model was trained on or"
+      " selected by; the remaining tracks are from the same collection and may"
+      " repeat recordings and artists"
     )
   if compared["namesakes"]:
     lines.append(
-      f"beware: {compared['namesakes']} tracks bear the names of tracks that"
-      " the model has learnt from in another collection: if they are the same"
-      " music, this is no test"
+      f"warning: {compared['namesakes']} tracks share ids with training tracks"
+      " of the model in another corpus; if they are the same recordings, the"
+      " scores are not valid"
     )
   return lines

@@ -1,12 +1,12 @@
-"""What a run remembers between evaluations: best, patience, plateau.
+"""Progress of a run between evaluations: best, patience, plateau.
 
-Host side, plain numbers, saved in `last/`, so that a resumed run decides as
-the uninterrupted one would have. Patience counts as Keras does: patience=7
-stops after the seventh evaluation in a row that was not a best. NaN is never
-best. The plateau counts evaluations, not batches.
+Plain numbers on the host, saved in `last/`, so that a resumed run decides as
+the uninterrupted one would have. Patience counts as in Keras: patience=7 stops
+after the seventh evaluation in a row that was not a best. NaN is never best.
+The plateau counts evaluations, not batches.
 
-What a tie is worth is the recipe's choice: Keras's EarlyStopping,
-ModelCheckpoint and ReduceLROnPlateau ask for a strict improvement.
+Ties are the recipe's choice: Keras's EarlyStopping, ModelCheckpoint and
+ReduceLROnPlateau need a strict improvement.
 """
 
 import dataclasses
@@ -25,25 +25,36 @@ class Progress:
     best_epoch: the epoch (from 1) of the best evaluation, 0 before any.
     best_value: the monitored scalar there.
     best_tie: the loss of the same split there, which breaks ties ("loss").
-    bad: evaluations since the best one.
-    plateau_bad: evaluations since the best one or the last reduction.
-    lr_scale: what plateau reductions have multiplied the learning rate by.
+    evals_since_best: evaluations since the best one.
+    evals_since_drop: evaluations since the best one or the last reduction.
+    lr_scale: the factor of all plateau reductions.
   """
 
   evaluations: int = 0
   best_epoch: int = 0
   best_value: float | None = None
   best_tie: float | None = None
-  bad: int = 0
-  plateau_bad: int = 0
+  evals_since_best: int = 0
+  evals_since_drop: int = 0
   lr_scale: float = 1.0
 
   def to_dict(self) -> dict:
-    return dataclasses.asdict(self)
+    """As it is in last/."""
+    return {_KEYS.get(k, k): v for k, v in dataclasses.asdict(self).items()}
+
+  @classmethod
+  def from_dict(cls, stored: Mapping) -> "Progress":
+    """The inverse of `to_dict`."""
+    names = {key: name for name, key in _KEYS.items()}
+    return cls(**{names.get(key, key): value for key, value in stored.items()})
+
+
+# Names of attributes in last/, where they differ.
+_KEYS = {"evals_since_best": "bad", "evals_since_drop": "plateau_bad"}
 
 
 def lower_is_better(monitor: str) -> bool:
-  """Losses and distances are to be low, whatever else is monitored high."""
+  """Whether lower values are better: those of losses and distances."""
   return monitor.endswith(("loss", "frechet_distance"))
 
 
@@ -57,18 +68,17 @@ def update(
   plateau_patience: int = 0,
   min_lr_scale: float = 0.0,
 ) -> tuple[Progress, bool]:
-  """One evaluation's scalars -> (the next state, is it the best so far?).
+  """One evaluation's scalars -> (the next state, whether it is the best).
 
-  A track accuracy takes few values, and the first of many equals is seldom the
-  best of them: by default the loss of the same split breaks ties, and such an
-  evaluation is a new best for patience and plateau as well.
+  Track accuracy takes few values: by default the loss of the same split breaks
+  ties, and such an evaluation is a new best for patience and plateau as well.
 
   Args:
     progress: the state before this evaluation.
-    scalars: everything this evaluation reported.
+    scalars: of this evaluation.
     monitor: the key to follow; see `lower_is_better`.
     ties: which of equal evaluations is the best: "loss", the one with the
-      lowest loss on the same split, or "first", as Keras has it.
+      lowest loss on the same split, or "first", as in Keras.
     plateau_factor: multiplies `lr_scale` after `plateau_patience` evaluations
       without a best; 1.0 is no plateau rule.
     plateau_patience: see above.
@@ -104,21 +114,21 @@ def update(
         best_epoch=evaluations,
         best_value=value,
         best_tie=None if math.isnan(tie) else tie,
-        bad=0,
-        plateau_bad=0,
+        evals_since_best=0,
+        evals_since_drop=0,
       ),
       True,
     )
-  plateau_bad, lr_scale = progress.plateau_bad + 1, progress.lr_scale
-  if plateau_factor < 1.0 and plateau_bad >= plateau_patience:
-    plateau_bad = 0
+  since_drop, lr_scale = progress.evals_since_drop + 1, progress.lr_scale
+  if plateau_factor < 1.0 and since_drop >= plateau_patience:
+    since_drop = 0
     lr_scale = max(lr_scale * plateau_factor, min_lr_scale)
   return (
     dataclasses.replace(
       progress,
       evaluations=evaluations,
-      bad=progress.bad + 1,
-      plateau_bad=plateau_bad,
+      evals_since_best=progress.evals_since_best + 1,
+      evals_since_drop=since_drop,
       lr_scale=lr_scale,
     ),
     False,
@@ -127,11 +137,11 @@ def update(
 
 def should_stop(progress: Progress, patience: int) -> bool:
   """Early stopping; `patience` 0 never stops."""
-  return patience > 0 and progress.bad >= patience
+  return patience > 0 and progress.evals_since_best >= patience
 
 
 def last_step(length: Mapping, epoch_steps: int) -> int:
-  """Where a run ends that does not stop early.
+  """The last step of a run that does not stop early.
 
   Args:
     length: config.train's `epochs` and `max_steps`.
@@ -142,13 +152,13 @@ def last_step(length: Mapping, epoch_steps: int) -> int:
 
 
 def finished(length: Mapping, facts: Mapping) -> bool:
-  """Has a run nothing left to train?
+  """Whether a run has reached its last epoch or stopped early.
 
   Args:
     length: config.train's `epochs`, `max_steps` and `patience`.
-    facts: what its last/ says, "progress" and "epoch_steps".
+    facts: "progress" and "epoch_steps" of its last/.
   """
-  done, steps = Progress(**facts["progress"]), facts["epoch_steps"]
+  done, steps = Progress.from_dict(facts["progress"]), facts["epoch_steps"]
   return done.evaluations >= math.ceil(
     last_step(length, steps) / steps
   ) or should_stop(done, length["patience"])

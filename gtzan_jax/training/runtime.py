@@ -1,4 +1,4 @@
-"""Settings of the JAX process that are not the model's business."""
+"""Settings of the JAX process."""
 
 import os
 

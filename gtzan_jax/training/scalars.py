@@ -2,8 +2,8 @@
 
 metrics.jsonl has one JSON object a line: {"step", "time/seconds", name: value}.
 Keys that begin with "time/" are timings: all the rest repeats bit for bit.
-After a kill the run goes on from its last checkpoint, and the lines written
-since are cut off before they are written again.
+After a kill the run continues from its last checkpoint; later lines are cut
+off and written again.
 """
 
 import contextlib
@@ -22,14 +22,14 @@ from gtzan_jax import atomic, errors
 
 
 def read(path: pathlib.Path, least: int = 0) -> list[dict]:
-  """The whole lines of a metrics.jsonl; a line cut short by a kill is none.
+  """The complete lines of a metrics.jsonl.
 
   Args:
     path: the file, which may not exist yet.
-    least: how many lines the checkpoint in last/ counts.
+    least: the number of lines that the checkpoint in last/ expects.
 
   Raises:
-    InputError: fewer than `least` lines are there and whole.
+    InputError: fewer than `least` lines are complete.
   """
   rows = []
   text = path.read_text("utf-8", "replace") if path.is_file() else ""
@@ -43,14 +43,14 @@ def read(path: pathlib.Path, least: int = 0) -> list[dict]:
     rows.append(row)
   if len(rows) < least:
     raise errors.InputError(
-      f"{path} is damaged: {len(rows)} whole lines, and the checkpoint in last/"
-      f" counts {least}; bring it back, or train again into another --workdir"
+      f"{path} is damaged: it has {len(rows)} complete lines, last/ expects"
+      f" {least}; restore it, or train in another --workdir"
     )
   return rows
 
 
 class Scalars:
-  """Writes one run's scalars; opening it forgets what came after `step`."""
+  """Writes one run's scalars; opening it drops those after `step`."""
 
   def __init__(
     self, workdir: pathlib.Path, *, step: int, rows: int, tensorboard: bool
@@ -58,7 +58,7 @@ class Scalars:
     """Continues a run.
 
     Args:
-      workdir: where metrics.jsonl and tensorboard/ stand.
+      workdir: the run folder.
       step: the step that the run resumes from, 0 for a new one.
       rows: how many lines of metrics.jsonl belong to it.
       tensorboard: write event files too.
@@ -80,7 +80,7 @@ class Scalars:
       if tensorboard:
         self._events = _events_file(workdir).open("ab")
         self._add_event(file_version="brain.Event:2")
-        if step:  # what an earlier start wrote from here on is not shown
+        if step:  # hides what an earlier start wrote from here on
           start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
           self._add_event(step=step + 1, session_log=start)
 
@@ -88,7 +88,7 @@ class Scalars:
     return errors.writing(f"the scalars in {self._workdir}")
 
   def _add_event(self, **event) -> None:
-    """At once: a writer in the background could not tell of a full disk."""
+    """Writes at once: a background writer could not report a full disk."""
     data = event_pb2.Event(wall_time=time.time(), **event).SerializeToString()
     assert self._events is not None
     size = struct.pack("<Q", len(data))
@@ -98,7 +98,7 @@ class Scalars:
 
   @property
   def rows(self) -> int:
-    """Lines written so far: saved in `last/`, given back when resuming."""
+    """Lines written so far, saved in `last/`."""
     return self._rows
 
   @property

@@ -1,7 +1,7 @@
-"""Devices: the mesh is made here and nowhere else.
+"""The device mesh.
 
-Data parallelism over every device there is: parameters are replicated, the
-batch is cut along its first axis. Under `jit` the compiler inserts the
+Data parallelism over all devices: parameters are replicated, the batch is split
+along its first axis. Under `jit` the compiler inserts the
 collectives, so BatchNorm sees the global batch.
 """
 
@@ -16,7 +16,7 @@ from gtzan_jax import errors
 
 
 def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
-  """One axis, `data`, over `devices` (all there are by default)."""
+  """One axis, `data`, over `devices` (default: all)."""
   devices = list(devices or jax.devices())
   # jax.make_mesh defaults to Explicit axes in recent releases, which Flax
   # layers do not support.
@@ -41,7 +41,7 @@ def check_batch_size(batch_size: int, mesh: Mesh, key: str) -> None:
 
 
 def put(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-  """This process's share of a batch -> global arrays cut over the mesh."""
+  """This process's share of a batch -> global arrays over the mesh."""
   sharding = batched(mesh)
   return {
     key: jax.make_array_from_process_local_data(sharding, value)
@@ -50,7 +50,7 @@ def put(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
 
 
 def fetch(array: jax.Array) -> np.ndarray:
-  """The whole of a global array on this host, whatever process holds it."""
+  """A global array on this host, whichever process holds it."""
   if array.is_fully_addressable:
     return np.asarray(array)
   return np.asarray(multihost_utils.process_allgather(array, tiled=True))

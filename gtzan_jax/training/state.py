@@ -1,4 +1,4 @@
-"""What a training step changes, whatever is trained."""
+"""The state that a training step updates."""
 
 import flax.struct
 import jax
@@ -9,16 +9,16 @@ Scalars = dict[str, jax.Array]
 
 
 class TrainState(flax.struct.PyTreeNode):
-  """Everything a step changes, and what its randomness comes from.
+  """Everything a step updates, and its random key.
 
   Attributes:
     step: int32, steps taken.
     key: the run's random key, never changed.
     params: the parameters; of a GAN a dict of two, "generator" and
       "discriminator".
-    model_state: what else a model holds (`batch_stats`, `input_stats`).
+    model_state: other collections of a model (`batch_stats`, `input_stats`).
     opt_state: the optimizer's; of a GAN a dict of two.
-    lr_scale: float32, what plateau reductions multiply the updates by.
+    lr_scale: float32, plateau factor of the updates.
     totals: float32 sums since the last evaluation.
   """
 

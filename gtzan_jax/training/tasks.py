@@ -1,12 +1,11 @@
-"""What is trained: the interface that all tasks share.
+"""Tasks: pure functions that the loop calls, and their common interface.
 
-A task that takes steps gives the loop three functions (`loop.Steps`); what its
-`create` returns is a few pure functions on pytrees, which know neither devices
-nor time nor disk:
+A task that takes steps gives the loop `loop.Steps`, whose `create` returns pure
+functions on pytrees, without devices, time or disk:
 
     source                the stored array that a step starts from
     init(key)             the state before the first step, a TrainState
-    check(fields, batch_size)   traces one step; what cannot be raises
+    check(fields, batch_size)   traces one step, which may raise
     train_step(state, batch)    -> (state, scalars)
     summarize(totals)     sums since the last evaluation -> scalars
     variables_of(state)   what best/ holds
@@ -33,16 +32,16 @@ from gtzan_jax.training import (
 
 
 class Task(NamedTuple):
-  """What a config's `task` names.
+  """The functions of a task.
 
   Attributes:
-    check_config: (config) raises InputError for what no data could mend.
-    check_data: (config, dataset, begun) raises it for what this data cannot
-      carry, before anything is trained; `begun` of a run that is resumed.
+    check_config: (config) raises InputError; needs no data.
+    check_data: (config, dataset, begun) raises InputError, before training;
+      `begun`: the run is resumed.
     train: (config, dataset, workdir, mesh, generated) trains or resumes.
-    is_reported: (config, workdir): is nothing left to do?
+    is_reported: (config, workdir) -> whether the run is finished.
     evaluate: (workdir, dataset, mesh) writes the report; returns its path.
-    takes_generated: whether examples of a GAN can join its train split.
+    takes_generated: whether a GAN's examples can join the train split.
   """
 
   check_config: Callable

@@ -1,11 +1,11 @@
-"""A workdir: everything of one run, self-contained.
+"""The run folder.
 
     run.json        config, recipe, genres, feature spec, data fingerprint
     best/ last/     checkpoints: reported, resumed
     metrics.jsonl   scalars; tensorboard/ the same for TensorBoard
-    report.json     the truth; report.html, *.png and predictions/ beside it
+    report.json     results; report.html, *.png and predictions/ are made of it
 
-evaluate and predict take a workdir and never a config.
+evaluate and predict take a run folder and never a config.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from gtzan_jax.reports import schema as report_schema
 RUN_FILE = "run.json"
 _IDS = [ranges.NAME]
 _PAIR = ranges.maybe(ranges.several(ranges.real(-1e6, 1e6), 2, 2))
-# What it holds; config and feature_spec have tables of their own.
+# Schema of run.json; ranges has those of config and feature_spec.
 RUN = {
   "recipe": ranges.NAME,
   "config": {...: object},
@@ -49,10 +49,9 @@ RUN = {
   },
 }
 _MOST_NUMBERS = 2**27  # of one example: 512 MB
-# What may differ when a run is taken up again: how long, what is logged, where
-# prepared data is kept.
+# Keys that may differ when a run resumes, or that begin so.
 FREE_KEYS = ("train.epochs", "train.patience", "data.dir", "log.")
-# Where code is loaded from, and where prepared data is written.
+# Where compiled code is loaded from, and where prepared data is written.
 PLACES = ("data.dir", "log.compilation_cache")
 # Keys whose values are paths: one place, however it is written.
 PATHS = (
@@ -61,55 +60,43 @@ PATHS = (
 )
 
 
-def _is_free(key: str) -> bool:
-  return any(
-    key == free or (free.endswith(".") and key.startswith(free))
-    for free in FREE_KEYS
-  )
-
-
 def comparable(key: str, value: object) -> object:
-  """A value as it is compared and hashed: of a path, where it leads.
-
-  Links are followed, so that "music/", "/data/../data/music" and a link to it
-  are one place.
-  """
+  """A value as it is compared and hashed: paths without links and ".."."""
   if key == "data.splits" and isinstance(value, str):
     return [comparable("data.path", one) for one in ranges.listed(value)]
   if key not in PATHS or not isinstance(value, str) or not value:
     return value
   try:
     return os.path.realpath(os.path.expanduser(value))
-  except ValueError:  # a NUL: for its opening to refuse
+  except ValueError:  # a NUL, which opening refuses
     return value
 
 
 def as_plain(config: ml_collections.ConfigDict) -> dict:
-  """The config as JSON gives it back (tuples become lists)."""
+  """The config as it is in JSON (tuples become lists)."""
   return json.loads(config.to_json_best_effort())
 
 
 def default_path(config: ml_collections.ConfigDict) -> pathlib.Path:
-  """runs/<recipe>-<hash of every key that a resume may not change>."""
+  """runs/<recipe>-<hash of the keys that a resume may not change>."""
   keys = {
     key: comparable(key, value)
     for key, value in ranges.flatten(as_plain(config)).items()
-    if not _is_free(key)
+    if not key.startswith(FREE_KEYS)
   }
   digest = hashlib.sha256(json.dumps(keys, sort_keys=True).encode())
   return pathlib.Path("runs") / f"{config.recipe}-{digest.hexdigest()[:10]}"
 
 
 def load(path: pathlib.Path, key: str = "") -> dict:
-  """run.json of a workdir.
+  """Reads run.json, which may be a stranger's.
 
   Args:
-    path: the workdir.
-    key: what the user named it by, if by another flag than --workdir.
+    path: the run folder.
+    key: the flag that named it, if another than --workdir.
 
   Raises:
-    InputError: the folder is missing or holds no run, or one of other code, or
-      a value that no run can have; the file may be a stranger's.
+    InputError: no folder, no run.json, or one that does not fit RUN.
   """
   path = pathlib.Path(path).expanduser()
   named = f"{key}={path}" if key else f"{path}"
@@ -119,7 +106,7 @@ def load(path: pathlib.Path, key: str = "") -> dict:
     run = json.loads((path / RUN_FILE).read_text("utf-8"))
   except FileNotFoundError:
     raise errors.InputError(
-      f"{named} holds no {RUN_FILE}: it is no workdir of launch.py"
+      f"{named} has no {RUN_FILE}: not a run folder"
     ) from None
   except OSError as error:
     raise errors.InputError(
@@ -131,8 +118,7 @@ def load(path: pathlib.Path, key: str = "") -> dict:
     ) from error
   for problem in _problems(run):
     raise errors.InputError(
-      f"{path / RUN_FILE} is not what this version of the code writes:"
-      f" {problem}; train again"
+      f"{path / RUN_FILE} does not match this version: {problem}; train again"
     )
   return run
 
@@ -143,15 +129,15 @@ def config_of(
   given: ml_collections.ConfigDict,
   overrides: Mapping[str, object],
 ) -> ml_collections.ConfigDict:
-  """The config of a run that is evaluated here; prints what data it names.
+  """The config to evaluate a run with; prints which data it names.
 
-  The folder may be a stranger's. So its config never decides where code is
-  loaded from or anything is written: PLACES are those of this command.
+  The folder may be a stranger's, so its config never decides where code is
+  loaded from or anything is written: PLACES are those of the command line.
 
   Args:
-    path: the workdir.
+    path: the run folder.
     run: its run.json.
-    given: the command line's config, of which PLACES are taken.
+    given: the command line's config, for PLACES.
     overrides: other keys of the command line, flat.
   """
   config = ml_collections.ConfigDict(run["config"])
@@ -168,7 +154,7 @@ def config_of(
 
 
 def _problems(run: Any) -> Iterator[str]:
-  """Where a run.json departs from RUN, from ranges.CONFIG or from itself."""
+  """Where a run.json departs from RUN and ranges, or contradicts itself."""
   found = list(report_schema.violations(run, RUN))
   yield from found
   if found:
@@ -193,21 +179,17 @@ def _problems(run: Any) -> Iterator[str]:
 
 
 def seen_from(path: str | os.PathLike, folder: str | os.PathLike) -> str:
-  """A folder as a file in another one names it; links are followed in both."""
+  """The relative path of a place, seen from a folder; links are followed."""
   return os.path.relpath(os.path.realpath(path), os.path.realpath(folder))
 
 
 def distinct(
   paths: Iterable[str | os.PathLike], given: str = "--workdir="
 ) -> list[pathlib.Path]:
-  """The folders, of which each was given once.
-
-  Args:
-    paths: as the user wrote them.
-    given: what stood before each.
+  """The folders as paths.
 
   Raises:
-    InputError: two are one and the same folder.
+    InputError: two are the same folder; `given` is what named each.
   """
   found = [pathlib.Path(path) for path in paths]
   seen = set()
@@ -219,15 +201,14 @@ def distinct(
 
 
 def is_workdir(path: str | None) -> bool:
-  """Is it a folder, which for weights to begin with means a workdir?"""
+  """Whether initial weights are a run folder's, and not a file's."""
   return bool(path and pathlib.Path(path).expanduser().is_dir())
 
 
 def check(path: pathlib.Path, config: ml_collections.ConfigDict) -> bool:
-  """Is there a run here to take up? Refuses what is another run's, by name.
+  """Whether the folder holds a run to resume.
 
-  Whether the data is the same, its fingerprint decides (`check_fingerprint`):
-  the folder may have been moved.
+  Data is compared by its fingerprint (`check_fingerprint`), not by its path.
 
   Raises:
     InputError: the folder holds other things, or a run whose config differs in
@@ -242,7 +223,7 @@ def check(path: pathlib.Path, config: ml_collections.ConfigDict) -> bool:
     return False
   if not (path / RUN_FILE).is_file():
     raise errors.InputError(
-      f"--workdir={path} is not empty and holds no {RUN_FILE}: give an empty or"
+      f"--workdir={path} is not empty and has no {RUN_FILE}: give an empty or"
       " new folder"
     )
   before = ranges.flatten(load(path)["config"])
@@ -256,30 +237,30 @@ def check(path: pathlib.Path, config: ml_collections.ConfigDict) -> bool:
     f"config.{key} (was {before.get(key)!r}, now {now.get(key)!r})"
     for key in sorted(before.keys() | now.keys())
     if key != "data.path"
-    and not _is_free(key)
+    and not key.startswith(FREE_KEYS)
     and comparable(key, before.get(key)) != comparable(key, now.get(key))
   ]
   if changed:
     raise errors.InputError(
-      f"--workdir={path} was begun with other values: {', '.join(changed)};"
-      " give another --workdir or the values it was begun with"
+      f"--workdir={path} was started with other values: {', '.join(changed)};"
+      " give those, or another --workdir"
     )
   return True
 
 
 @contextlib.contextmanager
 def locked(path: pathlib.Path, given: str = "") -> Iterator[IO]:
-  """Keeps a second process out; the lock dies with its holder.
+  """Keeps other processes out of a folder, which is made if need be.
 
   Args:
-    path: the folder; made if need be.
-    given: what the user gave, such as "--out=x"; empty: the path by --workdir.
+    path: the folder.
+    given: what the user gave, such as "--out=x"; default: --workdir=path.
 
   Yields:
     the lock; a child that inherits it holds it too.
 
   Raises:
-    InputError: another process is at work here, or nothing can be written.
+    InputError: another process holds it, or nothing can be written.
   """
   given = given or f"--workdir={path}"
   with errors.writing(given):
@@ -298,78 +279,78 @@ def locked(path: pathlib.Path, given: str = "") -> Iterator[IO]:
 def check_unchanged(
   path: pathlib.Path, before: Mapping[str, Mapping], now: Mapping[str, Mapping]
 ) -> None:
-  """Refuses to go on, or to measure, beside another GAN or judge.
+  """Refuses a run whose GAN or judge has been retrained.
 
   Args:
-    path: the workdir that was built on them.
-    before: of its run.json.
-    now: of gtzan_jax.gan.upstream.
+    path: the run folder.
+    before: `built_on` of its run.json.
+    now: the same, from gtzan_jax.gan.upstream.
   """
   for key, found in now.items():
     if found != before.get(key):
       was, is_now = (
-        f"{one['best_value']} at epoch {one['best_epoch']}" if one else "unsaid"
+        f"{one['best_value']} at epoch {one['best_epoch']}" if one else "none"
         for one in (before.get(key), found)
       )
       raise errors.InputError(
-        f"config.{key} was trained anew since --workdir={path} was begun: its"
-        f" best was {was}, and is {is_now}; give another --workdir"
+        f"config.{key} was retrained after --workdir={path} started: its best"
+        f" checkpoint was {was} and is {is_now}; give another --workdir"
       )
 
 
 def check_fingerprint(
   path: pathlib.Path, fingerprint: str, place: str | None
 ) -> None:
-  """Refuses to go on with a run on other data than it was begun on.
+  """Refuses to resume a run on other data.
 
   Args:
-    path: a workdir that holds a run.
-    fingerprint: of the data at hand, as it is prepared for the run's features.
-    place: config.data.path, where that lies.
+    path: the run folder.
+    fingerprint: of the current data, prepared for the run's features.
+    place: its config.data.path.
 
   Raises:
-    InputError: it is another than run.json has.
+    InputError: run.json has another fingerprint.
   """
   run = load(path)
   if run["data_fingerprint"] == fingerprint:
     return
   was = run["data_path"]
   if comparable("data.path", was) == comparable("data.path", place):
-    why = "the corpus or the features changed since"
+    why = "the corpus or the features have changed"
   else:
-    why = f"config.data.path was {was!r}, now {place!r}, which is other data"
+    why = (
+      f"config.data.path was {was!r} and is now {place!r}, with other content"
+    )
   raise errors.InputError(
-    f"--workdir={path} was begun on data {run['data_fingerprint'][:12]}, at"
-    f" hand is {fingerprint[:12]}: {why}; give another --workdir"
+    f"--workdir={path} was trained on data {run['data_fingerprint'][:12]}, but"
+    f" the current data is {fingerprint[:12]}: {why}; give another --workdir"
   )
 
 
 def check_cut(path: pathlib.Path, run: Mapping, dataset) -> None:
-  """Refuses a split of the same data that is not the one of the run.
-
-  Another version may cut otherwise: what it holds out may have been learnt.
+  """Refuses another split of the same data, which another version may make.
 
   Args:
-    path: a workdir that holds a run.
+    path: the run folder.
     run: its run.json.
-    dataset: a pipeline.Dataset, cut as the run's config says.
+    dataset: a pipeline.Dataset, split as the run's config has it.
 
   Raises:
-    InputError: a part has tracks that the same part of the run had not.
+    InputError: a split has tracks that were not in that of the run.
   """
-  for part in ("train", "validation"):
-    new = {track for track, _ in dataset.parts[part]} - {*run["tracks"][part]}
+  for split in ("train", "validation"):
+    new = {track for track, _ in dataset.parts[split]} - {*run["tracks"][split]}
     if new:
       raise errors.InputError(
-        f"--workdir={path} was begun on another {part} split: {len(new)} tracks"
-        f" were not in it, as {min(new)}; this version cuts"
-        f" {dataset.protocol} otherwise: evaluate by the version that trained"
-        " it, or train again in another --workdir"
+        f"--workdir={path} was trained on another {split} split ({len(new)}"
+        f" tracks differ, such as {min(new)}), because this version assigns"
+        f" {dataset.protocol} differently; evaluate with the version that"
+        " trained it, or train in another --workdir"
       )
 
 
 def relocate(path: pathlib.Path, config: ml_collections.ConfigDict) -> None:
-  """Notes in run.json where the data of a run lies now."""
+  """Writes the current place of a run's data into run.json."""
   run = load(path)
   if run["data_path"] != (place := _absolute(config.data.path)):
     with locked(path):
@@ -377,12 +358,11 @@ def relocate(path: pathlib.Path, config: ml_collections.ConfigDict) -> None:
 
 
 def _absolute(place: str | None) -> str | None:
-  """evaluate may be called from another folder than train was."""
   return place and str(pathlib.Path(place).expanduser().absolute())
 
 
 def _inherited(config: ml_collections.ConfigDict) -> dict[str, set[str]]:
-  """The tracks behind first weights, generated examples and a GAN's judge."""
+  """The tracks of initial weights, generated examples and a GAN's judge."""
   given = (config.train.init_from, config.data.augment_with, config.gan.judge)
   runs = [load(path)["tracks"] for path in given if is_workdir(path)]
   return {
@@ -407,14 +387,14 @@ def begin(
   """Writes run.json: all that evaluate and predict need beside best/.
 
   Args:
-    path: the workdir.
+    path: the run folder.
     config: of the run.
-    dataset: a pipeline.Dataset, of which its facts are read.
-    built_on: of gtzan_jax.gan.upstream.
+    dataset: a pipeline.Dataset.
+    built_on: from gtzan_jax.gan.upstream.
 
   Raises:
-    InputError: the run here was begun on other data or another cut of it, or
-      beside a GAN or a judge that has changed since.
+    InputError: the folder's run had other data, another split of it, or a GAN
+      or a judge that has been retrained.
   """
   fingerprint = dataset.metadata["fingerprint"]
   tracks = {
@@ -447,18 +427,16 @@ def begin(
       "example_shape": list(dataset.example_shape),
       "columns_per_frame": dataset.metadata["columns_per_frame"],
       "clip_seconds": dataset.clip_seconds,
-      # lowest and highest of the tracks that it learns from
+      # lowest and highest of the train tracks
       "train_range": {
         key: _range(dataset, tracks["train"], key)
         for key in ("seconds", "level")
       },
-      # what the weights have learnt from or were chosen by, in this run or in
-      # those that it began with: no later run may be tested on it
+      # of this run and those it builds on: no later run may be tested on them
       "tracks": {
         part: sorted(tracks[part].union(inherited[part])) for part in tracks
       },
       "data_fingerprint": fingerprint,
-      # the GAN that it is augmented with, the judge that it asks
       "built_on": built_on,
     },
   )

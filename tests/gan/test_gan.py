@@ -356,7 +356,7 @@ def test_equally_many_of_each_genre_times_the_ratio(features_gan, lstm, capsys):
       "=0.0: give more than 0 to 100",
     ),
     ({"data.genres": ("jazz", "rock")}, "other genres"),
-    ({"data.protocol": "tracks_70_10_20"}, "has learnt from"),
+    ({"data.protocol": "tracks_70_10_20"}, "was trained on"),
     ({"data.augment_with": "/nowhere"}, "augment_with=/nowhere: no such"),
   ],
 )
@@ -482,12 +482,12 @@ def test_what_a_run_is_built_on_may_not_change_under_it(
   store.save({"step": np.zeros(())}, facts)
   store.wait()
   store.close()
-  with pytest.raises(errors.InputError, match=f"config.{key} was trained anew"):
+  with pytest.raises(errors.InputError, match=f"config.{key} was retrained"):
     workdir.begin(path, config, dataset, upstream.find(config))
   assert workdir.load(path) == first
   if judged:  # what it measured would not be comparable
     mesh = sharding.make_mesh(jax.devices()[:1])
-    with pytest.raises(errors.InputError, match="was trained anew"):
+    with pytest.raises(errors.InputError, match="was retrained"):
       gan_report.evaluate(path, dataset, mesh)
 
 
@@ -578,7 +578,7 @@ def test_a_classifier_generates_nothing_and_a_gan_tells_no_genre(
     ({"train.monitor": "validation/loss"}, "give one of validation/frechet"),
     ({"gan.domain": "audio"}, "standardize='bin': waveforms"),
     ({"gan.judge": "/nowhere"}, "no such folder"),
-    ({"data.protocol": "tracks_70_10_20"}, "gan.judge=.* has learnt from"),
+    ({"data.protocol": "tracks_70_10_20"}, "gan.judge=.* was trained on"),
   ],
 )
 def test_a_gan_that_cannot_be_is_refused(make_gan, changes, message):

@@ -298,12 +298,11 @@ def test_namesakes_in_another_collection_are_told_of(form, capsys):
     overlap.check(*given, same=["genres"])
     said = capsys.readouterr().out
     assert said.startswith(
-      "beware: 1 tracks that this run holds out bear the names of tracks that"
-      " config.data.augment_with=G has learnt from in another collection, as"
-      " rock/a2: "
+      "warning: 1 validation or test tracks share ids with training tracks of"
+      " config.data.augment_with=G in another corpus (such as rock/a2); "
     )
   else:
-    with pytest.raises(InputError, match="has learnt from 1 of the tracks"):
+    with pytest.raises(InputError, match="was trained on 1 of this run"):
       overlap.check(*given, same=["genres"])
     assert not capsys.readouterr().out
 
@@ -354,8 +353,8 @@ def test_what_the_model_has_learnt_from_is_left_out(
   assert found["learnt"] == left_out
   assert found["namesakes"] == 2 - left_out
   said = " ".join(overlap.sentences(found))
-  assert ("2 tracks that the model has learnt from" in said) == bool(left_out)
-  assert ("beware: 2 tracks bear the names" in said) != bool(left_out)
+  assert ("2 tracks that the model was trained on" in said) == bool(left_out)
+  assert ("warning: 2 tracks share ids" in said) != bool(left_out)
 
 
 @pytest.mark.parametrize("genre", ["hip-hop", "HipHop"])
@@ -407,7 +406,7 @@ def test_weights_to_begin_with_know_what_their_run_has_learnt_from(
     parts={"train": [], "validation": [], "test": held},
   )
   if refused:
-    with pytest.raises(InputError, match="learnt from 1 of the tracks"):
+    with pytest.raises(InputError, match="trained on 1 of this run"):
       init_from.check(str(tmp_path), data, place)
   else:
     init_from.check(str(tmp_path), data, place)
@@ -425,7 +424,7 @@ def test_a_test_says_which_collection_it_is_of(trained, tmp_path):
     {"prepared": run["data_fingerprint"]},
     {"place": "/data/own"},
   ):
-    with pytest.raises(InputError, match=r"learnt from .* all 1 tracks"):
+    with pytest.raises(InputError, match=r"trained on .* all 1 tracks"):
       external.evaluate(path, music, tmp_path / "out", **given)
 
 

@@ -160,13 +160,17 @@ def recipe(name):
 @pytest.mark.parametrize(
   ("name", "train", "message"),
   [
-    ("majority", (), "leaves no tracks in the train part"),
+    ("majority", (), "leaves no train tracks"),
     (
       "logreg",
       ("jazz.0", "jazz.1"),
-      "leaves 2 jazz tracks .* 2 genres or more",
+      "leaves 2 jazz train tracks: .* 2 genres or more",
     ),
-    ("svm", ("jazz.0", "jazz.1", "pop.0"), "2 jazz, 1 pop tracks .* 2 tracks"),
+    (
+      "svm",
+      ("jazz.0", "jazz.1", "pop.0"),
+      "2 jazz, 1 pop train tracks: .* 2 tracks",
+    ),
   ],
 )
 def test_too_few_tracks_are_refused(name, train, message):
@@ -325,7 +329,7 @@ def test_a_model_of_another_classifier_is_one_clear_line(tmp_path, name):
   }
   np.savez(tmp_path / "model.npz", classes=np.arange(2), other=np.ones(3))
   checksums.write(tmp_path, [tmp_path / "model.npz"])
-  with pytest.raises(InputError, match=r"has no array .* train again"):
+  with pytest.raises(InputError, match=r"lacks array .* train again"):
     evaluate.load_model(tmp_path, run)
   arrays = classifiers.CLASSIFIERS[name].arrays
   np.savez(

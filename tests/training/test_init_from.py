@@ -82,7 +82,7 @@ def test_a_run_begins_with_a_workdirs_or_a_files_weights(make_config, tmp_path):
       {"model": {"name": "mel_cnn", "channels": (4, 6), "dense": 16}},
       r"norm1/mean is \(8,\) there, and \(6,\) in this run's model",
     ),
-    ({"model": {"name": "slice_cnn"}}, "'mel_cnn', and this run trains"),
+    ({"model": {"name": "slice_cnn"}}, "'mel_cnn'; this run trains"),
     ({"train.init_from": "/nope"}, "/nope"),
   ],
 )
@@ -103,8 +103,8 @@ def test_weights_that_do_not_fit_are_refused_before_anything_is_written(
 @pytest.mark.parametrize(
   ("changes", "message"),
   [
-    ({"data.split_seed": 7}, r"learnt from \d+ of the tracks.* as \w+\.s"),
-    ({"data.protocol": "kfold10"}, "learnt from .* same protocol"),
+    ({"data.split_seed": 7}, r"trained on \d+ of this run.* as \w+\.s"),
+    ({"data.protocol": "kfold10"}, "trained on .* same protocol"),
     (
       {"data.genres": ("jazz", "rock")},
       "other genres: blues,.*, and this run has jazz, rock",

@@ -63,11 +63,6 @@ def test_constant_and_plateau_do_not_move(name):
   assert float(schedule(0)) == float(schedule(239)) == 1e-3
 
 
-def test_a_warm_up_longer_than_the_run_is_refused():
-  with pytest.raises(InputError, match=r"warmup_epochs -1 .* 0 or more"):
-    optim.create_schedule("cosine", **{**RATE, "warmup_epochs": -1})
-
-
 def test_cosine_of_a_run_shorter_than_its_rise_peaks_half_way():
   rate = {**RATE, "warmup_epochs": 60, "epochs": 2}
   schedule = optim.create_schedule("cosine", **rate)
@@ -189,12 +184,8 @@ def test_mistakes_are_named():
     optim.create("lion", rate)
   with pytest.raises(InputError, match=r"'step'.*constant, cosine"):
     optim.create_schedule("step", **RATE)
-  with pytest.raises(InputError, match=r"'adam'.*weight decay.*adamw"):
+  with pytest.raises(InputError, match=r"'adam' has no weight decay.*adamw"):
     optim.create("adam", rate, weight_decay=0.1)
-  with pytest.raises(InputError, match="0 or more"):
-    optim.create("sgd", rate, clip_norm=-1.0)
-  with pytest.raises(InputError, match=r"eps 0.*more than 0"):
-    optim.create("adam", rate, eps=0.0)
   with pytest.raises(InputError, match=r"'tf'.*torch, keras"):
     optim.create("adam", rate, eps_rule="tf")
 

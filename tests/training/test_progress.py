@@ -72,7 +72,7 @@ def test_nan_is_never_best():
   assert best == [False, True, False, True]
   assert states[0].best_value is None
   assert states[0].best_epoch == 0
-  assert states[2].bad == 1
+  assert states[2].evals_since_best == 1
 
 
 def test_plateau_counts_evaluations_and_starts_again_after_a_reduction():
@@ -85,7 +85,7 @@ def test_plateau_counts_evaluations_and_starts_again_after_a_reduction():
   )
   scales = [state.lr_scale for state in states]
   assert scales == [1.0, 1.0, 0.5, 0.5, 0.25, 0.25, 0.2]
-  assert states[-1].bad == 6  # early stopping goes on counting
+  assert states[-1].evals_since_best == 6  # early stopping goes on counting
 
 
 def test_a_best_ends_the_plateau():
@@ -98,7 +98,7 @@ def test_a_best_ends_the_plateau():
 def test_what_is_saved_comes_back():
   states, _ = follow([0.5, 0.4], losses=[1.0, 1.0])
   saved = json.loads(json.dumps(states[-1].to_dict()))
-  assert progress.Progress(**saved) == states[-1]
+  assert progress.Progress.from_dict(saved) == states[-1]
 
 
 def test_an_unreported_monitor_is_named_with_those_there_are():
@@ -146,7 +146,7 @@ def test_fewer_lines_than_the_checkpoint_counts_are_named(
   path = tmp_path / "metrics.jsonl"
   path.write_text(text, "latin-1")
   assert len(logs.read(path, whole)) == whole
-  with pytest.raises(InputError, match=f"damaged: {whole} whole.*counts 2"):
+  with pytest.raises(InputError, match=f"damaged: it has {whole} .*expects 2"):
     logs.Scalars(tmp_path, step=2, rows=2, tensorboard=False)
   assert path.read_text("latin-1") == text
 
