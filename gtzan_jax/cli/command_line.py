@@ -11,7 +11,7 @@ import os
 import pathlib
 import re
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import ml_collections
@@ -137,9 +137,9 @@ class _Parser(argparse.ArgumentParser):
     raise InputError(text.removeprefix("argument "))
 
 
-def _parser(names: Sequence[str], **about) -> _Parser:
+def _parser(names: Iterable[str], prog: str = PROGRAM, **about) -> _Parser:
   parser = _Parser(
-    prog=PROGRAM,
+    prog=prog,
     add_help=False,
     allow_abbrev=False,
     formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -317,51 +317,47 @@ def help_text(argv: Sequence[str], verbs: Mapping[str, Verb]) -> str | None:
     return None
   name = next((word for word in argv if word in verbs), None)
   if name is None:
-    entries = "".join(
-      _entry(name, _about(verb).rstrip(".")) for name, verb in verbs.items()
-    )
+    about = ((name, _about(verb).rstrip(".")) for name, verb in verbs.items())
     examples = (f"  {PROGRAM} {verb.example}" for verb in verbs.values())
     return _parser(
       FLAGS,
       usage="%(prog)s [VERB] [--FLAG=VALUE ...] [--config.KEY=VALUE ...]"
       " [WORD ...]",
-      description=f"Music genre classification.\n\nverbs ({DEFAULT} where none"
-      f" is given):\n{entries}",
+      description=_listed(f"verbs (default: {DEFAULT}):", about),
       epilog="\n".join(
-        ["examples:", *examples, "", f"{PROGRAM} VERB --help: the verb's flags"]
+        ["examples:", *examples, "", f"{PROGRAM} VERB --help: a verb's flags"]
       ),
     ).format_help()
   verb = verbs[name]
+  listed = [(f"--config.{key}", "") for key in verb.keys or ()]
   if verb.keys is None:
-    keys = _entry("--config.KEY", "any key of configs/default.py")
-  else:
-    keys = "".join(_entry(f"--config.{key}", "") for key in verb.keys)
-  words = (verb.files and f" [{verb.files} ...]") or (
-    " [RECIPE]" * ("config" in verb.flags)
-  )
-  flags = " [--FLAG=VALUE ...]" * bool(verb.flags)
-  flags += " [--config.KEY=VALUE ...]" * bool(keys)
-  return _parser(
+    listed = [("--config.KEY", "any key of configs/default.py")]
+  parser = _parser(
     verb.flags,
-    usage=f"%(prog)s {name}{words}{flags}",
-    description=_about(verb),
-    epilog=f"{f'config:{chr(10)}{keys}{chr(10)}' if keys else ''}example:\n"
-    f"  {PROGRAM} {verb.example}",
-  ).format_help()
+    prog=f"{PROGRAM} {name}",
+    description=textwrap.fill(_about(verb), 78),
+    epilog=_listed("config:", listed)
+    + f"\nexample:\n  {PROGRAM} {verb.example}",
+  )
+  if verb.files:
+    parser.add_argument(verb.files, nargs="*")
+  elif "config" in verb.flags:
+    parser.add_argument("RECIPE", nargs="?", help="instead of --config")
+  return parser.format_help()
 
 
 def _about(verb: Verb) -> str:
-  return textwrap.dedent(f"  {verb.function.__doc__}").strip()
+  return " ".join((verb.function.__doc__ or "").split())
 
 
-def _entry(name: str, text: str) -> str:
-  return (
-    textwrap.fill(
-      f"{name:<16}{' '.join(text.split())}".rstrip(),
-      78,
-      initial_indent="  ",
-      subsequent_indent=" " * 18,
-      break_on_hyphens=False,
+def _listed(title: str, entries: Iterable[tuple[str, str]]) -> str:
+  """Names and texts below a title; nothing where there are none."""
+  lines = [
+    line
+    for name, text in entries
+    for line in textwrap.wrap(
+      f"  {name:<16}{text}", 78, subsequent_indent=" " * 18
     )
-    + "\n"
-  )
+    or [f"  {name}"]
+  ]
+  return "\n".join([title, *lines, ""]) if lines else ""

@@ -34,15 +34,18 @@ LAUNCHER = (
   _CLONE if _CLONE.is_file() else pathlib.Path(__file__).with_name("main.py")
 )
 VERBS: dict[str, Verb] = {}
+_DATA = "resnet --config.data.path=/data/gtzan"
 
 
-def _verb(*flags: str, **takes) -> Callable:
-  """Puts a function into VERBS; the arguments are the fields of Verb."""
+def _verb(flags: str, example: str = "", *keys: str, **takes) -> Callable:
+  """Puts a function into VERBS; flags are one word each."""
 
   def register(function):
     name = function.__name__.replace("_", "-")
-    takes["example"] = f"{name} {takes.pop('example', '')}".strip()
-    VERBS[name] = Verb(function, flags, **takes)
+    line = f"{name} {example}".strip()
+    VERBS[name] = Verb(
+      function, tuple(flags.split()), example=line, **{"keys": keys, **takes}
+    )
     return function
 
   return register
@@ -60,11 +63,7 @@ def _opened(given: Given, **other) -> tuple[pathlib.Path, dict, object]:
   return path, run, config
 
 
-@_verb(
-  *("config", "workdir"),
-  keys=None,
-  example="resnet --config.data.path=/data/gtzan",
-)
+@_verb("config workdir", _DATA, keys=None)
 def train(given: Given) -> int:
   """Train, evaluate and report; the same command again resumes."""
   from gtzan_jax.cli import console, tasks
@@ -102,10 +101,10 @@ def train(given: Given) -> int:
 
 
 @_verb(
-  *("workdir", "out"),
-  keys=OPENED,
+  "workdir out",
+  "--workdir=runs/a --workdir=runs/b --out=runs/ab",
+  *OPENED,
   config="default",
-  example="--workdir=runs/a --workdir=runs/b --out=runs/ab",
 )
 def evaluate(given: Given) -> int:
   """Evaluate a run's best checkpoint; several --workdir: their mean
@@ -206,11 +205,11 @@ def warn_unfinished(
 
 
 @_verb(
-  *("workdir", "json"),
-  keys=("data.dir",),
+  "workdir json",
+  "--workdir=runs/demo song.mp3",
+  "data.dir",
   config="default",
   files="FILE",
-  example="--workdir=runs/demo song.mp3",
 )
 def predict(given: Given) -> int:
   """Predict genres of audio files."""
@@ -278,8 +277,7 @@ def _json_list() -> Iterator[Callable[[object], None]]:
 
 
 @_verb(
-  *("workdir", "genre", "count", "out", "seed"),
-  example="--workdir=runs/gan --genre=jazz --out=jazz",
+  "workdir genre count out seed", "--workdir=runs/gan --genre=jazz --out=jazz"
 )
 def generate(given: Given) -> int:
   """Write --count examples of --genre into --out, from the run of a GAN."""
@@ -306,10 +304,10 @@ def generate(given: Given) -> int:
 
 
 @_verb(
-  *("config", "sweep", "retry", "out"),
+  "config sweep retry out",
+  f"{_DATA} --sweep=configs/sweeps/seeds.py",
   keys=None,
   config="resnet",
-  example="lstm --sweep=configs/sweeps/seeds.py --config.data.path=/data/gtzan",
 )
 def sweep(given: Given) -> int:
   """Train the runs of --sweep=configs/sweeps/..., one after the other, of a
@@ -350,7 +348,7 @@ def models(given: Given) -> int:
   return 0
 
 
-@_verb("out", files="FOLDER", example="runs --out=runs")
+@_verb("out", "runs --out=runs", files="FOLDER")
 def leaderboard(given: Given) -> int:
   """Tables of the runs below the given folders, into --out (a folder or a
   Markdown page).
@@ -366,7 +364,7 @@ def leaderboard(given: Given) -> int:
   return 0
 
 
-@_verb("workdir", "out", example="--workdir=runs/a --workdir=runs/b")
+@_verb("workdir out", "--workdir=runs/a --workdir=runs/b")
 def compare(given: Given) -> int:
   """Compare two --workdir, or several seeds of two recipes, on the same
   tracks; --out keeps the result.
@@ -382,7 +380,7 @@ def compare(given: Given) -> int:
   return 0
 
 
-@_verb(files="FOLDER", example="results")
+@_verb("", "results", files="FOLDER")
 def verify(given: Given) -> int:
   """Recompute every number of the given results from the stored predictions."""
   from gtzan_jax.studies.verify import run as verification
@@ -393,9 +391,11 @@ def verify(given: Given) -> int:
 
 
 @_verb(
-  *("config", "download", "archive", "columns_per_second", "beam_options"),
-  keys=(*CORPUS, "data.features", *CUT),
-  example="resnet --config.data.path=/data/gtzan",
+  "config download archive columns_per_second beam_options",
+  _DATA,
+  *CORPUS,
+  "data.features",
+  *CUT,
 )
 def prepare(given: Given) -> int:
   """Only prepare the data set."""
@@ -463,10 +463,7 @@ def _rate(given: Given) -> dict[str, float]:
 
 
 @_verb(
-  *("config", "out"),
-  keys=CORPUS,
-  config="default",
-  example="--config.data.path=/data/gtzan",
+  "config out", "--config.data.path=/data/gtzan", *CORPUS, config="default"
 )
 def explore(given: Given) -> int:
   """An HTML page about a corpus, into --out."""
@@ -492,44 +489,33 @@ def explore(given: Given) -> int:
   return 0
 
 
-@_verb(
-  *("config", "workdir", "seeds", "protocol", "retry"),
-  keys=None,
-  example="resnet --config.data.path=/data/gtzan",
-)
+@_verb("config workdir seeds protocol retry", _DATA, keys=None)
 def leak(given: Given) -> int:
   """Measure leakage: the same test segments after training with and without
   it, --seeds times; into --workdir.
   """
-  from gtzan_jax.studies.leak import run as meter
+  from gtzan_jax.studies.leak import run as study
 
-  given.refuse(meter.OWN)
-  return meter.run(
-    given.config,
-    recipe=given.recipe,
-    overrides=given.overrides,
-    launcher=LAUNCHER,
-    out=given.flags.workdir and given.workdir(),
-    seeds=given.flags.seeds,
-    chosen=given.flags.protocol,
-    retry=given.flags.retry,
-  )
+  return _several(given, study, chosen=given.flags.protocol)
 
 
 @_verb(
-  *("config", "workdir", "seeds", "retry"),
+  "config workdir seeds retry",
+  f"{_DATA} --config.data.protocol=kfold10",
   keys=None,
-  example="resnet --config.data.path=/data/gtzan"
-  " --config.data.protocol=artist_kfold",
 )
 def crossval(given: Given) -> int:
   """Train every fold of --config.data.protocol and pool the test predictions;
   into --workdir.
   """
-  from gtzan_jax.studies.crossval import run as folds
+  from gtzan_jax.studies.crossval import run as study
 
-  given.refuse(folds.OWN)
-  return folds.run(
+  return _several(given, study)
+
+
+def _several(given: Given, study, **more) -> int:
+  given.refuse(study.OWN)
+  return study.run(
     given.config,
     recipe=given.recipe,
     overrides=given.overrides,
@@ -537,15 +523,17 @@ def crossval(given: Given) -> int:
     out=given.flags.workdir and given.workdir(),
     seeds=given.flags.seeds,
     retry=given.flags.retry,
+    **more,
   )
 
 
 @_verb(
   "out",
-  keys=("data.path", "data.dir"),
+  "train.txt test.txt --out=runs/split",
+  "data.path",
+  "data.dir",
   config="default",
   files="FILE",
-  example="train.txt test.txt --out=runs/split",
 )
 def check_splits(given: Given) -> int:
   """Find tracks, recordings and artists shared between splits; exit status 1
@@ -570,7 +558,7 @@ def check_splits(given: Given) -> int:
   return audit.run(given.files, corpus, given.flags.out)
 
 
-@_verb("out", files="FOLDER", example="runs/seeds/* --out=runs/failures")
+@_verb("out", "runs/seeds/* --out=runs/failures", files="FOLDER")
 def failures(given: Given) -> int:
   """Tracks that all given runs get wrong; into --out."""
   from gtzan_jax.studies.failures import run as shared
@@ -579,11 +567,11 @@ def failures(given: Given) -> int:
 
 
 @_verb(
-  *("workdir", "out"),
-  keys=OPENED,
+  "workdir out",
+  "--workdir=runs/demo white_noise mp3",
+  *OPENED,
   config="default",
   files="DISTORTION",
-  example="--workdir=runs/demo white_noise mp3",
 )
 def robustness(given: Given) -> int:
   """Evaluate a run on distorted test audio, all distortions or those given;
@@ -603,10 +591,10 @@ def robustness(given: Given) -> int:
 
 @_verb(
   "workdir",
-  keys=OPENED,
+  "--workdir=runs/demo song.mp3",
+  *OPENED,
   config="default",
   files="FILE",
-  example="--workdir=runs/demo song.mp3",
 )
 def explain(given: Given) -> int:
   """Integrated gradients for files or tracks (default: lowest and highest

@@ -1,10 +1,8 @@
 """Orbax checkpoints: `best/` (what is reported) and `last/` (what resumes).
 
-Each holds the newest only. `best/` is always written before `last/`: a run
-killed between the two resumes before that evaluation, repeats it to the bit,
-and writes the same best again.
-
-A save holds its checksums, which are checked before anything is read from it.
+Each holds the newest save. `best/` is written before `last/`: a run killed
+between the two resumes before that evaluation, repeats it to the bit, and
+writes the same best again. A save has checksums, checked before it is read.
 """
 
 import contextlib
@@ -27,14 +25,14 @@ from gtzan_jax import checksums, errors
 
 PyTree = Any
 _PLAIN = re.compile(r"[\w./+=,@ -]+", re.ASCII)
-# What Orbax says where a checkpoint is whole, but of another model.
+# Orbax's errors for a whole checkpoint of another model.
 _OTHER_MODEL = re.compile(
   "tree structures do not match|not compatible with the stored shape"
 )
 
 
 class _Summed(ocp.path.atomicity.AtomicRenameTemporaryPath):
-  """A save whose checksums are written after all else, before its last name."""
+  """A save whose checksums are written last, before its final name."""
 
   _final_path: Any
 
@@ -51,10 +49,10 @@ class _Summed(ocp.path.atomicity.AtomicRenameTemporaryPath):
 
 
 class Store:
-  """One checkpoint folder holding the newest save: arrays plus a JSON dict.
+  """One checkpoint folder with the newest save: arrays and a JSON dict.
 
   Saves are numbered, not named by the training step: a step may be saved twice
-  (before its evaluation and after), and the older save has to stand until the
+  (before its evaluation and after), and the older save is needed until the
   newer one is whole.
   """
 
@@ -62,9 +60,9 @@ class Store:
     """Opens a folder, which may not exist yet.
 
     Args:
-      folder: one of its own.
-      writable: for the run itself, which holds the lock: what a killed save
-        left behind is removed. A reader would remove a save under way.
+      folder: of this store alone.
+      writable: for the run itself, which holds the lock: removes what a killed
+        save left. A reader would remove a save in progress.
     """
     self._folder = pathlib.Path(folder).absolute()
     self._writable = writable
@@ -75,7 +73,7 @@ class Store:
     if self._manager is None:
       self._manager = ocp.CheckpointManager(
         self._plain(),
-        # `read_only=True` would warn of itself, three lines each time.
+        # `read_only=True` prints three lines of warnings each time.
         options=ocp.CheckpointManagerOptions(
           max_to_keep=1,
           cleanup_tmp_directories=True,
@@ -87,10 +85,10 @@ class Store:
     return self._manager
 
   def _plain(self) -> pathlib.Path:
-    """The folder under a name that is no pattern and no part of a URL.
+    """The folder, or a link to it without special characters.
 
-    Orbax globs in the path and TensorStore parses it: with [ ] or a backslash
-    in it what was written is not found again. A link has another name.
+    Orbax globs in the path and TensorStore parses it as a URL: with [ ] or a
+    backslash in it a save is not found again.
     """
     if _PLAIN.fullmatch(str(self._folder)):
       return self._folder
@@ -109,20 +107,21 @@ class Store:
     step = self.latest()
     if step is None:
       raise errors.InputError(
-        f"no checkpoint in {self._folder}: train first, or give another workdir"
+        f"no checkpoint in {self._folder}: train first, or give another run"
+        " folder"
       )
     return step
 
   def save(self, state: PyTree, facts: dict) -> None:
-    """Writes in the background; `wait` (or the next save) makes sure.
+    """Writes in the background, until `wait` or the next save.
 
     Raises:
-      InputError: a full disk and the like, here or when it is waited for.
+      InputError: a full disk and the like, here or in `wait`.
     """
     with self._writing():
       manager = self._open()
-      # Where no folder can be made, Orbax's threads go on, and print pages. Not
-      # a name of Orbax's: it removes those of its own that are unfinished.
+      # Where no folder can be made, Orbax's threads continue and print
+      # tracebacks. The name is not Orbax's, which removes its unfinished ones.
       probe = self._folder / ".probe"
       probe.mkdir(exist_ok=True)
       probe.rmdir()
@@ -142,16 +141,15 @@ class Store:
       if (reason := errors.system_reason(error)) is None:
         raise
       raise errors.InputError(
-        f"a checkpoint in {self._folder} cannot be written: {reason}; what was"
-        " saved before is kept, and the same command goes on from there"
+        f"cannot write a checkpoint to {self._folder}: {reason}; the previous"
+        " one is kept, and the same command continues from it"
       ) from error
 
   def restore(self, like: PyTree) -> tuple[PyTree, dict]:
-    """What is held, with the shapes, types and shardings of `like`.
+    """The arrays, with the shapes, types and shardings of `like`; the facts.
 
     Raises:
-      InputError: there is none, or it is damaged, or it holds another model's
-        arrays.
+      InputError: no checkpoint, a damaged one, or another model's.
     """
     restored = self._read(
       state=ocp.args.StandardRestore(
@@ -162,18 +160,18 @@ class Store:
     return restored["state"], restored["facts"]
 
   def facts(self) -> dict:
-    """The JSON part alone of what is held.
+    """The JSON dict alone.
 
     Raises:
-      InputError: there is none, or it is damaged.
+      InputError: no checkpoint, or a damaged one.
     """
     return self._read(facts=ocp.args.JsonRestore())["facts"]
 
   def damage(self) -> str | None:
-    """What is wrong with any file of what is held, None if nothing is.
+    """What is damaged, None if nothing is.
 
     Raises:
-      InputError: there is none.
+      InputError: no checkpoint.
     """
     reason = checksums.find_damage(self._folder / str(self._step()), whole=True)
     return reason and self._damaged(reason)
@@ -182,13 +180,14 @@ class Store:
     remedy = "train again"
     if self._folder.name == "last":
       remedy = (
-        "best/ beside it still predicts, and a new run begins with it by"
-        f" --config.train.init_from={self._folder.parent}"
+        "best/ is intact: evaluate and predict use it, and"
+        f" --config.train.init_from={self._folder.parent} starts a new run from"
+        " it"
       )
     return f"the checkpoint in {self._folder} is damaged; {remedy}: {reason}"
 
   def _read(self, **args) -> ocp.args.Composite:
-    """What Orbax makes of files that are as they were written."""
+    """Restores after checking the checksums."""
     step = self._step()
     reason = checksums.find_damage(
       self._folder / str(step),
@@ -226,7 +225,7 @@ class Store:
 
 
 def _await_reads(seconds: float = 5.0) -> None:
-  """Until the reads are gone that Orbax leaves alone once one has failed."""
+  """Waits for the reads that Orbax leaves running once one has failed."""
   deadline = time.monotonic() + seconds
   while time.monotonic() < deadline:
     gc.collect()
@@ -241,7 +240,7 @@ def _await_reads(seconds: float = 5.0) -> None:
 
 @contextlib.contextmanager
 def without_pages() -> Iterator[None]:
-  """Reads and writes that failed print tracebacks, beside the error raised."""
+  """Hides tracebacks of failed reads and writes, which are raised too."""
   hooks = sys.excepthook, sys.unraisablehook
   loggers = [logging.getLogger(name) for name in ("asyncio", "absl")]
   spoke = [logger.disabled for logger in loggers]

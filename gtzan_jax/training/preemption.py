@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: never lost; in the loop something that it asks for."""
+"""SIGTERM and Ctrl-C: recorded, and polled by the loop."""
 
 import contextlib
 import os
@@ -13,24 +13,23 @@ _PATIENCE = 2.0  # seconds
 
 
 class Interrupted(SystemExit):
-  """SIGTERM or Ctrl-C arrived; the state was saved before this left."""
+  """SIGTERM or Ctrl-C arrived, and the state is saved."""
 
 
 @contextlib.contextmanager
 def kept() -> Iterator[list[float]]:
-  """While it lasts no Ctrl-C is lost; yields when each of them was noticed.
+  """No Ctrl-C is lost; yields the times at which they were raised.
 
-  Where a callback is called that can raise nothing (JAX has one at each garbage
-  collection), Python prints a KeyboardInterrupt and drops it. It is then raised
-  again, a moment later. And where Python cannot notice it for `_PATIENCE`, in
-  the compiler for one, the process ends: what it writes is whole or not there
-  at any time.
+  Python prints and drops a KeyboardInterrupt in a callback (JAX has one at each
+  garbage collection): it is raised again a moment later. Where Python cannot
+  handle the signal for `_PATIENCE`, such as in the compiler, the process ends:
+  its files are whole or absent at any time.
   """
   pressed: list[float] = []
   if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-    yield pressed  # ignored, as under nohup, or somebody else's
+    yield pressed  # ignored, as under nohup, or another program's
     return
-  hook, show = sys.unraisablehook, sys.excepthook
+  hook = sys.unraisablehook
 
   def press(number, frame):
     if _imports(frame):  # C code there aborts or drops what is raised
@@ -51,11 +50,6 @@ def kept() -> Iterator[list[float]]:
     timer.daemon = True
     timer.start()
 
-  def shown(kind, *error) -> None:
-    # Importing NumPy from C prints what it raises, and raises another error.
-    if not issubclass(kind, KeyboardInterrupt):
-      show(kind, *error)
-
   def watch(reader: int) -> None:
     while number := os.read(reader, 1):  # nothing at its end
       if number[0] != signal.SIGINT:
@@ -75,18 +69,18 @@ def kept() -> Iterator[list[float]]:
   watcher.start()
   signal.signal(signal.SIGINT, press)
   before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-  sys.unraisablehook, sys.excepthook = again, shown
+  sys.unraisablehook = again
   try:
     yield pressed
   finally:
-    sys.unraisablehook, sys.excepthook = hook, show
+    sys.unraisablehook = hook
     signal.set_wakeup_fd(before)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.close(writer)  # which ends the watch
 
 
 def _imports(frame: types.FrameType | None) -> bool:
-  """Is a module being imported, by this frame or by one that it answers to?"""
+  """Whether a module is being imported, by this frame or a caller."""
   while frame is not None:
     if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
       return True
@@ -95,11 +89,10 @@ def _imports(frame: types.FrameType | None) -> bool:
 
 
 class Interrupt:
-  """Turns SIGTERM and SIGINT into a flag that the loop asks for.
+  """Turns SIGTERM and SIGINT into a flag that the loop polls.
 
-  Only once `arm` was called: while the first step compiles, Python could not
-  look at a flag for long, and there is nothing to save that is not saved. A
-  second Ctrl-C waits for nothing.
+  Only after `arm`: while the first step compiles, nothing can be polled, and
+  nothing is unsaved. A second Ctrl-C ends at once.
   """
 
   def __enter__(self):

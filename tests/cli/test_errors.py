@@ -785,22 +785,6 @@ hashlib.pbkdf2_hmac("sha256", b"", b"", 50_000_000)
   assert time.monotonic() - began < 12
 
 
-def test_a_ctrl_c_that_an_import_turned_into_an_error():
-  """So does what is written in C and imports NumPy."""
-  done = shell(
-    '"$0" "$@"',
-    """
-try:
-  os.kill(os.getpid(), signal.SIGINT)
-  time.sleep(9)
-except KeyboardInterrupt:
-  sys.excepthook(*sys.exc_info())
-  raise ImportError("numpy")
-""",
-  )
-  assert (done.returncode, done.stderr) == (130, "interrupted\n")
-
-
 def test_a_ctrl_c_while_launch_is_imported(tmp_path):
   (tmp_path / "tokenize.py").write_text(
     "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n"

@@ -145,7 +145,7 @@ def test_a_save_that_does_not_fit_leaves_the_one_before(stored, capfd):
     store.save({"kernel": noise}, {"epoch": 4})
     store.wait()
 
-  message = f"in {stored} cannot be written: File too large; what was saved"
+  message = f"to {stored}: File too large; the previous"
   with checkpoint.without_pages():
     with files_up_to(100_000), pytest.raises(InputError, match=message):
       save()
@@ -172,7 +172,7 @@ def test_a_folder_that_takes_no_save_is_one_line(stored, monkeypatch):
     checkpoint.ocp.CheckpointManager, "save", lambda *_, **__: begun.append(1)
   )
   store = checkpoint.Store(stored, writable=True)
-  with pytest.raises(InputError, match="probe: Permission denied; what was"):
+  with pytest.raises(InputError, match="probe: Permission denied; the prev"):
     store.save(STATE, {"epoch": 4})
   store.close()
   assert not begun  # its threads would go on and print
