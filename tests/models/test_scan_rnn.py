@@ -120,39 +120,6 @@ def test_gradient_agrees_with_finite_differences(kind, reverse):
     check_grads(run, values, order=1, modes=["rev"], atol=1e-6, rtol=1e-6)
 
 
-def scans(jaxpr):
-  """Every `scan` in a jaxpr, however deep."""
-  for equation in jaxpr.eqns:
-    if equation.primitive.name == "scan":
-      yield equation
-    for value in jax.tree.leaves(
-      list(equation.params.values()), is_leaf=lambda v: hasattr(v, "eqns")
-    ):
-      inner = getattr(value, "jaxpr", value)
-      if hasattr(inner, "eqns"):
-        yield from scans(inner)
-
-
-@pytest.mark.parametrize("kind", sorted(LAYERS))
-def test_loops_hold_one_small_product_a_frame(kind):
-  """Neither the input's product nor the kernel's gradient is in a loop."""
-  layer = LAYERS[kind](HIDDEN)
-  x = jnp.zeros((BATCH, FRAMES, BINS))
-  params = filled(layer, x)
-  jaxpr = jax.make_jaxpr(jax.grad(lambda p: layer.apply(p, x).sum()))(params)
-  loops = list(scans(jaxpr.jaxpr))
-  assert len(loops) == 2
-  for loop in loops:
-    assert loop.params["unroll"] == 1
-    products = [
-      equation.outvars[0].aval.shape
-      for equation in loop.params["jaxpr"].jaxpr.eqns
-      if equation.primitive.name == "dot_general"
-    ]
-    assert len(products) == 1
-    assert products[0][0] == BATCH
-
-
 @pytest.mark.parametrize("kind", sorted(LAYERS))
 def test_layer_can_be_mapped_over_inputs_and_over_parameters(kind):
   layer = LAYERS[kind](HIDDEN)

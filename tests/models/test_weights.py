@@ -10,7 +10,6 @@ import numpy as np
 import PIL.Image
 import pytest
 import safetensors.numpy
-from flax import linen as nn
 from flax import traverse_util
 
 from gtzan_jax import models
@@ -199,22 +198,6 @@ def test_keras_layouts(place, top, depthwise, net, tmp_path):
     np.testing.assert_array_equal(
       loaded[key], np.zeros_like(value) if kept else value, key
     )
-
-
-def test_folded_batch_norm_adds_its_bias_to_the_last_bit(written, net):
-  tree = shapes(MobileNetV2(CLASSES))  # shapes do, there is nothing to keep
-  loaded = weights.load(str(written / "folded.npz"), tree)
-  part = ("block3", "depthwise", "norm")
-  norms = [loaded[c] for c in ("params", "batch_stats")]
-  for key in part:
-    norms = [norm[key] for norm in norms]
-  layer = nn.BatchNorm(use_running_average=True, epsilon=1e-3)
-  for dtype in (jnp.float32, jnp.bfloat16):
-    params, stats = jax.tree.map(lambda leaf: leaf.astype(dtype), norms)  # noqa: B023
-    x = np.random.default_rng(3).normal(0, 9, (5, params["bias"].size))
-    x = jnp.asarray(x, dtype)
-    found = jax.jit(layer.apply)({"params": params, "batch_stats": stats}, x)
-    np.testing.assert_array_equal(found, x + params["bias"][None])
 
 
 def test_keeps_dtypes_and_what_the_file_does_not_decide(written, net):

@@ -6,7 +6,6 @@ import math
 import numpy as np
 import pytest
 import scipy.stats
-import sklearn.metrics
 
 from gtzan_jax.errors import InputError
 from gtzan_jax.scores import calibration, metrics
@@ -76,30 +75,6 @@ def test_by_hand():
   assert got["loss"] == pytest.approx(
     -(4 * math.log(0.8) + 2 * math.log(0.1)) / 6, rel=1e-3
   )
-
-
-def test_against_scikit_learn_with_every_genre_present():
-  table = random_table()
-  got = metrics.scores(table)
-  true, predicted = table.label, table.predicted
-  report = sklearn.metrics.classification_report(
-    true,
-    predicted,
-    target_names=table.genres,
-    output_dict=True,
-    zero_division=0,
-  )
-  assert got["accuracy"] == pytest.approx(report["accuracy"])
-  for key, theirs in (
-    ("macro_precision", "precision"),
-    ("macro_recall", "recall"),
-    ("macro_f1", "f1-score"),
-  ):
-    assert got[key] == pytest.approx(report["macro avg"][theirs])
-  assert got["weighted_f1"] == pytest.approx(report["weighted avg"]["f1-score"])
-  for genre, row in got["per_genre"].items():
-    assert row["f1"] == pytest.approx(report[genre]["f1-score"])
-    assert row["support"] == report[genre]["support"]
 
 
 def test_quick_agrees_with_the_full_scores():
@@ -205,22 +180,6 @@ def test_tracks_of_an_artist_are_drawn_together():
     (low, high), (first, last) = wanted, alone[level]["ci95"]
     assert high - low > 1.1 * (last - first)
     assert {**scores, "ci95": 0} == {**alone[level], "ci95": 0}
-
-
-def test_top3_is_scikit_learns_where_no_genres_tie():
-  rng = np.random.default_rng(0)
-  ranks = np.array([rng.permutation(10) for _ in range(300)]) + 1
-  label = rng.integers(0, 10, 300)
-  table = Predictions(
-    np.arange(300).astype(str),
-    np.zeros(300, int),
-    label,
-    ranks / ranks.sum(axis=1, keepdims=True),
-    tuple("abcdefghij"),
-  )
-  theirs = sklearn.metrics.top_k_accuracy_score(label, ranks, k=3)
-  assert metrics.scores(table)["top3"] == pytest.approx(theirs)
-  assert 0.2 < theirs < 0.4
 
 
 @pytest.mark.parametrize(
