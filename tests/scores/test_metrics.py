@@ -250,14 +250,6 @@ def test_the_interval_is_seeded():
   assert metrics.bootstrap(*drawn, resamples=1_000, seed=1) != first
 
 
-def test_resamples_are_the_same_drawn_some_at_a_time(monkeypatch):
-  table = random_table()
-  drawn = (table.clusters, table.correct)
-  some = metrics.bootstrap(*drawn, resamples=1_001)
-  monkeypatch.setattr(metrics, "_AT_A_TIME", 1_001)
-  assert metrics.bootstrap(*drawn, resamples=1_001) == some
-
-
 def test_certainty_of_the_wrong_genre_costs_a_finite_loss():
   table = guesses([0, 1, 2], [1, 2, 0], sure=1.0)
   expected = pytest.approx(-math.log(calibration.SMALLEST), rel=1e-3)
