@@ -34,13 +34,7 @@ class Gallery(NamedTuple):
 
 
 def build(
-  generator,
-  train,
-  seed: int,
-  *,
-  first: int = 0,
-  shown: int = 5,
-  heard: int = 2,
+  generator, train, seed: int, *, first: int = 0, shown: int = 5, heard: int = 2
 ) -> Gallery:
   """Pictures and sounds of a trained GAN, of the first MOST genres.
 

@@ -10,7 +10,7 @@ from gtzan_jax.gan import fidelity
 from gtzan_jax.gan.gallery import Gallery
 from gtzan_jax.reports import document as doc
 from gtzan_jax.reports import figures, style
-from gtzan_jax.reports.document import Bar, Part, Warn, number, percent
+from gtzan_jax.reports.document import Bar, number, part, percent, warning
 from gtzan_jax.reports.page import Content
 
 # What each of fidelity.MEASURES is called, what it means, and for real music.
@@ -119,17 +119,17 @@ def content(report: Mapping, gallery: Gallery | None = None) -> Content:
   )
 
 
-def _banners(gan: Mapping) -> Iterator[Warn]:
+def _banners(gan: Mapping) -> Iterator[doc.Block]:
   found = gan["measures"]["validation"]
   if gan["collapsed"] and found["diversity"] is None:
-    yield Warn(
+    yield warning(
       "The generator has diverged.",
       "Its output, or the judge's embedding of it, is not finite: nothing of it"
       " can be measured.",
       stop=True,
     )
   elif gan["collapsed"]:
-    yield Warn(
+    yield warning(
       "The generator has collapsed.",
       "Within a genre its examples are nearly the same: two generated ones are"
       f" {found['diversity']:.2f} times as far apart as two real ones. Real"
@@ -138,7 +138,7 @@ def _banners(gan: Mapping) -> Iterator[Warn]:
       stop=True,
     )
   if gan["memorised"] and found["nearest"] is not None:
-    yield Warn(
+    yield warning(
       "The generator may reproduce training examples.",
       f"Its examples are {found['nearest']:.2f} times as far from the nearest"
       " train example as unseen music is.",
@@ -149,7 +149,7 @@ def _numbers(report: Mapping) -> Iterator[Any]:
   gan = report["gan"]
   found, chance = gan["measures"]["validation"], gan["chance"]
   share, real = found["genre_share"], gan["judge"]["accuracy"]
-  yield doc.Text(
+  yield doc.text(
     "The generator has not collapsed. "
     * (not gan["collapsed"])
     + f"Of {number(gan['generated'])} generated examples the judge classifies"
@@ -171,46 +171,40 @@ def _numbers(report: Mapping) -> Iterator[Any]:
     if real
   ]
   leaky = report["leak"] or gan["collapsed"]
-  yield doc.Cards([first, *others], "first leaky" if leaky else "first")
+  yield doc.cards(first, *others, css="first leaky" if leaky else "first")
 
 
-def _measures(gan: Mapping) -> Part:
+def _measures(gan: Mapping) -> doc.Block:
   measured = gan["measures"]
   rows = [
     (name, *(number(of[key], 3) for of in measured.values()), meaning)
     for key, (name, meaning, _) in MEASURES.items()
   ]
   align = f"l{'r' * len(measured)}l"
-  return Part(
+  return part(
     "Measures",
-    [
-      "Compared with real examples that were not used in training, in the"
-      " embedding of a classifier trained on real music, the judge"
-      f" ({gan['judge']['recipe']}). Validation also chose the checkpoint.",
-      doc.Table(("Measure", *measured, "What it means"), rows, align),
-    ],
+    "Compared with real examples that were not used in training, in the"
+    " embedding of a classifier trained on real music, the judge"
+    f" ({gan['judge']['recipe']}). Validation also chose the checkpoint.",
+    doc.table(("Measure", *measured, "What it means"), rows, align),
   )
 
 
-def _samples(report: Mapping, gallery: Gallery | None) -> Iterator[Part]:
+def _samples(report: Mapping, gallery: Gallery | None) -> Iterator[doc.Block]:
   if gallery is None:
     return
   waveforms = report["gan"]["domain"] == "audio"
   shown = (
     "Log-mels of generated waveforms" if waveforms else "Generated features"
   )
-  yield Part(
+  yield part(
     "Pictures",
-    [
-      f"{shown} beside real ones, on one scale. Time goes to the right, bins"
-      " go upwards; what is not a number is grey. They are the first of each"
-      " genre, not chosen.",
-      doc.Media(
-        gallery.picture,
-        "image/png",
-        "Real and generated examples of each genre",
-      ),
-    ],
+    f"{shown} beside real ones, on one scale. Time goes to the right, bins"
+    " go upwards; what is not a number is grey. They are the first of each"
+    " genre, not chosen.",
+    doc.media(
+      gallery.picture, "image/png", "Real and generated examples of each genre"
+    ),
   )
   how = "Waveforms as they were generated." if waveforms else _ROUGH
   if not waveforms and report["source"] == "archive":
@@ -219,29 +213,27 @@ def _samples(report: Mapping, gallery: Gallery | None) -> Iterator[Part]:
       " which blurs it further."
     )
   players = [
-    Part(genre, [doc.Media(file, "audio/wav") for file in files])
+    part(genre, *[doc.media(file, "audio/wav") for file in files])
     for genre, files in gallery.sounds.items()
   ]
   none = (
     "There is no sound: it can be made of waveforms and of log-mels alone,"
     " where their values are finite."
   )
-  yield Part(
+  yield part(
     "Sound",
-    [
-      f"{how} The first of each genre, those of the picture. The same files are"
-      " in samples/."
-      if players
-      else none,
-      doc.Side(players, "three"),
-    ],
+    f"{how} The first of each genre, those of the picture. The same files are"
+    " in samples/."
+    if players
+    else none,
+    doc.side(*players, css="three"),
   )
 
 
-def _genres(report: Mapping) -> Part:
+def _genres(report: Mapping) -> doc.Block:
   genres, splits = report["genres"], report["splits"]
   matrices = [
-    doc.Figure(
+    doc.figure(
       f"{name}-judged",
       f"What the judge predicts of {name} examples",
       lambda name=name, axes=axes: figures.confusion(
@@ -256,16 +248,14 @@ def _genres(report: Mapping) -> Part:
     for genre, share in report["gan"]["genre_share"].items()
   ]
   head = "Genre", "Generated: predicted as conditioned on, %"
-  return Part(
+  return part(
     "Conditioned on / predicted by the judge",
-    [
-      "Rows are the genres that the generator was conditioned on, or the labels"
-      " of real held-out music; columns are the judge's predictions. Where the"
-      " judge errs on real music, its predictions on generated music mean"
-      " little.",
-      doc.Side(matrices, "even"),
-      doc.Table((*head, "Real: predicted as labelled, %"), rows),
-    ],
+    "Rows are the genres that the generator was conditioned on, or the labels"
+    " of real held-out music; columns are the judge's predictions. Where the"
+    " judge errs on real music, its predictions on generated music mean"
+    " little.",
+    doc.side(*matrices, css="even"),
+    doc.table((*head, "Real: predicted as labelled, %"), rows),
   )
 
 

@@ -133,79 +133,114 @@ def _tag(name: str, inner: str, css: str = "", **attributes: str) -> str:
   return f"<{name}{text}>{inner}</{name}>"
 
 
-# Blocks. Each has `html(level)`, where its headings begin, and those of pages
-# that are written as Markdown too have `markdown(level)`.
+# Blocks.
+
+
+def _no_markdown(level: int) -> str:
+  raise NotImplementedError("this block has no Markdown")
 
 
 @dataclasses.dataclass(frozen=True)
-class Text:
-  """A paragraph; `css` is lead, caption, statement or nothing."""
-
-  text: Any
-  css: str = "lead"
-
-  def html(self, level: int) -> str:
-    return _tag("p", _html(self.text), self.css)
-
-  def markdown(self, level: int) -> str:
-    return markdown(self.text).strip()
-
-
-@dataclasses.dataclass(frozen=True)
-class Table:
-  """Rows of texts.
+class Block:
+  """A piece of a page.
 
   Attributes:
-    head: of each column its name.
-    rows: cells; the first names the row.
+    html: (level of the headings in it) -> HTML.
+    markdown: the same in Markdown, of blocks that such pages have.
+    figure: of a figure, the name of its file and what draws it.
+  """
+
+  html: Callable[[int], str]
+  markdown: Callable[[int], str] = _no_markdown
+  figure: tuple[str, Callable[[], Any]] | None = None
+
+
+def _block(value: Any) -> Block:
+  return text(value) if isinstance(value, str | tuple) else value
+
+
+def _joined(blocks: Iterable[Any], level: int) -> str:
+  """HTML of blocks; a str or a tuple is a paragraph, None is nothing."""
+  return "\n".join(_block(one).html(level) for one in blocks if one)
+
+
+def render(block: Any, level: int = 2) -> str:
+  """A block, or a text as a paragraph, in Markdown."""
+  return _block(block).markdown(level)
+
+
+def text(value: Any, css: str = "lead") -> Block:
+  """A paragraph; `css` is lead, caption, statement or nothing."""
+  return Block(
+    lambda level: _tag("p", _html(value), css),
+    lambda level: markdown(value).strip(),
+  )
+
+
+def table(
+  head: Sequence[Any],
+  rows: Iterable[Sequence[Any]],
+  align: str = "l",
+  css: str = "",
+) -> Block:
+  """Rows of texts, the first of which names the row.
+
+  Args:
+    head: of each column its name; none without a head.
+    rows: the cells.
     align: a letter a column, "l" or "r"; the last one stands for the rest.
     css: of the table.
   """
+  rows = list(rows)
 
-  head: Sequence[Any]
-  rows: Iterable[Sequence[Any]]
-  align: str = "l"
-  css: str = ""
+  def row(cells: Sequence[Any], kind: str, scope: str) -> str:
+    kinds = ["th"] + [kind] * (len(cells) - 1)
+    sides = align.ljust(len(cells), align[-1])
+    return _tag(
+      "tr",
+      "".join(
+        _tag(
+          kind,
+          _html(cell),
+          "num" if side == "r" else "",
+          scope=scope if kind == "th" else "",
+        )
+        for kind, cell, side in zip(kinds, cells, sides, strict=True)
+      ),
+    )
 
-  def _sides(self, cells: Sequence[Any]) -> str:
-    return self.align.ljust(len(cells), self.align[-1])
+  def as_html(level: int) -> str:
+    top = _tag("thead", row(head, "th", "")) if head else ""
+    body = _tag("tbody", "\n".join(row(cells, "td", "row") for cells in rows))
+    return _tag("div", _tag("table", top + body, css), "scroll")
 
-  def html(self, level: int) -> str:
-    def row(cells: Sequence[Any], first: str, other: str, scope: str) -> str:
-      kinds = [first] + [other] * (len(cells) - 1)
-      css = ["num" if side == "r" else "" for side in self._sides(cells)]
-      return _tag(
-        "tr",
-        "".join(
-          _tag(kind, _html(cell), c, scope=scope if kind == "th" else "")
-          for kind, cell, c in zip(kinds, cells, css, strict=True)
-        ),
-      )
-
-    head = _tag("thead", row(self.head, "th", "th", "")) if self.head else ""
-    body = [row(cells, "th", "td", "row") for cells in self.rows]
-    table = head + _tag("tbody", "\n".join(body))
-    return _tag("div", _tag("table", table, self.css), "scroll")
-
-  def markdown(self, level: int) -> str:
-    lines = [list(map(markdown, row)) for row in (self.head, *self.rows)]
+  def as_markdown(level: int) -> str:
+    lines = [list(map(markdown, cells)) for cells in (head, *rows)]
     widths = [max(3, *map(len, column)) for column in zip(*lines, strict=True)]
     if sum(widths) > _WIDEST:
       widths = [3] * len(widths)
-    sides = self._sides(self.head)
-    set_ = {"l": str.ljust, "r": str.rjust}
-    rule = {"l": lambda w: "-" * w, "r": lambda w: "-" * (w - 1) + ":"}
-    lines = [
-      [set_[side](x, w) for side, x, w in zip(sides, row, widths, strict=True)]
-      for row in lines
+    sides = align.ljust(len(widths), align[-1])
+    rule = [
+      f"{'-' * (width - 1)}{':' if side == 'r' else '-'}"
+      for side, width in zip(sides, widths, strict=True)
     ]
-    lines.insert(1, [rule[s](w) for s, w in zip(sides, widths, strict=True)])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    lines.insert(1, rule)
+    return "\n".join(
+      "| "
+      + " | ".join(
+        cell.rjust(width) if side == "r" else cell.ljust(width)
+        for cell, side, width in zip(line, sides, widths, strict=True)
+      )
+      + " |"
+      for line in lines
+    )
+
+  return Block(as_html, as_markdown)
 
 
 def records(
   rows: Iterable[Mapping], columns: Mapping[str, tuple], css: str = ""
-) -> Table:
+) -> Block:
   """A table of mappings.
 
   Args:
@@ -216,124 +251,96 @@ def records(
     css: of the table.
   """
   ways = [(key, *rest, None)[:2] for key, *rest in columns.values()]
-  numbers = (percent, number, interval)
+  right = (percent, number, interval)
 
-  def cell(value, way):
-    return format(value, way) if isinstance(way, str) else way(value)
+  def cell(value: Any, way: Any) -> Any:
+    if isinstance(way, str):
+      return format(value, way)
+    return way(value) if way else value
 
-  return Table(
+  return table(
     list(columns),
-    [
-      [cell(row[key], way or (lambda x: x)) for key, way in ways]
-      for row in rows
-    ],
-    "".join(
-      "r" if isinstance(w, str) or w in numbers else "l" for _, w in ways
-    ),
+    [[cell(row[key], way) for key, way in ways] for row in rows],
+    "".join("r" if isinstance(w, str) or w in right else "l" for _, w in ways),
     css,
   )
 
 
-@dataclasses.dataclass(frozen=True)
-class Figure:
-  """A drawing: SVG in HTML, a PNG file called `name` beside Markdown.
+def figure(
+  name: str, alt: str, draw: Callable[[], Any], css: str = ""
+) -> Block:
+  """A drawing: SVG in HTML, a PNG file beside Markdown.
 
-  Attributes:
+  Args:
     name: of the file without its ending; prefixes the ids in HTML.
     alt: one sentence for those who cannot see it.
     draw: gives a matplotlib Figure.
-    css: of the <figure>.
+    css: of the element.
   """
 
-  name: str
-  alt: str
-  draw: Callable[[], Any]
-  css: str = ""
-
-  def html(self, level: int) -> str:
+  def as_html(level: int) -> str:
     from gtzan_jax.reports import style  # matplotlib, for those who draw
 
-    svg = style.inline_svg(self.draw(), self.name, self.alt)
-    return _tag("figure", svg, self.css)
+    return _tag("figure", style.inline_svg(draw(), name, alt), css)
 
-  def markdown(self, level: int) -> str:
-    return f"![{markdown(self.alt)}]({self.name}.png)"
-
-
-@dataclasses.dataclass(frozen=True)
-class Media:
-  """A picture or a sound: a file's bytes, or a str that is base64 already."""
-
-  data: bytes | str
-  kind: str  # a media type, image/... or audio/...
-  alt: str = ""
-
-  def html(self, level: int) -> str:
-    data = self.data
-    text = data if isinstance(data, str) else base64.b64encode(data).decode()
-    source = f'src="data:{self.kind};base64,{text}"'
-    if self.kind.startswith("audio"):
-      return f'<audio controls preload="metadata" {source}></audio>'
-    return _tag("figure", f'<img alt="{_html(self.alt)}" {source}>')
+  link = f"![{markdown(alt)}]({name}.png)"
+  return Block(as_html, lambda level: link, (name, draw))
 
 
-@dataclasses.dataclass(frozen=True)
-class Warn:
+def media(data: bytes | str, kind: str, alt: str = "") -> Block:
+  """A picture or a sound.
+
+  Args:
+    data: the file's bytes, or a str that is base64 already.
+    kind: its media type, image/... or audio/...
+    alt: one sentence for those who cannot see the picture.
+  """
+  coded = data if isinstance(data, str) else base64.b64encode(data).decode()
+  source = f'src="data:{kind};base64,{coded}"'
+  shown = _tag("figure", f'<img alt="{_html(alt)}" {source}>')
+  if kind.startswith("audio"):
+    shown = f'<audio controls preload="metadata" {source}></audio>'
+  return Block(lambda level: shown)
+
+
+def warning(
+  title: Any,
+  body: Any = "",
+  stop: bool = False,
+  items: Iterable[tuple[Any, Any]] = (),
+) -> Block:
   """A box: `stop` for what must not be relied on. Items are (title, text)."""
-
-  title: Any
-  text: Any = ""
-  stop: bool = False
-  items: Sequence[tuple[Any, Any]] = ()
-
-  def html(self, level: int) -> str:
-    inner = _tag("strong", _html(self.title))
-    inner += _tag("p", _html(self.text)) if self.text else ""
-    items = [_tag("li", _html((bold(a), b))) for a, b in self.items]
-    inner += _tag("ul", "".join(items)) if items else ""
-    kind, role = ("stop", "alert") if self.stop else ("warn", "note")
-    return _tag("div", inner, f"banner {kind}", role=role)
-
-  def markdown(self, level: int) -> str:
-    return f"> {markdown((bold(self.title), ' ', self.text))}"
+  inner = _tag("strong", _html(title)) + (
+    _tag("p", _html(body)) if body else ""
+  )
+  listed = "".join(_tag("li", _html((bold(a), b))) for a, b in items)
+  inner += _tag("ul", listed) if listed else ""
+  kind, role = ("stop", "alert") if stop else ("warn", "note")
+  shown = _tag("div", inner, f"banner {kind}", role=role)
+  line = f"> {markdown((bold(title), ' ', body))}"
+  return Block(lambda level: shown, lambda level: line)
 
 
-@dataclasses.dataclass(frozen=True)
-class Items:
+def items(*texts: Any) -> Block:
   """A list of texts."""
-
-  texts: Sequence[Any]
-
-  def html(self, level: int) -> str:
-    return _tag("ul", "".join(_tag("li", _html(text)) for text in self.texts))
-
-  def markdown(self, level: int) -> str:
-    return "\n".join(f"- {markdown(text)}" for text in self.texts)
+  shown = _tag("ul", "".join(_tag("li", _html(one)) for one in texts))
+  lines = "\n".join(f"- {markdown(one)}" for one in texts)
+  return Block(lambda level: shown, lambda level: lines)
 
 
-@dataclasses.dataclass(frozen=True)
-class Facts:
+def facts(pairs: Iterable[tuple[Any, Any]]) -> Block:
   """Terms and what they are, side by side."""
-
-  pairs: Iterable[tuple[Any, Any]]
-
-  def html(self, level: int) -> str:
-    pairs = [
-      _tag("div", _tag("dt", _html(term)) + _tag("dd", _html(value)))
-      for term, value in self.pairs
-    ]
-    return _tag("dl", "".join(pairs), "facts")
+  shown = [
+    _tag("div", _tag("dt", _html(term)) + _tag("dd", _html(value)))
+    for term, value in pairs
+  ]
+  return Block(lambda level: _tag("dl", "".join(shown), "facts"))
 
 
-@dataclasses.dataclass(frozen=True)
-class Key:
+def key(colours: Iterable[tuple[str, Any]]) -> Block:
   """What the colours of a drawing are: (of style.PALETTE or "", text)."""
-
-  colours: Sequence[tuple[str, Any]]
-
-  def html(self, level: int) -> str:
-    inner = [_tag("i", "", css) + _html(text) for css, text in self.colours]
-    return _tag("p", "".join(inner), "caption key")
+  shown = [_tag("i", "", css) + _html(value) for css, value in colours]
+  return Block(lambda level: _tag("p", "".join(shown), "caption key"))
 
 
 class Card(NamedTuple):
@@ -345,84 +352,51 @@ class Card(NamedTuple):
   unit: str = ""
   span: tuple[float, float, float] | None = None
 
-
-@dataclasses.dataclass(frozen=True)
-class Cards:
-  """Cards in a row; `css` is "first" (a large one), "first leaky" or ""."""
-
-  cards: Sequence[Card]
-  css: str = "first"
-
-  def html(self, level: int) -> str:
-    return _tag(
-      "div", "".join(map(self._card, self.cards)), f"cards {self.css}"
-    )
-
-  @staticmethod
-  def _card(card: Card) -> str:
+  def html(self) -> str:
+    """Its element."""
     place = ""
-    if card.span:
-      low, high, at = (100 * x for x in card.span)
+    if self.span:
+      low, high, at = (100 * x for x in self.span)
       width = max(high - low, 0)
       place = _tag("i", "", style=f"left:{low:.1f}%;width:{width:.1f}%")
-      place += _tag("b", "", style=f"left:{at:.1f}%")
-    value = _html(card.value) + (_tag("small", card.unit) if card.unit else "")
-    inner = _tag("div", _html(card.name), "name") + _tag("div", value, "value")
-    inner += _tag("div", place, "range") if place else ""
-    return _tag("div", inner + _tag("div", _html(card.note), "note"), "card")
+      place = _tag(
+        "div", place + _tag("b", "", style=f"left:{at:.1f}%"), "range"
+      )
+    value = _html(self.value) + (_tag("small", self.unit) if self.unit else "")
+    inner = _tag("div", _html(self.name), "name") + _tag("div", value, "value")
+    inner += place + _tag("div", _html(self.note), "note")
+    return _tag("div", inner, "card")
 
 
-@dataclasses.dataclass(frozen=True)
-class Part:
+def cards(*held: Card, css: str = "first") -> Block:
+  """Cards in a row; `css` is "first" (a large one), "first leaky" or ""."""
+  shown = "".join(card.html() for card in held)
+  return Block(lambda level: _tag("div", shown, f"cards {css}"))
+
+
+def part(title: Any, *blocks: Any, css: str = "") -> Block:
   """Blocks under a heading: a box at the top level."""
 
-  title: Any
-  blocks: Sequence[Any]
-  css: str = ""
+  def as_html(level: int) -> str:
+    inner = _tag(f"h{level}", _html(title)) + _joined(blocks, level + 1)
+    return _tag("section" if level == 2 else "div", inner, css)
 
-  def html(self, level: int) -> str:
-    inner = _tag(f"h{level}", _html(self.title))
-    inner += _blocks(self.blocks, level + 1)
-    return _tag("section" if level == 2 else "div", inner, self.css)
+  def as_markdown(level: int) -> str:
+    inner = [render(block, level + 1) for block in blocks if block]
+    return "\n\n".join([f"{'#' * level} {markdown(title)}", *inner])
 
-  def markdown(self, level: int) -> str:
-    blocks = [render(block, level + 1) for block in self.blocks if block]
-    return "\n\n".join([f"{'#' * level} {markdown(self.title)}", *blocks])
+  return Block(as_html, as_markdown)
 
 
-@dataclasses.dataclass(frozen=True)
-class Side:
+def side(*blocks: Any, css: str = "two") -> Block:
   """Blocks side by side; `css` names a grid of style.css."""
-
-  blocks: Sequence[Any]
-  css: str = "two"
-
-  def html(self, level: int) -> str:
-    return _tag("div", _blocks(self.blocks, level), self.css)
+  return Block(lambda level: _tag("div", _joined(blocks, level), css))
 
 
-@dataclasses.dataclass(frozen=True)
-class Details:
+def details(title: str, *blocks: Any) -> Block:
   """Blocks that a click opens."""
-
-  title: str
-  blocks: Sequence[Any]
-
-  def html(self, level: int) -> str:
-    inner = _tag("summary", _html(self.title)) + _blocks(self.blocks, level)
-    return _tag("details", inner)
-
-
-def _blocks(blocks: Iterable[Any], level: int) -> str:
-  """HTML of blocks; a str or a tuple is a paragraph, None is nothing."""
-  shown = [Text(b) if isinstance(b, str | tuple) else b for b in blocks]
-  return "\n".join(block.html(level) for block in shown if block)
-
-
-def render(block: Any, level: int = 2) -> str:
-  """A block, or a text as a paragraph, in Markdown."""
-  block = Text(block) if isinstance(block, str | tuple) else block
-  return block.markdown(level)
+  head = _tag("summary", _html(title))
+  return Block(lambda level: _tag("details", head + _joined(blocks, level)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -456,7 +430,7 @@ class Document:
     head = _tag("p", _html(self.eyebrow), "eyebrow")
     head += _tag("h1", _html(self.title))
     head += _tag("ul", "".join(chips), "chips") if chips else ""
-    body = _tag("header", head) + _blocks(self.blocks, 2)
+    body = _tag("header", head) + _joined(self.blocks, 2)
     if self.footer:
       body += _tag("footer", _tag("p", _html(self.footer)))
     return (
@@ -478,8 +452,9 @@ class Document:
     from gtzan_jax.reports import style  # matplotlib, for those who draw
 
     for block in self.blocks:
-      if isinstance(block, Figure):
-        style.save_png(block.draw(), folder / f"{block.name}.png")
+      if figure := getattr(block, "figure", None):
+        name_, draw = figure
+        style.save_png(draw(), folder / f"{name_}.png")
     text = self.markdown()
     atomic.write(folder / name, text)
     return text

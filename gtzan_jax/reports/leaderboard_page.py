@@ -119,7 +119,7 @@ def document(
   synthetic = [_part(table) for table in tables if table["synthetic"]]
   if synthetic:
     title = "Synthetic corpus: not GTZAN"
-    synthetic = [doc.Part(title, [_SYNTHETIC, *synthetic])]
+    synthetic = [doc.part(title, _SYNTHETIC, *synthetic)]
   notes = []
   if unscored:
     notes.append(f"Without a scored split: {', '.join(unscored)}.")
@@ -130,7 +130,7 @@ def document(
     "Leaderboard",
     [
       _INTRODUCTION,
-      doc.Part("Overview", [_OVERVIEW, _overview_table(lines)])
+      doc.part("Overview", _OVERVIEW, _overview_table(lines))
       if lines
       else None,
       *music,
@@ -142,27 +142,25 @@ def document(
   )
 
 
-def _part(table: Mapping) -> doc.Part:
+def _part(table: Mapping) -> doc.Block:
   """A table under its title, with what a reader has to know."""
   fold = f", {table['fold']}" * bool(table["fold"])
   collection = f" on {table['collection']}" * bool(table["collection"])
-  warning = doc.Warn(report.LEAKS, table["leak"], stop=True)
+  warning = doc.warning(report.LEAKS, table["leak"], stop=True)
   head = ["recipe", "seeds", "track accuracy", "macro-F1", "segment accuracy"]
   head += ["published, and on what"] * (not table["synthetic"])
-  return doc.Part(
+  return doc.part(
     f"{_corpus(table)}, protocol {table['protocol']}{fold}{collection}:"
     f" {table['split']} split, {table['n']} tracks",
-    [
-      warning if table["leak"] else None,
-      " ".join(table["notes"]) or None,
-      doc.Table(
-        [*head, *_COSTS],
-        [_cells(row, table["synthetic"]) for row in table["rows"]],
-        f"llrrr{'' if table['synthetic'] else 'l'}rrl",
-        "notes",
-      ),
-    ],
-    "leaky" if table["leak"] else "",
+    warning if table["leak"] else None,
+    " ".join(table["notes"]) or None,
+    doc.table(
+      [*head, *_COSTS],
+      [_cells(row, table["synthetic"]) for row in table["rows"]],
+      f"llrrr{'' if table['synthetic'] else 'l'}rrl",
+      "notes",
+    ),
+    css="leaky" if table["leak"] else "",
   )
 
 
@@ -187,7 +185,7 @@ def _cells(row: Mapping, synthetic: bool) -> list[Any]:
   return [*cells, *_costs(row)]
 
 
-def _overview_table(lines: Sequence[Mapping]) -> doc.Table:
+def _overview_table(lines: Sequence[Mapping]) -> doc.Block:
   head = ["recipe", "source", "published, and on what", "ours, split as there"]
   head += ["ours, honest", "measured on", *_COSTS]
   rows = []
@@ -209,7 +207,7 @@ def _overview_table(lines: Sequence[Mapping]) -> doc.Table:
       else ["–"] * 6
     )
     rows.append(row)
-  return doc.Table(head, rows, "llllrlrrl", "notes")
+  return doc.table(head, rows, "llllrlrrl", "notes")
 
 
 def _published(known: Published | None) -> tuple:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from gtzan_jax import provenance, ranges
 from gtzan_jax.reports import document as doc
 from gtzan_jax.reports import figures, report
-from gtzan_jax.reports.document import Part, code, interval, number, percent
+from gtzan_jax.reports.document import code, interval, number, part, percent
 from gtzan_jax.scores import metrics
 
 OF_SPLIT = ("confusion", "per_genre")  # pictures of each split
@@ -108,18 +108,18 @@ def pictures(
       yield f"per_genre_{name}.png", figure
 
 
-def _warnings(found: Mapping) -> Iterator[doc.Warn]:
+def _warnings(found: Mapping) -> Iterator[doc.Block]:
   if found["leak"]:
-    yield doc.Warn(report.LEAKS, found["leak"], stop=True)
+    yield doc.warning(report.LEAKS, found["leak"], stop=True)
   if found["corpus"] == "synthetic":
-    yield doc.Warn(
+    yield doc.warning(
       "Numbers on the synthetic corpus are not GTZAN numbers.",
       "The tracks were made by ten generators that ship with this project. The"
       " run shows that everything works, not how well music is classified.",
     )
   if found.get("warnings"):
     items = [(one["title"], one["text"]) for one in found["warnings"]]
-    yield doc.Warn("Warnings about this corpus", items=items)
+    yield doc.warning("Warnings about this corpus", items=items)
 
 
 # A classifier.
@@ -128,7 +128,7 @@ def _warnings(found: Mapping) -> Iterator[doc.Warn]:
 def of_classifier(found: Mapping) -> Content:
   """The scores of the headline's split."""
   name, parts = found["headline"], []
-  top: list[Any] = [doc.Text(_statement(found), "statement")]
+  top: list[Any] = [doc.text(_statement(found), "statement")]
   if name is not None and (note := _artists(found)):
     top.append(note)
   if found["source"] == "archive":
@@ -143,29 +143,23 @@ def of_classifier(found: Mapping) -> Content:
     top.append(_cards(found))
     parts = [
       _levels(found),
-      Part(
+      part(
         "Predicted / true",
-        [
-          "Rows are true genres, columns predicted ones; shade is the share of"
-          " the row.",
-          _confusion(found, name),
-        ],
+        "Rows are true genres, columns predicted ones; shade is the share of"
+        " the row.",
+        _confusion(found, name),
       ),
-      Part(
+      part(
         "By genre",
-        [
-          "Of tracks by mean probability, in per cent. A genre without tracks"
-          " in the split is left out of the macro means.",
-          _genres(split["track"]["per_genre"]),
-        ],
+        "Of tracks by mean probability, in per cent. A genre without tracks"
+        " in the split is left out of the macro means.",
+        _genres(split["track"]["per_genre"]),
       ),
-      Part(
+      part(
         "Hardest tracks",
-        [
-          "Tracks whose true genre has the lowest probability, in per cent."
-          + doubt * (found["corpus"] != "synthetic"),
-          _hardest(split["hardest"]),
-        ],
+        "Tracks whose true genre has the lowest probability, in per cent."
+        + doubt * (found["corpus"] != "synthetic"),
+        _hardest(split["hardest"]),
       ),
     ]
   return Content("Music genre classification", top, parts)
@@ -198,7 +192,7 @@ def _statement(found: Mapping) -> str:
   return text + "."
 
 
-def _cards(found: Mapping) -> doc.Cards:
+def _cards(found: Mapping) -> doc.Block:
   name = found["headline"]
   split = found["splits"][name]
   track, segment, vote = (
@@ -226,10 +220,10 @@ def _cards(found: Mapping) -> doc.Cards:
     ),
     doc.Card("Tracks scored", number(track["n"]), segments),
   ]
-  return doc.Cards(cards, "first leaky" if found["leak"] else "first")
+  return doc.cards(*cards, css="first leaky" if found["leak"] else "first")
 
 
-def _levels(found: Mapping) -> Part:
+def _levels(found: Mapping) -> doc.Block:
   name, calibrated = found["headline"], found["calibration"]
   split = found["splits"][name]
   resampled = "whole tracks"
@@ -240,37 +234,33 @@ def _levels(found: Mapping) -> Part:
     )
   scaled = calibrated["track"]["reliability"] if calibrated else ()
   chance = 1 / len(found["genres"])
-  return Part(
+  return part(
     "Accuracy by segment, by track (mean probability), by track (majority"
     " vote)",
-    [
-      "The model classifies segments; a track is classified by its segments"
-      f" together. Intervals resample {resampled}. Top 3: the true genre is"
-      " among the three most probable. ECE: the mean distance of confidence"
-      " from accuracy. All in per cent, the loss in nats.",
-      _level_table(split),
-      doc.Side(
-        [
-          doc.Figure(
-            f"{name}-levels",
-            f"levels of the {name} split",
-            lambda: figures.levels(split, chance, "Accuracy, 95 % intervals"),
-          ),
-          doc.Figure(
-            f"{name}-reliability",
-            f"reliability of the {name} split",
-            lambda: figures.reliability(
-              split["reliability"], "Reliability, tracks", scaled
-            ),
-          ),
-        ]
+    "The model classifies segments; a track is classified by its segments"
+    f" together. Intervals resample {resampled}. Top 3: the true genre is"
+    " among the three most probable. ECE: the mean distance of confidence"
+    " from accuracy. All in per cent, the loss in nats.",
+    _level_table(split),
+    doc.side(
+      doc.figure(
+        f"{name}-levels",
+        f"levels of the {name} split",
+        lambda: figures.levels(split, chance, "Accuracy, 95 % intervals"),
       ),
-      _calibration(calibrated, name) if calibrated else None,
-    ],
+      doc.figure(
+        f"{name}-reliability",
+        f"reliability of the {name} split",
+        lambda: figures.reliability(
+          split["reliability"], "Reliability, tracks", scaled
+        ),
+      ),
+    ),
+    _calibration(calibrated, name) if calibrated else None,
   )
 
 
-def _level_table(split: Mapping) -> doc.Table:
+def _level_table(split: Mapping) -> doc.Block:
   shares = "top3", "macro_precision", "macro_recall", "macro_f1", "weighted_f1"
   heads = "Top 3", "Macro precision", "Macro recall", "Macro F1", "Weighted F1"
   columns = {
@@ -286,7 +276,7 @@ def _level_table(split: Mapping) -> doc.Table:
   return doc.records(rows, columns)
 
 
-def _calibration(calibrated: Mapping, name: str) -> Part:
+def _calibration(calibrated: Mapping, name: str) -> doc.Block:
   how = "The temperature was fitted on the validation split."
   if name == "validation":
     how = (
@@ -303,17 +293,15 @@ def _calibration(calibrated: Mapping, name: str) -> Part:
   }
   names = {"track": "Tracks", "segment": "Segments"}
   rows = [{"name": name, **calibrated[key]} for key, name in names.items()]
-  return Part(
+  return part(
     "Calibration",
-    [
-      "Logits divided by one temperature give the same predictions with other"
-      f" confidences: above 1 the model was overconfident. {how}",
-      doc.records(rows, columns),
-    ],
+    "Logits divided by one temperature give the same predictions with other"
+    f" confidences: above 1 the model was overconfident. {how}",
+    doc.records(rows, columns),
   )
 
 
-def _confusion(found: Mapping, name: str) -> doc.Side:
+def _confusion(found: Mapping, name: str) -> doc.Block:
   track, genres = found["splits"][name]["track"], found["genres"]
   rows = metrics.confused(track["confusion"], genres)
   columns = {
@@ -324,22 +312,20 @@ def _confusion(found: Mapping, name: str) -> doc.Side:
   }
   pairs = doc.records(rows, columns)
   none = f"No track of the {track['n']} was predicted as another genre."
-  return doc.Side(
-    [
-      doc.Figure(
-        f"{name}-confusion",
-        f"confusion of the {name} split",
-        lambda: figures.confusion(
-          track["confusion"], genres, "Confusion matrix, tracks"
-        ),
+  return doc.side(
+    doc.figure(
+      f"{name}-confusion",
+      f"confusion of the {name} split",
+      lambda: figures.confusion(
+        track["confusion"], genres, "Confusion matrix, tracks"
       ),
-      Part("Most confused pairs", [pairs if rows else none]),
-    ],
-    "matrix",
+    ),
+    part("Most confused pairs", pairs if rows else none),
+    css="matrix",
   )
 
 
-def _genres(per_genre: Mapping) -> doc.Table:
+def _genres(per_genre: Mapping) -> doc.Block:
   columns = {
     "Genre": ("name",),
     "Precision": ("precision", lambda x: doc.Bar(x, "pale")),
@@ -350,7 +336,7 @@ def _genres(per_genre: Mapping) -> doc.Table:
   return doc.records([{"name": k, **v} for k, v in per_genre.items()], columns)
 
 
-def _hardest(hardest: Sequence[Mapping]) -> doc.Table:
+def _hardest(hardest: Sequence[Mapping]) -> doc.Block:
   columns = {
     "Track": ("track", code),
     "True": ("genre",),
@@ -370,7 +356,7 @@ def _hardest(hardest: Sequence[Mapping]) -> doc.Table:
 # What every page has.
 
 
-def _external(found: Mapping) -> Part:
+def _external(found: Mapping) -> doc.Block:
   test, data = found["external"], found["config"].get("data")
   synthetic = "the synthetic corpus"
   learnt, same = number(test["learnt"]), number(test["namesakes"])
@@ -395,32 +381,30 @@ def _external(found: Mapping) -> Part:
   if data:
     trained = f"{data['path'] or synthetic}, {data['protocol']}"
     facts = {"Run": "", "Trained on": trained, **facts}
-  return Part(
+  return part(
     "External test",
-    [
-      "A trained run was tested on another collection. Genres were compared"
-      " where their names are the same but for case and punctuation; the model"
-      " could still predict any of its own. Training tracks were recognised by"
-      " their ids alone: not the same music under another name."
-      + simulated
-      * (test["kind"] == "logmel" and found["source"] == "audio"),
-      doc.Warn(
-        "This collection is not all new to the model.",
-        f"{learnt} tracks that were used in training or to choose the"
-        " checkpoint were left out. The rest is of the same collection, which"
-        " may repeat recordings and artists: other music is a better test.",
-      )
-      if test["learnt"]
-      else None,
-      doc.Warn(
-        "Names of training tracks.",
-        f"{same} tracks have names of tracks of the training data, in another"
-        " collection. If they are the same music, this is no test.",
-      )
-      if test["namesakes"]
-      else None,
-      doc.Facts([(term, value or "none") for term, value in facts.items()]),
-    ],
+    "A trained run was tested on another collection. Genres were compared"
+    " where their names are the same but for case and punctuation; the model"
+    " could still predict any of its own. Training tracks were recognised by"
+    " their ids alone: not the same music under another name."
+    + simulated
+    * (test["kind"] == "logmel" and found["source"] == "audio"),
+    doc.warning(
+      "This collection is not all new to the model.",
+      f"{learnt} tracks that were used in training or to choose the"
+      " checkpoint were left out. The rest is of the same collection, which"
+      " may repeat recordings and artists: other music is a better test.",
+    )
+    if test["learnt"]
+    else None,
+    doc.warning(
+      "Names of training tracks.",
+      f"{same} tracks have names of tracks of the training data, in another"
+      " collection. If they are the same music, this is no test.",
+    )
+    if test["namesakes"]
+    else None,
+    doc.facts([(term, value or "none") for term, value in facts.items()]),
   )
 
 
@@ -434,7 +418,7 @@ def _digest(value: str | None) -> doc.Mark:
   return code(value[:12] if value else "–", value or "")
 
 
-def _members(found: Mapping) -> Part:
+def _members(found: Mapping) -> doc.Block:
   columns = {
     "Run folder": ("name", code),
     "Recipe": ("recipe",),
@@ -442,18 +426,16 @@ def _members(found: Mapping) -> Part:
     "Data fingerprint": ("data_fingerprint", _digest),
   }
   members = found["config"]["members"].items()
-  return Part(
+  return part(
     "Members",
-    [
-      "The probabilities are the mean of those of these runs, each with one"
-      " vote. Nothing was trained; parameters and time are the members' sums.",
-      doc.records([{"name": k, **v} for k, v in members], columns),
-      doc.Facts(_size(found)),
-    ],
+    "The probabilities are the mean of those of these runs, each with one"
+    " vote. Nothing was trained; parameters and time are the members' sums.",
+    doc.records([{"name": k, **v} for k, v in members], columns),
+    doc.facts(_size(found)),
   )
 
 
-def _training(found: Mapping, content: Content) -> Part:
+def _training(found: Mapping, content: Content) -> doc.Block:
   best, monitor = found["best_epoch"], found["monitor"]
   kept = "No evaluation was good enough to keep, or none took place."
   if best is not None:
@@ -466,13 +448,13 @@ def _training(found: Mapping, content: Content) -> Part:
     ("Epochs run", found["epochs_run"]),
   ]
   draw = functools.partial(content.draw, found["history"], best)
-  curves = doc.Figure("curves", content.curves, draw, "broad")
-  return Part("Training", [kept, curves, doc.Facts(_size(found) + epochs)])
+  curves = doc.figure("curves", content.curves, draw, "broad")
+  return part("Training", kept, curves, doc.facts(_size(found) + epochs))
 
 
-def _explained(explained: Sequence[tuple[Mapping, bytes]]) -> Part:
+def _explained(explained: Sequence[tuple[Mapping, bytes]]) -> doc.Block:
   pictures = [
-    doc.Media(
+    doc.media(
       picture,
       "image/png",
       f"Features of {one['name']} ({one['where']}), predicted as"
@@ -480,19 +462,17 @@ def _explained(explained: Sequence[tuple[Mapping, bytes]]) -> Part:
     )
     for one, picture in explained
   ]
-  return Part(
+  return part(
     "Integrated gradients",
-    [
-      "Warm cells raise the log probability of a genre, blue ones lower it, in"
-      " nats, measured from the mean of the training data. They show what this"
-      " network uses, not what makes the genre; explain/explain.html has the"
-      " numbers.",
-      *pictures,
-    ],
+    "Warm cells raise the log probability of a genre, blue ones lower it, in"
+    " nats, measured from the mean of the training data. They show what this"
+    " network uses, not what makes the genre; explain/explain.html has the"
+    " numbers.",
+    *pictures,
   )
 
 
-def _splits(found: Mapping, content: Content) -> Part:
+def _splits(found: Mapping, content: Content) -> doc.Block:
   data = {k: v for k, v in found["splits"].items() if k not in content.axes}
   head, rows = ["Split", "Tracks", "Missing"], []
   if not content.axes:
@@ -512,44 +492,38 @@ def _splits(found: Mapping, content: Content) -> Part:
     rows.append([*row, _digest(split["sha256"])])
   align = "l" + "r" * (len(head) - 1) + "l"
   others = [
-    doc.Details(
+    doc.details(
       f"More about {name}",
-      [
-        _level_table(split),
-        _confusion(found, name),
-        _genres(split["track"]["per_genre"]),
-      ],
+      _level_table(split),
+      _confusion(found, name),
+      _genres(split["track"]["per_genre"]),
     )
     for name, split in data.items()
     if split["track"]["n"] and name != found["headline"]
   ]
-  return Part(
+  return part(
     "Splits",
-    [
-      "Missing: named by the protocol, not in the corpus at hand. The digest is"
-      " the sha256 of the sorted track ids; equal digests mean equal tracks.",
-      doc.Table([*head, "sha256"], rows, align),
-      *others,
-    ],
+    "Missing: named by the protocol, not in the corpus at hand. The digest is"
+    " the sha256 of the sorted track ids; equal digests mean equal tracks.",
+    doc.table([*head, "sha256"], rows, align),
+    *others,
   )
 
 
-def _skipped(found: Mapping) -> Part:
+def _skipped(found: Mapping) -> doc.Block:
   skipped = found["skipped"]
   whole = number(found["tracks"] + len(skipped))
   verb = "is" if len(skipped) == 1 else "are"
   columns = {"Track": ("track", code), "Reason": ("reason",)}
-  return Part(
+  return part(
     "Skipped tracks",
-    [
-      f"{len(skipped)} of {whole} tracks could not be read and {verb} in no"
-      " split.",
-      doc.records(skipped, columns),
-    ],
+    f"{len(skipped)} of {whole} tracks could not be read and {verb} in no"
+    " split.",
+    doc.records(skipped, columns),
   )
 
 
-def _repeat(found: Mapping) -> Part:
+def _repeat(found: Mapping) -> doc.Block:
   config = ranges.flatten(found["config"])
   rows = [
     (code(key), code("–" if value in (None, "") else value))
@@ -562,7 +536,7 @@ def _repeat(found: Mapping) -> Part:
     ("Device", found["device"]),
     *found["versions"].items(),
   ]
-  details = doc.Details(
-    f"Configuration, {len(config)} keys", [doc.Table((), rows)]
+  details = doc.details(
+    f"Configuration, {len(config)} keys", doc.table((), rows)
   )
-  return Part("To repeat this run", [doc.Facts(facts), details])
+  return part("To repeat this run", doc.facts(facts), details)

@@ -32,15 +32,15 @@ def test_numbers(text, wanted):
 
 def test_columns_of_markdown_are_even_and_numbers_stand_on_the_right():
   rows = [("blues", 3), ("R|B", 1000)]
-  assert doc.render(doc.Table(("genre", "n"), rows, "lr")).splitlines() == [
+  assert doc.render(doc.table(("genre", "n"), rows, "lr")).splitlines() == [
     "| genre    |    n |",
     "| -------- | ---: |",
     "| blues    |    3 |",
     "| R&#124;B | 1000 |",
   ]
-  empty = doc.render(doc.Table(("a", "b"), [])).splitlines()
+  empty = doc.render(doc.table(("a", "b"), [])).splitlines()
   assert empty == ["| a   | b   |", "| --- | --- |"]
-  wide = doc.render(doc.Table(("a", "b"), [("x" * 400, ""), ("y", "")]))
+  wide = doc.render(doc.table(("a", "b"), [("x" * 400, ""), ("y", "")]))
   assert max(map(len, wide.splitlines()[2:][1:])) < 20
 
 
@@ -53,12 +53,12 @@ def test_a_strangers_text_is_text_and_nothing_else():
     STRANGE,
     [
       STRANGE,
-      doc.Table((STRANGE,), [(doc.code(STRANGE, STRANGE),)]),
-      doc.Warn(STRANGE, STRANGE, items=[(STRANGE, STRANGE)]),
-      doc.Facts([(STRANGE, STRANGE)]),
-      doc.Cards([doc.Card(STRANGE, STRANGE, STRANGE)]),
-      doc.Part(STRANGE, [doc.Media(b"", "image/png", STRANGE)]),
-      doc.Details(STRANGE, [doc.Items([STRANGE])]),
+      doc.table((STRANGE,), [(doc.code(STRANGE, STRANGE),)]),
+      doc.warning(STRANGE, STRANGE, items=[(STRANGE, STRANGE)]),
+      doc.facts([(STRANGE, STRANGE)]),
+      doc.cards(doc.Card(STRANGE, STRANGE, STRANGE)),
+      doc.part(STRANGE, doc.media(b"", "image/png", STRANGE)),
+      doc.details(STRANGE, doc.items(STRANGE)),
     ],
     chips=[(STRANGE, STRANGE)],
   )
@@ -77,9 +77,9 @@ def test_one_document_is_both(tmp_path):
     [
       None,
       ("About ", doc.code("x"), ": ", doc.bold("bold"), doc.muted(" pale")),
-      doc.Warn("Careful.", "It leaks.", stop=True),
-      doc.Figure("shape", "a shape", draw),
-      doc.Part("Head", ["text", doc.Part("Inner", [doc.Items(["a", "b"])])]),
+      doc.warning("Careful.", "It leaks.", stop=True),
+      doc.figure("shape", "a shape", draw),
+      doc.part("Head", "text", doc.part("Inner", doc.items("a", "b"))),
       doc.records(
         [{"name": "a", "share": 0.5, "ends": (0, 1)}],
         {

@@ -45,7 +45,7 @@ def document(found: Mapping) -> doc.Document:
         " brackets the 95 % interval of the mean, a bootstrap over artists.",
       ),
       tuple(warnings),
-      doc.Figure(
+      doc.figure(
         "crossval",
         "accuracies of the folds, and the genres that they test",
         functools.partial(picture, found),
@@ -54,13 +54,13 @@ def document(found: Mapping) -> doc.Document:
       _spread(found["spread"]),
       _pooled(found["pooled"]),
       "Tested tracks of each genre:",
-      doc.Table(("fold", *found["genres"]), genres),
+      doc.table(("fold", *found["genres"]), genres),
       _balance(found["balance"]),
     ],
   )
 
 
-def _folds(found: Mapping) -> doc.Table:
+def _folds(found: Mapping) -> doc.Block:
   pooled = found["pooled"][0]
   rows = [
     (
@@ -78,7 +78,7 @@ def _folds(found: Mapping) -> doc.Table:
   ]
   head = ("fold", "train tracks", "validation", "test", "test segments")
   head += ("test artists", "track accuracy", "segment accuracy")
-  return doc.Table(head, [*rows, (*row, pooled["clusters"], *accuracy)])
+  return doc.table(head, [*rows, (*row, pooled["clusters"], *accuracy)])
 
 
 def _spread(spread: Mapping) -> str:
@@ -93,7 +93,7 @@ def _spread(spread: Mapping) -> str:
   )
 
 
-def _pooled(pooled: Sequence[Mapping]) -> doc.Table:
+def _pooled(pooled: Sequence[Mapping]) -> doc.Block:
   head = ("seed", "tracks", "macro F1", "top 3", "loss", "ECE")
   head += ("majority vote", "segments", "macro F1 of segments")
   rows = [
@@ -106,7 +106,7 @@ def _pooled(pooled: Sequence[Mapping]) -> doc.Table:
     )
     for one in pooled
   ]
-  return doc.Table(head, rows)
+  return doc.table(head, rows)
 
 
 def _balance(balance: Mapping) -> str:

@@ -187,23 +187,21 @@ def render(found: Mapping, pictures: Sequence[bytes]) -> str:
   return doc.Document(
     f"{found['recipe']}: integrated gradients",
     [
-      doc.Part(
+      doc.part(
         "How to read it",
-        [
-          (
-            "Warm cells raise the log probability of a genre, blue ones lower"
-            " it: by so much, in nats, when the mean of the training data (each"
-            " bin at its mean, at all times) is turned in a straight line into"
-            " this input. These are integrated gradients (",
-            doc.link("Sundararajan, Taly and Yan 2017", paper),
-            "). All cells of a segment sum to the difference between the two"
-            " ends; how nearly they do stands below each picture. The bars on"
-            " the right are sums over time.",
-          ),
-          "They show what this network uses, not what makes the genre. Cells"
-          " with the same information share their sum in no particular way, and"
-          " another baseline gives another picture.",
-        ],
+        (
+          "Warm cells raise the log probability of a genre, blue ones lower"
+          " it: by so much, in nats, when the mean of the training data (each"
+          " bin at its mean, at all times) is turned in a straight line into"
+          " this input. These are integrated gradients (",
+          doc.link("Sundararajan, Taly and Yan 2017", paper),
+          "). All cells of a segment sum to the difference between the two"
+          " ends; how nearly they do stands below each picture. The bars on"
+          " the right are sums over time.",
+        ),
+        "They show what this network uses, not what makes the genre. Cells"
+        " with the same information share their sum in no particular way, and"
+        " another baseline gives another picture.",
       ),
       *parts,
     ],
@@ -213,7 +211,7 @@ def render(found: Mapping, pictures: Sequence[bytes]) -> str:
   ).html()
 
 
-def _part(item: Mapping, picture: bytes) -> doc.Part:
+def _part(item: Mapping, picture: bytes) -> doc.Block:
   first, last = item["explained"]
   text = f"{item['where'].capitalize()}: {_predicted(item)}, by the mean of all"
   text += f" {item['segments']} segments"
@@ -228,13 +226,11 @@ def _part(item: Mapping, picture: bytes) -> doc.Part:
   }
   rows = [{"genre": genre, **row} for genre, row in item["genres"].items()]
   alt = f"Features of {item['name']} and what each cell adds"
-  return doc.Part(
+  return doc.part(
     item["name"],
-    [
-      f"{text}.",
-      doc.Media(picture, "image/png", alt),
-      doc.records(rows, columns),
-    ],
+    f"{text}.",
+    doc.media(picture, "image/png", alt),
+    doc.records(rows, columns),
   )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gtzan_jax.reports import document as doc
-from gtzan_jax.reports.document import Part, Side, Table, Text, code, number
+from gtzan_jax.reports.document import code, number, part, side, table, text
 from gtzan_jax.studies.explore import figures
 from gtzan_jax.studies.explore.measure import SHOWN
 from gtzan_jax.studies.explore.summary import PARTITIONS
@@ -131,18 +131,18 @@ def render(facts: Mapping) -> str:
   ).html()
 
 
-def _warnings(facts: Mapping) -> Iterator[doc.Warn]:
+def _warnings(facts: Mapping) -> Iterator[doc.Block]:
   if facts["corpus"] == "synthetic":
-    yield doc.Warn(
+    yield doc.warning(
       "This is the synthetic corpus, not GTZAN.",
       "Its tracks were made by ten generators that ship with this project.",
     )
   if facts["warnings"]:
     items = [(one["title"], one["text"]) for one in facts["warnings"]]
-    yield doc.Warn("Before training on it", items=items)
+    yield doc.warning("Before training on it", items=items)
 
 
-def _cards(facts: Mapping) -> doc.Cards:
+def _cards(facts: Mapping) -> doc.Block:
   tracks, balance = facts["tracks"], facts["balance"].values()
   sizes = [row["tracks"] for row in balance]
   unknown = sum(row["artist_unknown"] for row in balance)
@@ -163,10 +163,10 @@ def _cards(facts: Mapping) -> doc.Cards:
     doc.Card("Known artists", number(len(artists)), nobody),
     doc.Card("Replicas", number(spare), "same as another"),
   ]
-  return doc.Cards(cards, "")
+  return doc.cards(*cards, css="")
 
 
-def _balance(facts: Mapping, genres: Sequence[str]) -> Part:
+def _balance(facts: Mapping, genres: Sequence[str]) -> doc.Block:
   balance, total = facts["balance"], len(facts["tracks"])
   shown = {genre: balance[genre] for genre in genres}
   rows = [
@@ -188,34 +188,26 @@ def _balance(facts: Mapping, genres: Sequence[str]) -> Part:
   key += [("pale", "others, a piece each"), ("grid", "unknown")]
   key += [("warm", "cannot be read (left)")] * bool(facts["skipped"])
   draw = functools.partial
-  return Part(
+  return part(
     "Genres and artists",
-    [
-      "How many tracks each genre has, and how many artists they come from:"
-      " where one artist has most of a genre, a model may learn the artist"
-      " instead.",
-      Side(
-        [
-          doc.Figure(
-            "tracks",
-            "Tracks of each genre",
-            draw(figures.tracks, shown),
-          ),
-          doc.Figure(
-            "shares",
-            "Share of each artist in the tracks of each genre",
-            draw(figures.artists, shown),
-          ),
-        ],
-        "even",
+    "How many tracks each genre has, and how many artists they come from:"
+    " where one artist has most of a genre, a model may learn the artist"
+    " instead.",
+    side(
+      doc.figure("tracks", "Tracks of each genre", draw(figures.tracks, shown)),
+      doc.figure(
+        "shares",
+        "Share of each artist in the tracks of each genre",
+        draw(figures.artists, shown),
       ),
-      doc.Key(key),
-      Table((*head, "Artist unknown"), rows, "lrrrrlr", "dense"),
-    ],
+      css="even",
+    ),
+    doc.key(key),
+    table((*head, "Artist unknown"), rows, "lrrrrlr", "dense"),
   )
 
 
-def _examples(facts: Mapping) -> Part:
+def _examples(facts: Mapping) -> doc.Block:
   lead = {
     "audio": "The first track of each genre that can be read, ten seconds from"
     " its middle: waveform, and log-mel spectrogram (128 bands, 80 dB from"
@@ -225,18 +217,16 @@ def _examples(facts: Mapping) -> Part:
     " 80 dB from black to pale in steps of 2.",
   }
   picture = "The first picture of each genre that can be read."
-  return Part(
+  return part(
     "An example of each genre",
-    [
-      lead.get(facts["kind"], picture),
-      Side(
-        [_example(i, one) for i, one in enumerate(facts["examples"])], "even"
-      ),
-    ],
+    lead.get(facts["kind"], picture),
+    side(
+      *[_example(i, one) for i, one in enumerate(facts["examples"])], css="even"
+    ),
   )
 
 
-def _example(index: int, one: Mapping) -> Part:
+def _example(index: int, one: Mapping) -> doc.Block:
   """A player, and a drawing or a picture."""
   media, track = one["media"], one["track"]
   excerpt = functools.partial(
@@ -244,15 +234,15 @@ def _example(index: int, one: Mapping) -> Part:
   )
   blocks = []
   if "sound" in media:
-    blocks.append(doc.Media(media["sound"], "audio/mpeg"))
+    blocks.append(doc.media(media["sound"], "audio/mpeg"))
   if "levels" in media:
-    blocks.append(doc.Figure(f"e{index}", f"Excerpt of {track}", excerpt))
+    blocks.append(doc.figure(f"e{index}", f"Excerpt of {track}", excerpt))
   if "picture" in media:
-    blocks.append(doc.Media(media["picture"], "image/jpeg", track))
-  return Part((f"{one['genre']} ", doc.small(code(track))), blocks)
+    blocks.append(doc.media(media["picture"], "image/jpeg", track))
+  return part((f"{one['genre']} ", doc.small(code(track))), *blocks)
 
 
-def _groups(facts: Mapping, genres: Sequence[str]) -> Iterator[Part]:
+def _groups(facts: Mapping, genres: Sequence[str]) -> Iterator[doc.Block]:
   """Each group of measures; a histogram of each measure that varies."""
   for group, (heading, lead) in KINDS[facts["kind"]][1].items():
     measures = {
@@ -272,8 +262,8 @@ def _groups(facts: Mapping, genres: Sequence[str]) -> Iterator[Part]:
       blocks.append(f"The same in every track: {', '.join(steady)}.")
     if varying:
       drawn = [
-        Side([_ridges(facts, name, genres) for name in varying], "three"),
-        Text(
+        side(*[_ridges(facts, name, genres) for name in varying], css="three"),
+        text(
           "In each genre its own tallest bar is as high as the row: compare"
           " shapes and places, not heights. The line is the median. The"
           " outermost bars include what lies beyond them (1 % of all tracks on"
@@ -283,20 +273,20 @@ def _groups(facts: Mapping, genres: Sequence[str]) -> Iterator[Part]:
       ]
       if group == "more":
         title = f"Histograms of these {len(varying)}"
-        blocks += [*_medians(facts, varying), doc.Details(title, drawn)]
+        blocks += [*_medians(facts, varying), doc.details(title, *drawn)]
       elif group == "length":
         blocks += [*drawn, *(_extremes(facts, name) for name in varying)]
       else:
         blocks += [*drawn, *_medians(facts, varying)]
-    yield Part(heading, blocks)
+    yield part(heading, *blocks)
 
 
-def _ridges(facts: Mapping, name: str, genres: Sequence[str]) -> doc.Figure:
+def _ridges(facts: Mapping, name: str, genres: Sequence[str]) -> doc.Block:
   label, unit = (facts["measures"][name][key] for key in ("label", "unit"))
   draw = functools.partial(
     figures.ridges, facts["statistics"][name], genres, label, unit
   )
-  return doc.Figure(f"m-{name}", f"Histogram of {label} in each genre", draw)
+  return doc.figure(f"m-{name}", f"Histogram of {label} in each genre", draw)
 
 
 def _medians(facts: Mapping, names: Sequence[str]) -> list[Any]:
@@ -317,7 +307,7 @@ def _medians(facts: Mapping, names: Sequence[str]) -> list[Any]:
     "Between genres: how much of the variance over tracks lies between the"
     " genres' means, 100 % where a genre is one value."
   )
-  return [Table(head, rows, "lr", "dense"), Text(note, "caption")]
+  return [table(head, rows, "lr", "dense"), text(note, "caption")]
 
 
 def _median(of: Mapping) -> doc.Mark:
@@ -327,7 +317,7 @@ def _median(of: Mapping) -> doc.Mark:
   return doc.Mark("plain", three(of["median"]), note)
 
 
-def _extremes(facts: Mapping, name: str) -> Table:
+def _extremes(facts: Mapping, name: str) -> doc.Block:
   ends = ("Shortest", "Longest") if name == "seconds" else ("Least", "Most")
   unit = facts["measures"][name]["unit"]
   head = (ends[0], "Median", ends[1], "Mean")
@@ -335,7 +325,7 @@ def _extremes(facts: Mapping, name: str) -> Table:
     (genre, *(_length(name, of[k]) for k in ("min", "median", "max", "mean")))
     for genre, of in facts["statistics"][name]["genres"].items()
   ]
-  return Table(
+  return table(
     ("Genre", *(f"{one}, {unit}" if unit else one for one in head)),
     rows,
     "lr",
@@ -349,7 +339,7 @@ def _length(name: str, value: float | None) -> str:
   return three(value)
 
 
-def _correlation(facts: Mapping) -> Part:
+def _correlation(facts: Mapping) -> doc.Block:
   names, matrix = facts["correlation"]["names"], facts["correlation"]["matrix"]
   labels = [facts["measures"][name]["label"] for name in names]
   pairs = sorted(
@@ -361,38 +351,35 @@ def _correlation(facts: Mapping) -> Part:
     for i, j in pairs[:MOST_PAIRS]
   ]
   key = [("", "rise together"), ("warm", "one falls as the other rises")]
-  return Part(
+  return part(
     "Correlation",
-    [
-      "Pearson's correlation of each pair over the tracks. Highly correlated"
-      " measures carry the same information; those that never vary are left"
-      " out. The stronger the colour, the closer to ±1.",
-      doc.Figure(
-        "correlation",
-        "Correlation of each pair of measures",
-        functools.partial(figures.correlation, labels, matrix),
-        "square",
-      ),
-      doc.Key(key),
-      Part(
-        "The closest pairs",
-        [Table(("One", "Other", "r"), rows, "llr", "dense")],
-      ),
-    ],
+    "Pearson's correlation of each pair over the tracks. Highly correlated"
+    " measures carry the same information; those that never vary are left"
+    " out. The stronger the colour, the closer to ±1.",
+    doc.figure(
+      "correlation",
+      "Correlation of each pair of measures",
+      functools.partial(figures.correlation, labels, matrix),
+      "square",
+    ),
+    doc.key(key),
+    part(
+      "The closest pairs", table(("One", "Other", "r"), rows, "llr", "dense")
+    ),
   )
 
 
 def _cut(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[Any]:
   """A table of MOST_ROWS at most; explore.json has all."""
-  table = Table(head, rows[:MOST_ROWS], css="dense")
+  shown = table(head, rows[:MOST_ROWS], css="dense")
   whole = number(len(rows))
   if len(rows) <= MOST_ROWS:
-    return [table]
-  text = f"The first {MOST_ROWS} of {whole}; explore.json has all."
-  return [table, Text(text, "caption")]
+    return [shown]
+  cut = f"The first {MOST_ROWS} of {whole}; explore.json has all."
+  return [shown, text(cut, "caption")]
 
 
-def _replicas(facts: Mapping) -> Part:
+def _replicas(facts: Mapping) -> doc.Block:
   found = facts["duplicates"]
   genre_of = {row["id"]: row["genre"] for row in facts["tracks"]}
   lead = "No two tracks have the same content to the last bit."
@@ -411,12 +398,12 @@ def _replicas(facts: Mapping) -> Part:
     (code(" = ".join(ids)), ", ".join(sorted({genre_of[name] for name in ids})))
     for ids in found["groups"]
   ]
-  return Part(
-    "Replicas", [lead, *(_cut(("Tracks", "Genres"), rows) if rows else ())]
+  return part(
+    "Replicas", lead, *(_cut(("Tracks", "Genres"), rows) if rows else ())
   )
 
 
-def _lists(facts: Mapping) -> Part:
+def _lists(facts: Mapping) -> doc.Block:
   rows = [
     (name, split, *map(number, (*of.values(), of["listed"] - of["at_hand"])))
     for name, splits in facts["lists"].items()
@@ -435,42 +422,36 @@ def _lists(facts: Mapping) -> Part:
     for genre, row in facts["balance"].items()
   ]
   head = ("List", "Split", "Listed", "At hand", "Missing")
-  return Part(
+  return part(
     "Published lists",
-    [
-      f"{lead} The partition is what the prepared data is filed by; tracks that"
-      " it does not list are unlisted.",
-      Table(head, rows, "llr", "dense") if listed else None,
-      Part(
-        "Partition by genre",
-        [Table(("Genre", *PARTITIONS), partition, "lr", "dense")],
-      ),
-    ],
+    f"{lead} The partition is what the prepared data is filed by; tracks that"
+    " it does not list are unlisted.",
+    table(head, rows, "llr", "dense") if listed else None,
+    part(
+      "Partition by genre",
+      table(("Genre", *PARTITIONS), partition, "lr", "dense"),
+    ),
   )
 
 
-def _faults(facts: Mapping) -> Iterator[Part]:
+def _faults(facts: Mapping) -> Iterator[doc.Block]:
   if faults := facts["faults"]:
     rows = [(code(row["track"]), row["fault"]) for row in faults]
-    yield Part(
+    yield part(
       "Faults",
-      [
-        "Tracks that can be read and should be checked: values that are not"
-        " finite, nothing but one level, more than half silent, more than 1 %"
-        " clipped.",
-        *_cut(("Track", "Fault"), rows),
-      ],
+      "Tracks that can be read and should be checked: values that are not"
+      " finite, nothing but one level, more than half silent, more than 1 %"
+      " clipped.",
+      *_cut(("Track", "Fault"), rows),
     )
   if skipped := facts["skipped"]:
     whole = number(len(facts["tracks"]) + len(skipped))
     rows = [
       (code(row["track"]), row["genre"], row["reason"]) for row in skipped
     ]
-    yield Part(
+    yield part(
       "Unreadable",
-      [
-        f"{number(len(skipped))} of {whole} tracks could not be read; nothing"
-        " else on this page counts them.",
-        *_cut(("Track", "Genre", "Reason"), rows),
-      ],
+      f"{number(len(skipped))} of {whole} tracks could not be read; nothing"
+      " else on this page counts them.",
+      *_cut(("Track", "Genre", "Reason"), rows),
     )

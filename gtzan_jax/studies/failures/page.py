@@ -61,7 +61,7 @@ def document(found: Mapping) -> doc.Document:
       for kind, test in found["faults"].items()
     ]
     head = ("noted", "of the always wrong", "of the others", "odds ratio", "p")
-    faults = doc.Table(head, rows)
+    faults = doc.table(head, rows)
   confused = {
     "genre": ("genre",),
     "predicted": ("predicted",),
@@ -90,19 +90,19 @@ def document(found: Mapping) -> doc.Document:
   return doc.Document(
     "Where these runs fail",
     [
-      doc.Table(("run", "recipe", "seed", "protocol", "track accuracy"), runs),
+      doc.table(("run", "recipe", "seed", "protocol", "track accuracy"), runs),
       f"{_always(found).capitalize()}.",
       *_copies(found),
-      doc.Figure(
+      doc.figure(
         "failures",
         "what is confused, how often, and where in the clip",
         functools.partial(draw, found),
       ),
-      doc.Part("Most confused", [doc.records(found["confused"], confused)]),
-      doc.Part("Always wrong", [doc.Table(head, wrong)]),
-      doc.Part("Do published faults explain it?", [faults]),
-      doc.Part(
-        "By position in the clip", [doc.records(found["position"], position)]
+      doc.part("Most confused", doc.records(found["confused"], confused)),
+      doc.part("Always wrong", doc.table(head, wrong)),
+      doc.part("Do published faults explain it?", faults),
+      doc.part(
+        "By position in the clip", doc.records(found["position"], position)
       )
       if found["position"]
       else None,

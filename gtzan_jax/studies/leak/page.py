@@ -52,22 +52,20 @@ def document(found: Mapping) -> doc.Document:
       f" {seeds}. Accuracies in per cent, mean ± standard deviation over"
       " seeds; in brackets the 95 % interval of the mean, a bootstrap over"
       " artists (tracks, where an artist is not known).",
-      doc.Figure("leak", "accuracies and differences", draw)
+      doc.figure("leak", "accuracies and differences", draw)
       if found["differences"] or found["protocols"]
       else None,
       _arms(found),
       note,
       tuple(_notes(found)),
       *_protocols(found),
-      doc.Items(
-        [
-          _provenance(found),
-          *(f"Left out: {why}." for why in found["left_out"].values()),
-          *(
-            (code(name), " has the same segments as ", code(twin), " here.")
-            for name, twin in found["same"].items()
-          ),
-        ]
+      doc.items(
+        _provenance(found),
+        *(f"Left out: {why}." for why in found["left_out"].values()),
+        *(
+          (code(name), " has the same segments as ", code(twin), " here.")
+          for name, twin in found["same"].items()
+        ),
       ),
     ],
   )
@@ -107,7 +105,7 @@ def _notes(found: Mapping) -> Iterator[Any]:
     yield "The synthetic corpus: these are no numbers of GTZAN. "
 
 
-def _arms(found: Mapping) -> doc.Table:
+def _arms(found: Mapping) -> doc.Block:
   rows = []
   for name, arm in found["arms"].items():
     change = found["differences"].get(name)
@@ -121,7 +119,7 @@ def _arms(found: Mapping) -> doc.Table:
   head = ("arm", "swapped in for other tracks", "train segments")
   head += ("by artists met", "track accuracy", "segment accuracy", "of tracks")
   head += ("track difference", "segment difference", "of the other tracks")
-  return doc.Table(head, rows)
+  return doc.table(head, rows)
 
 
 def _protocols(found: Mapping) -> Iterator[Any]:
@@ -151,7 +149,7 @@ def _protocols(found: Mapping) -> Iterator[Any]:
     for one in protocols
   ]
   head = ("protocol", "leaks", "train segments", "tested", "by artists met")
-  yield doc.Table((*head, "seeds", "track accuracy", "segment accuracy"), rows)
+  yield doc.table((*head, "seeds", "track accuracy", "segment accuracy"), rows)
 
 
 def _points(change: Mapping) -> str:

@@ -105,10 +105,10 @@ def document(meters: Sequence[Meter]) -> doc.Document:
       " brackets the 95 % interval of the mean over artists. Steps of a recipe"
       " learn from as many segments, but test other tracks. Where validation is"
       " tested it also chose the checkpoints.",
-      doc.Figure(
+      doc.figure(
         "steps", "accuracy by what is held out", lambda: picture(meters)
       ),
-      doc.Table((*head, "segment accuracy"), rows),
+      doc.table((*head, "segment accuracy"), rows),
     ],
   )
 
@@ -121,10 +121,7 @@ def picture(meters: Sequence[Meter]) -> Figure:
     for y, one in enumerate(meters):
       values = [step["segment"]["accuracy"] for step in one.steps]
       axes.plot(
-        [min(values), max(values)],
-        [y, y],
-        color=PALETTE["pale"],
-        linewidth=5,
+        [min(values), max(values)], [y, y], color=PALETTE["pale"], linewidth=5
       )
       for i, (_, colour) in enumerate(STEPS.values()):
         axes.plot([values[i]], [y], "o", color=PALETTE[colour], markersize=9)

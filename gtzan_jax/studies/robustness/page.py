@@ -58,12 +58,12 @@ def document(found: Mapping) -> doc.Document:
       f"{found['n']} {found['split']} tracks of {found['protocol']}:"
       f" {percent(clean['accuracy'])} % undistorted (95 %"
       f" {interval(clean['ci95'], ' to ')}). Differences are paired.",
-      doc.Figure(
+      doc.figure(
         "robustness",
         "track accuracy by distortion and level",
         functools.partial(draw, found),
       ),
-      doc.Table((*head, "p"), rows, "lr"),
+      doc.table((*head, "p"), rows, "lr"),
     ],
   )
 

@@ -46,19 +46,19 @@ def document(facts: Mapping) -> doc.Document:
     [
       f"Files: {', '.join(facts['files'])}",
       _table(_sizes(facts)),
-      doc.Items(notes) if (notes := _notes(facts)) else None,
+      doc.items(*notes) if (notes := _notes(facts)) else None,
       f"{_LEGEND}:",
       _table(_counts(facts)),
       *(
-        doc.Part(TITLES[kind], [doc.Items(list(map(_group, found)))])
+        doc.part(TITLES[kind], doc.items(*list(map(_group, found))))
         for kind, found in _found(facts)
       ),
     ],
   )
 
 
-def _table(rows: Table) -> doc.Table:
-  return doc.Table(rows[0], rows[1:], "lr")
+def _table(rows: Table) -> doc.Block:
+  return doc.table(rows[0], rows[1:], "lr")
 
 
 def _found(facts: Mapping) -> list[tuple[str, list[dict]]]:
