@@ -11,15 +11,15 @@ import jax
 from gtzan_jax import errors, ranges
 from gtzan_jax.errors import InputError
 from gtzan_jax.models.base import Classifier
-from gtzan_jax.models.cnn import MelCNN
-from gtzan_jax.models.cnn_recurrent import CNNGRU, CNNLSTM
-from gtzan_jax.models.dense import FCN, MLP
+from gtzan_jax.models.cnn_bilstm import CNNRNN, CNNBiLSTM
+from gtzan_jax.models.cnn_gru import CNNGRU, CNNLSTM
 from gtzan_jax.models.fusion_cnn import FusionCNN
 from gtzan_jax.models.image_cnn import ImageCNN, PairedCNN, PairedNormCNN
 from gtzan_jax.models.lstm import LSTM
+from gtzan_jax.models.mel_cnn import MelCNN
+from gtzan_jax.models.mlp import FCN, MLP
 from gtzan_jax.models.mobilenet import MobileNetV2
 from gtzan_jax.models.parallel_cnn import ParallelCNN
-from gtzan_jax.models.patch_rnn import CNNRNN, CNNBiLSTM
 from gtzan_jax.models.resnet import ResNet
 from gtzan_jax.models.slice_cnn import SliceCNN
 from gtzan_jax.models.transformer import Transformer

@@ -11,14 +11,14 @@ from flax import linen as nn
 from jax.test_util import check_grads
 
 from gtzan_jax.errors import InputError
-from gtzan_jax.models.cnn_recurrent import CNNGRU, CNNLSTM
-from gtzan_jax.models.lstm import LSTM
-from gtzan_jax.models.patch_rnn import (
+from gtzan_jax.models.cnn_bilstm import (
   CNNRNN,
   CNNBiLSTM,
   as_picture,
   as_sequence,
 )
+from gtzan_jax.models.cnn_gru import CNNGRU, CNNLSTM
+from gtzan_jax.models.lstm import LSTM
 from gtzan_jax.models.scan_rnn import (
   GRU_CELL,
   LSTM_CELL,

@@ -1,9 +1,8 @@
 """Convolution, then recurrence over time (the CNN-GRU project).
 
 The source names its layers and their order (convolution, LSTM or GRU, fully
-connected, dropout; PyTorch) but no sizes: these make it cost about as much as
-`gtzan_jax.models.cnn`. PyTorch has two biases a gate; here there is one where
-only their sum counts.
+connected, dropout; PyTorch) but no sizes: these make it as costly as mel_cnn.
+PyTorch has two biases a gate; here there is one where only their sum counts.
 """
 
 from collections.abc import Callable
