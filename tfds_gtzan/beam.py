@@ -110,10 +110,11 @@ def _on_worker(write_shard: Callable, task: bytes) -> None:
   path, tracks = pickle.loads(task)
   if not path.parent.is_dir():
     return  # see _note_all
-  noted = []
+  outcomes: list[examples.Outcome] = []
+  noted: list[examples.Outcome] | str = outcomes
   try:
     with tfds.core.utils.incomplete_file(path) as part:
-      write_shard(part, tracks, lambda _, outcome: noted.append(outcome))
+      write_shard(part, tracks, lambda _, outcome: outcomes.append(outcome))
   except InputError as error:
     noted = str(error)  # for the user, without the trace of a worker
   with tfds.core.utils.incomplete_file(_notes(path)) as part:

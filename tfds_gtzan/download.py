@@ -207,7 +207,8 @@ def _ask(url: str, part: pathlib.Path, begin: int, size: int) -> None:
 
 def _start(response: requests.Response, begin: int, size: int) -> int:
   """Where the answer begins: at `begin`, or at 0 if it is the whole file."""
-  headers, total = response.headers, size
+  headers = response.headers
+  total: int | None = size
   if response.status_code == 200:
     begin, total = 0, response.raw.length_remaining  # None: unknown
   elif response.status_code == 206:
@@ -220,7 +221,7 @@ def _start(response: requests.Response, begin: int, size: int) -> int:
     total = None if match[1] == "*" else int(match[1])
   else:
     raise _HostError(f"HTTP {response.status_code} {response.reason}")
-  if total not in (None, size):
+  if total is not None and total != size:
     raise _HostError(f"has {total:,} bytes in place of {size:,}")
   if headers.get("Content-Type", "").startswith("text/"):
     raise _HostError("answered with a page of text")
@@ -235,7 +236,8 @@ def _reason(error: Exception) -> str:
     error, requests.ReadTimeout | urllib3.exceptions.ReadTimeoutError
   ):
     return f"silent for {_SILENT_S} s"
-  reason, cause = "the connection broke", error
+  reason = "the connection broke"
+  cause: BaseException | None = error
   while cause:
     if isinstance(cause, OSError) and cause.strerror:
       reason = cause.strerror  # the innermost is the most specific

@@ -66,8 +66,13 @@ def _segment(
   """Shape and type of one segment before its features."""
   if corpus.kind == "audio":
     return (spec.segment_samples,), np.int16
-  width = logmel_archive.segment_columns(spec, corpus.columns_per_frame)
-  return (width, logmel_archive.N_MELS), np.float32
+  return (_columns(spec, corpus), logmel_archive.N_MELS), np.float32
+
+
+def _columns(spec: features.FeatureSpec, corpus: Corpus) -> int:
+  """The width of a segment of a log-mel archive."""
+  assert corpus.columns_per_frame is not None
+  return logmel_archive.segment_columns(spec, corpus.columns_per_frame)
 
 
 def read(spec: features.FeatureSpec, corpus: Corpus, track: Track) -> Stacked:
@@ -113,6 +118,7 @@ def of_content(
   """The examples of what a track holds, as `read` returns them."""
   if spec.whole_clip:
     return _whole(spec, content)
+  assert isinstance(content, Audio | LogMel)  # see builder's check_kind
   segments, starts = cut(spec, corpus, content)
   return {
     corpus.kind: segments,
@@ -151,9 +157,8 @@ def cut(
     segments = audio.segments(pcm, spec.segment_samples, most)
     starts = np.arange(len(segments)) * spec.segment_samples / spec.sample_rate
     return segments, starts
-  width = logmel_archive.segment_columns(spec, corpus.columns_per_frame)
   segments = logmel_archive.segments(
-    content.db, content.n_frames, spec, width, most
+    content.db, content.n_frames, spec, _columns(spec, corpus), most
   )
   return segments, logmel_archive.starts(content.n_frames, spec, most)
 
@@ -169,7 +174,9 @@ def _compute(spec: features.FeatureSpec, segments: np.ndarray) -> np.ndarray:
   return np.asarray(values)[: len(segments)]
 
 
-def _features(spec: features.FeatureSpec, segments: jax.Array) -> jax.Array:
+def _features(
+  spec: features.FeatureSpec, segments: jax.Array | np.ndarray
+) -> jax.Array:
   if segments.dtype == np.int16:
     return features.extract(audio.to_float(segments), spec)
   return features.from_logmel(segments, spec)
@@ -221,7 +228,7 @@ def read_ahead(
     StopError: one because of which no track is skipped.
   """
   threads = min(8, os.cpu_count() or 1)
-  waiting = collections.deque()
+  waiting: collections.deque = collections.deque()
   pool = futures.ThreadPoolExecutor(threads)
 
   def first() -> tuple[Track, _T | InputError]:

@@ -194,7 +194,7 @@ class Builder(tfds.core.ShardBasedBuilder):
       for feature in self.info.features.values()
     )
     most = max(1, _SHARD_BYTES // (example * self.spec.segments_per_track))
-    shards = {}
+    shards: dict[str, list[Sequence[Track]]] = {}
     for split in SPLITS:
       tracks = [t for t in self.corpus.tracks if t.partition == split]
       # A split of unreadable tracks only is not written: TFDS takes none that

@@ -14,7 +14,7 @@ import os
 import pathlib
 import tempfile
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import tqdm
@@ -25,7 +25,7 @@ from gtzan_jax.errors import InputError
 from gtzan_jax.features import logmel_archive
 from tfds_gtzan import examples
 from tfds_gtzan.corpora.logmel_archive import RATE
-from tfds_gtzan.corpora.types import Corpus, Track
+from tfds_gtzan.corpora.types import Audio, Corpus, Track
 
 COLUMNS_PER_SECOND = 12.9  # GTZAN's own archive: 387 of a 30 s track
 SLOWEST, FASTEST = 1.0, 43.07  # the latter: every frame
@@ -169,7 +169,8 @@ def _spool(
 
   How many columns there will be is known when the last length is.
   """
-  kept, skipped = [], []
+  kept: list[_Kept] = []
+  skipped: list[dict[str, str]] = []
   with tqdm.tqdm(
     examples.read_ahead(_encode, corpus.tracks),
     total=len(corpus.tracks),
@@ -188,10 +189,12 @@ def _spool(
   return kept, skipped
 
 
-def _encode(track: Track) -> dict[str, np.ndarray | float]:
+def _encode(track: Track) -> dict[str, Any]:
   """A track's frames as the archive's bytes, and what turns them into dB."""
+  content = track.read()
+  assert isinstance(content, Audio)  # the corpus's kind
   # The 16 bits that prepared data and predictions are computed from.
-  samples = audio.to_float(audio.to_int16(track.read().samples))
+  samples = audio.to_float(audio.to_int16(content.samples))
   db = logmel_archive.logmel(samples)
   top = db.max()
   span = top - db.min()

@@ -94,7 +94,8 @@ def walk(root: pathlib.Path, place: str | None = None) -> Tree:
     InputError: more than MOST entries.
   """
   found, passed, unlisted = {}, {}, {}
-  folders, entries = set(), 0
+  folders: set[str] = set()
+  entries = 0
   real_root = pathlib.Path(os.path.realpath(root))
   walked = {real_root}
 

@@ -248,7 +248,7 @@ def _printed(name: str) -> str:
 
 
 def _track(form: Form, genre: str, track: str, file: pathlib.Path) -> Track:
-  more = {}
+  more: dict[str, Callable] = {}
   if form.blocks:
     more["blocks"] = functools.partial(_blocks, file, form.blocks)
   if form.rate:

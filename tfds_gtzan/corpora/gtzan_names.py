@@ -43,7 +43,7 @@ class Recognised(NamedTuple):
     hint: one line for the user, or "".
   """
 
-  ids: Sequence[str] = ()
+  ids: list[str] = []  # noqa: RUF012
   genres: Mapping[str, str] = {}
   hint: str = ""
 

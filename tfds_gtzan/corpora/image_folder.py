@@ -16,7 +16,7 @@ def _decode(path: pathlib.Path) -> Picture:
 
 def _check_sizes(place: str, pictures: Sequence[pathlib.Path]) -> None:
   first: dict[tuple[int, int], str] = {}
-  count = collections.Counter()
+  count: collections.Counter[tuple[int, int]] = collections.Counter()
   for file in pictures:
     try:
       with file.open("rb") as opened:

@@ -145,6 +145,7 @@ def _named(lines: Sequence[_Line]) -> list[tuple[str, int]]:
     return [
       (f"{label}.{match[2]}", _WHOLE if match[3] is None else int(match[3]))
       for label, match in zip(labels, gtzan, strict=True)
+      if match
     ]
   if any(gtzan):
     line, label = next(
@@ -158,8 +159,8 @@ def _named(lines: Sequence[_Line]) -> list[tuple[str, int]]:
       f" {label}.00000.wav for a track and {label}.00000.0.wav for a part, or"
       " other names in all lines"
     )
-  parts = [_PART.fullmatch(stem) for stem in stems]
-  if all(parts):
+  parts = [match for match in map(_PART.fullmatch, stems) if match]
+  if len(parts) == len(stems):
     first = {match[1] for match in parts if not int(match[2])}
     if 2 * len(first) > len({match[1] for match in parts}):
       return [(match[1], int(match[2])) for match in parts]
@@ -180,7 +181,7 @@ def _stem(filename: str, label: str) -> str:
 def _lines(
   lines: Sequence[_Line], names: Sequence[tuple[str, int]], comma: bool
 ) -> Lines:
-  found = defaultdict(dict)
+  found: dict[str, dict[int, np.ndarray]] = defaultdict(dict)
   for line, (name, segment) in zip(lines, names, strict=True):
     filename = line.cells["filename"]
     if segment in found[name]:

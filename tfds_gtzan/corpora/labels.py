@@ -85,9 +85,9 @@ def read(file: str) -> Labels:
       break
   else:
     columns = _columns(lines[:1])
-    what, known = "genres", GENRES
-    if _column(columns, delimited.NAMES) is None:
-      what, known = "names", delimited.NAMES
+    has_names = _column(columns, delimited.NAMES) is not None
+    what = "genres" if has_names else "names"
+    known = GENRES if has_names else delimited.NAMES
     raise InputError(
       f"{named} has no column of {what} among {', '.join(columns) or 'none'};"
       f" call it one of {', '.join(known)}"
@@ -144,7 +144,9 @@ def match(labels: Labels, ids: Collection[str]) -> Given:
     InputError: no row means any, or two give one track different genres.
   """
   names = track_names.Names(ids)
-  genres, artists, unused = {}, {}, []
+  genres: dict[str, str] = {}
+  artists: dict[str, str] = {}
+  unused = []
   for row in labels.rows:
     named = names.find(re.sub(r"^(\d+)\.0$", r"\1", row.name))
     if not named.known or named.piece:

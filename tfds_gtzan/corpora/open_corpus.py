@@ -191,7 +191,7 @@ def _open_labelled(
     )
   found, given = genre_folders.labelled(tree, form, table)
   corpus = genre_folders.open_tree(tree, form, cache_dir, found)
-  facts = {"file": table.file}
+  facts: dict[str, object] = {"file": table.file}
   facts |= {"unlisted": given.unlisted, "unused": given.unused}
   # Files without a genre in the table are counted as its `unlisted` alone.
   passed = tree.passed_over(list(filter(form.fits, tree.files)))
@@ -221,7 +221,8 @@ def _open_inside(
   """
   if inside == ".":
     return _open_tree(tree, cache_dir, table)
-  trees, below = [], tree
+  trees: list[files.Tree] = []
+  below: files.Tree | None = tree
   while below is not None:
     if inside in below.folders:
       there = below.below(inside)

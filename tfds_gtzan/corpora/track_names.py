@@ -54,7 +54,8 @@ class Names:
       for end in _ends(plain):
         self._ends.setdefault(end, set()).add(track)
       number = _number(plain.rpartition("/")[2])
-      self._numbers.setdefault(number, set()).add(track)
+      if number is not None:
+        self._numbers.setdefault(number, set()).add(track)
 
   def find(self, name: str) -> Named:
     """The track, or the piece of a track, that a name means."""
@@ -68,10 +69,10 @@ class Names:
       track = self._ids.get(f"{genre}.{number}")
       if track:
         return Named(track, piece.strip("._- "))
-    piece = _PIECE.fullmatch(plain)
-    track = piece and self._track(piece[1])
-    if track:
-      return Named(track, piece[2])
+    cut = _PIECE.fullmatch(plain)
+    track = cut and self._track(cut[1])
+    if cut and track:
+      return Named(track, cut[2])
     return Named(plain, known=False)
 
   def hint(self, name: str) -> str:

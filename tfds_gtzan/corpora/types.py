@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -46,7 +46,11 @@ def _sha256(array: np.ndarray) -> str:
 
 
 class _Held:
-  """What a track holds; its kinds have `facts`."""
+  """What a track holds."""
+
+  @property
+  def facts(self) -> dict[str, Any]:
+    raise NotImplementedError
 
   @property
   def digest(self) -> str:
@@ -61,11 +65,11 @@ class Audio(_Held):
   """
 
   samples: np.ndarray
-  whole: Mapping[str, object] | None = None
+  whole: Mapping[str, Any] | None = None
 
   @property
-  def facts(self) -> dict[str, object]:
-    return dict(self.whole or self.start([self.samples], 0).whole)
+  def facts(self) -> dict[str, Any]:
+    return dict(self.whole or self.start([self.samples], 0).whole or {})
 
   @classmethod
   def start(cls, blocks: Iterable[np.ndarray], most: int) -> "Audio":
@@ -99,7 +103,7 @@ class LogMel(_Held):
   n_frames: int
 
   @property
-  def facts(self) -> dict[str, object]:
+  def facts(self) -> dict[str, Any]:
     return {
       "content": _sha256(self.db),
       "seconds": self.n_frames * _HOP / audio.SAMPLE_RATE,
@@ -113,7 +117,7 @@ class Picture(_Held):
   rgb: np.ndarray
 
   @property
-  def facts(self) -> dict[str, object]:
+  def facts(self) -> dict[str, Any]:
     return {"content": _sha256(self.rgb)}
 
 
@@ -128,7 +132,7 @@ class Table(_Held):
   starts: np.ndarray
 
   @property
-  def facts(self) -> dict[str, object]:
+  def facts(self) -> dict[str, Any]:
     return {"content": _sha256(self.rows)}
 
 

@@ -12,6 +12,7 @@ import atexit
 import contextlib
 import functools
 import gzip
+import io
 import json
 import os
 import pathlib
@@ -24,7 +25,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from typing import BinaryIO, NamedTuple
+from typing import IO, NamedTuple
 
 from absl import logging
 
@@ -185,7 +186,9 @@ def _unpack(path: pathlib.Path, folder: pathlib.Path) -> None:
       parent = place if member.is_folder else place.parent
       parent.mkdir(parents=True, exist_ok=True)
       if not member.is_folder:
-        with member.open() as source, place.open("xb") as copy:
+        source = member.open()
+        assert source is not None  # as it is a plain file
+        with source, place.open("xb") as copy:
           shutil.copyfileobj(source, copy, _BLOCK)
   except InputError:
     raise
@@ -203,7 +206,7 @@ class _Member(NamedTuple):
   size: int
   is_folder: bool
   fault: str
-  open: Callable[[], BinaryIO]
+  open: Callable[[], IO[bytes] | None]
 
 
 def _accepted(
@@ -276,15 +279,20 @@ def _zip_members(path: pathlib.Path, _: bool) -> Iterator[_Member]:
       )
 
 
-class _Bounded:
+class _Bounded(io.RawIOBase):
   """A file for tarfile, no header of which may ask for all the memory."""
 
-  def __init__(self, file: BinaryIO):
+  def __init__(self, file: io.BufferedIOBase):
     self._file = file
-    self.seek, self.tell = file.seek, file.tell
     self.last = b""
 
-  def read(self, size: int) -> bytes:
+  def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+    return self._file.seek(offset, whence)
+
+  def tell(self) -> int:
+    return self._file.tell()
+
+  def read(self, size: int = -1) -> bytes:
     if not 0 <= size <= _BLOCK:
       raise tarfile.ReadError(f"a header of {size:,} bytes")
     self.last = self._file.read(size)
@@ -298,7 +306,8 @@ def _tar_members(path: pathlib.Path, is_gzip: bool) -> Iterator[_Member]:
     bounded = _Bounded(file)
     archive = stack.enter_context(tarfile.open(fileobj=bounded, mode="r:"))
     while (info := archive.next()) is not None:
-      archive.members.clear()  # or it would keep them all
+      # Or it would keep them all.
+      archive.members.clear()  # type: ignore[attr-defined]
       fault = ""
       if info.issym():
         fault = "is a symbolic link"

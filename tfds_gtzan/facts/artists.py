@@ -8,7 +8,7 @@ from tfds_gtzan.corpora.types import Row, Track
 from tfds_gtzan.protocols import cuts
 
 
-def clusters(tracks: Sequence[Row] | Sequence[Track]) -> dict[str, str]:
+def clusters(tracks: Sequence[Row | Track]) -> dict[str, str]:
   """{track: credit}, the same for all copies of a recording.
 
   A credit names everybody that the recording's copies are credited to, in small
@@ -19,7 +19,7 @@ def clusters(tracks: Sequence[Row] | Sequence[Track]) -> dict[str, str]:
   groups = defaultdict(list)
   for track, number in zip(tracks, cuts.recordings(tracks), strict=True):
     groups[number].append(track)
-  credits = {}
+  credits: dict[str, str] = {}
   for group in groups.values():
     names = set().union(*(artists.credited(track.artist) for track in group))
     if not names and len(group) > 1:

@@ -66,7 +66,7 @@ def _versions() -> Mapping[str, list[str]]:
   for track, (artist, title) in track_lists.index().items():
     for name in credited(artist) if title else ():
       songs[name, artist_key(title)].append(track)
-  found = collections.defaultdict(set)
+  found: dict[str, set[str]] = collections.defaultdict(set)
   for same in songs.values():
     for track in same:
       found[track] |= {*same} - {track, *_replicas()[track]}

@@ -9,16 +9,17 @@ have.
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from gtzan_jax.errors import InputError
 from gtzan_jax.scores.artists import credited, joined
-from tfds_gtzan.corpora.types import Row
+from tfds_gtzan.corpora.types import Row, Track
 from tfds_gtzan.facts import track_lists
 
 SPLITS = ("train", "validation", "test")
 
 # What is dealt out: a track (id,) or one segment of it (id, index).
-Unit = tuple[str] | tuple[str, int]
+Unit = tuple[Any, ...]
 Parts = Mapping[str, Iterable[Unit]]
 
 
@@ -91,7 +92,7 @@ def random(validation: float, test: float, *, whole_tracks: bool = True) -> Cut:
   def cut(rows: Sequence[Row], fold: int, seed: int) -> Parts:
     del fold
     by_id = {row.id: row for row in rows}
-    parts = {part: [] for part in SPLITS}
+    parts: dict[str, list[Unit]] = {part: [] for part in SPLITS}
     units = _units(rows, whole_tracks)
     for genre, of_genre in by_genre(units, by_id).items():
       _require(genre, of_genre, 3)
@@ -199,7 +200,7 @@ def artist_groups(rows: Sequence[Row]) -> list[int]:
   )
 
 
-def recordings(rows: Sequence[Row]) -> list[int]:
+def recordings(rows: Sequence[Row | Track]) -> list[int]:
   """A number for each row, the same where the recording is the same.
 
   Tracks of the same content and GTZAN's published exact duplicates are one
@@ -218,7 +219,7 @@ def recordings(rows: Sequence[Row]) -> list[int]:
 # Published lists.
 
 
-def is_gtzan(rows: Iterable[Row]) -> bool:
+def is_gtzan(rows: Iterable[Row | Track]) -> bool:
   return any(row.id in track_lists.artists() for row in rows)
 
 
@@ -240,9 +241,8 @@ def filtered_strict(rows: Sequence[Row], fold: int, seed: int) -> Parts:
   """`filtered` without the test tracks of artists in train or validation."""
   del fold, seed
   parts = _published(rows)
-  artist = {row.id: row.artist for row in rows}
-  if is_gtzan(rows):
-    artist = track_lists.artists()
+  own = {row.id: row.artist for row in rows}
+  artist = track_lists.artists() if is_gtzan(rows) else own
   others = parts["train"] | parts["validation"]
   seen = set().union(*(credited(artist[i]) for i in others))
   strict = {i for i in parts["test"] if seen.isdisjoint(credited(artist[i]))}

@@ -29,6 +29,7 @@ from tfds_gtzan.facts import track_lists
 from tfds_gtzan.protocols.cuts import (
   SPLITS,
   Parts,
+  Unit,
   artist_groups,
   ranked,
   recordings,
@@ -219,7 +220,10 @@ def _slots(
     if any(row.id in tracks[part] for part in SPLITS):
       of_group[group[row.id]].append(row.id)
   held = {group[track] for track in tracks[reported]}  # of any genre
-  tested, alone, mates, strangers = [], [], {}, []
+  tested: list[Unit] = []
+  alone: list[Unit] = []
+  strangers: list[Unit] = []
+  mates = {}
   for number, ids in of_group.items():
     if number not in held:
       strangers += [(t,) for t in ids if t in tracks["train"]]

@@ -10,7 +10,7 @@ import collections
 import dataclasses
 import hashlib
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from gtzan_jax.errors import InputError
 from gtzan_jax.scores.artists import credited
@@ -123,10 +123,12 @@ def apply(
   except InputError as error:
     raise InputError(f"protocol {name!r}: {error}") from error
   by_id = {row.id: row for row in rows}
-  at_hand = {
+  at_hand: dict[str, Collection[Unit]] = {
     part: {unit for unit in cut[part] if unit[0] in by_id} for part in SPLITS
   }
-  missing = {part: len(set(cut[part]) - at_hand[part]) for part in SPLITS}
+  missing = {
+    part: len(set(cut[part]).difference(at_hand[part])) for part in SPLITS
+  }
   notes = tuple(_notes(protocol, kept, at_hand))
   if not at_hand["train"]:
     raise InputError(
@@ -137,12 +139,13 @@ def apply(
     at_hand["train"] = _fraction(
       at_hand["train"], by_id, train_fraction, split_seed
     )
-  touched = ()
+  touched: list[str] = []
   if leak:
     try:
-      at_hand, touched = leak_arms.cut(
+      units, touched = leak_arms.cut(
         at_hand, rows, leak, leak_share, split_seed
       )
+      at_hand.update(units)
     except InputError as error:
       raise InputError(f"protocol {name!r} {error}") from error
   if train_segments:
@@ -263,7 +266,7 @@ def _artists_unknown(rows: Sequence[Row]) -> str:
 
 
 def _notes(
-  protocol: Protocol, rows: Sequence[Row], parts: Mapping[str, set[Unit]]
+  protocol: Protocol, rows: Sequence[Row], parts: Mapping[str, Collection[Unit]]
 ) -> Iterable[str]:
   """For the user: what a protocol does with the rows that are kept."""
   if protocol.needs == "artists":
@@ -272,7 +275,7 @@ def _notes(
   if protocol.leak:
     return
   tracks = {part: {unit[0] for unit in parts[part]} for part in SPLITS}
-  same = collections.defaultdict(list)
+  same: dict[int, list[tuple[str, str]]] = collections.defaultdict(list)
   for row, recording in zip(rows, cuts.recordings(rows), strict=True):
     same[recording] += [
       (part, row.id) for part in SPLITS if row.id in tracks[part]
@@ -333,7 +336,7 @@ def _cut(
 def _segments(
   units: Iterable[Unit], by_id: Mapping[str, Row]
 ) -> tuple[tuple[str, int], ...]:
-  pairs = []
+  pairs: list[Unit] = []
   for unit in units:
     whole = range(by_id[unit[0]].segments)
     pairs += [unit] if len(unit) == 2 else [(unit[0], s) for s in whole]

@@ -6,6 +6,7 @@ one itself, are in different splits.
 
 import collections
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from gtzan_jax.errors import InputError
 from tfds_gtzan.corpora.types import Corpus, in_genre_order
@@ -118,7 +119,7 @@ def _sizes(split: Split) -> dict[str, dict]:
 
 def _crossing(split: Split, groups: Iterable[Group]) -> dict[str, list]:
   """The groups that cross, and how many tracks of each split they touch."""
-  crossing = []
+  crossing: list[dict[str, Any]] = []
   for ids, facts in groups:
     where = {
       part: [track for track in ids if track in own]
@@ -135,7 +136,7 @@ def _crossing(split: Split, groups: Iterable[Group]) -> dict[str, list]:
         "part": part,
         "others": others,
         "groups": sum(map(bool, met)),
-        "tracks": len(set().union(*met)),
+        "tracks": len(set[str]().union(*met)),
       }
     )
   return {"groups": crossing, "between": between}

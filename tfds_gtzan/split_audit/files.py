@@ -53,7 +53,8 @@ def read(files: Sequence[str]) -> list[Line]:
     InputError: a file that is missing or cannot be understood, a split without
       a name, train lists of several folds, or fewer than two splits.
   """
-  lines, folds = [], {}
+  lines: list[Line] = []
+  folds: dict[str, str] = {}
   for file in files:
     fold, split = _by_name(pathlib.Path(file).stem)
     if fold and split in _WORDS.values():
@@ -80,7 +81,7 @@ def _by_name(stem: str) -> tuple[str | None, str | None]:
   number = next(reversed(_FOLD.findall(stem)), None)
   words = {_WORDS[w] for w in re.split(r"[\W\d_]+", stem) if w in _WORDS}
   if len(words) == 1:
-    return number, *words
+    return number, words.pop()
   return number, f"fold{number}" if number and not words else None
 
 
@@ -116,10 +117,9 @@ def _list(file: str, text: str, split: str | None) -> Iterator[Line]:
 
 
 def _table(file: str, text: str, split: str | None) -> Iterator[Line]:
-  rows = [cells for _, cells in delimited.rows(file, text)] or [[]]
-  header, *rows = rows
-  rows = [dict(zip(header, row, strict=False)) for row in rows]
-  return _records(file, header, rows, split)
+  header, *rows = [cells for _, cells in delimited.rows(file, text)] or [[]]
+  records = [dict(zip(header, row, strict=False)) for row in rows]
+  return _records(file, header, records, split)
 
 
 def _records(
@@ -143,7 +143,7 @@ def _records(
     track, of, artist = (
       "" if value is None else str(value).strip()
       for value in map(
-        row.get, (name, columns.get(column), columns.get(ARTIST))
+        row.get, (name, columns.get(column or ""), columns.get(ARTIST))
       )
     )
     found = _normal(of, column) if column else split
@@ -161,7 +161,7 @@ def _json(file: str, text: str, split: str | None) -> Iterator[Line]:
   if isinstance(value, list):
     value = {split: value}
   if not isinstance(value, dict):
-    return iter(_names(file, value))
+    raise _refused(file, value)
   if None in value:
     raise InputError(f"{file}: {_NAMED}")
   if all(isinstance(of, str) and _is_split(of) for of in value.values()):
@@ -177,8 +177,12 @@ def _json(file: str, text: str, split: str | None) -> Iterator[Line]:
 
 def _names(file: str, value: object) -> list[str]:
   if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
-    raise InputError(
-      f"{file}: {json.dumps(value)[:40]} received, {{split: [names]}},"
-      " {name: split}, [names] or a list of rows is accepted"
-    )
+    raise _refused(file, value)
   return value
+
+
+def _refused(file: str, value: object) -> InputError:
+  return InputError(
+    f"{file}: {json.dumps(value)[:40]} received, {{split: [names]}},"
+    " {name: split}, [names] or a list of rows is accepted"
+  )

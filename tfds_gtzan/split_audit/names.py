@@ -47,14 +47,16 @@ def understand(lines: Iterable[Line], corpus: Corpus | None) -> Split:
   Raises:
     InputError: a file of which no name is a track's.
   """
-  tracks = () if corpus is None else corpus.tracks
+  tracks = [] if corpus is None else corpus.tracks
   artists = {track.id: track.artist for track in tracks}
   genres = {track.id: track.genre for track in tracks}
   if corpus is None or cuts.is_gtzan(tracks):
     artists = {**track_lists.artists(), **artists}
     genres = {track: track.split(".")[0] for track in artists} | genres
   names = Names(genres)
-  parts = collections.defaultdict(lambda: collections.defaultdict(set))
+  parts: dict[str, dict[str, set[str]]] = collections.defaultdict(
+    lambda: collections.defaultdict(set)
+  )
   unknown, of_file = {}, collections.defaultdict(list)
   repeated = collections.defaultdict(list)
   for line in lines:

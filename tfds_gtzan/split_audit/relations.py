@@ -102,8 +102,8 @@ def groups(split: Split, contents: Contents) -> dict[str, list[Group] | None]:
   known = [track for track in placed if track in split.genres]
   song = {track: songs().get(track, {}) for track in known}
   artist = {track: credited(split.artists.get(track, "")) for track in placed}
-  content = {one: {digest: ""} for one, digest in contents.digests.items()}
-  same = [(ids, {"by": "content"}) for ids, _ in _alike(content)]
+  content = {t: {digest: ""} for t, digest in contents.digests.items()}
+  same: list[Group] = [(ids, {"by": "content"}) for ids, _ in _alike(content)]
   together = [set(ids) for ids, _ in same]
   same += [
     (pair, {"by": "published"})
@@ -112,7 +112,7 @@ def groups(split: Split, contents: Contents) -> dict[str, list[Group] | None]:
     and not any(set(pair) <= ids for ids in together)
   ]
   together = [set(ids) for ids, _ in same]
-  near = contents.near and [
+  near: list[Group] | None = contents.near and [  # type: ignore
     (
       (a, b),
       {"likeness": round(likeness, 3), "offset": round(offset, 2)}

@@ -59,8 +59,8 @@ def disco(stage, artist, song) -> None:
 
 def hiphop(stage, artist, song) -> None:
   """Boom-bap with air in it: late sixteenths, a sub bass, a chopped loop."""
-  sample = (voices.keys, voices.plucked, voices.reed)[artist.integers(3)]
-  sample, low = sample(artist), voices.sub(artist)
+  sampled = (voices.keys, voices.plucked, voices.reed)[artist.integers(3)]
+  sample, low = sampled(artist), voices.sub(artist)
   rapper = voices.singer(artist)
   kick = drums.kick(artist, 0.35, 0.1)
   snare = (drums.snare, drums.clap)[artist.integers(2)](artist)

@@ -73,7 +73,7 @@ def artists() -> Mapping[str, str]:
 def duplicates() -> tuple[tuple[str, str], ...]:
   """Pairs of tracks whose audio is exactly the same."""
   lines = read("exact_duplicates")[1].decode().splitlines()
-  return tuple(tuple(line.split()) for line in lines)
+  return tuple((line.split()[0], line.split()[1]) for line in lines)
 
 
 def partition(track_id: str) -> str:
