@@ -479,7 +479,7 @@ def explore(given: Given) -> int:
     corpus,
     duplicates=track_lists.duplicates(),
     lists={
-      name: track_lists.parts(name) for name in ("filtered", "stratified")
+      name: track_lists.splits(name) for name in ("filtered", "stratified")
     },
     progress=True,
   )

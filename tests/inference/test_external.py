@@ -466,7 +466,7 @@ def test_music_of_one_genre_gives_its_recall(
 
 def test_real_cuts_of_a_filtered_run(gtzan_data):
   """230 of them are named by the train list, 93 by the validation list."""
-  lists = track_lists.parts("filtered")
+  lists = track_lists.splits("filtered")
   parts = {part: list(lists[part]) for part in ("train", "validation")}
   run = run_of(genres=list(tfds_gtzan.GENRES), tracks=parts)
   cuts = tfds_gtzan.open_corpus(str(gtzan_data / "gtzan_cuts"))

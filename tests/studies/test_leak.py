@@ -138,7 +138,7 @@ def test_who_has_most_of_a_genre_to_learn_from_is_not_tested():
   """A joint credit links two tracks of Lauryn Hill's to Bob Marley's 27."""
   clean = apply("filtered", gtzan_rows(), leak="clean")
   marley = {"reggae.00087", "hiphop.00040", "hiphop.00045"}
-  assert marley < track_lists.parts("filtered")["test"]
+  assert marley < track_lists.splits("filtered")["test"]
   assert not marley & tracks(clean.parts["test"])
   learnt = {i for i in tracks(clean.parts["train"]) if i.startswith("reggae")}
   artist = track_lists.artists()

@@ -145,7 +145,7 @@ def test_the_track_that_a_name_means(name, wanted):
 
 
 def test_the_published_lists_leak_what_is_known_of_them(tmp_path):
-  filtered = survey(tmp_path, lists(track_lists.parts("filtered")))
+  filtered = survey(tmp_path, lists(track_lists.splits("filtered")))
   crossing = filtered["crossings"]
   sizes = [of["tracks"] for of in filtered["parts"].values()]
   assert sizes == [443, 197, 290]
@@ -158,7 +158,7 @@ def test_the_published_lists_leak_what_is_known_of_them(tmp_path):
   for kind in ("tracks", "duplicates", "songs"):
     assert crossing[kind]["groups"] == []
   assert crossing["near_duplicates"] is None
-  crossing = survey(tmp_path, lists(track_lists.parts("stratified")))
+  crossing = survey(tmp_path, lists(track_lists.splits("stratified")))
   crossing = crossing["crossings"]
   train_test = {kind: of["between"][1] for kind, of in crossing.items() if of}
   assert train_test["artists"]["groups"] == 80

@@ -51,7 +51,7 @@ def test_gtzans_names_make_the_groups_of_its_artist_folds():
   assert len(pairs) == len(set(found)) == len(set(groups)) == 278
   tables = {
     part: table({track: names[track] for track in ids})
-    for part, ids in track_lists.parts("filtered").items()
+    for part, ids in track_lists.splits("filtered").items()
   }
   assert [
     metrics.known_artists(tables[part], tables["train"])

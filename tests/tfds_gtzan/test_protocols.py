@@ -162,7 +162,7 @@ def test_a_split_is_the_same_on_every_machine():
 def test_sha256_is_of_sorted_ids():
   partition = apply("filtered", gtzan_rows())
   lines = "".join(
-    f"{i}\n" for i in sorted(track_lists.parts("filtered")["test"])
+    f"{i}\n" for i in sorted(track_lists.splits("filtered")["test"])
   )
   assert partition.sha256["test"] == hashlib.sha256(lines.encode()).hexdigest()
 
@@ -443,7 +443,7 @@ def test_only_tracks_of_the_genres_are_missed_and_hashed():
   rows = [row for row in gtzan_rows() if row.partition != "test"]
   some = apply("filtered", rows[1:], genres=SOME)  # rows[0] is of blues
   assert rows[0].partition == "validation"
-  listed = [i.split(".")[0] for i in track_lists.parts("filtered")["test"]]
+  listed = [i.split(".")[0] for i in track_lists.splits("filtered")["test"]]
   tested = sum(listed.count(genre) for genre in SOME)
   assert some.missing == {"train": 0, "validation": 1, "test": tested}
   lines = "".join(f"{i}\n" for i in sorted(tracks(some)["train"]))

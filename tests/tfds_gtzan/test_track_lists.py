@@ -29,7 +29,7 @@ def test_lists_are_as_published(name):
 
 def test_list_counts():
   def counts(kind):
-    return [len(ids) for ids in track_lists.parts(kind).values()]
+    return [len(ids) for ids in track_lists.splits(kind).values()]
 
   assert counts("filtered") == [443, 197, 290]
   assert counts("stratified") == [500, 250, 250]
@@ -39,7 +39,7 @@ def test_list_counts():
   assert artists["reggae.00051"] == "Amand Van Helden & DJ Sneak"
   everything = set(artists)
   for kind in ("filtered", "stratified"):
-    parts = track_lists.parts(kind)
+    parts = track_lists.splits(kind)
     union = set().union(*parts.values())
     assert len(union) == sum(map(len, parts.values()))  # disjoint
     assert union <= everything
@@ -54,20 +54,20 @@ def test_filtered_counts_by_genre():
     "test": (31, 31, 30, 29, 27, 27, 27, 30, 26, 32),
   }
   for part, numbers in wanted.items():
-    found = [i.split(".")[0] for i in track_lists.parts("filtered")[part]]
+    found = [i.split(".")[0] for i in track_lists.splits("filtered")[part]]
     assert tuple(found.count(genre) for genre in GENRES) == numbers
 
 
 def test_of_each_duplicate_pair_the_filtered_lists_keep_one():
   pairs = track_lists.duplicates()
   assert len(pairs) == 14
-  listed = set().union(*track_lists.parts("filtered").values())
+  listed = set().union(*track_lists.splits("filtered").values())
   assert [len(set(pair) & listed) for pair in pairs] == [1] * 14
 
 
 def test_artists_shared_by_filtered_parts():
   name = {i: credited(a) for i, a in track_lists.artists().items()}
-  train, validation, test = track_lists.parts("filtered").values()
+  train, validation, test = track_lists.splits("filtered").values()
 
   def met(part):
     return set().union(*(name[i] for i in part))

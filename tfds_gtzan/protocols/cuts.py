@@ -1,6 +1,6 @@
 """The cuts behind the protocols: from a track table to units of each split.
 
-Every cut is a pure function `(rows sorted by id, fold, seed) -> Parts`. Random
+Every cut is a pure function `(rows sorted by id, fold, seed) -> Splits`. Random
 ones rank units by a hash of seed and unit: the result depends neither on the
 order of the rows nor, where tracks are dealt out, on how many segments they
 have.
@@ -20,7 +20,7 @@ SPLITS = ("train", "validation", "test")
 
 # What is dealt out: a track (id,) or one segment of it (id, index).
 Unit = tuple[Any, ...]
-Parts = Mapping[str, Iterable[Unit]]
+Splits = Mapping[str, Iterable[Unit]]
 
 
 def by_genre(
@@ -50,7 +50,7 @@ def _units(rows: Sequence[Row], whole_tracks: bool) -> list[Unit]:
   return [(row.id, s) for row in rows for s in range(row.segments)]
 
 
-Cut = Callable[[Sequence[Row], int, int], Parts]
+Cut = Callable[[Sequence[Row], int, int], Splits]
 
 
 def _recordings_whole(cut: Cut) -> Cut:
@@ -60,7 +60,7 @@ def _recordings_whole(cut: Cut) -> Cut:
   copy's goes where the same one of the original goes.
   """
 
-  def of_all(rows: Sequence[Row], fold: int, seed: int) -> Parts:
+  def of_all(rows: Sequence[Row], fold: int, seed: int) -> Splits:
     same = defaultdict(list)
     for row, recording in zip(rows, recordings(rows), strict=True):
       same[recording].append(row)
@@ -68,18 +68,18 @@ def _recordings_whole(cut: Cut) -> Cut:
       max(own, key=lambda r: r.segments).id: own for own in same.values()
     }
     try:
-      parts = cut([row for row in rows if row.id in copies], fold, seed)
+      splits = cut([row for row in rows if row.id in copies], fold, seed)
     except InputError as error:
       once = "; copies of a recording count once"
       raise InputError(f"{error}{once * (len(copies) < len(rows))}") from error
     return {
-      part: [
+      split: [
         (copy.id, *segment)
-        for track, *segment in parts[part]
+        for track, *segment in splits[split]
         for copy in copies[track]
         if not segment or segment[0] < copy.segments
       ]
-      for part in SPLITS
+      for split in SPLITS
     }
 
   return of_all
@@ -89,20 +89,20 @@ def random(validation: float, test: float, *, whole_tracks: bool = True) -> Cut:
   """Stratified by genre: shares of each genre, rounded, never below one."""
 
   @_recordings_whole
-  def cut(rows: Sequence[Row], fold: int, seed: int) -> Parts:
+  def cut(rows: Sequence[Row], fold: int, seed: int) -> Splits:
     del fold
     by_id = {row.id: row for row in rows}
-    parts: dict[str, list[Unit]] = {part: [] for part in SPLITS}
+    splits: dict[str, list[Unit]] = {split: [] for split in SPLITS}
     units = _units(rows, whole_tracks)
     for genre, of_genre in by_genre(units, by_id).items():
       _require(genre, of_genre, 3)
       tested = max(1, round(test * len(of_genre)))
       held_out = tested + max(1, round(validation * len(of_genre)))
       order = ranked(of_genre, seed, "split")
-      parts["test"] += order[:tested]
-      parts["validation"] += order[tested:held_out]
-      parts["train"] += order[held_out:]
-    return parts
+      splits["test"] += order[:tested]
+      splits["validation"] += order[tested:held_out]
+      splits["train"] += order[held_out:]
+    return splits
 
   return cut
 
@@ -116,18 +116,18 @@ def _require(genre: str, units: Sequence[Unit], least: int) -> None:
     )
 
 
-def selected_on_test(rows: Sequence[Row], fold: int, seed: int) -> Parts:
+def selected_on_test(rows: Sequence[Row], fold: int, seed: int) -> Splits:
   """Train 80, test 20, and the test split is the validation split as well."""
-  parts = random(0.1, 0.2)(rows, fold, seed)
+  splits = random(0.1, 0.2)(rows, fold, seed)
   return {
-    "train": [*parts["train"], *parts["validation"]],
-    "validation": parts["test"],
-    "test": parts["test"],
+    "train": [*splits["train"], *splits["validation"]],
+    "validation": splits["test"],
+    "test": splits["test"],
   }
 
 
 @_recordings_whole
-def track_folds(rows: Sequence[Row], fold: int, seed: int) -> Parts:
+def track_folds(rows: Sequence[Row], fold: int, seed: int) -> Splits:
   """Ten folds, each with a tenth of every genre."""
   by_id = {row.id: row for row in rows}
   if len(rows) < 10:
@@ -140,7 +140,7 @@ def track_folds(rows: Sequence[Row], fold: int, seed: int) -> Parts:
   return _fold_parts([dealt[i::10] for i in range(10)], fold)
 
 
-def artist_folds(rows: Sequence[Row], fold: int, seed: int) -> Parts:
+def artist_folds(rows: Sequence[Row], fold: int, seed: int) -> Splits:
   """Three folds of like genre mixture; no artist or recording in two."""
   # Imported here: scikit-learn takes a second, and only this needs it.
   from sklearn.model_selection import StratifiedGroupKFold
@@ -175,7 +175,7 @@ def require_learnt(
     )
 
 
-def _fold_parts(folds: Sequence[Sequence[Unit]], fold: int) -> Parts:
+def _fold_parts(folds: Sequence[Sequence[Unit]], fold: int) -> Splits:
   """Fold `fold` is tested, the next one validates, the others train."""
   validation = (fold + 1) % len(folds)
   others = set(range(len(folds))) - {fold, validation}
@@ -224,35 +224,36 @@ def is_gtzan(rows: Iterable[Row | Track]) -> bool:
 
 
 def _published(rows: Sequence[Row]) -> dict[str, set[str]]:
-  """The corpus's own partition; GTZAN's in full, also of part of it."""
+  """The corpus's own partition; of any of GTZAN the published one in full."""
   if is_gtzan(rows):
-    return {k: set(ids) for k, ids in track_lists.parts("filtered").items()}
+    return {k: set(ids) for k, ids in track_lists.splits("filtered").items()}
   return {
-    part: {row.id for row in rows if row.partition == part} for part in SPLITS
+    split: {row.id for row in rows if row.partition == split}
+    for split in SPLITS
   }
 
 
-def filtered(rows: Sequence[Row], fold: int, seed: int) -> Parts:
+def filtered(rows: Sequence[Row], fold: int, seed: int) -> Splits:
   del fold, seed
   return _tracks(_published(rows))
 
 
-def filtered_strict(rows: Sequence[Row], fold: int, seed: int) -> Parts:
+def filtered_strict(rows: Sequence[Row], fold: int, seed: int) -> Splits:
   """`filtered` without the test tracks of artists in train or validation."""
   del fold, seed
-  parts = _published(rows)
+  splits = _published(rows)
   own = {row.id: row.artist for row in rows}
   artist = track_lists.artists() if is_gtzan(rows) else own
-  others = parts["train"] | parts["validation"]
+  others = splits["train"] | splits["validation"]
   seen = set().union(*(credited(artist[i]) for i in others))
-  strict = {i for i in parts["test"] if seen.isdisjoint(credited(artist[i]))}
-  return _tracks(parts | {"test": strict})
+  strict = {i for i in splits["test"] if seen.isdisjoint(credited(artist[i]))}
+  return _tracks(splits | {"test": strict})
 
 
-def stratified(rows: Sequence[Row], fold: int, seed: int) -> Parts:
+def stratified(rows: Sequence[Row], fold: int, seed: int) -> Splits:
   del rows, fold, seed
-  return _tracks(track_lists.parts("stratified"))
+  return _tracks(track_lists.splits("stratified"))
 
 
-def _tracks(parts: Mapping[str, Iterable[str]]) -> Parts:
-  return {part: [(name,) for name in parts[part]] for part in SPLITS}
+def _tracks(splits: Mapping[str, Iterable[str]]) -> Splits:
+  return {split: [(name,) for name in splits[split]] for split in SPLITS}

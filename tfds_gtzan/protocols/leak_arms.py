@@ -28,7 +28,7 @@ from tfds_gtzan.corpora.types import Row
 from tfds_gtzan.facts import track_lists
 from tfds_gtzan.protocols.cuts import (
   SPLITS,
-  Parts,
+  Splits,
   Unit,
   artist_groups,
   ranked,
@@ -73,12 +73,12 @@ class Slot(NamedTuple):
 
 
 def cut(
-  parts: Parts, rows: Sequence[Row], arm: str, share: float, seed: int
+  splits: Splits, rows: Sequence[Row], arm: str, share: float, seed: int
 ) -> tuple[dict[str, list[Segment]], list[str]]:
   """Makes an arm of a partition by tracks.
 
   Args:
-    parts: whole tracks of the corpus, none in two splits. Tested is `test`, or
+    splits: whole tracks of the corpus, none in two splits. Tested is `test`, or
       `validation` where test is empty.
     rows: the track table.
     arm: a key of ARMS.
@@ -95,7 +95,7 @@ def cut(
     InputError: nothing can be tested, or the arm cannot fill a single slot.
   """
   by_id = {row.id: row for row in rows}
-  tracks = {part: {unit[0] for unit in parts[part]} for part in SPLITS}
+  tracks = {split: {unit[0] for unit in splits[split]} for split in SPLITS}
   reported = "test" if tracks["test"] else "validation"
   recording = dict(zip(by_id, recordings(rows), strict=True))
   # Of copies one is tested; the others are in no split.
@@ -105,13 +105,13 @@ def cut(
   group, tracks[reported], apart = _groups(tracks, reported, rows)
   held = {group[track] for track in tracks[reported]}
   free = {
-    part: [
+    split: [
       (track, segment)
-      for track in tracks[part]
+      for track in tracks[split]
       if group[track] not in held
       for segment in range(by_id[track].segments)
     ]
-    for part in ("train", "validation")
+    for split in ("train", "validation")
   }
   made = {"train": [], "validation": free["validation"], "test": []}
   made[reported], added = [], set()
@@ -169,7 +169,7 @@ def _groups(
   ids = [row.id for row in rows]
   genre = {row.id: row.genre for row in rows}
   group = dict(zip(ids, artist_groups(rows), strict=True))
-  others = [tracks[part] for part in {"train", "validation"} - {reported}]
+  others = [tracks[split] for split in {"train", "validation"} - {reported}]
 
   def most(few: Iterable[str], of: Iterable[str]) -> bool:
     """Are more than half of some genre's tracks among the few?"""
@@ -217,7 +217,7 @@ def _slots(
   length = {row.id: row.segments for row in rows}
   of_group = collections.defaultdict(list)
   for row in rows:
-    if any(row.id in tracks[part] for part in SPLITS):
+    if any(row.id in tracks[split] for split in SPLITS):
       of_group[group[row.id]].append(row.id)
   held = {group[track] for track in tracks[reported]}  # of any genre
   tested: list[Unit] = []

@@ -16,7 +16,7 @@ from gtzan_jax.errors import InputError
 from gtzan_jax.scores.artists import credited
 from tfds_gtzan.corpora.types import Row, in_genre_order
 from tfds_gtzan.protocols import cuts, leak_arms
-from tfds_gtzan.protocols.cuts import SPLITS, Parts, Unit
+from tfds_gtzan.protocols.cuts import SPLITS, Splits, Unit
 
 OWN = "splits"  # the name of a partition by config.data.splits
 
@@ -34,7 +34,7 @@ class Protocol:
       "gtzan" GTZAN's own ids, "artists" known ones of most tracks.
   """
 
-  cut: Callable[[Sequence[Row], int, int], Parts]
+  cut: Callable[[Sequence[Row], int, int], Splits]
   leak: str | None = None
   folds: int = 1
   needs: str = ""
@@ -124,10 +124,10 @@ def apply(
     raise InputError(f"protocol {name!r}: {error}") from error
   by_id = {row.id: row for row in rows}
   at_hand: dict[str, Collection[Unit]] = {
-    part: {unit for unit in cut[part] if unit[0] in by_id} for part in SPLITS
+    split: {unit for unit in cut[split] if unit[0] in by_id} for split in SPLITS
   }
   missing = {
-    part: len(set(cut[part]).difference(at_hand[part])) for part in SPLITS
+    split: len(set(cut[split]).difference(at_hand[split])) for split in SPLITS
   }
   notes = tuple(_notes(protocol, kept, at_hand))
   if not at_hand["train"]:
@@ -155,10 +155,10 @@ def apply(
   arm = leak_arms.ARMS.get(leak)
   return Partition(
     protocol=f"{arm.name} of {name}" if arm else name,
-    parts={part: _segments(at_hand[part], by_id) for part in SPLITS},
+    parts={split: _segments(at_hand[split], by_id) for split in SPLITS},
     missing=missing,
     leak=arm.leak if arm else protocol.leak,
-    sha256={part: _digest(at_hand[part]) for part in SPLITS},
+    sha256={split: _digest(at_hand[split]) for split in SPLITS},
     touched=tuple(touched),
     notes=notes,
   )
@@ -238,14 +238,14 @@ def _get(name: str, rows: Sequence[Row], kept: Sequence[Row]) -> Protocol:
   return PROTOCOLS[name]
 
 
-def _own(parts: Mapping[str, Iterable[str]]) -> Protocol:
+def _own(splits: Mapping[str, Iterable[str]]) -> Protocol:
   """A user's lists, as a protocol."""
-  ids = {part: set(parts[part]) for part in SPLITS}
+  ids = {split: set(splits[split]) for split in SPLITS}
   crossing = sum(
     len(ids[one] & ids[other])
     for one, other in itertools.combinations(SPLITS, 2)
   )
-  units = {part: [(track,) for track in ids[part]] for part in SPLITS}
+  units = {split: [(track,) for track in ids[split]] for split in SPLITS}
   return Protocol(
     lambda rows, fold, seed: units,
     leak=_SHARED_LISTS.format(crossing) if crossing else None,
@@ -266,7 +266,9 @@ def _artists_unknown(rows: Sequence[Row]) -> str:
 
 
 def _notes(
-  protocol: Protocol, rows: Sequence[Row], parts: Mapping[str, Collection[Unit]]
+  protocol: Protocol,
+  rows: Sequence[Row],
+  splits: Mapping[str, Collection[Unit]],
 ) -> Iterable[str]:
   """For the user: what a protocol does with the rows that are kept."""
   if protocol.needs == "artists":
@@ -274,11 +276,11 @@ def _notes(
     yield f"{_artists_unknown(rows)}{alone if _unknown(rows) else ''}"
   if protocol.leak:
     return
-  tracks = {part: {unit[0] for unit in parts[part]} for part in SPLITS}
+  tracks = {split: {unit[0] for unit in splits[split]} for split in SPLITS}
   same: dict[int, list[tuple[str, str]]] = collections.defaultdict(list)
   for row, recording in zip(rows, cuts.recordings(rows), strict=True):
     same[recording] += [
-      (part, row.id) for part in SPLITS if row.id in tracks[part]
+      (split, row.id) for split in SPLITS if row.id in tracks[split]
     ]
   crossing = [own for own in same.values() if len(dict(own)) > 1]
   if crossing:
@@ -309,7 +311,7 @@ def _cut(
   genres: set[str],
   fold: int,
   seed: int,
-) -> Parts:
+) -> Splits:
   """Cuts all genres, then keeps some: no cut depends on which are kept."""
   count = collections.Counter(row.genre for row in rows)
   kept = genres or set(count)
@@ -320,13 +322,13 @@ def _cut(
   genre_of = {row.id: row.genre for row in rows}
   if genres:
     cut = {
-      part: [
+      split: [
         unit
-        for unit in cut[part]
+        for unit in cut[split]
         # What only a list names is GTZAN's, and begins with its genre.
         if genre_of.get(unit[0], unit[0].split(".")[0]) in genres
       ]
-      for part in SPLITS
+      for split in SPLITS
     }
   if protocol.needs in ("", "artists"):
     cuts.require_learnt(cut["train"], genre_of, kept, fold)

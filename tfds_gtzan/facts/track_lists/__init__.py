@@ -36,7 +36,7 @@ def read(name: str) -> tuple[str, bytes]:
 
 
 @functools.cache
-def parts(kind: str) -> Mapping[str, frozenset[str]]:
+def splits(kind: str) -> Mapping[str, frozenset[str]]:
   """{"train", "validation", "test"}: ids; kind "filtered" or "stratified".
 
   filtered: 443 / 197 / 290 tracks, without the 70 that repeat, are distorted
@@ -44,11 +44,11 @@ def parts(kind: str) -> Mapping[str, frozenset[str]]:
   """
   files = {"filtered": FILTERED, "stratified": STRATIFIED}[kind]
   return {
-    part: frozenset(
+    split: frozenset(
       line.split("/")[1].removesuffix(".wav")
       for line in read(name)[1].decode().split()
     )
-    for part, name in files.items()
+    for split, name in files.items()
   }
 
 
@@ -78,9 +78,9 @@ def duplicates() -> tuple[tuple[str, str], ...]:
 
 def partition(track_id: str) -> str:
   """ "train", "validation" or "test" of the filtered lists, or "unlisted"."""
-  for part, ids in parts("filtered").items():
+  for split, ids in splits("filtered").items():
     if track_id in ids:
-      return part
+      return split
   return "unlisted"
 
 
