@@ -88,7 +88,7 @@ test-extras: $(READY_EXTRAS)
 	  tests/tfds_gtzan/test_builder.py tfds_gtzan
 
 verify: $(READY)
-	@$(RUN) launch.py verify docs
+	@$(RUN) launch.py verify results
 
 lint: $(READY_DEV)
 	@$(RUN) -m ruff check --quiet .

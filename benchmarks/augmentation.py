@@ -14,8 +14,8 @@ import pathlib
 import re
 import statistics
 
-from gtzan_jax.reports import report
-from gtzan_jax.scores import compare, predictions
+from gtzan_jax.reports import stored
+from gtzan_jax.scores import compare
 
 LSTM = re.compile(r"lstm_(?:(\d+)_)?(.+)_seed\d+")
 MEASURES = ("genre_share", "frechet_ratio", "coverage", "diversity", "nearest")
@@ -23,14 +23,12 @@ MEASURES = ("genre_share", "frechet_ratio", "coverage", "diversity", "nearest")
 
 def runs(folder: pathlib.Path) -> dict[str, dict]:
   """{name: report} of the runs of a sweep that have ended."""
-  files = sorted(folder.glob(f"*/{report.REPORT_FILE}"))
-  return {file.parent.name: report.read(file) for file in files}
+  return {path.name: stored.read(path) for path in stored.below(folder)}
 
 
 def headline(folder: pathlib.Path, name: str, found: dict):
   """A run's predictions for the tracks of its headline split."""
-  file = folder / name / "predictions" / f"{found['headline']}.npz"
-  return predictions.load(file).by_track("mean")
+  return stored.table(folder / name, found["headline"]).by_track("mean")
 
 
 def cell(tables: list, real: list) -> str:

@@ -1,6 +1,6 @@
-"""The tables of docs/claims.md, from the runs of configs/sweeps/claims.py.
+"""The tables of claims.md, from the runs of configs/sweeps/claims.py.
 
-  python benchmarks/claims.py docs/claims
+  python benchmarks/claims.py results/claims > results/claims/claims.md
 
 The folds of a variant are pooled, so that each track is tested once. A claim
 that one variant is better is supported where the 95 % interval of the
@@ -21,8 +21,8 @@ import numpy as np
 
 from gtzan_jax.errors import InputError
 from gtzan_jax.inference import ensemble
-from gtzan_jax.reports import report
-from gtzan_jax.scores import alignment, compare, metrics, predictions
+from gtzan_jax.reports import stored
+from gtzan_jax.scores import alignment, compare, metrics
 from gtzan_jax.scores.predictions import Predictions
 from gtzan_jax.studies.crossval import measure as crossval
 
@@ -72,14 +72,15 @@ PAIRS = (
   ("Keras's epsilon", "resnet", "resnet_eps_torch"),
   ("Keras's epsilon", "cnn_bilstm", "cnn_bilstm_eps_torch"),
 )
-DOCS = pathlib.Path(__file__).parents[1] / "docs"
+RESULTS = pathlib.Path(__file__).parents[1] / "results"
 # Variants that the leak meter of cnn_gru has run, with 2,340 train segments.
-METER = DOCS / "leak/cnn_gru-archive/runs"
+METER = RESULTS / "leak/cnn_gru-archive/runs"
 OF_METER = {
   "cnn_gru_stopped_on_test_matched": "leaky_selection_80_20",
   "cnn_gru_validated_matched": "tracks_70_10_20",
 }
-# One run each of docs/results: validation, which also chose its checkpoint.
+# One run each of results/leaderboard, on validation, which also chose its
+# checkpoint.
 OF_RESULTS = ("image_cnn_bn", "fcn", "cnn_gru", "mel_cnn")
 ONE_SLICE = "slice_cnn"  # counted by its slices as well
 MEMBERS = ("mel_cnn", "cnn_gru", "cnn_lstm")
@@ -90,6 +91,12 @@ NETWORKS = (
 # Trained for all 100 epochs.
 TO_THE_END = ("fcn_100_epochs", "slice_cnn_100_epochs")
 
+TITLE = """# Claims: tables
+
+Pairs, variants and genres behind the verdicts of docs/claims.md. Accuracy of
+tracks by mean probability, ± the standard deviation over runs; differences in
+points."""
+
 Variants = dict[str, list[dict]]  # the reports of each variant, by fold
 Tables = dict[str, list[Predictions]]  # and what it said of the test tracks
 
@@ -97,21 +104,21 @@ Tables = dict[str, list[Predictions]]  # and what it said of the test tracks
 def load(folder: pathlib.Path) -> tuple[Variants, Tables]:
   """What has ended of a folder, and the variants that are made of others."""
   variants, tables = collections.defaultdict(list), {}
-  files = [
-    (match[1], file)
-    for file in sorted(folder.glob(f"*/{report.REPORT_FILE}"))
-    if (match := RUN.fullmatch(file.parent.name))
+  paths = [
+    (match[1], path)
+    for path in stored.below(folder)
+    if (match := RUN.fullmatch(path.name))
   ]
-  if not files:
+  if not paths:
     raise InputError(f"{folder} holds no run that has ended")
-  files += [
-    (name, METER / f"{protocol}-seed{seed}" / report.REPORT_FILE)
+  paths += [
+    (name, METER / f"{protocol}-seed{seed}")
     for name, protocol in OF_METER.items()
     for seed in range(SEEDS)
   ]
-  for name, file in files:
-    variants[name].append(report.read(file))
-    table = predictions.load(file.parent / "predictions" / "test.npz")
+  for name, path in paths:
+    variants[name].append(stored.read(path))
+    table = stored.table(path, "test")
     tables.setdefault(name, []).append(table.by_track("mean"))
     if name == ONE_SLICE:
       tables.setdefault(f"{name}_one_slice", []).append(table)
@@ -119,8 +126,8 @@ def load(folder: pathlib.Path) -> tuple[Variants, Tables]:
     del variants[name], tables[name]  # a sweep under way
     tables.pop(f"{name}_one_slice", None)
   for name in OF_RESULTS:
-    file = DOCS / f"results/{name}-archive-filtered-seed0"
-    table = predictions.load(file / "predictions" / "validation.npz")
+    path = RESULTS / f"leaderboard/{name}-archive-filtered-seed0"
+    table = stored.table(path, "validation")
     tables[f"{name}_filtered"] = [table.by_track("mean")]
   if tables.keys() >= set(MEMBERS):
     members = zip(*(tables[member] for member in MEMBERS), strict=True)
@@ -286,7 +293,8 @@ def main() -> None:
     )
   except InputError as error:
     parser.error(str(error))
-  print("\n\n".join("\n".join(part) for part in parts if part))
+  tables = ("\n".join(part) for part in parts if part)
+  print("\n\n".join([TITLE, *tables]))
 
 
 if __name__ == "__main__":

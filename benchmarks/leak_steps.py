@@ -1,6 +1,6 @@
 """Several leakage meters side by side: writes steps.md and steps.png.
 
-python benchmarks/leak_steps.py docs/leak
+python benchmarks/leak_steps.py results/leak
 """
 
 import argparse

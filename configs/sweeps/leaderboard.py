@@ -9,7 +9,7 @@ source says how it split, once under that protocol. The shortest come first; the
 same command continues after a stop.
 
 On the log-mel archive (442 train tracks), two CPU cores, by the seconds in
-docs/results: the honest runs 7.5 hours, those under the sources' protocols
+results: the honest runs 7.5 hours, those under the sources' protocols
 about 4.5 (4 of them the four convolutional networks on pictures): 12 in all.
 Recipes that need audio or a table are in leaderboard_audio.py.
 

@@ -7,7 +7,7 @@ The baselines and slice_cnn are complete; shortened recipes are named
 <recipe>_quick in reports and leaderboard. Protocol filtered, one seed.
 
 On the log-mel archive (442 train tracks) it took 22 minutes on two CPU cores,
-preparing four feature sets included; docs/leaderboard_quick.md has the result.
+preparing four feature sets included; results/leaderboard_quick has the result.
 """
 
 from gtzan_jax.studies.sweep.run import Run

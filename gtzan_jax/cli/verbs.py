@@ -380,14 +380,24 @@ def compare(given: Given) -> int:
   return 0
 
 
-@_verb("", "results", files="FOLDER")
+@_verb("out", "results", files="FOLDER")
 def verify(given: Given) -> int:
-  """Recompute every number of the given results from the stored predictions."""
+  """Recompute every number of the given results from the stored predictions;
+  --out keeps one folder of them compactly.
+  """
   from gtzan_jax.studies.verify import run as verification
 
+  out = given.flags.out
+  if out and len(given.files) != 1:
+    raise InputError(f"--out={out}: give one folder, whose runs it is to hold")
   found = verification.verify(given.files)
   print("\n".join([*found.wrong, found.summary]))
-  return 1 if found.wrong else 0
+  if found.wrong:
+    return 1
+  if out:
+    verification.pack(given.files[0], out)
+    print(f"packed: {out}")
+  return 0
 
 
 @_verb(

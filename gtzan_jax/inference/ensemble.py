@@ -16,9 +16,8 @@ import numpy as np
 
 from gtzan_jax import provenance
 from gtzan_jax.errors import InputError
-from gtzan_jax.reports import report
+from gtzan_jax.reports import report, stored
 from gtzan_jax.scores import alignment
-from gtzan_jax.scores import predictions as tables
 from gtzan_jax.scores.predictions import Predictions
 from gtzan_jax.training import workdir
 
@@ -201,35 +200,18 @@ def read(path: pathlib.Path) -> Member:
     InputError: no folder, no report or not one of ours, a GAN's, or no
       predictions of another split that the report has numbers of, or others.
   """
-  if not path.is_dir():
-    raise InputError(f"{path}: no such folder; train first")
-  if not (path / report.REPORT_FILE).exists():
-    remedy = (
-      f"give the runs in it, as {path / '*'}"
-      if any(path.glob(f"*/{report.REPORT_FILE}"))
-      else "evaluate it first"
-    )
-    raise InputError(f"{path} holds no {report.REPORT_FILE}: {remedy}")
-  found = report.read(path / report.REPORT_FILE)
+  found = stored.read(path)
   if "gan" in found:
     raise InputError(
       f"{path} is of a GAN, which generates examples and tells no"
       " genres: give workdirs of classifiers"
     )
-  files = {
-    split: path / "predictions" / f"{split}.npz"
-    for split, part in found["splits"].items()
-    if part["track"]["n"]
-  }
-  stored = {
-    split: tables.load(file)
-    for split, file in files.items()
-    if split != "train" or file.exists()
-  }
-  for split, table in stored.items():
+  tables = stored.tables(path, found)
+  for split, table in tables.items():
     if problem := _not_of(table, found["splits"][split]):
-      raise InputError(f"{files[split]}: {problem}")
-  return Member(path, found, stored)
+      file = path / "predictions" / f"{split}.npz"
+      raise InputError(f"{file}: {problem}")
+  return Member(path, found, tables)
 
 
 def _not_of(table: Predictions, split: Mapping) -> str | None:

@@ -10,10 +10,8 @@ order.
 """
 
 import collections
-import fnmatch
 import hashlib
 import json
-import os
 import pathlib
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gtzan_jax import errors, provenance
+from gtzan_jax import provenance
 from gtzan_jax.ranges import flatten
 from gtzan_jax.reports import report
 from gtzan_jax.reports.published import PUBLISHED
@@ -43,55 +41,11 @@ class Spread(NamedTuple):
   deviation: float | None
 
 
-def find(paths: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
-  """Every report.json in these folders, at any depth; each once.
-
-  Raises:
-    InputError: no path, one that does not exist, or one without a report.
-  """
-  found = {}
-  for path in map(pathlib.Path, paths):
-    if not path.exists():
-      raise errors.InputError(f"{path} does not exist: give folders of runs")
-    files = [path] if path.is_file() else below(path, report.REPORT_FILE)
-    if not files:
-      raise errors.InputError(
-        f"{path} holds no {report.REPORT_FILE} at any depth: give folders of"
-        " runs that ended"
-      )
-    found |= {file.resolve(): file for file in files}
-  if not found:
-    raise errors.InputError(
-      "no run given: give workdirs or folders with workdirs, docs/results for"
-      " one"
-    )
-  return list(found.values())
-
-
-def below(folder: pathlib.Path, pattern: str) -> list[pathlib.Path]:
-  """Files of a folder at any depth, by a pattern of their names, in order.
-
-  Raises:
-    InputError: a folder that cannot be listed, of whose files nobody knows.
-  """
-
-  def refuse(error: OSError) -> None:
-    raise errors.InputError(
-      f"{errors.shown(error.filename)} cannot be listed: {error.strerror}"
-    )
-
-  return sorted(
-    pathlib.Path(top, name)
-    for top, _, names in os.walk(folder, onerror=refuse)
-    for name in fnmatch.filter(names, pattern)
-  )
-
-
 def build(reports: Iterable[Mapping]) -> list[dict]:
   """The tables of a leaderboard as plain values.
 
   Args:
-    reports: from `report.read`. One that equals another but for its seconds is
+    reports: from `stored.read`. One that equals another but for its seconds is
       a copy and counts once.
 
   Returns:

@@ -9,7 +9,7 @@ from typing import Any
 
 from gtzan_jax import atomic, errors
 from gtzan_jax.reports import document as doc
-from gtzan_jax.reports import leaderboard, report
+from gtzan_jax.reports import leaderboard, report, stored
 from gtzan_jax.reports.leaderboard import Spread
 from gtzan_jax.reports.published import PUBLISHED, Published
 
@@ -292,7 +292,7 @@ def write(
   """Draws the tables as Markdown and as a page of HTML.
 
   Args:
-    paths: see `leaderboard.find`. Reports of GANs are counted, and stand in no
+    paths: see `stored.find`. Reports of GANs are counted, and stand in no
       table.
     out: a folder, created where it does not exist, for leaderboard.md and
       leaderboard.html; or a page of Markdown, between whose marks the tables
@@ -303,12 +303,10 @@ def write(
     the path of the HTML.
 
   Raises:
-    InputError: see `leaderboard.find` and `report.read`; `out` cannot be
+    InputError: see `stored.find` and `stored.read`; `out` cannot be
       written, or is a page without marks.
   """
-  found = leaderboard.distinct(
-    [report.read(file) for file in leaderboard.find(paths)]
-  )
+  found = leaderboard.distinct([stored.read(run) for run in stored.find(paths)])
   reports = [one for one in found if "gan" not in one]
   tables = leaderboard.build(reports)
   unscored = [

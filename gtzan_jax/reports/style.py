@@ -148,8 +148,13 @@ def save_png(figure: Figure, path: str | os.PathLike) -> None:
 
 
 def png(figure: Figure) -> bytes:
-  """A 160 dpi PNG on white; the same figure gives the same bytes."""
-  file = io.BytesIO()
+  """A 160 dpi PNG on white; the same figure gives the same bytes.
+
+  Of at most 256 colours, which a third of the bytes hold.
+  """
+  from PIL import Image
+
+  file, small = io.BytesIO(), io.BytesIO()
   with style():
     figure.savefig(
       file,
@@ -158,7 +163,10 @@ def png(figure: Figure) -> bytes:
       facecolor="white",
       metadata={"Software": None},
     )
-  return file.getvalue()
+  with Image.open(file) as image:
+    palette = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    palette.save(small, format="png", optimize=True)
+  return small.getvalue()
 
 
 def inline_svg(figure: Figure, name: str, description: str) -> str:

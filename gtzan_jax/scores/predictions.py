@@ -8,7 +8,7 @@ import hashlib
 import os
 import pathlib
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -179,21 +179,34 @@ def load(path: str | os.PathLike) -> Predictions:
   """Reads what `Predictions.save` wrote.
 
   Raises:
-    InputError: no such file, not such an .npz (pickled objects are refused),
-      or contents that `Predictions` refuses.
+    InputError: see `columns`, or contents that `Predictions` refuses.
   """
-  wanted = f"an .npz with {', '.join(_COLUMNS)} is accepted"
+  found = columns(path, _COLUMNS)
+  try:
+    return Predictions(**found)
+  except InputError as error:
+    raise InputError(f"{path}: {error}") from error
+
+
+def columns(path: str | os.PathLike, names: Sequence[str]) -> dict[str, Any]:
+  """The arrays of these names in an .npz.
+
+  Raises:
+    InputError: no such file, not such an .npz; pickled objects are refused.
+  """
+  wanted = f"an .npz with {', '.join(names)} is accepted"
   try:
     errors.check_npz(path, f"{path}: ")
     with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
-      names = {name.removesuffix(".npy") for name in archive.namelist()}
-      absent = [name for name in _COLUMNS if name not in names]
+      held = {name.removesuffix(".npy") for name in archive.namelist()}
+      absent = [name for name in names if name not in held]
       if absent:
         raise InputError(f"{path}: no {', '.join(absent)} inside; {wanted}")
-      columns: dict[str, Any] = {}
-      for name in _COLUMNS:
+      found: dict[str, Any] = {}
+      for name in names:
         with archive.open(f"{name}.npy") as member:
-          columns[name] = np.lib.format.read_array(member, allow_pickle=False)
+          found[name] = np.lib.format.read_array(member, allow_pickle=False)
+      return found
   except InputError:
     raise
   except OSError as error:
@@ -201,10 +214,6 @@ def load(path: str | os.PathLike) -> Predictions:
   except DAMAGED_NPZ as error:
     reason = str(error).splitlines()[0] if str(error) else "unreadable"
     raise InputError(f"{path}: {reason}; {wanted}") from error
-  try:
-    return Predictions(**columns)
-  except InputError as error:
-    raise InputError(f"{path}: {error}") from error
 
 
 def digest(tracks: Iterable[str]) -> str:

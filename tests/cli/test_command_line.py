@@ -132,7 +132,7 @@ def test_the_verb_is_the_first_word_that_is_no_flags_value(words, verb):
     ("failures --out=a\0b", "--out='a\\x00b': give text"),
     ("predict --workdir=a  b", "'': empty argument; remove it"),
     ("predict --wrokdir=a", "--wrokdir=a: unknown flag; predict takes --workd"),
-    ("verfy docs/results", "unexpected 'verfy': the verbs are train, "),
+    ("verfy results", "unexpected 'verfy': the verbs are train, "),
   ],
 )
 def test_mistakes(monkeypatch, words, said):

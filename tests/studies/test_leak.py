@@ -748,13 +748,14 @@ def test_of_few_artists_no_interval_is_shown():
 
 
 def test_evaluation_md_says_what_the_meters_measured(pytestconfig):
-  docs = pytestconfig.rootpath / "docs"
-  page, rows = (docs / "evaluation.md").read_text("utf-8"), set()
+  root = pytestconfig.rootpath
+  folder = root / "results" / "leak"
+  page, rows = (root / "docs" / "evaluation.md").read_text("utf-8"), set()
   for line in page.splitlines():
     if not (line.startswith("| ") and "/leak.md)" in line):
       continue
-    for name in re.findall(r"\(leak/([\w-]+)/leak\.md\)", line)[:1]:
-      found = json.loads((docs / "leak" / name / "leak.json").read_text())
+    for name in re.findall(r"\(\S*leak/([\w-]+)/leak\.md\)", line)[:1]:
+      found = json.loads((folder / name / "leak.json").read_text())
       means = {
         compare.as_text(arm["track"]).split(" [")[0]
         for arm in found["arms"].values()
@@ -766,7 +767,7 @@ def test_evaluation_md_says_what_the_meters_measured(pytestconfig):
       said = re.findall(r"([+-]\S+?)\** \((\S+) to (\S+)\)", line)
       assert {f"{x} [{low}, {high}]" for x, low, high in said} == changes, name
       rows.add(name)
-  stored = {path.parent.name for path in docs.glob("leak/*/leak.json")}
+  stored = {path.parent.name for path in folder.glob("*/leak.json")}
   # one learns nothing, of the other nothing can leak: both are told in words
   assert stored - rows == {"lstm-cuts", "fusion_cnn-clips"}
 
@@ -882,7 +883,7 @@ def test_what_is_quoted_of_the_steps_is_stored(pytestconfig):
     one.recipe.split("_10_")[0]: [
       100 * step["segment"]["accuracy"] for step in one.steps
     ]
-    for one in steps.read(root / "docs" / "leak")
+    for one in steps.read(root / "results" / "leak")
   }
   segments, tracks, artists = meters["resnet"]
   text = " ".join((root / "README.md").read_text("utf-8").split())

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gtzan_jax.errors import InputError
-from gtzan_jax.reports import report
+from gtzan_jax.reports import report, stored
 from gtzan_jax.reports import schema as report_schema
 from gtzan_jax.scores import artists, compare, predictions
 from gtzan_jax.scores.predictions import Predictions
@@ -105,8 +105,7 @@ def _read(
   path: pathlib.Path, fold: int, seed: int, planned: Mapping, facts: dict
 ) -> Predictions:
   """One run's table of its test part; `facts` become the first one's report."""
-  found = report.read(path / report.REPORT_FILE)
-  table = predictions.load(path / "predictions" / "test.npz")
+  found, table = stored.read(path), stored.table(path, "test")
   for key, value in (facts or found).items():
     if key in (*_FACTS, "genres") and found[key] != value:
       raise InputError(
@@ -239,13 +238,13 @@ def balance(tables: Sequence[Predictions]) -> dict:
 
 def save_pooled(tested: Tested, folder: pathlib.Path) -> None:
   """Writes what every seed said of every track; no other seed's is left."""
-  stored = folder / "predictions"
+  places = folder / "predictions"
   names = {_pooled_name(seed) for seed in tested.tables}
-  for path in stored.glob("pooled*.npz"):
+  for path in places.glob("pooled*.npz"):
     if path.name not in names:
       path.unlink()
   for seed, tables in tested.tables.items():
-    pool(tables).save(stored / _pooled_name(seed))
+    pool(tables).save(places / _pooled_name(seed))
 
 
 def again(folder: str | pathlib.Path) -> dict:
@@ -258,9 +257,11 @@ def again(folder: str | pathlib.Path) -> dict:
   tested = collect(folder, read_plan(folder))
   for seed, tables in tested.tables.items():
     path = pathlib.Path(folder) / "predictions" / _pooled_name(seed)
-    stored, wanted = predictions.load(path), pool(tables)
+    if not path.parent.exists():
+      continue  # packed, without what follows from the folds
+    pooled, wanted = predictions.load(path), pool(tables)
     for x in dataclasses.fields(Predictions):
-      if not np.array_equal(getattr(stored, x.name), getattr(wanted, x.name)):
+      if not np.array_equal(getattr(pooled, x.name), getattr(wanted, x.name)):
         raise InputError(f"{path}: another {x.name} than the folds'")
   return measure(tested)
 

@@ -17,9 +17,9 @@ import numpy as np
 
 from gtzan_jax import provenance
 from gtzan_jax.errors import InputError
-from gtzan_jax.reports import report
 from gtzan_jax.reports import schema as report_schema
-from gtzan_jax.scores import alignment, compare, predictions
+from gtzan_jax.reports import stored
+from gtzan_jax.scores import alignment, compare
 from gtzan_jax.scores.predictions import Predictions
 
 # What is compared, and the arms that are compared with it.
@@ -156,16 +156,15 @@ def _finished(
   """
   runs = {name: {} for name in names}
   facts = {}
-  for path in sorted(folder.glob(f"*/{report.REPORT_FILE}")):
-    found = report.read(path)
+  for path in stored.below(folder):
+    found = stored.read(path)
     try:
       data = found["config"]["data"]
       name = data["leak"] or data["protocol"]
     except KeyError as error:
       raise InputError(f"{path} is of no run of a leak meter") from error
-    table = path.parent / "predictions" / f"{found['headline']}.npz"
     runs.setdefault(name, {})[found["seed"]] = _Finished(
-      found, predictions.load(table)
+      found, stored.table(path, found["headline"])
     )
     for key in _FACTS:
       if facts.setdefault(key, found[key]) != found[key]:

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from gtzan_jax import ranges
 from gtzan_jax.audio.distortions import DISTORTIONS, Distortion
 from gtzan_jax.reports import schema as report_schema
-from gtzan_jax.scores import compare, metrics, predictions
+from gtzan_jax.reports import stored
+from gtzan_jax.scores import compare, metrics
 from gtzan_jax.scores.predictions import Predictions
 
 FILE = "robustness.json"
@@ -78,11 +79,8 @@ def again(folder: str | os.PathLike) -> dict:
     for row in one["levels"]
   ]
   facts = {key: value for key, value in found.items() if key not in _COMPUTED}
-  stored = folder / "predictions"
-  tables = {key: predictions.load(stored / f"{key}.npz") for key in names}
-  return build(
-    facts, tables | {CLEAN: predictions.load(stored / f"{CLEAN}.npz")}
-  )
+  tables = {key: stored.table(folder, key) for key in (CLEAN, *names)}
+  return build(facts, tables)
 
 
 _COMPUTED = ("n", "clusters", "undistorted", "distortions")

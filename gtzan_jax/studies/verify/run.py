@@ -17,10 +17,9 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from gtzan_jax import errors, ranges
-from gtzan_jax.reports import document, leaderboard, leaderboard_page, report
-from gtzan_jax.reports import schema as report_schema
-from gtzan_jax.scores import metrics, predictions
+from gtzan_jax import errors
+from gtzan_jax.reports import document, leaderboard_page, report, stored
+from gtzan_jax.scores import compact
 from gtzan_jax.studies.compare import run as compare_runs
 from gtzan_jax.studies.crossval import measure as crossval
 from gtzan_jax.studies.crossval import page as crossval_page
@@ -33,21 +32,6 @@ from gtzan_jax.studies.robustness import measure as robustness
 from gtzan_jax.studies.robustness import page as robustness_page
 
 TOLERANCE = 1e-9  # of numbers: those of another numpy may end otherwise
-# What `rebuild` asks of a report, of whatever version.
-_RAW = {
-  "config": {...: object},
-  "history": [{...: object}],
-  "splits": {
-    ranges.FILE: {
-      "n": int,
-      "missing": int,
-      "sha256": (str, type(None)),
-      "track": {"n": int, ...: object},
-      ...: object,
-    }
-  },
-  ...: object,
-}
 
 
 class Verified(NamedTuple):
@@ -72,112 +56,38 @@ def verify(paths: Iterable[str | os.PathLike]) -> Verified:
     InputError: a folder that does not exist, or nothing to verify in one.
   """
   files, wrong = _find(paths), []
-  no_train, gans, known = 0, [], {}
+  no_train, packed, gans, known = 0, 0, [], {}
   for file in files:
     try:
-      stored, again = _stored(file), _again(file, known)
+      held, again = _held(file), _again(file, known)
       # As it would come back from a file: tuples are lists there.
-      found = list(differences(stored, json.loads(json.dumps(again))))
+      found = list(differences(held, json.loads(json.dumps(again))))
     except errors.InputError as error:
-      stored, found = {}, [str(error)]
+      held, found = {}, [str(error)]
     if found:
       more = f" (and {len(found) - 1} more)" if found[1:] else ""
       wrong.append(f"{file}: {found[0]}{more}")
     elif file.name == report.REPORT_FILE:
       table = file.parent / "predictions" / "train.npz"
-      no_train += "train" in _scored(stored["splits"]) and not table.exists()
-      gans += [str(file.parent)] if "gan" in stored else []
+      scored = held["splits"].get("train", {"track": {"n": 0}})["track"]["n"]
+      no_train += bool(scored) and not table.exists()
+      gans += [str(file.parent)] if "gan" in held else []
+    elif file.name == stored.RUNS_FILE:
+      runs = {run: stored.read(run) for run in stored.below(file.parent)}
+      packed += len(runs)
+      gans += [str(run) for run, one in runs.items() if "gan" in one]
   counts = collections.Counter(file.name for file in files)
   held = ", ".join(f"{number} {name}" for name, number in counts.items())
   summary = f"verified: {held}; {len(wrong) or 'none'} of them wrong"
   if no_train:
     summary += f"; {no_train} train parts not stored"
+  if packed:
+    summary += f"; of {packed} packed runs only the split that is reported"
   if gans:
     summary += (
       f"; measures of {len(gans)} GANs not recomputed: {', '.join(gans)}"
     )
   return Verified(wrong, summary)
-
-
-def rebuild(folder: str | os.PathLike) -> dict:
-  """The report of a folder, computed anew from its predictions.
-
-  Facts of the run and its history are those of report.json, be it of an older
-  version. The train part's predictions may have been left out: its numbers, and
-  how much of the others its artists made, are then those of report.json too.
-
-  Raises:
-    InputError: no report.json, or none that can be read; no predictions of
-      another part that it has numbers of.
-  """
-  folder = pathlib.Path(folder)
-  stored = _stored(folder / report.REPORT_FILE)
-  for problem in report_schema.violations(stored, _RAW):
-    raise errors.InputError(f"{folder} holds no report: {problem}")
-  splits, tables = stored["splits"], _tables(folder, stored["splits"])
-  facts = {
-    key: value
-    for key, value in stored.items()
-    if key not in (*report_schema.COMPUTED, "history")
-  }
-  digests = {
-    name: predictions.digest(table.track.tolist())
-    for name, table in tables.items()
-  }
-  drawn = _resamples(folder, stored["config"])
-  try:
-    built = report.build(
-      facts,
-      tables,
-      stored["history"],
-      missing={name: split["missing"] for name, split in splits.items()},
-      sha256={
-        name: split["sha256"] and digests.get(name, split["sha256"])
-        for name, split in splits.items()
-      },
-      tracks={
-        name: split["n"] for name, split in splits.items() if name not in tables
-      },
-      resamples=drawn,
-    )
-  except ValueError as error:
-    raise errors.InputError(f"{folder} holds no report: {error}") from error
-  left_out = [name for name in _scored(splits) if name not in tables]
-  built["splits"] |= {name: splits[name] for name in left_out}
-  if "train" in left_out:
-    for name, split in built["splits"].items():
-      split["known_artists"] = splits.get(name, {}).get("known_artists")
-  return built
-
-
-def _resamples(folder: pathlib.Path, config: Mapping) -> int:
-  """How many the run was reported with; an ensemble has no such setting."""
-  settings = config.get("eval", {})
-  drawn = metrics.RESAMPLES
-  if isinstance(settings, dict):
-    drawn = settings.get("bootstrap", drawn)
-  accepted = ranges.CONFIG["eval.bootstrap"]
-  if not isinstance(settings, dict) or not accepted.holds(drawn):
-    raise errors.InputError(
-      f"{folder} holds no report: config.eval.bootstrap is to be"
-      f" {accepted.accepted}, config.eval is {_brief(settings)}"
-    )
-  return drawn
-
-
-def _tables(
-  folder: pathlib.Path, splits: Mapping
-) -> dict[str, predictions.Predictions]:
-  """All that is stored, and must be."""
-  stored = folder / "predictions"
-  names = {file.stem for file in stored.glob("*.npz")}
-  names |= {name for name in _scored(splits) if name != "train"}
-  order = [*(name for name in splits if name in names), *(names - {*splits})]
-  return {name: predictions.load(stored / f"{name}.npz") for name in order}
-
-
-def _scored(splits: Mapping) -> list[str]:
-  return [name for name, split in splits.items() if split["track"]["n"]]
 
 
 def _board(folder: pathlib.Path) -> str:
@@ -197,13 +107,14 @@ def _page(file: pathlib.Path) -> str:
 
 def _is_page(file: pathlib.Path) -> bool:
   return file.with_suffix("").is_dir() and leaderboard_page.has_marks(
-    _stored(file)
+    _held(file)
   )
 
 
 # The name of a file -> from its folder what it should hold.
 RECOMPUTED: dict[str, Callable[[pathlib.Path], object]] = {
-  report.REPORT_FILE: rebuild,
+  report.REPORT_FILE: stored.rebuild,
+  stored.RUNS_FILE: stored.again,
   compare_runs.FILE: compare_runs.again,
   failures.FILE: failures.again,
   robustness.FILE: robustness.again,
@@ -242,9 +153,9 @@ def _find(paths: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
     if not path.is_dir():
       raise errors.InputError(f"{path}: no such folder; give one with results")
     names = (*RECOMPUTED, *PAGES)
-    files = [file for name in names for file in leaderboard.below(path, name)]
+    files = [file for name in names for file in stored.files(path, name)]
     beside = path.with_name(f"{path.name}.md") if path.name else path
-    pages = [*leaderboard.below(path, "*.md"), beside]
+    pages = [*stored.files(path, "*.md"), beside]
     files += [file for file in pages if file.is_file() and _is_page(file)]
     if not files:
       raise errors.InputError(
@@ -252,16 +163,59 @@ def _find(paths: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
       )
     found |= {file.resolve(): file for file in files}
   if not found:
-    raise errors.InputError("nothing to verify: give folders, as docs/results")
+    raise errors.InputError("nothing to verify: give folders, as results")
   return list(found.values())
 
 
-def _stored(file: pathlib.Path) -> object:
+def _held(file: pathlib.Path) -> object:
+  if file.suffix == ".json":
+    return stored.load_json(file)
   try:
-    text = file.read_text("utf-8")
-    return json.loads(text) if file.suffix == ".json" else text
-  except (OSError, ValueError, RecursionError) as error:
+    return file.read_text("utf-8")
+  except (OSError, ValueError) as error:
     raise errors.InputError(f"{file} cannot be read: {error}") from error
+
+
+def pack(folder: str | os.PathLike, out: str | os.PathLike) -> None:
+  """Writes verified results anew, with all runs in two files (see `stored`).
+
+  Probabilities are rounded as much as lets every page stay as it is.
+
+  Args:
+    folder: of results.
+    out: a folder, created where it does not exist.
+
+  Raises:
+    InputError: see `stored.pack`; a page that would change.
+  """
+  folder, out = pathlib.Path(folder), pathlib.Path(out)
+  inside = [file for file in _find([folder]) if file.is_relative_to(folder)]
+  inside = [
+    file
+    for file in inside
+    if file.name not in (report.REPORT_FILE, stored.RUNS_FILE)
+  ]
+  beside = [
+    file
+    for folder in {file.parent for file in inside}
+    for pattern in ("*.png", leak.PLAN_FILE, crossval.FOLDS_FILE)
+    for file in folder.glob(pattern)
+  ]
+  for tolerance in (compact.TOLERANCE, 0.0):
+    stored.pack(folder, out, tolerance)
+    with errors.writing(f"--out={out}"):
+      for file in (*beside, *inside):
+        copy = out / file.relative_to(folder)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, copy)
+      for file in inside:
+        if file.suffix == ".json":
+          copy = out / file.relative_to(folder)
+          report.save(copy, RECOMPUTED[file.name](copy.parent))
+    wrong = verify([out]).wrong
+    if not wrong:
+      return
+  raise errors.InputError(f"--out={out}: {wrong[0]}")
 
 
 def differences(stored, again, path: str = "") -> Iterator[str]:

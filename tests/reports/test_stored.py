@@ -1,0 +1,155 @@
+"""Packed runs: the same numbers as of the folders that they were made of."""
+
+import json
+import shutil
+
+import pytest
+from stored import made, parts, run
+
+from gtzan_jax.cli.main import main
+from gtzan_jax.errors import InputError
+from gtzan_jax.gan import fidelity
+from gtzan_jax.inference import ensemble
+from gtzan_jax.reports import leaderboard_page, stored
+from gtzan_jax.studies.compare import run as compare_runs
+
+GAN = {
+  **{"domain": "features", "generated": 9, "chance": 1 / 3},
+  **{"collapsed": False, "memorised": False, "genre_share": {}},
+  "judge": {"recipe": "mel_cnn", "path": "judge", "accuracy": 0.7},
+  "measures": {"validation": dict.fromkeys(fidelity.MEASURES, 0.5)},
+}
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+  root = tmp_path_factory.mktemp("folders")
+  for seed in range(2):
+    tables = parts(seed) | {"test": made(90, 3, seed=7 + seed, artists=40)}
+    run(root / "runs" / f"seed{seed}", tables, seed=seed)
+  run(root / "runs" / "gan", {"generated": made(9, 1)}, gan=GAN)
+  made(9).save(root / "runs" / "seed0" / "noise" / "predictions" / "mp3_1.npz")
+  (root / "compared").mkdir()
+  pair = [root / "runs" / f"seed{seed}" for seed in range(2)]
+  compare_runs.write(
+    compare_runs.compare_runs(pair, root / "compared"), root / "compared"
+  )
+  leaderboard_page.write([root], root)
+  return root
+
+
+@pytest.fixture(scope="module")
+def packed(folders, tmp_path_factory):
+  out = tmp_path_factory.mktemp("packed") / "study"
+  assert main(["launch.py", "verify", str(folders), f"--out={out}"]) == 0
+  return out
+
+
+def test_what_is_left_of_the_folders(folders, packed):
+  held = {file.relative_to(packed).as_posix() for file in packed.rglob("*.*")}
+  assert held == {
+    *("runs.json", "predictions.npz", "leaderboard.md"),
+    "compared/compare.json",
+  }
+  names = [path.relative_to(packed) for path in stored.below(packed)]
+  assert names == [path.relative_to(folders) for path in stored.below(folders)]
+  assert stored.below(packed / "runs") == stored.find([packed / "runs"])
+  text = (packed / "leaderboard.md").read_text()
+  assert text == (folders / "leaderboard.md").read_text()
+  pairs = [
+    json.loads((root / "compared" / "compare.json").read_text())
+    for root in (folders, packed)
+  ]
+  assert pairs[0] == pairs[1]
+
+
+def test_a_report_is_that_of_the_folder_but_for_rounding(folders, packed):
+  exact = stored.read(folders / "runs" / "seed1")
+  found = stored.read(packed / "runs" / "seed1")
+  test, other = found["splits"]["test"], exact["splits"]["test"]
+  for level in ("segment", "track", "track_majority"):
+    for key in ("n", "accuracy", "ci95", "macro_f1", "per_genre", "confusion"):
+      assert test[level][key] == other[level][key]
+    for key in ("loss", "ece", "top3"):
+      assert test[level][key] == pytest.approx(other[level][key], abs=0.02)
+  for key in ("n", "missing", "sha256", "clusters", "known_artists"):
+    assert test[key] == other[key]
+  for split in ("train", "validation"):
+    for level in ("segment", "track"):
+      numbers = {
+        key: exact["splits"][split][level][key] for key in ("n", "accuracy")
+      }
+      assert found["splits"][split][level] == numbers
+  for key in ("config", "seed", "seconds", "commit", "headline", "genres"):
+    assert found[key] == exact[key]
+  gans = [stored.read(root / "runs" / "gan") for root in (folders, packed)]
+  assert gans[0]["gan"] == gans[1]["gan"]
+  noise = stored.table(packed / "runs" / "seed0" / "noise", "mp3_1")
+  assert noise.predicted.tolist() == made(9).predicted.tolist()
+
+
+def test_packed_runs_are_compared_and_combined(folders, packed, tmp_path):
+  runs = [
+    [f"--workdir={root / 'runs' / f'seed{seed}'}" for seed in range(2)]
+    for root in (folders, packed)
+  ]
+  for number, given in enumerate(runs):
+    out = f"--out={tmp_path / str(number)}"
+    assert main(["launch.py", "evaluate", *given, out]) == 0
+  one, other = (stored.read(tmp_path / x) for x in "01")
+  for key in ("config", "num_params", "headline"):
+    assert one[key] == other[key]
+  assert (
+    one["splits"]["test"]["track"]["n"] == other["splits"]["test"]["track"]["n"]
+  )
+
+
+def test_packing_what_is_packed_changes_nothing(packed, tmp_path):
+  again = tmp_path / "again"
+  assert main(["launch.py", "verify", str(packed), f"--out={again}"]) == 0
+  for name in ("runs.json", "leaderboard.md"):
+    assert (again / name).read_bytes() == (packed / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+  ("change", "words"),
+  [
+    (lambda x: x["shared"].pop("recipe"), "recipe: absent"),
+    (lambda x: x.pop("runs"), "runs: absent"),
+    (
+      lambda x: x["runs"]["runs/seed1"]["splits"]["test"]["track"].update(
+        accuracy=0.99
+      ),
+      "accuracy: 0.99 stored, ",
+    ),
+    (
+      lambda x: x["runs"]["runs/seed1"]["splits"]["test"].update(sha256="ab"),
+      'sha256: "ab" stored, ',
+    ),
+  ],
+)
+def test_other_numbers_are_noticed(packed, tmp_path, change, words, capsys):
+  copy = shutil.copytree(packed, tmp_path / "copy")
+  value = json.loads((copy / "runs.json").read_text())
+  change(value)
+  (copy / "runs.json").write_text(json.dumps(value))
+  assert main(["launch.py", "verify", str(copy)]) == 1
+  lines = capsys.readouterr().out.splitlines()
+  assert any(words in line and "runs.json" in line for line in lines), lines
+
+
+def test_what_is_no_run_is_one_line(folders, packed, tmp_path, capsys):
+  for path, words in (
+    (packed, "give the runs in it|evaluate it first"),
+    (packed / "runs" / "seed9", "no such folder"),
+    (tmp_path / "none", "no such folder"),
+  ):
+    with pytest.raises(InputError, match=words):
+      stored.read(path)
+  with pytest.raises(InputError, match=r"validation\.npz"):
+    stored.table(packed / "runs" / "seed1", "validation")
+  with pytest.raises(InputError, match="of a GAN"):
+    ensemble.read(packed / "runs" / "gan")
+  many = ["launch.py", "verify", str(folders), str(packed), "--out=x"]
+  assert main(many) == 2
+  assert "give one folder" in capsys.readouterr().err

@@ -1,0 +1,96 @@
+"""Tables of predictions in one file: what stays, what is refused."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from stored import made
+
+from gtzan_jax.errors import InputError
+from gtzan_jax.scores import calibration, compact, metrics
+
+
+def test_what_is_predicted_comes_back(tmp_path):
+  """Of tables with common rows, other rows, other genres and no rows."""
+  tables = {
+    ("a", "test"): made(60, 5, seed=1, artists=7),
+    ("b", "test"): made(60, 5, seed=2, artists=7),
+    ("b/c", "noise_1"): made(9, 1, seed=3, first=500),
+    ("d", "test"): made(6, seed=4, genres=("ska", "jazz", "rock")),
+    ("d", "none"): made(0),
+  }
+  compact.save(tmp_path / "t.npz", tables)
+  found = compact.Tables(tmp_path / "t.npz")
+  assert list(found) == list(tables)
+  for key, table in tables.items():
+    for name in ("track", "segment", "label", "artist"):
+      np.testing.assert_array_equal(
+        getattr(found[key], name), getattr(table, name)
+      )
+    assert found[key].genres == table.genres
+    for vote in ("mean", "majority"):
+      np.testing.assert_array_equal(
+        found[key].by_track(vote).predicted, table.by_track(vote).predicted
+      )
+    np.testing.assert_array_equal(found[key].predicted, table.predicted)
+    np.testing.assert_allclose(
+      found[key].probabilities, table.probabilities, atol=0.06
+    )
+  compact.save(tmp_path / "none.npz", {})
+  assert not compact.Tables(tmp_path / "none.npz")
+
+
+@pytest.mark.parametrize("tolerance", [0.02, 0.001])
+def test_scores_change_less_than_the_tolerance(tmp_path, tolerance):
+  table = made(200, 5, seed=1)
+  compact.save(tmp_path / "t.npz", {("a", "test"): table}, tolerance)
+  found = compact.Tables(tmp_path / "t.npz")["a", "test"]
+  for one, other in ((table, found), (table.by_track(), found.by_track())):
+    for score in (
+      lambda x: calibration.loss(x.probabilities, x.label),
+      lambda x: calibration.ece(x.probabilities, x.correct),
+      metrics.top3,
+    ):
+      assert score(other) == pytest.approx(score(one), abs=tolerance)
+
+
+def test_near_ties_are_decided_as_before(tmp_path):
+  """Genres that differ in the fourth digit, in segments and their means."""
+  table = made(40, 3, seed=5)
+  even = np.full_like(table.probabilities, 1 / 3)
+  even += np.random.default_rng(0).normal(0, 1e-4, even.shape)
+  table = dataclasses.replace(table, probabilities=even)
+  tie = dataclasses.replace(table, probabilities=np.full_like(even, 1 / 3))
+  compact.save(tmp_path / "t.npz", {("a", "x"): table, ("a", "y"): tie})
+  found = compact.Tables(tmp_path / "t.npz")
+  np.testing.assert_array_equal(found["a", "x"].predicted, table.predicted)
+  assert not found["a", "y"].predicted.any()
+
+
+def test_what_cannot_be_stored_is_one_line(tmp_path):
+  table = made(3)
+  gone = np.where(np.arange(6)[:, None] == 2, np.nan, table.probabilities)
+  table = dataclasses.replace(table, probabilities=gone)
+  with pytest.raises(InputError, match="a, test: NaN"):
+    compact.save(tmp_path / "t.npz", {("a", "test"): table})
+  assert not (tmp_path / "t.npz").exists()
+
+
+def test_a_damaged_file_is_one_line(tmp_path):
+  file = tmp_path / "t.npz"
+  compact.save(file, {("a", "test"): made(3)})
+  with np.load(file) as held:
+    columns = dict(held)
+  for changed, words in (
+    ({"codes8": columns["codes8"][:-1]}, "is damaged"),
+    ({"rows": columns["rows"] + 7}, "is damaged"),
+    ({"entry": columns["entry"] + 99}, "is damaged"),
+    ({"genre": np.full_like(columns["genre"], "ska")}, "is damaged"),
+  ):
+    np.savez(file, **{**columns, **changed})
+    with pytest.raises(InputError, match=words):
+      compact.Tables(file)["a", "test"]
+  del columns["levels"]
+  np.savez(file, **columns)
+  with pytest.raises(InputError, match="no levels inside"):
+    compact.Tables(file)
