@@ -123,7 +123,7 @@ def _opened(file: BinaryIO, name: str) -> Iterator[Image.Image]:
         "MEGAPIXELS",
         pixels,
         f"{name}: {picture.width:,} x {picture.height:,} pixels,"
-        f" {pixels:,.0f} millions",
+        f" {pixels:,.0f} million",
       )
       if picture.format == "PNG" and header[_DEPTH] > 8:
         # Pillow would reduce colour to 8 bits and leave grey.

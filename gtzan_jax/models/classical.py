@@ -185,7 +185,8 @@ def create(name: str, **options) -> Majority | LogisticRegression | SVM:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not 0 < value < np.inf:
       raise InputError(
-        f"classifier {name!r}: {key}={value!r} is no number above 0"
+        f"classifier {name!r}: {key}={value!r} received, a number"
+        " above 0 is accepted"
       )
   return CLASSIFIERS[name](**options)
 

@@ -224,7 +224,7 @@ def test_head_comes_along_only_for_as_many_classes(file, written, net):
     np.testing.assert_array_equal(loaded["params"]["head"][key], value)
   stem = loaded["params"]["stem"]["conv"]["kernel"]
   assert not np.allclose(stem, others["params"]["stem"]["conv"]["kernel"])
-  with pytest.raises(InputError, match=r"has shape .* wants \(.*10"):
+  with pytest.raises(InputError, match=r"has shape .* needs \(.*10"):
     weights.load(str(written / file), others, head=True)
 
 
@@ -252,7 +252,7 @@ def test_any_model_comes_back_from_its_own_npz(tmp_path):
   with pytest.raises(InputError, match="batch_stats/norm2/mean is missing"):
     weights.load(path, shapes(deeper, 16, 8))
   lower = models.create("mel_cnn", 4, channels=(4,), dense=8)
-  with pytest.raises(InputError, match="/norm1/mean, which this model has not"):
+  with pytest.raises(InputError, match="/norm1/mean, which this model lacks"):
     weights.load(path, shapes(lower, 16, 8))
 
 
@@ -275,7 +275,7 @@ CONV = ("block_5_project", "kernel")
     ),
     (
       lambda e: e.update({CONV: e[CONV][..., :8]}),
-      r"kernel:0 has shape \(1, 1, 192, 8\); .* wants \(1, 1, 192, 32\)",
+      r"kernel:0 has shape \(1, 1, 192, 8\); .* needs \(1, 1, 192, 32\)",
     ),
     (
       lambda e: e.update({CONV: np.full_like(e[CONV], np.inf)}),

@@ -125,11 +125,11 @@ def test_a_genre_that_was_not_learnt_has_no_probability(name):
     ("knn", {}, "unknown classifier 'knn'; .* logreg, majority, svm"),
     ("svm", {"c": 1.0}, "'svm' has no option 'c'; its options are C, gamma"),
     ("majority", {"C": 1.0}, "no option 'C'; its options are none"),
-    ("logreg", {"C": 0}, "C=0 is no number above 0"),
-    ("logreg", {"C": "1"}, "C='1' is no number"),
-    ("svm", {"gamma": True}, "gamma=True is no number"),
-    ("svm", {"gamma": float("inf")}, "gamma=inf is no number"),
-    ("svm", {"C": float("nan")}, "C=nan is no number"),
+    ("logreg", {"C": 0}, "C=0 received, a number above 0"),
+    ("logreg", {"C": "1"}, "C='1' received"),
+    ("svm", {"gamma": True}, "gamma=True received"),
+    ("svm", {"gamma": float("inf")}, "gamma=inf received"),
+    ("svm", {"C": float("nan")}, "C=nan received"),
   ],
 )
 def test_a_wrong_option_is_one_clear_line(name, options, message):
