@@ -55,6 +55,26 @@ def data_dir(tmp_path_factory) -> pathlib.Path:
 
 
 @pytest.fixture
+def undrawn(monkeypatch):
+  """Reports without their pictures and their page: drawing takes seconds."""
+  from gtzan_jax.reports import page, style
+
+  monkeypatch.setattr(page, "pictures", lambda *_: ())
+  monkeypatch.setattr(page, "render", lambda *_: "page")
+  monkeypatch.setattr(style, "png", lambda _: b"")
+
+
+@pytest.fixture
+def text_only(monkeypatch):
+  """Pages whose drawings are their descriptions: drawing takes seconds."""
+  from gtzan_jax.reports import document
+
+  monkeypatch.setattr(
+    document, "figure", lambda name, alt, draw, css="": document.text(alt)
+  )
+
+
+@pytest.fixture
 def make_config(data_dir):
   """A recipe's config, made small: 40 synthetic tracks, a tiny network."""
 

@@ -15,6 +15,7 @@ from gtzan_jax import features
 from gtzan_jax.audio import files as audio
 from gtzan_jax.features import FeatureSpec, griffin_lim
 from gtzan_jax.features.image import COLOUR_MAP
+from gtzan_jax.gan import sampling
 from gtzan_jax.reports import style as plots
 
 MOST = 20  # genres, the first
@@ -48,7 +49,7 @@ def build(
   """
   genres = generator.run["genres"][:MOST]
   label = np.repeat(np.arange(len(genres), dtype=np.int32), shown)
-  made = _joined(generator.examples(label, seed, first))
+  made = sampling.join(list(generator.examples(label, seed, first)))
   of = train.labels()
   real = [
     train.take(_spread(np.flatnonzero(of == i), shown))
@@ -143,13 +144,6 @@ def _name(axes, genre: str) -> None:
     ha="right",
     va="center",
   )
-
-
-def _joined(batches) -> dict[str, np.ndarray]:
-  batches = list(batches)
-  return {
-    key: np.concatenate([batch[key] for batch in batches]) for key in batches[0]
-  }
 
 
 def _spread(places: np.ndarray, count: int) -> np.ndarray:

@@ -34,6 +34,11 @@ def interval(ends: Sequence[float], to: str = " – ") -> str:
   return to.join(map(percent, ends))
 
 
+def points(value: float) -> str:
+  """0.123 as +12.3: a difference of shares, in points."""
+  return f"{100 * value:+z.1f}"
+
+
 def number(value: float | None, digits: int = 4) -> str:
   """12345 as 12,345; 0.123456 as 0.1235; 12345.6 as 12,346; 0.00001 as 1e-5."""
   if value is None:

@@ -28,10 +28,11 @@ CURVES = {
   ),
 }
 
+# key of a split -> what its accuracies count
 LEVELS = {
-  "segment": "segments",
-  "track_majority": "tracks, majority vote",
-  "track": "tracks, mean probability",
+  "track": "Tracks, mean probability",
+  "track_majority": "Tracks, majority vote",
+  "segment": "Segments",
 }
 
 
@@ -139,23 +140,17 @@ def per_genre(table: dict[str, dict], title: str) -> Figure:
   return figure
 
 
-def levels(split: dict, chance: float, title: str) -> Figure:
-  """Accuracy by segment, majority vote and mean, with 95 % intervals."""
+def levels(split: Mapping, chance: float) -> Figure:
+  """Accuracy by mean, majority vote and segment, with 95 % intervals."""
+  rows = [
+    (name, "accent" if key == "track" else "middle", split[key])
+    for key, name in LEVELS.items()
+    if split[key]["n"]
+  ]
   with style():
     figure = new_figure(6.4, 2.9)
     axes = figure.subplots()
-    shown = {k: split[k] for k in LEVELS if split[k]["n"]}
-    for y, (name, level) in enumerate(shown.items()):
-      colour = PALETTE["accent" if name == "track" else "middle"]
-      axes.plot(level["ci95"], [y, y], color=colour, linewidth=3)
-      axes.plot(level["accuracy"], y, "o", color=colour, markersize=9)
-      axes.text(
-        level["accuracy"],
-        y + 0.2,
-        f"{100 * level['accuracy']:.1f} %",
-        ha="center",
-        fontweight="bold",
-      )
+    accuracies(axes, rows)
     axes.axvline(chance, color=PALETTE["muted"], linewidth=1, dashes=(2, 2))
     axes.annotate(
       "chance",
@@ -167,17 +162,13 @@ def levels(split: dict, chance: float, title: str) -> Figure:
       fontsize=8,
       color=PALETTE["muted"],
     )
-    axes.set_yticks(range(len(shown)), [LEVELS[name] for name in shown])
-    axes.set_ylim(-0.5, len(shown) - 0.3)
-    axes.set_xlim(0, 1)
-    percent(axes.xaxis)
-    axes.grid(axis="x")
-    axes.set_title(title, pad=12)
+    axes.set_xlabel("accuracy, 95 % interval")
+    axes.set_title("Accuracy", pad=12)
   return figure
 
 
 def accuracies(axes, rows: Sequence[tuple[str, str, Mapping]]) -> None:
-  """Track accuracies with their intervals, in rows of (name, colour, level)."""
+  """Accuracies with their intervals, in rows of (name, colour, level)."""
   for y, (_, colour, level) in enumerate(rows):
     text = f"{100 * level['accuracy']:.1f}"
     interval(axes, y, level["accuracy"], level["ci95"], colour, text)

@@ -13,11 +13,6 @@ from gtzan_jax.reports.document import code, interval, number, part, percent
 from gtzan_jax.scores import metrics
 
 OF_SPLIT = ("confusion", "per_genre")  # pictures of each split
-LEVELS = {
-  "track": "Tracks, mean probability",
-  "track_majority": "Tracks, majority vote",
-  "segment": "Segments",
-}
 
 
 class Content(NamedTuple):
@@ -246,7 +241,7 @@ def _levels(found: Mapping) -> doc.Block:
       doc.figure(
         f"{name}-levels",
         f"levels of the {name} split",
-        lambda: figures.levels(split, chance, "Accuracy, 95 % intervals"),
+        lambda: figures.levels(split, chance),
       ),
       doc.figure(
         f"{name}-reliability",
@@ -272,7 +267,7 @@ def _level_table(split: Mapping) -> doc.Block:
     "Loss": ("loss", ".3f"),
     "ECE": ("ece", percent),
   }
-  rows = [{"name": name, **split[key]} for key, name in LEVELS.items()]
+  rows = [{"name": name, **split[key]} for key, name in figures.LEVELS.items()]
   return doc.records(rows, columns)
 
 

@@ -83,6 +83,7 @@ def test_a_gans_page_says_first_how_good_it_is():
   assert "not chosen" not in Page(render(got)).text
 
 
+@pytest.mark.usefixtures("text_only")
 @pytest.mark.parametrize(
   ("changes", "banners"),
   [

@@ -8,7 +8,6 @@ from stored import FACTS, GENRES, made, parts, run, table
 
 from gtzan_jax.errors import InputError
 from gtzan_jax.inference import ensemble
-from gtzan_jax.reports import page, report
 from gtzan_jax.reports import schema as report_schema
 from gtzan_jax.scores.predictions import load
 
@@ -93,13 +92,6 @@ def test_no_table_is_refused():
 
 
 # Workdirs.
-
-
-@pytest.fixture
-def undrawn(monkeypatch):
-  """Reports without their pictures and their page: drawing takes seconds."""
-  monkeypatch.setattr(report.plots, "save_png", lambda figure, path: None)
-  monkeypatch.setattr(page, "render", lambda *_: "page")
 
 
 def test_the_report_of_an_ensemble(tmp_path):

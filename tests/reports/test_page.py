@@ -35,6 +35,7 @@ def test_the_page_is_self_contained_and_well_formed():
     assert value not in re.sub(r"<style>.*?</style>", "", text, flags=re.S)
 
 
+@pytest.mark.usefixtures("text_only")
 def test_the_page_says_what_it_shows():
   got, _ = built(missing={"test": 7}, tracks={"train": 443})
   parsed = Page(page.render(got))
@@ -49,6 +50,7 @@ def test_the_page_says_what_it_shows():
   assert SYNTHETIC not in parsed.text
 
 
+@pytest.mark.usefixtures("text_only")
 def test_the_page_says_how_sure_one_may_be():
   got, tables = built(splits=("validation", "test"))
   level = got["calibration"]["track"]
@@ -82,6 +84,7 @@ def test_the_reliability_is_drawn_before_and_after():
   assert len(figures.reliability(before, "x").axes[0].lines) == 2
 
 
+@pytest.mark.usefixtures("text_only")
 def test_the_page_carries_its_banners():
   parsed = Page(
     page.render(built({"corpus": "synthetic", "source": "x", "leak": LEAK})[0])
@@ -91,6 +94,7 @@ def test_the_page_carries_its_banners():
   assert "had no part in training" not in parsed.text
 
 
+@pytest.mark.usefixtures("text_only")
 def test_warnings_about_the_corpus_stand_in_a_box():
   text = "a/1 <b> = b/1. One recording stands under two labels."
   one = {"check": "identical_genres", "title": "1 group", "text": text}
@@ -101,6 +105,7 @@ def test_warnings_about_the_corpus_stand_in_a_box():
     assert "Warnings about this corpus" not in page.render(built(none)[0])
 
 
+@pytest.mark.usefixtures("text_only")
 def test_without_a_test_split_the_page_says_so():
   got, _ = built(splits=("validation",), missing={"test": 290})
   text = shown(got)
@@ -109,6 +114,7 @@ def test_without_a_test_split_the_page_says_so():
   assert "test 0 290 no tracks at hand" in text
 
 
+@pytest.mark.usefixtures("text_only")
 def test_what_a_user_names_cannot_become_markup():
   got, _ = built({"recipe": "<script>alert(1)</script>"})
   assert "<script>" not in page.render(got)
@@ -137,6 +143,7 @@ def with_artists(artists: dict[str, str]) -> dict[str, Predictions]:
   }
 
 
+@pytest.mark.usefixtures("text_only")
 @pytest.mark.parametrize(
   ("artist", "known", "note"),
   [
@@ -177,7 +184,7 @@ def test_tracks_by_artists_of_the_train_part_are_counted(
   console.result(tmp_path)
   said = capsys.readouterr().out
   assert note.strip() in said
-  assert ("beware: " in said) == ("mostly artist" in said)
+  assert ("warning: " in said) == ("mostly artist" in said)
   alone = report.build(RUN, {"test": tables["test"]}, [], {}, {})
   assert alone["splits"]["test"]["known_artists"] is None
   assert "by artists of the train split" not in Page(page.render(alone)).text

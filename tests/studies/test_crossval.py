@@ -16,9 +16,7 @@ from sklearn import metrics as theirs
 
 from gtzan_jax.cli.main import main
 from gtzan_jax.errors import InputError
-from gtzan_jax.reports import figures as report_figures
-from gtzan_jax.reports import page, report
-from gtzan_jax.reports import style as plots
+from gtzan_jax.reports import report
 from gtzan_jax.scores import predictions
 from gtzan_jax.studies.crossval import measure as crossval
 from gtzan_jax.studies.crossval import page as crossval_page
@@ -189,7 +187,7 @@ def test_runs_that_are_not_these_folds_are_refused(tmp_path, damage, words):
 
 
 @pytest.fixture
-def started(monkeypatch):
+def started(monkeypatch, undrawn):
   """Runs in this process, without their pictures: the names of their folders.
 
   A fold named in `fail` ends with status 1 in place of running, and before one
@@ -210,10 +208,6 @@ def started(monkeypatch):
     return main(command[1:]), ""
 
   monkeypatch.setattr(process, "run", run)
-  for name in ("confusion", "per_genre", "learning_curves"):
-    monkeypatch.setattr(report_figures, name, lambda *values, **axes: None)
-  monkeypatch.setattr(plots, "png", lambda figure: b"")
-  monkeypatch.setattr(page, "render", lambda *unused: "")
   return names
 
 

@@ -300,6 +300,7 @@ def test_duplicates_are_found_by_content():
   ]
 
 
+@pytest.mark.usefixtures("text_only")
 def test_unreadable_tracks_are_listed_and_nothing_else_counts_them():
   reads = []
   made = corpus(
@@ -406,6 +407,7 @@ def test_each_kind_has_its_page(kind, made):
   assert opened.fingerprint[:12] in page.text
 
 
+@pytest.mark.usefixtures("text_only")
 def test_the_synthetic_corpus_says_that_it_is():
   opened = tfds_gtzan.open_corpus(None, 1)
   opened = types.SimpleNamespace(
@@ -475,6 +477,7 @@ def test_of_many_genres_some_are_drawn_and_all_are_listed():
   assert "the first 20 of 23 genres" in page.text
 
 
+@pytest.mark.usefixtures("text_only")
 def test_long_tables_are_cut():
   facts = explore.survey(
     corpus("picture", [("a.0", "a", picture(1)), ("b.0", "b", picture(2))])

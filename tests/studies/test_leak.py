@@ -13,8 +13,7 @@ import pytest
 
 from gtzan_jax.cli.main import main
 from gtzan_jax.errors import InputError
-from gtzan_jax.reports import figures as report_figures
-from gtzan_jax.reports import page, report
+from gtzan_jax.reports import report
 from gtzan_jax.reports import style as plots
 from gtzan_jax.scores import compare
 from gtzan_jax.scores.predictions import Predictions
@@ -482,7 +481,7 @@ def test_a_leak_is_found_where_tracks_have_a_voice_and_only_there(voice, leaks):
 
 
 @pytest.fixture
-def started(monkeypatch):
+def started(monkeypatch, undrawn):
   """Runs in this process, without their pictures; their folders' names."""
   names = []
 
@@ -492,10 +491,6 @@ def started(monkeypatch):
     return main(command[1:]), ""
 
   monkeypatch.setattr(process, "run", run)
-  for name in ("confusion", "per_genre", "learning_curves"):
-    monkeypatch.setattr(report_figures, name, lambda *values, **axes: None)
-  monkeypatch.setattr(plots, "png", lambda figure: b"")
-  monkeypatch.setattr(page, "render", lambda *unused: "")
   return names
 
 

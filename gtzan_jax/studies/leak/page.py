@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from gtzan_jax.reports import document as doc
 from gtzan_jax.reports import figures, report
 from gtzan_jax.reports import style as plots
-from gtzan_jax.reports.document import code
+from gtzan_jax.reports.document import code, points
 from gtzan_jax.reports.style import PALETTE
 from gtzan_jax.scores import compare
 
@@ -153,11 +153,10 @@ def _protocols(found: Mapping) -> Iterator[Any]:
 
 
 def _points(change: Mapping) -> str:
-  found = f"{100 * change['difference']:+z.1f}"
+  found = points(change["difference"])
   if change["clusters"] < FEWEST:
     return f"{found} (artists: {change['clusters']})"
-  low, high = (f"{100 * x:+z.1f}" for x in change["ci95"])
-  return f"{found} [{low}, {high}]"
+  return f"{found} [{', '.join(map(points, change['ci95']))}]"
 
 
 def _kind(one: Mapping) -> str:
@@ -235,7 +234,7 @@ def _draw_differences(axes, found: Mapping) -> None:
   labels, ends = [], [0.0, 0.1]
   for y, (name, one) in enumerate(found["differences"].items()):
     change = one["track"]
-    text = f"{100 * change['difference']:+z.1f}"
+    text = points(change["difference"])
     drawn = change["ci95"] if change["clusters"] >= FEWEST else []
     plots.interval(axes, y, change["difference"], drawn, "warm", text)
     labels.append(f"{_LABELS[name]}\n({_tracks(one)})")

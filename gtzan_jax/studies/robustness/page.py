@@ -10,7 +10,7 @@ from gtzan_jax.audio.distortions import DISTORTIONS, Distortion
 from gtzan_jax.reports import document as doc
 from gtzan_jax.reports import report
 from gtzan_jax.reports import style as plots
-from gtzan_jax.reports.document import interval, percent
+from gtzan_jax.reports.document import interval, percent, points
 from gtzan_jax.reports.style import PALETTE
 from gtzan_jax.scores.predictions import Predictions
 from gtzan_jax.studies.robustness.measure import CLEAN, FILE
@@ -44,8 +44,8 @@ def document(found: Mapping) -> doc.Document:
       one["label"],
       f"{row['level']:g}",
       percent(row["accuracy"]),
-      f"{100 * row['difference']:+z.1f}",
-      " to ".join(f"{100 * x:+z.1f}" for x in row["ci95"]),
+      points(row["difference"]),
+      " to ".join(map(points, row["ci95"])),
       f"{row['p']:.2g}",
     )
     for one in found["distortions"].values()
