@@ -282,10 +282,10 @@ def _promises_less(file: BinaryIO, name: str) -> "_Patched | None":
   Recorders that stop early leave 0, or the size when they last saved.
   """
   size = os.fstat(file.fileno()).st_size
-  found = _sound_size(file, size)
-  if found is None:
+  field_of_size = _sound_size(file, size)
+  if field_of_size is None:
     return None
-  field, form, start, promised = found
+  field, form, start, promised = field_of_size
   actual = size - start
   if promised >= _PROMISED * actual or actual >= 2**32 - 1:
     return None
@@ -311,10 +311,10 @@ def _sound_size(file: BinaryIO, size: int) -> tuple[int, str, int, int] | None:
   if head[:4] not in (b"RIFF", b"RIFX", b"FORM"):
     return None
   form = "<I" if head[:4] == b"RIFF" else ">I"
-  at = 12
+  offset = 12
   while len(head := file.read(8)) == 8:
     (length,) = struct.unpack(form, head[4:])
-    end = at + 8 + length + length % 2
+    end = offset + 8 + length + length % 2
     file.seek(end)
     if head[:4] in (b"data", b"SSND"):
       more = file.read(8)
@@ -322,8 +322,8 @@ def _sound_size(file: BinaryIO, size: int) -> tuple[int, str, int, int] | None:
         (length_of_more,) = struct.unpack(form, more[4:])
         if end + 8 + length_of_more <= size:
           return None
-      return at + 4, form, at + 8, length
-    at = end
+      return offset + 4, form, offset + 8, length
+    offset = end
   return None
 
 

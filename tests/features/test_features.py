@@ -222,6 +222,7 @@ def test_a_quiet_clip_beside_a_loud_one_is_unchanged(name):
   np.testing.assert_allclose(beside, alone, atol=2e-3, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["logmel_1024", "sequence"])
 def test_leading_axes_jit_and_vmap(name):
   """One example gives the same numbers however it is called."""

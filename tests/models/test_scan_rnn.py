@@ -155,20 +155,19 @@ def test_counts_of_parameters():
 
 def test_initial_values_are_kerass_or_torchs():
   x = jnp.zeros((1, 2, BINS))
-  params = ScanLSTM(HIDDEN).init(jax.random.key(0), x)["params"]
+  params = jax.jit(ScanLSTM(HIDDEN).init)(jax.random.key(0), x)["params"]
   np.testing.assert_array_equal(params["bias"], np.repeat([0, 1, 0, 0], HIDDEN))
   kernel = params["kernel"]
   np.testing.assert_allclose(kernel @ kernel.T, np.eye(HIDDEN), atol=1e-5)
   bound = math.sqrt(6 / (BINS + 4 * HIDDEN))  # Glorot, of the whole kernel
   largest = np.abs(params["input"]["kernel"]).max()
   assert 0.8 * bound < largest <= bound
-  both = ScanLSTM(256, two_biases=True, **torch_init(256)).init(
-    jax.random.key(0), x
-  )["params"]
+  layer = ScanLSTM(256, two_biases=True, **torch_init(256))
+  both = jax.jit(layer.init)(jax.random.key(0), x)["params"]
   whole = both["bias"] + both["input"]["bias"]  # of two uniforms in ±1/16
   assert np.std(whole) == pytest.approx(math.sqrt(2 / 3) / 16, rel=0.05)
   layer = ScanGRU(64, **torch_init(64))
-  for leaf in jax.tree.leaves(layer.init(jax.random.key(0), x)):
+  for leaf in jax.tree.leaves(jax.jit(layer.init)(jax.random.key(0), x)):
     assert 0.9 / 8 < np.abs(leaf).max() <= 1 / 8
 
 

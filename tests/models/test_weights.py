@@ -200,6 +200,7 @@ def test_keras_layouts(place, top, depthwise, net, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_keeps_dtypes_and_what_the_file_does_not_decide(written, net):
   half = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), net)
   half["input_stats"]["standardise"]["mean"] += 3
