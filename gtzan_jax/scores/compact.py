@@ -1,10 +1,10 @@
-"""Many tables of predictions in one small file.
+"""Stores many tables of predictions in one small file.
 
 A probability p is stored as round(levels * cbrt(p)), an integer of 8 or 16 bit.
-Of every segment and every track, by mean and by majority vote, the predicted
-genre stays. Loss, calibration error and top-3 accuracy change a little: each
-table has the fewest LEVELS by which they change less than a tolerance. Rows
-that several tables share are stored once.
+The predicted genre of every segment and track, by mean and by majority vote, is
+unchanged. Each table has the fewest LEVELS by which loss, calibration error and
+top-3 accuracy change less than a tolerance. Rows that several tables share are
+stored once.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ from gtzan_jax.scores.predictions import Predictions
 LEVELS = (40, 100, 255, 65535)
 TOLERANCE = 0.02
 _NARROW = 255  # levels up to here are stored as 8 bit
-_TRIES = 50  # of moving codes until the same genres are predicted
+_TRIES = 50  # adjustments of codes
 _COLUMNS = (
   # of each table
   *("run", "split", "rows", "genres_of", "levels"),
@@ -44,19 +44,20 @@ def save(
   tables: Mapping[Key, Predictions],
   tolerance: float = TOLERANCE,
 ) -> None:
-  """Writes tables as one .npz without pickles, all of it or nothing.
+  """Writes tables as one .npz without pickles, atomically.
 
   Args:
     path: of the file.
     tables: {(run, split): its predictions}.
-    tolerance: how much loss, calibration error and top-3 accuracy may change;
-      with 0 all tables have the most LEVELS, whose changes are about 1e-5.
+    tolerance: maximum change of loss, calibration error and top-3 accuracy; 0
+      selects the most LEVELS, whose changes are about 1e-5.
 
   Raises:
-    InputError: a table that cannot be stored so, as one with a NaN.
+    InputError: a table that cannot be stored, such as one with a NaN.
   """
   entries, genres, rows = _Index(), _Index(), _Index()
-  entry, segment, about, codes = [], [], [], {8: [], 16: []}
+  entry, segment, about = [], [], []
+  codes: dict[int, list[np.ndarray]] = {8: [], 16: []}
   for (run, split), table in tables.items():
     where = np.array(
       [
@@ -102,7 +103,7 @@ def save(
 
 
 class Tables(Mapping[Key, Predictions]):
-  """What `save` wrote; a table is made when it is asked for.
+  """The tables of a file that `save` wrote, decoded on access.
 
   Raises:
     InputError: no such file, or not one that `save` wrote.
@@ -143,7 +144,10 @@ class Tables(Mapping[Key, Predictions]):
       return Predictions(
         track=found["track"][entry],
         segment=found["segment"][rows],
-        label=[names.index(one) for one in found["genre"][entry].tolist()],
+        label=np.array(
+          [names.index(genre) for genre in found["genre"][entry].tolist()],
+          np.int32,
+        ),
         probabilities=decode(code, int(found["levels"][i])),
         genres=names,
         artist=found["artist"][entry],
@@ -158,7 +162,7 @@ def encode(
   """The levels of a table and its codes, [N, C] uint8 or uint16.
 
   Raises:
-    InputError: see `save`; `name` says of which table.
+    InputError: see `save`; `name` is the table's.
   """
   if (table.predicted < 0).any():
     raise InputError(f"{name}: NaN received, finite probabilities are accepted")
@@ -183,7 +187,7 @@ def decode(codes: np.ndarray, levels: int) -> np.ndarray:
 
 
 def _codes(table: Predictions, levels: int) -> np.ndarray:
-  """Rounded; then moved a little until the same genres are predicted."""
+  """Rounded codes, adjusted until the same genres are predicted."""
   dtype = np.uint8 if levels <= _NARROW else np.uint16
   codes = np.rint(levels * np.cbrt(table.probabilities)).astype(np.int64)
   winner = table.predicted
@@ -209,7 +213,7 @@ def _codes(table: Predictions, levels: int) -> np.ndarray:
     }
     if not wrong:
       break
-    best: dict[str, int] = {}  # the row that believes most in the winner
+    best: dict[str, int] = {}  # the row with the highest code of the winner
     for i, track in enumerate(tracks):
       if track in wrong:
         genre = wanted[track]
@@ -221,13 +225,13 @@ def _codes(table: Predictions, levels: int) -> np.ndarray:
 
 
 def _genres(table: Predictions) -> Iterator[np.ndarray]:
-  """What is predicted of segments and tracks, which is kept."""
+  """Predicted genres of segments and tracks, which stay unchanged."""
   for one in (table, table.by_track(), table.by_track("majority")):
     yield one.predicted
 
 
 def _scores(table: Predictions) -> np.ndarray:
-  """What may change a little."""
+  """Scores that may change within the tolerance."""
   return np.array(
     [
       score
@@ -242,7 +246,7 @@ def _scores(table: Predictions) -> np.ndarray:
 
 
 class _Index(dict):
-  """Numbers for values, in the order in which they come."""
+  """Numbers values in order of first occurrence."""
 
   def __call__(self, value) -> int:
     return self.setdefault(value, len(self))
