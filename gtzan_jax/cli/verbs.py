@@ -76,10 +76,10 @@ def train(given: Given) -> int:
   begun = workdir.check(path, config)
   if begun and config.data.path:
     # Before anything is prepared, or a finished run is taken for one on it.
-    spec = workdir.load(path)["feature_spec"]
+    run = workdir.load(path)
     corpus = data.open_corpus(config.data, announced=False)
-    prepared = data.fingerprint(spec, corpus)
-    workdir.check_fingerprint(path, prepared, config.data.path)
+    prepared = data.fingerprint(run["feature_spec"], corpus)
+    workdir.check_fingerprint(path, run, prepared, config.data.path)
   finished = begun and task.is_reported(config, path)
   warn_damaged(path, ("best", "last") if finished else ("best",))
   if finished:

@@ -5,16 +5,14 @@ between the two resumes before that evaluation, repeats it to the bit, and
 writes the same best again. A save has checksums, checked before it is read.
 """
 
+import collections
 import contextlib
-import gc
 import logging
 import os
 import pathlib
 import re
 import sys
 import tempfile
-import time
-import types
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,10 +23,8 @@ from gtzan_jax import checksums, errors
 
 PyTree = Any
 _PLAIN = re.compile(r"[\w./+=,@ -]+", re.ASCII)
-# Orbax's errors for a whole checkpoint of another model.
-_OTHER_MODEL = re.compile(
-  "tree structures do not match|not compatible with the stored shape"
-)
+# Orbax's error for a checkpoint with other names.
+_OTHER_MODEL = re.compile("tree structures do not match")
 
 
 class _Summed(ocp.path.atomicity.AtomicRenameTemporaryPath):
@@ -151,11 +147,20 @@ class Store:
     Raises:
       InputError: no checkpoint, a damaged one, or another model's.
     """
-    restored = self._read(
-      state=ocp.args.StandardRestore(
-        jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-      ),
-      facts=ocp.args.JsonRestore(),
+    like = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+    folder = self._whole("state", "facts")
+    # Before anything is read: Orbax would go on reading, and print tracebacks.
+    tree = ocp.StandardCheckpointHandler().metadata(folder / "state").tree
+    here, there = (
+      collections.Counter(tuple(leaf.shape) for leaf in jax.tree.leaves(one))
+      for one in (like, tree)
+    )
+    if here != there:
+      raise self._does_not_fit(
+        f"it has arrays {[*(there - here)]}, the model has {[*(here - there)]}"
+      )
+    restored = self._restore(
+      state=ocp.args.StandardRestore(like), facts=ocp.args.JsonRestore()
     )
     return restored["state"], restored["facts"]
 
@@ -165,7 +170,8 @@ class Store:
     Raises:
       InputError: no checkpoint, or a damaged one.
     """
-    return self._read(facts=ocp.args.JsonRestore())["facts"]
+    self._whole("facts")
+    return self._restore(facts=ocp.args.JsonRestore())["facts"]
 
   def damage(self) -> str | None:
     """What is damaged, None if nothing is.
@@ -186,28 +192,34 @@ class Store:
       )
     return f"the checkpoint in {self._folder} is damaged; {remedy}: {reason}"
 
-  def _read(self, **args) -> ocp.args.Composite:
-    """Restores after checking the checksums."""
+  def _does_not_fit(self, reason: str) -> errors.InputError:
+    return errors.InputError(
+      f"the checkpoint in {self._folder} does not fit this model:"
+      f" {reason[:200]}"
+    )
+
+  def _whole(self, *items: str) -> Any:
+    """The folder of the save, after the checksums of these items."""
     step = self._step()
     reason = checksums.find_damage(
       self._folder / str(step),
-      wanted=lambda file: "/" not in file or file.split("/")[0] in args,
+      wanted=lambda file: "/" not in file or file.split("/")[0] in items,
       whole=True,
     )
     if reason:
       raise errors.InputError(self._damaged(reason))
-    with without_pages():
-      try:
-        return self._open().restore(step, args=ocp.args.Composite(**args))
-      except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-      _await_reads()
-    other = _OTHER_MODEL.search(reason)
-    raise errors.InputError(
-      f"the checkpoint in {self._folder}"
-      f" {'does not fit this model' if other else 'is damaged; train again'}:"
-      f" {reason[:200]}"
-    )
+    return self._open().directory / str(step)
+
+  def _restore(self, **items) -> ocp.args.Composite:
+    try:
+      return self._open().restore(
+        self._step(), args=ocp.args.Composite(**items)
+      )
+    except Exception as error:
+      reason = errors.first_line(error)
+    if _OTHER_MODEL.search(reason):
+      raise self._does_not_fit(reason)
+    raise errors.InputError(self._damaged(reason))
 
   def wait(self) -> None:
     if self._manager is not None:
@@ -222,20 +234,6 @@ class Store:
         ends.callback(link.cleanup)
       if manager is not None:
         manager.close()
-
-
-def _await_reads(seconds: float = 5.0) -> None:
-  """Waits for the reads that Orbax leaves running once one has failed."""
-  deadline = time.monotonic() + seconds
-  while time.monotonic() < deadline:
-    gc.collect()
-    if not any(
-      type(one) is types.CoroutineType  # isinstance follows weak references
-      and "orbax" in one.cr_code.co_filename
-      for one in gc.get_objects()
-    ):
-      return
-    time.sleep(0.05)
 
 
 @contextlib.contextmanager

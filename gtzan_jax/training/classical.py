@@ -149,15 +149,14 @@ def train(
   print(f"epoch   1  {'  '.join(values)}")
 
 
-def load(workdir: pathlib.Path, run: Mapping) -> Model:
+def load(
+  workdir: pathlib.Path, run: Mapping, mesh: jax.sharding.Mesh | None = None
+) -> tuple[Model, int]:
   """The fitted classifier of a run folder.
 
-  Args:
-    workdir: the run folder.
-    run: its run.json.
-
   Returns:
-    features [n, frames, bins] (or rows [n, columns]) -> float32 [n, genres].
+    features [n, frames, bins] (or rows [n, columns]) -> float32 [n, genres],
+    and the number of fitted numbers.
 
   Raises:
     InputError: no model in it, or one that cannot be read.
@@ -180,13 +179,8 @@ def load(workdir: pathlib.Path, run: Mapping) -> Model:
       f"{workdir / MODEL_FILE} does not fit {list(run['example_shape'])}"
       f" examples: {first_line(error)}; train again"
     ) from error
-  return model
-
-
-def num_params(workdir: pathlib.Path) -> int:
-  """The number of fitted numbers of a run's model."""
-  arrays = _read(workdir / MODEL_FILE).values()
-  return sum(array.size for array in arrays if array.dtype.kind == "f")
+  fitted = [array for array in arrays.values() if array.dtype.kind == "f"]
+  return model, sum(array.size for array in fitted)
 
 
 def trained(path: pathlib.Path, config: ml_collections.ConfigDict) -> dict:
@@ -213,7 +207,7 @@ def is_reported(
 
 
 def predict_part(
-  model: Model, records: pipeline.Records, genres: Sequence[str]
+  model: Model, records: pipeline.Records, genres: Sequence[str], *unused
 ) -> Predictions:
   """Every example of a split exactly once, on the host."""
   rows = [

@@ -123,8 +123,7 @@ def load_model(
   """The classifier of a run, whatever its task, as a function.
 
   Args:
-    path: the run folder.
-    run: its run.json.
+    path, run: see gtzan_jax.training.workdir.
     mesh: the devices, None for one; scikit-learn's models run on the host.
 
   Returns:
@@ -149,11 +148,6 @@ def _load_network(path, run, mesh) -> tuple[Callable, int]:
   variables = jax.device_put(variables, sharding.replicated(mesh))
   apply = predictor(model, mesh)
   return lambda x: apply(variables, {"features": x}), size
-
-
-def _load_classical(path, run, mesh) -> tuple[Callable, int]:
-  del mesh
-  return classical.load(path, run), classical.num_params(path)
 
 
 def check_shape(path: pathlib.Path, run: Mapping, x: np.ndarray) -> None:
@@ -192,11 +186,6 @@ def _predict_network(model, records, genres, batch_size, mesh) -> Predictions:
   )
 
 
-def _predict_classical(model, records, genres, batch_size, mesh) -> Predictions:
-  del batch_size, mesh
-  return classical.predict_part(model, records, genres)
-
-
 def trained(path: pathlib.Path, config: ml_collections.ConfigDict) -> dict:
   """Facts of the training: best_epoch, epochs_run and the monitor's value."""
   last = checkpoint.Store(path / "last")
@@ -225,7 +214,7 @@ class _Classifier(NamedTuple):
 _CLASSIFIERS = {
   "classify": _Classifier(_load_network, _predict_network),
   "classical": _Classifier(
-    _load_classical, _predict_classical, classical.trained
+    classical.load, classical.predict_part, classical.trained
   ),
 }
 
@@ -269,12 +258,8 @@ def facts_of_data(
   Raises:
     InputError: the data, or its split, is not what the run was trained on.
   """
-  if run["data_fingerprint"] != dataset.metadata["fingerprint"]:
-    raise errors.InputError(
-      f"--workdir={path} was trained on data {run['data_fingerprint'][:12]},"
-      f" the current data is {dataset.metadata['fingerprint'][:12]}: corpus or"
-      " features have changed; train again"
-    )
+  fingerprint = dataset.metadata["fingerprint"]
+  workdir.check_fingerprint(path, run, fingerprint, run["data_path"])
   workdir.check_cut(path, run, dataset)
   return {
     "corpus": dataset.metadata["corpus"],
@@ -292,11 +277,6 @@ def evaluate(
   path: pathlib.Path, dataset: pipeline.Dataset, mesh: jax.sharding.Mesh
 ) -> pathlib.Path:
   """Scores a run's model on every split and writes the report.
-
-  Args:
-    path: the run folder.
-    dataset: the data it was trained on.
-    mesh: the devices.
 
   Returns:
     the path of report.html.

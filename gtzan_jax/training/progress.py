@@ -105,34 +105,28 @@ def update(
       and tie < progress.best_tie
     )
   )
-  evaluations = progress.evaluations + 1
+  done = dataclasses.replace(progress, evaluations=progress.evaluations + 1)
   if is_best:
-    return (
-      dataclasses.replace(
-        progress,
-        evaluations=evaluations,
-        best_epoch=evaluations,
-        best_value=value,
-        best_tie=None if math.isnan(tie) else tie,
-        evals_since_best=0,
-        evals_since_drop=0,
-      ),
-      True,
+    done = dataclasses.replace(
+      done,
+      best_epoch=done.evaluations,
+      best_value=value,
+      best_tie=None if math.isnan(tie) else tie,
+      evals_since_best=0,
+      evals_since_drop=0,
     )
+    return done, True
   since_drop, lr_scale = progress.evals_since_drop + 1, progress.lr_scale
   if plateau_factor < 1.0 and since_drop >= plateau_patience:
     since_drop = 0
     lr_scale = max(lr_scale * plateau_factor, min_lr_scale)
-  return (
-    dataclasses.replace(
-      progress,
-      evaluations=evaluations,
-      evals_since_best=progress.evals_since_best + 1,
-      evals_since_drop=since_drop,
-      lr_scale=lr_scale,
-    ),
-    False,
+  done = dataclasses.replace(
+    done,
+    evals_since_best=progress.evals_since_best + 1,
+    evals_since_drop=since_drop,
+    lr_scale=lr_scale,
   )
+  return done, False
 
 
 def should_stop(progress: Progress, patience: int) -> bool:

@@ -5,7 +5,8 @@
     metrics.jsonl   scalars; tensorboard/ the same for TensorBoard
     report.json     results; report.html, *.png and predictions/ are made of it
 
-evaluate and predict take a run folder and never a config.
+evaluate and predict take a run folder and never a config. In all of
+gtzan_jax.training `path` is a run folder and `run` its run.json.
 """
 
 import contextlib
@@ -135,8 +136,7 @@ def config_of(
   loaded from or anything is written: PLACES are those of the command line.
 
   Args:
-    path: the run folder.
-    run: its run.json.
+    path, run: see above.
     given: the command line's config, for PLACES.
     overrides: other keys of the command line, flat.
   """
@@ -279,13 +279,7 @@ def locked(path: pathlib.Path, given: str = "") -> Iterator[IO]:
 def check_unchanged(
   path: pathlib.Path, before: Mapping[str, Mapping], now: Mapping[str, Mapping]
 ) -> None:
-  """Refuses a run whose GAN or judge has been retrained.
-
-  Args:
-    path: the run folder.
-    before: `built_on` of its run.json.
-    now: the same, from gtzan_jax.gan.upstream.
-  """
+  """Refuses a run whose GAN or judge has been retrained: another `built_on`."""
   for key, found in now.items():
     if found != before.get(key):
       was, is_now = (
@@ -299,19 +293,18 @@ def check_unchanged(
 
 
 def check_fingerprint(
-  path: pathlib.Path, fingerprint: str, place: str | None
+  path: pathlib.Path, run: Mapping, fingerprint: str, place: str | None
 ) -> None:
-  """Refuses to resume a run on other data.
+  """Refuses other data than that of the run.
 
   Args:
-    path: the run folder.
+    path, run: see above.
     fingerprint: of the current data, prepared for the run's features.
     place: its config.data.path.
 
   Raises:
     InputError: run.json has another fingerprint.
   """
-  run = load(path)
   if run["data_fingerprint"] == fingerprint:
     return
   was = run["data_path"]
@@ -330,13 +323,8 @@ def check_fingerprint(
 def check_cut(path: pathlib.Path, run: Mapping, dataset) -> None:
   """Refuses another split of the same data, which another version may make.
 
-  Args:
-    path: the run folder.
-    run: its run.json.
-    dataset: a pipeline.Dataset, split as the run's config has it.
-
   Raises:
-    InputError: a split has tracks that were not in that of the run.
+    InputError: a split of `dataset` has tracks that the run's had not.
   """
   for split in ("train", "validation"):
     new = {track for track, _ in dataset.parts[split]} - {*run["tracks"][split]}
@@ -386,12 +374,6 @@ def begin(
 ) -> None:
   """Writes run.json: all that evaluate and predict need beside best/.
 
-  Args:
-    path: the run folder.
-    config: of the run.
-    dataset: a pipeline.Dataset.
-    built_on: from gtzan_jax.gan.upstream.
-
   Raises:
     InputError: the folder's run had other data, another split of it, or a GAN
       or a judge that has been retrained.
@@ -402,8 +384,8 @@ def begin(
     for part in ("train", "validation")
   }
   if (path / RUN_FILE).is_file():
-    check_fingerprint(path, fingerprint, config.data.path)
     run = load(path)
+    check_fingerprint(path, run, fingerprint, config.data.path)
     check_cut(path, run, dataset)
     inherited = run["tracks"]
     check_unchanged(path, run["built_on"], built_on)

@@ -530,6 +530,7 @@ def test_evaluate_takes_the_workdirs_config(
   assert _listing(run_of_resnet) == before
 
 
+@pytest.mark.slow
 def test_an_external_test_of_a_corpus(call, train, tmp_path):
   """Trained on the synthetic corpus; tested on a folder of sound."""
   small = ("--config.train.max_steps=1", "--config.data.features=mfcc_slices")
@@ -652,6 +653,7 @@ sys.exit(main(["launch.py", "models"]))
   )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ("command", "status", "err"),
   [

@@ -56,6 +56,7 @@ def recipe_config(data_dir):
   return make
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
 def test_recipe_takes_two_steps(recipe_config, name, tmp_path, monkeypatch):
   config = recipe_config(name)

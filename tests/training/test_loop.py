@@ -158,6 +158,7 @@ def test_the_best_checkpoint_is_reported(finished):
   )
 
 
+@pytest.mark.slow
 def test_training_learns(tmp_path, make_config):
   config = make_config(**{"train.epochs": 12})
   losses = [row["train/loss"] for row in epochs(fit(config, tmp_path))]
@@ -169,6 +170,7 @@ def test_the_same_seed_gives_the_same_scalars(finished, tmp_path, make_config):
   assert_same_run(finished, tmp_path)
 
 
+@pytest.mark.slow
 def test_another_seed_gives_other_scalars_and_the_same_split(
   finished, tmp_path, make_config
 ):
@@ -179,6 +181,7 @@ def test_another_seed_gives_other_scalars_and_the_same_split(
     assert dataset.sha256[part] == split["sha256"]
 
 
+@pytest.mark.slow
 def test_four_devices_agree_with_one(finished, tmp_path, make_config):
   config = make_config(**{"train.max_steps": 5})
   assert len(jax.devices()) == 4
@@ -216,6 +219,7 @@ def test_sigterm_saves_in_mid_epoch_and_the_same_command_goes_on(
   assert_same_training(finished, tmp_path)
 
 
+@pytest.mark.slow
 def test_sigterm_during_an_evaluation_repeats_it(
   finished, tmp_path, make_config, monkeypatch
 ):
@@ -234,6 +238,7 @@ def test_sigterm_during_an_evaluation_repeats_it(
   assert_same_training(finished, tmp_path)
 
 
+@pytest.mark.slow
 def test_sigterm_in_the_last_evaluation_is_not_lost(
   finished, tmp_path, make_config, monkeypatch
 ):
@@ -315,6 +320,7 @@ def test_a_signal_after_the_last_check_is_not_lost():
   assert caught.value.code == 128 + signal.SIGTERM
 
 
+@pytest.mark.slow
 def test_killed_twice_in_mid_epoch_it_ends_with_the_same_bits(
   tmp_path, make_config
 ):
@@ -343,6 +349,7 @@ def test_killed_twice_in_mid_epoch_it_ends_with_the_same_bits(
   assert_same_run(whole, killed)
 
 
+@pytest.mark.slow
 def test_a_longer_run_goes_on_where_the_shorter_ended(
   finished, tmp_path, make_config
 ):
@@ -459,6 +466,7 @@ def test_the_default_workdir_is_that_of_the_same_place(
     assert default("musik", key) != here
 
 
+@pytest.mark.slow
 def test_early_stopping_ends_a_run_that_gets_no_better(tmp_path, make_config):
   config = make_config(
     **{"train.epochs": 9, "train.patience": 2, "optim.learning_rate": 1e-12}
@@ -471,6 +479,7 @@ def test_early_stopping_ends_a_run_that_gets_no_better(tmp_path, make_config):
   assert len(rows) == values.index(max(values)) + 1 + 2 < 9
 
 
+@pytest.mark.slow
 def test_divergence_is_said(tmp_path, make_config):
   config = make_config(
     **{"optim.learning_rate": 1e30, "train.monitor": "train/loss"}
@@ -513,6 +522,7 @@ def test_what_cannot_be_trained_is_refused_first(make_config, changes, message):
     check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   "changes",
   [
@@ -539,6 +549,7 @@ def test_a_setting_changes_the_run(finished, tmp_path, make_config, changes):
   )
 
 
+@pytest.mark.slow
 def test_a_plateau_lowers_the_rate(tmp_path, make_config):
   config = make_config(
     **{
