@@ -1,4 +1,4 @@
-"""A trained GAN's workdir as a source of examples."""
+"""Generates examples with a trained GAN, as arrays or files."""
 
 import pathlib
 from collections.abc import Iterator, Mapping
@@ -17,14 +17,14 @@ from gtzan_jax.gan import sampling
 from gtzan_jax.gan import task as gan
 from gtzan_jax.training import checkpoint, workdir
 
-_BATCH = 32  # always: in smaller batches sums are rounded otherwise
+_BATCH = 32  # constant: other sizes round sums differently
 
 
 class Generator(NamedTuple):
-  """What a GAN's workdir holds that can make examples.
+  """A trained generator.
 
   Attributes:
-    path: the workdir.
+    path: the run folder.
     run: its run.json.
     networks: of the GAN; only the generator has variables.
     variables: from best/.
@@ -51,17 +51,16 @@ class Generator(NamedTuple):
     first: int = 0,
     spec: FeatureSpec | None = None,
   ) -> Iterator[dict[str, np.ndarray]]:
-    """Batches of examples of these genres, in order.
+    """Batches of examples, in order; deterministic in genre, number and seed.
 
     Args:
-      label: `[n]`, places in run["genres"].
-      seed: 0 or more; the same examples for the same seed, whatever `n`, and
-        of one genre to the last bit.
-      first: the index of the first example of each genre.
-      spec: of the features of generated waveforms; the GAN's own by default.
+      label: `[n]`, indices into run["genres"].
+      seed: 0 or more.
+      first: the number of the first example of each genre.
+      spec: of the features of generated waveforms; default: the GAN's.
 
     Yields:
-      "features" `[b, ...]`, "label" `[b]` and, of a GAN of waveforms, "audio"
+      "features" `[b, ...]`, "label" `[b]` and, from a GAN of waveforms, "audio"
       `[b, samples]` int16.
     """
     label = np.asarray(label, np.int32)
@@ -77,41 +76,32 @@ class Generator(NamedTuple):
 
 
 def load_run(path: str | pathlib.Path, key: str = "--workdir") -> dict:
-  """run.json of a GAN's workdir.
-
-  Args:
-    path: the workdir.
-    key: what the user named it by, for messages.
+  """run.json of a GAN; `key` is the config key or flag that names it.
 
   Raises:
-    InputError: no workdir, or no GAN's.
+    InputError: no run folder, or no GAN's.
   """
   run = workdir.load(pathlib.Path(path), key)
   if run["config"]["task"] != "gan":
     raise errors.InputError(
-      f"{key}={path} holds a run of the recipe {run['recipe']!r}, which"
-      " generates nothing: give the workdir of a GAN"
+      f"{key}={path} is a run of the recipe {run['recipe']!r}, which generates"
+      " nothing: give the run folder of a GAN"
     )
   return run
 
 
 def load(path: str | pathlib.Path, key: str = "--workdir") -> Generator:
-  """The generator of a trained GAN's workdir.
-
-  Args:
-    path: the workdir.
-    key: what the user named it by, for messages.
+  """The generator of a trained GAN; `key` as in `load_run`.
 
   Raises:
-    InputError: no workdir, no checkpoint in it, or no GAN's.
+    InputError: no run folder of a GAN, or no checkpoint in it.
   """
   path = pathlib.Path(path).expanduser()
   run = load_run(path, key)
   config = ml_collections.ConfigDict(run["config"])
-  spec = FeatureSpec.from_dict(run["feature_spec"])
   shape = tuple(run["example_shape"])
   if config.gan.domain == "audio":
-    shape = (spec.segment_samples,)
+    shape = (run["feature_spec"]["segment_samples"],)
   networks = gan.create_networks(config, len(run["genres"]), shape)
   here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
   like = jax.tree.map(
@@ -131,26 +121,15 @@ def write(
   folder: str | pathlib.Path,
   seed: int = 0,
 ) -> list[pathlib.Path]:
-  """Writes generated examples of a genre, each as a file of its own.
+  """Writes generated examples of a genre, each into its own file.
 
   Waveforms become WAV files (mono, 16 bits), features .npz with `features`
-  `[frames, bins]`, `genre` and `feature_set`. The names begin with
-  audio.GENERATED, by which the data set knows that they are no tracks.
-
-  Args:
-    generator: from `load`.
-    genre: one of the genres that it was trained on.
-    count: 1 or more.
-    folder: made if need be.
-    seed: 0 or more.
-
-  Returns:
-    the files, each there as a whole.
+  `[frames, bins]`, `genre` and `feature_set`. Names begin with audio.GENERATED,
+  so that no corpus takes them for tracks.
 
   Raises:
-    InputError: an unknown genre, a count or a seed out of range, a generator
-      that diverged, a file that would be overwritten, or a folder that cannot
-      be written.
+    InputError: an unknown genre, a count below 1, a seed out of range, a
+      diverged generator, an existing file, or a folder that cannot be written.
   """
   genres = generator.run["genres"]
   if genre not in genres:
@@ -159,30 +138,26 @@ def write(
     raise errors.InputError(f"--count={count}: give 1 or more")
   if not 0 <= seed < 2**32:
     raise errors.InputError(f"--seed={seed}: give 0 to {2**32 - 1}")
-  folder, files = pathlib.Path(folder), []
+  folder = pathlib.Path(folder)
   ending = "wav" if generator.source == "audio" else "npz"
   stem = f"{audio.GENERATED}{genre.replace('/', '_')}"
-  names = [f"{stem}-{i:05d}.{ending}" for i in range(count)]
+  files = [folder / f"{stem}-{i:05d}.{ending}" for i in range(count)]
   label = np.full(count, genres.index(genre), np.int32)
   with errors.writing(f"--out={folder}"):
     folder.mkdir(parents=True, exist_ok=True)
-    there = {file.name for file in folder.iterdir()}
-    for name in names:
-      if name in there:
-        raise errors.InputError(
-          f"{folder / name} is there already: give another --out, or remove"
-          " what was generated before"
-        )
+    if there := sorted({*folder.iterdir()} & {*files}):
+      raise errors.InputError(
+        f"{there[0]} exists: give another --out, or remove earlier files"
+      )
+    left = iter(files)
     for batch in generator.examples(label, seed):
       if not np.isfinite(batch["features"]).all():
         raise errors.InputError(
-          f"--workdir={generator.path} generates numbers that are not finite:"
+          f"--workdir={generator.path} generates values that are not finite:"
           " its training diverged; train again"
         )
-      for example in batch[generator.source]:
-        path = folder / names[len(files)]
-        _write(generator, genre, example, path)
-        files.append(path)
+      for example, file in zip(batch[generator.source], left, strict=False):
+        _write(generator, genre, example, file)
   return files
 
 
@@ -191,9 +166,8 @@ def _write(
 ) -> None:
   with atomic.opened(path) as file:
     if generator.source == "audio":
-      soundfile.write(
-        file, example, generator.spec.sample_rate, "PCM_16", format="WAV"
-      )
+      rate = generator.spec.sample_rate
+      soundfile.write(file, example, rate, "PCM_16", format="WAV")
     else:
       name = generator.spec.name
       np.savez(file, features=example, genre=genre, feature_set=name)

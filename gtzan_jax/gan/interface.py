@@ -1,4 +1,4 @@
-"""The GAN as a task like any other: its judge is trained first."""
+"""The GAN as a task; its judge is trained first."""
 
 import pathlib
 from collections.abc import Mapping
@@ -19,11 +19,7 @@ def check_data(
   dataset: pipeline.Dataset,
   begun: bool = False,
 ) -> None:
-  """Refuses, before anything is trained, what this data cannot carry.
-
-  Raises:
-    InputError: a judge that does not fit, or what a step refuses.
-  """
+  """Raises InputError for a judge or a GAN that does not fit the data."""
   del begun
   if config.gan.judge:
     judge.check(config.gan.judge, dataset, config.data.path)
@@ -38,26 +34,21 @@ def train(
   mesh: jax.sharding.Mesh,
   generated: Mapping[str, np.ndarray] | None = None,
 ) -> None:
-  """Trains a GAN, or goes on; its judge first where config.gan.judge is unset.
-
-  Raises:
-    InputError: see `loop.train`.
-    Interrupted: see `loop.train`.
-  """
-  assert generated is None, "a GAN learns from real examples alone"
+  """Trains or resumes a GAN, after its judge if config.gan.judge is unset."""
+  assert generated is None, "a GAN trains on real examples only"
   if not config.gan.judge:
     _train_judge(judge.config_for(config), dataset, path, mesh)
   loop.train(STEPS, config, dataset, path, mesh)
 
 
 def _train_judge(config, dataset, path: pathlib.Path, mesh) -> None:
-  path = path / validation.JUDGE_FOLDER
+  path = path / judge.FOLDER
   classifier = tasks.CLASSIFY
   if workdir.check(path, config) and classifier.is_reported(config, path):
     return
   path.mkdir(exist_ok=True)
   workdir.begin(path, config, dataset)
-  print(f"first its judge: {path}")
+  print(f"training the judge first: {path}")
   classifier.train(config, dataset, path, mesh)
   classifier.evaluate(path, dataset, mesh)
 

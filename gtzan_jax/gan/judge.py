@@ -1,7 +1,7 @@
-"""A trained classifier as the judge of generated examples.
+"""The judge: a trained classifier that embeds real and generated examples.
 
-Distances between examples are taken where the classifier has its last hidden
-layer, as the Fréchet inception distance does with a network for pictures.
+The embedding is the input of its last layer, as in the Fréchet inception
+distance.
 """
 
 import pathlib
@@ -21,6 +21,7 @@ from gtzan_jax.recipes import judge as recipe
 from gtzan_jax.training import evaluate, overlap, workdir
 
 KEY = "config.gan.judge"
+FOLDER = "judge"  # in a GAN's run folder, where KEY names none
 
 
 def config_for(
@@ -36,8 +37,17 @@ def config_for(
   return judge
 
 
-class Seen(NamedTuple):
-  """What the judge makes of n examples, numpy.
+def path_of(
+  config: ml_collections.ConfigDict, workdir: pathlib.Path
+) -> pathlib.Path:
+  """The run folder of a GAN's judge."""
+  if config.gan.judge:
+    return pathlib.Path(config.gan.judge).expanduser()
+  return workdir / FOLDER
+
+
+class Embeddings(NamedTuple):
+  """The judge's outputs for n examples, numpy.
 
   Attributes:
     embedding: `[n, d]` float32.
@@ -48,10 +58,13 @@ class Seen(NamedTuple):
   probabilities: np.ndarray
 
 
-def look(
+EmbedFn = Callable[[np.ndarray], Embeddings]
+
+
+def embed(
   model: nn.Module, variables: Mapping, x: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-  """Features [b, ...] -> what the last Dense layer is given; probabilities."""
+  """Features [b, ...] -> last Dense layer's input [b, d], probabilities."""
   given = []
 
   def note(call, args, kwargs, context):
@@ -64,50 +77,44 @@ def look(
   return given[-1].reshape(len(x), -1), jax.nn.softmax(logits)
 
 
-def load(path: pathlib.Path, batch_size: int) -> Callable[[np.ndarray], Seen]:
-  """The classifier of a workdir, on one device: features [n, ...] -> Seen.
+def load(path: pathlib.Path, batch_size: int) -> EmbedFn:
+  """The judge of a run folder: features [n, ...] -> Embeddings."""
+  model, variables, _ = evaluate.restore_best(path, workdir.load(path, KEY))
+  apply = jax.jit(lambda x: embed(model, variables, x))
 
-  Args:
-    path: the workdir.
-    batch_size: examples seen at a time.
-  """
-  run = workdir.load(path, KEY)
-  model, variables, _ = evaluate.restore_best(path, run)
-  apply = jax.jit(lambda x: look(model, variables, x))
-
-  def see(x: np.ndarray) -> Seen:
+  def embed_fn(x: np.ndarray) -> Embeddings:
     found = []
     for batch, count in inputs.batches(x, batch_size):
       found.append([np.asarray(array)[:count] for array in apply(batch)])
     return join(found)
 
-  return see
+  return embed_fn
 
 
-def join(parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> Seen:
-  """Several Seen as one, in order."""
-  return Seen(*map(np.concatenate, zip(*parts, strict=True)))
+def join(parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> Embeddings:
+  """Several Embeddings as one, in order."""
+  return Embeddings(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 def check(
   path: str, dataset: pipeline.Dataset, place: str | None = None
 ) -> None:
-  """Refuses a judge that would see other examples, or knows those held out.
+  """Refuses a judge that does not fit a GAN's data.
 
   Args:
-    path: the judge's workdir.
-    dataset: what the GAN is to be trained on.
-    place: where its music lies; None of the synthetic corpus.
+    path: the judge's run folder.
+    dataset: the GAN's.
+    place: its config.data.path.
 
   Raises:
-    InputError: no trained classifier; one of other genres or features; one
-      that learnt from tracks that this run holds out.
+    InputError: no trained network; other genres or features; a judge trained on
+      validation or test tracks of this run.
   """
   run = workdir.load(pathlib.Path(path), KEY)
   if run["config"]["task"] != "classify":
     raise errors.InputError(
-      f"{KEY}={path} holds a run of task {run['config']['task']!r}: give the"
-      " workdir of a network that tells genres"
+      f"{KEY}={path} is a run of task {run['config']['task']!r}: give the run"
+      " folder of a network that classifies"
     )
   upstream.check(KEY, path)
   overlap.check(KEY, path, run, dataset, place)

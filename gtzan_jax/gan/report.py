@@ -52,10 +52,10 @@ def evaluate(
   config = ml_collections.ConfigDict(run["config"])
   workdir.check_unchanged(path, run["built_on"], upstream.find(config))
   generator = generate.load(path)
-  judge_path = gan_validation.judge_path(config, path)
+  judge_path = judge.path_of(config, path)
   if config.gan.judge:
     print(f"judge: {judge_path}, as {path / workdir.RUN_FILE} has it")
-  see = judge.load(judge_path, config.eval.batch_size)
+  embed_fn = judge.load(judge_path, config.eval.batch_size)
   records = pipeline.load_parts(
     dataset,
     {
@@ -65,9 +65,12 @@ def evaluate(
     },
     config.data.cache_mb,
   )
-  real = {part: gan_validation.look(see, records[part]) for part in records}
+  real = {
+    part: gan_validation.embed_records(embed_fn, records[part])
+    for part in records
+  }
   heard = {
-    part: _heard(generator, see, config, real[part].label)
+    part: _heard(generator, embed_fn, config, real[part].label)
     for part in ("validation", "test")
     if part in real
   }
@@ -93,7 +96,7 @@ def evaluate(
         "recipe": workdir.load(judge_path, judge.KEY)["recipe"],
         "path": str(judge_path),
         "accuracy": fidelity.genre_share(
-          held_out.seen.probabilities, held_out.label
+          held_out.embeddings.probabilities, held_out.label
         )[0],
       },
       "measures": measures,
@@ -102,7 +105,7 @@ def evaluate(
   }
   predictions = {
     "generated": _predictions(label, seen, dataset.genres),
-    "real": _predictions(held_out.label, held_out.seen, dataset.genres),
+    "real": _predictions(held_out.label, held_out.embeddings, dataset.genres),
   }
   built = report.build(
     facts,
@@ -120,11 +123,11 @@ def evaluate(
   return report.write(path, built, predictions, page.content(built, shown))
 
 
-def _heard(generator, see, config, real: np.ndarray) -> tuple:
+def _heard(generator, embed_fn, config, real: np.ndarray) -> tuple:
   """Genres in the shares of a part; what the judge makes of such examples."""
-  label = gan_validation.wanted(real, config.gan.samples)
+  label = gan_validation.requested(real, config.gan.samples)
   made = sampling.join(list(generator.examples(label, config.seed, FIRST)))
-  return label, see(made["features"])
+  return label, embed_fn(made["features"])
 
 
 def verdicts(found: Mapping[str, float]) -> dict[str, bool]:
@@ -143,7 +146,7 @@ def _num_params(task) -> int:
 
 
 def _predictions(
-  label: np.ndarray, seen: judge.Seen, genres: tuple[str, ...]
+  label: np.ndarray, seen: judge.Embeddings, genres: tuple[str, ...]
 ) -> Predictions:
   """Each example by itself, as a track of one segment."""
   return Predictions(

@@ -1,12 +1,12 @@
-"""From a trained generator to examples, as the pipeline would have read them.
+"""Draws examples from a generator in the form of prepared data.
 
-Example `i` of a genre depends on the generator, the seed and `i` alone, not on
-how many are asked for. Batches are always of one size, padded: to the last bit
-an example is the same wherever it has the same place in a batch of that size.
+Example `i` of a genre depends on generator, seed and `i` only, not on their
+number. Batches have one size, padded, so that results are equal to the last bit
+at equal places in a batch.
 """
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -24,13 +24,8 @@ Sampler = Callable[[Mapping, jax.Array, jax.Array], dict[str, jax.Array]]
 def sampler(networks: gans.Networks, source: str, spec: FeatureSpec) -> Sampler:
   """(variables, noise [b, n], label [b]) -> the stored arrays of examples.
 
-  Generated waveforms are rounded to 16 bits and their features computed by the
-  code that computes those of real segments.
-
-  Args:
-    networks: of the GAN.
-    source: what it generates, "features" or "audio".
-    spec: the feature set of the data that it was trained on.
+  Waveforms (`source` "audio" instead of "features") are rounded to 16 bits and
+  their features, those of `spec`, computed as for real segments.
   """
 
   def sample(variables, noise, label):
@@ -48,7 +43,7 @@ def sampler(networks: gans.Networks, source: str, spec: FeatureSpec) -> Sampler:
 def noise(
   seed: np.uint32, label: jax.Array, index: jax.Array, size: int
 ) -> jax.Array:
-  """Standard normal `[b, size]`, one row for each (genre, index)."""
+  """Standard normal `[b, size]`, a row for each (genre, index)."""
 
   def row(label, index):
     key = jax.random.fold_in(jax.random.key(seed), label)
@@ -67,17 +62,16 @@ def batches(
   seed: int,
   batch_size: int,
 ) -> Iterator[dict[str, np.ndarray]]:
-  """Examples of these genres and indices, in order, with their "label".
+  """Examples in order, with their "label".
 
   Args:
     sample: from `sampler`.
     variables: the generator's.
     size: of its noise.
     label: `[n]` int32, the genres.
-    index: `[n]` int32, which example of its genre each is.
+    index: `[n]` int32, the number of each example within its genre.
     seed: of the noise.
-    batch_size: examples computed at a time, the last batch with padding that
-      is cut off again.
+    batch_size: examples computed at a time; padding is removed.
   """
   for start in range(0, len(label), batch_size):
     here = slice(start, start + batch_size)
@@ -90,15 +84,16 @@ def batches(
     yield found | {"label": genre[:count]}
 
 
-def join(blocks: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+def join(blocks: Iterable[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
   """Several batches as one, in order."""
+  blocks = list(blocks)
   return {
     key: np.concatenate([block[key] for block in blocks]) for key in blocks[0]
   }
 
 
 def numbered(label: np.ndarray) -> np.ndarray:
-  """Which of its genre each is: [2, 0, 2, 2] -> [0, 0, 1, 2], int32."""
+  """Number of each within its genre, int32: [2, 0, 2, 2] -> [0, 0, 1, 2]."""
   index = np.zeros(len(label), np.int32)
   for genre in np.unique(label):
     mine = label == genre

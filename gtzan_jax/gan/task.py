@@ -1,10 +1,9 @@
 """A conditional GAN (Mirza and Osindero 2014) as pure functions on pytrees.
 
-A step updates the discriminator on real and generated examples and then the
-generator against the updated discriminator. Both live in one TrainState, whose
-`params` and `opt_state` are dicts of two. The networks see examples
-standardised by the train part's mean and deviation; what is generated is turned
-back by the same numbers, which travel with the generator.
+A step updates the discriminator on real and generated examples, then the
+generator against the updated discriminator. One TrainState holds both: `params`
+and `opt_state` are dicts of two. Examples are standardised by mean and
+deviation of the train split, which are stored with the generator to undo it.
 """
 
 import dataclasses
@@ -35,14 +34,14 @@ _TOTALS = (
 
 @dataclasses.dataclass(frozen=True)
 class Gan:
-  """Two networks, two optimizers and what they play for.
+  """Two networks and how they are trained.
 
   Attributes:
     networks: generator `(noise [b, n], label [b]) -> x` and discriminator
       `(x, label) -> score [b]`.
     optimizers: {"generator", "discriminator"}: gradients -> updates.
-    source: what is generated: "features" or "audio", as stored.
-    genres: how many.
+    source: the stored array that is generated: "features" or "audio".
+    genres: number of genres.
     shape: of one example.
     loss: a key of losses.ADVERSARIAL.
     r1: gamma of the penalty on the discriminator's gradient.
@@ -97,7 +96,7 @@ class Gan:
     return state.replace(model_state={**state.model_state, "scale": scale})
 
   def check(self, fields: Mapping[str, tuple], batch_size: int) -> None:
-    """Traces one step, computing nothing: whatever cannot be raises here."""
+    """Traces one step without computing; raises InputError for a misfit."""
     shape, dtype = fields[self.source]
     batch = {
       self.source: jax.ShapeDtypeStruct((batch_size, *shape), dtype),
@@ -108,7 +107,7 @@ class Gan:
     jax.eval_shape(self.train_step, state, batch)
 
   def real(self, state: TrainState, batch: Batch) -> jax.Array:
-    """Real examples as the networks see them."""
+    """Real examples in the networks' scale."""
     if self.source == "audio":
       return audio_lib.to_float(batch["audio"])
     mean, std = _along_last(state.model_state["scale"], len(self.shape))
@@ -117,7 +116,7 @@ class Gan:
   def score(
     self, state: TrainState, x: jax.Array, label: jax.Array
   ) -> jax.Array:
-    """The discriminator's score `[b]`, a logit: high is taken for real."""
+    """The discriminator's score `[b]`, a logit: high means real."""
     return self._score(
       state.params["discriminator"], self.networks.view(x), label
     )
@@ -127,7 +126,7 @@ class Gan:
     return self.networks.discriminator.apply(params, view, label)
 
   def _draw(self, params, key, size: int) -> tuple[jax.Array, jax.Array]:
-    """Generated examples as the networks see them, genres at random."""
+    """Generated examples in the networks' scale, with random genres."""
     noise_key, label_key = jax.random.split(key)
     noise = jax.random.normal(noise_key, (size, self.networks.generator.noise))
     label = jax.random.randint(label_key, (size,), 0, self.genres)
@@ -207,7 +206,7 @@ class Gan:
     }
 
   def _averaged(self, state: TrainState, generator):
-    """Short at first, so that the first steps are soon forgotten."""
+    """Averages over few steps at first, so that early steps are forgotten."""
     step = state.step.astype(jnp.float32)
     decay = jnp.minimum(self.average, (1 + step) / (10 + step))
     return jax.tree.map(
@@ -217,7 +216,7 @@ class Gan:
     )
 
   def summarize(self, totals: Mapping[str, float]) -> dict[str, float]:
-    """Sums since the last evaluation -> scalars of the train part."""
+    """Sums since the last evaluation -> train scalars."""
     count = max(float(totals["count"]), 1.0)
     return {
       f"train/{name}": float(total) / count
@@ -238,7 +237,7 @@ def generate(
 
   Args:
     networks: of the GAN.
-    variables: from `Gan.variables_of`, or a workdir's best/.
+    variables: from `Gan.variables_of`, or best/.
     noise: standard normal `[b, networks.generator.noise]`.
     label: genres `[b]`, int32.
 
@@ -254,13 +253,7 @@ def generate(
 def shapes(
   networks: gans.Networks, source: str, shape: tuple[int, ...]
 ) -> dict:
-  """What best/ holds as jax.ShapeDtypeStruct; nothing is computed.
-
-  Args:
-    networks: of the GAN.
-    source: what is generated, "features" or "audio".
-    shape: of one example of it.
-  """
+  """The content of best/ as jax.ShapeDtypeStruct; nothing is computed."""
   noise = jax.ShapeDtypeStruct((1, networks.generator.noise), jnp.float32)
   label = jax.ShapeDtypeStruct((1,), jnp.int32)
   key = jax.random.key(0)
@@ -287,11 +280,10 @@ def create_networks(
 
 
 def check_config(config: ml_collections.ConfigDict) -> None:
-  """Refuses what no data could mend.
+  """Checks a GAN's config before data is prepared.
 
   Raises:
-    InputError: an unknown loss, weights to begin with, or classifiers' options
-      that a GAN would not heed.
+    InputError: an unknown loss, initial weights, or options of classifiers.
   """
   wanted = config.gan
   if wanted.loss not in losses.ADVERSARIAL:
@@ -301,21 +293,26 @@ def check_config(config: ml_collections.ConfigDict) -> None:
     )
   if wanted.domain == "audio" and config.data.standardize != "none":
     raise errors.InputError(
-      f"config.data.standardize={config.data.standardize!r}: waveforms are"
-      " generated as they are; give none"
+      f"config.data.standardize={config.data.standardize!r}: waveforms are not"
+      " standardised; give none"
     )
   for section, key in (("train", "init_from"), ("data", "augment_with")):
     if config[section][key]:
       raise errors.InputError(
-        f"config.{section}.{key}={config[section][key]}: a GAN begins at"
-        " random and learns from real examples; leave it out"
+        f"config.{section}.{key}={config[section][key]}: a GAN starts at random"
+        " and trains on real examples; leave it out"
       )
-  for section in ("augment", "loss"):
-    _refuse_unheeded(config, section)
+  for section, unused in _UNUSED.items():
+    for key, off in unused.items():
+      if config[section][key] != off:
+        raise errors.InputError(
+          f"config.{section}.{key}={config[section][key]!r}: not used by a GAN;"
+          f" leave it {off!r}"
+        )
 
 
-# What acts on a GAN's examples or loss: nothing.
-_OFF = {
+# Options of classifiers, and the value that leaves them out.
+_UNUSED = {
   "loss": {"label_smoothing": 0.0, "class_weights": "none", "l2": 0.0},
   "augment": {
     "gain_db": 0.0,
@@ -328,19 +325,10 @@ _OFF = {
 }
 
 
-def _refuse_unheeded(config: ml_collections.ConfigDict, section: str) -> None:
-  for key, off in _OFF[section].items():
-    if config[section][key] != off:
-      raise errors.InputError(
-        f"config.{section}.{key}={config[section][key]!r}: a GAN does not take"
-        f" it; leave it {off!r}"
-      )
-
-
 def fields(
   config: ml_collections.ConfigDict, raw: str | None
 ) -> dict[str, set[str]]:
-  """The stored arrays that training reads of each part."""
+  """The stored arrays that training reads of each split."""
   domain = config.gan.domain
   if domain == "audio" and raw != "audio":
     raise errors.InputError(
@@ -356,11 +344,10 @@ def create(
   class_counts: np.ndarray,
   epoch_steps: int,
 ) -> Gan:
-  """Reads a config into a task; see gtzan_jax.training.tasks.create.
+  """The task that a config describes; see gtzan_jax.training.tasks.
 
   Raises:
-    InputError: a name or a value that does not exist, or a domain that this
-      data does not hold.
+    InputError: an unknown name or value, or a domain that the data lacks.
   """
   del class_counts  # genres are drawn evenly
   fields(config, dataset.raw)

@@ -1,6 +1,6 @@
-"""The runs that another one goes on asking: a GAN, and a GAN's judge.
+"""Upstream runs (GAN, judge) that a run depends on.
 
-They have to be whole, and may not change between its start and its end.
+They must be finished, and unchanged between the run's start and its end.
 """
 
 import pathlib
@@ -12,18 +12,17 @@ from gtzan_jax.training import checkpoint, progress, workdir
 
 
 def check(key: str, path: str) -> dict:
-  """Refuses a run that was stopped half way.
+  """Refuses an unfinished run.
 
   Args:
-    key: what the user named it by.
-    path: the workdir of a run that takes steps.
+    key: the config key or flag that names it.
+    path: its run folder.
 
   Returns:
-    what tells its best checkpoint from those of other runs: `best_epoch`,
-    `best_value` and `best_tie`, a distance or a loss to the last digit.
+    `best_epoch`, `best_value` and `best_tie`, which identify its checkpoint.
 
   Raises:
-    InputError: it has something left to train, or was never trained.
+    InputError: it was stopped early, or never trained.
   """
   place = pathlib.Path(path).expanduser()
   length = workdir.load(place, key)["config"]["train"]
@@ -34,17 +33,13 @@ def check(key: str, path: str) -> dict:
   if not progress.finished(length, facts):
     raise errors.InputError(
       f"{key}={path} is at epoch {done['evaluations']} of {length['epochs']}:"
-      " let it finish first, by the command that began it"
+      " let it finish first, by the command that started it"
     )
   return {name: done[name] for name in ("best_epoch", "best_value", "best_tie")}
 
 
 def find(config: ml_collections.ConfigDict) -> dict[str, dict]:
-  """{key: which checkpoint it is}, for run.json.
-
-  Raises:
-    InputError: see `check`.
-  """
+  """{key: `check` of the run that it names}, for run.json."""
   paths = {
     "data.augment_with": config.data.augment_with,
     "gan.judge": config.gan.judge,

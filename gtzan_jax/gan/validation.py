@@ -1,9 +1,4 @@
-"""How good what a GAN generates is, while it trains and when it has been.
-
-Generated examples are compared with held-out real ones by
-gtzan_jax.gan.fidelity, on embeddings of a trained classifier
-(gtzan_jax.gan.judge).
-"""
+"""Measures generated examples against validation examples, epoch by epoch."""
 
 import pathlib
 from collections.abc import Callable, Mapping
@@ -18,67 +13,45 @@ from gtzan_jax.gan import fidelity, judge, sampling
 from gtzan_jax.gan import task as gan
 from gtzan_jax.training.state import TrainState
 
-JUDGE_FOLDER = "judge"
 _BLOCK = 512  # examples read at a time
 
 
 class Real(NamedTuple):
-  """Real examples of a part in the judge's eyes.
+  """Real examples of a split: their Embeddings and genres `[n]`."""
 
-  Attributes:
-    seen: judge.Seen of n examples.
-    label: `[n]`.
-  """
-
-  seen: judge.Seen
+  embeddings: judge.Embeddings
   label: np.ndarray
 
 
-def judge_path(
-  config: ml_collections.ConfigDict, workdir: pathlib.Path
-) -> pathlib.Path:
-  """Where the judge of a GAN is: given, or trained for it in its workdir."""
-  if config.gan.judge:
-    return pathlib.Path(config.gan.judge).expanduser()
-  return workdir / JUDGE_FOLDER
-
-
-def look(see: Callable, records: pipeline.Records) -> Real:
-  """All examples of a part in the judge's eyes."""
-  seen = []
+def embed_records(embed_fn: judge.EmbedFn, records: pipeline.Records) -> Real:
+  """All examples of a split, embedded."""
+  found = []
   for start in range(0, len(records), _BLOCK):
     stop = min(start + _BLOCK, len(records))
-    seen.append(see(records.take(np.arange(start, stop))["features"]))
-  return Real(judge.join(seen), records.labels())
+    found.append(embed_fn(records.take(np.arange(start, stop))["features"]))
+  return Real(judge.join(found), records.labels())
 
 
-def wanted(label: np.ndarray, count: int) -> np.ndarray:
-  """`[count]` genres in the shares that they have in `label`.
+def requested(label: np.ndarray, count: int) -> np.ndarray:
+  """`[count]` genres in the shares of `label`.
 
-  The Fréchet distance would else measure the difference of the shares too.
+  With other shares the Fréchet distance would include their difference.
   """
   places = np.linspace(0, len(label), count, endpoint=False).astype(int)
   return np.sort(label)[places].astype(np.int32)
 
 
 def measure(
-  label: np.ndarray, seen: judge.Seen, held_out: Real, train: Real
+  label: np.ndarray, generated: judge.Embeddings, held_out: Real, train: Real
 ) -> dict[str, float]:
-  """Every measure of gtzan_jax.gan.fidelity.
-
-  Args:
-    label: `[n]`, the genres of generated examples.
-    seen: what the judge makes of them.
-    held_out: of real examples that no training has seen.
-    train: of the train part.
-  """
+  """fidelity.measure of generated examples of the genres `label` `[n]`."""
   return fidelity.measure(
-    seen.embedding,
+    generated.embedding,
     label,
-    seen.probabilities,
-    held_out.seen.embedding,
+    generated.probabilities,
+    held_out.embeddings.embedding,
     held_out.label,
-    train.seen.embedding,
+    train.embeddings.embedding,
   )
 
 
@@ -90,17 +63,14 @@ def validator(
   mesh: jax.sharding.Mesh,
   workdir: pathlib.Path,
 ) -> Callable[[TrainState, Callable[[], None]], dict[str, float]]:
-  """What the loop asks after each epoch: a state's scores on validation.
-
-  The same noise each time, so that what changes is the generator.
-  """
+  """(state, check) -> validation scalars; always with the same noise."""
   del mesh  # a few hundred examples: one device is enough
   size = config.eval.batch_size
-  see = judge.load(judge_path(config, workdir), size)
+  embed_fn = judge.load(judge.path_of(config, workdir), size)
   sample = sampling.sampler(task.networks, task.source, dataset.spec)
-  train = look(see, records["train"])
-  held_out = look(see, records["validation"])
-  label = wanted(held_out.label, config.gan.samples)
+  train = embed_records(embed_fn, records["train"])
+  held_out = embed_records(embed_fn, records["validation"])
+  label = requested(held_out.label, config.gan.samples)
   some = np.linspace(0, len(records["validation"]) - 1, size).astype(int)
   real = records["validation"].take(some)
 
@@ -126,8 +96,8 @@ def validator(
     some = np.linspace(0, len(label) - 1, size).astype(int)
     few = {key: value[some] for key, value in generated.items()}
     scores = {"real": score(state, real), "generated": score(state, few)}
-    seen = see(generated["features"])
-    return measure(label, seen, held_out, train) | {
+    embeddings = embed_fn(generated["features"])
+    return measure(label, embeddings, held_out, train) | {
       f"score_{name}": float(np.mean(value)) for name, value in scores.items()
     }
 

@@ -1,8 +1,7 @@
-"""A trained run on other music: the external tests of the LSTM-GAN project.
+"""External tests: a trained run on another corpus.
 
-Nothing is prepared: a track's examples are made while the model hears others,
-by the code that makes a file's (gtzan_jax/inference/inputs.py). So any corpus
-will do whose tracks hold what the model can be asked about.
+Nothing is prepared: each track becomes model inputs as in `predict`, so any
+corpus of an accepted kind will do.
 """
 
 import itertools
@@ -38,32 +37,35 @@ def evaluate(
   artists: Mapping[str, str] | None = None,
   warnings: Sequence[Mapping[str, str]] = (),
 ) -> pathlib.Path:
-  """Scores a workdir's model on another corpus and writes a report on it.
+  """Evaluates a run on another corpus and writes a report.
 
   Args:
-    path: a workdir that training has been through.
-    corpus: an opened tfds_gtzan.Corpus: `name`, `kind`, `genres`, `tracks`
-      (each with `id`, `genre` and `read`) and `fingerprint`.
-    out: folder of the report: new, empty or of this very test. The only split
-      is "test", the genres are the model's, and the key "external" says what
-      was compared and what was left out (see docs/report.md).
-    place: where the corpus lies, as the user named it.
-    prepared: the fingerprint that it has when prepared for the run's features;
-      one that equals the run's is of the very music that it was trained on.
-    artists: {track: whose it is}; None where nobody knows.
-    warnings: what is wrong with the corpus: `check`, `title` and `text` each.
+    path: the run folder.
+    corpus: an opened tfds_gtzan.Corpus.
+    out: folder of the report: new, empty or of this test. Its split is "test",
+      its genres are the model's; docs/report.md describes "external".
+    place: the corpus's path, as given.
+    prepared: its fingerprint for the run's features; if equal to the run's, it
+      is the training corpus.
+    artists: {track: artist}.
+    warnings: of the corpus: `check`, `title` and `text` each.
 
   Returns:
     the path of report.html.
 
   Raises:
-    InputError: no model; a corpus whose tracks it cannot be asked about, of
-      none of its genres, or of tracks that it has learnt from alone; more than
-      5 % unreadable tracks, or none that can be read; an `out` that holds
-      something else.
+    InputError: no model; a corpus of a kind that it does not accept, without
+      its genres, or of training tracks only; over 5 % unreadable tracks, or no
+      readable one; an `out` with other content.
   """
   run = workdir.load(path)
-  _check_kind(path, run["kind"], inputs.kinds(run), corpus)
+  able = inputs.kinds(run)
+  if corpus.kind not in able:
+    raise InputError(
+      f"--workdir={path} was trained on {run['kind']} and cannot be tested on"
+      f" the {corpus.name} corpus of kind {corpus.kind}: give one of kind"
+      f" {' or '.join(able)}"
+    )
   tracks, compared = overlap.select(run, corpus, prepared, place)
   test = {
     "data_fingerprint": corpus.fingerprint,
@@ -113,35 +115,34 @@ def predict(
   tracks: Sequence,
   genres: Mapping[str, str],
 ) -> tuple[Predictions, list[dict]]:
-  """What a model says of tracks that nobody has prepared for it.
+  """Predictions for tracks of a corpus that was not prepared.
 
   Args:
     model: features [b, ...] -> probabilities [b, genres].
-    run: run.json of its workdir.
-    corpus: the tracks'; see `evaluate`.
+    run: its run.json.
+    corpus: the tracks' corpus.
     tracks: some of its tracks, or changed ones.
     genres: {a track's genre: the model's}.
 
   Returns:
-    a row a segment; and {track, reason} of each track that cannot be read.
+    a row a segment; and {track, reason} of each unreadable track.
 
   Raises:
     InputError: see `errors.check_unreadable`; or no track can be read.
   """
   skipped: list[dict] = []
   examples = _examples(run, corpus, tracks, genres, skipped)
-  return _predictions(model, examples, tuple(run["genres"])), skipped
-
-
-def _check_kind(
-  path: pathlib.Path, trained_on: str, able: Sequence[str], corpus
-) -> None:
-  if corpus.kind not in able:
-    raise InputError(
-      f"--workdir={path} was trained on {trained_on} and cannot be tested on"
-      f" the {corpus.name} corpus, whose tracks hold {corpus.kind}: give one"
-      f" whose tracks hold {' or '.join(able)}"
-    )
+  rows = []
+  while some := list(itertools.islice(examples, inputs.BATCH)):
+    *ids, x = zip(*some, strict=True)
+    ((batch, n),) = inputs.batches(np.stack(x))
+    rows.append((*ids, np.asarray(model(batch))[:n]))
+  track, segment, label, probabilities = map(
+    np.concatenate, zip(*rows, strict=True)
+  )
+  genres_of_model = tuple(run["genres"])
+  table = Predictions(track, segment, label, probabilities, genres_of_model)
+  return table, skipped
 
 
 def _examples(
@@ -151,7 +152,7 @@ def _examples(
   genres: Mapping[str, str],
   skipped: list[dict],
 ) -> Iterator[Example]:
-  """Examples of all tracks in order; `skipped` learns why one has none."""
+  """Examples of all tracks in order; unreadable tracks go into `skipped`."""
 
   def read(track) -> tuple[object, np.ndarray | InputError]:
     try:
@@ -159,45 +160,25 @@ def _examples(
     except InputError as error:
       return track, error
 
-  # Threads and not processes: JAX has started, and must not be forked.
+  # Threads, not processes: JAX has started and must not be forked.
   threads = min(8, os.cpu_count() or 1)
   stream = grain.MapDataset.source(tracks).map(read)
   for track, x in stream.to_iter_dataset(
     grain.ReadOptions(threads, 2 * threads)
   ):
+    if isinstance(x, StopError):
+      raise x
     if isinstance(x, InputError):
-      _skip(track, x, skipped, len(corpus.tracks))
+      print(shown(f"skipped: {track.id}: {x}"))
+      skipped.append({"track": track.id, "reason": str(x)})
+      first = skipped[0]["reason"]
+      errors.check_unreadable(len(skipped), len(corpus.tracks), first)
       continue
     label = run["genres"].index(genres[track.genre])
     for segment, example in enumerate(x):
       yield track.id, segment, label, example
   if len(skipped) == len(tracks):
     raise InputError(
-      f"not one of the {len(tracks)} tracks that the model can be tested on can"
-      f" be read; the first: {skipped[0]['reason']}"
+      f"none of the {len(tracks)} tracks that the model can be tested on can be"
+      f" read; first reason: {skipped[0]['reason']}"
     )
-
-
-def _skip(track, reason: InputError, skipped: list[dict], total: int) -> None:
-  if isinstance(reason, StopError):
-    raise reason
-  print(shown(f"skipped: {track.id}: {reason}"))
-  skipped.append({"track": track.id, "reason": str(reason)})
-  errors.check_unreadable(len(skipped), total, skipped[0]["reason"])
-
-
-def _predictions(
-  model: Callable[[np.ndarray], jax.Array],
-  examples: Iterator[Example],
-  genres: tuple[str, ...],
-) -> Predictions:
-  """What the model says, a batch of one size at a time: compiled once."""
-  rows = []
-  while some := list(itertools.islice(examples, inputs.BATCH)):
-    *ids, x = zip(*some, strict=True)
-    ((batch, n),) = inputs.batches(np.stack(x))
-    rows.append((*ids, np.asarray(model(batch))[:n]))
-  track, segment, label, probabilities = map(
-    np.concatenate, zip(*rows, strict=True)
-  )
-  return Predictions(track, segment, label, probabilities, genres)

@@ -1,8 +1,8 @@
-"""From what a track holds to a model's inputs, after training.
+"""Model inputs from a track's content, after training.
 
-A track goes through the very functions that prepared the training data: 16
-bits, segments, features; for a model of a log-mel archive sound becomes what
-the archive would hold of it. Tracks of any length are taken whole.
+The functions are those that prepared the training data: 16 bits, segments,
+features; for a model of a log-mel archive audio becomes what an archive would
+store. Tracks of any length are used whole.
 """
 
 import itertools
@@ -17,13 +17,13 @@ from gtzan_jax import features
 from gtzan_jax.audio import files as audio
 from gtzan_jax.features import logmel_archive, whole_clip
 
-BATCH = 32  # what a model is given at a time: nothing is compiled for the last
-# Seconds that a model of an archive takes as one track: longer sound comes in
-# parts of about that length.
+BATCH = 32  # one size, padded: nothing is compiled for the last batch
+# Seconds that a model of an archive treats as one track; longer audio is split
+# into parts of about that length.
 LONGEST = 300.0
-# A waveform, float32 `[n]` after `[n]`, as often as it is called.
+# Yields a waveform in blocks, float32 `[n]`, each time it is called.
 Blocks = Callable[[], Iterator[np.ndarray]]
-# What a model can be asked about, by what its training tracks held.
+# Corpus kinds that a model accepts, by the kind it was trained on.
 _KINDS = {
   "audio": ("audio",),
   "logmel": ("logmel", "audio"),
@@ -33,14 +33,14 @@ _KINDS = {
 
 
 def kinds(run: Mapping) -> tuple[str, ...]:
-  """What a track may hold for a run's model to be asked about it."""
+  """Corpus kinds that a run's model accepts."""
   if "table57" in run["feature_spec"]["parts"]:
     return _KINDS["table"]  # computed or read, the columns are the same
   return _KINDS[run["kind"]]
 
 
 def examples(content: Any, kind: str, run: Mapping) -> np.ndarray:
-  """What a track holds -> a model's inputs, float32 `[s, ...]`.
+  """Model inputs of one track, float32 `[s, ...]`.
 
   Args:
     content: of "audio" its `samples`, of "logmel" its `db` and `n_frames`, of
@@ -50,7 +50,7 @@ def examples(content: Any, kind: str, run: Mapping) -> np.ndarray:
       "clip_seconds".
   """
   if kind == "audio":
-    return from_audio(content.samples, run)
+    return np.concatenate([*stream(lambda: iter([content.samples]), run)])
   if kind == "logmel":
     return from_logmel(content.db, content.n_frames, run)
   if kind == "picture":
@@ -58,31 +58,29 @@ def examples(content: Any, kind: str, run: Mapping) -> np.ndarray:
   return np.asarray(content.rows, np.float32)
 
 
-def from_audio(samples: np.ndarray, run: Mapping) -> np.ndarray:
-  """A waveform, float32 `[n]` at 22,050 Hz: float32 `[s, ...]`."""
-  return np.concatenate([*stream(lambda: iter([samples]), run)])
-
-
 def stream(blocks: Blocks, run: Mapping) -> Iterator[np.ndarray]:
-  """A waveform of any length in blocks: some examples after the other.
+  """Model inputs of a waveform of any length, `[s, ...]` at a time.
+
+  Memory holds a few tracks' length at most.
 
   Args:
-    blocks: gives float32 `[n]` after `[n]` at 22,050 Hz; called twice where the
-      length of all has to be known first.
-    run: of the model.
-
-  Yields:
-    float32 `[s, ...]`; no more is held at a time than a few tracks have.
+    blocks: the waveform at 22,050 Hz; called twice where its length must be
+      known first.
+    run: as for `examples`.
   """
   spec = features.FeatureSpec.from_dict(run["feature_spec"])
 
   def rounded() -> Iterator[np.ndarray]:
     for block in blocks():
-      yield audio.to_float(audio.to_int16(block))  # as they are prepared
+      yield audio.to_float(audio.to_int16(block))  # as in prepared data
 
   if spec.whole_clip:
     for part in _even(rounded, spec.sample_rate, run["clip_seconds"]):
-      yield _clip(part, spec, run)
+      if run["kind"] == "logmel":
+        db, _ = logmel_archive.from_audio(part, run["columns_per_frame"])
+        yield whole_clip.from_logmel(db, spec)
+      else:
+        yield whole_clip.from_audio(part, spec)
   elif run["kind"] == "logmel":
     for part in _even(rounded, spec.sample_rate, LONGEST):
       columns = logmel_archive.from_audio(part, run["columns_per_frame"])
@@ -97,7 +95,7 @@ def stream(blocks: Blocks, run: Mapping) -> Iterator[np.ndarray]:
 
 
 def _even(blocks: Blocks, rate: int, seconds: float) -> Iterator[np.ndarray]:
-  """Parts of one length, about so many seconds."""
+  """Parts of equal length, of about so many seconds."""
   kept: list[np.ndarray] = []
   total = 0
   for block in blocks():
@@ -117,7 +115,7 @@ def _even(blocks: Blocks, rate: int, seconds: float) -> Iterator[np.ndarray]:
 def _resized(
   blocks: Iterable[np.ndarray], sizes: Iterator[int]
 ) -> Iterator[np.ndarray]:
-  """The same samples in blocks of other sizes; the last may be shorter."""
+  """The samples in blocks of other sizes; the last may be shorter."""
   kept: list[np.ndarray] = []
   count, size = 0, next(sizes)
   for block in blocks:
@@ -132,46 +130,29 @@ def _resized(
     yield np.concatenate(kept)
 
 
-def _clip(
-  samples: np.ndarray, spec: features.FeatureSpec, run: Mapping
-) -> np.ndarray:
-  if run["kind"] == "logmel":
-    db, _ = logmel_archive.from_audio(samples, run["columns_per_frame"])
-    return whole_clip.from_logmel(db, spec)
-  return whole_clip.from_audio(samples, spec)
-
-
 def from_logmel(db: np.ndarray, n_frames: int, run: Mapping) -> np.ndarray:
-  """A log-mel, float32 `[columns, 128]`, absolute dB: float32 `[s, ...]`.
+  """Model inputs of a log-mel, float32 `[s, ...]`.
 
   Args:
-    db: of any number of columns, picked evenly from ...
+    db: float32 `[columns, 128]`, absolute dB, columns picked evenly from ...
     n_frames: ... so many frames.
     run: of a model that was trained on an archive.
   """
   spec = features.FeatureSpec.from_dict(run["feature_spec"])
   if spec.whole_clip:
-    parts = _parts(
-      db, n_frames * logmel_archive.HOP / logmel_archive.SAMPLE_RATE, run
-    )
-    return np.concatenate(
-      [whole_clip.from_logmel(part, spec) for part in parts]
-    )
+    seconds = n_frames * logmel_archive.HOP / logmel_archive.SAMPLE_RATE
+    count = _count(len(db), seconds, run["clip_seconds"])
+    parts = np.array_split(db, count)
+    return np.concatenate([whole_clip.from_logmel(x, spec) for x in parts])
   width = logmel_archive.segment_columns(spec, run["columns_per_frame"])
   cut = logmel_archive.segments(db, n_frames, spec, width, None)
   return _computed(features.from_logmel, cut, spec)
 
 
 def from_picture(rgb: np.ndarray, run: Mapping) -> np.ndarray:
-  """A picture, uint8 `[height, width, 3]`: float32 `[1, size, size, 3]`."""
+  """uint8 `[height, width, 3]` -> float32 `[1, size, size, 3]`."""
   spec = features.FeatureSpec.from_dict(run["feature_spec"])
   return whole_clip.from_picture(rgb, spec)
-
-
-def _parts(array: np.ndarray, seconds: float, run: Mapping) -> list[np.ndarray]:
-  """Parts of one length, about that of a track: a GTZAN track is one."""
-  count = _count(len(array), seconds, run["clip_seconds"])
-  return np.array_split(array, count)
 
 
 def _count(length: int, seconds: float, each: float) -> int:
@@ -183,7 +164,7 @@ def _computed(
   cut: np.ndarray,
   spec: features.FeatureSpec,
 ) -> np.ndarray:
-  """Features of segments, as many at a time as when they were prepared."""
+  """Features of segments, in the batch size of preparing."""
   some = batches(cut, spec.segments_per_track)
   return np.concatenate([compute(batch, spec)[:n] for batch, n in some])
 
@@ -208,7 +189,7 @@ def regrouped(
 def batches(
   array: np.ndarray, size: int = BATCH
 ) -> Iterator[tuple[np.ndarray, int]]:
-  """Examples in order: (as many as `size`, how many of them are real)."""
+  """Yields (`size` examples in order, padded; the number of real ones)."""
   for start in range(0, len(array), size):
     batch = array[start : start + size]
     spare = ((0, size - len(batch)),) + ((0, 0),) * (batch.ndim - 1)

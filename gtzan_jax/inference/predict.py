@@ -1,10 +1,7 @@
-"""From files of any form to genres, with a workdir's model.
+"""Predicts genres of audio files (or pictures) with a trained run.
 
-A file goes through the very functions that prepared the training data: read,
-16 bits, segments, features; a model trained on a log-mel archive sees what the
-archive would hold of the file, one trained on pictures takes pictures. The
-answer is the mean over all segments, or over all clips of about the length that
-the model was trained on.
+A file becomes model inputs as in prepared data (inputs.py). The prediction is
+the mean over all segments, or over clips of about the training tracks' length.
 """
 
 import collections
@@ -28,17 +25,19 @@ from gtzan_jax.training import evaluate, workdir
 FACTOR_2 = 20 * np.log10(2)  # in dB
 
 
-def extensions(kind: str) -> tuple[str, ...]:
-  """Of the files that a model takes, by what its training tracks held."""
-  return image.EXTENSIONS if kind == "picture" else audio.EXTENSIONS
+def _takes(kind: str) -> tuple[str, tuple[str, ...]]:
+  """("picture" or "audio", extensions) of the files that a model accepts."""
+  if kind == "picture":
+    return "picture", image.EXTENSIONS
+  return "audio", audio.EXTENSIONS
 
 
 class Source(NamedTuple):
-  """A file that was asked about.
+  """A file to predict.
 
   Attributes:
-    name: its path, which may go on inside an archive.
-    on_disk: yields where it can be read, in a `with`; that raises InputError.
+    name: its path, which may continue inside an archive.
+    on_disk: a context manager that gives a readable path or raises InputError.
   """
 
   name: str
@@ -50,25 +49,25 @@ def find(
   kind: str,
   data: ml_collections.ConfigDict,
 ) -> tuple[list[Source], dict[str, int]]:
-  """The files named, and those of the model's kind in what else was named.
+  """The given files, and the files of the model's kind in folders and archives.
 
-  What cannot be walked, or holds no such file, stands for itself: as a file
-  that cannot be read.
+  A folder or archive that cannot be read, or holds no such file, is a Source
+  that raises InputError.
 
   Args:
     paths: files, folders and archives.
-    kind: run.json's: what the tracks that the model was trained on held.
-    data: a config's data section, of which `dir` is where archives are
-      unpacked.
+    kind: run.json's corpus kind.
+    data: a config's data section; archives are unpacked into its `dir`.
 
   Returns:
-    the files, and {kind of file: how many} of those passed over.
+    the files, and {kind of ignored file: number}.
 
   Raises:
-    InputError: nothing was named.
+    InputError: no path.
   """
   found: list[Source] = []
   passed_over: collections.Counter[str] = collections.Counter()
+  what, takes = _takes(kind)
   for path in paths:
     try:
       with errors.reading(path):
@@ -76,29 +75,28 @@ def find(
     except errors.InputError as error:
       found.append(Source(path, functools.partial(_refused, str(error))))
       continue
-    if tree is None:  # whether it can be read is for reading to say
-      on_disk = functools.partial(_there, pathlib.Path(path))
-      found.append(Source(path, on_disk))
+    if tree is None:  # a file: reading it shows whether it can be read
+      found.append(_readable(path, pathlib.Path(path)))
       continue
-    takes = extensions(kind)
     names = [name for name in tree.files if name.lower().endswith(takes)]
     found += [
-      Source(
-        os.path.join(tree.place, name),
-        functools.partial(_there, tree.files[name]),
-      )
+      _readable(os.path.join(tree.place, name), tree.files[name])
       for name in sorted(names, key=lambda name: name.split("/"))
     ]
     refused = list(tree.unlisted)
     if not names and not refused:
-      wanted = "picture" if kind == "picture" else "audio"
-      shown = errors.shown(path)
-      refused = [f"{shown} holds no {wanted} file ({', '.join(takes)})"]
+      refused = [
+        f"{errors.shown(path)} holds no {what} file ({', '.join(takes)})"
+      ]
     found += [Source(path, functools.partial(_refused, x)) for x in refused]
     passed_over.update(tree.passed_over(names))
   if not found:
-    raise errors.InputError("predict needs files or folders: none were named")
+    raise errors.InputError("predict: no files or folders given")
   return found, dict(passed_over.most_common())
+
+
+def _readable(name: str, path: pathlib.Path) -> Source:
+  return Source(name, functools.partial(_there, path))
 
 
 @contextlib.contextmanager
@@ -114,7 +112,7 @@ def _refused(reason: str) -> Iterator[pathlib.Path]:
 
 @contextlib.contextmanager
 def opened(source: Source) -> Iterator[pathlib.Path]:
-  """Where a file can be read; what is wrong with it is said by its name."""
+  """The readable path of a Source; errors name the file as the user did."""
   with source.on_disk() as path:
     try:
       yield path
@@ -126,31 +124,31 @@ def opened(source: Source) -> Iterator[pathlib.Path]:
 
 
 def examples(file: pathlib.Path, run: Mapping) -> np.ndarray:
-  """A file -> a model's inputs, float32 [s, ...].
-
-  Args:
-    file: sound, or a picture where the model was trained on pictures.
-    run: run.json's "kind", "feature_spec", "columns_per_frame" and
-      "clip_seconds".
-
-  Raises:
-    InputError: a file of the other kind, or one that cannot be read.
-  """
+  """Model inputs of a file, float32 [s, ...]; see `stream`."""
   return np.concatenate([*stream(file, run)])
 
 
 def stream(
   file: pathlib.Path, run: Mapping, level: audio.Level | None = None
 ) -> Iterator[np.ndarray]:
-  """`examples`, some after the other: hours of sound need no more memory.
+  """Model inputs of a file, `[s, ...]` at a time, in bounded memory.
 
   Args:
-    file: as for `examples`.
-    run: as well.
-    level: is given all of the sound, once.
+    file: audio, or a picture for a model of pictures.
+    run: as for `inputs.examples`.
+    level: measures the audio, if given.
+
+  Raises:
+    InputError: a file of the other kind, or one that cannot be read.
   """
-  _check(file, run["kind"])
-  if run["kind"] == "picture":
+  what, takes = _takes(run["kind"])
+  given = "picture" if file.suffix.lower() in image.EXTENSIONS else "audio"
+  if given != what:
+    raise errors.InputError(
+      f"{errors.shown(file)}: the model accepts {what} files"
+      f" ({', '.join(takes)}), not {given} files"
+    )
+  if what == "picture":
     yield inputs.from_picture(image.read(file), run)
     return
   to_measure = [level] if level is not None else []
@@ -165,23 +163,11 @@ def stream(
   yield from inputs.stream(blocks, run)
 
 
-def _check(file: pathlib.Path, kind: str) -> None:
-  wanted = "picture" if kind == "picture" else "audio"
-  name = errors.shown(file)
-  takes = ", ".join(extensions(kind))
-  given = "picture" if file.suffix.lower() in image.EXTENSIONS else "audio"
-  if given != wanted:
-    raise errors.InputError(
-      f"{name}: the model takes {wanted} files ({takes}), no {given} files:"
-      " give it what its training tracks were"
-    )
-
-
 def outside(level: audio.Level, run: Mapping) -> list[str]:
-  """In which ways a file is unlike all that a run has learnt from.
+  """Warnings for a length or level far outside the training range.
 
-  Length and level count by more than a factor of two beyond the shortest and
-  the longest, the quietest and the loudest of its training tracks.
+  Far is a factor of two beyond the shortest and longest, the quietest and
+  loudest training track.
   """
   found = []
   known = run.get("train_range") or {}
@@ -189,54 +175,49 @@ def outside(level: audio.Level, run: Mapping) -> list[str]:
     low, high = limits
     if not low / 2 <= level.seconds <= 2 * high:
       found.append(
-        f"it lasts {level.seconds:,.1f} s, and the model learnt from tracks of"
+        f"duration {level.seconds:,.1f} s is outside the training range of"
         f" {low:,.1f} to {high:,.1f} s"
       )
   if (limits := known.get("level")) and level.decibels is not None:
     low, high = limits
     if not low - FACTOR_2 <= level.decibels <= high + FACTOR_2:
       found.append(
-        f"its level is {level.decibels:.0f} dB of full scale, and the model"
-        f" learnt from tracks of {low:.0f} to {high:.0f} dB"
+        f"level {level.decibels:.0f} dBFS is outside the training range of"
+        f" {low:.0f} to {high:.0f} dBFS"
       )
   return found
 
 
 def about(run: Mapping) -> list[str]:
-  """What is to be known of a run before any answer of it is believed."""
+  """Warnings that apply to all predictions of a run."""
   if run["data_path"]:
     return []
   return [
-    "the model learnt from the synthetic corpus: what it answers about real"
-    " music means nothing"
+    "this model was trained on the synthetic corpus; its predictions for real"
+    " music are meaningless"
   ]
 
 
 def load(
   path: pathlib.Path, run: Mapping | None = None
 ) -> Callable[..., dict[str, float]]:
-  """A workdir's model as a function: file -> {genre: probability}.
-
-  The probabilities sum to 1, the likeliest genre first. The file is sound, or
-  a picture (.png) where the model was trained on pictures. A model of Kaggle's
-  table is given the row that `features.table57` computes of the sound.
+  """The model in a run folder as a function: file -> {genre: probability}.
 
   Args:
-    path: the workdir.
-    run: its run.json, where that has been read.
+    path: the run folder.
+    run: its run.json, if already read.
 
   Returns:
-    the function. What it is given beside the file is a list, to which it adds
-    the warnings of `outside` for the file.
+    predict(file, warnings=None): probabilities in descending order; the
+    warnings of `outside` are added to the list.
 
   Raises:
-    InputError: no workdir, or no checkpoint in it. The function raises it for a
-      file of the other kind, one that cannot be read, or one for which the
-      model gives no numbers.
+    InputError: no run folder, or no checkpoint in it. The function raises it as
+      `stream` does, and where the model predicts NaN.
   """
   run = run or workdir.load(path)
   model, _ = evaluate.load_model(path, run)
-  # A song is a few clips, if not one.
+  # A song is one clip or a few.
   size = 1 if run["feature_spec"]["whole_clip"] else inputs.BATCH
 
   def predict(
@@ -247,9 +228,7 @@ def load(
     rows = [np.asarray(model(batch))[:n] for batch, n in batches]
     mean = np.concatenate(rows).astype(np.float64).mean(0)
     if not np.isfinite(mean).all():
-      raise errors.InputError(
-        f"{errors.shown(file)}: the model's answer is not a number (NaN)"
-      )
+      raise errors.InputError(f"{errors.shown(file)}: the model predicted NaN")
     if warnings is not None and level.seconds:
       warnings += outside(level, run)
     mean /= mean.sum()

@@ -1,4 +1,4 @@
-"""GANs by name. Add one: a file, a line in GANS, a row in docs."""
+"""GANs by name. To add one: a file, a line in GANS, a row in docs/gan.md."""
 
 import inspect
 from collections.abc import Callable
@@ -35,13 +35,11 @@ def create(
     name: a key of GANS.
     num_classes: number of genres.
     example_shape: of one example, without the batch.
-    **kwargs: options of the GAN; those left out keep their default. A list is
-      taken as a tuple (JSON knows no tuples).
+    **kwargs: options of the GAN; a list stands for a tuple (from JSON).
 
   Raises:
-    InputError: if the GAN or one of the options does not exist, an option is
-      of another type than its default or out of its range, or the GAN makes no
-      such examples.
+    InputError: an unknown GAN or option, a value of another type or range, or
+      a shape that the GAN cannot generate.
   """
   if name not in GANS:
     raise InputError(f"unknown GAN {name!r}; there are {', '.join(GANS)}")
@@ -52,7 +50,12 @@ def create(
         f"GAN {name!r} has no option {key!r}; its options are"
         f" {', '.join(defaults)}"
       )
-    _check_option(name, key, value, defaults[key])
+    wanted = ranges.option(key, defaults[key])
+    if not wanted.holds(value):
+      raise InputError(
+        f"GAN {name!r}: {key}={ranges.brief(value)}: give {wanted.accepted}, as"
+        f" {defaults[key]!r}"
+      )
   kwargs = {
     k: tuple(v) if isinstance(v, list) else v for k, v in kwargs.items()
   }
@@ -60,15 +63,6 @@ def create(
 
 
 def options(name: str) -> dict:
-  """What `create(name, ...)` takes by keyword, with the defaults."""
+  """Keyword options of `create(name, ...)` with their defaults."""
   parameters = inspect.signature(GANS[name]).parameters.values()
   return {p.name: p.default for p in parameters if p.kind == p.KEYWORD_ONLY}
-
-
-def _check_option(name: str, key: str, value, default) -> None:
-  wanted = ranges.option(key, default)
-  if not wanted.holds(value):
-    raise InputError(
-      f"GAN {name!r}: {key}={ranges.brief(value)}: give {wanted.accepted}, as"
-      f" {default!r}"
-    )

@@ -1,4 +1,4 @@
-"""What every GAN promises, said once."""
+"""The contract of every GAN."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -8,15 +8,15 @@ from flax import linen as nn
 
 
 class Generator(nn.Module):
-  """Makes examples of a genre.
+  """Generates examples of a genre.
 
-  Only the collection `params` exists: no running statistics, no dropout. An
-  example depends on its own noise and label alone.
+  The only collection is `params`: no running statistics, no dropout. An example
+  depends on its own noise and label only.
 
   Attributes:
     num_classes: the number of genres.
     example_shape: of one example, without the batch.
-    noise: standard normal numbers that one example is made of.
+    noise: standard normal numbers for one example.
   """
 
   num_classes: int
@@ -34,10 +34,10 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-  """Scores examples of a genre; the collections are those of a Generator.
+  """Scores examples of a genre; the only collection is `params`.
 
-  The score of an example depends on no other example. Its gradient can be
-  differentiated again (gradient penalties need that).
+  A score depends on no other example. Its gradient can be differentiated again,
+  for gradient penalties.
 
   Attributes:
     num_classes: the number of genres.
@@ -46,30 +46,25 @@ class Discriminator(nn.Module):
   num_classes: int
 
   def __call__(self, x: jax.Array, label: jax.Array) -> jax.Array:
-    """Logits, float32 `[batch]`: high for what seems real.
+    """Logits, float32 `[batch]`: high means real.
 
     Args:
       x: `[batch, ...]`, views of examples (see `Networks`).
-      label: integers `[batch]`, the genre each is said to be of.
+      label: integers `[batch]`, the genres.
     """
     raise NotImplementedError(f"{type(self).__name__} defines no __call__")
 
 
-def unchanged(x: jax.Array) -> jax.Array:
-  """The view of a discriminator that is shown examples as they are."""
-  return x
-
-
 class Networks(NamedTuple):
-  """The two networks of a GAN, untrained and without variables.
+  """The two networks of a GAN, without variables.
 
   Attributes:
-    generator: makes examples.
+    generator: generates examples.
     discriminator: scores views of them.
-    view: `[batch, *example_shape]` to what the discriminator is shown. It has
-      no variables, and a gradient penalty is taken behind it.
+    view: `[batch, *example_shape]` to the discriminator's input, without
+      variables; gradient penalties are with respect to the view.
   """
 
   generator: Generator
   discriminator: Discriminator
-  view: Callable[[jax.Array], jax.Array] = unchanged
+  view: Callable[[jax.Array], jax.Array] = lambda x: x

@@ -1,9 +1,9 @@
 """A convolutional conditional GAN on `[frames, bins]` of any size.
 
-Time and frequency are the two sides of a grid. Low and high bins mean
-different things in music, so both networks keep them apart at their smallest
-grid: the generator's has a number of its own for every cell, the
-discriminator's is averaged over time alone.
+Time and frequency are the two sides of a grid. Low and high bins differ in
+meaning, so both networks keep them apart at their smallest grid: the
+generator's has its own values for every cell, the discriminator's is averaged
+over time only.
 """
 
 import math
@@ -27,10 +27,10 @@ def latent(
   embedding: int,
   texture: int,
 ) -> tuple[jax.Array, jax.Array]:
-  """What `grids.Rising` takes, for use in a compact method.
+  """Inputs of `grids.Rising`, for use in a compact method.
 
-  The last `texture` numbers of the noise are texture; the others, beside an
-  embedding of the genre, say what the example is as a whole.
+  The last `texture` numbers of the noise are texture; the others and an
+  embedding of the genre describe the whole example.
   """
   whole, texture = jnp.split(noise, [-texture], axis=-1)
   init = nn.initializers.normal(1.0)
@@ -43,11 +43,11 @@ def _sizes(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
 
 
 class ConvGenerator(Generator):
-  """A small grid from noise and genre, doubled until it has its size.
+  """A small grid from noise and genre, doubled to the size of an example.
 
   Attributes:
-    embedding: numbers that stand for a genre.
-    texture: numbers of noise in each cell of the second grid.
+    embedding: size of a genre's embedding.
+    texture: noise numbers in each cell of the second grid.
     channels: of each grid but the largest, the largest first.
   """
 
@@ -97,11 +97,10 @@ def cgan_conv(
 ) -> Networks:
   """Networks for `[frames, bins]`.
 
-  The generator takes `noise` numbers for the whole and `texture` for each cell
-  of 4 frames and 4 bins.
+  The generator takes `noise` numbers and `texture` for each cell of 4 x 4.
 
   Raises:
-    InputError: examples of another kind, or of one cell only.
+    InputError: another shape, or one that is too small.
   """
   if len(example_shape) != 2 or max(example_shape) <= _SMALLEST:
     raise InputError(

@@ -1,8 +1,8 @@
 """The LSTM-GAN project's conditional GAN: fully connected layers only.
 
 Conditional GAN: M. Mirza and S. Osindero, "Conditional Generative Adversarial
-Nets", arXiv:1411.1784. As the source is written in torch, so are its first
-weights: uniform in ±1/sqrt(inputs), embeddings standard normal.
+Nets", arXiv:1411.1784. Initial weights are torch's, as in the source: uniform
+in ±1/sqrt(inputs), embeddings standard normal.
 """
 
 import math
@@ -30,10 +30,9 @@ class DenseGenerator(Generator):
   """Noise and genre through widening layers, ReLU between them.
 
   Attributes:
-    embedding: numbers that stand for a genre.
+    embedding: size of a genre's embedding.
     hidden: units of each hidden layer.
-    output: "tanh" for waveforms, which are within ±1; "linear" for
-      standardised features, which are not.
+    output: "tanh" for waveforms, within ±1; "linear" for standardised features.
   """
 
   embedding: int
@@ -56,7 +55,7 @@ class DenseDiscriminator(Discriminator):
   """The flattened example and its genre through narrowing layers.
 
   Attributes:
-    embedding: numbers that stand for a genre.
+    embedding: size of a genre's embedding.
     hidden: units of each hidden layer, LeakyReLU 0.2 after each.
   """
 
@@ -84,11 +83,7 @@ def cgan_dense(
   critic_hidden: tuple[int, ...] = (1024, 512),
   output: str = "tanh",
 ) -> Networks:
-  """The source's GAN: 206,036,121 parameters on 66,000 samples, ten genres.
-
-  Raises:
-    InputError: an `output` that does not exist.
-  """
+  """The source's GAN: 206,036,121 parameters on 66,000 samples, ten genres."""
   if output not in _OUTPUTS:
     raise InputError(
       f"cgan_dense: output={output!r}; it takes {' or '.join(_OUTPUTS)}"

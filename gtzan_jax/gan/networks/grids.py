@@ -1,9 +1,9 @@
-"""Grids that halve and double: what the convolutional GANs are built from.
+"""Building blocks of the convolutional GANs: grids that halve and double.
 
-A grid is `[batch, *sides, channels]` with one side or two. Sides are halved
-by folding neighbours into channels and doubled by the inverse; all that is
-convolved has stride 1. On a CPU the gradient of a gradient, which R1 needs,
-takes ten times as long through a convolution with strides.
+A grid is `[batch, *sides, channels]` with one side or two. Sides are halved by
+folding neighbours into channels and doubled by the inverse; convolutions have
+stride 1, because R1's gradient of a gradient takes ten times as long on a CPU
+through strided ones.
 """
 
 import math
@@ -31,7 +31,7 @@ def shrinking(
 
 
 def _blocks(sides: tuple[int, ...], small: tuple[int, ...]) -> list[int]:
-  """How many cells of `sides` one of `small` stands for, along each side."""
+  """Cells of `sides` for each of `small`, along each side."""
   return [-(-n // m) for n, m in zip(sides, small, strict=True)]
 
 
@@ -63,25 +63,23 @@ def unfold(x: jax.Array, sides: tuple[int, ...]) -> jax.Array:
 
 
 def cells(sides: tuple[int, ...], small: tuple[int, ...]) -> int:
-  """How many cells of a grid one of the next smaller stands for."""
+  """Cells of a grid for each cell of the next smaller."""
   return math.prod(_blocks(sides, small))
 
 
 class Rising(nn.Module):
-  """From numbers to a grid: a small grid, doubled until it has its size.
+  """From numbers to a grid: a small grid, doubled to its final size.
 
-  At each size a residual 3-wide convolution; before it every cell is
-  normalised over its channels, then scaled and shifted by what is asked for
-  (conditional normalisation: V. Dumoulin et al., arXiv:1610.07629; on noise and
-  class, as BigGAN's: A. Brock et al., arXiv:1809.11096). The second grid is
-  given noise of its own in every cell, of which texture is made (T. Karras et
-  al., arXiv:1812.04948): music's spectra are rough, and a hundred numbers do
-  not hold that.
+  At each size a residual 3-wide convolution; before it every cell is normalised
+  over its channels, then scaled and shifted by noise and genre (conditional
+  normalisation: V. Dumoulin et al., arXiv:1610.07629; as in BigGAN: A. Brock et
+  al., arXiv:1809.11096). The second grid gets separate noise in every cell for
+  texture (T. Karras et al., arXiv:1812.04948): spectra of music are rough.
 
   Attributes:
     grids: from `shrinking`, the largest first.
     channels: of each grid but the largest, the largest first; the last one
-      stands for all smaller ones.
+      also of all smaller ones.
     out: channels of the largest grid.
     kernel: width of a convolution along each side.
   """
@@ -130,10 +128,9 @@ class _Conditioned(nn.Module):
 
 
 class Falling(nn.Module):
-  """From a grid to numbers that say how real it is; no normalisation.
+  """From a grid to numbers for a score, without normalisation.
 
-  Attributes: as those of `Rising`; the first of `channels` are of the second
-    grid.
+  Attributes as of `Rising`; the first of `channels` are of the second grid.
   """
 
   grids: list[tuple[int, ...]]

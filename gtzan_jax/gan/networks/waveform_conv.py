@@ -1,13 +1,12 @@
 """A convolutional conditional GAN on waveforms, by way of their spectrum.
 
 The generator makes magnitude and phase of a short-time Fourier transform and
-inverts it (T. Kaneko et al., "iSTFTNet", arXiv:2203.02395), so that few frames
-are convolved in place of many samples. A phase advances from frame to frame by
-that of its bin's frequency and what the network adds to it: a steady tone is
-then a constant (J. Engel et al., "GANSynth", arXiv:1902.08710). The
-discriminator is shown log-mel spectrograms alone, as those of vocoders are
-shown spectrograms (W. Jang et al., "UnivNet", arXiv:2106.07889): one of samples
-learns what no ear hears, and the generator then learns little else.
+inverts it (T. Kaneko et al., "iSTFTNet", arXiv:2203.02395), so that it
+convolves few frames instead of many samples. A phase advances from frame to
+frame by its bin's frequency plus the network's output, so that a steady tone is
+a constant (J. Engel et al., "GANSynth", arXiv:1902.08710). The discriminator
+gets log-mel spectrograms (as in W. Jang et al., "UnivNet", arXiv:2106.07889):
+on samples it learns inaudible detail, and so does the generator.
 """
 
 import functools
@@ -26,7 +25,7 @@ from gtzan_jax.gan.networks.conv import ConvDiscriminator, latent
 _OVERLAP = 4  # hops in a window
 _HOP = 240  # of the generator's transform, 10.9 ms at 22,050 Hz
 _MEL_FFT, _MEL_HOP, _N_MELS = 1024, 256, 64
-_QUIET = 1e-5  # added to a band's power; 93 % of GTZAN's are above three of it
+_QUIET = 1e-5  # added to a band's power; 93 % of GTZAN's exceed three times it
 _MEAN, _STD = -4.0, 3.5  # of its logarithm on GTZAN's clips, about
 
 
@@ -71,7 +70,7 @@ def synthesize(log_magnitude: jax.Array, phase: jax.Array) -> jax.Array:
 def log_mel(audio: jax.Array, sample_rate: int) -> jax.Array:
   """Log-mel spectrogram of about zero mean and unit deviation on music.
 
-  The quietest power is added, not cut off: it has a gradient at silence.
+  A floor is added instead of clipping, for a gradient at silence.
 
   Args:
     audio: float32 `[batch, samples]`.
@@ -94,8 +93,8 @@ class WaveformGenerator(Generator):
   """Noise and genre to frames, frames to a spectrum, its inverse.
 
   Attributes:
-    embedding: numbers that stand for a genre.
-    texture: numbers of noise for each two frames.
+    embedding: size of a genre's embedding.
+    texture: noise numbers for each two frames.
     channels: of each row of frames, the longest first.
   """
 
@@ -145,11 +144,10 @@ def cgan_waveform_conv(
 ) -> Networks:
   """Networks for `[samples]`; a few million parameters at any length.
 
-  The generator takes `noise` numbers for the whole and `texture` for each two
-  frames of its transform.
+  The generator takes `noise` numbers and `texture` for each two frames.
 
   Raises:
-    InputError: examples of another kind, or too short.
+    InputError: another shape, or too few samples.
   """
   shortest = _HOP * _OVERLAP
   if len(example_shape) != 1 or example_shape[0] < shortest:
