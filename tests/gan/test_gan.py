@@ -546,7 +546,7 @@ def test_a_classifier_generates_nothing_and_a_gan_tells_no_genre(
 ):
   with pytest.raises(errors.InputError, match="'judge', which generates"):
     generate.load(make_gan().gan.judge)
-  with pytest.raises(errors.InputError, match="tells no genres"):
+  with pytest.raises(errors.InputError, match="predicts no genres"):
     predict.load(features_gan)
 
 

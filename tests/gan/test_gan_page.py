@@ -151,8 +151,7 @@ def test_the_command_line_says_how_good_a_gan_is(tmp_path, capsys, changes):
   assert ("COLLAPSED: " in said) == bool(changes)
   if not changes:
     assert (
-      "judge hears 0.430 as the genre asked for; by chance at most 0.100"
-      in said
+      "judge assigns 0.430 to the requested genre (chance at most 0.100" in said
     )
     assert "validation: frechet_ratio 0.610, coverage 0.610, div" in said
   assert "tracks" not in said
