@@ -1,9 +1,8 @@
-"""What a config and a run.json may hold: a type and a range for each key.
+"""The type and range of each key of a config, a feature spec and the flags.
 
-One table for both. `checks` holds the command line against it before anything
-is prepared; `workdir.load` holds a run.json against it as it is read, for a run
-folder may be a stranger's. Upper bounds keep what is allocated within a
-machine's memory and counts within 32 bits.
+The command line is checked against it before anything is prepared, a run.json
+as it is read, for a run folder may be a stranger's. Upper bounds keep
+allocations within a machine's memory and counts within 32 bits.
 """
 
 import dataclasses
@@ -52,7 +51,7 @@ def real(
 
 
 def text(*choices: str, longest: int = 4096) -> Range:
-  """One of the choices; without any, text that can be a file's name."""
+  """One of the choices; without any, text that can be a path."""
   if choices:
     return Range(
       f"one of {', '.join(choices)}",
@@ -88,7 +87,7 @@ def several(one: Range, least: int = 0, most: int = 10**7) -> Range:
   )
 
 
-# Of what lies in a folder: the key or the value of a stranger's JSON file.
+# A name within a folder, in a stranger's JSON file.
 FILE = Range(
   "the name of a file, without '/'",
   lambda x: (
@@ -100,7 +99,7 @@ FILE = Range(
 )
 FLAG = Range("true or false", lambda x: isinstance(x, bool))
 NAME = text()
-# Of prepared data: what writes its records takes no other name.
+# Of prepared data, whose writer takes no other names.
 UTF8 = Range(
   f"{NAME.accepted}, in UTF-8",
   lambda x: NAME.holds(x) and not any(0xD800 <= ord(c) < 0xE000 for c in x),
@@ -113,7 +112,7 @@ _POSITIVE = real(0, 10, above=True)
 _SHARE = real(0, 1)
 _KEPT = real(0, 1, below=True)
 
-# Followed by the loop, of each task; never a scalar of the test split.
+# Scalars that the loop may monitor, by task; never one of the test split.
 _CLASSIFIERS = (
   "train/loss",
   "train/accuracy",
@@ -132,12 +131,11 @@ MONITORS = {
     "validation/genre_share",
   ),
 }
-# Generated for a measure by which a checkpoint is chosen.
+# Examples generated for a measure that chooses a checkpoint.
 MOST_SAMPLES = 100_000
 
-# Every key of configs/default.py. Names that are looked up in a table (a model,
-# a feature set, a protocol, an optimizer) are judged there, and so are the
-# other keys of `model`.
+# Every key of configs/default.py. Names in a table (models, feature sets,
+# protocols, optimizers) and the other keys of `model` are checked there.
 CONFIG = {
   "recipe": NAME,
   "task": text(*MONITORS),
@@ -250,22 +248,22 @@ SPEC = {
 _MOST_CELLS = 2**28  # samples in all windows of a track: 1 GiB
 
 
-# Options of models and GANs that are no sizes. Most count what is traced one
-# by one, which takes a second for some hundred.
+# Options of models and GANs that are not sizes. Most count layers that are
+# traced one by one, which takes a second for some hundred.
 _COUNTS = whole(1, 256)
 _OPTIONS = {
   **dict.fromkeys(("layers", "depth", "pools", "kernels"), _COUNTS),
   **dict.fromkeys(("pool_frames", "pool_bins"), _COUNTS),
   "trainable_from": whole(0, 256),
 }
-# What the data decides of a model, and Linen.
+# Fields of models that the data and Linen set.
 _NO_OPTIONS = ("model.num_classes", "model.example_shape", "model.parent")
 _BY_TYPE = {bool: FLAG, int: whole(1, 2**16), float: _KEPT, str: NAME}
 
 
 def option(key: str, default: object) -> Range:
-  """What an option of a model or a GAN accepts, by its default: a size from 1,
-  a share from 0 and below 1, a name, a flag, or several of these."""
+  """The range of a model's or a GAN's option, by its default: a size from 1, a
+  share from 0 and below 1, a name, a flag, or several of these."""
   if isinstance(default, tuple):
     return several(option(key, default[0]), 1, 64)
   return _OPTIONS.get(key, _BY_TYPE[type(default)])
@@ -288,7 +286,7 @@ def listed(paths: str) -> list[str]:
   found = [word for one in words if (word := one.strip().strip("'\""))]
   if len(words) > 1 and not found:  # as of variables of a shell that are unset
     raise InputError(
-      f"config.data.splits={paths}: no name of a file between the commas"
+      f"config.data.splits={paths}: no file name between the commas"
     )
   return found
 
@@ -296,7 +294,7 @@ def listed(paths: str) -> list[str]:
 def problems(
   values: Mapping[str, object], table: Mapping[str, Range]
 ) -> Iterator[str]:
-  """What is wrong with values: "train.epochs=0: give a whole number ...".
+  """Problems of values: "train.epochs=0: give a whole number ...".
 
   Args:
     values: by key; those of a config flat, {"train.epochs": 3}.
@@ -310,7 +308,7 @@ def problems(
     elif key not in table and (
       not key.startswith("model.") or key in _NO_OPTIONS
     ):
-      yield f"{key}={brief(value)}: there is no such key"
+      yield f"{key}={brief(value)}: unknown key"
 
 
 def brief(value: object) -> str:
@@ -322,7 +320,7 @@ def brief(value: object) -> str:
 
 
 def spec_problems(values: Mapping[str, object]) -> Iterator[str]:
-  """What is wrong with a feature spec, its numbers beside each other too."""
+  """Problems of a feature spec, and of its numbers together."""
   found = list(problems(values, SPEC))
   yield from found
   if found:
@@ -347,7 +345,7 @@ def spec_problems(values: Mapping[str, object]) -> Iterator[str]:
 
 
 def config_problems(values: Mapping[str, object]) -> Iterator[str]:
-  """What is wrong with a flat config, its values beside each other too."""
+  """Problems of a flat config, and of its values together."""
   found = list(problems(values, CONFIG))
   yield from found
   if found:

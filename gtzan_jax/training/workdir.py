@@ -12,44 +12,17 @@ gtzan_jax.training `path` is a run folder and `run` its run.json.
 import contextlib
 import hashlib
 import json
-import math
 import os
 import pathlib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import IO, Any
+from typing import IO
 
 import ml_collections
 
 from gtzan_jax import atomic, errors, ranges
-from gtzan_jax.reports import schema as report_schema
+from gtzan_jax.training import run_json
 
 RUN_FILE = "run.json"
-_IDS = [ranges.NAME]
-_PAIR = ranges.maybe(ranges.several(ranges.real(-1e6, 1e6), 2, 2))
-# Schema of run.json; ranges has those of config and feature_spec.
-RUN = {
-  "recipe": ranges.NAME,
-  "config": {...: object},
-  "data_path": ranges.PATH,
-  "data_files": dict.fromkeys(("data.labels", "data.splits"), ranges.NAME),
-  "genres": ranges.several(ranges.NAME, 1, 10_000),
-  "kind": ranges.text("audio", "logmel", "picture", "table"),
-  "feature_spec": {...: object},
-  "example_shape": ranges.several(ranges.whole(1, 10**6), 1, 3),
-  "columns_per_frame": ranges.maybe(ranges.real(0, 100, above=True)),
-  "clip_seconds": ranges.real(0.1, 86_400),
-  "train_range": dict.fromkeys(("seconds", "level"), _PAIR),
-  "tracks": {"train": _IDS, "validation": _IDS},
-  "data_fingerprint": ranges.NAME,
-  "built_on": {
-    ...: {
-      "best_epoch": int,
-      "best_value": (float, type(None)),
-      "best_tie": (float, type(None)),
-    }
-  },
-}
-_MOST_NUMBERS = 2**27  # of one example: 512 MB
 # Keys that may differ when a run resumes, or that begin so.
 FREE_KEYS = ("train.epochs", "train.patience", "data.dir", "log.")
 # Where compiled code is loaded from, and where prepared data is written.
@@ -97,7 +70,7 @@ def load(path: pathlib.Path, key: str = "") -> dict:
     key: the flag that named it, if another than --workdir.
 
   Raises:
-    InputError: no folder, no run.json, or one that does not fit RUN.
+    InputError: no folder, no run.json, or one that does not fit the schema.
   """
   path = pathlib.Path(path).expanduser()
   named = f"{key}={path}" if key else f"{path}"
@@ -117,7 +90,7 @@ def load(path: pathlib.Path, key: str = "") -> dict:
     raise errors.InputError(
       f"{path / RUN_FILE} cannot be read as JSON: {error}"
     ) from error
-  for problem in _problems(run):
+  for problem in run_json.problems(run):
     raise errors.InputError(
       f"{path / RUN_FILE} does not match this version: {problem}; train again"
     )
@@ -151,31 +124,6 @@ def config_of(
     {**data, **overrides, **{key: places[key] for key in PLACES}}
   )
   return config
-
-
-def _problems(run: Any) -> Iterator[str]:
-  """Where a run.json departs from RUN and ranges, or contradicts itself."""
-  found = list(report_schema.violations(run, RUN))
-  yield from found
-  if found:
-    return
-  spec = run["feature_spec"]
-  for problem in ranges.config_problems(ranges.flatten(run["config"])):
-    yield f"config.{problem}"
-  for problem in ranges.spec_problems(spec):
-    yield f"feature_spec.{problem}"
-  shape, genres = run["example_shape"], run["genres"]
-  if math.prod(shape) > _MOST_NUMBERS:
-    yield f"example_shape={shape}: give at most {_MOST_NUMBERS} numbers in all"
-  if len(set(genres)) < len(genres):
-    yield f"genres={ranges.brief(genres)}: give each once"
-  if run["kind"] not in spec["kinds"]:
-    yield f"kind={run['kind']!r}: give one of feature_spec.kinds"
-  if (run["kind"] == "logmel") != (run["columns_per_frame"] is not None):
-    yield (
-      f"columns_per_frame={run['columns_per_frame']} and kind={run['kind']!r}:"
-      " give one for logmel, and for no other"
-    )
 
 
 def seen_from(path: str | os.PathLike, folder: str | os.PathLike) -> str:

@@ -22,6 +22,7 @@ from gtzan_jax.cli.verbs import VERBS
 from gtzan_jax.data.open_dataset import open_dataset
 from gtzan_jax.studies.explore import run as explore
 from gtzan_jax.training import recipes, workdir
+from gtzan_jax.training.run_json import SCHEMA
 from tfds_gtzan import download
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -495,7 +496,7 @@ def test_verbs_that_need_a_trained_workdir(call, tmp_path, verb):
   "text",
   [
     *("{}", "[]", '{"recipe": "resnet"}'),
-    json.dumps({key: {} for key in workdir.RUN}),
+    json.dumps({key: {} for key in SCHEMA}),
   ],
 )
 @pytest.mark.parametrize("verb", ["evaluate", "predict"])

@@ -1,0 +1,59 @@
+"""The schema of run.json; ranges has those of its config and feature_spec."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from gtzan_jax import ranges
+from gtzan_jax.reports import schema as report_schema
+
+_IDS = [ranges.NAME]
+_PAIR = ranges.maybe(ranges.several(ranges.real(-1e6, 1e6), 2, 2))
+SCHEMA = {
+  "recipe": ranges.NAME,
+  "config": {...: object},
+  "data_path": ranges.PATH,
+  "data_files": dict.fromkeys(("data.labels", "data.splits"), ranges.NAME),
+  "genres": ranges.several(ranges.NAME, 1, 10_000),
+  "kind": ranges.text("audio", "logmel", "picture", "table"),
+  "feature_spec": {...: object},
+  "example_shape": ranges.several(ranges.whole(1, 10**6), 1, 3),
+  "columns_per_frame": ranges.maybe(ranges.real(0, 100, above=True)),
+  "clip_seconds": ranges.real(0.1, 86_400),
+  "train_range": dict.fromkeys(("seconds", "level"), _PAIR),
+  "tracks": {"train": _IDS, "validation": _IDS},
+  "data_fingerprint": ranges.NAME,
+  "built_on": {
+    ...: {
+      "best_epoch": int,
+      "best_value": (float, type(None)),
+      "best_tie": (float, type(None)),
+    }
+  },
+}
+_MOST_NUMBERS = 2**27  # of one example: 512 MB
+
+
+def problems(run: Any) -> Iterator[str]:
+  """Where a run.json departs from SCHEMA and ranges, or contradicts itself."""
+  found = list(report_schema.violations(run, SCHEMA))
+  yield from found
+  if found:
+    return
+  spec = run["feature_spec"]
+  for problem in ranges.config_problems(ranges.flatten(run["config"])):
+    yield f"config.{problem}"
+  for problem in ranges.spec_problems(spec):
+    yield f"feature_spec.{problem}"
+  shape, genres = run["example_shape"], run["genres"]
+  if math.prod(shape) > _MOST_NUMBERS:
+    yield f"example_shape={shape}: give at most {_MOST_NUMBERS} numbers in all"
+  if len(set(genres)) < len(genres):
+    yield f"genres={ranges.brief(genres)}: give each once"
+  if run["kind"] not in spec["kinds"]:
+    yield f"kind={run['kind']!r}: give one of feature_spec.kinds"
+  if (run["kind"] == "logmel") != (run["columns_per_frame"] is not None):
+    yield (
+      f"columns_per_frame={run['columns_per_frame']} and kind={run['kind']!r}:"
+      " give one for logmel, and for no other"
+    )
