@@ -19,7 +19,6 @@ from gtzan_jax.scores import alignment, compare, metrics
 from gtzan_jax.scores.predictions import Predictions
 from gtzan_jax.studies.failures import page as failures_page
 from gtzan_jax.training import workdir
-from tfds_gtzan.facts import faults
 
 FILE = "failures.json"
 ANY = "any of these"
@@ -48,6 +47,8 @@ def compute(
   Raises:
     InputError: other tracks; see `ensemble.read_all`.
   """
+  from tfds_gtzan.facts import faults  # imports JAX, which `verify` does not
+
   return _compute(paths, faults.about, seen_from)
 
 
