@@ -17,8 +17,8 @@ from gtzan_jax.reports.page import Content
 MEASURES = {
   "genre_share": (
     "Genre accuracy",
-    "Share of the generated examples that the judge classifies as the genre"
-    " that they were conditioned on.",
+    "Share of generated examples that the judge assigns to the requested"
+    " genre.",
     "",
   ),
   "frechet_ratio": (
@@ -65,7 +65,7 @@ MEASURES = {
 }
 # Scored by the judge: the axes of the confusion matrices.
 AXES = {
-  "generated": {"rows": "conditioned on", "columns": "predicted by the judge"},
+  "generated": {"rows": "requested", "columns": "predicted by the judge"},
   "real": {"rows": "labelled", "columns": "predicted by the judge"},
 }
 # Panels of the training curves, and what is drawn in which (figures.CURVES).
@@ -152,10 +152,10 @@ def _numbers(report: Mapping) -> Iterator[Any]:
   yield doc.text(
     "The generator has not collapsed. "
     * (not gan["collapsed"])
-    + f"Of {number(gan['generated'])} generated examples the judge classifies"
-    f" {percent(share)} % as the genre that they were conditioned on. By chance"
-    f" that would be at most {percent(chance)} %; of real held-out music it"
-    f" classifies {percent(real)} % correctly.",
+    + f"Of {number(gan['generated'])} generated examples the judge assigns"
+    f" {percent(share)} % to the requested genre. By chance that would be at"
+    f" most {percent(chance)} %; of real held-out music it classifies"
+    f" {percent(real)} % correctly.",
     "statement",
   )
   first = doc.Card(
@@ -247,10 +247,10 @@ def _genres(report: Mapping) -> doc.Block:
     (genre, Bar(share), Bar(real[genre]["recall"], "middle"))
     for genre, share in report["gan"]["genre_share"].items()
   ]
-  head = "Genre", "Generated: predicted as conditioned on, %"
+  head = "Genre", "Generated: predicted as requested, %"
   return part(
-    "Conditioned on / predicted by the judge",
-    "Rows are the genres that the generator was conditioned on, or the labels"
+    "Requested / predicted by the judge",
+    "Rows are the requested genres, or the labels"
     " of real held-out music; columns are the judge's predictions. Where the"
     " judge errs on real music, its predictions on generated music mean"
     " little.",

@@ -82,21 +82,20 @@ def _place(line: Mapping) -> tuple:
 _BEGIN, _END = "<!-- drawn by ", "<!-- end of the leaderboard -->"
 _MARKS = re.compile(rf"({_BEGIN}.*? -->\n).*?({_END})", re.S)
 _INTRODUCTION = (
-  "Accuracies and F1 in per cent: mean ± standard deviation over the seeds,"
-  " which does not cover other tracks (see the interval in each run's report)."
-  " Rows of one recipe show the settings in which they differ. Published"
-  " figures are those of the source, on its own split. Commit and data: the"
-  " code that measured it, and the fingerprint of the training data."
+  "Accuracies and F1 in per cent, mean ± standard deviation over seeds. The"
+  " deviation does not cover other tracks; each run's report has a confidence"
+  " interval. Rows of one recipe name the settings in which they differ."
+  " Published figures are as stated by their source, on its own split. Commit"
+  " and data: code version and data fingerprint."
 )
 _OVERVIEW = (
-  "One row per recipe. Split as there: under the protocol of this project that"
-  " splits as the source did, in the segments or tracks that the source counts;"
-  " ⚠ marks one that leaks, which is no result. Honest: track accuracy under a"
-  " protocol that does not leak. Where there are several, the one that scored"
-  " most tracks is shown (one that is mostly artist recognition, or a single"
-  " fold, only if there is no other); of several settings those with most"
-  " seeds, then the best: a choice by the very number shown, which flatters it."
-  " Only rows of the same tracks compare."
+  "One row per recipe. Source's split: ours under the protocol that splits as"
+  " the source did, at the level that it counts; ⚠ marks a leaking protocol,"
+  " whose numbers are no results. Honest: track accuracy under a protocol that"
+  " does not leak. Of several, the one with most tracks is shown (mostly artist"
+  " recognition, or a single fold, only if there is no other); of several"
+  " settings those with most seeds, then the best, which is an optimistic"
+  " choice. Only rows on the same tracks compare."
 )
 _SYNTHETIC = (
   "Tracks made by ten generators that ship with this project: these numbers"
@@ -148,7 +147,7 @@ def _part(table: Mapping) -> doc.Block:
   collection = f" on {table['collection']}" * bool(table["collection"])
   warning = doc.warning(report.LEAKS, table["leak"], stop=True)
   head = ["recipe", "seeds", "track accuracy", "macro-F1", "segment accuracy"]
-  head += ["published, and on what"] * (not table["synthetic"])
+  head += ["published (on)"] * (not table["synthetic"])
   return doc.part(
     f"{_corpus(table)}, protocol {table['protocol']}{fold}{collection}:"
     f" {table['split']} split, {table['n']} tracks",
@@ -186,7 +185,7 @@ def _cells(row: Mapping, synthetic: bool) -> list[Any]:
 
 
 def _overview_table(lines: Sequence[Mapping]) -> doc.Block:
-  head = ["recipe", "source", "published, and on what", "ours, split as there"]
+  head = ["recipe", "source", "published (on)", "ours, source's split"]
   head += ["ours, honest", "measured on", *_COSTS]
   rows = []
   for line in lines:

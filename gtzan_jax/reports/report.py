@@ -1,4 +1,4 @@
-"""report.json, the truth about a run, and the files drawn from it.
+"""report.json and the files drawn from it.
 
 `build` makes the report of plain values and checks it against SCHEMA
 (schema.py); `write` puts it into the workdir with the predictions, the
@@ -129,19 +129,19 @@ def read(path: str | os.PathLike) -> dict:
     ) from error
   except (ValueError, RecursionError) as error:
     raise errors.InputError(
-      f"{path} is damaged: {error}; draw it anew with launch.py evaluate"
+      f"{path} is damaged: {error}; run launch.py evaluate again"
     ) from error
   problem = next(report_schema.violations(value), None) or _unscored(value)
   if problem:
     raise errors.InputError(
-      f"{path} is no report of this version: {problem}; draw it anew with"
-      " launch.py evaluate"
+      f"{path} is no report of this version: {problem}; run launch.py evaluate"
+      " again"
     )
   return value
 
 
 def trained_on(report: Mapping) -> str:
-  """Fingerprint of the data learnt from, whatever music was tested on."""
+  """Fingerprint of the training data, whatever the run was tested on."""
   if "external" in report:
     return report["external"]["trained_on"]
   return report["data_fingerprint"]
@@ -187,8 +187,7 @@ def check_out(out: pathlib.Path, run: Mapping) -> None:
   for name in held:
     if not name.startswith(".") and not _FILES.fullmatch(name):
       raise errors.InputError(
-        f"--out={out} holds something else than a report, as {name}: give a new"
-        " folder"
+        f"--out={out} contains other files, such as {name}: give a new folder"
       )
   if REPORT_FILE not in held:
     return
@@ -198,8 +197,8 @@ def check_out(out: pathlib.Path, run: Mapping) -> None:
     before = {}
   if _identity(before) != _identity(run):
     raise errors.InputError(
-      f"--out={out} holds the report of other runs or of other music: give"
-      " another --out"
+      f"--out={out} contains the report of other runs or of other music: give"
+      " another folder"
     )
 
 

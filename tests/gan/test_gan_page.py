@@ -59,9 +59,8 @@ def test_a_gans_page_says_first_how_good_it_is():
   parsed = Page(text)
   assert (
     "The generator has not collapsed. Of 40 generated examples the judge"
-    " classifies 43.0 % as the genre that they were conditioned on. By chance"
-    " that would be at most 10.0 %; of real held-out music it classifies 71.0 %"
-    " correctly."
+    " assigns 43.0 % to the requested genre. By chance that would be at most"
+    " 10.0 %; of real held-out music it classifies 71.0 % correctly."
   ) in parsed.text
   assert "Fréchet distance 9,312 From generated" in parsed.text
   assert "Density – In how many" in parsed.text

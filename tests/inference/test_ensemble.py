@@ -163,7 +163,7 @@ def test_again_is_the_same_and_another_needs_another_folder(tmp_path, undrawn):
   assert json.loads(before)["seed"] == 1  # what all members have
   ensemble.evaluate([one, two], out)
   assert (out / "report.json").read_bytes() == before
-  with pytest.raises(InputError, match="holds the report of other runs"):
+  with pytest.raises(InputError, match="contains the report of other runs"):
     ensemble.evaluate([one, three], out)
   assert (out / "report.json").read_bytes() == before
   # An ensemble is a member as good as any.
@@ -342,8 +342,8 @@ def test_nothing_of_another_kind_is_written_over(tmp_path):
   full.mkdir()
   (full / "song.wav").touch()
   for out, message in (
-    (one, "r1 holds the report of other runs"),
-    (full, "music holds something else than a report, as song.wav"),
+    (one, "r1 contains the report of other runs"),
+    (full, "music contains other files, such as song.wav"),
     (full / "song.wav", "song.wav is a file: give a folder"),
   ):
     with pytest.raises(InputError, match=message):

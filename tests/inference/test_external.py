@@ -642,7 +642,7 @@ def test_another_report_is_never_written_over(
     found["external"]["workdir"] = "another"
   text = "{" if changed == "damaged" else json.dumps(found)
   (tmp_path / "report.json").write_text(text)
-  with pytest.raises(InputError, match=f"--out={tmp_path} holds the report"):
+  with pytest.raises(InputError, match=f"--out={tmp_path} contains the report"):
     external.evaluate(trained, music, tmp_path)
   assert [file.name for file in tmp_path.iterdir()] == ["report.json"]
   assert (tmp_path / "report.json").read_text() == text

@@ -197,7 +197,7 @@ def test_an_external_test_is_checked_as_well():
 @pytest.mark.parametrize(
   ("files", "message"),
   [
-    ({"other.txt": ""}, "something else than a report, as other.txt: give"),
+    ({"other.txt": ""}, "other files, such as other.txt: give"),
     ({"report.json": "{"}, "the report of other runs or of other music: give"),
     # what a killed process leaves
     ({".lock": "", "report.html": "", "confusion_test.png": ""}, None),
@@ -216,7 +216,7 @@ def test_a_report_is_written_over_nothing_else(tmp_path, files, message):
   else:
     with pytest.raises(report.errors.InputError, match=message) as caught:
       report.check_out(out, RUN)
-    assert str(caught.value).startswith(f"--out={out} holds ")
+    assert str(caught.value).startswith(f"--out={out} contains ")
   with pytest.raises(
     report.errors.InputError, match="is a file: give a folder"
   ):

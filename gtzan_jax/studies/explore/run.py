@@ -1,6 +1,6 @@
-"""A page about any corpus: what is in it, and what to beware of.
+"""A page about any corpus: its tracks, their statistics, and warnings.
 
-Two steps: `survey` reads each track once and gives plain facts, `write` draws
+Two steps: `survey` reads each track once and returns values, `write` draws
 them. The same corpus gives the same bytes.
 """
 

@@ -86,7 +86,15 @@ def document(found: Mapping) -> doc.Document:
     )
     for row in found["always_wrong"]
   ]
-  head = ("track", "genre", "artist", "title", "predicted", "p of it", "notes")
+  head = (
+    "track",
+    "genre",
+    "artist",
+    "title",
+    "predicted",
+    "true probability",
+    "notes",
+  )
   return doc.Document(
     "Where these runs fail",
     [
