@@ -1,4 +1,4 @@
-"""Errors that are the user's to mend."""
+"""Errors of the user's input, and limits on it."""
 
 import contextlib
 import errno
@@ -13,8 +13,8 @@ import zlib
 from collections.abc import Iterator
 from typing import TextIO
 
-# What numpy and zipfile raise of an .npz that is none, cut off or garbled,
-# beside OSError; of some flipped bytes numpy is asked for more than there is.
+# Errors of numpy and zipfile, beside OSError, for an .npz that is corrupt or
+# none; flipped bytes can ask for more memory than there is.
 DAMAGED_NPZ = (
   *(ValueError, TypeError, LookupError, EOFError, MemoryError, RuntimeError),
   OverflowError,
@@ -23,25 +23,25 @@ DAMAGED_NPZ = (
 
 
 class InputError(ValueError):
-  """A mistake in what the user gave: a path, a name, a value, a file.
+  """An error in the user's input: a path, a name, a value, a file.
 
-  Its message is one line that names the value received and the values
-  accepted (or the remedy). `launch.py` prints it without a traceback and exits
-  with status 2; anything else that escapes is a defect of ours.
+  Its message is one line with the value received and the values accepted (or
+  the remedy). The command line prints it without a traceback and exits with
+  status 2; any other exception is a defect.
   """
 
 
 def first_line(error: BaseException) -> str:
-  """What an error of a library says, in a line of 200 characters at most."""
+  """The first line of an error's text, of 200 characters at most."""
   lines = str(error).strip().splitlines() or [type(error).__name__]
   return lines[0][:200]
 
 
 def shown(name: str | os.PathLike, keep: str = "") -> str:
-  """A name in one line that any terminal prints and no terminal obeys.
+  """A name in one printable line.
 
-  Bytes that are no UTF-8, control characters, line ends and what turns the
-  direction of text become escapes, but for those to `keep`.
+  Bytes that are not UTF-8, control characters, line ends and marks of text
+  direction become escapes, except those in `keep`.
   """
   text = os.fspath(name)
   if text.isprintable():
@@ -50,13 +50,13 @@ def shown(name: str | os.PathLike, keep: str = "") -> str:
 
 
 class Shown:
-  """A stream that is written to through `shown`; lines and tabs stay."""
+  """A stream that writes through `shown`; lines and tabs stay."""
 
   def __init__(self, stream: TextIO):
     self._stream = stream
 
   def write(self, text: str) -> int:
-    """Writes the text without what a terminal would obey."""
+    """Writes the text without control characters."""
     self._stream.write(shown(text, keep="\n\t\r"))
     return len(text)
 
@@ -80,13 +80,13 @@ def _escaped(letter: str) -> str:
 
 @contextlib.contextmanager
 def reading(name: str | os.PathLike) -> Iterator[None]:
-  """The edge of every reader of a file: what it raises ends in one line.
+  """Turns any exception of reading a file into an InputError.
 
-  Decoders raise what they like at damaged or odd files. None of it may end the
-  work on all the others, so callers need to know InputError alone.
+  Decoders raise anything for damaged files, and one file may not stop the work
+  on all others.
 
   Raises:
-    InputError: "NAME: reason", for any exception that is none yet.
+    InputError: "NAME: reason", for any other exception.
   """
   try:
     yield
@@ -110,14 +110,14 @@ _noted: set[str] = set()
 
 
 def note(text: str) -> None:
-  """Prints, once, what is odd about a file that can be read all the same."""
+  """Prints a note about a file that can be read, once."""
   text = re.sub(rf"^.*/{re.escape(UNPACKED)}/[^/]*/files/", "", text)
   if text not in _noted:
     _noted.add(text)
     print(f"note: {shown(text)}", file=sys.stderr)
 
 
-# What a disk, a limit or a permission refuses; most else is a defect.
+# Errors of disks, limits and permissions; most others are defects.
 _OF_A_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 _OF_THE_SYSTEM = {
   *_OF_A_DISK,
@@ -140,7 +140,7 @@ def install(module: str) -> str:
 
 
 def system_reason(error: BaseException) -> str | None:
-  """What the system refused, and where; None of any other error."""
+  """The reason and place of a system's refusal; None for other errors."""
   if isinstance(error, ModuleNotFoundError):
     module = (error.name or "").partition(".")[0]
     if module in EXTRAS:
@@ -150,18 +150,14 @@ def system_reason(error: BaseException) -> str | None:
       return None
     reason, where = os.strerror(error.errno), error.filename
     return f"{shown(str(where))}: {reason}" if where else reason
-  # Libraries in C++ raise errors of their own, with this in their text.
+  # Libraries in C++ raise their own errors, with this in the text.
   reasons = map(os.strerror, _OF_A_DISK)
   return next((reason for reason in reasons if reason in str(error)), None)
 
 
 @contextlib.contextmanager
 def writing(given: str) -> Iterator[None]:
-  """What goes on in it writes to a place of the user's: `given`, "--out=x".
-
-  Raises:
-    InputError: it cannot be written.
-  """
+  """Turns an OSError of writing to `given` ("--out=x") into an InputError."""
   try:
     yield
   except OSError as error:
@@ -169,27 +165,27 @@ def writing(given: str) -> Iterator[None]:
 
 
 class StopError(InputError):
-  """One that ends the work: no track is to be passed over because of it."""
+  """An error that ends the work, where others skip a track."""
 
 
-# The most that one file may ask for, as a header can promise anything: hours of
-# sound, minutes where all of it is one example, millions of pixels, gigabytes
-# of an .npz when it is unpacked.
+# Limits on one file, whose header can claim anything: hours of audio, minutes
+# where all of it is one example, millions of pixels, gigabytes of an unpacked
+# .npz.
 LIMITS = {
   "HOURS": 24.0,
   "CLIP_MINUTES": 20.0,
   "MEGAPIXELS": 64.0,
   "GIGABYTES": 8.0,
 }
-RATIO = 100  # of unpacked to packed bytes; more than any data shrinks,
-SMALL = 256 * 2**20  # which nobody minds below so many bytes
+RATIO = 100  # of unpacked to packed bytes, above any data's,
+SMALL = 256 * 2**20  # checked above so many bytes
 
 
 def limit(name: str) -> float:
-  """A limit of LIMITS, or what GTZAN_JAX_MAX_<name> in the environment sets.
+  """A limit of LIMITS, or GTZAN_JAX_MAX_<name> of the environment.
 
   Raises:
-    StopError: that is no number above 0.
+    StopError: that is not a number above 0.
   """
   variable = f"GTZAN_JAX_MAX_{name}"
   given = os.environ.get(variable, "")
@@ -217,14 +213,14 @@ def check_limit(name: str, asked: float, what: str) -> None:
 
 
 def check_npz(path: str | os.PathLike, name: str = "") -> None:
-  """Refuses an .npz that unpacks to more than it can be meant to.
+  """Refuses an .npz that unpacks to too much.
 
   Args:
-    path: its own.
-    name: what messages begin with, such as "a.npz: ".
+    path: of the file.
+    name: the start of messages, such as "a.npz: ".
 
   Raises:
-    InputError: by its index it does; and what zipfile raises.
+    InputError: its index claims too much; also what zipfile raises.
   """
   packed = os.stat(path).st_size
   with zipfile.ZipFile(path) as archive:
@@ -241,12 +237,12 @@ MAX_UNREADABLE = 0.05  # of a corpus's tracks
 def check_unreadable(number: int, total: int, first: str) -> None:
   """Raises InputError where too many of a corpus's tracks cannot be read.
 
-  One odd file ends nothing, however small the corpus.
+  One is accepted, however small the corpus.
 
   Args:
-    number: of those that cannot be read.
+    number: of unreadable tracks.
     total: of all tracks.
-    first: why the first cannot.
+    first: the reason of the first.
   """
   if number > max(1, MAX_UNREADABLE * total):
     raise InputError(
@@ -256,7 +252,7 @@ def check_unreadable(number: int, total: int, first: str) -> None:
 
 
 def damaged_data(directory: pathlib.Path, reason: str) -> InputError:
-  """Of the TFDS folder of prepared data, <data_dir>/<name>/tfds_gtzan/..."""
+  """The error for a TFDS folder, <data_dir>/<name>/tfds_gtzan/..."""
   return InputError(
     f"prepared data in {directory.parents[2]} is damaged ({reason}): remove it"
     " and run again"
