@@ -11,10 +11,8 @@ from tfds_gtzan import synthetic
 from tfds_gtzan.corpora.types import GENRES, Row
 from tfds_gtzan.facts import track_lists
 from tfds_gtzan.protocols import cuts
-from tfds_gtzan.protocols import table as protocols
+from tfds_gtzan.protocols.cuts import SPLITS
 from tfds_gtzan.protocols.table import PROTOCOLS, apply
-
-PARTS = ("train", "validation", "test")
 
 
 def gtzan_rows(segments=10):
@@ -65,7 +63,7 @@ def test_no_track_stands_in_two_parts(rows, name, fold):
   parts = tracks(partition)
   assert sum(map(len, parts.values())) == len(set().union(*parts.values()))
   segments = {row.id: row.segments for row in rows}
-  for part in PARTS:
+  for part in SPLITS:
     whole = [(i, s) for i in sorted(parts[part]) for s in range(segments[i])]
     assert list(partition.parts[part]) == whole
 
@@ -88,7 +86,7 @@ def test_no_track_stands_in_two_parts(rows, name, fold):
 def test_sizes_on_gtzan(name, numbers):
   partition = apply(name, gtzan_rows())
   assert sizes(partition) == numbers
-  assert partition.missing == dict.fromkeys(PARTS, 0)
+  assert partition.missing == dict.fromkeys(SPLITS, 0)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +123,7 @@ def test_leak_is_told_by_name_and_by_sentence_alike():
 def test_tracks_are_split_in_every_genre_alike(name):
   parts = tracks(apply(name, gtzan_rows()))
   for genre in GENRES:
-    shares = [sum(i.startswith(f"{genre}.") for i in parts[p]) for p in PARTS]
+    shares = [sum(i.startswith(f"{genre}.") for i in parts[p]) for p in SPLITS]
     copies = sum(
       other.startswith(f"{genre}.") for _, other in track_lists.duplicates()
     )
@@ -195,7 +193,7 @@ def test_artist_folds_share_no_artist_and_no_recording(rows, fold):
   assert all(len(where) == 1 for where in places.values())
   for pair in track_lists.duplicates():
     assert len({part_of.get(i) for i in pair}) == 1
-  for part in PARTS:  # a third each, with every genre in it
+  for part in SPLITS:  # a third each, with every genre in it
     assert len(parts[part]) == pytest.approx(
       len(rows) / 3, abs=0.05 * len(rows)
     )
@@ -272,7 +270,7 @@ def test_lists_that_part_copies_stay_and_it_is_said():
   # Of a partition of one's own as well.
   rows = [
     dataclasses.replace(row, partition=part)
-    for row, part in zip(rows_with_copies(), PARTS * 13, strict=False)
+    for row, part in zip(rows_with_copies(), SPLITS * 13, strict=False)
   ]
   (note,) = apply("filtered", rows).notes
   assert " recordings are in two splits" in note
@@ -393,10 +391,10 @@ def test_what_a_list_names_in_vain_is_counted():
 def test_synthetic_corpus_has_a_filtered_partition_of_its_own():
   rows = synthetic_rows()
   filtered = apply("filtered", rows)
-  for part in PARTS:
+  for part in SPLITS:
     own = {row.id for row in rows if row.partition == part}
     assert tracks(filtered)[part] == own
-  assert filtered.missing == dict.fromkeys(PARTS, 0)
+  assert filtered.missing == dict.fromkeys(SPLITS, 0)
 
 
 # A fraction of the train part.
@@ -431,7 +429,7 @@ def test_a_genre_is_cut_the_same_with_and_without_others(name, fold):
   rows = gtzan_rows(segments=3)
   whole = apply(name, rows, fold=fold)
   some = apply(name, rows, fold=fold, genres=SOME)
-  for part in PARTS:
+  for part in SPLITS:
     kept = tuple(p for p in whole.parts[part] if p[0].split(".")[0] in SOME)
     assert some.parts[part] == kept
   assert some.leak == whole.leak
@@ -575,7 +573,3 @@ def test_a_train_part_that_is_not_at_hand():
   rows = [row for row in gtzan_rows() if row.partition == "test"]
   with pytest.raises(InputError, match=r"no track of its train split .*443"):
     apply("filtered", rows)
-
-
-def test_parts_are_those_of_the_package():
-  assert protocols.SPLITS == PARTS
