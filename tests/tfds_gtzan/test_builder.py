@@ -53,7 +53,10 @@ CLIPS = [
   ("audio", "image_180"),
   ("archive", "image_180"),
 ]
-PREPARED = SEGMENTS + CLIPS
+PREPARED = [
+  *SEGMENTS,
+  *(pytest.param(which, marks=pytest.mark.slow) for which in CLIPS),
+]
 
 
 @pytest.fixture(scope="module")
@@ -65,13 +68,16 @@ def paths(folder, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def prepared(paths, tmp_path_factory):
+  """{(corpus, feature set): what is prepared when it is asked for}"""
   data_dir = tmp_path_factory.mktemp("prepared")
-  return {
-    (name, features_): tfds_gtzan.prepare(
-      paths[name], features_, data_dir, tracks_per_genre=1
-    )
-    for name, features_ in PREPARED
-  }
+
+  class Lazy(dict):
+    def __missing__(self, which):
+      path, name = paths[which[0]], which[1]
+      self[which] = tfds_gtzan.prepare(path, name, data_dir, tracks_per_genre=1)
+      return self[which]
+
+  return Lazy()
 
 
 def records(done, split):
@@ -107,6 +113,7 @@ def test_record_order_is_row_order(prepared, which):
     assert got == wanted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", CLIPS)
 def test_whole_clips_are_one_example_a_track_and_nothing_beside(
   prepared, paths, which
@@ -228,18 +235,16 @@ def test_fields_stand_in_one_order(prepared):
     assert -1 < found[0] < found[1] < found[2] < found[3]
 
 
-def test_metadata_says_where_it_comes_from(prepared):
-  for (name, which), done in prepared.items():
-    assert done.corpus == name
-    assert done.genres == tuple(
-      tfds.builder_from_directory(str(done.directory))
-      .info.features["label"]
-      .names
-    )
-    assert done.skipped == ()
-    expected = f"{name}-{which}-{done.fingerprint[:16]}"
-    assert done.directory.parts[-4] == expected
-    assert done.directory.parts[-3:] == ("tfds_gtzan", which, "1.1.0")
+@pytest.mark.parametrize("which", PREPARED)
+def test_metadata_says_where_it_comes_from(prepared, which):
+  done, (name, features_) = prepared[which], which
+  assert done.corpus == name
+  info = tfds.builder_from_directory(str(done.directory)).info
+  assert done.genres == tuple(info.features["label"].names)
+  assert done.skipped == ()
+  expected = f"{name}-{features_}-{done.fingerprint[:16]}"
+  assert done.directory.parts[-4] == expected
+  assert done.directory.parts[-3:] == ("tfds_gtzan", features_, "1.1.0")
 
 
 # Tracks that cannot be read.
@@ -627,6 +632,7 @@ assert "tensorflow" not in sys.modules
 """
 
 
+@pytest.mark.slow
 def test_by_name_and_without_tensorflow(tmp_path):
   program = TFDS_USER.format(data_dir=str(tmp_path))
   done = subprocess.run(

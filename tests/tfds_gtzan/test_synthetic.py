@@ -99,6 +99,7 @@ def test_a_track_depends_on_its_id_alone():
   assert late.size >= 10 * 22_050
 
 
+@pytest.mark.slow
 def test_audio_is_mono_float32_of_10_to_30_seconds_and_never_clips(audio):
   for t, x in zip(TRACKS, audio, strict=True):
     assert x.dtype == np.float32, t.id
@@ -129,6 +130,7 @@ def test_impossible_numbers_of_tracks_are_named(bad):
   assert repr(bad) in str(error.value)
 
 
+@pytest.mark.slow
 def test_loudness_says_nothing_about_the_genre(audio):
   # Chance is 0.1. Eight splits of 40 test tracks have a standard error of
   # about 0.02, the peak keeps a little of each genre's crest factor.
@@ -144,11 +146,13 @@ def test_loudness_says_nothing_about_the_genre(audio):
   assert linear_probe(np.array(peak)) <= 0.2
 
 
+@pytest.mark.slow
 def test_the_average_spectrum_tells_some_of_the_genre_but_not_most(log_mels):
   score = linear_probe(np.array([m.mean(axis=0) for m in log_mels]))
   assert 0.35 <= score <= 0.65
 
 
+@pytest.mark.slow
 def test_leaks_exist_by_construction(log_mels):
   """Segments of one track are closest, then tracks of one artist."""
   features, track = [], []
