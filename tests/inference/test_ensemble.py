@@ -72,7 +72,7 @@ def test_a_member_that_diverged_is_not_hidden():
       made(8),
       "1 track is in one of them only, such as rock.00008 in the first",
     ),
-    (made(12), "3 tracks stand .* as blues.00009 in the second"),
+    (made(12), "3 tracks are .* as blues.00009 in the second"),
     (
       table([(f"{GENRES[i % 3]}.{i:05d}", 0, 1, [0, 1, 0]) for i in range(9)]),
       "track blues.00000 is blues in the first, jazz in the second",
@@ -263,7 +263,7 @@ OTHER_GENRES = {"validation": made(genres=("blues", "jazz", "pop"))}
     (
       {},
       {"tables": {"validation": made(8)}},
-      "in the validation part 1 track stands .* as rock.00008 in the first",
+      "in the validation part 1 track is .* as rock.00008 in the first",
     ),
     (
       {},

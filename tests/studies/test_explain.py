@@ -168,7 +168,7 @@ def test_the_hardest_and_the_surest_are_chosen(explained):
   belief = tracks.probabilities[np.arange(len(tracks)), tracks.label]
   chosen = tracks.track[[belief.argmin(), belief.argmax()]]
   assert [item["name"] for item in found["items"]] == chosen.tolist()
-  assert {item["where"] for item in found["items"]} == {"test part"}
+  assert {item["where"] for item in found["items"]} == {"test split"}
   for item in found["items"]:
     row = tracks.track.tolist().index(item["name"])
     np.testing.assert_allclose(
@@ -339,7 +339,7 @@ def test_mistakes_get_one_line(run, tmp_path):
     *(
       (
         {"tracks": begun["tracks"] | {part: begun["tracks"][part][1:]}},
-        f"another {part} split: 1 tracks .* as {begun['tracks'][part][0]};",
+        rf"another {part} split \(1 tracks .* as {begun['tracks'][part][0]}\)",
       )
       for part in ("train", "validation")
     ),
