@@ -24,7 +24,7 @@ from gtzan_jax.scores import compact, metrics, predictions
 from gtzan_jax.scores.predictions import Predictions
 
 RUNS_FILE, TABLES_FILE = "runs.json", "predictions.npz"
-# What `rebuilt` needs of a report, of whatever version.
+# What a report is computed from, of whatever version it is.
 _RAW = {
   "config": {...: object},
   "history": [{...: object}],
@@ -250,6 +250,10 @@ def pack(
     # Those of a GAN are examples that a classifier was shown, not tracks.
     if (split := found["headline"]) and "gan" not in found:
       held[name, split] = table(path, split)
+  for file in files(folder, RUNS_FILE):
+    study, place = _study(file.parent), file.parent.relative_to(folder)
+    for run, split in study.tables:
+      held[(place / run).as_posix(), split] = study.tables[run, split]
   for path in files(folder, "*.npz"):
     run = path.parent.parent
     if path.parent.name == "predictions" and not (

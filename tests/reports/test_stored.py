@@ -11,6 +11,7 @@ from gtzan_jax.errors import InputError
 from gtzan_jax.gan import fidelity
 from gtzan_jax.inference import ensemble
 from gtzan_jax.reports import leaderboard_page, stored
+from gtzan_jax.scores import compact
 from gtzan_jax.studies.compare import run as compare_runs
 
 GAN = {
@@ -109,6 +110,8 @@ def test_packing_what_is_packed_changes_nothing(packed, tmp_path):
   assert main(["launch.py", "verify", str(packed), f"--out={again}"]) == 0
   for name in ("runs.json", "leaderboard.md"):
     assert (again / name).read_bytes() == (packed / name).read_bytes()
+  one, other = (compact.Tables(x / "predictions.npz") for x in (packed, again))
+  assert list(one) == list(other)
 
 
 @pytest.mark.parametrize(

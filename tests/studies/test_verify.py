@@ -215,7 +215,7 @@ def test_the_train_part_alone_may_have_been_left_out(copy):
   (copy / "one" / "predictions" / "train.npz").unlink()
   found = verify.verify([copy])
   assert not found.wrong
-  assert found.summary.endswith("none of them wrong; 1 train parts not stored")
+  assert found.summary.endswith("none of them wrong; 1 train splits not stored")
   (copy / "one" / "predictions" / "validation.npz").unlink()
   for file in ("compare.json", "leaderboard.md"):
     (copy / file).unlink()

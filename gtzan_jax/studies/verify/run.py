@@ -56,7 +56,7 @@ def verify(paths: Iterable[str | os.PathLike]) -> Verified:
     InputError: a folder that does not exist, or nothing to verify in one.
   """
   files, wrong = _find(paths), []
-  no_train, packed, gans, known = 0, 0, [], {}
+  no_train, packed, gans, known = 0, 0, {}, {}
   for file in files:
     try:
       held, again = _held(file), _again(file, known)
@@ -71,21 +71,24 @@ def verify(paths: Iterable[str | os.PathLike]) -> Verified:
       table = file.parent / "predictions" / "train.npz"
       scored = held["splits"].get("train", {"track": {"n": 0}})["track"]["n"]
       no_train += bool(scored) and not table.exists()
-      gans += [str(file.parent)] if "gan" in held else []
+      if "gan" in held:
+        gans[str(file.parent)] = 1
     elif file.name == stored.RUNS_FILE:
-      runs = {run: stored.read(run) for run in stored.below(file.parent)}
+      runs = [stored.read(run) for run in stored.below(file.parent)]
       packed += len(runs)
-      gans += [str(run) for run, one in runs.items() if "gan" in one]
+      if number := sum("gan" in one for one in runs):
+        gans[str(file.parent)] = number
   counts = collections.Counter(file.name for file in files)
   held = ", ".join(f"{number} {name}" for name, number in counts.items())
   summary = f"verified: {held}; {len(wrong) or 'none'} of them wrong"
   if no_train:
-    summary += f"; {no_train} train parts not stored"
+    summary += f"; {no_train} train splits not stored"
   if packed:
-    summary += f"; of {packed} packed runs only the split that is reported"
+    summary += f"; {packed} packed runs, each in its headline split"
   if gans:
     summary += (
-      f"; measures of {len(gans)} GANs not recomputed: {', '.join(gans)}"
+      f"; measures of {sum(gans.values())} GANs not recomputed:"
+      f" {', '.join(gans)}"
     )
   return Verified(wrong, summary)
 
