@@ -179,7 +179,7 @@ def accuracies(axes, rows: Sequence[tuple[str, str, Mapping]]) -> None:
 
 
 def reliability(
-  bins: list[dict], title: str, scaled: Sequence[dict] = ()
+  bins: Sequence[dict], title: str, scaled: Sequence[dict] = ()
 ) -> Figure:
   """Accuracy against confidence; dots on the line are well calibrated.
 

@@ -228,7 +228,7 @@ def _row(group: list[Mapping], varying: list[str]) -> dict:
     "segment": _spread(split["segment"]["accuracy"] for split in splits),
     "parameters": first["num_params"],
     "seconds": statistics.fmean(one["seconds"] for one in group),
-    "data": " + ".join(dict.fromkeys(settings["data"].split(" + "))),
+    "data": " + ".join(dict.fromkeys(str(settings["data"]).split(" + "))),
     "commits": sorted(
       {provenance.short(x) for one in group for x in _commits(one)}
     ),

@@ -478,9 +478,9 @@ def _splits(found: Mapping, content: Content) -> doc.Block:
     row = [label, number(split["n"]), number(split["missing"])]
     track = split["track"]
     if not content.axes and track["n"]:
-      others = split["track_majority"], split["segment"]
+      levels = split["track_majority"], split["segment"]
       row += [percent(track["accuracy"]), interval(track["ci95"])]
-      row += [percent(level["accuracy"]) for level in others]
+      row += [percent(level["accuracy"]) for level in levels]
     elif not content.axes:
       why = "not scored" if split["n"] else "no tracks at hand"
       row += [doc.muted(why), "–", "–", "–"]

@@ -34,7 +34,7 @@ _FILES = re.compile(
 )
 
 # What a report shows of explain.json, which may be a stranger's.
-_EXPLAIN = {
+_EXPLAIN: dict = {
   "best_epoch": (int, type(None)),
   "items": [
     {
@@ -290,7 +290,7 @@ def _draw(workdir: pathlib.Path, report: Mapping, content=None) -> None:
   atomic.write(workdir / "report.html", text)
 
 
-def save(path: str | os.PathLike, report: dict) -> None:
+def save(path: str | os.PathLike, report: Mapping) -> None:
   """Writes a report.json, all of it or nothing, and nothing beside it."""
   atomic.write_json(path, report)
 

@@ -70,9 +70,9 @@ _GAN = {
   "measures": {"validation": _MEASURES, ...: _MEASURES},
   "genre_share": {...: (float, _MAYBE)},
 }
-_MEMBER = dict.fromkeys(("recipe", "data_fingerprint", "config"), str)
+_MEMBER: dict = dict.fromkeys(("recipe", "data_fingerprint", "config"), str)
 # Of a run's config, or an ensemble's, what is read from its report.
-_CONFIG = {
+_CONFIG: dict = {
   "members": {...: {**_MEMBER, "seed": int, ...: object}},
   "data": {
     "path": (str, _MAYBE),
