@@ -18,8 +18,9 @@ import optax
 from gtzan_jax import errors, models
 from gtzan_jax.audio import files as audio_lib
 from gtzan_jax.data import pipeline
+from gtzan_jax.gan import losses
 from gtzan_jax.gan import networks as gans
-from gtzan_jax.training import classify, losses
+from gtzan_jax.training import classify
 from gtzan_jax.training.state import Scalars, TrainState, begin
 
 Batch = Mapping[str, jax.Array]

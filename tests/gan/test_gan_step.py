@@ -10,9 +10,8 @@ import optax
 import pytest
 from flax import linen as nn
 
-from gtzan_jax.gan import networks
+from gtzan_jax.gan import losses, networks
 from gtzan_jax.gan import task as gan
-from gtzan_jax.training import losses
 
 REAL, FAKE = jnp.array([2.0, -1.0]), jnp.array([0.5, -3.0])
 

@@ -1,0 +1,49 @@
+"""Adversarial losses."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+
+class Adversarial(NamedTuple):
+  """The losses of a discriminator and a generator, from scores `[batch]`.
+
+  Attributes:
+    discriminator: (scores of real, scores of generated) to a scalar.
+    generator: scores of generated to a scalar.
+  """
+
+  discriminator: Callable[[jax.Array, jax.Array], jax.Array]
+  generator: Callable[[jax.Array], jax.Array]
+
+
+# "bce" takes scores as logits and is non-saturating (Goodfellow et al. 2014);
+# "hinge" is that of Lim and Ye 2017 (arXiv:1705.02894).
+ADVERSARIAL: dict[str, Adversarial] = {
+  "bce": Adversarial(
+    lambda real, fake: (jax.nn.softplus(-real) + jax.nn.softplus(fake)).mean(),
+    lambda fake: jax.nn.softplus(-fake).mean(),
+  ),
+  "hinge": Adversarial(
+    lambda real, fake: (jax.nn.relu(1 - real) + jax.nn.relu(1 + fake)).mean(),
+    lambda fake: -fake.mean(),
+  ),
+}
+
+
+def squared_gradient(
+  score: Callable[[jax.Array], jax.Array], x: jax.Array
+) -> jax.Array:
+  """Mean over examples of the squared norm of d score / d x.
+
+  Half of it times gamma is R1 (Mescheder et al. 2018, arXiv:1801.04406), which
+  keeps a discriminator flat around real examples.
+
+  Args:
+    score: `[batch, ...]` to `[batch]`, each from its own example.
+    x: the examples.
+  """
+  slope = jax.grad(lambda x: score(x).sum())(x)
+  return jnp.square(slope).sum() / x.shape[0]
