@@ -8,6 +8,7 @@ import argparse
 import ast
 import glob
 import itertools
+import json
 import pathlib
 import re
 import runpy
@@ -73,6 +74,7 @@ def words_of(command: str) -> list[str]:
   for placeholder, value in PLACEHOLDERS.items():
     command = command.replace(placeholder, value)
   command = command.rpartition(" && ")[2].partition(" (")[0]
+  command = command.partition(" > ")[0].replace("{0,1,2}", "0")
   words = shlex.split(command, comments=True)
   return [word for word in words if word != "..."]
 
@@ -101,7 +103,7 @@ def understand(monkeypatch):
     words = words_of(command)
     for word in words:
       if OURS.match(word) and not command.startswith("cd "):
-        assert glob.glob(word.rpartition("=")[2]), word
+        assert_ours(word.rpartition("=")[2])
     if words[0] == "python":
       words = words[1:]
     if words[:2] == ["-m", "pytest"]:
@@ -125,6 +127,15 @@ def understand(monkeypatch):
         check_given(line)
 
   return check
+
+
+def assert_ours(path: str) -> None:
+  """A file or folder, or packed runs in a folder of results/."""
+  packed = [*ROOT.glob("/".join(path.split("/")[:2]) + "/runs.json")]
+  runs = json.loads(packed[0].read_text())["runs"] if packed else {}
+  below = "/".join(path.split("/")[2:])
+  known = [name for name in runs if f"{name}/".startswith(f"{below}/")]
+  assert glob.glob(path) or known, path
 
 
 def check_given(line) -> None:
