@@ -13,6 +13,7 @@ turning one off changes no other's draws.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -219,7 +220,7 @@ def on_features(
 def check(
   raw: str | None,
   example_shape: tuple[int, ...],
-  strengths: Mapping[str, object],
+  strengths: Mapping[str, Any],
 ) -> None:
   """Refuses augmentations that such examples cannot carry.
 
@@ -236,7 +237,7 @@ def check(
     raise InputError(
       f"config.augment.noise_snr_db={low, high}: give (low, high)"
     )
-  refused = {}
+  refused: dict[str, str] = {}
   if raw is None:
     why = "acts before features are computed, but no raw array is stored"
     refused |= {"gain_db": why, "shift_s": why}

@@ -14,13 +14,11 @@ import pytest
 from corpora import archive_arrays, write_archive, write_folder
 from stored import run_json
 
-import tfds_gtzan
 from gtzan_jax.cli.command_line import Verb
 from gtzan_jax.cli.main import LONGEST
 from gtzan_jax.cli.main import main as run_main
 from gtzan_jax.cli.verbs import VERBS
 from gtzan_jax.data.open_dataset import open_dataset
-from gtzan_jax.studies.explore import run as explore
 from gtzan_jax.training import recipes, workdir
 from gtzan_jax.training.run_json import SCHEMA
 from tfds_gtzan import download
@@ -368,34 +366,6 @@ def test_splits_are_no_genres(call, tmp_path, verb):
     found = [one["check"] for one in open_dataset(config).warnings]
     assert found[0] == "split_names"
     assert "identical_genres" in found
-
-
-def test_explore_warns_of_what_training_refuses(call, tmp_path):
-  for split in ("train", "test"):
-    write_folder(tmp_path / "music" / split, {"blues": [1.0], "rock": [1.0]})
-  status, said, _ = call(
-    *("explore", f"--config.data.path={tmp_path / 'music'}"),
-    *(f"--out={tmp_path / 'out'}", f"--config.data.dir={tmp_path / 'x'}"),
-  )
-  assert status == 0
-  assert "warning: 2 of 2 genres are named like splits" in said
-
-
-def test_each_corpus_has_a_page_of_its_own(call, tmp_path, monkeypatch):
-  monkeypatch.chdir(tmp_path)
-  monkeypatch.setattr(explore, "survey", lambda *_, **__: {"warnings": []})
-  monkeypatch.setattr(explore, "write", lambda facts, out: out / "page")
-  for tracks in (2, 3):
-    root = tmp_path / f"music{tracks}"
-    write_folder(root, {"blues": [1.0] * tracks, "rock": [1.0]})
-    corpus = tfds_gtzan.open_corpus(str(root))
-    _, said, _ = call(
-      *("explore", f"--config.data.path={root}"),
-      f"--config.data.dir={tmp_path / 'prepared'}",
-    )
-    own = f"runs/explore-audio-{corpus.fingerprint[:8]}"
-    assert f"page: {own}/page" in said
-  assert len(list((tmp_path / "runs").iterdir())) == 2
 
 
 def test_waveform_noise_is_refused_on_a_log_mel_archive(train, tmp_path):

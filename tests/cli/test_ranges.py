@@ -12,7 +12,6 @@ from gtzan_jax import features, ranges
 from gtzan_jax.cli import command_line
 from gtzan_jax.cli.verbs import VERBS
 from gtzan_jax.errors import InputError
-from gtzan_jax.features import parts
 from gtzan_jax.training import workdir
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -37,10 +36,6 @@ def test_the_table_holds_every_key_of_a_feature_set():
   assert ranges.SPEC.keys() == fields
   for spec in features.FEATURES.values():
     assert not list(ranges.spec_problems(spec.to_dict()))
-
-
-def test_every_part_of_a_feature_set_is_accepted():
-  assert {*ranges._PARTS} == {*parts.PARTS, "picture", "table57"}
 
 
 def load(path, key, value):
