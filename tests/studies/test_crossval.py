@@ -134,7 +134,7 @@ def test_balance_says_where_folds_are_unlike_each_other():
     ("genres", r"fold1: its predictions are not of the tracks that fold 1"),
     ("twice", r"15 of 15 tracks are tested, blues.00000 2 times; every track"),
     ("one fewer", "24 of 25 tracks are tested, .* 1 times"),
-    ("no report", r"fold0/report.json cannot be read"),
+    ("no report", r"fold0 holds no report.json"),
     (
       "plan",
       r"folds.json is damaged: folds\[0\].train: absent; the same launch",
@@ -287,10 +287,14 @@ def _check_folds(out, found):
   [
     ([], "", "protocol 'tracks_70_10_20' has no folds: give --config.data.pr"),
     ([], "kfold", "'kfold' has no folds: give .*=kfold10 or artist_kfold"),
-    ([], "kfold10", "fold 0 of protocol 'kfold10' has no .* in its .* part: l"),
+    (
+      [],
+      "kfold10",
+      "fold 0 of protocol 'kfold10' has no .* in its .* split: l",
+    ),
     (["--config.data.fold=0"], "kfold10", "fold=0: leave it out; every fold"),
-    (["--config.seed=3"], "kfold10", "seed=3: leave it out; .* --seeds says"),
-    (["--config.data.leak=clean"], "kfold10", "leak=clean: leave it out; fol"),
+    (["--config.seed=3"], "kfold10", "seed=3: leave it out; .* number --seeds"),
+    (["--config.data.leak=clean"], "kfold10", "leak=clean: leave it out; arms"),
     (
       ["--config.task=gan", "--config.train.monitor=validation/coverage"],
       "kfold10",

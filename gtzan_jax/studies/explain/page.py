@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import io
 import pathlib
 import re
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,6 @@ from typing import NamedTuple
 import jax
 import numpy as np
 from matplotlib.figure import Figure
-from PIL import Image
 from scipy import ndimage
 
 from gtzan_jax import atomic, features
@@ -156,7 +154,7 @@ def write(
     for i, stem in enumerate(stems)
   ]
   pictures = {
-    name: _small(plots.png(draw(one, run)))
+    name: plots.png(draw(one, run))
     for name, one in zip(names, explained, strict=True)
   }
   found = {
@@ -243,14 +241,6 @@ def _predicted(facts: Mapping, digits: int = 3) -> str:
   if genre not in (None, guess):
     text += f", true {genre} {of[genre]:.{digits}f}"
   return text
-
-
-def _small(png: bytes) -> bytes:
-  """The same in 256 colours, a third of the size."""
-  file = io.BytesIO()
-  picture = Image.open(io.BytesIO(png)).convert("RGB")
-  picture.quantize(dither=Image.Dither.NONE).save(file, "PNG")
-  return file.getvalue()
 
 
 def _title(one: Explained) -> str:
