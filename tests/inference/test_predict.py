@@ -379,7 +379,7 @@ def test_nothing_to_predict_is_an_error(trained, tmp_path):
 
 
 def test_a_workdir_without_a_run_is_an_error(tmp_path):
-  with pytest.raises(errors.InputError, match="no workdir"):
+  with pytest.raises(errors.InputError, match="not a run folder"):
     predict.load(tmp_path)
   with pytest.raises(errors.InputError, match="no such folder"):
     predict.load(tmp_path / "gone")
