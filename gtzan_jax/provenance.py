@@ -1,4 +1,4 @@
-"""The commit and the versions of libraries behind a number."""
+"""Which code and which libraries a number came from."""
 
 import importlib.metadata
 import pathlib

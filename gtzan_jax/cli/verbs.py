@@ -385,6 +385,7 @@ def verify(given: Given) -> int:
   """Recompute every number of the given results from the stored predictions;
   --out keeps one folder of them compactly.
   """
+  from gtzan_jax.studies.verify import pack
   from gtzan_jax.studies.verify import run as verification
 
   out = given.flags.out
@@ -395,7 +396,7 @@ def verify(given: Given) -> int:
   if found.wrong:
     return 1
   if out:
-    verification.pack(given.files[0], out)
+    pack.pack(given.files[0], out)
     print(f"packed: {out}")
   return 0
 
@@ -411,23 +412,23 @@ def prepare(given: Given) -> int:
   """Only prepare the data set."""
   from gtzan_jax.data import open_dataset
 
-  data, flags = given.config.data, given.flags
-  if flags.archive is not None:
+  data, asked = given.config.data, given.flags
+  if asked.archive is not None:
     _check_archive(given)
-  elif flags.columns_per_second is not None:
+  elif asked.columns_per_second is not None:
     raise InputError(
-      f"--columns_per_second={flags.columns_per_second} is for the log-mel"
+      f"--columns_per_second={asked.columns_per_second} is for the log-mel"
       " archive that --archive=OUT.npz writes; give both or none"
     )
   else:
     open_dataset.check_protocol(data)
-  if flags.download:
+  if asked.download:
     _download(data)
-  if flags.archive is not None:
+  if asked.archive is not None:
     _write_archive(given)
   else:
-    open_dataset.open_dataset(given.config, flags.beam_options)
-  if flags.download:
+    open_dataset.open_dataset(given.config, asked.beam_options)
+  if asked.download:
     print(f"from now on give --config.data.path={data.path}")
   return 0
 

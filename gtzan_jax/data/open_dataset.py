@@ -12,8 +12,7 @@ from gtzan_jax import errors, ranges
 from gtzan_jax.data import corpus_checks, notices, pipeline
 from gtzan_jax.features import FeatureSpec
 from tfds_gtzan import tfds_gtzan_dataset_builder as dataset_builder
-from tfds_gtzan.corpora import files
-from tfds_gtzan.corpora.open_corpus import tree_at
+from tfds_gtzan.corpora import files, unpack
 from tfds_gtzan.corpora.types import Corpus
 from tfds_gtzan.facts import artists
 from tfds_gtzan.protocols import table as protocols
@@ -104,7 +103,7 @@ def open_splits(
 
 def open_tree(path: str, data: ml_collections.ConfigDict) -> files.Tree | None:
   """The files of a folder or an archive; None of any other path."""
-  return tree_at(pathlib.Path(path), pathlib.Path(data.dir).expanduser())
+  return unpack.tree_at(pathlib.Path(path), pathlib.Path(data.dir).expanduser())
 
 
 def fingerprint(spec: dict, corpus: Corpus) -> str:

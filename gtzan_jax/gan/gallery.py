@@ -1,4 +1,4 @@
-"""Pictures and sounds of what a GAN generates, beside real examples.
+"""What a GAN generates, to look at beside real music and to listen to.
 
 Pictures show features as they were generated, or the log-mel of a generated
 waveform. Sound is the waveform itself, or what `sound` makes of a log-mel.
@@ -35,13 +35,7 @@ class Gallery(NamedTuple):
 
 
 def build(
-  generator,
-  train,
-  seed: int,
-  *,
-  first: int = 0,
-  shown: int = 5,
-  audible: int = 2,
+  generator, train, seed: int, *, first: int = 0, shown: int = 5, heard: int = 2
 ) -> Gallery:
   """Pictures and sounds of a trained GAN, of the first MOST genres.
 
@@ -51,7 +45,7 @@ def build(
     seed: of the noise.
     first: index of the first example of each genre.
     shown: examples of a genre in the picture, and as many real ones.
-    audible: of the generated ones, as sound, where they are finite.
+    heard: of the generated ones, as sound; those that are not finite are not.
   """
   genres = generator.run["genres"][:MOST]
   label = np.repeat(np.arange(len(genres), dtype=np.int32), shown)
@@ -68,12 +62,12 @@ def build(
   source, spec = generator.source, generator.spec
   rate = generator.run["columns_per_frame"]
   sounds = {
-    genre: [w for one in _rows(some, audible) if (w := _sound(one, spec, rate))]
+    genre: [w for one in _rows(some, heard) if (w := _heard(one, spec, rate))]
     for genre, some in zip(genres, made, strict=True)
   }
   figure = grid(
-    [_frames(some, source, spec) for some in real],
-    [_frames(some, source, spec) for some in made],
+    [_seen(some, source, spec) for some in real],
+    [_seen(some, source, spec) for some in made],
     genres,
     decibels=source == "audio" or spec.parts == ("logmel",),
   )
@@ -115,7 +109,7 @@ def grid(
     for one in axes.flat:
       one.set_axis_off()
     halves = axes[:, : counts[0]], axes[:, counts[0] + 1 :]
-    titles = "Real, train split", "Generated"
+    titles = "Real, of the train part", "Generated"
     for half, title, some in zip(
       halves, titles, (real, generated), strict=True
     ):
@@ -165,7 +159,7 @@ def _rows(examples: Mapping[str, np.ndarray], count: int) -> list[dict]:
   ]
 
 
-def _sound(
+def _heard(
   example: Mapping, spec: FeatureSpec, columns_per_frame: float | None
 ) -> bytes | None:
   """A WAV file; None where there is no sound in it."""
@@ -180,7 +174,7 @@ def _sound(
   return griffin_lim.wav(samples, spec.sample_rate)
 
 
-def _frames(examples: Mapping, source: str, spec: FeatureSpec) -> np.ndarray:
+def _seen(examples: Mapping, source: str, spec: FeatureSpec) -> np.ndarray:
   """`[n, frames, bins]`."""
   if source == "audio":
     logmel = FeatureSpec("gallery", sample_rate=spec.sample_rate)

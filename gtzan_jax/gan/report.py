@@ -1,4 +1,4 @@
-"""The report of a GAN: measures, pictures and sounds of what it generates."""
+"""The report of a GAN: what it makes, measured, to be seen and heard."""
 
 import pathlib
 from collections.abc import Mapping
@@ -69,16 +69,16 @@ def evaluate(
     part: gan_validation.embed_records(embed_fn, records[part])
     for part in records
   }
-  judged = {
-    part: _judged(generator, embed_fn, config, real[part].label)
+  heard = {
+    part: _heard(generator, embed_fn, config, real[part].label)
     for part in ("validation", "test")
     if part in real
   }
   measures = {
     part: gan_validation.measure(*one, real[part], real["train"])
-    for part, one in judged.items()
+    for part, one in heard.items()
   }
-  label, seen = judged["validation"]
+  label, seen = heard["validation"]
   facts, history = evaluation.facts_of(path, run, mesh)
   task = gan.create(config, dataset, np.ones(len(dataset.genres)), 1)
   shares = fidelity.genre_share(seen.probabilities, label)[1]
@@ -88,8 +88,8 @@ def evaluate(
     "gan": {
       "domain": generator.source,
       "generated": len(label),
-      # A guess is correct most often where it is always the genre that is
-      # requested most.
+      # nobody who hears nothing is right more often than who always answers
+      # the genre that is asked for most
       "chance": float(np.bincount(label).max() / len(label)),
       **verdicts(found),
       "judge": {
@@ -123,8 +123,8 @@ def evaluate(
   return report.write(path, built, predictions, page.content(built, shown))
 
 
-def _judged(generator, embed_fn, config, real: np.ndarray) -> tuple:
-  """Genres in the shares of a split, and embeddings of such examples."""
+def _heard(generator, embed_fn, config, real: np.ndarray) -> tuple:
+  """Genres in the shares of a part; what the judge makes of such examples."""
   label = gan_validation.requested(real, config.gan.samples)
   made = sampling.join(list(generator.examples(label, config.seed, FIRST)))
   return label, embed_fn(made["features"])

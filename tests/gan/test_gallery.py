@@ -109,7 +109,7 @@ def test_the_grid_is_drawn_on_the_scale_of_the_real_ones():
   assert words == ["jazz", "x" * 15 + "…"]
   titles = [axes.get_title("left") for axes in figure.axes]
   assert [title for title in titles if title] == [
-    "Real, train split",
+    "Real, of the train part",
     "Generated",
   ]
 
@@ -175,7 +175,7 @@ def fake(source: str, spec: FeatureSpec, wrong: int | None = None, shape=None):
 def test_each_kind_of_gan_has_its_pictures_and_sounds(
   source, spec, wrong, heard
 ):
-  made = gallery.build(*fake(source, spec, wrong), 0, shown=3, audible=1)
+  made = gallery.build(*fake(source, spec, wrong), 0, shown=3, heard=1)
   assert made.picture.startswith(b"\x89PNG")
   assert set(made.sounds) == set(heard)
   for genre, hz in heard.items():

@@ -251,7 +251,7 @@ def test_mistakes_get_one_line(runs, tmp_path):
     (runs[:1], f"failures of {runs[0]}: give two evaluated runs or more"),
     ([runs[0], runs[0]], "was given twice"),
     ([runs[0], tmp_path / "empty"], "holds no report.json: evaluate it first"),
-    ([tmp_path], r"holds no report.json: give the runs in it, as .*/\*"),
+    ([tmp_path], r"holds no report.json: give the runs in it, as .*/\w"),
     ([tmp_path / "gone"], "gone: no such folder; train first"),
     ([tmp_path / "none", runs[0]], "has no part that was scored"),
     ([runs[0], tmp_path / "none"], "are of the None part, not of test"),

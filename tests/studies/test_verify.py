@@ -10,8 +10,7 @@ from stored import made, parts, run
 from gtzan_jax.cli.main import main
 from gtzan_jax.errors import InputError
 from gtzan_jax.gan import fidelity
-from gtzan_jax.reports import leaderboard_page
-from gtzan_jax.reports import stored as runs
+from gtzan_jax.reports import leaderboard_page, rebuild
 from gtzan_jax.studies.compare import run as compare_runs
 from gtzan_jax.studies.verify import run as verify
 
@@ -243,7 +242,7 @@ def test_a_report_of_an_older_version_is_brought_to_this_one(copy):
     for level in ("segment", "track", "track_majority"):
       del split[level]["top3"], split[level]["ece"]
   file.write_text(json.dumps({**old, "note": "kept"}))
-  assert runs.rebuild(copy / "one") == {**now, "note": "kept"}
+  assert rebuild.rebuild(copy / "one") == {**now, "note": "kept"}
   (line,) = verify.verify([copy / "one"]).wrong
   assert "clusters: nothing stored, " in line
   assert " more)" in line  # calibration is among them
@@ -303,4 +302,4 @@ def test_nothing_to_verify_is_an_error(results, tmp_path, capsys):
   assert found.summary.startswith("verified: 2 report.json")
   (tmp_path / "empty" / "report.json").write_text("[]")
   with pytest.raises(InputError, match="holds no report"):
-    runs.rebuild(tmp_path / "empty")
+    rebuild.rebuild(tmp_path / "empty")

@@ -18,8 +18,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from gtzan_jax import errors
-from gtzan_jax.reports import document, leaderboard_page, report, stored
-from gtzan_jax.scores import compact
+from gtzan_jax.reports import (
+  document,
+  leaderboard_page,
+  packed,
+  rebuild,
+  report,
+  stored,
+)
 from gtzan_jax.studies.compare import run as compare_runs
 from gtzan_jax.studies.crossval import measure as crossval
 from gtzan_jax.studies.crossval import page as crossval_page
@@ -55,8 +61,8 @@ def verify(paths: Iterable[str | os.PathLike]) -> Verified:
   Raises:
     InputError: a folder that does not exist, or nothing to verify in one.
   """
-  files, wrong = _find(paths), []
-  no_train, packed, gans, known = 0, 0, {}, {}
+  files, wrong = find(paths), []
+  no_train, in_two, gans, known = 0, 0, {}, {}
   for file in files:
     try:
       held, again = _held(file), _again(file, known)
@@ -73,9 +79,9 @@ def verify(paths: Iterable[str | os.PathLike]) -> Verified:
       no_train += bool(scored) and not table.exists()
       if "gan" in held:
         gans[str(file.parent)] = 1
-    elif file.name == stored.RUNS_FILE:
+    elif file.name == packed.RUNS_FILE:
       runs = [stored.read(run) for run in stored.below(file.parent)]
-      packed += len(runs)
+      in_two += len(runs)
       if number := sum("gan" in one for one in runs):
         gans[str(file.parent)] = number
   counts = collections.Counter(file.name for file in files)
@@ -83,8 +89,8 @@ def verify(paths: Iterable[str | os.PathLike]) -> Verified:
   summary = f"verified: {held}; {len(wrong) or 'none'} of them wrong"
   if no_train:
     summary += f"; {no_train} train splits not stored"
-  if packed:
-    summary += f"; {packed} packed runs, each in its headline split"
+  if in_two:
+    summary += f"; {in_two} packed runs, each in its headline split"
   if gans:
     summary += (
       f"; measures of {sum(gans.values())} GANs not recomputed:"
@@ -116,8 +122,8 @@ def _is_page(file: pathlib.Path) -> bool:
 
 # The name of a file -> from its folder what it should hold.
 RECOMPUTED: dict[str, Callable[[pathlib.Path], object]] = {
-  report.REPORT_FILE: stored.rebuild,
-  stored.RUNS_FILE: stored.again,
+  report.REPORT_FILE: rebuild.rebuild,
+  packed.RUNS_FILE: packed.again,
   compare_runs.FILE: compare_runs.again,
   failures.FILE: failures.again,
   robustness.FILE: robustness.again,
@@ -150,7 +156,12 @@ def _again(file: pathlib.Path, known: dict[pathlib.Path, object]) -> object:
   return known[file]
 
 
-def _find(paths: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
+def find(paths: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
+  """What `verify` looks at, each file once, in the order of RECOMPUTED.
+
+  Raises:
+    InputError: see `verify`.
+  """
   found = {}
   for path in map(pathlib.Path, paths):
     if not path.is_dir():
@@ -172,53 +183,11 @@ def _find(paths: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
 
 def _held(file: pathlib.Path) -> object:
   if file.suffix == ".json":
-    return stored.load_json(file)
+    return rebuild.load_json(file)
   try:
     return file.read_text("utf-8")
   except (OSError, ValueError) as error:
     raise errors.InputError(f"{file} cannot be read: {error}") from error
-
-
-def pack(folder: str | os.PathLike, out: str | os.PathLike) -> None:
-  """Writes verified results anew, with all runs in two files (see `stored`).
-
-  Probabilities are rounded as much as lets every page stay as it is.
-
-  Args:
-    folder: of results.
-    out: a folder, created where it does not exist.
-
-  Raises:
-    InputError: see `stored.pack`; a page that would change.
-  """
-  folder, out = pathlib.Path(folder), pathlib.Path(out)
-  inside = [file for file in _find([folder]) if file.is_relative_to(folder)]
-  inside = [
-    file
-    for file in inside
-    if file.name not in (report.REPORT_FILE, stored.RUNS_FILE)
-  ]
-  beside = [
-    file
-    for folder in {file.parent for file in inside}
-    for pattern in ("*.png", leak.PLAN_FILE, crossval.FOLDS_FILE)
-    for file in folder.glob(pattern)
-  ]
-  for tolerance in (compact.TOLERANCE, 0.0):
-    stored.pack(folder, out, tolerance)
-    with errors.writing(f"--out={out}"):
-      for file in (*beside, *inside):
-        copy = out / file.relative_to(folder)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, copy)
-      for file in inside:
-        if file.suffix == ".json":
-          copy = out / file.relative_to(folder)
-          report.save(copy, RECOMPUTED[file.name](copy.parent))
-    wrong = verify([out]).wrong
-    if not wrong:
-      return
-  raise errors.InputError(f"--out={out}: {wrong[0]}")
 
 
 def differences(stored, again, path: str = "") -> Iterator[str]:

@@ -1,0 +1,94 @@
+"""Verified results in small: the runs of a folder in two files, and pages."""
+
+import fnmatch
+import os
+import pathlib
+import shutil
+from collections.abc import Mapping
+
+from gtzan_jax import errors
+from gtzan_jax.reports import packed, report, stored
+from gtzan_jax.scores import compact, predictions
+from gtzan_jax.studies.crossval import measure as crossval
+from gtzan_jax.studies.leak import measure as leak
+from gtzan_jax.studies.verify import run as verification
+
+_POOLED = "pooled*"  # tables that a cross-validation makes of its folds
+# Kept beside the files that `verify` recomputes.
+_BESIDE = ("*.png", leak.PLAN_FILE, crossval.FOLDS_FILE)
+# How much loss, calibration error and top-3 accuracy may change; 0 is tried
+# where that would show on a page.
+_TOLERANCES = (compact.TOLERANCE, 0.0)
+
+
+def pack(folder: str | os.PathLike, out: str | os.PathLike) -> None:
+  """Writes results anew, with all runs in two files (see `packed`).
+
+  Probabilities are rounded as much as lets every page stay as it is.
+
+  Args:
+    folder: of verified results, with runs at any depth.
+    out: another folder, created where it does not exist.
+
+  Raises:
+    InputError: no run in `folder` or a damaged one, a page that would change,
+      or `out` cannot be written.
+  """
+  folder, out = pathlib.Path(folder), pathlib.Path(out)
+  if out.resolve().is_relative_to(folder.resolve()):
+    raise errors.InputError(f"--out={out}: give a folder outside {folder}")
+  places = [path.relative_to(folder) for path in stored.find([folder])]
+  reports = {one.as_posix(): stored.read(folder / one) for one in places}
+  tables = _tables(folder, reports)
+  recomputed = [
+    file.relative_to(folder)
+    for file in verification.find([folder])
+    if file.is_relative_to(folder)
+    and file.name not in (report.REPORT_FILE, packed.RUNS_FILE)
+  ]
+  beside = [
+    file.relative_to(folder)
+    for place in {file.parent for file in recomputed}
+    for pattern in _BESIDE
+    for file in (folder / place).glob(pattern)
+  ]
+  for tolerance in _TOLERANCES:
+    with errors.writing(f"--out={out}"):
+      out.mkdir(parents=True, exist_ok=True)
+      packed.write(reports, tables, out, tolerance)
+      for file in (*beside, *recomputed):
+        (out / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / file, out / file)
+      for file in recomputed:
+        if file.suffix == ".json":
+          compute = verification.RECOMPUTED[file.name]
+          report.save(out / file, compute((out / file).parent))
+    wrong = verification.verify([out]).wrong
+    if not wrong:
+      return
+  raise errors.InputError(f"--out={out}: {wrong[0]}")
+
+
+def _tables(
+  folder: pathlib.Path, reports: Mapping[str, Mapping]
+) -> dict[compact.Key, predictions.Predictions]:
+  """The headline's of each classifier, and all that no report is of."""
+  found = {
+    (run, one["headline"]): stored.table(folder / run, one["headline"])
+    for run, one in reports.items()
+    if one["headline"] and "gan" not in one
+  }
+  for file in stored.files(folder, packed.RUNS_FILE):
+    study, place = packed.study(file.parent), file.parent.relative_to(folder)
+    for run, name in study.tables:
+      found[(place / run).as_posix(), name] = study.tables[run, name]
+  for file in stored.files(folder, "*.npz"):
+    run = file.parent.parent
+    if (
+      file.parent.name == "predictions"
+      and not (run / report.REPORT_FILE).exists()
+      and not fnmatch.fnmatch(file.stem, _POOLED)
+    ):
+      name = run.relative_to(folder).as_posix()
+      found[name, file.stem] = predictions.load(file)
+  return found
