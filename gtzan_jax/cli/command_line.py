@@ -89,26 +89,6 @@ class Given(NamedTuple):
       self.flags.workdir[0] if self.flags.workdir else default
     )
 
-  def refuse(self, own: Mapping[str, str]) -> None:
-    """For a verb that trains several classifiers of one recipe.
-
-    Args:
-      own: keys of the config that cannot be given, and why.
-
-    Raises:
-      InputError: one of them is given, or the recipe is a GAN's.
-    """
-    if self.config.task == "gan":
-      raise InputError(
-        f"--config: {self.config.recipe!r} is a GAN, which does not classify:"
-        " give a classifier's recipe"
-      )
-    for key, why in own.items():
-      if key in self.overrides:
-        raise InputError(
-          f"--config.{key}={self.overrides[key]}: leave it out; {why}"
-        )
-
 
 class Verb(NamedTuple):
   """A verb and what it takes.

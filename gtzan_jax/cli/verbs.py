@@ -525,7 +525,20 @@ def crossval(given: Given) -> int:
 
 
 def _several(given: Given, study, **more) -> int:
-  given.refuse(study.OWN)
+  """Runs a study that trains several classifiers of one recipe."""
+  from gtzan_jax.cli import tasks
+
+  for key, why in study.OWN.items():
+    if key in given.overrides:
+      raise InputError(
+        f"--config.{key}={given.overrides[key]}: leave it out; {why}"
+      )
+  if not tasks.of(given.config).classifies:
+    raise InputError(
+      f"--config: {given.config.recipe!r} is of config.task="
+      f"{given.config.task!r}, which does not classify: give a classifier's"
+      " recipe"
+    )
   return study.run(
     given.config,
     recipe=given.recipe,

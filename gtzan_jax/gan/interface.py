@@ -59,4 +59,5 @@ TASK = tasks.Task(
   train=train,
   is_reported=loop.is_reported,
   evaluate=report.evaluate,
+  classifies=False,
 )

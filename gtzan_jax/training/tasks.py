@@ -42,6 +42,7 @@ class Task(NamedTuple):
     is_reported: (config, workdir) -> whether the run is finished.
     evaluate: (workdir, dataset, mesh) writes the report; returns its path.
     takes_generated: whether a GAN's examples can join the train split.
+    classifies: whether its runs predict genres.
   """
 
   check_config: Callable
@@ -50,6 +51,7 @@ class Task(NamedTuple):
   is_reported: Callable
   evaluate: Callable
   takes_generated: bool = False
+  classifies: bool = True
 
 
 CLASSIFY = Task(

@@ -298,7 +298,7 @@ def _check_folds(out, found):
     (
       ["--config.task=gan", "--config.train.monitor=validation/coverage"],
       "kfold10",
-      "is a GAN, which does not classify",
+      "which does not classify",
     ),
     (["--seeds=0"], "kfold10", "--seeds=0: give a whole number from 1"),
   ],

@@ -607,7 +607,7 @@ def _check_damage(out, text):
     (["--config.data.leak=tracks"], "data.leak=tracks: leave it out; leak"),
     (
       ["--config.task=gan", "--config.train.monitor=validation/coverage"],
-      "is a GAN, which does not classify",
+      "which does not classify",
     ),
     (["--config.data.protocol=leaky_segments_80_20"], "leaks by itself"),
     (["--protocol=kfold"], "--protocol=kfold: give some of tracks_70_10_20,"),
