@@ -1,7 +1,7 @@
-"""What a GAN generates, to look at beside real music and to listen to.
+"""Pictures and audio of generated examples, beside real ones.
 
-Pictures show features as they were generated, or the log-mel of a generated
-waveform. Sound is the waveform itself, or what `sound` makes of a log-mel.
+Pictures show generated features, or the log-mel of a generated waveform. Audio
+is the waveform, or Griffin-Lim's of a log-mel.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,17 +18,12 @@ from gtzan_jax.features.image import COLOUR_MAP
 from gtzan_jax.gan import sampling
 from gtzan_jax.reports import style as plots
 
-MOST = 20  # genres, the first
+MOST = 20  # genres shown, the first
 _DEVIATIONS = 3.0  # shown of features that are not in dB
 
 
 class Gallery(NamedTuple):
-  """What `build` makes and `report.write` keeps.
-
-  Attributes:
-    picture: from `grid`, PNG.
-    sounds: WAV files by genre; no genre where none can be made.
-  """
+  """A PNG from `grid`, and WAV files by genre where audio can be made."""
 
   picture: bytes
   sounds: Mapping[str, Sequence[bytes]]
@@ -37,15 +32,15 @@ class Gallery(NamedTuple):
 def build(
   generator, train, seed: int, *, first: int = 0, shown: int = 5, heard: int = 2
 ) -> Gallery:
-  """Pictures and sounds of a trained GAN, of the first MOST genres.
+  """Pictures and audio of a trained GAN, for the first MOST genres.
 
   Args:
     generator: generate.Generator.
-    train: pipeline.Records of what it was trained on.
+    train: pipeline.Records of its train split.
     seed: of the noise.
-    first: index of the first example of each genre.
-    shown: examples of a genre in the picture, and as many real ones.
-    heard: of the generated ones, as sound; those that are not finite are not.
+    first: number of the first example of each genre.
+    shown: examples of a genre in the picture, generated and real.
+    heard: of these, as audio, if finite.
   """
   genres = generator.run["genres"][:MOST]
   label = np.repeat(np.arange(len(genres), dtype=np.int32), shown)
@@ -62,12 +57,12 @@ def build(
   source, spec = generator.source, generator.spec
   rate = generator.run["columns_per_frame"]
   sounds = {
-    genre: [w for one in _rows(some, heard) if (w := _heard(one, spec, rate))]
+    genre: [w for one in _rows(some, heard) if (w := _wav(one, spec, rate))]
     for genre, some in zip(genres, made, strict=True)
   }
   figure = grid(
-    [_seen(some, source, spec) for some in real],
-    [_seen(some, source, spec) for some in made],
+    [_frames(some, source, spec) for some in real],
+    [_frames(some, source, spec) for some in made],
     genres,
     decibels=source == "audio" or spec.parts == ("logmel",),
   )
@@ -85,14 +80,13 @@ def grid(
 ) -> Figure:
   """One row a genre: real examples on the left, generated ones on the right.
 
-  Time goes to the right, bins upwards. All have one scale, that of the real
-  ones: 80 dB below their loudest, or each bin's distance from its mean in
-  standard deviations. What is not a number is left grey.
+  Time goes right, bins upwards. The scale is that of the real examples: 80 dB
+  below their maximum, or deviations from each bin's mean. NaN is grey.
 
   Args:
-    real: of each genre `[n, frames, bins]`; n may differ, and be 0.
+    real: for each genre `[n, frames, bins]`; n may differ, and be 0.
     generated: likewise.
-    genres: their names.
+    genres: names.
     decibels: whether the values are a log-mel in dB.
   """
   scaled, limits, colours, unit = _scale(real, decibels)
@@ -109,7 +103,7 @@ def grid(
     for one in axes.flat:
       one.set_axis_off()
     halves = axes[:, : counts[0]], axes[:, counts[0] + 1 :]
-    titles = "Real, of the train part", "Generated"
+    titles = "Real, of the train split", "Generated"
     for half, title, some in zip(
       halves, titles, (real, generated), strict=True
     ):
@@ -135,7 +129,7 @@ def grid(
 
 
 def _name(axes, genre: str) -> None:
-  """Left of a row's first picture; folders may be called anything."""
+  """Left of a row's first picture, shortened."""
   axes.text(
     -0.08,
     0.5,
@@ -147,7 +141,7 @@ def _name(axes, genre: str) -> None:
 
 
 def _spread(places: np.ndarray, count: int) -> np.ndarray:
-  """So many of them at most, from all over: neighbours are of one track."""
+  """At most so many, evenly spread: neighbours are of one track."""
   count = min(count, len(places))
   return places[np.linspace(0, len(places), count, endpoint=False).astype(int)]
 
@@ -159,10 +153,10 @@ def _rows(examples: Mapping[str, np.ndarray], count: int) -> list[dict]:
   ]
 
 
-def _heard(
+def _wav(
   example: Mapping, spec: FeatureSpec, columns_per_frame: float | None
 ) -> bytes | None:
-  """A WAV file; None where there is no sound in it."""
+  """A WAV file; None where no audio can be made."""
   if "audio" in example:
     samples = example["audio"]
   elif spec.parts == ("logmel",) and np.isfinite(example["features"]).all():
@@ -174,7 +168,7 @@ def _heard(
   return griffin_lim.wav(samples, spec.sample_rate)
 
 
-def _seen(examples: Mapping, source: str, spec: FeatureSpec) -> np.ndarray:
+def _frames(examples: Mapping, source: str, spec: FeatureSpec) -> np.ndarray:
   """`[n, frames, bins]`."""
   if source == "audio":
     logmel = FeatureSpec("gallery", sample_rate=spec.sample_rate)

@@ -1,4 +1,4 @@
-"""The report of a GAN: what it makes, measured, to be seen and heard."""
+"""Evaluates a GAN and writes its report."""
 
 import pathlib
 from collections.abc import Mapping
@@ -16,36 +16,36 @@ from gtzan_jax.gan import (
   page,
   sampling,
   upstream,
+  validation,
 )
 from gtzan_jax.gan import task as gan
-from gtzan_jax.gan import validation as gan_validation
 from gtzan_jax.reports import report
 from gtzan_jax.scores.predictions import Predictions
 from gtzan_jax.training import evaluate as evaluation
 from gtzan_jax.training import workdir
 
-# Validation's noise, by which the generator was chosen, begins at 0 and has
-# ranges.MOST_SAMPLES at most.
+# Number of the first example: validation, which chose the checkpoint, uses
+# those from 0 to ranges.MOST_SAMPLES.
 FIRST = 100_000
-# Of fidelity's `nearest`: fakes half as far from a train example as real music.
+# A fidelity.nearest below this counts as memorised.
 MEMORISED = 0.5
 
 
 def evaluate(
   path: pathlib.Path, dataset: pipeline.Dataset, mesh: jax.sharding.Mesh
 ) -> pathlib.Path:
-  """Measures what a workdir's GAN generates and writes the report.
+  """Measures generated examples and writes the report.
 
   Args:
-    path: a workdir that training has been through.
-    dataset: the data it was trained on.
-    mesh: the devices, of which one is used.
+    path: the run folder of a trained GAN.
+    dataset: its data.
+    mesh: devices, of which one is used.
 
   Returns:
     the path of report.html.
 
   Raises:
-    InputError: no GAN, or data other than the run's.
+    InputError: no GAN, or other data.
   """
   run = workdir.load(path)
   about_data = evaluation.facts_of_data(path, run, dataset)
@@ -56,40 +56,40 @@ def evaluate(
   if config.gan.judge:
     print(f"judge: {judge_path}, as {path / workdir.RUN_FILE} has it")
   embed_fn = judge.load(judge_path, config.eval.batch_size)
+  fields = {generator.source, "features"}
   records = pipeline.load_parts(
     dataset,
-    {
-      part: {generator.source, "features"}
-      for part, ids in dataset.parts.items()
-      if ids
-    },
+    {split: fields for split, ids in dataset.parts.items() if ids},
     config.data.cache_mb,
   )
-  real = {
-    part: gan_validation.embed_records(embed_fn, records[part])
-    for part in records
-  }
-  heard = {
-    part: _heard(generator, embed_fn, config, real[part].label)
-    for part in ("validation", "test")
-    if part in real
-  }
+  real, generated = {}, {}
+  for split in records:
+    real[split] = validation.embed_records(embed_fn, records[split])
+    if split != "train":
+      label = validation.requested(real[split].label, config.gan.samples)
+      made = sampling.join(generator.examples(label, config.seed, FIRST))
+      generated[split] = label, embed_fn(made["features"])
   measures = {
-    part: gan_validation.measure(*one, real[part], real["train"])
-    for part, one in heard.items()
+    split: validation.measure(*generated[split], real[split], real["train"])
+    for split in ("validation", "test")
+    if split in generated
   }
-  label, seen = heard["validation"]
+  label, embeddings = generated["validation"]
   facts, history = evaluation.facts_of(path, run, mesh)
   task = gan.create(config, dataset, np.ones(len(dataset.genres)), 1)
-  shares = fidelity.genre_share(seen.probabilities, label)[1]
+  shares = fidelity.genre_share(embeddings.probabilities, label)[1]
   held_out, found = real["validation"], measures["validation"]
   facts |= about_data | {
-    "num_params": _num_params(task),
+    "num_params": sum(
+      leaf.size
+      for leaf in jax.tree.leaves(
+        jax.eval_shape(task.init, jax.random.key(0)).params
+      )
+    ),
     "gan": {
       "domain": generator.source,
       "generated": len(label),
-      # nobody who hears nothing is right more often than who always answers
-      # the genre that is asked for most
+      # at most what a constant prediction of the most requested genre gives
       "chance": float(np.bincount(label).max() / len(label)),
       **verdicts(found),
       "judge": {
@@ -104,7 +104,7 @@ def evaluate(
     },
   }
   predictions = {
-    "generated": _predictions(label, seen, dataset.genres),
+    "generated": _predictions(label, embeddings, dataset.genres),
     "real": _predictions(held_out.label, held_out.embeddings, dataset.genres),
   }
   built = report.build(
@@ -114,8 +114,8 @@ def evaluate(
     missing=dataset.missing,
     sha256=dataset.sha256,
     tracks={
-      part: len({track for track, _ in ids})
-      for part, ids in dataset.parts.items()
+      split: len({track for track, _ in ids})
+      for split, ids in dataset.parts.items()
     },
     resamples=config.eval.bootstrap,
   )
@@ -123,42 +123,25 @@ def evaluate(
   return report.write(path, built, predictions, page.content(built, shown))
 
 
-def _heard(generator, embed_fn, config, real: np.ndarray) -> tuple:
-  """Genres in the shares of a part; what the judge makes of such examples."""
-  label = gan_validation.requested(real, config.gan.samples)
-  made = sampling.join(list(generator.examples(label, config.seed, FIRST)))
-  return label, embed_fn(made["features"])
-
-
 def verdicts(found: Mapping[str, float]) -> dict[str, bool]:
-  """What a report warns of, from gtzan_jax.gan.fidelity's measures."""
+  """Warnings of a report, from fidelity's measures."""
   return {
-    # a generator that diverged has NaN, which is no diversity either
+    # a diverged generator has NaN, which is collapse too
     "collapsed": not found["diversity"] >= fidelity.COLLAPSED,
     "memorised": found["nearest"] < MEMORISED,
   }
 
 
-def _num_params(task) -> int:
-  """Of both networks."""
-  state = jax.eval_shape(task.init, jax.random.key(0))
-  return sum(leaf.size for leaf in jax.tree.leaves(state.params))
-
-
 def _predictions(
-  label: np.ndarray, seen: judge.Embeddings, genres: tuple[str, ...]
+  label: np.ndarray, embeddings: judge.Embeddings, genres: tuple[str, ...]
 ) -> Predictions:
-  """Each example by itself, as a track of one segment."""
+  """Each example as a track of one segment."""
+  numbers = zip(label, sampling.numbered(label), strict=True)
+  names = [f"{genres[genre]}.{index:05d}" for genre, index in numbers]
   return Predictions(
-    track=np.array(
-      [
-        f"{genres[genre]}.{index:05d}"
-        for genre, index in zip(label, sampling.numbered(label), strict=True)
-      ],
-      dtype=str,
-    ),
+    track=np.array(names, dtype=str),
     segment=np.zeros(len(label), np.int32),
     label=np.asarray(label, np.int32),
-    probabilities=seen.probabilities,
+    probabilities=embeddings.probabilities,
     genres=genres,
   )

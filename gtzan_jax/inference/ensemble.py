@@ -1,7 +1,6 @@
-"""Ensembles: the mean of what several runs said (the CNN-GRU project).
+"""Ensembles: mean probabilities of several evaluated runs.
 
-An ensemble needs neither data nor a model: it reads the report and the
-predictions that stand in each workdir, and writes a report of its own.
+An ensemble needs neither data nor model, only reports and predictions.
 """
 
 import dataclasses
@@ -22,16 +21,16 @@ from gtzan_jax.scores.predictions import Predictions
 from gtzan_jax.training import workdir
 
 RECIPE = "ensemble"
-# Numbers are quoted of these: here all members must have the same tracks. Two
-# corpora may lack different tracks of the train part, which is then not scored.
+# In these splits all members must have the same tracks. Train splits may differ
+# (other tracks missing) and are then not scored.
 _QUOTED = ("validation", "test")
-# What external tests have to agree on, beside the music.
+# Keys in which external tests must agree, beside the data.
 _COMPARED = ("tracks", "genres", "unmatched", "absent", "learnt", "namesakes")
 
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-  """An evaluated run: its folder, its report, its table of each split."""
+  """An evaluated run: folder, report, predictions by split."""
 
   path: pathlib.Path
   report: Mapping
@@ -39,15 +38,14 @@ class Member:
 
 
 def combine(predictions: Sequence[Predictions]) -> Predictions:
-  """The mean probability of several models, each with the same say.
+  """The mean probability of several models, with equal weights.
 
   Args:
-    predictions: one table a model, of the same tracks, in any order. Where all
-      have the same (track, segment) rows, rows are averaged; otherwise (their
-      segments were cut differently) the means of each track's rows.
+    predictions: a table for each model, of the same tracks, in any order.
 
   Returns:
-    a table in the order of the first: its rows, or one row a track.
+    a table in the order of the first: its rows, or one row a track where models
+    have other segments.
 
   Raises:
     InputError: no table, or genres, tracks or labels that differ.
@@ -69,21 +67,18 @@ def combine(predictions: Sequence[Predictions]) -> Predictions:
 def evaluate(
   workdirs: Sequence[str | os.PathLike], out: str | os.PathLike
 ) -> pathlib.Path:
-  """Combines what evaluated runs have stored, and reports on it.
+  """Combines evaluated runs and writes a report into `out`.
 
-  Args:
-    workdirs: two or more folders with report.json and predictions/.
-    out: the ensemble's own folder; made if need be.
+  The report's `config.members` lists the runs; `num_params` and `seconds` are
+  sums, `seed` is theirs (0 if they differ), and there is no history.
 
   Returns:
-    the path of report.html. The report's `config.members` lists the members;
-    its `num_params` and `seconds` are their sums, its `seed` is theirs (0 where
-    they differ), and it has no history.
+    the path of report.html.
 
   Raises:
-    InputError: fewer than two workdirs or one of them twice; one without a
-      report or its predictions; members of other genres, protocols or tracks,
-      or tested on other music; an `out` that holds something else.
+    InputError: fewer than two runs, or one twice; one without report or
+      predictions; other genres, protocols, tracks or test data; an `out` with
+      other content.
   """
   members = read_all(workdirs, "an ensemble")
   first, *others = members
@@ -96,15 +91,9 @@ def evaluate(
   report.check_out(out, facts)
   combined = {}
   for split, table in first.predictions.items():
-    given = [
-      member.predictions[split]
-      for member in members
-      if split in member.predictions
-    ]
+    given = _given(members, split)
     if len(given) == len(members) and not any(
-      problem
-      for other in given
-      for problem in alignment.differences(table, other)
+      list(alignment.differences(table, other)) for other in given
     ):
       combined[split] = combine(given)
   splits = {
@@ -122,14 +111,19 @@ def evaluate(
   return report.write(out, built, combined)
 
 
+def _given(members: Sequence[Member], split: str) -> list[Predictions]:
+  tables = [member.predictions.get(split) for member in members]
+  return [table for table in tables if table is not None]
+
+
 def _common(values) -> Any:
-  """What all values are; None where they differ."""
+  """The value that all have; None if they differ."""
   found = set(values)
   return found.pop() if len(found) == 1 else None
 
 
 def _obstacles(first: Member, other: Member) -> Iterator[str]:
-  """Why two runs cannot be members of one ensemble."""
+  """Reasons why two runs cannot form an ensemble."""
   for key in ("protocol", "genres"):
     ours, theirs = first.report[key], other.report[key]
     if ours != theirs:
@@ -137,25 +131,22 @@ def _obstacles(first: Member, other: Member) -> Iterator[str]:
   yield from _differing_tests(first.report, other.report)
   corpora = {member.report["corpus"] for member in (first, other)}
   if "synthetic" in corpora and len(corpora) > 1:
-    yield "one is of the synthetic corpus, whose tracks only share their names"
+    yield "one is on the synthetic corpus, whose tracks share only their ids"
   for split in _QUOTED:
-    tables_of = [
-      member.predictions[split]
-      for member in (first, other)
-      if split in member.predictions
-    ]
+    tables_of = _given((first, other), split)
     if len(tables_of) == 1:
-      yield f"only one of them has predictions of the {split} part"
+      yield f"only one of them has predictions of the {split} split"
     elif tables_of:
       for problem in alignment.differences(*tables_of):
-        yield f"in the {split} part {problem}"
+        yield f"in the {split} split {problem}"
       if first.report["leak"] and not alignment.same_rows(tables_of):
-        # Other segments of the same tracks: what one tests, another learnt.
-        yield f"in the {split} part their leaking protocol cut other segments"
+        # Other segments of the same tracks: one may test what another trained
+        # on.
+        yield f"in the {split} split their leaking protocol has other segments"
 
 
 def _differing_tests(first: Mapping, other: Mapping) -> Iterator[str]:
-  """Why two external tests are not of the same thing."""
+  """Reasons why two external tests are not comparable."""
   if "external" not in first:
     return  # nor in the other, which has the same protocol
   pairs = {"data_fingerprint": (first, other)} | dict.fromkeys(
@@ -172,15 +163,15 @@ def _differing_tests(first: Mapping, other: Mapping) -> Iterator[str]:
 def read_all(
   paths: Sequence[str | os.PathLike], what: str, given: str = "--workdir="
 ) -> list[Member]:
-  """The members of what is made of several evaluated runs.
+  """Reads two or more evaluated runs.
 
   Args:
     paths: their folders.
-    what: it is, "an ensemble".
-    given: what stood before each folder when the user named it.
+    what: is made of them, for messages: "an ensemble".
+    given: the flag before each folder, for messages.
 
   Raises:
-    InputError: fewer than two, one of them twice; see `read`.
+    InputError: fewer than two, or one twice; see `read`.
   """
   paths = workdir.distinct(paths, given)
   members = [read(path) for path in paths]
@@ -194,17 +185,17 @@ def read_all(
 
 
 def read(path: pathlib.Path) -> Member:
-  """A member from its folder. The train part's table may have been left out.
+  """An evaluated run; predictions of the train split may be missing.
 
   Raises:
-    InputError: no folder, no report or not one of ours, a GAN's, or no
-      predictions of another split that the report has numbers of, or others.
+    InputError: no folder, no valid report, a GAN's, or predictions that are
+      missing or do not match the report.
   """
   found = stored.read(path)
   if "gan" in found:
     raise InputError(
-      f"{path} is of a GAN, which generates examples and tells no"
-      " genres: give workdirs of classifiers"
+      f"{path} is a GAN, which does not classify: give run folders of"
+      " classifiers"
     )
   tables = stored.tables(path, found)
   for split, table in tables.items():
@@ -215,7 +206,7 @@ def read(path: pathlib.Path) -> Member:
 
 
 def _not_of(table: Predictions, split: Mapping) -> str | None:
-  """Why a table is not the one that a report's numbers are of."""
+  """Why predictions do not match a split of a report."""
   if (table.predicted < 0).any():
     track = table.track[table.predicted.argmin()]
     return f"NaN at track {track}, finite probabilities are accepted"
@@ -231,24 +222,20 @@ def _not_of(table: Predictions, split: Mapping) -> str | None:
 
 
 def same_test(members: Sequence[Member], given: str = "--workdir=") -> str:
-  """The part that the numbers of all are quoted of.
-
-  Args:
-    members: one or more.
-    given: what stood before each folder when the user named it.
+  """The headline split of all; `given` as in `read_all`.
 
   Raises:
-    InputError: no part was scored, or not the same one, or of other tracks.
+    InputError: no split was scored, or other splits or tracks.
   """
   first, *others = members
   split = first.report["headline"]
   if split is None:
-    raise InputError(f"{given}{first.path} has no part that was scored")
+    raise InputError(f"{given}{first.path} has no scored split")
   for other in others:
     theirs = other.report["headline"]
     problem: str | None = None
     if theirs != split:
-      problem = f"its numbers are of the {theirs} part, not of {split}"
+      problem = f"its headline is the {theirs} split, not {split}"
     else:
       tables_of = [one.predictions[split] for one in (first, other)]
       problem = next(iter(alignment.differences(*tables_of)), None)
@@ -261,7 +248,7 @@ def same_test(members: Sequence[Member], given: str = "--workdir=") -> str:
 
 
 def _facts(members: Sequence[Member]) -> dict:
-  """What the report says of the run that an ensemble is."""
+  """The ensemble's values of the report."""
 
   def every(key: str) -> list:
     return [member.report[key] for member in members]
@@ -299,7 +286,7 @@ def _facts(members: Sequence[Member]) -> dict:
 
 
 def _external(members: Sequence[Member]) -> dict:
-  """Of external tests, {"external": what their reports say of the test}."""
+  """{"external": ...} of external tests."""
   if "external" not in members[0].report:
     return {}
   tests = [member.report["external"] for member in members]
@@ -313,19 +300,16 @@ def _external(members: Sequence[Member]) -> dict:
 
 
 def _listed(members: Sequence[Member]) -> dict[str, dict]:
-  """{name of the folder: what it holds}; the whole path where names repeat."""
+  """{folder name: facts}; the whole path where names repeat."""
   names = [member.path.resolve().name for member in members]
   return {
     name if names.count(name) == 1 else str(member.path): {
       "recipe": member.report["recipe"],
       "seed": member.report["seed"],
       "data_fingerprint": report.trained_on(member.report),
-      "config": _digest(member.report["config"]),
+      "config": hashlib.sha256(
+        json.dumps(member.report["config"], sort_keys=True).encode()
+      ).hexdigest(),
     }
     for name, member in zip(names, members, strict=True)
   }
-
-
-def _digest(config: Mapping) -> str:
-  text = json.dumps(config, sort_keys=True)
-  return hashlib.sha256(text.encode()).hexdigest()

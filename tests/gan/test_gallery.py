@@ -109,7 +109,7 @@ def test_the_grid_is_drawn_on_the_scale_of_the_real_ones():
   assert words == ["jazz", "x" * 15 + "…"]
   titles = [axes.get_title("left") for axes in figure.axes]
   assert [title for title in titles if title] == [
-    "Real, of the train part",
+    "Real, of the train split",
     "Generated",
   ]
 

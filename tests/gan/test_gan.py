@@ -689,7 +689,7 @@ def test_the_report_says_how_good_it_is(
     (tmp_path / "report.json").write_text(json.dumps(found))
     console.result(tmp_path)
     assert ("COLLAPSED: generated examples" in capsys.readouterr().out) == said
-  with pytest.raises(errors.InputError, match="is of a GAN, which generates"):
+  with pytest.raises(errors.InputError, match="is a GAN, which does not"):
     ensemble.evaluate([tmp_path, features_gan], tmp_path / "out")
 
 

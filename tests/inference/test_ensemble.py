@@ -263,12 +263,12 @@ OTHER_GENRES = {"validation": made(genres=("blues", "jazz", "pop"))}
     (
       {},
       {"tables": {"validation": made(8)}},
-      "in the validation part 1 track is .* as rock.00008 in the first",
+      "in the validation split 1 track is .* as rock.00008 in the first",
     ),
     (
       {},
       {"tables": parts(1) | {"test": made()}},
-      "only one of them has predictions of the test part",
+      "only one of them has predictions of the test split",
     ),
     (
       LEAK,

@@ -371,9 +371,9 @@ def test_what_cannot_be_compared_is_one_clear_line(tmp_path, capsys):
     ("", "a comparison of no run: give two evaluated runs or more, each as --"),
     ("plain", "plain: give two evaluated runs or more, each as --workdir="),
     ("plain plain", "plain was given twice"),
-    ("plain tested", "its numbers are of the test part, not of validation"),
-    ("plain none", "its numbers are of the None part"),
-    ("none plain", "has no part that was scored"),
+    ("plain tested", "its headline is the test split, not validation"),
+    ("plain none", "its headline is the None split"),
+    ("none plain", "has no scored split"),
     ("plain short", "as rock.00008 in the first"),
     ("fcn0 fcn1 cnn0", "cnn0 is the only seed of cnn: give two seeds or more"),
     (

@@ -253,8 +253,8 @@ def test_mistakes_get_one_line(runs, tmp_path):
     ([runs[0], tmp_path / "empty"], "holds no report.json: evaluate it first"),
     ([tmp_path], r"holds no report.json: give the runs in it, as .*/\w"),
     ([tmp_path / "gone"], "gone: no such folder; train first"),
-    ([tmp_path / "none", runs[0]], "has no part that was scored"),
-    ([runs[0], tmp_path / "none"], "are of the None part, not of test"),
+    ([tmp_path / "none", runs[0]], "has no scored split"),
+    ([runs[0], tmp_path / "none"], "headline is the None split, not test"),
     ([runs[0], tmp_path / "other"], "2 tracks are in one of them only"),
   ):
     with pytest.raises(InputError, match=said) as error:
