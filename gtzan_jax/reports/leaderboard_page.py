@@ -251,38 +251,27 @@ def _costs(row: Mapping) -> tuple:
   return (doc.number(row["parameters"]), seconds, commits, row["data"])
 
 
-def put(drawn: str, page: str) -> str:
-  """A page with `drawn` in place of what stood between its marks.
-
-  Raises:
-    ValueError: there is not one pair of marks.
-  """
-  text, number = _MARKS.subn(
-    lambda marks: f"{marks[1]}\n{drawn}\n{marks[2]}", page
-  )
-  if number != 1:
-    raise ValueError(
-      "has no place for the leaderboard: it is drawn between the marks"
-      f" `{_BEGIN}... -->` and `{_END}`"
-    )
-  return text
-
-
 def has_marks(page: str) -> bool:
   """Whether tables are drawn into a page, be one of its marks lost."""
   return _BEGIN in page or _END in page
 
 
 def _put(tables: str, page: pathlib.Path) -> str:
-  try:
-    return put(tables, page.read_text("utf-8"))
-  except FileNotFoundError as error:
+  """A page with `tables` in place of what stood between its marks."""
+  if not page.exists():
     raise errors.InputError(
       f"--out={page}: no such page; give a folder, or a page that is there,"
       " between whose marks the tables are drawn"
-    ) from error
-  except ValueError as error:
-    raise errors.InputError(f"--out={page} {error}") from error
+    )
+  text, number = _MARKS.subn(
+    lambda marks: f"{marks[1]}\n{tables}\n{marks[2]}", page.read_text("utf-8")
+  )
+  if number != 1:
+    raise errors.InputError(
+      f"--out={page} has no place for the leaderboard: it is drawn between the"
+      f" marks `{_BEGIN}... -->` and `{_END}`"
+    )
+  return text
 
 
 def write(
@@ -295,8 +284,7 @@ def write(
       table.
     out: a folder, created where it does not exist, for leaderboard.md and
       leaderboard.html; or a page of Markdown, between whose marks the tables
-      are drawn while all else stays (see `put`), with the HTML beside
-      it.
+      are drawn while all else stays, with the HTML beside it.
 
   Returns:
     the path of the HTML.

@@ -671,75 +671,97 @@ def measured(**changes) -> dict:
   }
 
 
-def page_of(found) -> str:
-  return leak_page.document(found).markdown()
+CLEAN = {"arms": {"clean": measured()["arms"]["clean"]}, "differences": {}}
+CLEAN["tracks_over_artists"] = None
+MET = {"known_artists": {"tracks": 62, "of": 124}}
+MOST_MET = {
+  "arms": {name: arm | MET for name, arm in measured()["arms"].items()},
+  "protocols": [
+    measured()["protocols"][0],
+    measured()["protocols"][0] | MET,
+  ],
+}
 
 
-def test_the_page_says_what_was_measured():
-  text = page_of(measured())
-  assert "| +20.0 [+10.0, +30.0] |" in text
-  assert "50.0 (n=1) [40.0, 60.0]" in text
-  assert "the code of abc12345, dea12345+ on data 01234567." in text
-  assert "also chose the checkpoints, in all arms alike" in text
-  assert "also chose" not in page_of(measured(split="test"))
-  rows = [line for line in text.splitlines() if line.startswith("|")]
-  assert len({line.count("|") for line in rows[:5]}) == 1
-  assert "All seeds gave the same predictions" not in text
-  assert "No arm can leak" not in text
-  assert "| +6.0 [-2.0, +12.0]" in text
-  assert "On the 84 tracks that both leak, `tracks` has +20.0 [" in text
-  alone = {"arms": {"clean": measured()["arms"]["clean"]}, "differences": {}}
-  alone["tracks_over_artists"] = None
-  text = page_of(measured(**alone))
-  assert "No arm can leak here" in text
-  assert "A difference is" not in text
-  text = page_of(measured(alike=True, untested=["pop", "rock"]))
-  assert "No track of pop, rock is tested." in text
-  assert (
-    "All seeds gave the same predictions, so that ± 0.0 is of one fit" in text
-  )
+def few(clusters: int) -> dict:
+  """A difference that one track makes."""
+  one = {"n": 1, "difference": 0.0, "ci95": [-1e-4, 0.0], "clusters": clusters}
+  change = {"track": one, "segment": one, "untouched": None}
+  return {
+    **{"clusters": 4, "differences": {"tracks": change}},
+    "tracks_over_artists": change,
+  }
 
 
-def test_what_is_mostly_artist_recognition_is_called_so():
-  text = page_of(measured())
-  assert "artist recognition" not in text
-  assert "| 3 of 124 " in text
-  met = {"known_artists": {"tracks": 62, "of": 124}}
-  arms = {name: arm | met for name, arm in measured()["arms"].items()}
-  (protocol,) = measured()["protocols"]
-  found = measured(arms=arms, protocols=[protocol, protocol | met])
-  text = page_of(found)
-  assert "**Mostly artist recognition**: 62 of 124 tested tracks are by" in text
-  assert "tracks or more are by artists met, that is mostly artist rec" in text
-  leaks = [
-    line.split(" | ")[1].strip()
-    for line in text.splitlines()
-    if line.startswith("| `filtered`")
-  ]
-  assert leaks == ["no", "artists"]
-  first, *_, last = leak_page.picture(found).axes
+@pytest.mark.parametrize(
+  ("changes", "present", "absent"),
+  [
+    (
+      {},
+      (
+        *("| +20.0 [+10.0, +30.0] |", "50.0 (n=1) [40.0, 60.0]"),
+        "the code of abc12345, dea12345+ on data 01234567.",
+        "also chose the checkpoints, in all arms alike",
+        *("| +6.0 [-2.0, +12.0]", "| 3 of 124 |"),
+        "On the 84 tracks that both leak, `tracks` has +20.0 [",
+      ),
+      ("All seeds gave", "No arm can leak", "artist recognition"),
+    ),
+    ({"split": "test"}, ("(test split)",), ("also chose",)),
+    (CLEAN, ("No arm can leak here",), ("A difference is",)),
+    (
+      {"alike": True, "untested": ["pop", "rock"]},
+      (
+        "No track of pop, rock is tested.",
+        "All seeds gave the same predictions, so that ± 0.0 is of one fit",
+      ),
+      (),
+    ),
+    (
+      MOST_MET,
+      (
+        "**Mostly artist recognition**: 62 of 124 tested tracks are by",
+        "tracks or more are by artists met, that is mostly artist rec",
+        *("| `filtered` | no |", "| `filtered` | artists |"),
+      ),
+      (),
+    ),
+    (
+      few(1),
+      (
+        "| +0.0 (artists: 1) | +0.0 (artists: 1) |",
+        "On the 1 track that both leak, `tracks` has +0.0 (art",
+        "Warning: 4 artists are too few for an interval.",
+      ),
+      (),
+    ),
+    (few(5), ("+0.0 [+0.0, +0.0]",), ()),
+  ],
+  ids=["all", "test", "clean", "alike", "artists met", "few", "enough"],
+)
+def test_the_page_says_what_was_measured(changes, present, absent):
+  page = leak_page.document(measured(**changes)).markdown()
+  text = " ".join(page.split())
+  for words in present:
+    assert words in text, words
+  for words in absent:
+    assert words not in text, words
+  rows = [line for line in page.splitlines() if line.startswith("|")]
+  assert len({line.count("|") for line in rows[:3]}) == 1
+
+
+def test_the_picture_shows_what_is_mostly_artist_recognition():
+  first, *_, last = leak_page.picture(measured(**MOST_MET)).axes
   assert "(mostly artist recognition)" in first.get_title(loc="left")
   colours = [line.get_color() for line in last.lines[1::2]]
   assert colours == [plots.PALETTE["accent"], plots.PALETTE["middle"]]
-  assert last.get_title(loc="left").endswith(
-    "(pale: mostly artist recognition)"
-  )
+  title = last.get_title(loc="left")
+  assert title.endswith("(pale: mostly artist recognition)")
 
 
-def test_of_few_artists_no_interval_is_shown():
-  few = {"n": 1, "difference": 0.0, "ci95": [-0.0001, 0.0], "clusters": 1}
-  one = {"track": few, "segment": few, "untouched": None}
-  changes = {"differences": {"tracks": one}, "tracks_over_artists": one}
-  found = measured(clusters=4, **changes)
-  text = page_of(found)
-  assert "| +0.0 (artists: 1) | +0.0 (artists: 1) |" in " ".join(text.split())
-  assert "On the 1 track that both leak, `tracks` has +0.0 (art" in text
-  assert "Warning: 4 artists are too few for an interval." in text
-  differences = leak_page.picture(found).axes[1]
+def test_of_few_artists_no_interval_is_drawn():
+  differences = leak_page.picture(measured(**few(1))).axes[1]
   assert [len(line.get_xdata()) for line in differences.lines] == [2, 0, 1]
-  few["ci95"] = [-0.0001, 0.0]
-  few["clusters"] = 5
-  assert "+0.0 [+0.0, +0.0]" in page_of(found)
 
 
 def test_evaluation_md_says_what_the_meters_measured(pytestconfig):
