@@ -125,6 +125,7 @@ def _parser(names: Iterable[str], prog: str = PROGRAM, **about) -> _Parser:
     formatter_class=argparse.RawDescriptionHelpFormatter,
     **about,
   )
+  parser.color = False  # of Python 3.14: control characters are escaped here
   for name in names:
     kind, text = FLAGS[name]
     if kind is bool:
