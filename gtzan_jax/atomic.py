@@ -11,9 +11,9 @@ from typing import BinaryIO
 
 @contextlib.contextmanager
 def opened(path: str | os.PathLike) -> Iterator[BinaryIO]:
-  """A file to write to, which takes the place of `path` when all is written.
+  """A file to write to, which replaces `path` when the block ends.
 
-  Where the block raises, whatever stood at `path` still stands.
+  Where the block raises, `path` stays as it was.
   """
   path = pathlib.Path(path)
   temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -38,7 +38,7 @@ def write(path: str | os.PathLike, content: str | bytes) -> None:
 def write_json(
   path: str | os.PathLike, value: object, *, indent: int = 2
 ) -> None:
-  """What JSON has no place for, NaN included, is refused with a ValueError."""
+  """Writes JSON; raises ValueError for other values, NaN included."""
   text = json.dumps(value, indent=indent, allow_nan=False, ensure_ascii=False)
   write(path, text + "\n")
 

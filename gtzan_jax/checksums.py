@@ -20,7 +20,7 @@ def _sha256(path: pathlib.Path) -> str:
 def write(
   folder: pathlib.Path, files: Iterable[pathlib.Path] | None = None
 ) -> None:
-  """Keeps the sha256 of files below a folder, or of all, in a file of it."""
+  """Writes the sha256 of files below a folder (default: all) into it."""
   if files is None:
     files = (file for file in folder.rglob("*") if file.is_file())
   lines = (
@@ -36,13 +36,13 @@ def find_damage(
   *,
   whole: bool = False,
 ) -> str | None:
-  """The first file that is not as it was written, and why; None if all are.
+  """The first damaged file and the reason; None if there is none.
 
   Args:
-    folder: where `write` has been.
-    wanted: is a file, a path below `folder`, to be checked?
-    whole: is a file that is wanted and not in the list damage as well? The list
-      may have lost its end.
+    folder: of the files and their checksums.
+    wanted: whether to check a file, given its path below `folder`.
+    whole: whether a wanted file that is not in the list is damage too, as the
+      list may have lost its end.
   """
   try:
     text = (folder / SUMS).read_text("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""Which code and which libraries a number came from."""
+"""The commit and the versions of libraries behind a number."""
 
 import importlib.metadata
 import pathlib

@@ -293,7 +293,7 @@ def _override(
 
 
 def help_text(argv: Sequence[str], verbs: Mapping[str, Verb]) -> str | None:
-  """The help that a command line asks for: one verb's, or all; None if none."""
+  """The help that `argv` requests: one verb's, or all; None if it does not."""
   if not _HELP & set(argv[: argv.index("--") if "--" in argv else None]):
     return None
   name = next((word for word in argv if word in verbs), None)

@@ -7,14 +7,14 @@ import sys
 
 
 def _leave(number, frame):
-  """Ctrl-C while what follows is imported: there is nothing to clear up."""
+  """Ctrl-C during the imports below: nothing needs cleaning up."""
   try:
     os.write(2, b"interrupted\n")
   finally:
     os._exit(128 + number)
 
 
-# The programs that this file is: nobody else's signals are touched.
+# Only where this is the program: signals of others stay as they are.
 _STARTED = (
   os.path.basename(sys.argv[0]) in ("launch.py", "gtzan", "main.py")
   and signal.getsignal(signal.SIGINT) is signal.default_int_handler

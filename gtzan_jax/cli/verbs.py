@@ -412,23 +412,23 @@ def prepare(given: Given) -> int:
   """Only prepare the data set."""
   from gtzan_jax.data import open_dataset
 
-  data, asked = given.config.data, given.flags
-  if asked.archive is not None:
+  data, flags = given.config.data, given.flags
+  if flags.archive is not None:
     _check_archive(given)
-  elif asked.columns_per_second is not None:
+  elif flags.columns_per_second is not None:
     raise InputError(
-      f"--columns_per_second={asked.columns_per_second} is for the log-mel"
+      f"--columns_per_second={flags.columns_per_second} is for the log-mel"
       " archive that --archive=OUT.npz writes; give both or none"
     )
   else:
     open_dataset.check_protocol(data)
-  if asked.download:
+  if flags.download:
     _download(data)
-  if asked.archive is not None:
+  if flags.archive is not None:
     _write_archive(given)
   else:
-    open_dataset.open_dataset(given.config, asked.beam_options)
-  if asked.download:
+    open_dataset.open_dataset(given.config, flags.beam_options)
+  if flags.download:
     print(f"from now on give --config.data.path={data.path}")
   return 0
 

@@ -12,7 +12,8 @@ from gtzan_jax import errors, ranges
 from gtzan_jax.data import corpus_checks, notices, pipeline
 from gtzan_jax.features import FeatureSpec
 from tfds_gtzan import tfds_gtzan_dataset_builder as dataset_builder
-from tfds_gtzan.corpora import files, unpack
+from tfds_gtzan.corpora import files
+from tfds_gtzan.corpora.open_corpus import tree_at
 from tfds_gtzan.corpora.types import Corpus
 from tfds_gtzan.facts import artists
 from tfds_gtzan.protocols import table as protocols
@@ -103,7 +104,7 @@ def open_splits(
 
 def open_tree(path: str, data: ml_collections.ConfigDict) -> files.Tree | None:
   """The files of a folder or an archive; None of any other path."""
-  return unpack.tree_at(pathlib.Path(path), pathlib.Path(data.dir).expanduser())
+  return tree_at(pathlib.Path(path), pathlib.Path(data.dir).expanduser())
 
 
 def fingerprint(spec: dict, corpus: Corpus) -> str:

@@ -11,7 +11,6 @@ import logging
 import os
 import pathlib
 import re
-import sys
 import tempfile
 from collections.abc import Iterator
 from typing import Any
@@ -149,7 +148,7 @@ class Store:
     """
     like = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
     folder = self._whole("state", "facts")
-    # Before anything is read: Orbax would go on reading, and print tracebacks.
+    # Before reading: Orbax continues after a mismatch, and prints tracebacks.
     tree = ocp.StandardCheckpointHandler().metadata(folder / "state").tree
     here, there = (
       collections.Counter(tuple(leaf.shape) for leaf in jax.tree.leaves(one))
@@ -238,22 +237,13 @@ class Store:
 
 @contextlib.contextmanager
 def without_pages() -> Iterator[None]:
-  """Hides tracebacks of failed reads and writes, which are raised too."""
-  hooks = sys.excepthook, sys.unraisablehook
+  """Hides tracebacks of failed writes, which are raised too."""
   loggers = [logging.getLogger(name) for name in ("asyncio", "absl")]
-  spoke = [logger.disabled for logger in loggers]
-
-  def drop(dropped):
-    if issubclass(dropped.exc_type, KeyboardInterrupt):
-      hooks[1](dropped)
-
-  sys.excepthook = lambda *_: None
-  sys.unraisablehook = drop
+  before = [logger.disabled for logger in loggers]
   for logger in loggers:
     logger.disabled = True
   try:
     yield
   finally:
-    sys.excepthook, sys.unraisablehook = hooks
-    for logger, before in zip(loggers, spoke, strict=True):
-      logger.disabled = before
+    for logger, disabled in zip(loggers, before, strict=True):
+      logger.disabled = disabled

@@ -1,7 +1,7 @@
 """Command lines that README, docs, recipes, benchmarks and --help show.
 
-The program that each names accepts it. A command added to a page is tested from
-then on.
+The program that each names accepts it, and the commands of README run. A
+command added to a page is tested from then on.
 """
 
 import argparse
@@ -17,7 +17,9 @@ import sys
 import tomllib
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
+from corpora import RATE, pack, write_sound
 
 import tfds_gtzan
 from gtzan_jax import features, models
@@ -182,3 +184,111 @@ def test_the_commands_that_help_shows_are_understood(capsys, understand):
   assert len(commands) > 10
   for command in commands:
     understand(command)
+
+
+# README's commands on small files, with small recipes of the same names.
+NAMES = {
+  r"/path/to/gtzan|(?<=data\.path=)\.\.\.": "gtzan",
+  r"(?<=verify )\S+": "A",
+}
+TINY = {
+  "train.epochs": 1,
+  "train.max_steps": 1,
+  "train.batch_size": 8,
+  "eval.bootstrap": 10,
+  "gan.samples": 20,
+  "data.tracks_per_genre": 3,
+}
+BASELINE = """
+from gtzan_jax.recipes import majority
+def get_config():
+  config = majority.get_config()
+  config.recipe = {name!r}
+  return config
+"""
+SMALL = {
+  "quickstart": """
+from gtzan_jax.recipes import default
+def get_config():
+  config = default.get_config()
+  config.data.features = "mfcc_slices"
+  config.model = {"name": "mel_cnn", "channels": (4, 8), "dense": 16}
+  return config
+""",
+  "gan_features": """
+from gtzan_jax.recipes import gan_features
+def get_config():
+  config = gan_features.get_config()
+  config.data.features = "mfcc_slices"
+  config.model.update(noise=8, embedding=4, hidden=(8,), critic_hidden=(8,))
+  return config
+""",
+}
+
+
+def write_gtzan(folder: pathlib.Path) -> None:
+  """Noise under the names of two tracks a genre of each filtered list."""
+  lists = ROOT / "tfds_gtzan" / "facts" / "track_lists"
+  rng = np.random.default_rng(0)
+  for split in ("train", "valid", "test"):
+    text = (lists / f"{split}_filtered.txt").read_text()
+    for genre in tfds_gtzan.GENRES:
+      (folder / genre).mkdir(parents=True, exist_ok=True)
+      for name in re.findall(rf"{genre}\.\d{{5}}", text)[:2]:
+        noise = rng.uniform(-0.5, 0.5, 3 * RATE)
+        write_sound(folder / genre / f"{name}.wav", noise, RATE)
+
+
+@pytest.fixture
+def small(monkeypatch, tmp_path, data_dir):
+  """A command of README -> its words, for the files of the working folder."""
+  monkeypatch.chdir(tmp_path)
+  recipes = tmp_path / "configs"
+  recipes.mkdir()
+  (recipes / "sweeps").symlink_to(ROOT / "configs" / "sweeps")
+  for file in ROOT.glob("configs/*.py"):
+    text = SMALL.get(file.stem, BASELINE.format(name=file.stem))
+    (recipes / file.name).write_text(text)
+  write_gtzan(tmp_path / "gtzan")
+  noise = np.random.default_rng(1).normal(0, 0.1, 4 * RATE)
+  for name in ("OTHER/jazz/a.wav", "folder/b.wav", "song.mp3"):
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    write_sound(tmp_path / name, noise, RATE)
+  pack(tmp_path / "folder", tmp_path / "music.zip")
+
+  def make(command: str) -> list[str]:
+    for name, value in NAMES.items():
+      command = re.sub(name, value, command)
+    words = words_of(command)[command.startswith("python ") :]
+    verb = next((word for word in words if word in VERBS), "train")
+    keys = VERBS[verb].keys if command.count("--workdir") < 2 else ()
+    changed = {"data.dir": data_dir, "log.compilation_cache": ""}
+    changed |= TINY if "config" in VERBS[verb].flags else {}
+    for key, value in changed.items():
+      if keys is None or key in keys:
+        words.append(f"--config.{key}={value}")
+    return words
+
+  return make
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_readme_run(small, capfd):
+  makefile = (ROOT / "Makefile").read_text()
+  demo = re.search(r"(?s)\ndemo:.*?(launch\.py .*?)\n", makefile)[1]
+  baseline = "launch.py --config=configs/majority.py --config.data.path=gtzan"
+  commands = [
+    demo,
+    f"{baseline} --workdir=A --config.seed=0",
+    f"{baseline} --workdir=B --config.seed=1",
+    "launch.py --config=configs/gan_features.py --workdir=GAN"
+    " --config.gan.judge=runs/demo --config.data.protocol=tracks_70_10_20",
+    *of_page(ROOT / "README.md"),
+  ]
+  for command in commands:
+    words = small(command)
+    if words[0] not in ("launch.py", "gtzan") or len(words) < 3:
+      continue
+    if {"--download", "sweep", "crossval"} & {*words}:  # their tests run them
+      continue
+    assert main(words) == 0, f"{words}: {capfd.readouterr()}"

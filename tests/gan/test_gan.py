@@ -423,7 +423,7 @@ def test_net6_is_nothing_without_a_gan(recipe, lstm):
 def test_a_classical_recipe_learns_from_real_examples_alone(features_gan):
   config = importlib.import_module("configs.logreg_stats").get_config()
   config.data.augment_with = str(features_gan)
-  with pytest.raises(errors.InputError, match="neither initial weights nor gen"):
+  with pytest.raises(errors.InputError, match="neither initial weights nor"):
     check(config)
 
 

@@ -364,7 +364,7 @@ def test_an_archive_is_predicted_as_the_folder_in_it(
     capsys, "predict", *gone, f"--config.data.dir={tmp_path / 'd'}"
   )
   assert (status, len(out.splitlines())) == (1, 2)
-  assert f"skipped: {path} holds no gone\n" in err
+  assert f"skipped: {path} holds no folder or file gone; " in err
 
 
 def test_nothing_to_predict_is_an_error(trained, tmp_path):
@@ -379,7 +379,7 @@ def test_nothing_to_predict_is_an_error(trained, tmp_path):
 
 
 def test_a_workdir_without_a_run_is_an_error(tmp_path):
-  with pytest.raises(errors.InputError, match="no workdir"):
+  with pytest.raises(errors.InputError, match="not a run folder"):
     predict.load(tmp_path)
   with pytest.raises(errors.InputError, match="no such folder"):
     predict.load(tmp_path / "gone")

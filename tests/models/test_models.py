@@ -297,6 +297,7 @@ def parallel_by_hand(variables, x):
   return x @ params["head"]["kernel"] + params["head"]["bias"][None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*LAYERS, "parallel_cnn"])
 def test_layers_and_gradients_are_those_of_the_source_in_its_order(name):
   model, variables, x = build(name)

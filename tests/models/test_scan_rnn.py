@@ -76,6 +76,7 @@ def filled(layer, x):
   )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("kind", sorted(LAYERS))
 def test_layer_and_gradient_are_those_of_linen(kind, reverse):
@@ -105,6 +106,7 @@ def test_layer_and_gradient_are_those_of_linen(kind, reverse):
   close(last, y[:, 0 if reverse else -1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("kind", sorted(CELLS))
 def test_gradient_agrees_with_finite_differences(kind, reverse):
@@ -120,6 +122,7 @@ def test_gradient_agrees_with_finite_differences(kind, reverse):
     check_grads(run, values, order=1, modes=["rev"], atol=1e-6, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", sorted(LAYERS))
 def test_layer_can_be_mapped_over_inputs_and_over_parameters(kind):
   layer = LAYERS[kind](HIDDEN)

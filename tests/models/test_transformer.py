@@ -125,6 +125,7 @@ def test_dropout_everywhere_and_stochastic_depth_growing_to_the_last_block():
   ]
 
 
+@pytest.mark.slow
 def test_stochastic_depth_leaves_out_whole_terms_of_single_examples():
   """Each example has both terms, one or none, doubled at a share of 0.5."""
   block = Block(heads=2, dropout=0.0, drop_path=0.5)

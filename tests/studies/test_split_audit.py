@@ -558,5 +558,5 @@ def test_a_column_named_by_two_lines_is_refused_in_one(tmp_path):
 @pytest.mark.parametrize("value", [",", " , ", "('',)"])
 def test_commas_without_names_are_refused(value):
   """As of a shell's variables that are not set."""
-  with pytest.raises(InputError, match="no name of a file"):
+  with pytest.raises(InputError, match="no file name between"):
     ranges.listed(value)

@@ -113,18 +113,16 @@ def _open(
   home = None if data_dir is None else pathlib.Path(data_dir).expanduser()
   cache_dir = home and home / ".digests"
   try:
-    if place.is_dir():
-      tree = files.walk(place)
+    if tree := tree_at(place, home):
       if tree.unlisted:
         raise InputError(tree.unlisted[0])
-      if least_genres == 1 and table is None:
-        tree = _with_its_folder(tree, place)
+      if _is_table(place) and place.name in tree.files:  # in an archive
+        named = f"{tree.place}/{place.name}"
+        return kaggle_table.open_table(named, tree.files[place.name], cache_dir)
+      if least_genres == 1 and table is None and not place.is_file():
+        tree = _with_its_folder(tree)
       return _open_tree(tree, cache_dir, table)
-    if inside := unpack.split(place):
-      tree = unpack.open_tree(inside[0], home)
-      alone = least_genres == 1 and table is None
-      return _open_inside(tree, inside[1], cache_dir, table, alone)
-    if place.is_file() and place.suffix.lower() in kaggle_table.ENDINGS:
+    if place.is_file() and _is_table(place):
       return kaggle_table.open_table(str(place), place, cache_dir)
     if place.is_file():
       return logmel_archive.open_archive(place, cache_dir)
@@ -137,15 +135,66 @@ def _open(
   )
 
 
-def _with_its_folder(tree: files.Tree, place: pathlib.Path) -> files.Tree:
+def tree_at(
+  path: pathlib.Path, data_dir: pathlib.Path | None
+) -> files.Tree | None:
+  """The files of a folder or an archive; None where the path leads to neither.
+
+  Args:
+    path: it may go on inside an archive, to a folder or a file that is there or
+      there below the known folders above genres.
+    data_dir: see `unpack.open_tree`.
+
+  Raises:
+    OSError: what the system reports of the path.
+    InputError: an archive without what the path goes on to; see
+      `unpack.open_tree`, `unpack.split` and `files.walk`.
+  """
+  if path.is_dir():
+    return files.walk(path)
+  if (split := unpack.split(path)) is None:
+    return None
+  tree, inside = unpack.open_tree(split[0], data_dir), split[1]
+  if inside == ".":
+    return tree
+  levels: list[files.Tree] = []
+  level: files.Tree | None = tree
+  while level is not None:
+    if inside in level.folders:
+      return dataclasses.replace(level.below(inside), whole=None)
+    if inside in level.files:
+      folder, _, name = f"{level.place}/{inside}".rpartition("/")
+      return files.Tree(folder, {name: level.files[inside]}, frozenset())
+    levels.append(level)
+    level = genre_folders.inner(level)
+  # The last folder on the way to it that there is.
+  parents = [str(one) for one in pathlib.PurePosixPath(inside).parents]
+  last = next(
+    (one.below(x) for one in levels for x in parents if x in one.folders), None
+  )
+  where = f"in {last.place} are" if last else "at its top are"
+  top = last or tree
+  held = [*top.top(), *(name for name in top.files if "/" not in name)]
+  raise InputError(
+    f"{split[0]} holds no folder or file {inside}; {where}"
+    f" {', '.join(held[:_NAMED]) or 'no files'}"
+    f"{', ...' if len(held) > _NAMED else ''}"
+  )
+
+
+def _is_table(path: pathlib.Path) -> bool:
+  return path.suffix.lower() in kaggle_table.ENDINGS
+
+
+def _with_its_folder(tree: files.Tree) -> files.Tree:
   """The tree of the folder above, if the place is the folder of one genre."""
   fits = [n for n in tree.files if any(form.fits(n) for form in _FORMS)]
   if not fits or any("/" in name for name in fits):
     return tree
-  genre = pathlib.Path(os.path.abspath(place)).name
+  place, genre = os.path.split(os.path.abspath(tree.place))
   return dataclasses.replace(
     tree,
-    place=os.path.dirname(os.path.abspath(place)),
+    place=place,
     files={f"{genre}/{name}": file for name, file in tree.files.items()},
     folders=frozenset({genre}),
   )
@@ -206,51 +255,6 @@ def _tables(tree: files.Tree) -> tuple[str, ...]:
     for name, file in sorted(tree.files.items())
     if name.lower().endswith((".csv", ".tsv"))
   )
-
-
-def _open_inside(
-  tree: files.Tree,
-  inside: str,
-  cache_dir: pathlib.Path | None,
-  table: labels.Labels | None,
-  alone: bool,
-) -> Corpus:
-  """What lies in an archive there, or there below its known folders.
-
-  Where `alone`, that may be the folder of one genre.
-  """
-  if inside == ".":
-    return _open_tree(tree, cache_dir, table)
-  trees: list[files.Tree] = []
-  below: files.Tree | None = tree
-  while below is not None:
-    if inside in below.folders:
-      there = below.below(inside)
-      if alone:
-        there = _with_its_folder(there, pathlib.Path(there.place))
-      return _open_tree(there, cache_dir, table)
-    if inside in below.files and inside.lower().endswith(kaggle_table.ENDINGS):
-      place = f"{below.place}/{inside}"
-      return kaggle_table.open_table(place, below.files[inside], cache_dir)
-    trees.append(below)
-    below = genre_folders.inner(below)
-  last = next(filter(None, (_last(level, inside) for level in trees)), None)
-  where = f"in {last.place} are" if last else "at its top are"
-  level = last or tree
-  held = [*level.top(), *(name for name in level.files if "/" not in name)]
-  raise InputError(
-    f"{tree.place} holds no folder and no .csv {inside}; {where}"
-    f" {', '.join(held[:_NAMED]) or 'no files'}"
-    f"{', ...' if len(held) > _NAMED else ''}"
-  )
-
-
-def _last(tree: files.Tree, inside: str) -> files.Tree | None:
-  """The last folder on the way to `inside` that there is."""
-  for folder in map(str, pathlib.PurePosixPath(inside).parents):
-    if folder in tree.folders:
-      return tree.below(folder)
-  return None
 
 
 def _point_to_an_archive(tree: files.Tree) -> None:

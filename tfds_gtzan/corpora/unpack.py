@@ -71,38 +71,6 @@ def split(path: pathlib.Path) -> tuple[pathlib.Path, str] | None:
   return None
 
 
-def tree_at(
-  path: pathlib.Path, data_dir: pathlib.Path | None
-) -> files.Tree | None:
-  """The files of a folder or an archive; None where the path leads to neither.
-
-  Args:
-    path: it may go on inside an archive, to a folder or a file.
-    data_dir: see `open_tree`.
-
-  Raises:
-    InputError: an archive without what the path goes on to; whatever the system
-      says of the path; see `open_tree`, `split` and `files.walk`.
-  """
-  with errors.reading(path):
-    if path.is_dir():
-      return files.walk(path)
-    if (found := split(path)) is None:
-      return None
-    tree, inside = open_tree(found[0], data_dir), found[1]
-    if inside == ".":
-      return tree
-    if inside in tree.folders:
-      below = tree.below(inside)
-      return files.Tree(below.place, below.files, below.folders, below.passed)
-    if inside in tree.files:
-      name = pathlib.PurePath(inside).name
-      return files.Tree(
-        str(path.parent), {name: tree.files[inside]}, frozenset()
-      )
-    raise InputError(f"{found[0]} holds no {inside}")
-
-
 def open_tree(path: pathlib.Path, data_dir: pathlib.Path | None) -> files.Tree:
   """The files in an archive.
 
