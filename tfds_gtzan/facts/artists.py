@@ -13,7 +13,7 @@ def clusters(tracks: Sequence[Row | Track]) -> dict[str, str]:
 
   A credit names everybody that the recording's copies are credited to, in small
   letters without marks and in alphabetical order ("bob marley; lauryn hill");
-  it is "" where nobody is known. The tracks that share a name, or are linked by
+  it is "" if unknown. The tracks that share a name, or are linked by
   such, are the groups of `cuts.artist_groups`.
   """
   groups = defaultdict(list)
@@ -23,7 +23,7 @@ def clusters(tracks: Sequence[Row | Track]) -> dict[str, str]:
   for group in groups.values():
     names = set().union(*(artists.credited(track.artist) for track in group))
     if not names and len(group) > 1:
-      # Copies by nobody known share a mark, which is no name.
+      # Copies by unknown artists share a mark, which is no name.
       names = {artists.of_copies(min(track.id for track in group))}
     credits |= dict.fromkeys(
       (track.id for track in group), artists.credit(names)

@@ -8,7 +8,7 @@ def arrangement(artist, song, parts) -> list[list[float]]:
 
   The balance between the parts is the artist's. Which of them pause in a
   section is the song's: none to almost half of them, as in intros, breaks
-  and solos. So three seconds of a song need not show all that tells its
+  and solos. So three seconds of a song need not show all that marks its
   genre, while ten seconds or more nearly always do.
   """
   balance = 10 ** (artist.normal(0, 2.5, size=parts) / 20)
