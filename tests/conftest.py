@@ -70,7 +70,7 @@ def text_only(monkeypatch):
   from gtzan_jax.reports import document
 
   monkeypatch.setattr(
-    document, "figure", lambda name, alt, draw, css="": document.text(alt)
+    document, "figure", lambda name, alt, *_, css="": document.text(alt)
   )
 
 

@@ -165,7 +165,7 @@ def _block(value: Any) -> Block:
 
 
 def _joined(blocks: Iterable[Any], level: int) -> str:
-  """HTML of blocks; a str or a tuple is a paragraph, None is nothing."""
+  """HTML of blocks; a str or a tuple is a paragraph, what is falsy nothing."""
   return "\n".join(_block(one).html(level) for one in blocks if one)
 
 
@@ -272,24 +272,27 @@ def records(
 
 
 def figure(
-  name: str, alt: str, draw: Callable[[], Any], css: str = ""
+  name: str, alt: str, draw: Callable[..., Any], *args: Any, css: str = ""
 ) -> Block:
   """A drawing: SVG in HTML, a PNG file beside Markdown.
 
   Args:
     name: of the file without its ending; prefixes the ids in HTML.
     alt: one sentence for those who cannot see it.
-    draw: gives a matplotlib Figure.
+    draw: gives a matplotlib Figure of `args`.
+    args: values or lists.
     css: of the element.
   """
 
   def as_html(level: int) -> str:
     from gtzan_jax.reports import style  # matplotlib, for those who draw
 
-    return _tag("figure", style.inline_svg(draw(), name, alt), css)
+    return _tag("figure", style.inline_svg(draw(*args), name, alt), css)
 
   link = f"![{markdown(alt)}]({name}.png)"
-  return Block(as_html, lambda level: link, (name, draw))
+  return Block(
+    as_html, lambda level: link, (name, functools.partial(draw, *args))
+  )
 
 
 def media(data: bytes | str, kind: str, alt: str = "") -> Block:
@@ -410,7 +413,7 @@ class Document:
 
   Attributes:
     title: its first heading.
-    blocks: None among them is nothing.
+    blocks: what is falsy among them is left out.
     window: the title of the browser's window.
     chips: (name, value) under the heading.
     eyebrow: above it.

@@ -129,9 +129,7 @@ def document(
     "Leaderboard",
     [
       _INTRODUCTION,
-      doc.part("Overview", _OVERVIEW, _overview_table(lines))
-      if lines
-      else None,
+      lines and doc.part("Overview", _OVERVIEW, _overview_table(lines)),
       *music,
       *synthetic,
       *notes,
@@ -151,7 +149,7 @@ def _part(table: Mapping) -> doc.Block:
   return doc.part(
     f"{_corpus(table)}, protocol {table['protocol']}{fold}{collection}:"
     f" {table['split']} split, {table['n']} tracks",
-    warning if table["leak"] else None,
+    table["leak"] and warning,
     " ".join(table["notes"]) or None,
     doc.table(
       [*head, *_COSTS],

@@ -1,6 +1,5 @@
 """report.html and the pictures beside it, drawn from a report.json alone."""
 
-import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -72,12 +71,12 @@ def render(
     blocks=[
       *_warnings(found),
       *content.top,
-      _external(found) if "external" in found else None,
+      "external" in found and _external(found),
       _training(found, content) if trained else _members(found),
       *content.parts,
-      _explained(explained) if explained else None,
+      explained and _explained(explained),
       _splits(found, content),
-      _skipped(found) if found["skipped"] else None,
+      found["skipped"] and _skipped(found),
       _repeat(found),
     ],
     footer="Drawn from report.json; predictions are in predictions/, the"
@@ -241,17 +240,20 @@ def _levels(found: Mapping) -> doc.Block:
       doc.figure(
         f"{name}-levels",
         f"levels of the {name} split",
-        lambda: figures.levels(split, chance),
+        figures.levels,
+        split,
+        chance,
       ),
       doc.figure(
         f"{name}-reliability",
         f"reliability of the {name} split",
-        lambda: figures.reliability(
-          split["reliability"], "Reliability, tracks", scaled
-        ),
+        figures.reliability,
+        split["reliability"],
+        "Reliability, tracks",
+        scaled,
       ),
     ),
-    _calibration(calibrated, name) if calibrated else None,
+    calibrated and _calibration(calibrated, name),
   )
 
 
@@ -311,9 +313,10 @@ def _confusion(found: Mapping, name: str) -> doc.Block:
     doc.figure(
       f"{name}-confusion",
       f"confusion of the {name} split",
-      lambda: figures.confusion(
-        track["confusion"], genres, "Confusion matrix, tracks"
-      ),
+      figures.confusion,
+      track["confusion"],
+      genres,
+      "Confusion matrix, tracks",
     ),
     part("Most confused pairs", pairs if rows else none),
     css="matrix",
@@ -384,21 +387,19 @@ def _external(found: Mapping) -> doc.Block:
     " their ids alone: not the same music under another name."
     + simulated
     * (test["kind"] == "logmel" and found["source"] == "audio"),
-    doc.warning(
+    test["learnt"]
+    and doc.warning(
       "This collection is not all new to the model.",
       f"{learnt} tracks that were used in training or to choose the"
       " checkpoint were left out. The rest is of the same collection, which"
       " may repeat recordings and artists: other music is a better test.",
-    )
-    if test["learnt"]
-    else None,
-    doc.warning(
+    ),
+    test["namesakes"]
+    and doc.warning(
       "Names of training tracks.",
       f"{same} tracks have names of tracks of the training data, in another"
       " collection. If they are the same music, this is no test.",
-    )
-    if test["namesakes"]
-    else None,
+    ),
     doc.facts([(term, value or "none") for term, value in facts.items()]),
   )
 
@@ -442,8 +443,10 @@ def _training(found: Mapping, content: Content) -> doc.Block:
     ("Best epoch", "–" if best is None else best),
     ("Epochs run", found["epochs_run"]),
   ]
-  draw = functools.partial(content.draw, found["history"], best)
-  curves = doc.figure("curves", content.curves, draw, "broad")
+  history = found["history"]
+  curves = doc.figure(
+    "curves", content.curves, content.draw, history, best, css="broad"
+  )
   return part("Training", kept, curves, doc.facts(_size(found) + epochs))
 
 

@@ -1,6 +1,5 @@
 """crossval.md and crossval.png: what a cross-validation gave, fold by fold."""
 
-import functools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -48,7 +47,8 @@ def document(found: Mapping) -> doc.Document:
       doc.figure(
         "crossval",
         "accuracies of the folds, and the genres that they test",
-        functools.partial(picture, found),
+        picture,
+        found,
       ),
       _folds(found),
       _spread(found["spread"]),

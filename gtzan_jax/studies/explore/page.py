@@ -120,9 +120,9 @@ def render(facts: Mapping) -> str:
       *_warnings(facts),
       _cards(facts),
       _balance(facts, shown),
-      _examples(facts) if facts["examples"] else None,
+      facts["examples"] and _examples(facts),
       *_groups(facts, shown),
-      _correlation(facts) if facts["correlation"]["names"] else None,
+      facts["correlation"]["names"] and _correlation(facts),
       _replicas(facts),
       _lists(facts),
       *_faults(facts),
@@ -187,18 +187,18 @@ def _balance(facts: Mapping, genres: Sequence[str]) -> doc.Block:
   key = [("", "the artist with most tracks"), ("middle", "the second")]
   key += [("pale", "others, a piece each"), ("grid", "unknown")]
   key += [("warm", "cannot be read (left)")] * bool(facts["skipped"])
-  draw = functools.partial
   return part(
     "Genres and artists",
     "How many tracks each genre has, and how many artists they come from:"
     " where one artist has most of a genre, a model may learn the artist"
     " instead.",
     side(
-      doc.figure("tracks", "Tracks of each genre", draw(figures.tracks, shown)),
+      doc.figure("tracks", "Tracks of each genre", figures.tracks, shown),
       doc.figure(
         "shares",
         "Share of each artist in the tracks of each genre",
-        draw(figures.artists, shown),
+        figures.artists,
+        shown,
       ),
       css="even",
     ),
@@ -229,14 +229,12 @@ def _examples(facts: Mapping) -> doc.Block:
 def _example(index: int, one: Mapping) -> doc.Block:
   """A player, and a drawing or a picture."""
   media, track = one["media"], one["track"]
-  excerpt = functools.partial(
-    figures.excerpt, media, one["start"], one["seconds"]
-  )
+  excerpt = (figures.excerpt, media, one["start"], one["seconds"])
   blocks = []
   if "sound" in media:
     blocks.append(doc.media(media["sound"], "audio/mpeg"))
   if "levels" in media:
-    blocks.append(doc.figure(f"e{index}", f"Excerpt of {track}", excerpt))
+    blocks.append(doc.figure(f"e{index}", f"Excerpt of {track}", *excerpt))
   if "picture" in media:
     blocks.append(doc.media(media["picture"], "image/jpeg", track))
   return part((f"{one['genre']} ", doc.small(code(track))), *blocks)
@@ -283,10 +281,9 @@ def _groups(facts: Mapping, genres: Sequence[str]) -> Iterator[doc.Block]:
 
 def _ridges(facts: Mapping, name: str, genres: Sequence[str]) -> doc.Block:
   label, unit = (facts["measures"][name][key] for key in ("label", "unit"))
-  draw = functools.partial(
-    figures.ridges, facts["statistics"][name], genres, label, unit
-  )
-  return doc.figure(f"m-{name}", f"Histogram of {label} in each genre", draw)
+  alt = f"Histogram of {label} in each genre"
+  values = (facts["statistics"][name], genres, label, unit)
+  return doc.figure(f"m-{name}", alt, figures.ridges, *values)
 
 
 def _medians(facts: Mapping, names: Sequence[str]) -> list[Any]:
@@ -359,8 +356,10 @@ def _correlation(facts: Mapping) -> doc.Block:
     doc.figure(
       "correlation",
       "Correlation of each pair of measures",
-      functools.partial(figures.correlation, labels, matrix),
-      "square",
+      figures.correlation,
+      labels,
+      matrix,
+      css="square",
     ),
     doc.key(key),
     part(
@@ -426,7 +425,7 @@ def _lists(facts: Mapping) -> doc.Block:
     "Published lists",
     f"{lead} The partition is what the prepared data is filed by; tracks that"
     " it does not list are unlisted.",
-    table(head, rows, "llr", "dense") if listed else None,
+    listed and table(head, rows, "llr", "dense"),
     part(
       "Partition by genre",
       table(("Genre", *PARTITIONS), partition, "lr", "dense"),

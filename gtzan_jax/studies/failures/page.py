@@ -1,6 +1,5 @@
 """failures.json as lines, as Markdown and as one picture."""
 
-import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -104,16 +103,16 @@ def document(found: Mapping) -> doc.Document:
       doc.figure(
         "failures",
         "what is confused, how often, and where in the clip",
-        functools.partial(draw, found),
+        draw,
+        found,
       ),
       doc.part("Most confused", doc.records(found["confused"], confused)),
       doc.part("Always wrong", doc.table(head, wrong)),
       doc.part("Do published faults explain it?", faults),
-      doc.part(
+      found["position"]
+      and doc.part(
         "By position in the clip", doc.records(found["position"], position)
-      )
-      if found["position"]
-      else None,
+      ),
     ],
   )
 

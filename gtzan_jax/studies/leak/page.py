@@ -1,6 +1,5 @@
 """leak.md and leak.png: the accuracies of a leak study, and its differences."""
 
-import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -42,7 +41,6 @@ def document(found: Mapping) -> doc.Document:
       " tested tracks that it does not leak: what else the arm changed, as more"
       " artists to learn from."
     )
-  draw = functools.partial(picture, found)
   return doc.Document(
     f"Leak study: {found['recipe']} on {found['corpus']}",
     [
@@ -52,9 +50,8 @@ def document(found: Mapping) -> doc.Document:
       f" {seeds}. Accuracies in per cent, mean ± standard deviation over"
       " seeds; in brackets the 95 % interval of the mean, a bootstrap over"
       " artists (tracks, where an artist is not known).",
-      doc.figure("leak", "accuracies and differences", draw)
-      if found["differences"] or found["protocols"]
-      else None,
+      (found["differences"] or found["protocols"])
+      and doc.figure("leak", "accuracies and differences", picture, found),
       _arms(found),
       note,
       tuple(_notes(found)),

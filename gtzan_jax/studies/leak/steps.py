@@ -105,9 +105,7 @@ def document(meters: Sequence[Meter]) -> doc.Document:
       " brackets the 95 % interval of the mean over artists. Steps of a recipe"
       " learn from as many segments, but test other tracks. Where validation is"
       " tested it also chose the checkpoints.",
-      doc.figure(
-        "steps", "accuracy by what is held out", lambda: picture(meters)
-      ),
+      doc.figure("steps", "accuracy by what is held out", picture, meters),
       doc.table((*head, "segment accuracy"), rows),
     ],
   )

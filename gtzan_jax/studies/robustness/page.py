@@ -1,6 +1,5 @@
 """robustness.md and robustness.png: accuracy by distortion and its strength."""
 
-import functools
 import pathlib
 from collections.abc import Mapping
 
@@ -61,7 +60,8 @@ def document(found: Mapping) -> doc.Document:
       doc.figure(
         "robustness",
         "track accuracy by distortion and level",
-        functools.partial(draw, found),
+        draw,
+        found,
       ),
       doc.table((*head, "p"), rows, "lr"),
     ],
