@@ -242,7 +242,7 @@ def test_who_has_read_enough_gets_no_traceback(arguments):
   [
     ({"evaluations": 8}, "warning: this run stopped at epoch 8 of 400"),
     ({"evaluations": 400}, ""),
-    ({"evaluations": 8, "bad": 5}, ""),  # stopped early
+    ({"evaluations": 8, "evals_since_best": 5}, ""),  # stopped early
   ],
 )
 def test_a_run_that_was_stopped_half_way(tmp_path, capsys, done, said):
