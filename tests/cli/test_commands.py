@@ -190,6 +190,7 @@ def test_the_commands_that_help_shows_are_understood(capsys, understand):
 NAMES = {
   r"/path/to/gtzan|(?<=data\.path=)\.\.\.": "gtzan",
   r"(?<=verify )\S+": "A",
+  r"(?<=gtzan train )\w+": r"configs/\g<0>.py",
 }
 TINY = {
   "train.epochs": 1,
