@@ -151,7 +151,7 @@ def test_what_is_no_run_is_one_line(folders, packed, tmp_path, capsys):
       stored.read(path)
   with pytest.raises(InputError, match=r"validation\.npz"):
     stored.table(packed / "runs" / "seed1", "validation")
-  with pytest.raises(InputError, match="of a GAN"):
+  with pytest.raises(InputError, match="is a GAN"):
     ensemble.read(packed / "runs" / "gan")
   many = ["launch.py", "verify", str(folders), str(packed), "--out=x"]
   assert main(many) == 2
