@@ -133,6 +133,7 @@ def test_an_example_depends_on_itself_alone_and_on_its_genre(name):
     assert (np.abs(again - value).reshape(3, -1).max(axis=1) > 1e-4).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(gans.GANS))
 def test_every_parameter_learns_from_finite_gradients(name):
   """At silence too, and of R1, the gradient of a gradient."""

@@ -431,9 +431,7 @@ def test_nothing_new_to_the_model_is_no_test():
     overlap.select(run_of(), music)
 
 
-@pytest.mark.parametrize(
-  "given", ["music", "music/Jazz", "music.zip", "music.zip/Jazz"]
-)
+@pytest.mark.parametrize("given", ["music/Jazz", "music.zip", "music.zip/Jazz"])
 def test_music_of_one_genre_gives_its_recall(
   trained, tmp_path, monkeypatch, capsys, given
 ):
@@ -650,7 +648,7 @@ def test_another_report_is_never_written_over(
 
 def test_a_folder_of_other_things_is_refused(trained, tmp_path):
   before = {file: file.stat().st_mtime_ns for file in trained.iterdir()}
-  with pytest.raises(InputError, match=f"--out={trained} holds something else"):
+  with pytest.raises(InputError, match=f"--out={trained} contains other files"):
     external.evaluate(trained, collection(*OTHER), trained)
   assert {f: f.stat().st_mtime_ns for f in trained.iterdir()} == before
   (tmp_path / "file").touch()

@@ -535,6 +535,7 @@ def test_what_the_archive_would_show_is_drawn(gtzan_data):
     assert np.abs(found - wanted["features"]).mean() < 0.01
 
 
+@pytest.mark.slow
 def test_a_model_of_pictures_takes_pictures(
   tmp_path, make_config, track, capsys
 ):
@@ -577,6 +578,7 @@ def test_a_model_of_sound_takes_no_pictures(trained, tmp_path):
   assert named(tmp_path, "audio") == [str(tmp_path / "pop" / "a.wav")]
 
 
+@pytest.mark.slow
 def test_a_model_of_the_archive_predicts_audio(
   gtzan_data, tmp_path, make_config
 ):
