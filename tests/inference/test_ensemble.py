@@ -195,13 +195,27 @@ def test_train_parts_may_differ_and_are_then_not_scored(tmp_path, undrawn):
 
 
 def test_train_parts_may_have_been_left_out(tmp_path, undrawn):
-  """They are not quoted, and take the most room."""
-  one, two = (run(tmp_path / f"r{s}", parts(s)) for s in (1, 2))
+  """They are not quoted, and take the most room; shared artists stay known."""
+  one, two = (
+    run(
+      tmp_path / f"r{s}",
+      {
+        "train": made(10, artists=4, seed=s),
+        "validation": made(9, artists=4, seed=s),
+      },
+    )
+    for s in (1, 2)
+  )
+  ensemble.evaluate([one, two], tmp_path / "whole")
   (two / "predictions" / "train.npz").unlink()
   ensemble.evaluate([one, two], tmp_path / "out")
-  found = json.loads((tmp_path / "out" / "report.json").read_text())["splits"]
+  whole, found = (
+    json.loads((tmp_path / name / "report.json").read_text())["splits"]
+    for name in ("whole", "out")
+  )
   assert found["train"]["track"] == {"n": 0}
-  assert found["validation"]["track"]["n"] == 9
+  assert found["validation"] == whole["validation"]
+  assert found["validation"]["known_artists"]["tracks"] > 0
 
 
 def external(**changed) -> dict:
