@@ -1,4 +1,4 @@
-"""The GAN as a task; its judge is trained first."""
+"""The task "gan": trains a judge, unless one is given, then the GAN."""
 
 import pathlib
 from collections.abc import Mapping
@@ -23,8 +23,8 @@ def check_data(
   del begun
   if config.gan.judge:
     judge.check(config.gan.judge, dataset, config.data.path)
-  made = task.create(config, dataset, np.ones(len(dataset.genres)), 1)
-  made.check(dataset.fields, config.train.batch_size)
+  gan_task = task.create(config, dataset, np.ones(len(dataset.genres)), 1)
+  gan_task.check(dataset.fields, config.train.batch_size)
 
 
 def train(
@@ -34,7 +34,7 @@ def train(
   mesh: jax.sharding.Mesh,
   generated: Mapping[str, np.ndarray] | None = None,
 ) -> None:
-  """Trains or resumes a GAN, after its judge if config.gan.judge is unset."""
+  """Trains or resumes a GAN; first its judge, if config.gan.judge is unset."""
   assert generated is None, "a GAN trains on real examples only"
   if not config.gan.judge:
     _train_judge(judge.config_for(config), dataset, path, mesh)

@@ -130,7 +130,7 @@ def train(
     for batch in _batches(records["train"])
   ]
   x, label = map(np.concatenate, zip(*batches, strict=True))
-  print(f"segments: {', '.join(f'{len(records[p])} {p}' for p in parts)}")
+  print(f"examples: {', '.join(f'{len(records[p])} {p}' for p in parts)}")
   track = np.array([track for track, _ in records["train"].ids])
   classes, index = np.unique(label, return_inverse=True)
   arrays = classifier.fit(x, index, track, config.seed) | {"classes": classes}

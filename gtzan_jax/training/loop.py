@@ -2,7 +2,7 @@
 
 Order within an epoch: steps -> evaluation on validation -> progress (best?
 plateau? stop?) -> best/ -> a line of metrics.jsonl -> last/. Killed at any
-point, the same command continues from last/ and ends with the same bits.
+point, the same command resumes from last/ and ends with the same bits.
 """
 
 import contextlib
@@ -20,21 +20,24 @@ from clu import parameter_overview
 
 from gtzan_jax import errors
 from gtzan_jax.data import pipeline
+from gtzan_jax.reports import report
 from gtzan_jax.training import checkpoint, progress, sharding
 from gtzan_jax.training import scalars as logs
 from gtzan_jax.training.preemption import Interrupt, Interrupted
 
 
 class Steps(NamedTuple):
-  """The functions of a task that takes steps; see training/tasks.py.
+  """The functions of a task that trains in steps; see training/tasks.py.
 
   Attributes:
-    fields: (config, raw) -> the stored arrays that training reads, by split.
+    fields: (config, Dataset.raw) -> {split: names of the stored arrays read}.
     create: (config, dataset, class_counts, epoch_steps) -> the task;
-      class_counts are the train examples of each genre.
+      class_counts [genre] counts the train examples.
     validator: (config, dataset, task, records, mesh, workdir) -> a function
-      from a state to the scalars of the validation split.
-    load: (path, model's name, variables) -> initial variables.
+      (state, check) -> the scalars of the validation split; it calls `check`,
+      which raises Interrupted after a signal, between batches.
+    load: (config.train.init_from, model's name, variables) -> the variables to
+      start from.
   """
 
   fields: Callable
@@ -43,7 +46,7 @@ class Steps(NamedTuple):
   load: Callable | None = None
 
 
-_SHOWN = (
+_PRINTED = (
   "train/loss",
   "train/accuracy",
   "train/discriminator_loss",
@@ -59,15 +62,16 @@ _SHOWN = (
 
 def _print_start(state, mesh, dataset, config, epoch_steps: int) -> None:
   print(parameter_overview.get_parameter_overview(state.params))
-  sizes = ", ".join(f"{len(ids)} {part}" for part, ids in dataset.parts.items())
+  parts = dataset.parts
+  sizes = ", ".join(f"{len(ids)} {split}" for split, ids in parts.items())
   print(
-    f"devices: {sharding.describe(mesh)}\nsegments: {sizes}\n"
+    f"devices: {sharding.describe(mesh)}\nexamples: {sizes}\n"
     f"up to {config.train.epochs} epochs of {epoch_steps} steps"
   )
 
 
 def _print_epoch(epoch: int, row: Mapping[str, float], is_best: bool) -> None:
-  text = "  ".join(f"{key} {row[key]:.4f}" for key in _SHOWN if key in row)
+  text = "  ".join(f"{key} {row[key]:.4f}" for key in _PRINTED if key in row)
   tqdm.tqdm.write(f"epoch {epoch:3d}  {text}{'  *best' if is_best else ''}")
 
 
@@ -79,7 +83,7 @@ def train(
   mesh: jax.sharding.Mesh,
   generated: Mapping[str, np.ndarray] | None = None,
 ) -> None:
-  """Trains or resumes, until the last epoch or an early stop.
+  """Trains or resumes until the last epoch or an early stop.
 
   Args:
     steps: the task's functions.
@@ -91,12 +95,12 @@ def train(
 
   Raises:
     InputError: the monitored scalar was NaN in all epochs.
-    Interrupted: a signal came; last/ holds everything up to it.
+    Interrupted: a signal arrived; last/ holds the state of that moment.
   """
   fields = steps.fields(config, dataset.raw)
   records = pipeline.load_parts(
     dataset,
-    {part: fields[part] for part in fields if dataset.parts[part]},
+    {split: fields[split] for split in fields if dataset.parts[split]},
     config.data.cache_mb,
   )
   train_split: pipeline.Records | pipeline.Mixed = records["train"]
@@ -113,8 +117,8 @@ def train(
     np.bincount(labels, minlength=len(dataset.genres)),
     epoch_steps,
   )
-  everywhere = sharding.replicated(mesh)
-  state = jax.jit(task.init, out_shardings=everywhere)(
+  replicated = sharding.replicated(mesh)
+  state = jax.jit(task.init, out_shardings=replicated)(
     jax.random.key(config.seed)
   )
   last = checkpoint.Store(workdir / "last", writable=True)
@@ -122,12 +126,12 @@ def train(
     initial = steps.load(
       config.train.init_from, config.model.name, task.variables_of(state)
     )
-    state = jax.device_put(task.with_variables(state, initial), everywhere)
-  if config.data.standardize != "none":  # statistics of real examples only
+    state = jax.device_put(task.with_variables(state, initial), replicated)
+  if config.data.standardize != "none":  # generated examples excluded
     mean, std = pipeline.input_statistics(
       records["train"], config.data.standardize
     )
-    state = jax.device_put(task.with_input_stats(state, mean, std), everywhere)
+    state = jax.device_put(task.with_input_stats(state, mean, std), replicated)
   _print_start(state, mesh, dataset, config, epoch_steps)
 
   best = checkpoint.Store(workdir / "best", writable=True)
@@ -142,7 +146,7 @@ def train(
     workdir, step=step, rows=rows, tensorboard=config.log.tensorboard
   )
   train_step = jax.jit(
-    task.train_step, donate_argnums=0, out_shardings=(everywhere, everywhere)
+    task.train_step, donate_argnums=0, out_shardings=(replicated, replicated)
   )
   validate = steps.validator(config, dataset, task, records, mesh, workdir)
   batches = pipeline.train_batches(
@@ -153,7 +157,7 @@ def train(
   )
   last_step = progress.last_step(config.train, epoch_steps)
 
-  def facts():
+  def facts():  # stored with last/
     return {
       "progress": done.to_dict(),
       "rows": scalars.rows,
@@ -166,7 +170,7 @@ def train(
         epoch = done.evaluations + 1
         epoch_end = min(epoch * epoch_steps, last_step)
         began, waited = time.monotonic(), 0.0
-        of_step: Mapping | None = None
+        step_scalars: Mapping | None = None
         for _ in tqdm.trange(
           step, epoch_end, desc=f"epoch {epoch}", leave=False, disable=None
         ):
@@ -174,21 +178,21 @@ def train(
           start = time.monotonic()
           batch = next(batches)
           waited += time.monotonic() - start
-          before = of_step
-          state, of_step = train_step(state, sharding.put(batch, mesh))
+          previous = step_scalars
+          state, step_scalars = train_step(state, sharding.put(batch, mesh))
           step += 1
           # Steps are only queued here. Two in flight keep the devices busy;
-          # more would keep a signal waiting for all of them.
-          jax.block_until_ready(before)
+          # with more, a signal would wait for all of them.
+          jax.block_until_ready(previous)
           interrupt.arm()
           if step % config.log.every_steps == 0 and step < epoch_end:
-            scalars.write(step, jax.device_get(of_step))
+            scalars.write(step, jax.device_get(step_scalars))
         row = task.summarize(jax.device_get(state.totals))
         row["time/train"] = time.monotonic() - began
         row["time/input"] = waited
         if "validation" in records:
-          found = validate(state, interrupt.check)
-          row |= {f"validation/{key}": found[key] for key in found}
+          validation = validate(state, interrupt.check)
+          row |= {f"validation/{key}": x for key, x in validation.items()}
         row["learning_rate"] = float(task.learning_rate(step - 1))
         row["learning_rate"] *= done.lr_scale
         done, is_best = progress.update(
@@ -207,7 +211,7 @@ def train(
             lr_scale=np.float32(done.lr_scale),
             totals=jax.tree.map(np.zeros_like, jax.device_get(state.totals)),
           ),
-          everywhere,
+          replicated,
         )
         best.wait()
         last.save(state, facts())
@@ -218,9 +222,9 @@ def train(
       print(f"interrupted: saved at step {step}; the same command continues")
       raise
     finally:
-      with contextlib.ExitStack() as ends:
-        for each in (scalars, best, last):
-          ends.callback(each.close)
+      with contextlib.ExitStack() as closing:
+        for resource in (scalars, best, last):
+          closing.callback(resource.close)
   if not done.best_epoch:
     raise errors.InputError(
       f"{config.train.monitor} was NaN in all {done.evaluations} epochs:"
@@ -242,8 +246,6 @@ def is_reported(
   config: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> bool:
   """Whether training is finished and the report is written."""
-  from gtzan_jax.reports import report  # which draws
-
   last = checkpoint.Store(workdir / "last")
   try:
     facts = last.facts()
@@ -252,5 +254,5 @@ def is_reported(
     return False
   finally:
     last.close()
-  done = facts["progress"]["evaluations"] == reported["epochs_run"]
-  return done and progress.finished(config.train, facts)
+  is_current = facts["progress"]["evaluations"] == reported["epochs_run"]
+  return is_current and progress.finished(config.train, facts)

@@ -1,11 +1,11 @@
-"""Tasks: pure functions that the loop calls, and their common interface.
+"""Tasks: how a run is checked, trained and evaluated, behind one interface.
 
-A task that takes steps gives the loop `loop.Steps`, whose `create` returns pure
-functions on pytrees, without devices, time or disk:
+A task that trains in steps passes `loop.Steps` to the loop. `Steps.create`
+returns an object of pure functions on pytrees, without devices, time or disk:
 
-    source                the stored array that a step starts from
+    source                name of the stored array that a step reads
     init(key)             the state before the first step, a TrainState
-    check(fields, batch_size)   traces one step, which may raise
+    check(fields, batch_size)   traces one step; raises what the step raises
     train_step(state, batch)    -> (state, scalars)
     summarize(totals)     sums since the last evaluation -> scalars
     variables_of(state)   what best/ holds
@@ -13,8 +13,8 @@ functions on pytrees, without devices, time or disk:
     with_input_stats(state, mean, std)
     learning_rate(step)
 
-Random keys are `fold_in(state.key, state.step)`, so a resumed run repeats
-itself. The GAN's task is gtzan_jax.gan.interface.TASK.
+Random keys are `fold_in(state.key, state.step)`, so a resumed run has the same
+keys. The GAN's task is gtzan_jax.gan.interface.TASK.
 """
 
 import functools
@@ -37,9 +37,9 @@ class Task(NamedTuple):
   Attributes:
     check_config: (config) raises InputError; needs no data.
     check_data: (config, dataset, begun) raises InputError, before training;
-      `begun`: the run is resumed.
+      `begun`: whether the run is resumed.
     train: (config, dataset, workdir, mesh, generated) trains or resumes.
-    is_reported: (config, workdir) -> whether the run is finished.
+    is_reported: (config, workdir) -> whether the run is trained and evaluated.
     evaluate: (workdir, dataset, mesh) writes the report; returns its path.
     takes_generated: whether a GAN's examples can join the train split.
     classifies: whether its runs predict genres.
