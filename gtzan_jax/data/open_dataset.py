@@ -30,24 +30,27 @@ def open_dataset(
     beam_options: prepare with Apache Beam (docs/beam.md).
 
   Raises:
-    InputError: what the corpus, its preparation or the protocol refuses.
+    InputError: the corpus cannot be used or prepared, or the protocol does not
+      fit it.
   """
   data = config.data
   check_protocol(data)
-  prepared, found, own = _prepare(data, beam_options)
+  prepared, findings, own_splits = _prepare(data, beam_options)
   try:
-    partition = tfds_gtzan.apply(rows=prepared.rows, own=own, **_cut(data))
-  except errors.InputError:  # which may be why
+    partition = tfds_gtzan.apply(
+      rows=prepared.rows, own=own_splits, **_split_options(data)
+    )
+  except errors.InputError:  # skipped tracks may be the cause
     notices.skipped(prepared.skipped)
     raise
-  found += map(corpus_checks.noted, partition.notes)
+  findings += map(corpus_checks.noted, partition.notes)
   dataset = pipeline.from_folder(
     prepared.directory,
     partition.protocol,
     partition,
     tuple(data.genres),
     artists=artists.clusters(prepared.rows),
-    warnings=[one.plain() for one in found],
+    warnings=[finding.plain() for finding in findings],
   )
   notices.dataset(prepared, partition)
   return dataset
@@ -60,7 +63,7 @@ def open_corpus(
 
   Args:
     data: a config's data section.
-    genres: the least number of genres.
+    genres: how many genres the corpus must have at least.
     announced: whether to print notices about it.
   """
   corpus = tfds_gtzan.open_corpus(
@@ -73,7 +76,7 @@ def open_corpus(
 
 
 def open_checked(data: ml_collections.ConfigDict) -> Corpus:
-  """Opens a corpus, prints findings and refuses what is not allowed."""
+  """Opens a corpus and prints findings; raises InputError for refused ones."""
   allowed, corpus = corpus_checks.allowed(data.allow), open_corpus(data)
   _checked(corpus, allowed)
   return corpus
@@ -85,25 +88,25 @@ def open_splits(
   """Prepares the corpus of a config, on the CPU, to split it several ways.
 
   Returns:
-    a function (arguments of tfds_gtzan.apply that differ from the config's) ->
-    Partition; and the track table.
+    a function (**changed) -> Partition, where `changed` are the arguments of
+    tfds_gtzan.apply that differ from the config's; and the track table.
   """
   data = config.data
   check_protocol(data)
-  # The runs, each a process, need all of an accelerator's memory.
+  # Each run is a process that needs all of the accelerator's memory.
   jax.config.update("jax_platforms", "cpu")
-  prepared, _, own = _prepare(data)
+  prepared, _, own_splits = _prepare(data)
 
   def split(**changed):
-    kept = None if "name" in changed else own
-    values = {**_cut(data), "own": kept, **changed}
+    kept = None if "name" in changed else own_splits
+    values = {**_split_options(data), "own": kept, **changed}
     return tfds_gtzan.apply(rows=prepared.rows, **values)
 
   return split, prepared.rows
 
 
 def open_tree(path: str, data: ml_collections.ConfigDict) -> files.Tree | None:
-  """The files of a folder or an archive; None of any other path."""
+  """The files of a folder or an archive; None for any other path."""
   return tree_at(pathlib.Path(path), pathlib.Path(data.dir).expanduser())
 
 
@@ -113,20 +116,20 @@ def fingerprint(spec: dict, corpus: Corpus) -> str:
 
 
 def check_protocol(data: ml_collections.ConfigDict) -> None:
-  """Refuses, before anything is prepared, a split that cannot be made.
+  """Checks the protocol and its options before anything is prepared.
 
   Raises:
-    InputError: no such protocol, or values that it does not take.
+    InputError: an unknown protocol, or options that it does not accept.
   """
-  cut = _cut(data)
+  options = _split_options(data)
   protocols.check(
-    **{key: cut[key] for key in cut.keys() - {"genres", "split_seed"}},
+    **{key: options[key] for key in options.keys() - {"genres", "split_seed"}},
     own=bool(data.splits),
   )
 
 
-def _cut(data: ml_collections.ConfigDict) -> dict[str, Any]:
-  """What splits a corpus, as tfds_gtzan.apply takes it."""
+def _split_options(data: ml_collections.ConfigDict) -> dict[str, Any]:
+  """The arguments of tfds_gtzan.apply, except `rows` and `own`."""
   keys = ("fold", "split_seed", "train_fraction", "train_segments")
   return {
     **{"name": data.protocol, "genres": tuple(data.genres)},
@@ -135,16 +138,21 @@ def _cut(data: ml_collections.ConfigDict) -> dict[str, Any]:
 
 
 def _prepare(data: ml_collections.ConfigDict, beam_options: str | None = None):
-  """Prepares a corpus -> it, findings (printed), config.data.splits or None."""
-  found, own = [], None
+  """Prepares a corpus and prints findings about it.
+
+  Returns:
+    the prepared corpus; the findings; {split: track ids} of config.data.splits,
+    None if unset.
+  """
+  findings, own_splits = [], None
   allowed = corpus_checks.allowed(data.allow)
 
   def check(corpus) -> None:
-    nonlocal own
+    nonlocal own_splits
     facts = {}
     if paths := ranges.listed(data.splits):
-      own, facts["splits"] = crossings.given(paths, corpus)
-    found.extend(_checked(corpus, allowed, facts))
+      own_splits, facts["splits"] = crossings.given(paths, corpus)
+    findings.extend(_checked(corpus, allowed, facts))
 
   prepared = tfds_gtzan.prepare(
     data.path,
@@ -157,15 +165,15 @@ def _prepare(data: ml_collections.ConfigDict, beam_options: str | None = None):
     artists=data.artists,
   )
   facts = corpus_checks.facts_of_rows(prepared.genres, prepared.rows)
-  known = {one.check for one in found}
-  read = [x for x in corpus_checks.find(facts) if x.check not in known]
-  notices.warnings(read)
-  return prepared, [*found, *read], own
+  reported = {finding.check for finding in findings}
+  more = [x for x in corpus_checks.find(facts) if x.check not in reported]
+  notices.warnings(more)
+  return prepared, [*findings, *more], own_splits
 
 
 def _checked(corpus, allowed, facts=()) -> list[corpus_checks.Finding]:
-  """Findings of an opened corpus, printed; refuses what is not allowed."""
-  found = corpus_checks.find(corpus_checks.facts_of(corpus) | dict(facts))
-  corpus_checks.refuse(found, allowed)
-  notices.warnings(found)
-  return found
+  """Prints findings about a corpus; raises InputError for refused ones."""
+  findings = corpus_checks.find(corpus_checks.facts_of(corpus) | dict(facts))
+  corpus_checks.refuse(findings, allowed)
+  notices.warnings(findings)
+  return findings

@@ -1,8 +1,8 @@
 """Batches from a prepared TFDS folder and a protocol's ids.
 
-array_record is random access, so a split is a list of positions and another
-protocol prepares nothing again. grain orders indices; examples are gathered a
-batch at a time, from memory where they fit.
+array_record is random access, so a split is a list of positions, and another
+protocol uses the same prepared data. grain shuffles indices; examples are
+gathered batch by batch, from memory if they fit.
 
 A batch is a dict of stored arrays ("features" and, for training with waveform
 or log-mel augmentation, "audio" or "logmel") with "label" [b], "index" [b]
@@ -38,13 +38,13 @@ class Dataset:
   Attributes:
     directory: the TFDS folder, of one corpus and one feature set.
     metadata: written by its builder (see docs/formats.md).
-    genres: the classes, in label order: the corpus's own, or some of them.
+    genres: the classes, in label order: those of the corpus, or some of them.
     fields: (shape, dtype) of each array of an example.
-    parts: {"train", "validation", "test"}: (track id, segment index) pairs.
+    parts: {split: (track id, segment index) pairs}.
     protocol: the protocol's name.
-    leak: what the protocol leaks, None if nothing.
-    missing: number of listed tracks of each split absent from the corpus.
-    sha256: of each split's track ids.
+    leak: what the protocol leaks, in a sentence; None if nothing.
+    missing: {split: number of listed tracks absent from the corpus}.
+    sha256: {split: digest of its track ids}.
     artists: {track: artist}, "" where unknown.
     warnings: findings about the corpus: `check`, `title` and `text` each.
   """
@@ -73,7 +73,7 @@ class Dataset:
 
   @property
   def example_shape(self) -> tuple[int, ...]:
-    """Shape of one example's features: [frames, bins], a picture or a row."""
+    """Shape of an example's features: [frames, bins], or its picture or row."""
     return self.fields["features"][0]
 
   @property
@@ -85,7 +85,7 @@ class Dataset:
     """Approximate duration of the clip that a whole-clip example covers."""
     rows = self.metadata["rows"]
     slices = self.kind == "table" and any(row["segments"] > 1 for row in rows)
-    return 3.0 if slices else 30.0  # features_3_sec.csv; GTZAN's tracks
+    return 3.0 if slices else 30.0  # features_3_sec.csv, else a GTZAN track
 
   @property
   def columns_per_second(self) -> float | None:
@@ -103,13 +103,13 @@ def from_folder(
   artists: Mapping[str, str],
   warnings: Sequence[Mapping[str, str]] = (),
 ) -> Dataset:
-  """Opens prepared data with a protocol's partition.
+  """Opens prepared data as split by a protocol.
 
   Args:
     directory: the TFDS folder.
     protocol: the protocol's name.
     partition: has `parts`, `leak`, `missing` and `sha256` (see `Dataset`).
-    genres: the genres that `partition` was made for; none for all.
+    genres: those that `partition` was made for; empty for all.
     artists: see `Dataset`.
     warnings: see `Dataset`.
   """
@@ -140,11 +140,11 @@ def from_folder(
 class Records:
   """The examples of one split, by index."""
 
-  def __init__(self, dataset: Dataset, part: str, fields: Sequence[str]):
-    self.ids = tuple(dataset.parts[part])
+  def __init__(self, dataset: Dataset, split: str, fields: Sequence[str]):
+    self.ids = tuple(dataset.parts[split])
     self.shapes = {name: dataset.fields[name] for name in fields}
     builder = tfds.builder_from_directory(str(dataset.directory))
-    # Only these are decoded: audio is most of a record.
+    # Only these fields are decoded: audio is most of a record.
     # (tfds.decode.PartialDecoding does the same, but imports TensorFlow.)
     wanted = tfds.features.FeaturesDict(
       {name: builder.info.features[name] for name in (*fields, "label")}
@@ -152,10 +152,10 @@ class Records:
     self._decode = wanted.deserialize_example_np
     with _reading(dataset.directory):
       self._sources = {
-        split: builder.as_data_source(
-          split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES
+        tfds_split: builder.as_data_source(
+          tfds_split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES
         )
-        for split in builder.info.splits
+        for tfds_split in builder.info.splits
       }
     self._directory = dataset.directory
     self._label_of = {
@@ -200,22 +200,22 @@ class Records:
     }
     batch["label"] = np.empty(len(indices), np.int32)
     for row, index in enumerate(indices):
-      split, position = self._places[index]
+      tfds_split, position = self._places[index]
       with _reading(self._directory):
-        example = self._decode(self._sources[split][position])
+        example = self._decode(self._sources[tfds_split][position])
       example["label"] = self._label_of[int(example["label"])]
       for name, value in batch.items():
         value[row] = example[name]
     return batch
 
   def labels(self) -> np.ndarray:
-    """`[n]` int32; nothing is read for it."""
+    """`[n]` int32, without reading the examples."""
     return self._labels
 
 
 @contextlib.contextmanager
 def _reading(directory: pathlib.Path) -> Iterator[None]:
-  """array_record raises RuntimeError for missing or corrupt files."""
+  """Raises InputError where array_record fails on a missing or corrupt file."""
   try:
     yield
   except (RuntimeError, OSError, LookupError) as error:
@@ -224,7 +224,7 @@ def _reading(directory: pathlib.Path) -> Iterator[None]:
 
 
 def positions(rows: Sequence[Mapping]) -> dict[tuple[str, int], tuple]:
-  """{(track, segment): (TFDS split, place in it)}; the builder keeps order."""
+  """{(track, segment): (TFDS split, position in it)}, as the builder wrote."""
   place: dict[tuple[str, int], tuple] = {}
   count: dict[str, int] = {}
   for row in rows:
@@ -236,9 +236,10 @@ def positions(rows: Sequence[Mapping]) -> dict[tuple[str, int], tuple]:
 
 
 class Mixed:
-  """Real examples followed by generated ones: what training reads of Records.
+  """Real examples followed by generated ones.
 
-  Generated examples have no `ids`, which evaluation reads.
+  Has the methods of Records that training calls. It has no `ids`, which only
+  evaluation reads and generated examples lack.
   """
 
   def __init__(
@@ -256,17 +257,17 @@ class Mixed:
   def take(self, indices: Indices) -> dict[str, np.ndarray]:
     """The examples at `indices`, stacked."""
     places = np.asarray(indices)
-    made = places >= self._first
-    chosen = places[made] - self._first
-    found = {key: value[chosen] for key, value in self._generated.items()}
-    if self._real is None or made.all():
-      return found
-    real = self._real.take(places[~made])
-    for key, value in found.items():
+    generated = places >= self._first
+    chosen = places[generated] - self._first
+    batch = {key: value[chosen] for key, value in self._generated.items()}
+    if self._real is None or generated.all():
+      return batch
+    real = self._real.take(places[~generated])
+    for key, value in batch.items():
       both = np.empty((len(places), *value.shape[1:]), value.dtype)
-      both[made], both[~made] = value, real[key]
-      found[key] = both
-    return found
+      both[generated], both[~generated] = value, real[key]
+      batch[key] = both
+    return batch
 
   def labels(self) -> np.ndarray:
     real = [] if self._real is None else [self._real.labels()]
@@ -276,15 +277,15 @@ class Mixed:
 def load_parts(
   dataset: Dataset, fields: Mapping[str, Sequence[str]], cache_mb: int
 ) -> dict[str, Records]:
-  """Opens splits; reads into memory, smallest first, what fits `cache_mb`."""
+  """Opens splits; loads them, smallest first, while `cache_mb` suffices."""
   records = {
-    part: Records(dataset, part, names) for part, names in fields.items()
+    split: Records(dataset, split, names) for split, names in fields.items()
   }
-  left = cache_mb * 2**20
-  for part in sorted(records.values(), key=lambda part: part.nbytes):
-    if part.nbytes <= left:
-      part.load()
-      left -= part.nbytes
+  free_bytes = cache_mb * 2**20
+  for of_split in sorted(records.values(), key=lambda x: x.nbytes):
+    if of_split.nbytes <= free_bytes:
+      of_split.load()
+      free_bytes -= of_split.nbytes
   return records
 
 
@@ -293,7 +294,7 @@ def train_batches(
 ) -> Iterator[dict[str, np.ndarray]]:
   """An endless stream; batch k depends on the seed and k alone.
 
-  Every epoch is a new permutation; batches run across its end, so no example
+  Every epoch is a new permutation. A batch may span two epochs, so no example
   is dropped. Each process yields its own share of the global batch.
   """
   if not len(records):
@@ -338,7 +339,7 @@ def input_statistics(
   """Mean and standard deviation [bins] of the features of a split.
 
   Args:
-    records: the train split, and no other.
+    records: the train split only.
     over: "bin": a mean for each bin, over examples and frames; "global": one
       mean for all, repeated.
   """
@@ -355,6 +356,6 @@ def input_statistics(
     mean = np.full_like(mean, mean.mean())
     second = np.full_like(second, second.mean())
   std = np.sqrt(np.maximum(second - mean**2, 0.0))
-  # A bin that never varies (an empty mel band) is centred and left unscaled.
+  # A constant bin (an empty mel band) is centred and not scaled.
   std = np.where(std > 1e-6, std, 1.0)
   return mean.astype(np.float32), std.astype(np.float32)
