@@ -2,8 +2,8 @@
 
 Computed outside the loop: the product with the input (one GEMM for all frames)
 and, through a custom VJP, the gradient of the recurrent kernel, which autodiff
-would add up frame by frame. The loops have one small product a frame and
-elementwise work. They are not unrolled: that was slower on a CPU.
+would sum frame by frame. Inside the loops remain one small product per frame
+and elementwise work. They are not unrolled: that was slower on a CPU.
 
 A `Cell` is the elementwise part: the gates and their gradient. Forward-mode
 differentiation (`jax.jvp`) is not defined for a custom VJP.
@@ -29,11 +29,11 @@ class Cell(NamedTuple):
 
   Attributes:
     states: arrays in a state, each `[batch, hidden]`; the first is the output.
-    step: (x, r, state) to (state, saved), where x is the input's product and
-      r the state's, both `[batch, gates * hidden]`.
+    step: (x, r, state) to (state, saved), where x is the product of the input
+      with its kernel and r that of the state, both `[batch, gates * hidden]`.
     back: (saved, h before the step, gradient of the state after it) to
-      (gradient of x, gradient of the state before it, not through r).
-    through: (saved, gradient of x) to gradient of r; any leading axes.
+      (gradient of x, gradient of the state before the step except through r).
+    through: (saved, gradient of x) to the gradient of r; any leading axes.
   """
 
   states: int
@@ -47,25 +47,25 @@ def _lstm_step(x, r, state):
   i, f, o = jax.nn.sigmoid(i), jax.nn.sigmoid(f), jax.nn.sigmoid(o)
   g, before = jnp.tanh(g), state[1]
   c = f * before + i * g
-  squashed = jnp.tanh(c)
-  return (o * squashed, c), (i, f, g, o, before, squashed)
+  tanh_c = jnp.tanh(c)
+  return (o * tanh_c, c), (i, f, g, o, before, tanh_c)
 
 
 def _lstm_back(saved, h, grads):
-  i, f, g, o, before, squashed = saved
+  i, f, g, o, before, tanh_c = saved
   dh, dc = grads
-  dc = dc + dh * o * (1 - squashed * squashed)
+  dc = dc + dh * o * (1 - tanh_c * tanh_c)
   di, df = dc * g * i * (1 - i), dc * before * f * (1 - f)
-  dg, do = dc * i * (1 - g * g), dh * squashed * o * (1 - o)
+  dg, do = dc * i * (1 - g * g), dh * tanh_c * o * (1 - o)
   dx = jnp.concatenate([di, df, dg, do], axis=-1)
   return dx, (jnp.zeros_like(dh), dc * f)
 
 
 def _gru_step(x, r, state):
   (h,) = state
-  xr, xu, xn = jnp.split(x, 3, axis=-1)
-  hr, hu, hn = jnp.split(r, 3, axis=-1)
-  reset, update = jax.nn.sigmoid(xr + hr), jax.nn.sigmoid(xu + hu)
+  xr, xz, xn = jnp.split(x, 3, axis=-1)
+  hr, hz, hn = jnp.split(r, 3, axis=-1)
+  reset, update = jax.nn.sigmoid(xr + hr), jax.nn.sigmoid(xz + hz)
   new = jnp.tanh(xn + reset * hn)
   return ((1 - update) * new + update * h,), (reset, update, new, hn)
 
@@ -74,14 +74,14 @@ def _gru_back(saved, h, grads):
   reset, update, new, hn = saved
   (dh,) = grads
   dn = dh * (1 - update) * (1 - new * new)
-  du = dh * (h - new) * update * (1 - update)
+  dz = dh * (h - new) * update * (1 - update)
   dr = dn * hn * reset * (1 - reset)
-  return jnp.concatenate([dr, du, dn], axis=-1), (dh * update,)
+  return jnp.concatenate([dr, dz, dn], axis=-1), (dh * update,)
 
 
 def _gru_through(saved, dx):
-  dr, du, dn = jnp.split(dx, 3, axis=-1)
-  return jnp.concatenate([dr, du, dn * saved[0]], axis=-1)
+  dr, dz, dn = jnp.split(dx, 3, axis=-1)
+  return jnp.concatenate([dr, dz, dn * saved[0]], axis=-1)
 
 
 LSTM_CELL = Cell(2, _lstm_step, _lstm_back, lambda saved, dx: dx)
@@ -99,15 +99,17 @@ def recur(
   """Runs a cell over time from a state of zeros.
 
   Args:
-    cell: LSTM_CELL (gates i, f, g, o) or GRU_CELL (gates r, z, n).
+    cell: LSTM_CELL (gates i, f, g, o: input, forget, candidate, output) or
+      GRU_CELL (gates r, z, n: reset, update, candidate).
     reverse: from the last frame to the first.
-    x: the input's product with its kernel, `[frames, batch, gates * hidden]`.
-    kernel: of the state, `[hidden, gates * hidden]`.
-    bias: added to the state's product, `[gates * hidden]`.
+    x: the product of the input with its kernel,
+      `[frames, batch, gates * hidden]`.
+    kernel: the state's, `[hidden, gates * hidden]`.
+    bias: added to the product of the state, `[gates * hidden]`.
 
   Returns:
-    the state h after each frame, `[frames, batch, hidden]`, at the frame's own
-    place in either direction.
+    the state h after each frame, `[frames, batch, hidden]`, in the order
+    of the frames in either direction.
   """
   return _forward(cell, reverse, x, kernel, bias)[0]
 
@@ -143,7 +145,7 @@ recur.defvjp(_forward, _backward)
 
 
 def torch_init(hidden: int) -> dict[str, Any]:
-  """PyTorch's initialisers of a layer: uniform in ±1/sqrt(hidden)."""
+  """PyTorch's initialisers, for a layer: uniform in ±1/sqrt(hidden)."""
   names = ("kernel_init", "recurrent_init", "bias_init")
   return dict.fromkeys(names, uniform(hidden**-0.5))
 
@@ -155,7 +157,7 @@ def forget_one(key, shape, dtype=jnp.float32) -> jax.Array:
 
 
 class _Layer(nn.Module):
-  """What LSTM and GRU share; the initialisers' defaults are Keras's.
+  """The base of LSTM and GRU; the default initialisers are Keras's.
 
   Attributes:
     hidden: size of the state.
@@ -182,13 +184,14 @@ class _Layer(nn.Module):
 class ScanLSTM(_Layer):
   """LSTM (Hochreiter and Schmidhuber 1997; forget gate: Gers et al. 2000).
 
-  One bias a gate, as in Keras: 4 (hidden (bins + hidden) + hidden) parameters:
-  `input/kernel`, `kernel` and `bias`, gates in the order i, f, g, o.
+  One bias per gate, as in Keras: 4 (hidden (bins + hidden) + hidden)
+  parameters: `input/kernel`, `kernel` and `bias`. The order of the gates is
+  i, f, g, o.
 
   Attributes:
     two_biases: also `input/bias`, as in PyTorch: 4 hidden parameters more. Only
-      their sum counts, but it starts sqrt(2) times as wide and Adam moves it
-      twice as far.
+      their sum has an effect, but its initial deviation is sqrt(2) times as
+      large, and a step of Adam changes it twice as much.
   """
 
   bias_init: Callable = forget_one
@@ -200,11 +203,11 @@ class ScanLSTM(_Layer):
 
     With `last`, the state after the last frame read: `[batch, hidden]`.
     """
-    wide = 4 * self.hidden
-    kernel = self.param("kernel", self.recurrent_init, (self.hidden, wide))
-    bias = self.param("bias", self.bias_init, (wide,))
+    width = 4 * self.hidden
+    kernel = self.param("kernel", self.recurrent_init, (self.hidden, width))
+    bias = self.param("bias", self.bias_init, (width,))
     dense = nn.Dense(
-      wide,
+      width,
       use_bias=self.two_biases,
       kernel_init=self.kernel_init,
       bias_init=self.bias_init,
@@ -228,11 +231,11 @@ class ScanGRU(_Layer):
 
     With `last`, the state after the last frame read: `[batch, hidden]`.
     """
-    wide = 3 * self.hidden
-    kernel = self.param("kernel", self.recurrent_init, (self.hidden, wide))
+    width = 3 * self.hidden
+    kernel = self.param("kernel", self.recurrent_init, (self.hidden, width))
     bias = self.param("bias", self.bias_init, (self.hidden,))
     dense = nn.Dense(
-      wide,
+      width,
       kernel_init=self.kernel_init,
       bias_init=self.bias_init,
       name="input",
@@ -243,7 +246,7 @@ class ScanGRU(_Layer):
 
 
 class Bidirectional(nn.Module):
-  """Two layers over time, one from each end, outputs concatenated.
+  """Two layers, one in each direction of time, outputs concatenated.
 
   Attributes:
     layer: ScanLSTM or ScanGRU, or a partial of one.
