@@ -1,10 +1,10 @@
-"""Evaluated runs as they are stored: a folder each, or packed.
+"""Stored evaluated runs: one folder each, or packed.
 
-    F/<run>/report.json  F/<run>/predictions/<split>.npz   as a run leaves them
-    F/runs.json  F/predictions.npz   of all runs in F, see `packed`
+    F/<run>/report.json  F/<run>/predictions/<split>.npz   a run folder
+    F/runs.json  F/predictions.npz   all runs in F, packed (see `packed`)
 
-A packed run is named by the path that its folder had, and whoever reads runs
-reads both kinds.
+The name of a packed run is the path that its folder had. All functions here
+read both forms.
 """
 
 import fnmatch
@@ -24,7 +24,7 @@ def find(paths: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
   """Every run in these folders, at any depth; each once.
 
   Args:
-    paths: folders, or a report.json; of packed runs too.
+    paths: folders or report.json files; those of packed runs need not exist.
 
   Raises:
     InputError: no path, one that does not exist, or one without a run.
@@ -36,20 +36,20 @@ def find(paths: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
     runs = [path.parent] if path.is_file() else below(path)
     if not runs:
       raise InputError(
-        f"{path} holds no {REPORT_FILE} at any depth: give folders of runs that"
-        " ended"
+        f"{path} holds no {REPORT_FILE} at any depth: give folders of"
+        " finished runs"
       )
     found |= {run.resolve(): run for run in runs}
   if not found:
     raise InputError(
-      "no run given: give workdirs or folders with workdirs, as"
+      "no run given: give run folders, or folders that contain them, such as"
       " results/leaderboard"
     )
   return list(found.values())
 
 
 def below(folder: str | os.PathLike) -> list[pathlib.Path]:
-  """Every run in a folder, at any depth, by name; none where it has none.
+  """Every run in a folder, at any depth, sorted by path; [] if there is none.
 
   Raises:
     InputError: see `files`; a damaged runs.json.
@@ -70,7 +70,7 @@ def below(folder: str | os.PathLike) -> list[pathlib.Path]:
 
 
 def files(folder: pathlib.Path, pattern: str) -> list[pathlib.Path]:
-  """Files of a folder at any depth, by a pattern of their names, in order.
+  """Files in a folder, at any depth, whose names match a pattern, sorted.
 
   Raises:
     InputError: a folder that cannot be listed.
@@ -89,7 +89,7 @@ def files(folder: pathlib.Path, pattern: str) -> list[pathlib.Path]:
 
 
 def read(path: str | os.PathLike) -> dict:
-  """The report of a run, from its report.json or computed.
+  """The report of a run: its report.json, or rebuilt for a packed run.
 
   Raises:
     InputError: no run there, or a damaged one.
@@ -110,11 +110,11 @@ def read(path: str | os.PathLike) -> dict:
 
 
 def table(path: str | os.PathLike, name: str) -> Predictions:
-  """One table of predictions in the folder of a run.
+  """One table of predictions of a run.
 
   Args:
     path: the folder that has, or had, predictions/.
-    name: of a split, or of a distortion.
+    name: a split, or a distortion of `launch.py robustness`.
 
   Raises:
     InputError: no such table, or a damaged one.
@@ -129,11 +129,11 @@ def table(path: str | os.PathLike, name: str) -> Predictions:
 
 
 def tables(path: str | os.PathLike, found: Mapping) -> dict[str, Predictions]:
-  """The tables behind a report; those of the train split may be left out.
+  """The tables that a report is computed from; that of train may be absent.
 
   Args:
-    path: of a run.
-    found: its report.
+    path: the run folder.
+    found: the run's report.
 
   Raises:
     InputError: see `table`.
@@ -148,6 +148,6 @@ def tables(path: str | os.PathLike, found: Mapping) -> dict[str, Predictions]:
       if name != "train" or (stored / f"{name}.npz").exists()
     }
   holder = packed.around(path)
-  assert holder  # or it had no report
+  assert holder  # without one, the run would have no report
   study, run = holder
   return study.of(run)

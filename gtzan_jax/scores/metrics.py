@@ -1,11 +1,11 @@
 """Accuracy, precision, recall, F1, loss, calibration and their uncertainty.
 
-By scikit-learn, except `quick`, which runs at each evaluation of a training run
-and is plain numpy. Two conventions:
+Computed by scikit-learn, except `quick`: it runs after every training epoch and
+is plain numpy. Two conventions:
 
 - A genre without an example in the split is left out of the macro and weighted
-  means; its row is null and its support 0. (scikit-learn's labels=all and
-  zero_division=0 would count it as a failure.)
+  means; its precision, recall and F1 are null, its support 0. (scikit-learn
+  with all labels and zero_division=0 would average in a 0.)
 - A genre that has examples but is never predicted has precision 0.
 """
 
@@ -19,7 +19,7 @@ from gtzan_jax.scores.calibration import ece, lifted, loss
 from gtzan_jax.scores.predictions import Predictions
 
 RESAMPLES = 1_000
-_AT_A_TIME = 500  # resamples: thousands of clusters stay a few MB
+_AT_A_TIME = 500  # resamples: with thousands of clusters, a few MB
 
 
 def evaluate(
@@ -40,19 +40,19 @@ def scores(predictions: Predictions, *, resamples: int = RESAMPLES) -> dict:
   """All scores of a table of predictions, as plain Python values.
 
   Args:
-    predictions: segments or tracks.
-    resamples: bootstrap samples of the interval.
+    predictions: a row is a segment or a track.
+    resamples: number of bootstrap resamples for the interval.
 
   Returns:
     {"n": 0} for no rows; otherwise n (rows), accuracy, ci95 [low, high], top3,
     macro_precision, macro_recall, macro_f1, weighted_f1, loss (mean cross
     entropy in nats), ece (expected calibration error), per_genre {genre:
     {precision, recall, f1, support}} and confusion [C][C] (row = true genre,
-    column = predicted genre). For majority votes the probabilities are the
-    shares of the votes.
+    column = predicted genre). For a majority vote, a genre's probability is
+    its share of the votes.
 
   Raises:
-    InputError: a row has a NaN: the model diverged.
+    InputError: a probability is NaN: the model diverged.
   """
   if not len(predictions):
     return {"n": 0}
@@ -63,7 +63,7 @@ def scores(predictions: Predictions, *, resamples: int = RESAMPLES) -> dict:
       f"probabilities: NaN at track {track}, finite ones are accepted; the"
       " model diverged, train it with a lower learning rate"
     )
-  from sklearn import metrics  # takes a second, which `quick` does not need
+  from sklearn import metrics  # takes a second; `quick` does without it
 
   present = np.unique(true)
   averages = {
@@ -99,10 +99,10 @@ def scores(predictions: Predictions, *, resamples: int = RESAMPLES) -> dict:
 def known_artists(
   predictions: Predictions, train: Predictions
 ) -> dict[str, int]:
-  """Tracks whose artist is in the train split.
+  """Counts tracks whose artist is in the train split.
 
   Returns:
-    {tracks, of}: their number, and the number of tracks with a known artist.
+    {tracks, of}: their number, and the number of tracks whose artist is named.
   """
   credit_of = dict(
     zip(predictions.track.tolist(), predictions.artist.tolist(), strict=True)
@@ -128,11 +128,11 @@ def bootstrap(
     cluster: [N] the cluster of each row: Predictions.clusters; N > 0.
     values: [N] bool for an accuracy, differences of two models for a paired
       comparison.
-    resamples: their number.
-    seed: of the draws.
+    resamples: number of resamples.
+    seed: of the random generator.
 
   Returns:
-    [low, high]; equal where all values are the same.
+    [low, high]; equal if all values are equal.
   """
   _, group = np.unique(cluster, return_inverse=True)
   rows = np.bincount(group)
@@ -146,17 +146,17 @@ def bootstrap(
 
 
 def top3(predictions: Predictions) -> float:
-  """Share of the rows whose true genre is among the three likeliest.
+  """Share of the rows whose true genre is among the three most probable.
 
-  Among equal genres the first in `genres` comes first; a genre of probability
-  0 (of votes: without a vote) is never counted.
+  Of equally probable genres the first in `genres` comes first. A genre of
+  probability 0 (in a majority vote: without a vote) is never counted.
   """
   rows, true = np.arange(len(predictions)), predictions.label
   p = predictions.probabilities
-  own = p[rows, true][:, None]
+  p_true = p[rows, true][:, None]
   before = np.arange(p.shape[1]) < true[:, None]
-  ahead = ((p > own) | ((p == own) & before)).sum(axis=1)
-  return float(np.mean((ahead < 3) & (own[:, 0] > 0)))
+  ahead = ((p > p_true) | ((p == p_true) & before)).sum(axis=1)
+  return float(np.mean((ahead < 3) & (p_true[:, 0] > 0)))
 
 
 def quick(predictions: Predictions) -> dict[str, float]:
@@ -164,8 +164,8 @@ def quick(predictions: Predictions) -> dict[str, float]:
 
   Returns:
     loss and accuracy of the rows; track_loss, track_accuracy and
-    track_macro_f1 of the tracks by mean probability. With a NaN among the
-    probabilities the losses are NaN and the row is not correct.
+    track_macro_f1 of the tracks by mean probability. If a
+    probability is NaN, the losses are NaN and its row counts as incorrect.
 
   Raises:
     InputError: no rows.
@@ -187,20 +187,20 @@ def hardest(predictions: Predictions, count: int = 10) -> list[dict]:
 
   Returns:
     up to `count` of {track, genre, predicted, probability, true_probability},
-    lowest first, ties in order of track.
+    lowest first, ties by track id.
   """
   tracks = predictions.by_track("mean")
   if not len(tracks):
     return []
-  belief = tracks.probabilities[np.arange(len(tracks)), tracks.label]
-  chosen = np.lexsort((tracks.track, belief))[:count]
+  p_true = tracks.probabilities[np.arange(len(tracks)), tracks.label]
+  chosen = np.lexsort((tracks.track, p_true))[:count]
   return [
     {
       "track": str(tracks.track[i]),
       "genre": tracks.genres[tracks.label[i]],
       "predicted": tracks.genres[tracks.predicted[i]],
       "probability": float(tracks.probabilities[i].max()),
-      "true_probability": float(belief[i]),
+      "true_probability": float(p_true[i]),
     }
     for i in chosen
   ]
@@ -211,7 +211,7 @@ def confused(
 ) -> list[dict]:
   """The largest cells off the diagonal: [{genre, predicted, n, share}].
 
-  `share` is of the true genre's examples.
+  `share` is n over the number of examples of the true genre.
   """
   pairs: list[dict[str, Any]] = [
     {
