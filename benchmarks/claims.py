@@ -73,7 +73,7 @@ PAIRS = (
   ("Keras's epsilon", "cnn_bilstm", "cnn_bilstm_eps_torch"),
 )
 RESULTS = pathlib.Path(__file__).parents[1] / "results"
-# Variants that the leak meter of cnn_gru has run, with 2,340 train segments.
+# Variants that the leakage meter of cnn_gru has run, with 2,340 train segments.
 METER = RESULTS / "leak/cnn_gru-archive/runs"
 OF_METER = {
   "cnn_gru_stopped_on_test_matched": "leaky_selection_80_20",

@@ -47,7 +47,7 @@ VARIANTS = {
 }
 # The CNN-GRU project stops on what it reports: the same test tracks, with a
 # validation split (10 %, train has 70) and without (train has 80). With as many
-# train segments, so that the choice alone differs, the leak meter has both.
+# train segments, so that the choice alone differs, the leakage meter has both.
 SELECTION = {
   "cnn_gru_validated": {"data.protocol": "tracks_80_20"},
   "cnn_gru_stopped_on_test": {"data.protocol": "leaky_selection_80_20"},

@@ -1,4 +1,4 @@
-"""The leak meter: what its arms share, what they add, and that it finds it."""
+"""The leakage meter: what its arms share and add, and that it measures it."""
 
 import collections
 import dataclasses
@@ -249,7 +249,7 @@ def test_the_share_is_how_much_is_swapped():
       "leaky_segments_80_20",
       own_rows(9),
       {},
-      "leaks by itself: the leak meter",
+      "leaks by itself: the leakage meter",
     ),
     (
       "filtered",
@@ -571,11 +571,11 @@ def _check_damage(out, text):
   with pytest.raises(InputError, match="data_fingerprint 'another' received"):
     leak.measure(out)
   file.write_text(json.dumps({**own, "config": {"recipe": "ensemble"}}))
-  with pytest.raises(InputError, match="is of no run of a leak meter"):
+  with pytest.raises(InputError, match="is not a run of a leakage meter"):
     leak.measure(out)
   shutil.rmtree(file.parent)
   with pytest.raises(
-    InputError, match=r"seeds 0 are finished of every arm \(clean"
+    InputError, match=r"seeds 0 are finished in every arm \(clean"
   ):
     leak.measure(out)
   plan = json.loads((out / "plan.json").read_text())

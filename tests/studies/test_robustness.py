@@ -333,7 +333,7 @@ def test_mistakes_get_one_line(trained, tmp_path):
   with pytest.raises(InputError, match=f"such as {test}: give a run of a"):
     listen(trained, out, (), tracks=learnt)
   arm = {**run["config"], "data": run["config"]["data"] | {"leak": "clean"}}
-  with pytest.raises(InputError, match="is the arm 'clean' of a leak meter"):
+  with pytest.raises(InputError, match="is the arm 'clean' of a leakage meter"):
     listen(trained, out, (), config=arm)
   assert not out.exists()
   other = tmp_path / "archive"

@@ -313,7 +313,7 @@ def test_another_collection_is_cut_by_random_protocols_only(tmp_path):
     with pytest.raises(
       InputError,
       match=rf"^protocol '{name}' follows .*published .*this corpus has none.*;"
-      " it can carry tracks_70_10_20, tracks_70_20_10",
+      " this corpus supports tracks_70_10_20, tracks_70_20_10",
     ):
       protocols.apply(name, rows)
 

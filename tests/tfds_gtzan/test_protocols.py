@@ -307,7 +307,7 @@ def test_artists_unknown_of_more_than_a_third_are_refused(
     with pytest.raises(InputError) as caught:
       apply(protocol, rows + more, **kept)
     assert f"{share}, more than a third: " in str(caught.value)
-    able = str(caught.value).split("it can carry ")[1]
+    able = str(caught.value).split("this corpus supports ")[1]
     assert "kfold10" in able
     assert protocol not in able
     return
@@ -543,9 +543,9 @@ def test_one_artist_a_genre_cannot_be_folded(genres, message):
       {"name": "tracks"},
       "unknown protocol 'tracks'; there are tracks_70_10_20,",
     ),
-    ({"name": "kfold10", "fold": 10}, "fold 10 of .* there is 0 to 9"),
-    ({"name": "kfold10", "fold": -1}, "fold -1 of .* there is 0 to 9"),
-    ({"name": "filtered", "fold": 1}, "fold 1 of .* there is only 0"),
+    ({"name": "kfold10", "fold": 10}, "fold 10 of .* it has folds 0 to 9"),
+    ({"name": "kfold10", "fold": -1}, "fold -1 of .* it has folds 0 to 9"),
+    ({"name": "filtered", "fold": 1}, "fold 1 of .* it has only fold 0"),
     ({"name": "filtered", "train_fraction": 0.0}, "train_fraction 0.0 is not"),
     ({"name": "filtered", "train_fraction": 1.5}, "train_fraction 1.5 is not"),
   ],
@@ -558,12 +558,12 @@ def test_mistakes_are_one_line(kwargs, message):
 
 def test_protocols_that_a_corpus_cannot_carry():
   with pytest.raises(
-    InputError, match=r"'stratified' .* it can carry .*filtered"
+    InputError, match=r"'stratified' .* this corpus supports .*filtered"
   ):
     apply("stratified", synthetic_rows())
   with pytest.raises(InputError) as caught:
     apply("filtered_strict", own_rows())
-  able = str(caught.value).split("it can carry ")[1]
+  able = str(caught.value).split("this corpus supports ")[1]
   assert set(able.split(", ")) == {
     name for name in PROTOCOLS if not PROTOCOLS[name].needs
   }

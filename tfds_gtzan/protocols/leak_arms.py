@@ -1,4 +1,4 @@
-"""The arms of the leak meter: one honest partition, three train splits.
+"""The arms of the leakage meter: one honest partition, three train splits.
 
 The same segments are tested in every arm, and each arm trains on as many
 segments of every genre. Only their tracks differ: each tested track has a slot
@@ -131,12 +131,13 @@ def cut(
       added |= {track for track, _ in mine}
   if not made[reported]:
     raise InputError(
-      f"leaves the leak meter nothing to test: no genre has a {reported} track"
-      " and two train tracks by other artists"
+      f"leaves the leakage meter nothing to test: no genre has a {reported}"
+      " track and two train tracks by other artists"
     )
   if len({by_id[track].genre for track, _ in made[reported]}) < 2:
     raise InputError(
-      "leaves the leak meter one genre to test; give a corpus with two or more"
+      "leaves the leakage meter one genre to test; give a corpus with two or"
+      " more"
     )
   if arm != "clean" and not added:
     raise InputError(f"has no arm {arm!r}: {_why_not(arm, apart)}")

@@ -1,9 +1,9 @@
 """Evaluation protocols: from a track table to train, validation and test.
 
 Each is a pure function of the rows, the fold and the split seed. Prepared data
-is random access, so another protocol prepares nothing again. Numbers in names
-are train_validation_test in percent. Only the `leaky_*` ones leak; they repeat
-published recipes and have a sentence on it in `leak`.
+is random access, so every protocol uses the same. Numbers in names are
+train_validation_test in per cent. Only `leaky_*` protocols leak: they reproduce
+published recipes, and their `leak` states in a sentence what leaks.
 """
 
 import collections
@@ -18,7 +18,7 @@ from tfds_gtzan.corpora.types import Row, in_genre_order
 from tfds_gtzan.protocols import cuts, leak_arms
 from tfds_gtzan.protocols.cuts import SPLITS, Splits, Unit
 
-OWN = "splits"  # the name of a partition by config.data.splits
+OWN = "splits"  # the protocol name where config.data.splits is given
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,12 +26,12 @@ class Protocol:
   """How to cut a track table.
 
   Attributes:
-    cut: (rows sorted by id, fold, split seed) -> the units of each split. Those
-      that are not in the corpus are left out and counted.
+    cut: (rows sorted by id, fold, split seed) -> the units (tracks or segments)
+      of each split. Units absent from the corpus are left out and counted.
     leak: one sentence on what it leaks; None if nothing.
-    folds: how many there are.
-    needs: what the corpus must have: "" nothing, "partition" a published one,
-      "gtzan" GTZAN's own ids, "artists" known ones of most tracks.
+    folds: number of folds.
+    needs: what the corpus must have: "" nothing, "partition" a published
+      partition, "gtzan" GTZAN's ids, "artists" the artists of most tracks.
   """
 
   cut: Callable[[Sequence[Row], int, int], Splits]
@@ -42,17 +42,17 @@ class Protocol:
 
 @dataclasses.dataclass(frozen=True)
 class Partition:
-  """What a protocol makes of a track table.
+  """A track table cut by a protocol.
 
   Attributes:
-    protocol: its name; of an arm of the leak meter the arm's and its name.
+    protocol: its name; for an arm of the leakage meter, "<arm> of <name>".
     parts: {"train", "validation", "test"}: (track id, segment index) pairs,
       sorted.
-    missing: how many tracks of each split's list are not in the rows.
+    missing: {split: number of listed tracks absent from the rows}.
     leak: one sentence on what the protocol leaks; None if nothing.
-    sha256: of each split's track ids, distinct, sorted and a line each.
-    touched: of an arm of the leak meter, the tested tracks that it leaks.
-    notes: for the user, a sentence each.
+    sha256: {split: digest of its track ids, distinct, sorted, one per line}.
+    touched: for an arm of the leakage meter, the test tracks that it leaks.
+    notes: sentences for the user.
   """
 
   protocol: str
@@ -77,30 +77,30 @@ def apply(
   leak_share: float = 0.5,
   own: Mapping[str, Iterable[str]] | None = None,
 ) -> Partition:
-  """Cuts a track table by the protocol of that name.
+  """Cuts a track table by a protocol.
 
   Args:
     name: a key of `PROTOCOLS`.
     rows: the track table, in any order.
-    genres: those to keep, two or more; none for all. A genre is cut the same
-      whichever others are kept.
-    fold: the fold that is tested, for protocols with folds.
-    split_seed: decides whatever is random, alone.
+    genres: those to keep, two or more; empty for all. How a genre is cut does
+      not depend on which others are kept.
+    fold: the test fold, for protocols with folds.
+    split_seed: the only source of randomness.
     train_fraction: share of the train split's tracks to keep in each genre (of
       its segments where segments are split); a smaller share is a subset of a
       larger one.
-    train_segments: how many segments of the train split to keep, genres in
-      proportion, whole tracks as far as they go; fewer are a subset of more; 0
-      keeps all.
-    leak: an arm of the leak meter that is to be made of the protocol, a key of
-      `leak_arms.ARMS`; "" for the protocol as it is.
-    leak_share: of the arms, see `leak_arms.cut`.
-    own: {split: track ids}, in place of the protocol.
+    train_segments: number of train segments to keep, genres in proportion, in
+      whole tracks where possible; a smaller number is a subset of a larger one;
+      0 keeps all.
+    leak: the arm of the leakage meter to derive from the protocol, a key of
+      `leak_arms.ARMS`; "" for the protocol itself.
+    leak_share: see `share` of `leak_arms.cut`.
+    own: {split: track ids} to use in place of the protocol.
 
   Raises:
     InputError: unknown protocol, a genre, fold, fraction or arm that does not
-      exist, one genre only, a corpus that cannot carry the protocol or the arm,
-      or is too small for it.
+      exist, one genre only, or a corpus that lacks what the protocol or the arm
+      needs, or is too small for it.
   """
   check(
     name,
@@ -123,42 +123,42 @@ def apply(
   except InputError as error:
     raise InputError(f"protocol {name!r}: {error}") from error
   by_id = {row.id: row for row in rows}
-  at_hand: dict[str, Collection[Unit]] = {
+  present: dict[str, Collection[Unit]] = {
     split: {unit for unit in cut[split] if unit[0] in by_id} for split in SPLITS
   }
   missing = {
-    split: len(set(cut[split]).difference(at_hand[split])) for split in SPLITS
+    split: len(set(cut[split]).difference(present[split])) for split in SPLITS
   }
-  notes = tuple(_notes(protocol, kept, at_hand))
-  if not at_hand["train"]:
+  notes = tuple(_notes(protocol, kept, present))
+  if not present["train"]:
     raise InputError(
       f"protocol {name!r}: no track of its train split is in the corpus"
       f" ({missing['train']} missing); take another protocol"
     )
   if train_fraction < 1:
-    at_hand["train"] = _fraction(
-      at_hand["train"], by_id, train_fraction, split_seed
+    present["train"] = _fraction(
+      present["train"], by_id, train_fraction, split_seed
     )
   touched: list[str] = []
   if leak:
     try:
       units, touched = leak_arms.cut(
-        at_hand, rows, leak, leak_share, split_seed
+        present, rows, leak, leak_share, split_seed
       )
-      at_hand.update(units)
+      present.update(units)
     except InputError as error:
       raise InputError(f"protocol {name!r} {error}") from error
   if train_segments:
-    at_hand["train"] = _first(
-      at_hand["train"], by_id, train_segments, split_seed
+    present["train"] = _first(
+      present["train"], by_id, train_segments, split_seed
     )
   arm = leak_arms.ARMS.get(leak)
   return Partition(
     protocol=f"{arm.name} of {name}" if arm else name,
-    parts={split: _segments(at_hand[split], by_id) for split in SPLITS},
+    parts={split: _segments(present[split], by_id) for split in SPLITS},
     missing=missing,
     leak=arm.leak if arm else protocol.leak,
-    sha256={split: _digest(at_hand[split]) for split in SPLITS},
+    sha256={split: _digest(present[split]) for split in SPLITS},
     touched=tuple(touched),
     notes=notes,
   )
@@ -174,7 +174,7 @@ def check(
   leak_share: float = 0.5,
   own: bool = False,
 ) -> None:
-  """Refuses, without any rows, what `apply` would refuse of every corpus.
+  """Raises InputError where `apply` would for every corpus; needs no rows.
 
   `own` is whether a user's lists are used in place of the protocol.
   """
@@ -189,8 +189,8 @@ def check(
       " config.data.fold=0"
     )
   if fold not in range(folds):
-    known = f"0 to {folds - 1}" if folds > 1 else "only 0"
-    raise InputError(f"fold {fold} of protocol {name!r}: there is {known}")
+    known = f"folds 0 to {folds - 1}" if folds > 1 else "only fold 0"
+    raise InputError(f"fold {fold} of protocol {name!r}: it has {known}")
   if not 0 < train_fraction <= 1:
     raise InputError(f"train_fraction {train_fraction} is not in (0, 1]")
   if train_segments < 0:
@@ -199,18 +199,19 @@ def check(
     )
   if leak and leak not in leak_arms.ARMS:
     raise InputError(
-      f"unknown arm {leak!r} of the leak meter; there are"
+      f"unknown arm {leak!r} of the leakage meter; there are"
       f" {', '.join(leak_arms.ARMS)}"
     )
   if leak and PROTOCOLS[name].leak:
     raise InputError(
-      f"protocol {name!r} leaks by itself: the leak meter takes an honest one"
+      f"protocol {name!r} leaks by itself: the leakage meter needs an honest"
+      " protocol"
     )
   if not 0 < leak_share < 1:
     raise InputError(f"leak_share {leak_share}: give one above 0 and below 1")
 
 
-# What apply() is made of.
+# The steps of apply().
 
 _NEEDS = {
   "gtzan": "follows published lists of GTZAN, and this corpus has none of its"
@@ -232,14 +233,14 @@ def _get(name: str, rows: Sequence[Row], kept: Sequence[Row]) -> Protocol:
   if not has[needs := PROTOCOLS[name].needs]:
     able = [key for key, value in PROTOCOLS.items() if has[value.needs]]
     raise InputError(
-      f"protocol {name!r} {_NEEDS[needs].format(_artists_unknown(kept))}; it"
-      f" can carry {', '.join(able)}"
+      f"protocol {name!r} {_NEEDS[needs].format(_artists_unknown(kept))}; this"
+      f" corpus supports {', '.join(able)}"
     )
   return PROTOCOLS[name]
 
 
 def _own(splits: Mapping[str, Iterable[str]]) -> Protocol:
-  """A user's lists, as a protocol."""
+  """A user's lists as a protocol."""
   ids = {split: set(splits[split]) for split in SPLITS}
   crossing = sum(
     len(ids[one] & ids[other])
@@ -270,7 +271,7 @@ def _notes(
   rows: Sequence[Row],
   splits: Mapping[str, Collection[Unit]],
 ) -> Iterable[str]:
-  """For the user: what a protocol does with the rows that are kept."""
+  """Sentences for the user on what a protocol does with the kept rows."""
   if protocol.needs == "artists":
     alone = ": each counts as an artist of its own, who may be in other folds"
     yield f"{_artists_unknown(rows)}{alone if _unknown(rows) else ''}"
@@ -292,7 +293,7 @@ def _notes(
 
 
 def _genres(wanted: Iterable[str], rows: Sequence[Row]) -> set[str]:
-  """The genres to keep, checked; none for all."""
+  """The genres to keep, checked; empty for all."""
   wanted = tuple(str(genre) for genre in wanted)
   known = in_genre_order(row.genre for row in rows)
   unknown = [genre for genre in wanted if genre not in known]
@@ -312,11 +313,11 @@ def _cut(
   fold: int,
   seed: int,
 ) -> Splits:
-  """Cuts all genres, then keeps some: no cut depends on which are kept."""
+  """Cuts all genres, then keeps some: the kept ones do not change the cut."""
   count = collections.Counter(row.genre for row in rows)
   kept = genres or set(count)
   if protocol.needs in ("", "artists"):
-    # A genre that is not kept and too small to be split is no obstacle.
+    # Genres that are not kept may be too small to be cut: leave them out.
     rows = [row for row in rows if row.genre in kept or count[row.genre] >= 3]
   cut = protocol.cut(rows, fold, seed)
   genre_of = {row.id: row.genre for row in rows}
@@ -325,7 +326,7 @@ def _cut(
       split: [
         unit
         for unit in cut[split]
-        # What only a list names is GTZAN's, and begins with its genre.
+        # A track absent from the rows is a listed GTZAN id: <genre>.<number>.
         if genre_of.get(unit[0], unit[0].split(".")[0]) in genres
       ]
       for split in SPLITS
@@ -363,7 +364,7 @@ def _fraction(
 def _first(
   units: Iterable[Unit], by_id: Mapping[str, Row], number: int, seed: int
 ) -> list[Unit]:
-  """So many segments: each genre's first ones, in an order of its tracks."""
+  """`number` segments: the first of each genre, its tracks in random order."""
   placed = []
   for of_genre in cuts.by_genre(units, by_id).values():
     order = [
@@ -371,7 +372,7 @@ def _first(
       for unit in cuts.ranked(of_genre, seed, "fraction")
       for segment in _segments([unit], by_id)
     ]
-    # Sorted by its relative place in its genre: genres are in proportion.
+    # Sorted by relative position in the genre, so genres are in proportion.
     placed += [
       ((i + 0.5) / len(order), segment) for i, segment in enumerate(order)
     ]
@@ -394,7 +395,7 @@ _SHARED_TRACKS = (
 PROTOCOLS: dict[str, Protocol] = {
   "tracks_70_10_20": Protocol(cuts.random(0.1, 0.2)),
   "tracks_70_20_10": Protocol(cuts.random(0.2, 0.1)),
-  # An eighth of the 80 is for validation: as many as in tracks_70_10_20.
+  # Validation is an eighth of the 80 %, as large as in tracks_70_10_20.
   "tracks_80_20": Protocol(cuts.random(0.8 / 8, 0.2)),
   "stratified": Protocol(cuts.stratified, needs="gtzan"),
   "filtered": Protocol(cuts.filtered, needs="partition"),

@@ -27,7 +27,7 @@ OWN = {
   "seed": "seeds are 0, 1, ... up to the number --seeds",
   "data.fold": "every fold is tested",
   "data.splits": "given splits have no folds",
-  "data.leak": "arms of the leak meter test parts of a fold",
+  "data.leak": "arms of the leakage meter test parts of a fold",
 }
 
 Cut = Callable[..., object]

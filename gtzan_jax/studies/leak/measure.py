@@ -1,12 +1,12 @@
-"""The leak meter's numbers, read off its finished runs.
+"""The numbers of a leakage meter, computed from its finished runs.
 
     W/runs/<arm or protocol>-seed<k>/   ordinary runs
-    W/plan.json   which they are, and what no report of theirs says
-    W/leak.json   what `measure` makes of the two
+    W/plan.json   lists the runs, with facts that their reports lack
+    W/leak.json   what `measure` returns
 
-The arms differ in whose segments fill a few places in the train part and in
-nothing else (tfds_gtzan/protocols/leak_arms.py), so what an arm scores above
-the clean one is its leak. docs/measures.md says how to read it.
+The arms differ only in the segments that fill the slots of their train split
+(tfds_gtzan/protocols/leak_arms.py), so an arm's gain over the clean arm is the
+effect of its leakage. docs/measures.md describes how to read it.
 """
 
 import pathlib
@@ -22,7 +22,7 @@ from gtzan_jax.reports import stored
 from gtzan_jax.scores import alignment, compare
 from gtzan_jax.scores.predictions import Predictions
 
-# What is compared, and the arms that are compared with it.
+# The reference arm, and the arms that are compared with it.
 CLEAN, LEAKING = "clean", ("tracks", "artists")
 PLAN_FILE, LEAK_FILE = "plan.json", "leak.json"
 _PLAN = {
@@ -31,41 +31,42 @@ _PLAN = {
   "left_out": {...: str},
   "same": {...: str},
 }
-# Of a report, what is the same of all runs.
+# Keys of a report that must be equal in all runs.
 _FACTS = ("recipe", "corpus", "source", "data_fingerprint")
 
 
 class _Finished(NamedTuple):
   report: Mapping
-  table: Predictions  # of the part that is reported
+  table: Predictions  # of the headline split
 
 
 def measure(folder: str | pathlib.Path) -> dict:
   """Everything in leak.json, from plan.json, reports and predictions.
 
   Args:
-    folder: W. Runs that are not finished are not counted.
+    folder: W. Unfinished runs are left out.
 
   Returns:
-    `recipe`, `corpus`, `source`, `data_fingerprint`; `split`, the part that the
-    arms report; `tracks`, `segments` and `clusters` (artists), how many of it;
-    `untested`, the genres that have none in it; `seeds` that every arm has;
-    `alike`, whether in every arm all seeds answered all alike; `arms` {arm:
-    `protocol`, `leak`, `n_train` (segments), `known_artists` (as in a report),
-    `commits` of its runs, `touched` (tested tracks that it leaks), `track` and
-    `segment`, each a `compare.mean_accuracy`}; `differences` {arm: `track` and
-    `segment`, each what `compare_many` says of it (a) and the clean arm (b), on
-    the touched tracks alone; `untouched`: the same on the others, None if there
-    are none}; `tracks_over_artists`, what it says of these two on the tracks
-    that both leak, None if there are none; `protocols` [`protocol`, `leak`,
-    `seeds`, `known_artists`, `commits`, `split`, `tracks`, `n_train`, `track`,
-    `segment`]; `left_out` {name: why}; `same` {protocol: one of `protocols`
-    that comes to the same segments here}.
+    `recipe`, `corpus`, `source`, `data_fingerprint`; `split`, the headline
+    split of the arms; its numbers of `tracks`, `segments` and `clusters`
+    (artists); `untested`, the genres without a track in it; `seeds`, those that
+    every arm has; `alike`, whether in each arm all seeds predict the same
+    genres; `arms` {arm: `protocol`, `leak`, `n_train` (segments),
+    `known_artists` (as in a report), `commits` of its runs, `touched` (number
+    of test tracks that it leaks), `track` and `segment`, each a
+    `compare.mean_accuracy`}; `differences` {arm: `track` and `segment`, each
+    `compare_many` of the arm (a) and the clean arm (b) on the touched tracks;
+    `untouched`: the same on the other tracks, None if there are none};
+    `tracks_over_artists`, the same of the arms `tracks` (a) and `artists` (b)
+    on the tracks that both leak, None if there are none; `protocols`
+    [`protocol`, `leak`, `seeds`, `known_artists`, `commits`, `split`, `tracks`,
+    `n_train`, `track`, `segment`]; `left_out` {name: reason}; `same` {protocol:
+    another one in `protocols` that has the same segments in this corpus}.
 
   Raises:
-    InputError: something is missing or damaged, the runs are not of one meter,
-      fewer than two seeds are finished of every arm, or there is nothing to
-      compare.
+    InputError: a file is missing or damaged, the runs belong to different
+      meters, fewer than two seeds are finished in every arm, or there is
+      nothing to compare.
   """
   folder = pathlib.Path(folder)
   plan = report_schema.read_json(folder / PLAN_FILE, _PLAN, "leak", _problem)
@@ -73,7 +74,7 @@ def measure(folder: str | pathlib.Path) -> dict:
   seeds = sorted(set.intersection(*(set(runs[arm]) for arm in plan["arms"])))
   if len(seeds) < 2:
     raise InputError(
-      f"{folder}: seeds {', '.join(map(str, seeds)) or 'none'} are finished of"
+      f"{folder}: seeds {', '.join(map(str, seeds)) or 'none'} are finished in"
       f" every arm ({', '.join(plan['arms'])}); two or more are needed"
     )
   tables = {
@@ -82,7 +83,7 @@ def measure(folder: str | pathlib.Path) -> dict:
   protocols = [name for name in plan["protocols"] if runs[name]]
   if len(tables) == 1 and not protocols:
     raise InputError(
-      f"{folder}: of no protocol a run is finished, and no arm leaks: there is"
+      f"{folder}: no run of a protocol is finished and no arm leaks: there is"
       " nothing to compare"
     )
   first = runs[CLEAN][seeds[0]]
@@ -99,10 +100,10 @@ def measure(folder: str | pathlib.Path) -> dict:
       if i not in first.table.label
     ],
     "seeds": seeds,
-    "alike": all(map(_alike, tables.values())),
+    "alike": all(map(_all_alike, tables.values())),
     "arms": {
       arm: {
-        **_said([runs[arm][seed] for seed in seeds]),
+        **_report_facts([runs[arm][seed] for seed in seeds]),
         "touched": len(touched),
         **_by_level(compare.mean_accuracy, tables[arm]),
       }
@@ -132,12 +133,12 @@ def _difference(
   other: str,
   tracks: set[str],
 ) -> dict | None:
-  """What one arm has over another on some of the tested tracks."""
+  """Gain of `arm` over `other` on some of the test tracks; None for none."""
   if not tracks:
     return None
   return _by_level(
     compare.compare_many,
-    *([_only(one, tracks) for one in tables[name]] for name in (arm, other)),
+    *([_only(x, tracks) for x in tables[name]] for name in (arm, other)),
   )
 
 
@@ -149,41 +150,41 @@ def _problem(plan: Mapping) -> str:
 def _finished(
   folder: pathlib.Path, names: Iterable[str]
 ) -> dict[str, dict[int, _Finished]]:
-  """{arm or protocol: {seed: its run}}, of those that left a report.
+  """{arm or protocol: {seed: run}} of the runs that have a report.
 
   Raises:
-    InputError: reports that are not of one meter, or without predictions.
+    InputError: reports of different meters, or without predictions.
   """
   runs = {name: {} for name in names}
   facts = {}
   for path in stored.below(folder):
-    found = stored.read(path)
+    report = stored.read(path)
     try:
-      data = found["config"]["data"]
+      data = report["config"]["data"]
       name = data["leak"] or data["protocol"]
     except KeyError as error:
-      raise InputError(f"{path} is of no run of a leak meter") from error
-    runs.setdefault(name, {})[found["seed"]] = _Finished(
-      found, stored.table(path, found["headline"])
+      raise InputError(f"{path} is not a run of a leakage meter") from error
+    runs.setdefault(name, {})[report["seed"]] = _Finished(
+      report, stored.table(path, report["headline"])
     )
     for key in _FACTS:
-      if facts.setdefault(key, found[key]) != found[key]:
+      if facts.setdefault(key, report[key]) != report[key]:
         raise InputError(
-          f"{path}: {key} {found[key]!r} received, {facts[key]!r} as in the"
+          f"{path}: {key} {report[key]!r} received, {facts[key]!r} as in the"
           " other runs is accepted"
         )
   return runs
 
 
-def _said(runs: Sequence[_Finished]) -> dict:
-  found = runs[0].report
-  tested = found["splits"][found["headline"]]
+def _report_facts(runs: Sequence[_Finished]) -> dict:
+  report = runs[0].report
+  tested = report["splits"][report["headline"]]
   return {
-    "commits": sorted({provenance.short(one.report["commit"]) for one in runs}),
+    "commits": sorted({provenance.short(run.report["commit"]) for run in runs}),
     "known_artists": tested["known_artists"],
-    "protocol": found["protocol"],
-    "leak": found["leak"],
-    "n_train": found["splits"]["train"]["segment"]["n"],
+    "protocol": report["protocol"],
+    "leak": report["leak"],
+    "n_train": report["splits"]["train"]["segment"]["n"],
   }
 
 
@@ -191,7 +192,7 @@ def _protocol(runs: Mapping[int, _Finished]) -> dict:
   seeds = sorted(runs)
   first = runs[seeds[0]]
   return {
-    **_said([runs[seed] for seed in seeds]),
+    **_report_facts([runs[seed] for seed in seeds]),
     "seeds": seeds,
     "split": first.report["headline"],
     "tracks": len(set(first.table.track)),
@@ -206,11 +207,11 @@ def _by_level(score: Callable, *groups: Sequence[Predictions]) -> dict:
   }
 
 
-def _alike(tables: Sequence[Predictions]) -> bool:
+def _all_alike(tables: Sequence[Predictions]) -> bool:
   first = tables[0]
   return all(
-    (one.predicted[alignment.places(first, one)] == first.predicted).all()
-    for one in tables[1:]
+    (other.predicted[alignment.places(first, other)] == first.predicted).all()
+    for other in tables[1:]
   )
 
 

@@ -1,4 +1,4 @@
-"""Runs a leak meter, each run in its own process, and measures leakage.
+"""Runs a leakage meter, each run in its own process, and measures leakage.
 
     W/runs/   what `sweep` makes of the list: the arms, then whole protocols
     W/plan.json leak.json leak.md leak.png   when all are done
@@ -42,7 +42,7 @@ def run(
   chosen: Sequence[str] = (),
   retry: bool = False,
 ) -> int:
-  """Runs what is left of a leak meter, then measures.
+  """Runs what is left of a leakage meter, then measures.
 
   Args:
     config: the recipe's, with `overrides`.

@@ -1,4 +1,4 @@
-"""Several leak meters side by side: segments, tracks, then artists held out.
+"""Several leakage meters side by side: segments, tracks, then artists held out.
 
     F/<meter>/leak.json    as `launch.py leak` writes it
     F/steps.md steps.png   what `write` makes of those that have all STEPS

@@ -137,8 +137,8 @@ def _held_out(
     raise InputError(f"--workdir={path} has no scored split")
   if arm := run["config"]["data"]["leak"]:
     raise InputError(
-      f"--workdir={path} is the arm {arm!r} of a leak meter, which tests some"
-      " segments of a track: give a run tested on whole tracks"
+      f"--workdir={path} is the arm {arm!r} of a leakage meter, which tests"
+      " some segments of a track: give a run tested on whole tracks"
     )
   table = member.predictions[split]
   learnt = set(run["tracks"]["train"]) & set(table.track.tolist())
