@@ -110,9 +110,9 @@ def evaluate(
   )
   # Packed runs do not store the train table, but its numbers.
   if "train" not in combined and built["splits"].get("train", {}).get("sha256"):
-    for name, given in splits.items():
-      known = [one["known_artists"] for one in given]
-      if all(one == known[0] for one in known):
+    for name, of_members in splits.items():
+      known = [split["known_artists"] for split in of_members]
+      if all(count == known[0] for count in known):
         built["splits"][name]["known_artists"] = known[0]
   return report.write(out, built, combined)
 
