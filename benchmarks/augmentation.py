@@ -14,7 +14,7 @@ import pathlib
 import re
 import statistics
 
-from gtzan_jax.reports import stored
+from gtzan_jax.reports import stored_runs
 from gtzan_jax.scores import compare
 
 LSTM = re.compile(r"lstm_(?:(\d+)_)?(.+)_seed\d+")
@@ -23,12 +23,14 @@ MEASURES = ("genre_share", "frechet_ratio", "coverage", "diversity", "nearest")
 
 def runs(folder: pathlib.Path) -> dict[str, dict]:
   """{name: report} of the runs of a sweep that have ended."""
-  return {path.name: stored.read(path) for path in stored.below(folder)}
+  return {
+    path.name: stored_runs.read(path) for path in stored_runs.below(folder)
+  }
 
 
 def headline(folder: pathlib.Path, name: str, found: dict):
   """A run's predictions for the tracks of its headline split."""
-  return stored.table(folder / name, found["headline"]).by_track("mean")
+  return stored_runs.table(folder / name, found["headline"]).by_track("mean")
 
 
 def cell(tables: list, real: list) -> str:

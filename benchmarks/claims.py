@@ -21,7 +21,7 @@ import numpy as np
 
 from gtzan_jax.errors import InputError
 from gtzan_jax.inference import ensemble
-from gtzan_jax.reports import stored
+from gtzan_jax.reports import stored_runs
 from gtzan_jax.scores import alignment, compare, metrics
 from gtzan_jax.scores.predictions import Predictions
 from gtzan_jax.studies.crossval import measure as crossval
@@ -106,7 +106,7 @@ def load(folder: pathlib.Path) -> tuple[Variants, Tables]:
   variants, tables = collections.defaultdict(list), {}
   paths = [
     (match[1], path)
-    for path in stored.below(folder)
+    for path in stored_runs.below(folder)
     if (match := RUN.fullmatch(path.name))
   ]
   if not paths:
@@ -117,8 +117,8 @@ def load(folder: pathlib.Path) -> tuple[Variants, Tables]:
     for seed in range(SEEDS)
   ]
   for name, path in paths:
-    variants[name].append(stored.read(path))
-    table = stored.table(path, "test")
+    variants[name].append(stored_runs.read(path))
+    table = stored_runs.table(path, "test")
     tables.setdefault(name, []).append(table.by_track("mean"))
     if name == ONE_SLICE:
       tables.setdefault(f"{name}_one_slice", []).append(table)
@@ -127,7 +127,7 @@ def load(folder: pathlib.Path) -> tuple[Variants, Tables]:
     tables.pop(f"{name}_one_slice", None)
   for name in OF_RESULTS:
     path = RESULTS / f"leaderboard/{name}-archive-filtered-seed0"
-    table = stored.table(path, "validation")
+    table = stored_runs.table(path, "validation")
     tables[f"{name}_filtered"] = [table.by_track("mean")]
   if tables.keys() >= set(MEMBERS):
     members = zip(*(tables[member] for member in MEMBERS), strict=True)

@@ -17,13 +17,13 @@ import numpy as np
 
 from gtzan_jax.data import pipeline
 from gtzan_jax.data.open_dataset import open_dataset
-from gtzan_jax.gan import interface
-from gtzan_jax.training import classify, recipes
+from gtzan_jax.gan import task as interface
+from gtzan_jax.training import classify, find_recipe
 
 
 def prepare(recipe: str, batch_size: int | None):
   """(a function that takes one step, facts of it)."""
-  config = recipes.load(recipes.find(recipe))
+  config = find_recipe.load(find_recipe.find(recipe))
   config.data.tracks_per_genre = 4
   config.data.protocol = "filtered"
   if config.model.name == "mobilenet_v2":

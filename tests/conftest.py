@@ -57,11 +57,11 @@ def data_dir(tmp_path_factory) -> pathlib.Path:
 @pytest.fixture
 def undrawn(monkeypatch):
   """Reports without their pictures and their page: drawing takes seconds."""
-  from gtzan_jax.reports import page, style
+  from gtzan_jax.reports import page, plot_style
 
   monkeypatch.setattr(page, "pictures", lambda *_: ())
   monkeypatch.setattr(page, "render", lambda *_: "page")
-  monkeypatch.setattr(style, "png", lambda _: b"")
+  monkeypatch.setattr(plot_style, "png", lambda _: b"")
 
 
 @pytest.fixture

@@ -25,13 +25,13 @@ import stored
 from hypothesis import strategies as st
 
 import tfds_gtzan
-from gtzan_jax.audio import files as audio
+from gtzan_jax.audio import waveform
 from gtzan_jax.errors import InputError
-from gtzan_jax.models.weights import files as weight_files
+from gtzan_jax.models.weights import file_formats
 from gtzan_jax.scores import predictions
 from gtzan_jax.training import workdir
 from tfds_gtzan.corpora import labels
-from tfds_gtzan.split_audit import files as split_files
+from tfds_gtzan.split_audit import split_files
 
 MORE = int(os.environ.get("GTZAN_EXAMPLES", "1"))
 MOST_BYTES = 2**30  # that a reader may take beside what was taken before
@@ -133,7 +133,7 @@ def consume(blocks) -> None:
 def test_sound(tmp_path_factory, name, edits):
   path = tmp_path_factory.getbasetemp() / f"spoilt.{name}"
   path.write_bytes(spoilt(SOUNDS[name], edits))
-  assert "\n" not in refusal(consume, audio.blocks(path))
+  assert "\n" not in refusal(consume, waveform.blocks(path))
 
 
 def _written(name: str, write) -> bytes:
@@ -162,7 +162,7 @@ def weights_bytes() -> bytes:
 NPZ = {
   "archive": (archive_bytes, lambda path: tfds_gtzan.open_corpus(str(path))),
   "predictions": (predictions_bytes, predictions.load),
-  "weights": (weights_bytes, lambda path: weight_files.read(str(path))),
+  "weights": (weights_bytes, lambda path: file_formats.read(str(path))),
 }
 
 

@@ -25,7 +25,7 @@ from gtzan_jax import errors, features, models, ranges
 from gtzan_jax.cli.tasks import TASKS
 from gtzan_jax.features import logmel_archive
 from gtzan_jax.gan import networks
-from gtzan_jax.models import classical
+from gtzan_jax.models import scikit_learn
 from gtzan_jax.models.sources import REFERENCE
 from gtzan_jax.training import optim
 
@@ -110,7 +110,7 @@ assert not brought & set(sys.modules), brought & set(sys.modules)
 
 def test_there_is_one_loop():
   """Only the loop runs a training step; tasks define it."""
-  tasks = {"gtzan_jax/training/classify.py", "gtzan_jax/gan/task.py"}
+  tasks = {"gtzan_jax/training/classify.py", "gtzan_jax/gan/step.py"}
   callers = set()
   for file in sources("gtzan_jax", "tfds_gtzan", "launch.py"):
     for node in ast.walk(ast.parse((ROOT / file).read_text())):
@@ -214,7 +214,7 @@ def test_config_names_what_exists(name):
   assert config.optim.schedule in optim.SCHEDULES
   options = config.model.to_dict()
   if config.task == "classical":
-    classical.create(options.pop("name"), **options)
+    scikit_learn.create(options.pop("name"), **options)
   elif config.task == "gan":
     shape = (66_000,) if config.gan.domain == "audio" else (130, 13)
     networks.create(options.pop("name"), 10, shape, **options)

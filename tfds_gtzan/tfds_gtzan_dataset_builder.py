@@ -23,7 +23,7 @@ from tensorflow_datasets.core import writer as tfds_writer
 
 from gtzan_jax import features
 from gtzan_jax.errors import InputError, StopError
-from tfds_gtzan import beam, examples, records
+from tfds_gtzan import beam, examples, record_format
 from tfds_gtzan.corpora.open_corpus import CORPORA, open_corpus
 from tfds_gtzan.corpora.types import Corpus, Track
 from tfds_gtzan.facts import track_lists
@@ -184,8 +184,8 @@ class Builder(tfds.core.ShardBasedBuilder):
     )
     self.info.set_splits(splits)
 
-  def _example_writer(self) -> records.Writer:
-    return records.Writer(self.info.file_format)
+  def _example_writer(self) -> record_format.Writer:
+    return record_format.Writer(self.info.file_format)
 
   def _shards(self) -> dict[str, list[Sequence[Track]]]:
     """{split: the tracks of each shard}, shards of equal numbers of tracks."""

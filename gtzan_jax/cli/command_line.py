@@ -20,7 +20,7 @@ from ml_collections import config_flags
 
 from gtzan_jax import ranges
 from gtzan_jax.errors import InputError
-from gtzan_jax.training import recipes
+from gtzan_jax.training import find_recipe
 
 PROGRAM = "gtzan"
 DEFAULT = "train"  # the verb where none is given
@@ -253,11 +253,11 @@ def _config(
     _refuse_flag(f"{words[0]}: --config", "config", name, verbs)
   if not words and "config" not in verb.flags and verb.config is None:
     return None, None
-  recipe = recipes.locate(given or verb.config)
-  config = recipes.load(recipe)
+  recipe = find_recipe.locate(given or verb.config)
+  config = find_recipe.load(recipe)
   for word in words:
     key = _KEY.match(word)[1]
-    recipes.check_key(word, key, config)
+    find_recipe.check_key(word, key, config)
     if verb.keys is not None and key not in verb.keys:
       raise InputError(
         f"{word}: not used by {name}, which accepts"

@@ -10,7 +10,8 @@ from gtzan_jax.errors import InputError
 from gtzan_jax.training import checks, tasks
 
 try:
-  from gtzan_jax.gan import augment_train, interface, upstream
+  from gtzan_jax.gan import augment_train, upstream
+  from gtzan_jax.gan import task as interface
 except ModuleNotFoundError as error:
   if error.name != "gtzan_jax.gan":
     raise

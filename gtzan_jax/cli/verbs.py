@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from gtzan_jax.cli.command_line import Given, Verb
 from gtzan_jax.errors import InputError, shown
-from gtzan_jax.training import recipes
+from gtzan_jax.training import find_recipe
 
 # Keys of a config for opening a corpus, opening a run, and splitting a corpus.
 CORPUS = (
@@ -53,13 +53,13 @@ def _verb(flags: str, example: str = "", *keys: str, **takes) -> Callable:
 
 def _opened(given: Given, **other) -> tuple[pathlib.Path, dict, object]:
   """The run folder, its run.json and its config with the overrides."""
-  from gtzan_jax.training import runtime, workdir
+  from gtzan_jax.training import compilation_cache, workdir
 
   path = given.workdir()
   run = workdir.load(path)
   overrides = {**other, **given.overrides}
   config = workdir.config_of(path, run, given.config, overrides)
-  runtime.use_compilation_cache(config.log.compilation_cache)
+  compilation_cache.use_compilation_cache(config.log.compilation_cache)
   return path, run, config
 
 
@@ -68,7 +68,7 @@ def train(given: Given) -> int:
   """Train, evaluate and report; the same command again resumes."""
   from gtzan_jax.cli import console, tasks
   from gtzan_jax.data import open_dataset as data
-  from gtzan_jax.training import runtime, sharding, workdir
+  from gtzan_jax.training import compilation_cache, sharding, workdir
 
   config = given.config
   task = tasks.of(config)
@@ -86,7 +86,7 @@ def train(given: Given) -> int:
     workdir.relocate(path, config)
     print(f"already finished; report: {path / 'report.html'}")
     return 0
-  runtime.use_compilation_cache(config.log.compilation_cache)
+  compilation_cache.use_compilation_cache(config.log.compilation_cache)
   mesh = sharding.make_mesh()
   tasks.check_config(config, mesh)
   dataset = data.open_dataset(config)
@@ -115,7 +115,7 @@ def evaluate(given: Given) -> int:
   from gtzan_jax.data import open_dataset as data
   from gtzan_jax.inference import external
   from gtzan_jax.training import sharding, workdir
-  from tfds_gtzan.facts import artists
+  from tfds_gtzan.facts import artist_clusters
 
   other = [key for key in given.overrides if key not in workdir.PLACES]
   if other and "data.path" not in other:
@@ -145,7 +145,7 @@ def evaluate(given: Given) -> int:
       out,
       config.data.path,
       prepared=data.fingerprint(run["feature_spec"], corpus),
-      artists=artists.clusters(corpus.tracks),
+      artists=artist_clusters.clusters(corpus.tracks),
       warnings=[one.plain() for one in found],
     )
   else:
@@ -317,9 +317,9 @@ def sweep(given: Given) -> int:
 
   file = given.flags.sweep
   if file is not None and not pathlib.Path(file).is_file():
-    file = recipes.find(file)
+    file = find_recipe.find(file)
   if file is None:
-    known = recipes.files("sweeps/*.py")
+    known = find_recipe.files("sweeps/*.py")
     what = (
       "--sweep is needed"
       if given.flags.sweep is None

@@ -12,10 +12,10 @@ from gtzan_jax import errors, ranges
 from gtzan_jax.data import corpus_checks, notices, pipeline
 from gtzan_jax.features import FeatureSpec
 from tfds_gtzan import tfds_gtzan_dataset_builder as dataset_builder
-from tfds_gtzan.corpora import files
+from tfds_gtzan.corpora import file_tree
 from tfds_gtzan.corpora.open_corpus import tree_at
 from tfds_gtzan.corpora.types import Corpus
-from tfds_gtzan.facts import artists
+from tfds_gtzan.facts import artist_clusters
 from tfds_gtzan.protocols import table as protocols
 from tfds_gtzan.split_audit import crossings
 
@@ -49,7 +49,7 @@ def open_dataset(
     partition.protocol,
     partition,
     tuple(data.genres),
-    artists=artists.clusters(prepared.rows),
+    artists=artist_clusters.clusters(prepared.rows),
     warnings=[finding.plain() for finding in findings],
   )
   notices.dataset(prepared, partition)
@@ -105,7 +105,9 @@ def open_splits(
   return split, prepared.rows
 
 
-def open_tree(path: str, data: ml_collections.ConfigDict) -> files.Tree | None:
+def open_tree(
+  path: str, data: ml_collections.ConfigDict
+) -> file_tree.Tree | None:
   """The files of a folder or an archive; None for any other path."""
   return tree_at(pathlib.Path(path), pathlib.Path(data.dir).expanduser())
 

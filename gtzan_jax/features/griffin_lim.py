@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 
 from gtzan_jax import errors
-from gtzan_jax.audio import files as audio
+from gtzan_jax.audio import waveform
 from gtzan_jax.features import FeatureSpec, logmel_archive, mel
 
 _ITERATIONS = 32  # twice as many gain 0.05 dB
@@ -73,7 +73,7 @@ def from_logmel(
     center=spec.center,
     init=None,
   )
-  return audio.to_int16(samples / max(1.0, np.abs(samples).max()))
+  return waveform.to_int16(samples / max(1.0, np.abs(samples).max()))
 
 
 def _bins(power: np.ndarray, bank: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 from gtzan_jax import errors, features
 from gtzan_jax.data import pipeline
 from gtzan_jax.gan import generate, sampling, upstream
-from gtzan_jax.training import classify, overlap
+from gtzan_jax.training import classify, shared_tracks
 
 KEY = "config.data.augment_with"
 
@@ -74,7 +74,9 @@ def check(config: ml_collections.ConfigDict, dataset: pipeline.Dataset) -> None:
     same += ["feature_spec", "example_shape"]
   else:
     _check_waveforms(path, generator.spec, dataset)
-  overlap.check(KEY, path, generator.run, dataset, config.data.path, same=same)
+  shared_tracks.check(
+    KEY, path, generator.run, dataset, config.data.path, same=same
+  )
   source = classify.fields(config, dataset.raw)["train"] - {"features"}
   if source - {generator.source}:
     raise errors.InputError(

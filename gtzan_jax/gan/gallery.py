@@ -12,11 +12,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from gtzan_jax import features
-from gtzan_jax.audio import files as audio
+from gtzan_jax.audio import waveform
 from gtzan_jax.features import FeatureSpec, griffin_lim
 from gtzan_jax.features.image import COLOUR_MAP
 from gtzan_jax.gan import sampling
-from gtzan_jax.reports import style as plots
+from gtzan_jax.reports import plot_style
 
 MOST = 20  # genres shown, the first
 _DEVIATIONS = 3.0  # shown of features that are not in dB
@@ -67,7 +67,7 @@ def build(
     decibels=source == "audio" or spec.parts == ("logmel",),
   )
   return Gallery(
-    plots.png(figure), {k: files for k, files in sounds.items() if files}
+    plot_style.png(figure), {k: files for k, files in sounds.items() if files}
   )
 
 
@@ -91,8 +91,8 @@ def grid(
   """
   scaled, limits, colours, unit = _scale(real, decibels)
   counts = [max(1, *map(len, some)) for some in (real, generated)]
-  with plots.style():
-    figure = plots.new_figure(1.6 + sum(counts), 0.9 + 0.68 * len(genres))
+  with plot_style.style():
+    figure = plot_style.new_figure(1.6 + sum(counts), 0.9 + 0.68 * len(genres))
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02)
     axes = figure.subplots(
       len(genres),
@@ -172,7 +172,7 @@ def _frames(examples: Mapping, source: str, spec: FeatureSpec) -> np.ndarray:
   """`[n, frames, bins]`."""
   if source == "audio":
     logmel = FeatureSpec("gallery", sample_rate=spec.sample_rate)
-    samples = audio.to_float(examples["audio"])
+    samples = waveform.to_float(examples["audio"])
     return np.asarray(features.extract(samples, logmel))
   values = examples["features"]
   if values.ndim == 2:  # a row is one frame
@@ -193,7 +193,9 @@ def _scale(real: Sequence[np.ndarray], decibels: bool):
     name, unit, limits = "RdBu_r", "deviations", (-_DEVIATIONS, _DEVIATIONS)
     mean, deviation = frames.mean(axis=0), frames.std(axis=0)
     deviation = np.where(deviation > 0, deviation, 1)
-  colours = matplotlib.colormaps[name].with_extremes(bad=plots.PALETTE["grid"])
+  colours = matplotlib.colormaps[name].with_extremes(
+    bad=plot_style.PALETTE["grid"]
+  )
 
   def scaled(values):
     return (values - mean) / deviation

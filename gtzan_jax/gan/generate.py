@@ -10,11 +10,10 @@ import numpy as np
 import soundfile
 
 from gtzan_jax import atomic, errors
-from gtzan_jax.audio import files as audio
+from gtzan_jax.audio import waveform
 from gtzan_jax.features import FeatureSpec
 from gtzan_jax.gan import networks as gans
-from gtzan_jax.gan import sampling
-from gtzan_jax.gan import task as gan
+from gtzan_jax.gan import sampling, step
 from gtzan_jax.training import checkpoint, workdir
 
 _BATCH = 32  # constant: other sizes round sums differently
@@ -102,11 +101,11 @@ def load(path: str | pathlib.Path, key: str = "--workdir") -> Generator:
   shape = tuple(run["example_shape"])
   if config.gan.domain == "audio":
     shape = (run["feature_spec"]["segment_samples"],)
-  networks = gan.create_networks(config, len(run["genres"]), shape)
+  networks = step.create_networks(config, len(run["genres"]), shape)
   here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
   like = jax.tree.map(
     lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here),
-    gan.shapes(networks, config.gan.domain, shape),
+    step.shapes(networks, config.gan.domain, shape),
   )
   store = checkpoint.Store(path / "best")
   variables, _ = store.restore(like)
@@ -140,7 +139,7 @@ def write(
     raise errors.InputError(f"--seed={seed}: give 0 to {2**32 - 1}")
   folder = pathlib.Path(folder)
   ending = "wav" if generator.source == "audio" else "npz"
-  stem = f"{audio.GENERATED}{genre.replace('/', '_')}"
+  stem = f"{waveform.GENERATED}{genre.replace('/', '_')}"
   files = [folder / f"{stem}-{i:05d}.{ending}" for i in range(count)]
   label = np.full(count, genres.index(genre), np.int32)
   with errors.writing(f"--out={folder}"):

@@ -18,7 +18,7 @@ from gtzan_jax.data import pipeline
 from gtzan_jax.gan import upstream
 from gtzan_jax.inference import inputs
 from gtzan_jax.recipes import judge as recipe
-from gtzan_jax.training import evaluate, overlap, workdir
+from gtzan_jax.training import evaluate, shared_tracks, workdir
 
 KEY = "config.gan.judge"
 FOLDER = "judge"  # in a GAN's run folder, where KEY names none
@@ -117,4 +117,4 @@ def check(
       " folder of a network that classifies"
     )
   upstream.check(KEY, path)
-  overlap.check(KEY, path, run, dataset, place)
+  shared_tracks.check(KEY, path, run, dataset, place)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from gtzan_jax.gan import fidelity
 from gtzan_jax.gan.gallery import Gallery
 from gtzan_jax.reports import document as doc
-from gtzan_jax.reports import figures, style
+from gtzan_jax.reports import figures, plot_style
 from gtzan_jax.reports.document import Bar, number, part, percent, warning
 from gtzan_jax.reports.page import Content
 
@@ -266,8 +266,8 @@ def curves(history: list[dict], best_epoch: int | None) -> Figure:
     history: rows with "epoch" and any of the keys of CURVES.
     best_epoch: see `figures.learning_curves`.
   """
-  with style.style():
-    figure = style.new_figure(10, 6.8)
+  with plot_style.style():
+    figure = plot_style.new_figure(10, 6.8)
     figure.get_layout_engine().set(h_pad=0.12)
     cells = figure.subplots(2, 3).flat
     panels = dict(zip(PANELS, cells, strict=True))
@@ -275,13 +275,13 @@ def curves(history: list[dict], best_epoch: int | None) -> Figure:
       axes.set_title(PANELS[name])
     figures.by_epoch(panels, CURVES, history, best_epoch)
     if panels["ratio"].lines:
-      panels["ratio"].axhline(1, color=style.PALETTE["muted"], linewidth=1)
+      panels["ratio"].axhline(1, color=plot_style.PALETTE["muted"], linewidth=1)
       panels["ratio"].set_yscale("log")  # from thousands towards 1
       panels["ratio"].set_ylim(bottom=0.5)
       panels["ratio"].yaxis.set_major_formatter("{x:g}")
       panels["ratio"].yaxis.set_minor_locator(matplotlib.ticker.NullLocator())
     for name in ("found", "share"):
       panels[name].set_ylim(0, 1)
-      style.percent(panels[name].yaxis)
+      plot_style.percent(panels[name].yaxis)
     panels["spread"].set_ylim(bottom=0)
   return figure

@@ -15,10 +15,10 @@ from gtzan_jax.gan import (
   judge,
   page,
   sampling,
+  step,
   upstream,
   validation,
 )
-from gtzan_jax.gan import task as gan
 from gtzan_jax.reports import report
 from gtzan_jax.scores.predictions import Predictions
 from gtzan_jax.training import evaluate as evaluation
@@ -76,7 +76,7 @@ def evaluate(
   }
   label, embeddings = generated["validation"]
   facts, history = evaluation.facts_of(path, run, mesh)
-  task = gan.create(config, dataset, np.ones(len(dataset.genres)), 1)
+  task = step.create(config, dataset, np.ones(len(dataset.genres)), 1)
   shares = fidelity.genre_share(embeddings.probabilities, label)[1]
   held_out, found = real["validation"], measures["validation"]
   facts |= about_data | {

@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from gtzan_jax import features
-from gtzan_jax.audio import files as audio
+from gtzan_jax.audio import waveform
 from gtzan_jax.features import FeatureSpec
 from gtzan_jax.gan import networks as gans
-from gtzan_jax.gan import task as gan
+from gtzan_jax.gan import step
 
 Sampler = Callable[[Mapping, jax.Array, jax.Array], dict[str, jax.Array]]
 
@@ -29,11 +29,11 @@ def sampler(networks: gans.Networks, source: str, spec: FeatureSpec) -> Sampler:
   """
 
   def sample(variables, noise, label):
-    x = gan.generate(networks, variables, noise, label)
+    x = step.generate(networks, variables, noise, label)
     if source == "features":
       return {"features": x}
     pcm = jnp.clip(jnp.rint(x * 32768), -32768, 32767).astype(jnp.int16)
-    found = features.extract(audio.to_float(pcm), spec)
+    found = features.extract(waveform.to_float(pcm), spec)
     return {"audio": pcm, "features": found}
 
   return jax.jit(sample)

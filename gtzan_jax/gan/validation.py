@@ -9,8 +9,7 @@ import ml_collections
 import numpy as np
 
 from gtzan_jax.data import pipeline
-from gtzan_jax.gan import fidelity, judge, sampling
-from gtzan_jax.gan import task as gan
+from gtzan_jax.gan import fidelity, judge, sampling, step
 from gtzan_jax.training.state import TrainState
 
 _BLOCK = 512  # examples read at a time
@@ -58,7 +57,7 @@ def measure(
 def validator(
   config: ml_collections.ConfigDict,
   dataset: pipeline.Dataset,
-  task: gan.Gan,
+  task: step.Gan,
   records: Mapping[str, pipeline.Records],
   mesh: jax.sharding.Mesh,
   workdir: pathlib.Path,

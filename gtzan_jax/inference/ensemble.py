@@ -15,7 +15,7 @@ import numpy as np
 
 from gtzan_jax import provenance
 from gtzan_jax.errors import InputError
-from gtzan_jax.reports import report, stored
+from gtzan_jax.reports import report, stored_runs
 from gtzan_jax.scores import alignment
 from gtzan_jax.scores.predictions import Predictions
 from gtzan_jax.training import workdir
@@ -197,13 +197,13 @@ def read(path: pathlib.Path) -> Member:
     InputError: no folder, no valid report, a GAN's, or predictions that are
       missing or do not match the report.
   """
-  found = stored.read(path)
+  found = stored_runs.read(path)
   if "gan" in found:
     raise InputError(
       f"{path} is a GAN, which does not classify: give run folders of"
       " classifiers"
     )
-  tables = stored.tables(path, found)
+  tables = stored_runs.tables(path, found)
   for split, table in tables.items():
     if problem := _not_of(table, found["splits"][split]):
       file = path / "predictions" / f"{split}.npz"

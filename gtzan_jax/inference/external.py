@@ -19,7 +19,7 @@ from gtzan_jax.inference import inputs
 from gtzan_jax.reports import report
 from gtzan_jax.scores.predictions import Predictions, digest
 from gtzan_jax.training import evaluate as evaluation
-from gtzan_jax.training import overlap, sharding, workdir
+from gtzan_jax.training import sharding, shared_tracks, workdir
 
 PROTOCOL = "external"
 SPLIT = "test"
@@ -66,7 +66,7 @@ def evaluate(
       f" the {corpus.name} corpus of kind {corpus.kind}: give one of kind"
       f" {' or '.join(able)}"
     )
-  tracks, compared = overlap.select(run, corpus, prepared, place)
+  tracks, compared = shared_tracks.select(run, corpus, prepared, place)
   test = {
     "data_fingerprint": corpus.fingerprint,
     "external": {
@@ -80,7 +80,7 @@ def evaluate(
   report.check_out(out, {"config": run["config"], **test})
   model, num_params = evaluation.load_model(path, run)
   print(f"external test: {len(tracks)} of {len(corpus.tracks)} tracks")
-  print("\n".join(map(shown, overlap.sentences(compared))))
+  print("\n".join(map(shown, shared_tracks.sentences(compared))))
   with workdir.locked(out, f"--out={out}"):
     table, skipped = predict(model, run, corpus, tracks, compared["genres"])
     table = table.with_artists(artists or {})

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from gtzan_jax import features
-from gtzan_jax.audio import files as audio
+from gtzan_jax.audio import waveform
 from gtzan_jax.features import logmel_archive, whole_clip
 
 BATCH = 32  # one size, padded: nothing is compiled for the last batch
@@ -72,7 +72,7 @@ def stream(blocks: Blocks, run: Mapping) -> Iterator[np.ndarray]:
 
   def rounded() -> Iterator[np.ndarray]:
     for block in blocks():
-      yield audio.to_float(audio.to_int16(block))  # as in prepared data
+      yield waveform.to_float(waveform.to_int16(block))  # as in prepared data
 
   if spec.whole_clip:
     for part in _even(rounded, spec.sample_rate, run["clip_seconds"]):
@@ -90,7 +90,7 @@ def stream(blocks: Blocks, run: Mapping) -> Iterator[np.ndarray]:
     many = itertools.repeat(spec.segments_per_track * length)
     for i, some in enumerate(_resized(rounded(), many)):
       if i == 0 or len(some) >= length:
-        cut = audio.segments(some, length, None)
+        cut = waveform.segments(some, length, None)
         yield _computed(features.extract, cut, spec)
 
 

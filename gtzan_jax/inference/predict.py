@@ -16,7 +16,7 @@ import ml_collections
 import numpy as np
 
 from gtzan_jax import errors
-from gtzan_jax.audio import files as audio
+from gtzan_jax.audio import waveform
 from gtzan_jax.data.open_dataset import open_tree
 from gtzan_jax.features import image
 from gtzan_jax.inference import inputs
@@ -29,7 +29,7 @@ def _takes(kind: str) -> tuple[str, tuple[str, ...]]:
   """("picture" or "audio", extensions) of the files that a model accepts."""
   if kind == "picture":
     return "picture", image.EXTENSIONS
-  return "audio", audio.EXTENSIONS
+  return "audio", waveform.EXTENSIONS
 
 
 class Source(NamedTuple):
@@ -129,7 +129,7 @@ def examples(file: pathlib.Path, run: Mapping) -> np.ndarray:
 
 
 def stream(
-  file: pathlib.Path, run: Mapping, level: audio.Level | None = None
+  file: pathlib.Path, run: Mapping, level: waveform.Level | None = None
 ) -> Iterator[np.ndarray]:
   """Model inputs of a file, `[s, ...]` at a time, in bounded memory.
 
@@ -155,7 +155,7 @@ def stream(
 
   def blocks() -> Iterator[np.ndarray]:
     to = to_measure.pop() if to_measure else None  # it may be read twice
-    for block in audio.blocks(file):
+    for block in waveform.blocks(file):
       if to is not None:
         to.add(block)
       yield block
@@ -163,7 +163,7 @@ def stream(
   yield from inputs.stream(blocks, run)
 
 
-def outside(level: audio.Level, run: Mapping) -> list[str]:
+def outside(level: waveform.Level, run: Mapping) -> list[str]:
   """Warnings for a length or level far outside the training range.
 
   Far is a factor of two beyond the shortest and longest, the quietest and
@@ -223,7 +223,7 @@ def load(
   def predict(
     file: pathlib.Path, warnings: list[str] | None = None
   ) -> dict[str, float]:
-    level = audio.Level()
+    level = waveform.Level()
     batches = inputs.regrouped(stream(file, run, level), size)
     rows = [np.asarray(model(batch))[:n] for batch, n in batches]
     mean = np.concatenate(rows).astype(np.float64).mean(0)

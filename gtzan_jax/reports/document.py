@@ -285,9 +285,9 @@ def figure(
   """
 
   def as_html(level: int) -> str:
-    from gtzan_jax.reports import style  # matplotlib, for those who draw
+    from gtzan_jax.reports import plot_style  # matplotlib, for those who draw
 
-    return _tag("figure", style.inline_svg(draw(*args), name, alt), css)
+    return _tag("figure", plot_style.inline_svg(draw(*args), name, alt), css)
 
   link = f"![{markdown(alt)}]({name}.png)"
   return Block(
@@ -457,12 +457,12 @@ class Document:
 
   def write(self, folder: pathlib.Path, name: str) -> str:
     """Writes the Markdown, called `name`, and its figures; returns the text."""
-    from gtzan_jax.reports import style  # matplotlib, for those who draw
+    from gtzan_jax.reports import plot_style  # matplotlib, for those who draw
 
     for block in self.blocks:
       if figure := getattr(block, "figure", None):
         name_, draw = figure
-        style.save_png(draw(), folder / f"{name_}.png")
+        plot_style.save_png(draw(), folder / f"{name_}.png")
     text = self.markdown()
     atomic.write(folder / name, text)
     return text

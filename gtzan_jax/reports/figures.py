@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from gtzan_jax.reports.style import (
+from gtzan_jax.reports.plot_style import (
   PALETTE,
   interval,
   name_rows,

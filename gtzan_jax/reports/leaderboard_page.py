@@ -9,7 +9,7 @@ from typing import Any
 
 from gtzan_jax import atomic, errors
 from gtzan_jax.reports import document as doc
-from gtzan_jax.reports import leaderboard, report, stored
+from gtzan_jax.reports import leaderboard, report, stored_runs
 from gtzan_jax.reports.leaderboard import Spread
 from gtzan_jax.reports.published import PUBLISHED, Published
 
@@ -291,7 +291,9 @@ def write(
     InputError: see `stored.find` and `stored.read`; `out` cannot be
       written, or is a page without marks.
   """
-  found = leaderboard.distinct([stored.read(run) for run in stored.find(paths)])
+  found = leaderboard.distinct(
+    [stored_runs.read(run) for run in stored_runs.find(paths)]
+  )
   reports = [one for one in found if "gan" not in one]
   tables = leaderboard.build(reports)
   unscored = [

@@ -242,11 +242,14 @@ def write(
   Returns:
     the path of report.html.
   """
-  from gtzan_jax.reports import page, style  # matplotlib, which `read` spares
+  from gtzan_jax.reports import (  # matplotlib, which `read` spares
+    page,
+    plot_style,
+  )
 
   workdir = pathlib.Path(workdir)
   files = {
-    workdir / name: style.png(figure)
+    workdir / name: plot_style.png(figure)
     for name, figure in page.pictures(report, content)
   }
   if content:

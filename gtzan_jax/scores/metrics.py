@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from gtzan_jax.errors import InputError
-from gtzan_jax.scores import artists
+from gtzan_jax.scores import artist_credits
 from gtzan_jax.scores.calibration import ece, lifted, loss
 from gtzan_jax.scores.predictions import Predictions
 
@@ -108,10 +108,12 @@ def known_artists(
     zip(predictions.track.tolist(), predictions.artist.tolist(), strict=True)
   )
   credits = [
-    names for credit in credit_of.values() if (names := artists.known(credit))
+    names
+    for credit in credit_of.values()
+    if (names := artist_credits.known(credit))
   ]
   trained: set[str] = set()
-  trained.update(*map(artists.known, set(train.artist.tolist())))
+  trained.update(*map(artist_credits.known, set(train.artist.tolist())))
   shared = sum(not trained.isdisjoint(names) for names in credits)
   return {"tracks": shared, "of": len(credits)}
 

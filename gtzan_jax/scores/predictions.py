@@ -15,7 +15,7 @@ import numpy as np
 
 from gtzan_jax import atomic, errors
 from gtzan_jax.errors import DAMAGED_NPZ, InputError
-from gtzan_jax.scores import artists
+from gtzan_jax.scores import artist_credits
 
 TRACK_ROW = -1  # the segment number of a row for a whole track
 
@@ -98,10 +98,11 @@ class Predictions:
     """
     pairs = zip(self.artist.tolist(), self.track.tolist(), strict=True)
     labels = [
-      [f"artist {name}" for name in artists.names(credit)] or [f"track {track}"]
+      [f"artist {name}" for name in artist_credits.names(credit)]
+      or [f"track {track}"]
       for credit, track in pairs
     ]
-    group = artists.joined(labels)
+    group = artist_credits.joined(labels)
     # Numbered alphabetically, independent of the order of the rows.
     first: dict[int, str] = {}
     for number, own in zip(group, labels, strict=True):

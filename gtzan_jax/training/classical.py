@@ -20,7 +20,7 @@ import numpy as np
 from gtzan_jax import atomic, checksums, features
 from gtzan_jax.data import pipeline
 from gtzan_jax.errors import DAMAGED_NPZ, InputError, first_line
-from gtzan_jax.models.classical import Arrays, create
+from gtzan_jax.models.scikit_learn import Arrays, create
 from gtzan_jax.reports import report
 from gtzan_jax.scores import metrics
 from gtzan_jax.scores.predictions import Predictions

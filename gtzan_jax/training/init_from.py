@@ -8,7 +8,7 @@ from flax import traverse_util
 from gtzan_jax import errors
 from gtzan_jax.data import pipeline
 from gtzan_jax.models import weights
-from gtzan_jax.training import evaluate, overlap, workdir
+from gtzan_jax.training import evaluate, shared_tracks, workdir
 
 KEY = "config.train.init_from"
 
@@ -58,7 +58,7 @@ def check(
   if not workdir.is_workdir(path):
     return
   run = workdir.load(pathlib.Path(path))
-  overlap.check(KEY, path, run, dataset, place)
+  shared_tracks.check(KEY, path, run, dataset, place)
 
 
 def _check(path: str, found: Mapping, wanted: Mapping) -> None:

@@ -14,7 +14,7 @@ returns an object of pure functions on pytrees, without devices, time or disk:
     learning_rate(step)
 
 Random keys are `fold_in(state.key, state.step)`, so a resumed run has the same
-keys. The GAN's task is gtzan_jax.gan.interface.TASK.
+keys. The GAN's task is gtzan_jax.gan.task.TASK.
 """
 
 import functools

@@ -14,12 +14,11 @@ import pytest
 import soundfile
 import soxr
 
-from gtzan_jax.audio import decoding
-from gtzan_jax.audio import files as audio
+from gtzan_jax.audio import decoding, waveform
 from gtzan_jax.data import notices
 from gtzan_jax.errors import InputError, StopError
 
-RATE = audio.SAMPLE_RATE
+RATE = waveform.SAMPLE_RATE
 
 
 def tone(seconds=1.0, rate=RATE, hz=440.0, level=0.5):
@@ -48,7 +47,7 @@ def read(tmp_path):
 
   def read(name, content, **options):
     (tmp_path / name).write_bytes(content)
-    return audio.read(tmp_path / name, **options)
+    return waveform.read(tmp_path / name, **options)
 
   return read
 
@@ -56,7 +55,7 @@ def read(tmp_path):
 def error(path) -> str:
   """The reason why a file is refused: one line after its name."""
   with pytest.raises(InputError) as caught:
-    audio.read(path)
+    waveform.read(path)
   message = str(caught.value)
   assert "\n" not in message
   assert message.startswith(f"{path}: ")
@@ -77,7 +76,7 @@ def error(path) -> str:
 def test_reads_every_format(tmp_path, extension, tolerance):
   path = tmp_path / f"clip.{extension}"
   soundfile.write(path, TONE, RATE)
-  samples = audio.read(path)
+  samples = waveform.read(path)
   assert samples.dtype == np.float32
   assert samples.shape == (RATE,)
   middle = slice(4000, -4000)  # codecs smear the edges
@@ -127,12 +126,13 @@ def test_rate_is_an_argument_and_channels_are_averaged(read):
 def test_every_16_bit_value_survives_the_round_trip(read):
   pcm = np.arange(-32768, 32768).astype(np.int16)
   samples = read("a.wav", encoded(pcm, subtype="PCM_16"))
-  np.testing.assert_array_equal(audio.to_int16(samples), pcm)
-  np.testing.assert_array_equal(audio.to_float(pcm), samples)
-  assert audio.to_float(pcm).dtype == np.float32
+  np.testing.assert_array_equal(waveform.to_int16(samples), pcm)
+  np.testing.assert_array_equal(waveform.to_float(pcm), samples)
+  assert waveform.to_float(pcm).dtype == np.float32
   rounded = np.array([1.0, 2.0, -2.0, 0.6 / 32768, -0.6 / 32768], np.float32)
   np.testing.assert_array_equal(
-    audio.to_int16(rounded), np.array([32767, 32767, -32768, 1, -1], np.int16)
+    waveform.to_int16(rounded),
+    np.array([32767, 32767, -32768, 1, -1], np.int16),
   )
 
 
@@ -140,7 +140,7 @@ def test_blocks_and_whole_files_are_the_same_samples(tmp_path, monkeypatch):
   noise = np.random.default_rng(0).uniform(-0.5, 0.5, (50_000, 2))
   soundfile.write(tmp_path / "a.wav", noise, 44_100)
   monkeypatch.setattr(decoding, "BLOCK", 6_666)
-  blocks = list(audio.blocks(tmp_path / "a.wav"))
+  blocks = list(waveform.blocks(tmp_path / "a.wav"))
   assert max(map(len, blocks)) < 3_000
   whole, rate = soundfile.read(tmp_path / "a.wav", dtype="float32")
   wanted = soxr.resample(whole.mean(axis=1), rate, RATE, quality="HQ")
@@ -181,9 +181,9 @@ def test_bandwidth(tmp_path, rate, low, high):
   """Noise at 8,000 Hz ends at 4,000 Hz, whatever rate it has later."""
   noise = np.random.default_rng(0).normal(0, 0.1, 3 * rate)
   soundfile.write(tmp_path / "a.wav", noise, rate)
-  soundfile.write(tmp_path / "b.wav", audio.read(tmp_path / "a.wav"), RATE)
-  samples = audio.read(tmp_path / "b.wav")
-  whole, pieces, silent = audio.Level(), audio.Level(), audio.Level()
+  soundfile.write(tmp_path / "b.wav", waveform.read(tmp_path / "a.wav"), RATE)
+  samples = waveform.read(tmp_path / "b.wav")
+  whole, pieces, silent = waveform.Level(), waveform.Level(), waveform.Level()
   whole.add(samples)
   for block in np.array_split(samples, 99):
     pieces.add(block)
@@ -235,7 +235,7 @@ def test_truncated_inside_the_header(tmp_path, extension, keep):
 
 
 @pytest.mark.parametrize(
-  "extension", [x for x in audio.EXTENSIONS if x not in decoding.FFMPEG]
+  "extension", [x for x in waveform.EXTENSIONS if x not in decoding.FFMPEG]
 )
 def test_half_a_file_is_refused_unless_it_is_a_stream(tmp_path, extension):
   path = tmp_path / f"a{extension}"
@@ -245,7 +245,7 @@ def test_half_a_file_is_refused_unless_it_is_a_stream(tmp_path, extension):
   whole = path.read_bytes()
   path.write_bytes(whole[: len(whole) // 2])
   if extension in (".ogg", ".oga", ".opus", ".mp3"):
-    assert len(audio.read(path)) <= 4.1 * RATE
+    assert len(waveform.read(path)) <= 4.1 * RATE
   else:
     assert re.match(r"truncated|not decodable as audio", error(path))
 
@@ -303,16 +303,16 @@ def test_the_limit_of_hours(tmp_path, monkeypatch):
     )
   monkeypatch.setenv("GTZAN_JAX_MAX_HOURS", "0.002")
   for name in ("a.wav", "a.flac", "a.mp3"):
-    assert len(audio.read(tmp_path / name)) == 4 * RATE
+    assert len(waveform.read(tmp_path / name)) == 4 * RATE
   monkeypatch.setenv("GTZAN_JAX_MAX_HOURS", "none")
   with pytest.raises(StopError, match="GTZAN_JAX_MAX_HOURS=none: give a numb"):
-    audio.read(tmp_path / "a.wav")
+    waveform.read(tmp_path / "a.wav")
 
 
 def test_a_long_file_is_refused_before_it_is_resampled(tmp_path, monkeypatch):
   """400 kB at 1 Hz are 55 hours."""
   soundfile.write(tmp_path / "a.wav", np.resize(TONE, 200_000), 1)
-  monkeypatch.setattr(audio, "soxr", None)
+  monkeypatch.setattr(waveform, "soxr", None)
   assert error(tmp_path / "a.wav").startswith("55.6 hours of audio; accepted")
 
 
@@ -504,7 +504,7 @@ def write_by_ffmpeg(path, samples, rate):
 def test_formats_of_pyav(tmp_path, extension):
   path, rate = tmp_path / f"a{extension}", 48_000
   write_by_ffmpeg(path, np.stack([tone(2.0, rate)] * 2, 1), rate)
-  samples = audio.read(path)
+  samples = waveform.read(path)
   assert len(samples) == pytest.approx(2 * RATE, abs=0.06 * RATE)
   assert pitch(samples) == pytest.approx(440, abs=2)
   assert np.abs(samples).max() == pytest.approx(0.5, abs=0.1)
@@ -548,7 +548,7 @@ def test_without_pyav_the_message_says_how_to_install_it(
 )
 def test_segments(samples, segment, expected):
   sound = np.arange(1, samples + 1)
-  split = audio.segments(sound, segment, max_segments=10)
+  split = waveform.segments(sound, segment, max_segments=10)
   assert split.shape == (expected, segment)
   flat = split.reshape(-1)
   kept = min(samples, expected * segment)
@@ -557,7 +557,7 @@ def test_segments(samples, segment, expected):
 
 
 def test_segments_without_a_limit_keep_the_dtype():
-  split = audio.segments(np.ones(120 * RATE, np.int16), 66_000, None)
+  split = waveform.segments(np.ones(120 * RATE, np.int16), 66_000, None)
   assert split.shape == (40, 66_000)
   assert split.dtype == np.int16
 
@@ -565,11 +565,14 @@ def test_segments_without_a_limit_keep_the_dtype():
 def test_real_clips(gtzan_data):
   """Full clips give ten segments, the shortened ones one."""
   path = gtzan_data / "gtzan" / "genres" / "blues" / "blues.00000.wav"
-  full = audio.read(path)
+  full = waveform.read(path)
   assert len(full) == 661_794
   pcm, _ = soundfile.read(path, dtype="int16")
-  np.testing.assert_array_equal(audio.to_int16(full), pcm)
-  assert audio.segments(full, 66_000, 10).shape == (10, 66_000)
+  np.testing.assert_array_equal(waveform.to_int16(full), pcm)
+  assert waveform.segments(full, 66_000, 10).shape == (10, 66_000)
   clips = sorted((gtzan_data / "gtzan_cuts" / "genres").glob("*/*.wav"))[::40]
   for clip in clips:
-    assert audio.segments(audio.read(clip), 66_000, 10).shape == (1, 66_000)
+    assert waveform.segments(waveform.read(clip), 66_000, 10).shape == (
+      1,
+      66_000,
+    )

@@ -15,7 +15,7 @@ from gtzan_jax.cli.command_line import FLAGS
 from gtzan_jax.cli.main import main
 from gtzan_jax.cli.verbs import VERBS
 from gtzan_jax.errors import InputError
-from gtzan_jax.training import checkpoint, progress, recipes
+from gtzan_jax.training import checkpoint, find_recipe, progress
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LSTM = str(ROOT / "configs" / "lstm.py")
@@ -173,7 +173,7 @@ def test_a_recipe_that_is_none(tmp_path):
   ):
     file.write_text(text)
     with pytest.raises(InputError, match=said):
-      recipes.load(file)
+      find_recipe.load(file)
 
 
 @pytest.mark.parametrize("verb", [None, *VERBS])
@@ -194,13 +194,13 @@ def test_help_names_the_flags(capsys, verb):
 
 
 def test_verbs_take_flags_and_keys_that_there_are():
-  config = recipes.load(ROOT / "configs" / "default.py")
+  config = find_recipe.load(ROOT / "configs" / "default.py")
   taken = {flag for verb in VERBS.values() for flag in verb.flags}
   assert taken == set(FLAGS)
   for verb in VERBS.values():
     assert verb.function.__doc__
     for key in verb.keys or ():
-      recipes.check_key(key, key, config)
+      find_recipe.check_key(key, key, config)
 
 
 def test_the_examples_of_the_help_are_command_lines():

@@ -19,7 +19,7 @@ from gtzan_jax.cli.main import LONGEST
 from gtzan_jax.cli.main import main as run_main
 from gtzan_jax.cli.verbs import VERBS
 from gtzan_jax.data.open_dataset import open_dataset
-from gtzan_jax.training import recipes, workdir
+from gtzan_jax.training import find_recipe, workdir
 from gtzan_jax.training.run_json import SCHEMA
 from tfds_gtzan import download
 
@@ -360,7 +360,7 @@ def test_splits_are_no_genres(call, tmp_path, verb):
     assert "corpus: audio, 12 tracks, 2 genres (test, train), 12 seg" in said
     groups = "warning: 6 groups of identical tracks across genres: "
     assert f"{groups}test/blues/blues.00000 = train/blues/blues.00000" in said
-    config = recipes.load(QUICKSTART.partition("=")[2])
+    config = find_recipe.load(QUICKSTART.partition("=")[2])
     config.data.update(path=str(root), dir=str(tmp_path / "prepared"))
     config.data.allow = ("split_names",)
     found = [one["check"] for one in open_dataset(config).warnings]

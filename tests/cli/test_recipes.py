@@ -12,7 +12,8 @@ import tfds_gtzan
 from gtzan_jax.cli import tasks
 from gtzan_jax.data import pipeline
 from gtzan_jax.data.open_dataset import open_dataset
-from gtzan_jax.gan import generate, interface
+from gtzan_jax.gan import generate
+from gtzan_jax.gan import task as interface
 from gtzan_jax.models import sources
 from gtzan_jax.training import classify, sharding
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gtzan_jax import features
-from gtzan_jax.audio import files as audio
+from gtzan_jax.audio import waveform
 from gtzan_jax.features import logmel_archive
 
 LOGMEL = features.get("logmel_1024")
@@ -205,7 +205,7 @@ def test_agrees_with_the_real_archive(gtzan_data):
     range_db, top_db = held["range_db"], held["top_db"]
   full = 0
   for clip in sorted((gtzan_data / "gtzan" / "genres").glob("*/*.wav")):
-    sound = audio.read(clip)
+    sound = waveform.read(clip)
     i = names.index(clip.stem)
     if 1 + len(sound) // 512 != n_frames[i]:
       continue  # only the start of the track is here

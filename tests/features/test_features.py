@@ -15,7 +15,7 @@ import scipy.signal
 
 from benchmarks import parity
 from gtzan_jax import features
-from gtzan_jax.audio import files as audio
+from gtzan_jax.audio import waveform as audio
 from gtzan_jax.errors import InputError
 from gtzan_jax.features import (
   chroma,

@@ -9,7 +9,7 @@ import pytest
 
 import tfds_gtzan
 from gtzan_jax import features
-from gtzan_jax.audio import files as audio
+from gtzan_jax.audio import waveform
 from gtzan_jax.features import kaggle_table, whole_clip
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -80,7 +80,7 @@ def test_computed_rows_are_the_tables(gtzan_data):
   rows = {track.id: track.read().rows[0] for track in opened.tracks}
   for name in ("blues.00001", "metal.00000"):
     genre = name.split(".")[0]
-    samples = audio.read(root / "genres" / genre / f"{name}.wav")
+    samples = waveform.read(root / "genres" / genre / f"{name}.wav")
     assert len(samples) > 661_000
     found = kaggle_table.from_audio(samples, 22_050)
     for column, own, wanted in zip(

@@ -37,9 +37,9 @@ from gtzan_jax.reports import report
 from gtzan_jax.training import (
   checkpoint,
   evaluate,
-  overlap,
   scalars,
   sharding,
+  shared_tracks,
   workdir,
 )
 
@@ -490,9 +490,9 @@ def test_tracks_behind_a_gan_and_a_judge_count_as_learnt(
   assert run["tracks"]["train"] == behind["tracks"]["train"]
   # and in an external test: of two collections, whatever bears such a name
   run["tracks"]["train"] = ["rock/01"]
-  assert overlap.known(run, ["train"], "another") == {"rock/01"}
+  assert shared_tracks.known(run, ["train"], "another") == {"rock/01"}
   run["config"]["data"]["augment_with"] = run["config"]["gan"]["judge"] = None
-  assert overlap.known(run, ["train"], "another") == set()
+  assert shared_tracks.known(run, ["train"], "another") == set()
 
 
 def test_what_the_docs_chain_together_fits(make_gan):

@@ -10,8 +10,8 @@ import optax
 import pytest
 from flax import linen as nn
 
-from gtzan_jax.gan import losses, networks
-from gtzan_jax.gan import task as gan
+from gtzan_jax.gan import adversarial_losses, networks
+from gtzan_jax.gan import step as gan
 
 REAL, FAKE = jnp.array([2.0, -1.0]), jnp.array([0.5, -3.0])
 
@@ -26,14 +26,16 @@ REAL, FAKE = jnp.array([2.0, -1.0]), jnp.array([0.5, -3.0])
   ],
 )
 def test_what_each_side_minimises(loss, discriminator, generator):
-  found = losses.ADVERSARIAL[loss]
+  found = adversarial_losses.ADVERSARIAL[loss]
   assert found.discriminator(REAL, FAKE) == pytest.approx(discriminator)
   assert found.generator(FAKE) == pytest.approx(generator, rel=1e-5)
 
 
 def test_the_squared_gradient_of_a_linear_score():
   x = jnp.asarray(np.random.default_rng(0).normal(size=(5, 2)), jnp.float32)
-  got = losses.squared_gradient(lambda x: x @ jnp.array([3.0, 4.0]) - 7, x)
+  got = adversarial_losses.squared_gradient(
+    lambda x: x @ jnp.array([3.0, 4.0]) - 7, x
+  )
   assert got == pytest.approx(25)
 
 

@@ -16,7 +16,7 @@ from stored import run_json
 
 import tfds_gtzan
 from gtzan_jax import atomic, features
-from gtzan_jax.audio import files as audio
+from gtzan_jax.audio import waveform
 from gtzan_jax.cli import tasks
 from gtzan_jax.cli.main import main
 from gtzan_jax.data.open_dataset import open_dataset
@@ -28,13 +28,13 @@ from gtzan_jax.scores import predictions
 from gtzan_jax.training import (
   evaluate,
   init_from,
-  overlap,
   sharding,
+  shared_tracks,
   workdir,
 )
 from tfds_gtzan import examples
 from tfds_gtzan.corpora.types import Audio, Corpus, Track
-from tfds_gtzan.facts import artists, track_lists
+from tfds_gtzan.facts import artist_clusters, track_lists
 
 RATE = 22_050
 
@@ -121,7 +121,7 @@ def test_of_its_own_corpus_a_run_is_tested_on_the_test_part(
   mesh = sharding.make_mesh()
   stored = evaluate.predict_parts(trained, run, data, mesh)[0]["test"]
   opened = tfds_gtzan.open_corpus(None, 4)
-  names = artists.clusters(opened.tracks)
+  names = artist_clusters.clusters(opened.tracks)
   external.evaluate(trained, opened, tmp_path / "out", artists=names)
   found = report_of(tmp_path / "out")
   learnt = {t for part in ("train", "validation") for t, _ in data.parts[part]}
@@ -187,8 +187,8 @@ def test_genres_of_other_music_are_compared_by_name(trained, tested):
 
 
 def test_what_is_compared_is_said(trained):
-  _, found = overlap.select(workdir.load(trained), collection(*OTHER))
-  said = overlap.sentences(found)
+  _, found = shared_tracks.select(workdir.load(trained), collection(*OTHER))
+  said = shared_tracks.sentences(found)
   assert said[0] == "genres compared: Hip-Hop as hiphop, ROCK as rock"
   assert said[1].startswith("genres not in this corpus: blues, classical")
   assert said[2].startswith("left out: 2 tracks of ska")
@@ -197,7 +197,7 @@ def test_what_is_compared_is_said(trained):
 
 def test_a_track_gets_what_predict_says_of_its_file(trained, tested, tmp_path):
   stored = predictions.load(tested / "predictions" / "test.npz")
-  samples = audio.to_int16(OTHER[0].read().samples)
+  samples = waveform.to_int16(OTHER[0].read().samples)
   soundfile.write(tmp_path / "one.wav", samples, RATE)
   found = predict.load(trained, workdir.load(trained))(tmp_path / "one.wav")
   for genre, probability in zip(
@@ -238,16 +238,16 @@ def test_batches_are_of_one_size(trained, tmp_path, monkeypatch):
   ],
 )
 def test_a_name_is_the_same_but_for_case_and_marks(known, other, wanted):
-  assert overlap.match([known, "jazz"], [other]) == (
+  assert shared_tracks.match([known, "jazz"], [other]) == (
     {other: known} if wanted else {}
   )
 
 
 def test_several_genres_may_be_one_of_the_models_and_exact_names_win():
-  found = overlap.match(["hiphop", "jazz"], ["Hip-Hop", "hiphop", "jazz"])
+  found = shared_tracks.match(["hiphop", "jazz"], ["Hip-Hop", "hiphop", "jazz"])
   assert found == {"Hip-Hop": "hiphop", "hiphop": "hiphop", "jazz": "jazz"}
   names = ["ab", "a-b"]
-  assert overlap.match(names, names) == {"ab": "ab", "a-b": "a-b"}
+  assert shared_tracks.match(names, names) == {"ab": "ab", "a-b": "a-b"}
 
 
 def run_of(kind="audio", name="mfcc_slices", **changed):
@@ -272,7 +272,7 @@ def run_of(kind="audio", name="mfcc_slices", **changed):
 def test_without_a_genre_in_common_there_is_no_test():
   music = collection(track("ska/a", "ska"), track("dub/a", "dub"))
   with pytest.raises(InputError) as caught:
-    overlap.select(run_of(), music)
+    shared_tracks.select(run_of(), music)
   assert "ska, dub" in str(caught.value)
   assert "the model has blues, rock" in str(caught.value)
   assert "\n" not in str(caught.value)
@@ -292,7 +292,7 @@ def test_namesakes_in_another_collection_are_told_of(form, capsys):
   )
   given = ("config.data.augment_with", "G", run, dataset, "/data/copy")
   if form == "{}/a{}":
-    overlap.check(*given, same=["genres"])
+    shared_tracks.check(*given, same=["genres"])
     said = capsys.readouterr().out
     assert said.startswith(
       "warning: 1 validation or test tracks share ids with training tracks of"
@@ -300,7 +300,7 @@ def test_namesakes_in_another_collection_are_told_of(form, capsys):
     )
   else:
     with pytest.raises(InputError, match="was trained on 1 of this run"):
-      overlap.check(*given, same=["genres"])
+      shared_tracks.check(*given, same=["genres"])
     assert not capsys.readouterr().out
 
 
@@ -342,14 +342,14 @@ def test_what_the_model_has_learnt_from_is_left_out(
 ):
   run = run_of(tracks=learnt(form), **changed)
   music = collection(*(track(n, n[: n.find(form[2])]) for n in named(form)))
-  tracks, found = overlap.select(run, music, **same)
+  tracks, found = shared_tracks.select(run, music, **same)
   known = [form.format(genre, 0) for genre in ("blues", "rock")]
   assert [t.id for t in tracks] == [
     name for name in named(form) if not left_out or name not in known
   ]
   assert found["learnt"] == left_out
   assert found["namesakes"] == 2 - left_out
-  said = " ".join(overlap.sentences(found))
+  said = " ".join(shared_tracks.sentences(found))
   assert ("2 tracks that the model was trained on" in said) == bool(left_out)
   assert ("warning: 2 tracks share ids" in said) != bool(left_out)
 
@@ -360,7 +360,7 @@ def test_names_of_tracks_are_compared_as_those_of_genres_are(genre):
   parts = {"train": ["hiphop.00000"], "validation": ["rock.00000"]}
   run = run_of(tracks=parts, genres=["hiphop", "rock"])
   music = collection(*(track(f"{genre}.0000{n}", genre) for n in (0, 1)))
-  tracks, found = overlap.select(run, music)
+  tracks, found = shared_tracks.select(run, music)
   assert [t.id for t in tracks] == [f"{genre}.00001"]
   assert found["learnt"] == 1
 
@@ -370,7 +370,7 @@ def test_one_names_tracks_are_no_others(form):
   for other in FORMS:
     run = run_of(tracks=learnt(other))
     music = collection(*(track(n, n[: n.find(form[2])]) for n in named(form)))
-    known = overlap.known(run, ("train",))
+    known = shared_tracks.known(run, ("train",))
     wanted = form == other != OWN
     assert any(t.id in known for t in music.tracks) == wanted
 
@@ -428,7 +428,7 @@ def test_a_test_says_which_collection_it_is_of(trained, tmp_path):
 def test_nothing_new_to_the_model_is_no_test():
   music = collection(*(track(f"{g}.00000", g) for g in ("blues", "rock")))
   with pytest.raises(InputError, match=r"all 2 tracks .* as blues\.00000"):
-    overlap.select(run_of(), music)
+    shared_tracks.select(run_of(), music)
 
 
 @pytest.mark.parametrize("given", ["music/Jazz", "music.zip", "music.zip/Jazz"])
@@ -465,7 +465,7 @@ def test_real_cuts_of_a_filtered_run(gtzan_data):
   parts = {part: list(lists[part]) for part in ("train", "validation")}
   run = run_of(genres=list(tfds_gtzan.GENRES), tracks=parts)
   cuts = tfds_gtzan.open_corpus(str(gtzan_data / "gtzan_cuts"))
-  tracks, found = overlap.select(run, cuts)
+  tracks, found = shared_tracks.select(run, cuts)
   assert (len(tracks), found["learnt"]) == (48, 230 + 93)
 
 
@@ -592,7 +592,7 @@ def test_examples_are_those_that_are_prepared(tmp_path, form, name):
 def test_a_model_of_an_archive_hears_what_that_would_hold(name):
   samples = OTHER[0].read().samples
   run = run_of("logmel", name)
-  sound = audio.to_float(audio.to_int16(samples))
+  sound = waveform.to_float(waveform.to_int16(samples))
   held = types.SimpleNamespace()
   held.db, held.n_frames = logmel_archive.from_audio(sound, 0.3)
   np.testing.assert_array_equal(

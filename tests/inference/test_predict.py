@@ -14,7 +14,7 @@ import soxr
 
 import tfds_gtzan
 from gtzan_jax import errors, features
-from gtzan_jax.audio import files as audio
+from gtzan_jax.audio import waveform
 from gtzan_jax.cli import tasks
 from gtzan_jax.cli.main import main
 from gtzan_jax.data.open_dataset import open_dataset
@@ -79,7 +79,7 @@ def call(capsys, *argv) -> tuple[int, str, str]:
 def test_a_file_gets_the_probabilities_of_its_track(trained, track, tmp_path):
   samples, stored = track
   file = tmp_path / "song.wav"
-  soundfile.write(file, audio.to_int16(samples), 22_050)
+  soundfile.write(file, waveform.to_int16(samples), 22_050)
   found = predict.load(trained)(file)
   assert sum(found.values()) == pytest.approx(1.0, abs=1e-12)
   assert list(found.values()) == sorted(found.values(), reverse=True)
@@ -265,7 +265,7 @@ def test_a_file_outside_the_training_range_is_warned_of(
 
 
 def test_an_older_run_has_no_range_to_be_outside_of():
-  level = audio.Level()
+  level = waveform.Level()
   level.add(np.full(99, 0.1, np.float32))
   assert not predict.outside(level, {})
   assert not predict.outside(
@@ -401,7 +401,7 @@ def run_of(kind, name, columns_per_frame=None):
 @pytest.mark.parametrize("name", ["logmel_1024", "fusion", "image_180"])
 def test_a_files_examples_are_those_that_are_prepared(tmp_path, name):
   samples = np.random.default_rng(0).uniform(-0.4, 0.4, 4 * 22_050)
-  soundfile.write(tmp_path / "a.wav", audio.to_int16(samples), 22_050)
+  soundfile.write(tmp_path / "a.wav", waveform.to_int16(samples), 22_050)
   opened = tfds_gtzan.open_corpus(None, 1)
   track = dataclasses.replace(
     opened.tracks[0], read=lambda: Audio(samples.astype(np.float32))
@@ -489,12 +489,12 @@ def test_blocks_make_the_examples_of_the_whole(monkeypatch, name, seconds):
     return iter(np.array_split(sound, 77))
 
   found = np.concatenate(list(inputs.stream(blocks, run)))
-  rounded = audio.to_float(audio.to_int16(sound))
+  rounded = waveform.to_float(waveform.to_int16(sound))
   if spec.whole_clip:
     parts = np.array_split(rounded, max(1, round(seconds / 30)))
     wanted = np.stack([part[:1000] for part in parts])
   else:
-    cut = audio.segments(rounded, spec.segment_samples, None)
+    cut = waveform.segments(rounded, spec.segment_samples, None)
     wanted = inputs._computed(features.extract, cut, spec)
   np.testing.assert_array_equal(found, wanted)
 

@@ -16,7 +16,7 @@ from gtzan_jax import models
 from gtzan_jax.errors import InputError
 from gtzan_jax.models import weights
 from gtzan_jax.models.mobilenet import MobileNetV2
-from gtzan_jax.models.weights import files
+from gtzan_jax.models.weights import file_formats
 from gtzan_jax.models.weights.mobilenet_v2 import UNITS
 
 CLASSES = 3
@@ -347,9 +347,9 @@ def test_no_pickle_is_run(tmp_path):
   victim = tmp_path / "ran"
   np.savez(tmp_path / "x.npz", np.array([Payload(victim)], object))
   with pytest.raises(InputError, match="allow_pickle=False"):
-    files.read(str(tmp_path / "x.npz"))
+    file_formats.read(str(tmp_path / "x.npz"))
   with pytest.raises(InputError, match=r"\.pt received; .*weights\.md conv"):
-    files.read(str(tmp_path / "x.pt"))
+    file_formats.read(str(tmp_path / "x.pt"))
   assert not victim.exists()
 
 

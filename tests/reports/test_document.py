@@ -4,7 +4,7 @@ import pytest
 from pages import Page
 
 from gtzan_jax.reports import document as doc
-from gtzan_jax.reports import style
+from gtzan_jax.reports import plot_style
 
 STRANGE = "\x1b[2J<img src=x>|`a`*b* [c](http://d) R&B &lt; _e_\n# f\u202e"
 
@@ -70,7 +70,7 @@ def test_a_strangers_text_is_text_and_nothing_else():
 
 def test_one_document_is_both(tmp_path):
   def draw():
-    return style.new_figure(1, 1)
+    return plot_style.new_figure(1, 1)
 
   page = doc.Document(
     "Title",

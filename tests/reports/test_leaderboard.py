@@ -12,9 +12,8 @@ from report_maker import level, made, split
 
 from gtzan_jax import errors
 from gtzan_jax.cli.main import main
-from gtzan_jax.reports import leaderboard, leaderboard_page
+from gtzan_jax.reports import leaderboard, leaderboard_page, stored_runs
 from gtzan_jax.reports import schema as report_schema
-from gtzan_jax.reports import stored as runs
 from gtzan_jax.reports.published import PUBLISHED
 
 LEAK = "Segments of one track stand in train and test."
@@ -525,8 +524,8 @@ def test_folders_without_reports(tmp_path):
     ([tmp_path / "nowhere"], "nowhere does not exist"),
   ):
     with pytest.raises(errors.InputError, match=words):
-      runs.find(paths)
-  assert len(runs.find([tmp_path, tmp_path / "run"])) == 1
+      stored_runs.find(paths)
+  assert len(stored_runs.find([tmp_path, tmp_path / "run"])) == 1
 
 
 def test_a_strangers_names_are_text_on_terminal_and_page(tmp_path, capsys):

@@ -3,8 +3,7 @@
 import pytest
 from stored import FACTS, made, run
 
-from gtzan_jax.reports import leaderboard, leaderboard_page
-from gtzan_jax.reports import stored as runs
+from gtzan_jax.reports import leaderboard, leaderboard_page, stored_runs
 from gtzan_jax.scores import metrics
 from gtzan_jax.studies.crossval import measure as crossval
 from tfds_gtzan.protocols.table import PROTOCOLS
@@ -36,8 +35,8 @@ def crossvalidated(folder, seed=0, **changes):
 
 
 def tables(*folders):
-  files = runs.find([path for some in folders for path in some])
-  return leaderboard.build([runs.read(file) for file in files])
+  files = stored_runs.find([path for some in folders for path in some])
+  return leaderboard.build([stored_runs.read(file) for file in files])
 
 
 def test_pooled_numbers_are_those_of_the_pooled_predictions(tmp_path):

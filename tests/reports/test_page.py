@@ -7,7 +7,7 @@ import pytest
 from pages import GENRES, RUN, Page, built, history, made
 
 from gtzan_jax.cli import console
-from gtzan_jax.reports import figures, page, report, style
+from gtzan_jax.reports import figures, page, plot_style, report
 from gtzan_jax.scores.predictions import Predictions
 
 LEAK = "Segments of one track stand in train and test."
@@ -29,7 +29,7 @@ def test_the_page_is_self_contained_and_well_formed():
   assert len(parsed.ids) == len(set(parsed.ids))
   assert {link[1:] for link in parsed.links} <= set(parsed.ids)
   # Every colour of the drawings is a variable that both themes define.
-  for name, value in style.PALETTE.items():
+  for name, value in plot_style.PALETTE.items():
     assert f"var(--plot-{name})" in text, name
     assert text.count(f"--plot-{name}:") == 2, name
     assert value not in re.sub(r"<style>.*?</style>", "", text, flags=re.S)

@@ -10,8 +10,8 @@ from gtzan_jax.cli.main import main
 from gtzan_jax.errors import InputError
 from gtzan_jax.gan import fidelity
 from gtzan_jax.inference import ensemble
-from gtzan_jax.reports import leaderboard_page, stored
-from gtzan_jax.scores import compact
+from gtzan_jax.reports import leaderboard_page, stored_runs
+from gtzan_jax.scores import packed_predictions
 from gtzan_jax.studies.compare import run as compare_runs
 
 GAN = {
@@ -52,9 +52,13 @@ def test_what_is_left_of_the_folders(folders, packed):
     *("runs.json", "predictions.npz", "leaderboard.md"),
     "compared/compare.json",
   }
-  names = [path.relative_to(packed) for path in stored.below(packed)]
-  assert names == [path.relative_to(folders) for path in stored.below(folders)]
-  assert stored.below(packed / "runs") == stored.find([packed / "runs"])
+  names = [path.relative_to(packed) for path in stored_runs.below(packed)]
+  assert names == [
+    path.relative_to(folders) for path in stored_runs.below(folders)
+  ]
+  assert stored_runs.below(packed / "runs") == stored_runs.find(
+    [packed / "runs"]
+  )
   text = (packed / "leaderboard.md").read_text()
   assert text == (folders / "leaderboard.md").read_text()
   pairs = [
@@ -65,8 +69,8 @@ def test_what_is_left_of_the_folders(folders, packed):
 
 
 def test_a_report_is_that_of_the_folder_but_for_rounding(folders, packed):
-  exact = stored.read(folders / "runs" / "seed1")
-  found = stored.read(packed / "runs" / "seed1")
+  exact = stored_runs.read(folders / "runs" / "seed1")
+  found = stored_runs.read(packed / "runs" / "seed1")
   test, other = found["splits"]["test"], exact["splits"]["test"]
   for level in ("segment", "track", "track_majority"):
     for key in ("n", "accuracy", "ci95", "macro_f1", "per_genre", "confusion"):
@@ -83,9 +87,9 @@ def test_a_report_is_that_of_the_folder_but_for_rounding(folders, packed):
       assert found["splits"][split][level] == numbers
   for key in ("config", "seed", "seconds", "commit", "headline", "genres"):
     assert found[key] == exact[key]
-  gans = [stored.read(root / "runs" / "gan") for root in (folders, packed)]
+  gans = [stored_runs.read(root / "runs" / "gan") for root in (folders, packed)]
   assert gans[0]["gan"] == gans[1]["gan"]
-  noise = stored.table(packed / "runs" / "seed0" / "noise", "mp3_1")
+  noise = stored_runs.table(packed / "runs" / "seed0" / "noise", "mp3_1")
   assert noise.predicted.tolist() == made(9).predicted.tolist()
 
 
@@ -97,7 +101,7 @@ def test_packed_runs_are_compared_and_combined(folders, packed, tmp_path):
   for number, given in enumerate(runs):
     out = f"--out={tmp_path / str(number)}"
     assert main(["launch.py", "evaluate", *given, out]) == 0
-  one, other = (stored.read(tmp_path / x) for x in "01")
+  one, other = (stored_runs.read(tmp_path / x) for x in "01")
   for key in ("config", "num_params", "headline"):
     assert one[key] == other[key]
   assert (
@@ -110,7 +114,9 @@ def test_packing_what_is_packed_changes_nothing(packed, tmp_path):
   assert main(["launch.py", "verify", str(packed), f"--out={again}"]) == 0
   for name in ("runs.json", "leaderboard.md"):
     assert (again / name).read_bytes() == (packed / name).read_bytes()
-  one, other = (compact.Tables(x / "predictions.npz") for x in (packed, again))
+  one, other = (
+    packed_predictions.Tables(x / "predictions.npz") for x in (packed, again)
+  )
   assert list(one) == list(other)
 
 
@@ -148,9 +154,9 @@ def test_what_is_no_run_is_one_line(folders, packed, tmp_path, capsys):
     (tmp_path / "none", "no such folder"),
   ):
     with pytest.raises(InputError, match=words):
-      stored.read(path)
+      stored_runs.read(path)
   with pytest.raises(InputError, match=r"validation\.npz"):
-    stored.table(packed / "runs" / "seed1", "validation")
+    stored_runs.table(packed / "runs" / "seed1", "validation")
   with pytest.raises(InputError, match="is a GAN"):
     ensemble.read(packed / "runs" / "gan")
   many = ["launch.py", "verify", str(folders), str(packed), "--out=x"]

@@ -2,13 +2,13 @@
 
 import pytest
 
-from gtzan_jax.reports import style
+from gtzan_jax.reports import plot_style
 
 
 def labelled(text):
-  with style.style():
-    figure = style.new_figure(3, 1)
-    style.name_rows(figure.subplots(), [text])
+  with plot_style.style():
+    figure = plot_style.new_figure(3, 1)
+    plot_style.name_rows(figure.subplots(), [text])
   return figure
 
 
@@ -24,28 +24,28 @@ def labelled(text):
 )
 def test_text_that_no_font_has_is_drawn_as_its_escape(monkeypatch, text, drawn):
   """Warnings are errors here: matplotlib would warn of each letter."""
-  monkeypatch.setattr(style, "FALLBACKS", ())
-  style._has.cache_clear()
-  style.drawable.cache_clear()
-  assert style.drawable(text) == (drawn, (style.FONT,))
+  monkeypatch.setattr(plot_style, "FALLBACKS", ())
+  plot_style._has.cache_clear()
+  plot_style.drawable.cache_clear()
+  assert plot_style.drawable(text) == (drawn, (plot_style.FONT,))
   if "\udce9" not in text:
-    assert style.png(labelled(text)) == style.png(labelled(drawn))
-    assert style.png(labelled(text)) != style.png(labelled("?"))
+    assert plot_style.png(labelled(text)) == plot_style.png(labelled(drawn))
+    assert plot_style.png(labelled(text)) != plot_style.png(labelled("?"))
 
 
 def test_a_browser_finds_the_font_of_a_letter():
-  assert "케이팝" in style.inline_svg(labelled("케이팝"), "a", "a plot")
+  assert "케이팝" in plot_style.inline_svg(labelled("케이팝"), "a", "a plot")
 
 
 def test_a_font_at_hand_is_used_where_ours_lacks_a_letter(monkeypatch):
-  monkeypatch.setattr(style, "FALLBACKS", ("Last Resort High-Efficiency",))
-  style._has.cache_clear()
-  style.drawable.cache_clear()
+  monkeypatch.setattr(plot_style, "FALLBACKS", ("Last Resort High-Efficiency",))
+  plot_style._has.cache_clear()
+  plot_style.drawable.cache_clear()
   try:
-    fonts = (style.FONT, "Last Resort High-Efficiency")
-    assert style.drawable("a케") == ("a케", fonts)
-    assert style.drawable("a") == ("a", fonts[:1])
-    assert len(style.png(labelled("a케"))) > 100
+    fonts = (plot_style.FONT, "Last Resort High-Efficiency")
+    assert plot_style.drawable("a케") == ("a케", fonts)
+    assert plot_style.drawable("a") == ("a", fonts[:1])
+    assert len(plot_style.png(labelled("a케"))) > 100
   finally:
-    style._has.cache_clear()
-    style.drawable.cache_clear()
+    plot_style._has.cache_clear()
+    plot_style.drawable.cache_clear()

@@ -23,7 +23,7 @@ from gtzan_jax.studies.crossval import page as crossval_page
 from gtzan_jax.studies.crossval import run as crossval_runs
 from gtzan_jax.studies.sweep import process
 from gtzan_jax.studies.verify import run as verify
-from gtzan_jax.training import recipes
+from gtzan_jax.training import find_recipe
 from tfds_gtzan.corpora.types import Row
 from tfds_gtzan.protocols.table import apply
 
@@ -217,7 +217,7 @@ def validate(data_dir, out, *others, protocol="artist_kfold") -> int:
   return main(
     [
       *("launch.py", "crossval"),
-      f"--config={recipes.HOME}/logreg_stats.py",
+      f"--config={find_recipe.HOME}/logreg_stats.py",
       *(f"--config.data.{key}={value}" for key, value in keys.items()),
       *("--config.eval.bootstrap=10", "--config.log.tensorboard=False"),
       *(f"--workdir={out}", *others),

@@ -13,7 +13,7 @@ import stored
 from scipy import integrate, special
 
 from gtzan_jax import features, models
-from gtzan_jax.audio import files as audio
+from gtzan_jax.audio import waveform
 from gtzan_jax.cli import verbs
 from gtzan_jax.data import pipeline
 from gtzan_jax.data.open_dataset import open_dataset
@@ -262,7 +262,7 @@ def test_of_a_long_file_the_middle_is_shown_and_all_is_heard(run, tmp_path):
   samples = synthetic.render("jazz.s00001")
   file = tmp_path / "song, of 12 segments.wav"
   long = np.resize(samples, 12 * 66_150)
-  soundfile.write(file, audio.to_int16(long), 22_050)
+  soundfile.write(file, waveform.to_int16(long), 22_050)
   page = explain.explain(path, [str(file)], config)
   (item,) = json.loads((page.parent / "explain.json").read_text())["items"]
   assert (item["name"], item["where"]) == (str(file), "file")
@@ -278,7 +278,7 @@ def test_of_a_long_file_the_middle_is_shown_and_all_is_heard(run, tmp_path):
 def test_a_file_that_cannot_be_read_is_passed_over(run, tmp_path, capsys):
   path, config = run
   soundfile.write(tmp_path / "a.wav", np.zeros(66_150), 22_050)
-  samples = audio.to_int16(synthetic.render("jazz.s00001"))
+  samples = waveform.to_int16(synthetic.render("jazz.s00001"))
   soundfile.write(tmp_path / "b.wav", samples, 22_050)
   skipped = []
   (tmp_path / "c.txt").touch()

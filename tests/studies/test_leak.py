@@ -13,8 +13,7 @@ import pytest
 
 from gtzan_jax.cli.main import main
 from gtzan_jax.errors import InputError
-from gtzan_jax.reports import report
-from gtzan_jax.reports import style as plots
+from gtzan_jax.reports import plot_style, report
 from gtzan_jax.scores import compare
 from gtzan_jax.scores.predictions import Predictions
 from gtzan_jax.studies.leak import measure as leak
@@ -23,11 +22,11 @@ from gtzan_jax.studies.leak import run as leak_runs
 from gtzan_jax.studies.leak import steps
 from gtzan_jax.studies.sweep import process
 from gtzan_jax.studies.verify import run as verify
-from gtzan_jax.training import recipes, workdir
+from gtzan_jax.training import find_recipe, workdir
 from tfds_gtzan import synthetic
 from tfds_gtzan.corpora.types import Row
 from tfds_gtzan.facts import track_lists
-from tfds_gtzan.protocols import cuts, leak_arms
+from tfds_gtzan.protocols import leak_arms, splitters
 from tfds_gtzan.protocols.table import PROTOCOLS, apply
 
 ARMS = ("clean", "tracks", "artists")
@@ -106,7 +105,7 @@ def test_arms_differ_in_nothing_but_whose_segments_fill_the_slots(name):
     tracks(clean.parts["train"])
   )
   group = dict(
-    zip((row.id for row in rows), cuts.artist_groups(rows), strict=True)
+    zip((row.id for row in rows), splitters.artist_groups(rows), strict=True)
   )
   groups = {
     arm: {group[track] for track in tracks(cut.parts["train"])}
@@ -212,7 +211,7 @@ def test_a_track_of_one_segment_cannot_leak_but_its_artist_can():
   swapped = set(artists.parts["train"]) - set(clean.parts["train"])
   assert len(artists.touched) >= len(swapped) > 100
   group = dict(
-    zip([row.id for row in rows], cuts.artist_groups(rows), strict=True)
+    zip([row.id for row in rows], splitters.artist_groups(rows), strict=True)
   )
   learnt = {group[track] for track in tracks(swapped)}
   tested = tracks(artists.parts["test"])
@@ -289,7 +288,7 @@ def plan_of(rows, *chosen, empty="", splits=""):
       return dataclasses.replace(made, parts=made.parts | {empty: []})
     return made
 
-  config = recipes.load(recipes.HOME / "svm_stats.py")
+  config = find_recipe.load(find_recipe.HOME / "svm_stats.py")
   config.data.splits = splits
   return leak_runs.plan(config.data, cut, list(chosen), list(PROTOCOLS))
 
@@ -498,7 +497,7 @@ def meter(data_dir, out, *others) -> int:
   keys = {"dir": data_dir, "features": "mfcc_slices", "tracks_per_genre": 4}
   return main(
     [
-      *("launch.py", "leak", f"--config={recipes.HOME}/svm_stats.py"),
+      *("launch.py", "leak", f"--config={find_recipe.HOME}/svm_stats.py"),
       *(f"--config.data.{key}={value}" for key, value in keys.items()),
       *("--config.data.protocol=filtered", "--config.log.tensorboard=False"),
       *("--config.eval.bootstrap=10", f"--workdir={out}", *others),
@@ -754,7 +753,7 @@ def test_the_picture_shows_what_is_mostly_artist_recognition():
   first, *_, last = leak_page.picture(measured(**MOST_MET)).axes
   assert "(mostly artist recognition)" in first.get_title(loc="left")
   colours = [line.get_color() for line in last.lines[1::2]]
-  assert colours == [plots.PALETTE["accent"], plots.PALETTE["middle"]]
+  assert colours == [plot_style.PALETTE["accent"], plot_style.PALETTE["middle"]]
   title = last.get_title(loc="left")
   assert title.endswith("(pale: mostly artist recognition)")
 

@@ -17,8 +17,7 @@ from gtzan_jax.errors import InputError
 from gtzan_jax.recipes import default
 from tfds_gtzan.corpora.track_names import Named, Names
 from tfds_gtzan.facts import track_lists
-from tfds_gtzan.split_audit import crossings
-from tfds_gtzan.split_audit import files as split_files
+from tfds_gtzan.split_audit import crossings, split_files
 
 PARTS = {
   "train": ["blues.00000", "rock.00001"],

@@ -22,7 +22,7 @@ from gtzan_jax.models import sources
 from gtzan_jax.reports.published import PUBLISHED
 from gtzan_jax.studies.sweep import process
 from gtzan_jax.studies.sweep import run as sweep
-from gtzan_jax.training import recipes
+from gtzan_jax.training import find_recipe
 from tfds_gtzan.protocols.table import PROTOCOLS
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -413,7 +413,7 @@ def planned(name) -> dict:
   return {
     run.name: (
       plans[run.name].recipe,
-      recipes.load(ROOT / run.recipe).train.epochs,
+      find_recipe.load(ROOT / run.recipe).train.epochs,
       run,
     )
     for run in runs

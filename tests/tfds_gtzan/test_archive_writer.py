@@ -11,7 +11,7 @@ import pytest
 
 import tfds_gtzan
 from gtzan_jax import features
-from gtzan_jax.audio import files as audio
+from gtzan_jax.audio import waveform
 from gtzan_jax.errors import InputError
 from gtzan_jax.features import logmel_archive
 from tfds_gtzan import examples
@@ -67,7 +67,7 @@ def arrays(path):
 
 
 def sixteen_bits(samples):
-  return audio.to_float(audio.to_int16(samples))
+  return waveform.to_float(waveform.to_int16(samples))
 
 
 # Read back.

@@ -3,8 +3,9 @@
 from gtzan_jax.scores import metrics
 from gtzan_jax.scores.predictions import Predictions
 from tfds_gtzan.corpora.types import Row
-from tfds_gtzan.facts import artists, track_lists
-from tfds_gtzan.protocols import cuts
+from tfds_gtzan.facts import artist_clusters as artists
+from tfds_gtzan.facts import track_lists
+from tfds_gtzan.protocols import splitters
 
 
 def table(names) -> Predictions:
@@ -45,7 +46,7 @@ def test_gtzans_names_make_the_groups_of_its_artist_folds():
     for track, artist in track_lists.artists().items()
   ]
   names = artists.clusters(every)
-  groups = cuts.artist_groups(every)
+  groups = splitters.artist_groups(every)
   found = table({row.id: names[row.id] for row in every}).clusters.tolist()
   pairs = set(zip(found, groups, strict=True))
   assert len(pairs) == len(set(found)) == len(set(groups)) == 278

@@ -20,7 +20,7 @@ from array_record.python import array_record_module
 
 import tfds_gtzan
 from gtzan_jax import checksums, features
-from gtzan_jax.audio import files as audio
+from gtzan_jax.audio import waveform
 from gtzan_jax.data import pipeline
 from gtzan_jax.errors import InputError
 from gtzan_jax.features import logmel_archive, whole_clip
@@ -127,7 +127,7 @@ def test_whole_clips_are_one_example_a_track_and_nothing_beside(
   for row, record in corpora.records(done):
     assert record["start"] == record["segment"] == 0
     if done.kind == "audio":
-      samples = audio.to_float(audio.to_int16(held[row.id].samples))
+      samples = waveform.to_float(waveform.to_int16(held[row.id].samples))
       (own,) = whole_clip.from_audio(samples, spec)
     else:
       (own,) = whole_clip.from_logmel(held[row.id].db, spec)
@@ -143,7 +143,7 @@ def test_features_are_those_of_what_stands_beside_them(prepared, which):
   for record in records(done, done.rows[0].partition):
     if done.kind == "audio":
       assert record["audio"].dtype == np.int16
-      own = features.extract(audio.to_float(record["audio"]), spec)
+      own = features.extract(waveform.to_float(record["audio"]), spec)
       seconds = spec.segment_samples / 22_050
       assert record["start"] == pytest.approx(record["segment"] * seconds)
     else:
@@ -174,7 +174,9 @@ def test_short_tracks_are_padded_and_never_lost(prepared, folder):
     for record in records(prepared["audio", "logmel_1024"], "validation")
     if record["track"] == b"blues.00001"
   ]
-  two_seconds = audio.to_int16(audio.read(folder / "blues/blues.00001.wav"))
+  two_seconds = waveform.to_int16(
+    waveform.read(folder / "blues/blues.00001.wav")
+  )
   assert len(two_seconds) == 44_100
   np.testing.assert_array_equal(record["audio"][:44_100], two_seconds)
   assert not record["audio"][44_100:].any()
@@ -717,4 +719,4 @@ def test_synthetic_corpus_is_prepared_as_it_is_rendered(prepared):
   done = prepared["synthetic", "logmel_1024"]
   record = records(done, done.rows[0].partition)[0]
   rendered = synthetic.render(record["track"].decode())[:66_000]
-  np.testing.assert_array_equal(record["audio"], audio.to_int16(rendered))
+  np.testing.assert_array_equal(record["audio"], waveform.to_int16(rendered))

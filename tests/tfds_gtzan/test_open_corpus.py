@@ -10,10 +10,10 @@ import soundfile
 
 import tfds_gtzan
 from gtzan_jax import errors
-from gtzan_jax.audio import files as audio
+from gtzan_jax.audio import waveform
 from gtzan_jax.errors import InputError
 from tfds_gtzan import synthetic
-from tfds_gtzan.corpora import files
+from tfds_gtzan.corpora import file_tree
 from tfds_gtzan.corpora.types import Audio, LogMel, Picture, Row, Table
 from tfds_gtzan.facts import track_lists
 from tfds_gtzan.protocols import table as protocols
@@ -190,7 +190,7 @@ def test_a_file_without_permission_is_a_track_that_says_so(
 
   root = corpora.write_folder(tmp_path / "c", TINY)
   track = tfds_gtzan.open_corpus(str(root)).tracks[-1]
-  monkeypatch.setattr(audio, "read", denied)
+  monkeypatch.setattr(waveform, "read", denied)
   with pytest.raises(
     InputError, match=r"^rock\.00000\.wav: Permission denied$"
   ):
@@ -199,7 +199,7 @@ def test_a_file_without_permission_is_a_track_that_says_so(
 
 def test_a_folder_of_everything_is_not_walked_to_its_end(tmp_path, monkeypatch):
   root = corpora.write_folder(tmp_path / "c", TINY)
-  monkeypatch.setattr(files, "MOST", 4)
+  monkeypatch.setattr(file_tree, "MOST", 4)
   with pytest.raises(InputError, match="more than 4 files: give the folder"):
     tfds_gtzan.open_corpus(str(root))
 
@@ -225,7 +225,7 @@ def test_a_link_never_multiplies_tracks(tmp_path, links):
   (below / "song.wav").touch()
   for link, target in links.items():
     (root / link).symlink_to((root / target).resolve())
-  tree = files.walk(root)
+  tree = file_tree.walk(root)
   real = [os.path.realpath(file) for file in tree.files.values()]
   assert len(real) == len(set(real)) == 3 + ("../there" in links.values())
   assert {"blues/blues.00000.wav", "rock/rock.00000.wav"} <= tree.files.keys()

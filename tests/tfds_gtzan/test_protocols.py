@@ -6,12 +6,12 @@ import random
 import pytest
 
 from gtzan_jax.errors import InputError
-from gtzan_jax.scores.artists import credited
+from gtzan_jax.scores.artist_credits import credited
 from tfds_gtzan import synthetic
 from tfds_gtzan.corpora.types import GENRES, Row
 from tfds_gtzan.facts import track_lists
-from tfds_gtzan.protocols import cuts
-from tfds_gtzan.protocols.cuts import SPLITS
+from tfds_gtzan.protocols import splitters
+from tfds_gtzan.protocols.splitters import SPLITS
 from tfds_gtzan.protocols.table import PROTOCOLS, apply
 
 
@@ -330,7 +330,7 @@ def test_artist_groups_by_hand():
     row("jazz.00047", ""),  # unidentified: alone
     row("jazz.00048", ""),
   ]
-  assert cuts.artist_groups(rows) == [0, 0, 0, 1, 1, 2, 3]
+  assert splitters.artist_groups(rows) == [0, 0, 0, 1, 1, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -349,7 +349,7 @@ def test_artist_groups_by_hand():
 )
 def test_joint_credits_join_groups(artists, groups):
   rows = [Row(f"g.{i}", "g", a, "", 1) for i, a in enumerate(artists)]
-  assert cuts.artist_groups(rows) == list(groups)
+  assert splitters.artist_groups(rows) == list(groups)
 
 
 # Published lists.

@@ -23,9 +23,9 @@ import soundfile
 
 import tfds_gtzan
 from gtzan_jax import errors
-from gtzan_jax.audio import files as audio
+from gtzan_jax.audio import waveform
 from gtzan_jax.errors import InputError
-from tfds_gtzan.corpora import files, unpack
+from tfds_gtzan.corpora import file_tree, unpack
 
 LENGTHS = {"blues": (0.1, 0.2), "jazz": (0.1,), "rock": (0.1,)}
 UNREADABLE = "jazz.00054.wav: not decodable as audio"
@@ -459,7 +459,7 @@ def test_absurd_sizes_are_refused(tmp_path, kaggle, form, monkeypatch):
   monkeypatch.setattr(unpack, "LARGEST", 20_000)
   assert_refused(path, "more than the 20,000 accepted", tmp_path / "e")
   monkeypatch.setattr(unpack, "LARGEST", 10**9)
-  monkeypatch.setattr(files, "MOST", 7)
+  monkeypatch.setattr(file_tree, "MOST", 7)
   assert_refused(path, "is one of more than the 7 accepted", tmp_path / "e")
 
 
@@ -482,7 +482,7 @@ def test_a_decoders_fault_is_none_of_the_archive(kaggle, monkeypatch):
   def fails(_):
     raise RuntimeError("odd")
 
-  monkeypatch.setattr(audio, "read", fails)
+  monkeypatch.setattr(waveform, "read", fails)
   (track, *_) = tfds_gtzan.open_corpus(str(kaggle["zip"])).tracks
   with pytest.raises(InputError, match=r"^blues.*cannot be read .*: odd"):
     track.read()

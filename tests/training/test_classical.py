@@ -12,7 +12,7 @@ from gtzan_jax import checksums
 from gtzan_jax.cli import tasks
 from gtzan_jax.data.open_dataset import open_dataset
 from gtzan_jax.errors import InputError
-from gtzan_jax.models import classical as classifiers
+from gtzan_jax.models import scikit_learn
 from gtzan_jax.scores import metrics, predictions
 from gtzan_jax.training import classical, evaluate, sharding, workdir
 
@@ -47,10 +47,10 @@ def test_rows_of_a_table_stay():
 
 
 def test_majority_knows_the_shares_alone():
-  arrays = classifiers.create("majority").fit(
+  arrays = scikit_learn.create("majority").fit(
     np.zeros((4, 2)), np.array([1, 0, 1, 2]), None, 0
   )
-  found = classifiers.Majority.probabilities(arrays, np.ones((2, 2)))
+  found = scikit_learn.Majority.probabilities(arrays, np.ones((2, 2)))
   np.testing.assert_array_equal(found, [[0.25, 0.5, 0.25]] * 2)
 
 
@@ -59,13 +59,13 @@ def test_logistic_regression_is_scikit_learns(genres):
   from sklearn import linear_model, pipeline, preprocessing
 
   x, label, track = clouds(genres)
-  arrays = classifiers.create("logreg", C=0.7).fit(x, label, track, 0)
+  arrays = scikit_learn.create("logreg", C=0.7).fit(x, label, track, 0)
   theirs = pipeline.make_pipeline(
     preprocessing.StandardScaler(),
     linear_model.LogisticRegression(C=0.7, max_iter=10_000),
   ).fit(x, label)
   new = clouds(genres, seed=1)[0]
-  found = classifiers.LogisticRegression.probabilities(arrays, new)
+  found = scikit_learn.LogisticRegression.probabilities(arrays, new)
   np.testing.assert_allclose(found, theirs.predict_proba(new), atol=1e-9)
   assert found.std() > 0.1  # or anything would be close
 
@@ -75,18 +75,18 @@ def test_svm_scores_are_scikit_learns(genres):
   from sklearn import pipeline, preprocessing, svm
 
   x, label, track = clouds(genres)
-  arrays = classifiers.create("svm", C=2.0, gamma=0.8).fit(x, label, track, 0)
+  arrays = scikit_learn.create("svm", C=2.0, gamma=0.8).fit(x, label, track, 0)
   theirs = pipeline.make_pipeline(
     preprocessing.StandardScaler(), svm.SVC(C=2.0, gamma=0.8 / x.shape[1])
   ).fit(x, label)
   new = clouds(genres, seed=1)[0]
-  found = classifiers.SVM.scores(arrays, new)
+  found = scikit_learn.SVM.scores(arrays, new)
   if genres == 2:  # theirs is one margin: above 0 the second genre
     winner = (theirs.decision_function(new) > 0).astype(int)
     np.testing.assert_array_equal(found.argmax(1), winner)
   else:
     np.testing.assert_allclose(found, theirs.decision_function(new), atol=1e-9)
-  shares = classifiers.SVM.probabilities(arrays, new)
+  shares = scikit_learn.SVM.probabilities(arrays, new)
   np.testing.assert_array_equal(shares.argmax(1), theirs.predict(new))
   np.testing.assert_allclose(shares.sum(1), 1.0)
 
@@ -97,20 +97,20 @@ def test_svm_is_calibrated_on_tracks_it_did_not_hear():
   track = np.repeat(np.arange(80), 5)
   label = track % 4
   x = rng.normal(size=(80, 3))[track] + rng.normal(0, 1e-3, (400, 3))
-  machine = classifiers.create("svm", C=100.0, gamma=10.0)
+  machine = scikit_learn.create("svm", C=100.0, gamma=10.0)
   arrays = machine.fit(x, label, track, 0)
-  scores = classifiers.SVM.scores(arrays, x)
+  scores = scikit_learn.SVM.scores(arrays, x)
   np.testing.assert_array_equal(scores.argmax(1), label)  # knows them by heart
-  assert classifiers.SVM.probabilities(arrays, x).max() < 0.5  # and doubts it
+  assert scikit_learn.SVM.probabilities(arrays, x).max() < 0.5  # and doubts it
   # Were each segment a track of its own, it would not.
   arrays = machine.fit(x, label, np.arange(400), 0)
-  assert classifiers.SVM.probabilities(arrays, x).max() > 0.9
+  assert scikit_learn.SVM.probabilities(arrays, x).max() > 0.9
 
 
-@pytest.mark.parametrize("name", sorted(classifiers.CLASSIFIERS))
+@pytest.mark.parametrize("name", sorted(scikit_learn.CLASSIFIERS))
 def test_a_genre_that_was_not_learnt_has_no_probability(name):
   x, label, track = clouds(3)
-  kind = classifiers.CLASSIFIERS[name]
+  kind = scikit_learn.CLASSIFIERS[name]
   arrays = kind().fit(x, label, track, 0) | {"classes": np.array([0, 2, 3])}
   found = classical._model(kind, arrays, genres=5)(x)
   assert found.dtype == np.float32
@@ -134,7 +134,7 @@ def test_a_genre_that_was_not_learnt_has_no_probability(name):
 )
 def test_a_wrong_option_is_one_clear_line(name, options, message):
   with pytest.raises(InputError, match=message) as caught:
-    classifiers.create(name, **options)
+    scikit_learn.create(name, **options)
   assert "\n" not in str(caught.value)
 
 
@@ -191,7 +191,7 @@ def test_genres_far_apart_are_not_certain():
   """Not of some hundred tracks, however plain they are."""
   label = np.repeat([0, 1, 2], 20)
   x = np.eye(3)[label] * 100 + np.random.default_rng(0).normal(size=(60, 3))
-  model = classifiers.create("svm")
+  model = scikit_learn.create("svm")
   arrays = model.fit(x, label, np.arange(60).astype(str), seed=0)
   found = model.probabilities(arrays, x)
   np.testing.assert_array_equal(found.argmax(1), label)
@@ -256,7 +256,7 @@ def test_a_run_from_fit_to_report(make_run, capsys):
   assert found["splits"]["validation"]["track"]["accuracy"] > 0.2
 
 
-@pytest.mark.parametrize("name", sorted(classifiers.CLASSIFIERS))
+@pytest.mark.parametrize("name", sorted(scikit_learn.CLASSIFIERS))
 def test_the_workdir_is_enough_to_predict(make_run, name):
   path, dataset, _ = make_run(name)
   run = workdir.load(path)
@@ -322,7 +322,7 @@ def test_a_model_that_cannot_be_read_is_one_clear_line(
   assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", sorted(classifiers.CLASSIFIERS))
+@pytest.mark.parametrize("name", sorted(scikit_learn.CLASSIFIERS))
 def test_a_model_of_another_classifier_is_one_clear_line(tmp_path, name):
   run = {
     "config": {"task": "classical", "model": {"name": name}},
@@ -333,7 +333,7 @@ def test_a_model_of_another_classifier_is_one_clear_line(tmp_path, name):
   checksums.write(tmp_path, [tmp_path / "model.npz"])
   with pytest.raises(InputError, match=r"lacks array .* train again"):
     evaluate.load_model(tmp_path, run)
-  arrays = classifiers.CLASSIFIERS[name].arrays
+  arrays = scikit_learn.CLASSIFIERS[name].arrays
   np.savez(
     tmp_path / "model.npz", classes=np.arange(2), **dict.fromkeys(arrays, 0)
   )

@@ -20,7 +20,7 @@ import numpy as np
 import tqdm
 
 from gtzan_jax import atomic
-from gtzan_jax.audio import files as audio
+from gtzan_jax.audio import waveform
 from gtzan_jax.errors import InputError
 from gtzan_jax.features import logmel_archive
 from tfds_gtzan import examples
@@ -194,7 +194,7 @@ def _encode(track: Track) -> dict[str, Any]:
   content = track.read()
   assert isinstance(content, Audio)  # the corpus's kind
   # The 16 bits that prepared data and predictions are computed from.
-  samples = audio.to_float(audio.to_int16(content.samples))
+  samples = waveform.to_float(waveform.to_int16(content.samples))
   db = logmel_archive.logmel(samples)
   top = db.max()
   span = top - db.min()

@@ -2,27 +2,27 @@
 
 import pathlib
 
-from gtzan_jax.audio import files as audio
+from gtzan_jax.audio import waveform
 from tfds_gtzan.corpora import genre_folders
 from tfds_gtzan.corpora.types import Audio
 
 
 def _decode(path: pathlib.Path) -> Audio:
-  return Audio(audio.read(path))
+  return Audio(waveform.read(path))
 
 
 FORM = genre_folders.Form(
   name="audio",
   kind="audio",
-  extensions=audio.EXTENSIONS,
+  extensions=waveform.EXTENSIONS,
   numbered="[.]",
   accepted=(
     "sound files <genre>/<genre>.NNNNN.<ext> (GTZAN's, five digits) or"
     " <genre>/<any other name>.<ext> of at least two genres, in the place"
     f" itself or below its {'/, '.join(genre_folders.ROOTS)}/; <ext> is one of"
-    f" {', '.join(audio.EXTENSIONS)}"
+    f" {', '.join(waveform.EXTENSIONS)}"
   ),
   decode=_decode,
-  blocks=audio.blocks,
-  rate=audio.rate,
+  blocks=waveform.blocks,
+  rate=waveform.rate,
 )

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gtzan_jax.audio import files as audio
+from gtzan_jax.audio import waveform
 from gtzan_jax.errors import InputError
 from gtzan_jax.features import kaggle_table
 from tfds_gtzan.corpora import delimited, digests
@@ -171,7 +171,7 @@ def _stem(filename: str, label: str) -> str:
   """ "<label>/<name below it, without extension>", as in folders of sound."""
   *folders, name = filename.replace("\\", "/").split("/")
   stem, _, extension = name.rpartition(".")
-  if f".{extension.lower()}" in audio.EXTENSIONS and stem:
+  if f".{extension.lower()}" in waveform.EXTENSIONS and stem:
     name = stem
   if label in folders:
     folders = folders[len(folders) - folders[::-1].index(label) :]

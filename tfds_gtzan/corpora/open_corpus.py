@@ -16,7 +16,7 @@ from gtzan_jax.errors import InputError
 from tfds_gtzan import synthetic
 from tfds_gtzan.corpora import (
   audio_folder,
-  files,
+  file_tree,
   genre_folders,
   image_folder,
   kaggle_table,
@@ -137,7 +137,7 @@ def _open(
 
 def tree_at(
   path: pathlib.Path, data_dir: pathlib.Path | None
-) -> files.Tree | None:
+) -> file_tree.Tree | None:
   """The files of a folder or an archive; None where the path leads to neither.
 
   Args:
@@ -151,20 +151,20 @@ def tree_at(
       `unpack.open_tree`, `unpack.split` and `files.walk`.
   """
   if path.is_dir():
-    return files.walk(path)
+    return file_tree.walk(path)
   if (split := unpack.split(path)) is None:
     return None
   tree, inside = unpack.open_tree(split[0], data_dir), split[1]
   if inside == ".":
     return tree
-  levels: list[files.Tree] = []
-  level: files.Tree | None = tree
+  levels: list[file_tree.Tree] = []
+  level: file_tree.Tree | None = tree
   while level is not None:
     if inside in level.folders:
       return dataclasses.replace(level.below(inside), whole=None)
     if inside in level.files:
       folder, _, name = f"{level.place}/{inside}".rpartition("/")
-      return files.Tree(folder, {name: level.files[inside]}, frozenset())
+      return file_tree.Tree(folder, {name: level.files[inside]}, frozenset())
     levels.append(level)
     level = genre_folders.inner(level)
   # The last folder on the way to it that there is.
@@ -186,7 +186,7 @@ def _is_table(path: pathlib.Path) -> bool:
   return path.suffix.lower() in kaggle_table.ENDINGS
 
 
-def _with_its_folder(tree: files.Tree) -> files.Tree:
+def _with_its_folder(tree: file_tree.Tree) -> file_tree.Tree:
   """The tree of the folder above, if the place is the folder of one genre."""
   fits = [n for n in tree.files if any(form.fits(n) for form in _FORMS)]
   if not fits or any("/" in name for name in fits):
@@ -201,7 +201,7 @@ def _with_its_folder(tree: files.Tree) -> files.Tree:
 
 
 def _open_tree(
-  tree: files.Tree,
+  tree: file_tree.Tree,
   cache_dir: pathlib.Path | None,
   table: labels.Labels | None,
 ) -> Corpus:
@@ -226,7 +226,7 @@ def _open_tree(
 
 
 def _open_labelled(
-  tree: files.Tree, cache_dir: pathlib.Path | None, table: labels.Labels
+  tree: file_tree.Tree, cache_dir: pathlib.Path | None, table: labels.Labels
 ) -> Corpus:
   """Sound, or pictures, wherever they lie, with the genres of a table."""
   form = next(
@@ -248,7 +248,7 @@ def _open_labelled(
   return labels.with_artists(corpus, given.artists, f"labels {table.sha256}")
 
 
-def _tables(tree: files.Tree) -> tuple[str, ...]:
+def _tables(tree: file_tree.Tree) -> tuple[str, ...]:
   """Tables that may hold more about the tracks than their folders do."""
   return tuple(
     str(file)
@@ -257,7 +257,7 @@ def _tables(tree: files.Tree) -> tuple[str, ...]:
   )
 
 
-def _point_to_an_archive(tree: files.Tree) -> None:
+def _point_to_an_archive(tree: file_tree.Tree) -> None:
   """Raises InputError if there is one: the path was a step short."""
   for name, file in tree.files.items():
     if name.lower().endswith((*unpack.SUFFIXES, ".npz")):

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from gtzan_jax.audio import files as audio
+from gtzan_jax.audio import waveform
 from tfds_gtzan.facts import track_lists
 
 GENRES = (
@@ -75,13 +75,13 @@ class Audio(_Held):
   def start(cls, blocks: Iterable[np.ndarray], most: int) -> "Audio":
     """The first `most` samples, with facts of all; the rest is not kept."""
     kept, count = [np.zeros(0, np.float32)], 0
-    level, digest = audio.Level(), hashlib.sha256()
+    level, digest = waveform.Level(), hashlib.sha256()
     for block in blocks:
       kept.append(block[: max(0, most - count)].copy())
       count += len(block)
       level.add(block)
       with np.errstate(invalid="ignore"):  # NaN has no 16 bits
-        digest.update(audio.to_int16(block))
+        digest.update(waveform.to_int16(block))
     digest.update(f"int16 ({count},)".encode())
     facts = {
       "content": digest.hexdigest(),
@@ -106,7 +106,7 @@ class LogMel(_Held):
   def facts(self) -> dict[str, Any]:
     return {
       "content": _sha256(self.db),
-      "seconds": self.n_frames * _HOP / audio.SAMPLE_RATE,
+      "seconds": self.n_frames * _HOP / waveform.SAMPLE_RATE,
     }
 
 

@@ -31,7 +31,7 @@ from absl import logging
 
 from gtzan_jax import atomic, errors
 from gtzan_jax.errors import RATIO, SMALL, InputError
-from tfds_gtzan.corpora import digests, files
+from tfds_gtzan.corpora import digests, file_tree
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 _OTHER_SUFFIXES = (".rar", ".7z", ".bz2", ".tbz2", ".xz", ".txz", ".zst", ".gz")
@@ -71,7 +71,9 @@ def split(path: pathlib.Path) -> tuple[pathlib.Path, str] | None:
   return None
 
 
-def open_tree(path: pathlib.Path, data_dir: pathlib.Path | None) -> files.Tree:
+def open_tree(
+  path: pathlib.Path, data_dir: pathlib.Path | None
+) -> file_tree.Tree:
   """The files in an archive.
 
   Args:
@@ -101,7 +103,7 @@ def open_tree(path: pathlib.Path, data_dir: pathlib.Path | None) -> files.Tree:
         f"{path} cannot be unpacked into {home}: {error.strerror}; give another"
         " folder as config.data.dir"
       ) from error
-  return files.walk(target / "files", str(path))
+  return file_tree.walk(target / "files", str(path))
 
 
 @functools.cache
@@ -189,8 +191,8 @@ def _accepted(
     fault = member.fault or _fault(member, plain)
     if not fault and total > most:
       fault = f"makes it {total:,} bytes, more than the {most:,} accepted"
-    if not fault and number > files.MOST:
-      fault = f"is one of more than the {files.MOST:,} accepted"
+    if not fault and number > file_tree.MOST:
+      fault = f"is one of more than the {file_tree.MOST:,} accepted"
     folders = [plain, *plain.parents] if member.is_folder else plain.parents
     if not member.is_folder and plain in taken:
       fault = fault or "stands in it twice"

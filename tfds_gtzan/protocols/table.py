@@ -13,10 +13,10 @@ import itertools
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from gtzan_jax.errors import InputError
-from gtzan_jax.scores.artists import credited
+from gtzan_jax.scores.artist_credits import credited
 from tfds_gtzan.corpora.types import Row, in_genre_order
-from tfds_gtzan.protocols import cuts, leak_arms
-from tfds_gtzan.protocols.cuts import SPLITS, Splits, Unit
+from tfds_gtzan.protocols import leak_arms, splitters
+from tfds_gtzan.protocols.splitters import SPLITS, Splits, Unit
 
 OWN = "splits"  # the protocol name where config.data.splits is given
 
@@ -225,7 +225,7 @@ _NEEDS = {
 
 
 def _get(name: str, rows: Sequence[Row], kept: Sequence[Row]) -> Protocol:
-  has = {"": True, "gtzan": cuts.is_gtzan(rows)}
+  has = {"": True, "gtzan": splitters.is_gtzan(rows)}
   has["partition"] = has["gtzan"] or any(
     row.partition in SPLITS for row in rows
   )
@@ -279,7 +279,7 @@ def _notes(
     return
   tracks = {split: {unit[0] for unit in splits[split]} for split in SPLITS}
   same: dict[int, list[tuple[str, str]]] = collections.defaultdict(list)
-  for row, recording in zip(rows, cuts.recordings(rows), strict=True):
+  for row, recording in zip(rows, splitters.recordings(rows), strict=True):
     same[recording] += [
       (split, row.id) for split in SPLITS if row.id in tracks[split]
     ]
@@ -332,7 +332,7 @@ def _cut(
       for split in SPLITS
     }
   if protocol.needs in ("", "artists"):
-    cuts.require_learnt(cut["train"], genre_of, kept, fold)
+    splitters.require_learnt(cut["train"], genre_of, kept, fold)
   return cut
 
 
@@ -355,8 +355,8 @@ def _fraction(
   units: Iterable[Unit], by_id: Mapping[str, Row], fraction: float, seed: int
 ) -> set[Unit]:
   kept = set()
-  for of_genre in cuts.by_genre(units, by_id).values():
-    order = cuts.ranked(of_genre, seed, "fraction")
+  for of_genre in splitters.by_genre(units, by_id).values():
+    order = splitters.ranked(of_genre, seed, "fraction")
     kept.update(order[: max(1, round(fraction * len(order)))])
   return kept
 
@@ -366,10 +366,10 @@ def _first(
 ) -> list[Unit]:
   """`number` segments: the first of each genre, its tracks in random order."""
   placed = []
-  for of_genre in cuts.by_genre(units, by_id).values():
+  for of_genre in splitters.by_genre(units, by_id).values():
     order = [
       segment
-      for unit in cuts.ranked(of_genre, seed, "fraction")
+      for unit in splitters.ranked(of_genre, seed, "fraction")
       for segment in _segments([unit], by_id)
     ]
     # Sorted by relative position in the genre, so genres are in proportion.
@@ -393,23 +393,23 @@ _SHARED_TRACKS = (
 )
 
 PROTOCOLS: dict[str, Protocol] = {
-  "tracks_70_10_20": Protocol(cuts.random(0.1, 0.2)),
-  "tracks_70_20_10": Protocol(cuts.random(0.2, 0.1)),
+  "tracks_70_10_20": Protocol(splitters.random(0.1, 0.2)),
+  "tracks_70_20_10": Protocol(splitters.random(0.2, 0.1)),
   # Validation is an eighth of the 80 %, as large as in tracks_70_10_20.
-  "tracks_80_20": Protocol(cuts.random(0.8 / 8, 0.2)),
-  "stratified": Protocol(cuts.stratified, needs="gtzan"),
-  "filtered": Protocol(cuts.filtered, needs="partition"),
-  "filtered_strict": Protocol(cuts.filtered_strict, needs="partition"),
-  "kfold10": Protocol(cuts.track_folds, folds=10),
-  "artist_kfold": Protocol(cuts.artist_folds, folds=3, needs="artists"),
+  "tracks_80_20": Protocol(splitters.random(0.8 / 8, 0.2)),
+  "stratified": Protocol(splitters.stratified, needs="gtzan"),
+  "filtered": Protocol(splitters.filtered, needs="partition"),
+  "filtered_strict": Protocol(splitters.filtered_strict, needs="partition"),
+  "kfold10": Protocol(splitters.track_folds, folds=10),
+  "artist_kfold": Protocol(splitters.artist_folds, folds=3, needs="artists"),
   "leaky_segments_70_20_10": Protocol(
-    cuts.random(0.2, 0.1, whole_tracks=False), leak=_SHARED_TRACKS
+    splitters.random(0.2, 0.1, whole_tracks=False), leak=_SHARED_TRACKS
   ),
   "leaky_segments_80_20": Protocol(
-    cuts.random(0.8 / 8, 0.2, whole_tracks=False), leak=_SHARED_TRACKS
+    splitters.random(0.8 / 8, 0.2, whole_tracks=False), leak=_SHARED_TRACKS
   ),
   "leaky_selection_80_20": Protocol(
-    cuts.selected_on_test,
+    splitters.selected_on_test,
     leak=(
       "The checkpoint is chosen on the very tracks that are reported, so the"
       " score is the best of many tries at the test."

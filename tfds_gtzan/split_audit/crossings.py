@@ -11,11 +11,9 @@ from typing import Any
 from gtzan_jax.errors import InputError
 from tfds_gtzan.corpora.types import Corpus, in_genre_order
 from tfds_gtzan.facts import track_lists
-from tfds_gtzan.protocols.cuts import SPLITS
-from tfds_gtzan.split_audit import files as split_files
-from tfds_gtzan.split_audit import names as split_names
-from tfds_gtzan.split_audit import relations
-from tfds_gtzan.split_audit.names import Split
+from tfds_gtzan.protocols.splitters import SPLITS
+from tfds_gtzan.split_audit import match_tracks, relations, split_files
+from tfds_gtzan.split_audit.match_tracks import Split
 from tfds_gtzan.split_audit.relations import Group
 
 _PAIRED = 3  # splits up to which each is compared with each, not with all
@@ -38,7 +36,7 @@ def survey(
   Raises:
     InputError: see `split_files.read` and `split_names.understand`.
   """
-  split = split_names.understand(split_files.read(files), corpus)
+  split = match_tracks.understand(split_files.read(files), corpus)
   placed = set(split.tracks())
   tracks = () if corpus is None else corpus.tracks
   contents = relations.Contents()
@@ -83,7 +81,7 @@ def given(
     InputError: other splits, or see `survey`.
   """
   try:
-    split = split_names.understand(split_files.read(files), corpus)
+    split = match_tracks.understand(split_files.read(files), corpus)
     if set(split.parts) != set(SPLITS):
       raise InputError(
         f"they have {', '.join(split.parts)}; give train, validation and test"

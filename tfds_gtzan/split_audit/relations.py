@@ -9,10 +9,10 @@ import tqdm
 
 from gtzan_jax.errors import InputError, StopError
 from gtzan_jax.features import fingerprint
-from gtzan_jax.scores.artists import artist_key, credited
+from gtzan_jax.scores.artist_credits import artist_key, credited
 from tfds_gtzan.corpora.types import Track
 from tfds_gtzan.facts import track_lists
-from tfds_gtzan.split_audit.names import Split
+from tfds_gtzan.split_audit.match_tracks import Split
 
 # Ids of tracks that belong together, and facts about them.
 Group = tuple[Iterable[str], Mapping[str, object]]

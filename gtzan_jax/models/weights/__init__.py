@@ -12,7 +12,7 @@ import numpy as np
 from flax import traverse_util
 
 from gtzan_jax.errors import InputError
-from gtzan_jax.models.weights import files, matching, mobilenet_v2
+from gtzan_jax.models.weights import file_formats, matching, mobilenet_v2
 
 COLLECTIONS = ("params/", "batch_stats/")
 HEAD = "params/head/"
@@ -35,7 +35,7 @@ def load(path: str, variables: Mapping, *, head: bool = False) -> dict:
     InputError: no such file, a damaged one or of another kind; a layer that is
       missing, of another shape or not finite.
   """
-  entries = files.read(path)
+  entries = file_formats.read(path)
   wanted = traverse_util.flatten_dict(
     dict(variables), sep="/", keep_empty_nodes=True
   )

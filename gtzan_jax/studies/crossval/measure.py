@@ -19,9 +19,9 @@ from typing import NamedTuple
 import numpy as np
 
 from gtzan_jax.errors import InputError
-from gtzan_jax.reports import report, stored
+from gtzan_jax.reports import report, stored_runs
 from gtzan_jax.reports import schema as report_schema
-from gtzan_jax.scores import artists, compare, predictions
+from gtzan_jax.scores import artist_credits, compare, predictions
 from gtzan_jax.scores.predictions import Predictions
 
 FOLDS_FILE, CROSSVAL_FILE = "folds.json", "crossval.json"
@@ -105,7 +105,7 @@ def _read(
   path: pathlib.Path, fold: int, seed: int, planned: Mapping, facts: dict
 ) -> Predictions:
   """One run's table of its test part; `facts` become the first one's report."""
-  found, table = stored.read(path), stored.table(path, "test")
+  found, table = stored_runs.read(path), stored_runs.table(path, "test")
   for key, value in (facts or found).items():
     if key in (*_FACTS, "genres") and found[key] != value:
       raise InputError(
@@ -210,7 +210,7 @@ def balance(tables: Sequence[Predictions]) -> dict:
   folds_of = collections.defaultdict(set)
   credits = [table.by_track().artist.tolist() for table in tables]
   for i, tested in enumerate(credits):
-    for artist in set().union(*map(artists.known, tested)):
+    for artist in set().union(*map(artist_credits.known, tested)):
       folds_of[artist].add(i)
   crossing = {x for x, among in folds_of.items() if len(among) > 1}
   return {
@@ -225,12 +225,14 @@ def balance(tables: Sequence[Predictions]) -> dict:
     "crossing": {
       "artists": len(crossing),
       "tracks": sum(
-        not crossing.isdisjoint(artists.known(credit))
+        not crossing.isdisjoint(artist_credits.known(credit))
         for tested in credits
         for credit in tested
       ),
       "unknown": sum(
-        not artists.known(credit) for tested in credits for credit in tested
+        not artist_credits.known(credit)
+        for tested in credits
+        for credit in tested
       ),
     },
   }

@@ -7,10 +7,9 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from gtzan_jax.reports import document as doc
-from gtzan_jax.reports import figures
-from gtzan_jax.reports import style as plots
+from gtzan_jax.reports import figures, plot_style
 from gtzan_jax.reports.document import percent
-from gtzan_jax.reports.style import PALETTE
+from gtzan_jax.reports.plot_style import PALETTE
 from gtzan_jax.scores import compare
 
 FILE = "crossval.md"
@@ -136,8 +135,8 @@ def _balance(balance: Mapping) -> str:
 def picture(found: Mapping) -> Figure:
   """Track accuracies with their 95 % intervals, beside the genres tested."""
   genres, folds = found["genres"], found["folds"]
-  with plots.style():
-    figure = plots.new_figure(
+  with plot_style.style():
+    figure = plot_style.new_figure(
       5.0 + 0.52 * len(genres), 1.9 + 0.36 * max(4, len(folds))
     )
     ratios = [4, 0.52 * len(genres) + 1]

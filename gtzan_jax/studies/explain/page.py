@@ -16,9 +16,8 @@ from gtzan_jax import atomic, features
 from gtzan_jax.features import FeatureSpec, mel
 from gtzan_jax.features.image import COLOUR_MAP
 from gtzan_jax.reports import document as doc
-from gtzan_jax.reports import report
-from gtzan_jax.reports import style as plots
-from gtzan_jax.reports.style import PALETTE
+from gtzan_jax.reports import plot_style, report
+from gtzan_jax.reports.plot_style import PALETTE
 from gtzan_jax.studies.explain.attribution import Attribution
 
 FILE = "explain.json"
@@ -113,8 +112,8 @@ def draw(one: Explained, run: Mapping) -> Figure:
   bins = one.features.shape[2]
   extent = (start, start + seconds, -0.5, bins - 0.5)
   rows = len(one.attributions)
-  with plots.style():
-    figure = plots.new_figure(11, 2.3 + 2.0 * rows)
+  with plot_style.style():
+    figure = plot_style.new_figure(11, 2.3 + 2.0 * rows)
     panels = figure.subplots(
       1 + rows, 2, sharey=True, sharex="col", width_ratios=(10, 1)
     )
@@ -154,7 +153,7 @@ def write(
     for i, stem in enumerate(stems)
   ]
   pictures = {
-    name: plots.png(draw(one, run))
+    name: plot_style.png(draw(one, run))
     for name, one in zip(names, explained, strict=True)
   }
   found = {

@@ -10,11 +10,11 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 from PIL import Image
 
-from gtzan_jax.audio.files import SAMPLE_RATE
+from gtzan_jax.audio.waveform import SAMPLE_RATE
 from gtzan_jax.features import mel
 from gtzan_jax.features.image import COLOUR_MAP
-from gtzan_jax.reports import style as plots
-from gtzan_jax.reports.style import PALETTE
+from gtzan_jax.reports import plot_style
+from gtzan_jax.reports.plot_style import PALETTE
 
 # 0 to 1 in so many depths of a colour, each drawn as one path.
 _DEPTHS = 10
@@ -24,8 +24,8 @@ _MOST_ARTISTS = 40  # drawn apart in a genre; the others in one piece
 
 def tracks(balance: Mapping[str, Mapping]) -> Figure:
   """Tracks of each genre, those that cannot be read behind them."""
-  with plots.style():
-    figure = plots.new_figure(5.0, 0.75 + 0.27 * len(balance))
+  with plot_style.style():
+    figure = plot_style.new_figure(5.0, 0.75 + 0.27 * len(balance))
     axes = figure.subplots()
     sizes = [row["tracks"] for row in balance.values()]
     lost = [row["unreadable"] for row in balance.values()]
@@ -53,8 +53,8 @@ def tracks(balance: Mapping[str, Mapping]) -> Figure:
 
 def artists(balance: Mapping[str, Mapping]) -> Figure:
   """Each genre's tracks by artist: a piece an artist, the largest first."""
-  with plots.style():
-    figure = plots.new_figure(5.0, 0.75 + 0.27 * len(balance))
+  with plot_style.style():
+    figure = plot_style.new_figure(5.0, 0.75 + 0.27 * len(balance))
     axes = figure.subplots()
     for y, row in enumerate(balance.values()):
       sizes = [number for _, number in row["artists"]]
@@ -68,7 +68,7 @@ def artists(balance: Mapping[str, Mapping]) -> Figure:
       if row["artist_unknown"]:
         axes.barh(y, 1 - left, 0.7, left, color=PALETTE["grid"])
     axes.set_xlim(0, 1)
-    plots.percent(axes.xaxis)
+    plot_style.percent(axes.xaxis)
     axes.set_xlabel("share of the genre's tracks")
     _rows(axes, balance)
     axes.set_title("Artists", pad=10)
@@ -86,8 +86,8 @@ def ridges(
     label: what is measured.
     unit: "" for none.
   """
-  with plots.style():
-    figure = plots.new_figure(3.25, 0.85 + 0.23 * len(genres))
+  with plot_style.style():
+    figure = plot_style.new_figure(3.25, 0.85 + 0.23 * len(genres))
     axes = figure.subplots()
     edges = one["edges"]
     feet = np.arange(len(genres)) + 0.42
@@ -126,9 +126,9 @@ def ridges(
 
 def correlation(names: Sequence[str], matrix: Sequence[Sequence]) -> Figure:
   """Pearson's r of each pair: warm where one falls as the other rises."""
-  with plots.style():
+  with plot_style.style():
     size = min(10.0, 2.0 + 0.28 * len(names))
-    figure = plots.new_figure(size, size * 0.94)
+    figure = plot_style.new_figure(size, size * 0.94)
     axes = figure.subplots()
     r = np.array(matrix)
     depth = np.ceil(np.abs(r) * _DEPTHS - 1e-9).clip(0, _DEPTHS).astype(int)
@@ -169,10 +169,10 @@ def excerpt(media: Mapping, start: float, seconds: float) -> Figure:
     start: seconds from the start of the track.
     seconds: that it lasts.
   """
-  with plots.style():
+  with plot_style.style():
     wave = media.get("wave")
     heights = (1, 2) if wave else (1,)
-    figure = plots.new_figure(5.0, 2.7 if wave else 1.9)
+    figure = plot_style.new_figure(5.0, 2.7 if wave else 1.9)
     panels = figure.subplots(
       len(heights), 1, sharex=True, height_ratios=heights, squeeze=False
     )[:, 0]

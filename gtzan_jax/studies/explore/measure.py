@@ -12,7 +12,7 @@ import soundfile
 from PIL import Image
 
 from gtzan_jax import features
-from gtzan_jax.audio import files as audio
+from gtzan_jax.audio import waveform
 from gtzan_jax.features import FeatureSpec, kaggle_table, mel
 from gtzan_jax.features.logmel_archive import HOP
 from gtzan_jax.features.spectral import ROLL
@@ -149,7 +149,7 @@ def measure(kind: str, content) -> Measured:
 
 def _of_audio(content) -> Measured:
   samples = content.samples
-  rate = audio.SAMPLE_RATE
+  rate = waveform.SAMPLE_RATE
   frames = features.extract_clip(_middle(samples, LONGEST)[1], _SOUND)
   means = frames.mean(axis=0, dtype=np.float64)
   chroma = means[len(_PARTS) : -_SOUND.n_mfcc].mean()
@@ -184,7 +184,7 @@ def _of_audio(content) -> Measured:
 
 def _middle(samples: np.ndarray, seconds: float) -> tuple[int, np.ndarray]:
   """Where the middle part of that length begins, and that part."""
-  length = round(seconds * audio.SAMPLE_RATE)
+  length = round(seconds * waveform.SAMPLE_RATE)
   start = max(0, len(samples) - length) // 2
   return start, samples[start : start + length]
 
@@ -200,7 +200,7 @@ def _of_logmel(content) -> Measured:
   spread = (weight * (hz - centroid[:, None]) ** 2).sum(axis=1)
   rolled = (weight.cumsum(axis=1) < ROLL).sum(axis=1)
   cepstra = np.asarray(features.from_logmel(db, _CEPSTRA)).mean(axis=0)
-  seconds = content.n_frames * HOP / audio.SAMPLE_RATE
+  seconds = content.n_frames * HOP / waveform.SAMPLE_RATE
   kept = np.linspace(0, len(db) - 1, min(len(db), _COLUMNS)).astype(int)
   return Measured(
     {
@@ -225,7 +225,7 @@ def _bands(magnitude: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
   A band holds the mean over its width, so that it counts by its width.
   """
-  edge = mel.hz_to_mel(audio.SAMPLE_RATE / 2)
+  edge = mel.hz_to_mel(waveform.SAMPLE_RATE / 2)
   edges = mel.mel_to_hz(np.linspace(0, edge, magnitude.shape[1] + 2))
   weight = magnitude * (edges[2:] - edges[:-2])
   return edges[1:-1], weight / weight.sum(axis=1, keepdims=True)
@@ -314,7 +314,7 @@ def _mp3(samples: np.ndarray) -> str:
   with soundfile.SoundFile(
     file,
     "w",
-    audio.SAMPLE_RATE,
+    waveform.SAMPLE_RATE,
     channels=1,
     format="MP3",
     subtype="MPEG_LAYER_III",

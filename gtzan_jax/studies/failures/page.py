@@ -6,9 +6,9 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from gtzan_jax.reports import document as doc
-from gtzan_jax.reports import style as plots
+from gtzan_jax.reports import plot_style
 from gtzan_jax.reports.document import percent
-from gtzan_jax.reports.style import PALETTE
+from gtzan_jax.reports.plot_style import PALETTE
 
 FILE = "failures.md"
 _SHOWN = 5  # of the confused pairs, on the terminal
@@ -119,8 +119,8 @@ def document(found: Mapping) -> doc.Document:
 
 def draw(found: Mapping) -> Figure:
   """Confused pairs, how many runs are wrong, and accuracy along the clip."""
-  with plots.style():
-    figure = plots.new_figure(11, 3.9)
+  with plot_style.style():
+    figure = plot_style.new_figure(11, 3.9)
     panels = figure.subplots(1, 3, width_ratios=(1.25, 0.9, 1.1))
     _draw_pairs(panels[0], found["confused"])
     _draw_agreement(panels[1], found["wrong_in"])
@@ -237,7 +237,7 @@ def _draw_position(axes, rows: list[Mapping] | None) -> None:
   )
   axes.plot(x, [row["accuracy"] for row in rows], "o", color=PALETTE["accent"])
   axes.set_ylim(0, 1)
-  plots.percent(axes.yaxis)
+  plot_style.percent(axes.yaxis)
   axes.grid(axis="y")
   axes.xaxis.get_major_locator().set_params(integer=True)
   axes.set_xlabel("segment of the clip, from 0; bars: 95 %")

@@ -18,7 +18,7 @@ import numpy as np
 from gtzan_jax import provenance
 from gtzan_jax.errors import InputError
 from gtzan_jax.reports import schema as report_schema
-from gtzan_jax.reports import stored
+from gtzan_jax.reports import stored_runs
 from gtzan_jax.scores import alignment, compare
 from gtzan_jax.scores.predictions import Predictions
 
@@ -157,15 +157,15 @@ def _finished(
   """
   runs = {name: {} for name in names}
   facts = {}
-  for path in stored.below(folder):
-    report = stored.read(path)
+  for path in stored_runs.below(folder):
+    report = stored_runs.read(path)
     try:
       data = report["config"]["data"]
       name = data["leak"] or data["protocol"]
     except KeyError as error:
       raise InputError(f"{path} is not a run of a leakage meter") from error
     runs.setdefault(name, {})[report["seed"]] = _Finished(
-      report, stored.table(path, report["headline"])
+      report, stored_runs.table(path, report["headline"])
     )
     for key in _FACTS:
       if facts.setdefault(key, report[key]) != report[key]:

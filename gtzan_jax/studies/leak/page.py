@@ -6,10 +6,9 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from gtzan_jax.reports import document as doc
-from gtzan_jax.reports import figures, report
-from gtzan_jax.reports import style as plots
+from gtzan_jax.reports import figures, plot_style, report
 from gtzan_jax.reports.document import code, points
-from gtzan_jax.reports.style import PALETTE
+from gtzan_jax.reports.plot_style import PALETTE
 from gtzan_jax.scores import compare
 
 FILE = "leak.md"
@@ -191,8 +190,8 @@ def picture(found: Mapping) -> Figure:
   beside = found["protocols"]
   drawn = [_draw_arms, _draw_differences] if found["differences"] else []
   drawn += [_draw_protocols] if beside else []
-  with plots.style():
-    figure = plots.new_figure(
+  with plot_style.style():
+    figure = plot_style.new_figure(
       4.2 * len(drawn), 1.4 + 0.36 * max(4, len(beside))
     )
     panels = figure.subplots(1, len(drawn), squeeze=False)[0]
@@ -233,11 +232,11 @@ def _draw_differences(axes, found: Mapping) -> None:
     change = one["track"]
     text = points(change["difference"])
     drawn = change["ci95"] if change["clusters"] >= FEWEST else []
-    plots.interval(axes, y, change["difference"], drawn, "warm", text)
+    plot_style.interval(axes, y, change["difference"], drawn, "warm", text)
     labels.append(f"{_LABELS[name]}\n({_tracks(one)})")
     ends += change["ci95"]
   axes.set_xlim(min(ends) - 0.03, max(ends) + 0.03)
   axes.xaxis.set_major_formatter(lambda x, _: f"{100 * x:+.0f}" if x else "0")
   axes.set_xlabel("points above clean, 95 % interval")
-  plots.name_rows(axes, labels)
+  plot_style.name_rows(axes, labels)
   axes.set_title("What the leak is worth", pad=10)

@@ -16,9 +16,9 @@ from matplotlib.figure import Figure
 
 from gtzan_jax.errors import InputError
 from gtzan_jax.reports import document as doc
+from gtzan_jax.reports import plot_style
 from gtzan_jax.reports import schema as report_schema
-from gtzan_jax.reports import style as plots
-from gtzan_jax.reports.style import PALETTE
+from gtzan_jax.reports.plot_style import PALETTE
 from gtzan_jax.scores import compare
 
 FILE = "steps.md"
@@ -113,8 +113,8 @@ def document(meters: Sequence[Meter]) -> doc.Document:
 
 def picture(meters: Sequence[Meter]) -> Figure:
   """A row a recipe, a dot a step."""
-  with plots.style():
-    figure = plots.new_figure(8, 1.5 + 0.55 * len(meters))
+  with plot_style.style():
+    figure = plot_style.new_figure(8, 1.5 + 0.55 * len(meters))
     axes = figure.subplots()
     for y, one in enumerate(meters):
       values = [step["segment"]["accuracy"] for step in one.steps]
@@ -132,12 +132,12 @@ def picture(meters: Sequence[Meter]) -> Figure:
           fontsize=9,
           color=PALETTE[colour],
         )
-    plots.name_rows(
+    plot_style.name_rows(
       axes,
       [f"{one.recipe}\n{one.steps[0]['n_train']:,} segments" for one in meters],
     )
     axes.set_xlim(0, 1)
-    plots.percent(axes.xaxis)
+    plot_style.percent(axes.xaxis)
     axes.set_xlabel("segment accuracy, mean of the seeds")
     axes.set_title("What is held out, with as many train segments", pad=24)
     for x, (what, (_, colour)), step in zip(

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from gtzan_jax import ranges
 from gtzan_jax.audio.distortions import DISTORTIONS, Distortion
 from gtzan_jax.reports import schema as report_schema
-from gtzan_jax.reports import stored
+from gtzan_jax.reports import stored_runs
 from gtzan_jax.scores import compare, metrics
 from gtzan_jax.scores.predictions import Predictions
 
@@ -79,7 +79,7 @@ def again(folder: str | os.PathLike) -> dict:
     for row in one["levels"]
   ]
   facts = {key: value for key, value in found.items() if key not in _COMPUTED}
-  tables = {key: stored.table(folder, key) for key in (CLEAN, *names)}
+  tables = {key: stored_runs.table(folder, key) for key in (CLEAN, *names)}
   return build(facts, tables)
 
 

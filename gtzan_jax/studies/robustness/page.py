@@ -7,10 +7,9 @@ from matplotlib.figure import Figure
 
 from gtzan_jax.audio.distortions import DISTORTIONS, Distortion
 from gtzan_jax.reports import document as doc
-from gtzan_jax.reports import report
-from gtzan_jax.reports import style as plots
+from gtzan_jax.reports import plot_style, report
 from gtzan_jax.reports.document import interval, percent, points
-from gtzan_jax.reports.style import PALETTE
+from gtzan_jax.reports.plot_style import PALETTE
 from gtzan_jax.scores.predictions import Predictions
 from gtzan_jax.studies.robustness.measure import CLEAN, FILE
 
@@ -76,8 +75,8 @@ def draw(found: Mapping) -> Figure:
   kinds = found["distortions"]
   columns = min(4, len(kinds))
   rows = -(-len(kinds) // columns)
-  with plots.style():
-    figure = plots.new_figure(0.6 + 2.6 * columns, 0.5 + 2.35 * rows)
+  with plot_style.style():
+    figure = plot_style.new_figure(0.6 + 2.6 * columns, 0.5 + 2.35 * rows)
     figure.get_layout_engine().set(h_pad=0.1)
     cells = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
     for axes, (key, one) in zip(cells, kinds.items(), strict=False):
@@ -118,6 +117,6 @@ def _panel(axes, kind: Distortion, one: Mapping, clean: float) -> None:
   )
   axes.set_xlim(-0.4, len(shown) - 0.6)
   axes.set_ylim(0, 1)
-  plots.percent(axes.yaxis)
+  plot_style.percent(axes.yaxis)
   axes.grid(axis="y")
   axes.set_title(one["label"], pad=8, fontsize=10)

@@ -26,7 +26,7 @@ import ml_collections
 from gtzan_jax import atomic, errors, ranges
 from gtzan_jax.reports import leaderboard_page, report
 from gtzan_jax.studies.sweep import process
-from gtzan_jax.training import recipes, workdir
+from gtzan_jax.training import find_recipe, workdir
 
 OUT = pathlib.Path("runs/sweeps")
 STATE_FILE = "sweep.json"
@@ -64,7 +64,7 @@ def load(path: str | os.PathLike) -> list[Run]:
     InputError: the file is missing or fails, or returns anything but Runs with
       unique names that are valid for folders.
   """
-  runs = recipes.call(path, "get_sweep")
+  runs = find_recipe.call(path, "get_sweep")
   if not (
     isinstance(runs, list) and runs and all(isinstance(x, Run) for x in runs)
   ):
@@ -120,8 +120,8 @@ def plan(
   """
   plans = {}
   for run in runs:
-    file = (run.recipe and recipes.find(run.recipe)) or run.recipe or recipe
-    config = recipes.load(file)
+    file = (run.recipe and find_recipe.find(run.recipe)) or run.recipe or recipe
+    config = find_recipe.load(file)
     for key, value in run.overrides.items():
       if key in overrides and overrides[key] != value:
         raise errors.InputError(

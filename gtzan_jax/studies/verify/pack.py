@@ -7,8 +7,8 @@ import shutil
 from collections.abc import Mapping
 
 from gtzan_jax import errors
-from gtzan_jax.reports import packed, report, stored
-from gtzan_jax.scores import compact, predictions
+from gtzan_jax.reports import packed_runs, report, stored_runs
+from gtzan_jax.scores import packed_predictions, predictions
 from gtzan_jax.studies.crossval import measure as crossval
 from gtzan_jax.studies.leak import measure as leak
 from gtzan_jax.studies.verify import run as verification
@@ -18,7 +18,7 @@ _POOLED = "pooled*"  # tables that a cross-validation makes of its folds
 _BESIDE = ("*.png", leak.PLAN_FILE, crossval.FOLDS_FILE)
 # How much loss, calibration error and top-3 accuracy may change; 0 is tried
 # where that would show on a page.
-_TOLERANCES = (compact.TOLERANCE, 0.0)
+_TOLERANCES = (packed_predictions.TOLERANCE, 0.0)
 
 
 def pack(folder: str | os.PathLike, out: str | os.PathLike) -> None:
@@ -37,14 +37,14 @@ def pack(folder: str | os.PathLike, out: str | os.PathLike) -> None:
   folder, out = pathlib.Path(folder), pathlib.Path(out)
   if out.resolve().is_relative_to(folder.resolve()):
     raise errors.InputError(f"--out={out}: give a folder outside {folder}")
-  places = [path.relative_to(folder) for path in stored.find([folder])]
-  reports = {one.as_posix(): stored.read(folder / one) for one in places}
+  places = [path.relative_to(folder) for path in stored_runs.find([folder])]
+  reports = {one.as_posix(): stored_runs.read(folder / one) for one in places}
   tables = _tables(folder, reports)
   recomputed = [
     file.relative_to(folder)
     for file in verification.find([folder])
     if file.is_relative_to(folder)
-    and file.name not in (report.REPORT_FILE, packed.RUNS_FILE)
+    and file.name not in (report.REPORT_FILE, packed_runs.RUNS_FILE)
   ]
   beside = [
     file.relative_to(folder)
@@ -55,7 +55,7 @@ def pack(folder: str | os.PathLike, out: str | os.PathLike) -> None:
   for tolerance in _TOLERANCES:
     with errors.writing(f"--out={out}"):
       out.mkdir(parents=True, exist_ok=True)
-      packed.write(reports, tables, out, tolerance)
+      packed_runs.write(reports, tables, out, tolerance)
       for file in (*beside, *recomputed):
         (out / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(folder / file, out / file)
@@ -71,18 +71,21 @@ def pack(folder: str | os.PathLike, out: str | os.PathLike) -> None:
 
 def _tables(
   folder: pathlib.Path, reports: Mapping[str, Mapping]
-) -> dict[compact.Key, predictions.Predictions]:
+) -> dict[packed_predictions.Key, predictions.Predictions]:
   """The headline's of each classifier, and all that no report is of."""
   found = {
-    (run, one["headline"]): stored.table(folder / run, one["headline"])
+    (run, one["headline"]): stored_runs.table(folder / run, one["headline"])
     for run, one in reports.items()
     if one["headline"] and "gan" not in one
   }
-  for file in stored.files(folder, packed.RUNS_FILE):
-    study, place = packed.study(file.parent), file.parent.relative_to(folder)
+  for file in stored_runs.files(folder, packed_runs.RUNS_FILE):
+    study, place = (
+      packed_runs.study(file.parent),
+      file.parent.relative_to(folder),
+    )
     for run, name in study.tables:
       found[(place / run).as_posix(), name] = study.tables[run, name]
-  for file in stored.files(folder, "*.npz"):
+  for file in stored_runs.files(folder, "*.npz"):
     run = file.parent.parent
     if (
       file.parent.name == "predictions"

@@ -21,11 +21,11 @@ from gtzan_jax import errors
 from gtzan_jax.reports import (
   document,
   leaderboard_page,
-  packed,
+  packed_runs,
   rebuild,
   report,
-  stored,
 )
+from gtzan_jax.reports import stored_runs as stored
 from gtzan_jax.studies.compare import run as compare_runs
 from gtzan_jax.studies.crossval import measure as crossval
 from gtzan_jax.studies.crossval import page as crossval_page
@@ -79,7 +79,7 @@ def verify(paths: Iterable[str | os.PathLike]) -> Verified:
       no_train += bool(scored) and not table.exists()
       if "gan" in held:
         gans[str(file.parent)] = 1
-    elif file.name == packed.RUNS_FILE:
+    elif file.name == packed_runs.RUNS_FILE:
       runs = [stored.read(run) for run in stored.below(file.parent)]
       in_two += len(runs)
       if number := sum("gan" in one for one in runs):
@@ -123,7 +123,7 @@ def _is_page(file: pathlib.Path) -> bool:
 # The name of a file -> from its folder what it should hold.
 RECOMPUTED: dict[str, Callable[[pathlib.Path], object]] = {
   report.REPORT_FILE: rebuild.rebuild,
-  packed.RUNS_FILE: packed.again,
+  packed_runs.RUNS_FILE: packed_runs.again,
   compare_runs.FILE: compare_runs.again,
   failures.FILE: failures.again,
   robustness.FILE: robustness.again,

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 
 from gtzan_jax import errors
 from gtzan_jax.errors import InputError
-from gtzan_jax.reports import packed, rebuild, report
+from gtzan_jax.reports import packed_runs, rebuild, report
 from gtzan_jax.reports.report import REPORT_FILE
 from gtzan_jax.scores import predictions
 from gtzan_jax.scores.predictions import Predictions
@@ -31,7 +31,7 @@ def find(paths: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
   """
   found = {}
   for path in map(pathlib.Path, paths):
-    if not path.exists() and not packed.around(path):
+    if not path.exists() and not packed_runs.around(path):
       raise InputError(f"{path} does not exist: give folders of runs")
     runs = [path.parent] if path.is_file() else below(path)
     if not runs:
@@ -57,9 +57,11 @@ def below(folder: str | os.PathLike) -> list[pathlib.Path]:
   folder, found = pathlib.Path(folder), []
   if folder.is_dir():
     found += [file.parent for file in files(folder, REPORT_FILE)]
-    for file in files(folder, packed.RUNS_FILE):
-      found += [file.parent / name for name in packed.study(file.parent).runs]
-  if not found and (holder := packed.around(folder)):
+    for file in files(folder, packed_runs.RUNS_FILE):
+      found += [
+        file.parent / name for name in packed_runs.study(file.parent).runs
+      ]
+  if not found and (holder := packed_runs.around(folder)):
     study, name = holder
     found = [
       folder / pathlib.PurePath(run).relative_to(name)
@@ -97,7 +99,7 @@ def read(path: str | os.PathLike) -> dict:
   path = pathlib.Path(path)
   if (path / REPORT_FILE).exists():
     return report.read(path / REPORT_FILE)
-  if holder := packed.around(path):
+  if holder := packed_runs.around(path):
     study, name = holder
     if name in study.runs:
       return study.report(name)
@@ -121,7 +123,7 @@ def table(path: str | os.PathLike, name: str) -> Predictions:
   """
   path = pathlib.Path(path)
   file = path / "predictions" / f"{name}.npz"
-  if not file.exists() and (holder := packed.around(path)):
+  if not file.exists() and (holder := packed_runs.around(path)):
     study, run = holder
     if (run, name) in study.tables:
       return study.tables[run, name]
@@ -147,7 +149,7 @@ def tables(path: str | os.PathLike, found: Mapping) -> dict[str, Predictions]:
       for name in names
       if name != "train" or (stored / f"{name}.npz").exists()
     }
-  holder = packed.around(path)
+  holder = packed_runs.around(path)
   assert holder  # without one, the run would have no report
   study, run = holder
   return study.of(run)

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 
 from gtzan_jax import atomic
 from gtzan_jax.reports import rebuild, schema
-from gtzan_jax.scores import compact
+from gtzan_jax.scores import packed_predictions
 from gtzan_jax.scores.predictions import Predictions
 
 RUNS_FILE, TABLES_FILE = "runs.json", "predictions.npz"
@@ -30,7 +30,7 @@ _DIGITS = 5  # of a number in a packed history
 
 def write(
   reports: Mapping[str, Mapping],
-  tables: Mapping[compact.Key, Predictions],
+  tables: Mapping[packed_predictions.Key, Predictions],
   out: pathlib.Path,
   tolerance: float,
 ) -> None:
@@ -46,7 +46,7 @@ def write(
   text = ",\n".join(
     f"{_text(name)}: {_text(run)}" for name, run in found["runs"].items()
   )
-  compact.save(out / TABLES_FILE, tables, tolerance)
+  packed_predictions.save(out / TABLES_FILE, tables, tolerance)
   atomic.write(
     out / RUNS_FILE,
     f'{{"shared": {_text(found["shared"])},\n"runs": {{\n{text}\n}}}}\n',
@@ -72,7 +72,7 @@ class Study:
     self.runs = {
       name: _merged(found["shared"], own) for name, own in found["runs"].items()
     }
-    self.tables = compact.Tables(folder / TABLES_FILE)
+    self.tables = packed_predictions.Tables(folder / TABLES_FILE)
     self._reports = {}
 
   def of(self, run: str) -> dict[str, Predictions]:

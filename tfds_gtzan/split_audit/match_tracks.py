@@ -9,8 +9,8 @@ from gtzan_jax.errors import InputError
 from tfds_gtzan.corpora.track_names import Names
 from tfds_gtzan.corpora.types import Corpus
 from tfds_gtzan.facts import track_lists
-from tfds_gtzan.protocols import cuts
-from tfds_gtzan.split_audit.files import Line
+from tfds_gtzan.protocols import splitters
+from tfds_gtzan.split_audit.split_files import Line
 
 
 class Split(NamedTuple):
@@ -50,7 +50,7 @@ def understand(lines: Iterable[Line], corpus: Corpus | None) -> Split:
   tracks = [] if corpus is None else corpus.tracks
   artists = {track.id: track.artist for track in tracks}
   genres = {track.id: track.genre for track in tracks}
-  if corpus is None or cuts.is_gtzan(tracks):
+  if corpus is None or splitters.is_gtzan(tracks):
     artists = {**track_lists.artists(), **artists}
     genres = {track: track.split(".")[0] for track in artists} | genres
   names = Names(genres)
@@ -94,7 +94,11 @@ def _in_order(parts: Iterable[str]) -> list[str]:
 
   def rank(part: str) -> tuple:
     number = re.search(r"\d+$", part)
-    at = cuts.SPLITS.index(part) if part in cuts.SPLITS else len(cuts.SPLITS)
+    at = (
+      splitters.SPLITS.index(part)
+      if part in splitters.SPLITS
+      else len(splitters.SPLITS)
+    )
     stem = part[: number.start()] if number else part
     return at, stem, int(number[0]) if number else -1, part
 

@@ -3,9 +3,9 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from gtzan_jax.scores import artists
+from gtzan_jax.scores import artist_credits
 from tfds_gtzan.corpora.types import Row, Track
-from tfds_gtzan.protocols import cuts
+from tfds_gtzan.protocols import splitters
 
 
 def clusters(tracks: Sequence[Row | Track]) -> dict[str, str]:
@@ -17,15 +17,17 @@ def clusters(tracks: Sequence[Row | Track]) -> dict[str, str]:
   such, are the groups of `cuts.artist_groups`.
   """
   groups = defaultdict(list)
-  for track, number in zip(tracks, cuts.recordings(tracks), strict=True):
+  for track, number in zip(tracks, splitters.recordings(tracks), strict=True):
     groups[number].append(track)
   credits: dict[str, str] = {}
   for group in groups.values():
-    names = set().union(*(artists.credited(track.artist) for track in group))
+    names = set().union(
+      *(artist_credits.credited(track.artist) for track in group)
+    )
     if not names and len(group) > 1:
       # Copies by unknown artists share a mark, which is no name.
-      names = {artists.of_copies(min(track.id for track in group))}
+      names = {artist_credits.of_copies(min(track.id for track in group))}
     credits |= dict.fromkeys(
-      (track.id for track in group), artists.credit(names)
+      (track.id for track in group), artist_credits.credit(names)
     )
   return credits

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from gtzan_jax.audio import files as audio
+from gtzan_jax.audio import waveform
 from gtzan_jax.errors import InputError, shown
 from tfds_gtzan.corpora import delimited
 
@@ -33,7 +33,7 @@ _NAMED = (
 )
 # "blues/blues.00012.wav 0": what follows the file's name is a label.
 _LABELLED = re.compile(
-  rf"(.*?({'|'.join(map(re.escape, audio.EXTENSIONS))}))[\s,;].*", re.I
+  rf"(.*?({'|'.join(map(re.escape, waveform.EXTENSIONS))}))[\s,;].*", re.I
 )
 
 

@@ -7,7 +7,7 @@ import pytest
 from stored import made
 
 from gtzan_jax.errors import InputError
-from gtzan_jax.scores import calibration, compact, metrics
+from gtzan_jax.scores import calibration, metrics, packed_predictions
 
 
 def test_what_is_predicted_comes_back(tmp_path):
@@ -19,8 +19,8 @@ def test_what_is_predicted_comes_back(tmp_path):
     ("d", "test"): made(6, seed=4, genres=("ska", "jazz", "rock")),
     ("d", "none"): made(0),
   }
-  compact.save(tmp_path / "t.npz", tables)
-  found = compact.Tables(tmp_path / "t.npz")
+  packed_predictions.save(tmp_path / "t.npz", tables)
+  found = packed_predictions.Tables(tmp_path / "t.npz")
   assert list(found) == list(tables)
   for key, table in tables.items():
     for name in ("track", "segment", "label", "artist"):
@@ -36,15 +36,15 @@ def test_what_is_predicted_comes_back(tmp_path):
     np.testing.assert_allclose(
       found[key].probabilities, table.probabilities, atol=0.06
     )
-  compact.save(tmp_path / "none.npz", {})
-  assert not compact.Tables(tmp_path / "none.npz")
+  packed_predictions.save(tmp_path / "none.npz", {})
+  assert not packed_predictions.Tables(tmp_path / "none.npz")
 
 
 @pytest.mark.parametrize("tolerance", [0.02, 0.001])
 def test_scores_change_less_than_the_tolerance(tmp_path, tolerance):
   table = made(200, 5, seed=1)
-  compact.save(tmp_path / "t.npz", {("a", "test"): table}, tolerance)
-  found = compact.Tables(tmp_path / "t.npz")["a", "test"]
+  packed_predictions.save(tmp_path / "t.npz", {("a", "test"): table}, tolerance)
+  found = packed_predictions.Tables(tmp_path / "t.npz")["a", "test"]
   for one, other in ((table, found), (table.by_track(), found.by_track())):
     for score in (
       lambda x: calibration.loss(x.probabilities, x.label),
@@ -61,8 +61,10 @@ def test_near_ties_are_decided_as_before(tmp_path):
   even += np.random.default_rng(0).normal(0, 1e-4, even.shape)
   table = dataclasses.replace(table, probabilities=even)
   tie = dataclasses.replace(table, probabilities=np.full_like(even, 1 / 3))
-  compact.save(tmp_path / "t.npz", {("a", "x"): table, ("a", "y"): tie})
-  found = compact.Tables(tmp_path / "t.npz")
+  packed_predictions.save(
+    tmp_path / "t.npz", {("a", "x"): table, ("a", "y"): tie}
+  )
+  found = packed_predictions.Tables(tmp_path / "t.npz")
   np.testing.assert_array_equal(found["a", "x"].predicted, table.predicted)
   assert not found["a", "y"].predicted.any()
 
@@ -72,13 +74,13 @@ def test_what_cannot_be_stored_is_one_line(tmp_path):
   gone = np.where(np.arange(6)[:, None] == 2, np.nan, table.probabilities)
   table = dataclasses.replace(table, probabilities=gone)
   with pytest.raises(InputError, match="a, test: NaN"):
-    compact.save(tmp_path / "t.npz", {("a", "test"): table})
+    packed_predictions.save(tmp_path / "t.npz", {("a", "test"): table})
   assert not (tmp_path / "t.npz").exists()
 
 
 def test_a_damaged_file_is_one_line(tmp_path):
   file = tmp_path / "t.npz"
-  compact.save(file, {("a", "test"): made(3)})
+  packed_predictions.save(file, {("a", "test"): made(3)})
   with np.load(file) as held:
     columns = dict(held)
   for changed, words in (
@@ -89,8 +91,8 @@ def test_a_damaged_file_is_one_line(tmp_path):
   ):
     np.savez(file, **{**columns, **changed})
     with pytest.raises(InputError, match=words):
-      compact.Tables(file)["a", "test"]
+      packed_predictions.Tables(file)["a", "test"]
   del columns["levels"]
   np.savez(file, **columns)
   with pytest.raises(InputError, match="no levels inside"):
-    compact.Tables(file)
+    packed_predictions.Tables(file)
