@@ -22,7 +22,7 @@ import numpy as np
 from gtzan_jax.errors import InputError
 from gtzan_jax.inference import ensemble
 from gtzan_jax.reports import stored_runs
-from gtzan_jax.scores import alignment, compare, metrics
+from gtzan_jax.scores import alignment, bootstrap, compare
 from gtzan_jax.scores.predictions import Predictions
 from gtzan_jax.studies.crossval import measure as crossval
 
@@ -256,7 +256,7 @@ def genre_table(tables: Tables) -> list[str]:
   for g, genre in enumerate(first.genres):
     here = first.label == g
     right = all_correct[:, here]
-    low, high = metrics.bootstrap(
+    low, high = bootstrap.interval(
       clusters[here], right.mean(0), resamples=compare.RESAMPLES
     )
     each = right.mean(1)

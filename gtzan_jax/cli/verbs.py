@@ -214,6 +214,7 @@ def warn_unfinished(
 def predict(given: Given) -> int:
   """Predict genres of audio files."""
   from gtzan_jax.data import notices
+  from gtzan_jax.inference import input_warnings
   from gtzan_jax.inference import predict as prediction
   from gtzan_jax.training import workdir
 
@@ -224,7 +225,7 @@ def predict(given: Given) -> int:
   )
   notices.passed_over(passed_over, sys.stderr)
   model = prediction.load(path, run)
-  of_all, failed = prediction.about(run), 0
+  of_all, failed = input_warnings.for_all(run), 0
   for warning in of_all:
     print(f"warning: {warning}", file=sys.stderr)
   with (

@@ -19,10 +19,8 @@ from gtzan_jax import errors
 from gtzan_jax.audio import waveform
 from gtzan_jax.data.open_dataset import open_tree
 from gtzan_jax.features import image
-from gtzan_jax.inference import inputs
+from gtzan_jax.inference import input_warnings, inputs
 from gtzan_jax.training import evaluate, workdir
-
-FACTOR_2 = 20 * np.log10(2)  # in dB
 
 
 def _takes(kind: str) -> tuple[str, tuple[str, ...]]:
@@ -163,41 +161,6 @@ def stream(
   yield from inputs.stream(blocks, run)
 
 
-def outside(level: waveform.Level, run: Mapping) -> list[str]:
-  """Warnings for a length or level far outside the training range.
-
-  Far is a factor of two beyond the shortest and longest, the quietest and
-  loudest training track.
-  """
-  found = []
-  known = run.get("train_range") or {}
-  if limits := known.get("seconds"):
-    low, high = limits
-    if not low / 2 <= level.seconds <= 2 * high:
-      found.append(
-        f"duration {level.seconds:,.1f} s is outside the training range of"
-        f" {low:,.1f} to {high:,.1f} s"
-      )
-  if (limits := known.get("level")) and level.decibels is not None:
-    low, high = limits
-    if not low - FACTOR_2 <= level.decibels <= high + FACTOR_2:
-      found.append(
-        f"level {level.decibels:.0f} dBFS is outside the training range of"
-        f" {low:.0f} to {high:.0f} dBFS"
-      )
-  return found
-
-
-def about(run: Mapping) -> list[str]:
-  """Warnings that apply to all predictions of a run."""
-  if run["data_path"]:
-    return []
-  return [
-    "this model was trained on the synthetic corpus; its predictions for real"
-    " music are meaningless"
-  ]
-
-
 def load(
   path: pathlib.Path, run: Mapping | None = None
 ) -> Callable[..., dict[str, float]]:
@@ -209,7 +172,7 @@ def load(
 
   Returns:
     predict(file, warnings=None): probabilities in descending order; the
-    warnings of `outside` are added to the list.
+    warnings of `input_warnings.out_of_range` are added to the list.
 
   Raises:
     InputError: no run folder, or no checkpoint in it. The function raises it as
@@ -230,7 +193,7 @@ def load(
     if not np.isfinite(mean).all():
       raise errors.InputError(f"{errors.shown(file)}: the model predicted NaN")
     if warnings is not None and level.seconds:
-      warnings += outside(level, run)
+      warnings += input_warnings.out_of_range(level, run)
     mean /= mean.sum()
     order = np.argsort(-mean, kind="stable")
     return {run["genres"][i]: float(mean[i]) for i in order}

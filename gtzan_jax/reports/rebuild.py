@@ -9,7 +9,7 @@ from gtzan_jax import ranges
 from gtzan_jax.errors import InputError
 from gtzan_jax.reports import report, schema
 from gtzan_jax.reports.report import REPORT_FILE
-from gtzan_jax.scores import metrics, predictions
+from gtzan_jax.scores import bootstrap, predictions
 from gtzan_jax.scores.predictions import Predictions
 
 # What a report is computed from, of whatever version it is.
@@ -110,7 +110,7 @@ def check(where: pathlib.Path, facts: object, spec: Mapping) -> None:
 def _resamples(where: pathlib.Path, config: Mapping) -> int:
   """How many the run was reported with; an ensemble has no such setting."""
   settings = config.get("eval", {})
-  drawn = metrics.RESAMPLES
+  drawn = bootstrap.RESAMPLES
   if isinstance(settings, dict):
     drawn = settings.get("bootstrap", drawn)
   accepted = ranges.CONFIG["eval.bootstrap"]

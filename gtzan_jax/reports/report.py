@@ -16,7 +16,7 @@ import numpy as np
 
 from gtzan_jax import atomic, errors, ranges
 from gtzan_jax.reports import schema as report_schema
-from gtzan_jax.scores import calibration, metrics
+from gtzan_jax.scores import bootstrap, calibration, metrics
 from gtzan_jax.scores.predictions import Predictions
 
 REPORT_FILE = "report.json"
@@ -54,7 +54,7 @@ def build(
   missing: Mapping[str, int],
   sha256: Mapping[str, str],
   tracks: Mapping[str, int] | None = None,
-  resamples: int = metrics.RESAMPLES,
+  resamples: int = bootstrap.RESAMPLES,
 ) -> dict:
   """The report as plain values: what json.loads of report.json returns.
 
@@ -301,7 +301,7 @@ def save(path: str | os.PathLike, report: Mapping) -> None:
 def scored(
   predictions: Predictions | None,
   tracks: int | None = None,
-  resamples: int = metrics.RESAMPLES,
+  resamples: int = bootstrap.RESAMPLES,
 ) -> dict:
   """What predictions tell of a split: all but `missing` and `sha256`.
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from gtzan_jax.errors import InputError
-from gtzan_jax.scores import alignment, metrics
+from gtzan_jax.scores import alignment, bootstrap
 from gtzan_jax.scores.predictions import Predictions
 
 RESAMPLES = 20_000  # with 1,000 a bound varies by a point for few artists
@@ -101,7 +101,7 @@ def mean_accuracy(tables: Sequence[Predictions]) -> dict:
   return {
     "accuracy": statistics.fmean(values),
     "deviation": statistics.stdev(values) if len(values) > 1 else None,
-    "ci95": metrics.bootstrap(
+    "ci95": bootstrap.interval(
       tables[0].clusters, np.mean(correct, axis=0), resamples=RESAMPLES
     ),
   }
@@ -145,7 +145,7 @@ def _paired(
     "accuracy_a": float(share_a.mean()),
     "accuracy_b": float(share_b.mean()),
     "difference": float(share_a.mean() - share_b.mean()),
-    "ci95": metrics.bootstrap(
+    "ci95": bootstrap.interval(
       table.clusters, share_a - share_b, resamples=resamples
     ),
   }

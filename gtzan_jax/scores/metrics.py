@@ -14,16 +14,13 @@ from typing import Any
 import numpy as np
 
 from gtzan_jax.errors import InputError
-from gtzan_jax.scores import artist_credits
+from gtzan_jax.scores import artist_credits, bootstrap
 from gtzan_jax.scores.calibration import ece, lifted, loss
 from gtzan_jax.scores.predictions import Predictions
 
-RESAMPLES = 1_000
-_AT_A_TIME = 500  # resamples: with thousands of clusters, a few MB
-
 
 def evaluate(
-  predictions: Predictions, *, resamples: int = RESAMPLES
+  predictions: Predictions, *, resamples: int = bootstrap.RESAMPLES
 ) -> dict[str, dict]:
   """`scores` by segment, by track (mean) and by track (majority vote)."""
   levels = {
@@ -36,7 +33,9 @@ def evaluate(
   }
 
 
-def scores(predictions: Predictions, *, resamples: int = RESAMPLES) -> dict:
+def scores(
+  predictions: Predictions, *, resamples: int = bootstrap.RESAMPLES
+) -> dict:
   """All scores of a table of predictions, as plain Python values.
 
   Args:
@@ -77,7 +76,7 @@ def scores(predictions: Predictions, *, resamples: int = RESAMPLES) -> dict:
   return {
     "n": len(predictions),
     "accuracy": float(metrics.accuracy_score(true, predicted)),
-    "ci95": bootstrap(
+    "ci95": bootstrap.interval(
       predictions.clusters, predicted == true, resamples=resamples
     ),
     "top3": top3(predictions),
@@ -116,35 +115,6 @@ def known_artists(
   trained.update(*map(artist_credits.known, set(train.artist.tolist())))
   shared = sum(not trained.isdisjoint(names) for names in credits)
   return {"tracks": shared, "of": len(credits)}
-
-
-def bootstrap(
-  cluster: np.ndarray, values: np.ndarray, *, resamples: int, seed: int = 0
-) -> list[float]:
-  """95 % percentile interval of a mean over rows, resampling whole clusters.
-
-  A resample takes clusters with replacement, each with all its rows (Field and
-  Welsh, 2007), as rows of a cluster are not independent.
-
-  Args:
-    cluster: [N] the cluster of each row: Predictions.clusters; N > 0.
-    values: [N] bool for an accuracy, differences of two models for a paired
-      comparison.
-    resamples: number of resamples.
-    seed: of the random generator.
-
-  Returns:
-    [low, high]; equal if all values are equal.
-  """
-  _, group = np.unique(cluster, return_inverse=True)
-  rows = np.bincount(group)
-  total = np.bincount(group, weights=values)
-  rng, means = np.random.default_rng(seed), []
-  for start in range(0, resamples, _AT_A_TIME):
-    shape = (min(_AT_A_TIME, resamples - start), len(rows))
-    drawn = rng.integers(len(rows), size=shape)
-    means.append(total[drawn].sum(axis=1) / rows[drawn].sum(axis=1))
-  return np.percentile(np.concatenate(means), [2.5, 97.5]).tolist()
 
 
 def top3(predictions: Predictions) -> float:

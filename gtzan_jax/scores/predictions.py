@@ -15,12 +15,11 @@ import numpy as np
 
 from gtzan_jax import atomic, errors
 from gtzan_jax.errors import DAMAGED_NPZ, InputError
-from gtzan_jax.scores import artist_credits
+from gtzan_jax.scores import artist_credits, voting
 
 TRACK_ROW = -1  # the segment number of a row for a whole track
 
 _COLUMNS = ("track", "segment", "label", "probabilities", "genres", "artist")
-_TIE = 1e-3  # share of a track's votes that breaks a tie
 # Tolerance of a row's sum: older tables were rounded to half precision, which
 # moves a sum by up to 0.0005, averaged and rounded again.
 _OFF = 5e-3
@@ -143,7 +142,7 @@ class Predictions:
     """
     if vote not in ("mean", "majority"):
       raise InputError(f"vote {vote!r}: 'mean' or 'majority' is accepted")
-    first, group = _groups(self.track)
+    first, group = voting.tracks(self.track)
     total = np.zeros((len(first), len(self.genres)))
     np.add.at(total, group, self.probabilities)
     rows = np.bincount(group, minlength=len(first))[:, None]
@@ -152,7 +151,7 @@ class Predictions:
       ballots = self.predicted[:, None] == np.arange(len(self.genres))
       votes = np.zeros_like(total)
       np.add.at(votes, group, ballots)
-      probabilities = _shares(votes, probabilities)
+      probabilities = voting.shares(votes, probabilities)
     return Predictions(
       track=self.track[first],
       segment=np.full(len(first), TRACK_ROW, np.int32),
@@ -223,24 +222,6 @@ def digest(tracks: Iterable[str]) -> str:
   return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def _groups(track: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """First row of each track ([T], ascending) and each row's track ([N])."""
-  _, first, group = np.unique(track, return_index=True, return_inverse=True)
-  order = np.argsort(first)
-  return first[order], np.argsort(order)[group]
-
-
-def _shares(votes: np.ndarray, mean: np.ndarray) -> np.ndarray:
-  """Votes [T, C] as shares [T, C], ties broken by the mean [T, C]."""
-  leading = votes == votes.max(axis=1, keepdims=True)
-  tied = leading.sum(axis=1) > 1
-  winner = np.where(leading, np.nan_to_num(mean), -1.0).argmax(axis=1)
-  votes = votes.copy()
-  cast = votes[tied].sum(axis=1)
-  votes[tied, winner[tied]] += np.where(cast > 0, _TIE * cast, np.nan)
-  return votes / votes.sum(axis=1, keepdims=True)
-
-
 def _narrow(exact: np.ndarray) -> np.ndarray:
   for dtype in (np.float16, np.float32):
     narrow = exact.astype(dtype)
@@ -306,7 +287,7 @@ def _check_values(p: Predictions) -> None:
       f"probabilities: a row of track {p.track[bad[0]]} sums to"
       f" {sums[bad[0]]:.4g} or has a negative part; 1 and none are accepted"
     )
-  first, group = _groups(p.track)
+  first, group = voting.tracks(p.track)
   for name, what in (("label", "genres"), ("artist", "artists")):
     column = getattr(p, name)
     bad = np.flatnonzero(column != column[first][group])

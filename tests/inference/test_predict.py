@@ -19,7 +19,7 @@ from gtzan_jax.cli import tasks
 from gtzan_jax.cli.main import main
 from gtzan_jax.data.open_dataset import open_dataset
 from gtzan_jax.features import whole_clip
-from gtzan_jax.inference import external, inputs, predict
+from gtzan_jax.inference import external, input_warnings, inputs, predict
 from gtzan_jax.recipes import default
 from gtzan_jax.scores import predictions
 from gtzan_jax.training import evaluate, sharding, workdir
@@ -267,11 +267,11 @@ def test_a_file_outside_the_training_range_is_warned_of(
 def test_an_older_run_has_no_range_to_be_outside_of():
   level = waveform.Level()
   level.add(np.full(99, 0.1, np.float32))
-  assert not predict.outside(level, {})
-  assert not predict.outside(
+  assert not input_warnings.out_of_range(level, {})
+  assert not input_warnings.out_of_range(
     level, {"train_range": {"seconds": None, "level": None}}
   )
-  assert not predict.about({"data_path": "/music"})
+  assert not input_warnings.for_all({"data_path": "/music"})
 
 
 def test_json_is_written_as_it_goes(

@@ -8,7 +8,7 @@ import pytest
 import scipy.stats
 
 from gtzan_jax.errors import InputError
-from gtzan_jax.scores import calibration, metrics
+from gtzan_jax.scores import bootstrap, calibration, metrics
 from gtzan_jax.scores.predictions import Predictions
 
 GENRES = ("blues", "jazz", "rock")
@@ -130,7 +130,7 @@ def test_no_rows():
 def test_the_interval_of_independent_tracks_is_scipys():
   rng = np.random.default_rng(0)
   values = rng.choice([-1.0, 0.0, 1.0], 120, p=[0.2, 0.5, 0.3])
-  ours = metrics.bootstrap(np.arange(120), values, resamples=20_000, seed=0)
+  ours = bootstrap.interval(np.arange(120), values, resamples=20_000, seed=0)
   theirs = scipy.stats.bootstrap(
     (values,),
     np.mean,
@@ -151,9 +151,9 @@ def test_five_clusters_by_enumeration():
     rows = np.concatenate([right[cluster == one] for one in drawn])
     means.append(rows.mean())
   wanted = np.percentile(means, [2.5, 97.5])
-  got = metrics.bootstrap(cluster, right, resamples=50_000, seed=0)
+  got = bootstrap.interval(cluster, right, resamples=50_000, seed=0)
   np.testing.assert_allclose(got, wanted, atol=0.02)
-  apart = metrics.bootstrap(np.arange(15), right, resamples=50_000, seed=0)
+  apart = bootstrap.interval(np.arange(15), right, resamples=50_000, seed=0)
   assert apart[1] - apart[0] < 0.8 * (got[1] - got[0])
 
 
@@ -170,10 +170,10 @@ def test_tracks_of_an_artist_are_drawn_together():
     rows = {"segment": table, "track": tracks}.get(
       level, table.by_track("majority")
     )
-    wanted = metrics.bootstrap(
+    wanted = bootstrap.interval(
       [artists[track] for track in rows.track],
       rows.predicted == rows.label,
-      resamples=metrics.RESAMPLES,
+      resamples=bootstrap.RESAMPLES,
       seed=0,
     )
     assert scores["ci95"] == wanted
@@ -209,7 +209,7 @@ def covered_of_artists(artists, tries=300) -> float:
   for seed in range(tries):
     tracks = rng.geometric(0.15, artists)
     chance = np.repeat(rng.beta(0.8, 0.8, artists), tracks)
-    low, high = metrics.bootstrap(
+    low, high = bootstrap.interval(
       np.repeat(np.arange(artists), tracks),
       rng.random(len(chance)) < chance,
       resamples=1_000,
@@ -230,8 +230,8 @@ def test_segments_of_a_track_are_drawn_together():
   # Every track is wholly right or wholly wrong, so that ten segments a track
   # say no more than one: the interval must not shrink.
   right = np.arange(100) < 70
-  single = metrics.bootstrap(np.arange(100), right, resamples=1_000, seed=0)
-  tenfold = metrics.bootstrap(
+  single = bootstrap.interval(np.arange(100), right, resamples=1_000, seed=0)
+  tenfold = bootstrap.interval(
     np.repeat(np.arange(100), 10),
     np.repeat(right, 10),
     resamples=1_000,
@@ -246,8 +246,8 @@ def test_the_interval_is_seeded():
   first = metrics.scores(table)["ci95"]
   assert metrics.scores(table)["ci95"] == first
   drawn = (table.clusters, table.correct)
-  assert metrics.bootstrap(*drawn, resamples=1_000) == first
-  assert metrics.bootstrap(*drawn, resamples=1_000, seed=1) != first
+  assert bootstrap.interval(*drawn, resamples=1_000) == first
+  assert bootstrap.interval(*drawn, resamples=1_000, seed=1) != first
 
 
 def test_certainty_of_the_wrong_genre_costs_a_finite_loss():

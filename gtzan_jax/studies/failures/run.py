@@ -15,7 +15,7 @@ from gtzan_jax.inference import ensemble
 from gtzan_jax.inference.ensemble import Member
 from gtzan_jax.reports import report
 from gtzan_jax.reports import schema as report_schema
-from gtzan_jax.scores import alignment, compare, metrics
+from gtzan_jax.scores import alignment, bootstrap, compare, metrics
 from gtzan_jax.scores.predictions import Predictions
 from gtzan_jax.studies.failures import page as failures_page
 from gtzan_jax.training import workdir
@@ -249,7 +249,7 @@ def _by_position(tables: Sequence[Predictions]) -> list[dict] | None:
       "segment": s,
       "n": int(here.sum()),
       "accuracy": float(share[here].mean()),
-      "ci95": metrics.bootstrap(
+      "ci95": bootstrap.interval(
         clusters[here], share[here], resamples=compare.RESAMPLES
       ),
     }

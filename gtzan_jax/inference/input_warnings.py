@@ -1,0 +1,44 @@
+"""Warnings for input that differs from what a model was trained on."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from gtzan_jax.audio import waveform
+
+FACTOR_2 = 20 * np.log10(2)  # in dB
+
+
+def out_of_range(level: waveform.Level, run: Mapping) -> list[str]:
+  """Warnings for a length or level far outside the training range.
+
+  Far is a factor of two beyond the shortest and longest, the quietest and
+  loudest training track.
+  """
+  found = []
+  known = run.get("train_range") or {}
+  if limits := known.get("seconds"):
+    low, high = limits
+    if not low / 2 <= level.seconds <= 2 * high:
+      found.append(
+        f"duration {level.seconds:,.1f} s is outside the training range of"
+        f" {low:,.1f} to {high:,.1f} s"
+      )
+  if (limits := known.get("level")) and level.decibels is not None:
+    low, high = limits
+    if not low - FACTOR_2 <= level.decibels <= high + FACTOR_2:
+      found.append(
+        f"level {level.decibels:.0f} dBFS is outside the training range of"
+        f" {low:.0f} to {high:.0f} dBFS"
+      )
+  return found
+
+
+def for_all(run: Mapping) -> list[str]:
+  """Warnings that apply to all predictions of a run."""
+  if run["data_path"]:
+    return []
+  return [
+    "this model was trained on the synthetic corpus; its predictions for real"
+    " music are meaningless"
+  ]
