@@ -20,7 +20,6 @@ from clu import parameter_overview
 
 from gtzan_jax import errors
 from gtzan_jax.data import pipeline
-from gtzan_jax.reports import report
 from gtzan_jax.training import checkpoint, progress, sharding
 from gtzan_jax.training import scalars as logs
 from gtzan_jax.training.preemption import Interrupt, Interrupted
@@ -246,6 +245,8 @@ def is_reported(
   config: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> bool:
   """Whether training is finished and the report is written."""
+  from gtzan_jax.reports import report  # scores and schemas, for no step
+
   last = checkpoint.Store(workdir / "last")
   try:
     facts = last.facts()
