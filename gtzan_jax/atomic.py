@@ -11,10 +11,7 @@ from typing import BinaryIO
 
 @contextlib.contextmanager
 def opened(path: str | os.PathLike) -> Iterator[BinaryIO]:
-  """A file to write to, which replaces `path` when the block ends.
-
-  Where the block raises, `path` stays as it was.
-  """
+  """A file to write to; it replaces `path` only if the block does not raise."""
   path = pathlib.Path(path)
   temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
   try:
@@ -47,16 +44,10 @@ def write_json(
 def locked(
   path: str | os.PathLike, waits: Callable[[], None] | None = None
 ) -> Iterator[BinaryIO | None]:
-  """Locks a file between processes; the lock goes with its process.
+  """Locks a file between processes; yields it, or None.
 
-  Args:
-    path: the file, made if need be; its folder exists.
-    waits: called where another process holds the lock, before this one waits
-      for it. None: it does not wait.
-
-  Yields:
-    the opened file, whose descriptor holds the lock, also in a child that
-    inherits it; None where another process has it.
+  A child that inherits the descriptor holds the lock too. `waits` is called
+  before waiting for another process; without it None is yielded at once.
   """
   with open(path, "r+b", opener=_made_if_missing) as file:
     held = True

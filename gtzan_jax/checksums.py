@@ -38,11 +38,8 @@ def find_damage(
 ) -> str | None:
   """The first damaged file and the reason; None if there is none.
 
-  Args:
-    folder: of the files and their checksums.
-    wanted: whether to check a file, given its path below `folder`.
-    whole: whether a wanted file that is not in the list is damage too, as the
-      list may have lost its end.
+  `wanted` gets paths below `folder`. `whole`: a wanted file that is not listed
+  is damage too, as the list may have lost its end.
   """
   try:
     text = (folder / SUMS).read_text("utf-8", "replace")

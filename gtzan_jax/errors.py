@@ -23,11 +23,10 @@ DAMAGED_NPZ = (
 
 
 class InputError(ValueError):
-  """An error in the user's input: a path, a name, a value, a file.
+  """An error in the user's input; the command line exits with status 2.
 
-  Its message is one line with the value received and the values accepted (or
-  the remedy). The command line prints it without a traceback and exits with
-  status 2; any other exception is a defect.
+  The message is one line: the value received and those accepted, or the remedy.
+  Any other exception is a defect.
   """
 
 
@@ -40,8 +39,8 @@ def first_line(error: BaseException) -> str:
 def shown(name: str | os.PathLike, keep: str = "") -> str:
   """A name in one printable line.
 
-  Bytes that are not UTF-8, control characters, line ends and marks of text
-  direction become escapes, except those in `keep`.
+  Undecodable bytes, control characters, line ends and marks of text direction
+  become escapes, except those in `keep`.
   """
   text = os.fspath(name)
   if text.isprintable():
@@ -80,13 +79,9 @@ def _escaped(letter: str) -> str:
 
 @contextlib.contextmanager
 def reading(name: str | os.PathLike) -> Iterator[None]:
-  """Turns any exception of reading a file into an InputError.
+  """Turns any other exception of reading a file into InputError "NAME: reason".
 
-  Decoders raise anything for damaged files, and one file may not stop the work
-  on all others.
-
-  Raises:
-    InputError: "NAME: reason", for any other exception.
+  Decoders raise anything for damaged files, and one must not stop the others.
   """
   try:
     yield
@@ -182,11 +177,7 @@ SMALL = 256 * 2**20  # checked above so many bytes
 
 
 def limit(name: str) -> float:
-  """A limit of LIMITS, or GTZAN_JAX_MAX_<name> of the environment.
-
-  Raises:
-    StopError: that is not a number above 0.
-  """
+  """A limit of LIMITS, or GTZAN_JAX_MAX_<name> of the environment."""
   variable = f"GTZAN_JAX_MAX_{name}"
   given = os.environ.get(variable, "")
   try:
@@ -201,10 +192,7 @@ def limit(name: str) -> float:
 def check_limit(name: str, asked: float, what: str) -> None:
   """Raises InputError where a file asks for more than a limit of LIMITS.
 
-  Args:
-    name: of LIMITS.
-    asked: for how much.
-    what: the file, and what it asks for: "a.wav: 30.1 hours of audio".
+  `what` names file and demand: "a.wav: 30.1 hours of audio".
   """
   if asked > limit(name):
     raise InputError(
@@ -213,14 +201,9 @@ def check_limit(name: str, asked: float, what: str) -> None:
 
 
 def check_npz(path: str | os.PathLike, name: str = "") -> None:
-  """Refuses an .npz that unpacks to too much.
+  """Raises InputError for an .npz that unpacks to too much.
 
-  Args:
-    path: of the file.
-    name: the start of messages, such as "a.npz: ".
-
-  Raises:
-    InputError: its index claims too much; also what zipfile raises.
+  `name` starts the message: "a.npz: ". What zipfile raises passes through.
   """
   packed = os.stat(path).st_size
   with zipfile.ZipFile(path) as archive:
@@ -237,12 +220,7 @@ MAX_UNREADABLE = 0.05  # of a corpus's tracks
 def check_unreadable(number: int, total: int, first: str) -> None:
   """Raises InputError where too many of a corpus's tracks cannot be read.
 
-  One is accepted, however small the corpus.
-
-  Args:
-    number: of unreadable tracks.
-    total: of all tracks.
-    first: the reason of the first.
+  One is accepted, however small the corpus; `first` is the first's reason.
   """
   if number > max(1, MAX_UNREADABLE * total):
     raise InputError(

@@ -14,12 +14,7 @@ from gtzan_jax.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-  """Values of one key.
-
-  Attributes:
-    accepted: what they are, for messages: "a whole number from 0 to 9".
-    holds: whether a value, of any type, is one of them.
-  """
+  """Accepted values of one key, in words for messages, and their test."""
 
   accepted: str
   holds: Callable[[object], bool]
@@ -294,12 +289,7 @@ def listed(paths: str) -> list[str]:
 def problems(
   values: Mapping[str, object], table: Mapping[str, Range]
 ) -> Iterator[str]:
-  """Problems of values: "train.epochs=0: give a whole number ...".
-
-  Args:
-    values: by key; those of a config flat, {"train.epochs": 3}.
-    table: CONFIG or SPEC.
-  """
+  """Problems of flat values: "train.epochs=0: give a whole number ..."."""
   for key in sorted(table.keys() - values.keys()):
     yield f"{key} is absent: give {table[key].accepted}"
   for key, value in values.items():

@@ -43,15 +43,10 @@ _NUMBER = re.compile(
 
 
 class Finding(NamedTuple):
-  """What a check found.
+  """What a check found: `title` in a few words, `why` with the remedy.
 
-  Attributes:
-    title: what and how many, a few words.
-    examples: names that it concerns; None where none are listed. A check that
-      lists names has found nothing where there are none.
-    why: what it means and what can be done, in sentences.
-    refused: whether it makes every number of a run worthless.
-    check: the key in CHECKS.
+  `examples` are the names concerned, None where none are listed. `refused`: it
+  makes every number of a run worthless. `check` is its key in CHECKS.
   """
 
   title: str
@@ -96,10 +91,7 @@ def _rates(tracks: Iterable) -> dict[str, int]:
 
 
 def facts_of_rows(genres: Sequence[str], rows: Sequence) -> dict:
-  """Facts for `find`, of a prepared corpus (its tfds_gtzan.Rows).
-
-  Without the published partition: a run has its own splits.
-  """
+  """Facts for `find` of a prepared corpus (tfds_gtzan.Rows): no partition."""
   same = collections.defaultdict(list)
   for row in rows:
     same[row.content].append(row.id)
@@ -121,14 +113,12 @@ def _facts(genres: Sequence[str], tracks: Iterable) -> dict:
 def find(facts: Mapping) -> list[Finding]:
   """Findings of all checks, those that refuse first.
 
-  Args:
-    facts: `tracks` [{"id", "genre", "artist", "partition"}] and, as far as they
-      are known: `genres`; in each track its `values`; `duplicates` {"groups":
-      [[id]]}, `skipped`, `faults` (see `explore.survey`); `tables`, the names
-      of tables beside the music; `labels`, of a table that gave genres: its
-      `file`, `unlisted` (tracks that it lacks) and `unused` (its names that
-      match no track); `splits`, the survey of a user's splits
-      (docs/check_splits.md); `rates` and `bandwidths` in Hz, {track: value}.
+  `facts` has `tracks` [{"id", "genre", "artist", "partition"}] and, if known:
+  `genres`; in each track its `values`; `duplicates` {"groups": [[id]]},
+  `skipped`, `faults` (see `explore.survey`); `tables`, the names of tables
+  beside the music; `labels` of a table that gave genres (`file`, `unlisted`
+  tracks, `unused` names); `splits`, the survey of a user's splits; `rates` and
+  `bandwidths` in Hz, {track: value}.
   """
   genres: dict[str, list[Mapping]] = {
     genre: [] for genre in facts.get("genres", ())
@@ -145,15 +135,7 @@ def find(facts: Mapping) -> list[Finding]:
 
 
 def refuse(found: Iterable[Finding], allowed: Collection[str]) -> None:
-  """Refuses what makes every number worthless.
-
-  Args:
-    found: from `find`.
-    allowed: names of checks, of config.data.allow.
-
-  Raises:
-    InputError: a check that is not allowed has found something.
-  """
+  """Raises InputError for a refusing finding that `allowed` does not name."""
   refused = [x for x in found if x.refused and x.check not in allowed]
   if refused:
     names = ",".join(dict.fromkeys([*allowed, *(x.check for x in refused)]))
@@ -164,11 +146,7 @@ def refuse(found: Iterable[Finding], allowed: Collection[str]) -> None:
 
 
 def allowed(names: Iterable[str]) -> tuple[str, ...]:
-  """The checks of config.data.allow, which may be joined by commas.
-
-  Raises:
-    InputError: a name that is not in REFUSING.
-  """
+  """The checks of config.data.allow, which may be joined by commas."""
   given = [one for name in names for one in re.split(r"[\s,]+", str(name))]
   given = list(dict.fromkeys(filter(None, given)))
   for name in given:
@@ -362,7 +340,7 @@ def _separated(
 ) -> list[str]:
   """The value that separates most genres: those up to it, and those above.
 
-  A genre is on a side where APART of its tracks are, by `gap` from the others.
+  Needs APART of a genre's tracks on one side, by `gap` from the others.
   """
   known = {
     genre: own

@@ -8,12 +8,7 @@ import jax.numpy as jnp
 
 
 class Adversarial(NamedTuple):
-  """The losses of a discriminator and a generator, from scores `[batch]`.
-
-  Attributes:
-    discriminator: (scores of real, scores of generated) to a scalar.
-    generator: scores of generated to a scalar.
-  """
+  """Losses from scores `[batch]`: of (real, generated), and of generated."""
 
   discriminator: Callable[[jax.Array, jax.Array], jax.Array]
   generator: Callable[[jax.Array], jax.Array]
@@ -39,11 +34,8 @@ def squared_gradient(
   """Mean over examples of the squared norm of d score / d x.
 
   Half of it times gamma is R1 (Mescheder et al. 2018, arXiv:1801.04406), which
-  keeps a discriminator flat around real examples.
-
-  Args:
-    score: `[batch, ...]` to `[batch]`, each from its own example.
-    x: the examples.
+  keeps a discriminator flat around real examples. `score` maps `[batch, ...]`
+  to `[batch]`, each from its own example.
   """
   slope = jax.grad(lambda x: score(x).sum())(x)
   return jnp.square(slope).sum() / x.shape[0]

@@ -18,9 +18,7 @@ def generate_examples(
 ) -> dict[str, np.ndarray] | None:
   """Generates `augment_ratio` times the real train examples of each genre.
 
-  Returns:
-    the stored arrays that training reads and "label", [n, ...] each; they
-    depend on config.seed. None if nothing is to be generated.
+  Stored arrays and "label", [n, ...] each, from config.seed; None for none.
   """
   data = config.data
   if not data.augment_with:
@@ -56,13 +54,10 @@ def _counts(real: np.ndarray, data: ml_collections.ConfigDict) -> np.ndarray:
 
 
 def check(config: ml_collections.ConfigDict, dataset: pipeline.Dataset) -> None:
-  """Refuses a generator that does not fit the run.
+  """Raises InputError for a generator that does not fit the run.
 
-  Raises:
-    InputError: no trained GAN, or an unfinished one; other genres, features or
-      segments; one trained on validation or test tracks of this run;
-      augmentation of arrays that it does not generate; a ratio that rounds to
-      no example.
+  It must be finished, with the same genres, features and segments, and must not
+  have been trained on this run's validation or test tracks.
   """
   path, ratio = config.data.augment_with, config.data.augment_ratio
   if not path:
@@ -111,12 +106,7 @@ def _check_waveforms(
 
 
 def check_config(config: ml_collections.ConfigDict) -> None:
-  """Checks config.data.augment_* before data is prepared.
-
-  Raises:
-    InputError: a ratio outside 0 to 100, or 0 without real examples; no run
-      folder of a GAN, or none where the recipe needs one.
-  """
+  """Checks config.data.augment_* before data is prepared (InputError)."""
   data = config.data
   least = "more than 0" if data.augment_only else "0"
   if not 0 <= data.augment_ratio <= 100 or (

@@ -34,7 +34,12 @@ def measure(
   *,
   seed: int = 0,
 ) -> dict[str, float]:
-  """All measures of one set of generated examples, in under half a second.
+  """All measures (MEASURES) of one set of generated examples.
+
+  Fakes `fake` [n, d] with requested genres and the classifier's `probabilities`
+  [n, genres]; real `held_out` [m, d] of validation or test; `train` [t, d], the
+  GAN's train split. frechet_real is the distance of train and held-out
+  examples, frechet_ratio that of the fakes divided by it.
 
   Equally many examples of each set are drawn, because the Fréchet distance and
   coverage depend on the number; only `nearest` uses the whole train split, any
@@ -44,19 +49,6 @@ def measure(
   The classifier should be about as confident on unseen music as on its train
   split. Overfitting makes frechet_real large: with resnet three segments a
   genre, repeated, have a ratio of 1.2 (median of 8 draws), with mel_cnn 2.6.
-
-  Args:
-    fake: [n, d] embeddings of generated examples.
-    fake_labels: [n] their requested genres.
-    probabilities: [n, genres] of the classifier for them.
-    held_out: [m, d] embeddings of real examples of validation or test.
-    held_out_labels: [m] their genres.
-    train: [t, d] embeddings of the GAN's train split.
-    seed: of the draw.
-
-  Returns:
-    MEASURES. frechet_real is the distance of train and held-out examples,
-    frechet_ratio that of the fakes divided by it.
   """
   if not (_comparable(fake, held_out, train) & _comparable(probabilities)):
     return dict.fromkeys(MEASURES, np.nan)
@@ -136,9 +128,8 @@ def diversity(
 ) -> float:
   """Mean distance of two fakes of a genre over that of two reals.
 
-  Averaged over genres with two examples or more on both sides; NaN if there is
-  none. 1 is as diverse as real music, 0 always the same example. Independent of
-  the numbers of examples.
+  Averaged over genres with two examples or more on both sides, else NaN. 1 is
+  as diverse as real music, 0 always the same example.
   """
   if not _comparable(fake, real):
     return np.nan
@@ -168,14 +159,9 @@ def nearest(fake: np.ndarray, train: np.ndarray, held_out: np.ndarray) -> float:
 def genre_share(
   probabilities: np.ndarray, labels: np.ndarray
 ) -> tuple[float, np.ndarray]:
-  """How often the classifier predicts the requested genre.
+  """How often the requested genre is predicted: of all, and `[genres]` of each.
 
-  Args:
-    probabilities: [n, genres]; a row with a NaN counts as wrong.
-    labels: [n] the requested genres.
-
-  Returns:
-    the share of all, and [genres] of each genre, NaN for one without examples.
+  NaN for a genre without examples; probabilities with a NaN count as wrong.
   """
   _comparable(probabilities)
   probabilities, labels = np.asarray(probabilities), np.asarray(labels)

@@ -34,13 +34,8 @@ def build(
 ) -> Gallery:
   """Pictures and audio of a trained GAN, for the first MOST genres.
 
-  Args:
-    generator: generate.Generator.
-    train: pipeline.Records of its train split.
-    seed: of the noise.
-    first: number of the first example of each genre.
-    shown: examples of a genre in the picture, generated and real.
-    heard: of these, as audio, if finite.
+  From example number `first` of each genre, `shown` real and generated ones are
+  drawn; `heard` of these become audio, if finite.
   """
   genres = generator.run["genres"][:MOST]
   label = np.repeat(np.arange(len(genres), dtype=np.int32), shown)
@@ -78,16 +73,11 @@ def grid(
   *,
   decibels: bool,
 ) -> Figure:
-  """One row a genre: real examples on the left, generated ones on the right.
+  """One row a genre: real examples `[n, frames, bins]` left, generated right.
 
   Time goes right, bins upwards. The scale is that of the real examples: 80 dB
-  below their maximum, or deviations from each bin's mean. NaN is grey.
-
-  Args:
-    real: for each genre `[n, frames, bins]`; n may differ, and be 0.
-    generated: likewise.
-    genres: names.
-    decibels: whether the values are a log-mel in dB.
+  below their maximum (`decibels`), or deviations from each bin's mean. NaN is
+  grey; n may be 0.
   """
   scaled, limits, colours, unit = _scale(real, decibels)
   counts = [max(1, *map(len, some)) for some in (real, generated)]

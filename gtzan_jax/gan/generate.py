@@ -20,14 +20,7 @@ _BATCH = 32  # constant: other sizes round sums differently
 
 
 class Generator(NamedTuple):
-  """A trained generator.
-
-  Attributes:
-    path: the run folder.
-    run: its run.json.
-    networks: of the GAN; only the generator has variables.
-    variables: from best/.
-  """
+  """A trained generator: run folder, run.json, networks, best/'s variables."""
 
   path: pathlib.Path
   run: Mapping
@@ -50,17 +43,11 @@ class Generator(NamedTuple):
     first: int = 0,
     spec: FeatureSpec | None = None,
   ) -> Iterator[dict[str, np.ndarray]]:
-    """Batches of examples, in order; deterministic in genre, number and seed.
+    """Batches of examples, deterministic in genre, number and seed.
 
-    Args:
-      label: `[n]`, indices into run["genres"].
-      seed: 0 or more.
-      first: the number of the first example of each genre.
-      spec: of the features of generated waveforms; default: the GAN's.
-
-    Yields:
-      "features" `[b, ...]`, "label" `[b]` and, from a GAN of waveforms, "audio"
-      `[b, samples]` int16.
+    "features" `[b, ...]`, "label" `[b]` and, from a GAN of waveforms, "audio"
+    `[b, samples]` int16. `first` numbers the first example of each genre;
+    `spec` (default: the GAN's) is for features of generated waveforms.
     """
     label = np.asarray(label, np.int32)
     return sampling.batches(
@@ -75,11 +62,7 @@ class Generator(NamedTuple):
 
 
 def load_run(path: str | pathlib.Path, key: str = "--workdir") -> dict:
-  """run.json of a GAN; `key` is the config key or flag that names it.
-
-  Raises:
-    InputError: no run folder, or no GAN's.
-  """
+  """run.json of a GAN; `key` is the config key or flag that names it."""
   run = workdir.load(pathlib.Path(path), key)
   if run["config"]["task"] != "gan":
     raise errors.InputError(
@@ -90,11 +73,7 @@ def load_run(path: str | pathlib.Path, key: str = "--workdir") -> dict:
 
 
 def load(path: str | pathlib.Path, key: str = "--workdir") -> Generator:
-  """The generator of a trained GAN; `key` as in `load_run`.
-
-  Raises:
-    InputError: no run folder of a GAN, or no checkpoint in it.
-  """
+  """The generator of a trained GAN; `key` as in `load_run`."""
   path = pathlib.Path(path).expanduser()
   run = load_run(path, key)
   config = ml_collections.ConfigDict(run["config"])
@@ -120,15 +99,11 @@ def write(
   folder: str | pathlib.Path,
   seed: int = 0,
 ) -> list[pathlib.Path]:
-  """Writes generated examples of a genre, each into its own file.
+  """Writes generated examples of a genre, each into its own new file.
 
   Waveforms become WAV files (mono, 16 bits), features .npz with `features`
   `[frames, bins]`, `genre` and `feature_set`. Names begin with audio.GENERATED,
   so that no corpus takes them for tracks.
-
-  Raises:
-    InputError: an unknown genre, a count below 1, a seed out of range, a
-      diverged generator, an existing file, or a folder that cannot be written.
   """
   genres = generator.run["genres"]
   if genre not in genres:

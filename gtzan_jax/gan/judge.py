@@ -47,12 +47,7 @@ def path_of(
 
 
 class Embeddings(NamedTuple):
-  """The judge's outputs for n examples, numpy.
-
-  Attributes:
-    embedding: `[n, d]` float32.
-    probabilities: `[n, genres]` float32.
-  """
+  """The judge's float32 outputs: `[n, d]` and `[n, genres]`."""
 
   embedding: np.ndarray
   probabilities: np.ndarray
@@ -99,16 +94,10 @@ def join(parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> Embeddings:
 def check(
   path: str, dataset: pipeline.Dataset, place: str | None = None
 ) -> None:
-  """Refuses a judge that does not fit a GAN's data.
+  """Raises InputError for a judge that does not fit a GAN's data.
 
-  Args:
-    path: the judge's run folder.
-    dataset: the GAN's.
-    place: its config.data.path.
-
-  Raises:
-    InputError: no trained network; other genres or features; a judge trained on
-      validation or test tracks of this run.
+  It must be a trained network with the same genres and features, not trained on
+  validation or test tracks of this run; `place` is its config.data.path.
   """
   run = workdir.load(pathlib.Path(path), KEY)
   if run["config"]["task"] != "classify":

@@ -97,12 +97,7 @@ _ROUGH = (
 
 
 def content(report: Mapping, gallery: Gallery | None = None) -> Content:
-  """A GAN's part of report.html.
-
-  Args:
-    report: from `report.build`.
-    gallery: pictures and sounds of what it generates.
-  """
+  """A GAN's part of report.html."""
   files = {"samples.png": gallery.picture} if gallery else {}
   for genre, sounds in gallery.sounds.items() if gallery else ():
     for i, sound in enumerate(sounds):
@@ -260,12 +255,7 @@ def _genres(report: Mapping) -> doc.Block:
 
 
 def curves(history: list[dict], best_epoch: int | None) -> Figure:
-  """The two networks' losses and the measures of what is generated, by epoch.
-
-  Args:
-    history: rows with "epoch" and any of the keys of CURVES.
-    best_epoch: see `figures.learning_curves`.
-  """
+  """The two networks' losses and the generator's measures, by epoch."""
   with plot_style.style():
     figure = plot_style.new_figure(10, 6.8)
     figure.get_layout_engine().set(h_pad=0.12)

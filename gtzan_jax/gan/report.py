@@ -34,19 +34,7 @@ MEMORISED = 0.5
 def evaluate(
   path: pathlib.Path, dataset: pipeline.Dataset, mesh: jax.sharding.Mesh
 ) -> pathlib.Path:
-  """Measures generated examples and writes the report.
-
-  Args:
-    path: the run folder of a trained GAN.
-    dataset: its data.
-    mesh: devices, of which one is used.
-
-  Returns:
-    the path of report.html.
-
-  Raises:
-    InputError: no GAN, or other data.
-  """
+  """Measures generated examples on one device; returns report.html's path."""
   run = workdir.load(path)
   about_data = evaluation.facts_of_data(path, run, dataset)
   config = ml_collections.ConfigDict(run["config"])

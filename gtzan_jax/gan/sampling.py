@@ -62,16 +62,10 @@ def batches(
   seed: int,
   batch_size: int,
 ) -> Iterator[dict[str, np.ndarray]]:
-  """Examples in order, with their "label".
+  """Examples in order, with their "label"; padding of a batch is removed.
 
-  Args:
-    sample: from `sampler`.
-    variables: the generator's.
-    size: of its noise.
-    label: `[n]` int32, the genres.
-    index: `[n]` int32, the number of each example within its genre.
-    seed: of the noise.
-    batch_size: examples computed at a time; padding is removed.
+  `size` is that of the generator's noise; `label` [n] int32 are the genres,
+  `index` [n] int32 the number of each example within its genre.
   """
   for start in range(0, len(label), batch_size):
     here = slice(start, start + batch_size)

@@ -37,17 +37,9 @@ _TOTALS = (
 class Gan:
   """Two networks and how they are trained.
 
-  Attributes:
-    networks: generator `(noise [b, n], label [b]) -> x` and discriminator
-      `(x, label) -> score [b]`.
-    optimizers: {"generator", "discriminator"}: gradients -> updates.
-    source: the stored array that is generated: "features" or "audio".
-    genres: number of genres.
-    shape: of one example.
-    loss: a key of losses.ADVERSARIAL.
-    r1: gamma of the penalty on the discriminator's gradient.
-    average: decay of the averaged generator; 0 keeps the last.
-    learning_rate: step -> the generator's learning rate, for the log.
+  `source` is the stored array that is generated, "features" or "audio"; `loss`
+  a key of ADVERSARIAL; `r1` gamma of the gradient penalty; `average` the decay
+  of the averaged generator (0 keeps the last).
   """
 
   networks: gans.Networks
@@ -234,16 +226,10 @@ def _along_last(scale: Mapping, rank: int) -> tuple[jax.Array, jax.Array]:
 def generate(
   networks: gans.Networks, variables: Mapping, noise: jax.Array, label
 ) -> jax.Array:
-  """Generated examples in the units of the data.
+  """Examples `[b, *shape]` in the units of the data (waveforms: -1..1).
 
-  Args:
-    networks: of the GAN.
-    variables: from `Gan.variables_of`, or best/.
-    noise: standard normal `[b, networks.generator.noise]`.
-    label: genres `[b]`, int32.
-
-  Returns:
-    `[b, *shape]`: features, or waveforms in -1..1.
+  `variables` are those of `Gan.variables_of` or best/; `noise` is standard
+  normal.
   """
   params = {"params": variables["generator"]}
   x = networks.generator.apply(params, noise, label)
@@ -281,11 +267,7 @@ def create_networks(
 
 
 def check_config(config: ml_collections.ConfigDict) -> None:
-  """Checks a GAN's config before data is prepared.
-
-  Raises:
-    InputError: an unknown loss, initial weights, or options of classifiers.
-  """
+  """Checks a GAN's config before data is prepared (InputError)."""
   wanted = config.gan
   if wanted.loss not in adversarial_losses.ADVERSARIAL:
     raise errors.InputError(
@@ -345,10 +327,8 @@ def create(
   class_counts: np.ndarray,
   epoch_steps: int,
 ) -> Gan:
-  """The task that a config describes; see gtzan_jax.training.tasks.
-
-  Raises:
-    InputError: an unknown name or value, or a domain that the data lacks.
+  """The task of a config (see training/tasks.py); InputError where it cannot
+  be.
   """
   del class_counts  # genres are drawn evenly
   fields(config, dataset.raw)

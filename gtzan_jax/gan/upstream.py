@@ -12,17 +12,9 @@ from gtzan_jax.training import checkpoint, progress, workdir
 
 
 def check(key: str, path: str) -> dict:
-  """Refuses an unfinished run.
+  """`best_epoch`, `best_value` and `best_tie` of a finished run's checkpoint.
 
-  Args:
-    key: the config key or flag that names it.
-    path: its run folder.
-
-  Returns:
-    `best_epoch`, `best_value` and `best_tie`, which identify its checkpoint.
-
-  Raises:
-    InputError: it was stopped early, or never trained.
+  InputError, naming `key`, if the run was stopped early or never trained.
   """
   place = pathlib.Path(path).expanduser()
   length = workdir.load(place, key)["config"]["train"]

@@ -46,18 +46,15 @@ class _Summed(ocp.path.atomicity.AtomicRenameTemporaryPath):
 class Store:
   """One checkpoint folder with the newest save: arrays and a JSON dict.
 
-  Saves are numbered, not named by the training step: a step may be saved twice
-  (before its evaluation and after), and the older save is needed until the
-  newer one is whole.
+  Saves are numbered, not named by the step: a step may be saved twice (before
+  and after its evaluation), and the older is needed until the newer is whole.
   """
 
   def __init__(self, folder: pathlib.Path, *, writable: bool = False):
     """Opens a folder, which may not exist yet.
 
-    Args:
-      folder: of this store alone.
-      writable: for the run itself, which holds the lock: removes what a killed
-        save left. A reader would remove a save in progress.
+    Only the run itself, which holds the lock, is `writable`: it removes what a
+    killed save left. A reader would remove a save in progress.
     """
     self._folder = pathlib.Path(folder).absolute()
     self._writable = writable
@@ -108,10 +105,8 @@ class Store:
     return step
 
   def save(self, state: PyTree, facts: dict) -> None:
-    """Writes in the background, until `wait` or the next save.
-
-    Raises:
-      InputError: a full disk and the like, here or in `wait`.
+    """Writes in the background; InputError (a full disk) comes here or in
+    `wait`.
     """
     with self._writing():
       manager = self._open()
@@ -141,10 +136,9 @@ class Store:
       ) from error
 
   def restore(self, like: PyTree) -> tuple[PyTree, dict]:
-    """The arrays, with the shapes, types and shardings of `like`; the facts.
+    """The arrays, with shapes, types and shardings of `like`; the facts.
 
-    Raises:
-      InputError: no checkpoint, a damaged one, or another model's.
+    InputError: no checkpoint, a damaged one, or another model's.
     """
     like = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
     folder = self._whole("state", "facts")
@@ -164,20 +158,12 @@ class Store:
     return restored["state"], restored["facts"]
 
   def facts(self) -> dict:
-    """The JSON dict alone.
-
-    Raises:
-      InputError: no checkpoint, or a damaged one.
-    """
+    """The JSON dict alone."""
     self._whole("facts")
     return self._restore(facts=ocp.args.JsonRestore())["facts"]
 
   def damage(self) -> str | None:
-    """What is damaged, None if nothing is.
-
-    Raises:
-      InputError: no checkpoint.
-    """
+    """What is damaged, None if nothing is."""
     reason = checksums.find_damage(self._folder / str(self._step()), whole=True)
     return reason and self._damaged(reason)
 

@@ -14,11 +14,9 @@ from gtzan_jax.training import classify, init_from, sharding
 def check_values(
   config: ml_collections.ConfigDict, mesh: jax.sharding.Mesh
 ) -> None:
-  """Refuses values that no task accepts.
+  """InputError for values out of range (ranges.CONFIG), which no task accepts.
 
-  Raises:
-    InputError: a value out of its range (ranges.CONFIG), or a batch that does
-      not divide over the devices.
+  Also for a batch that does not divide over the devices.
   """
   for problem in ranges.config_problems(ranges.flatten(config.to_dict())):
     raise errors.InputError(f"config.{problem}")
@@ -40,11 +38,7 @@ def check_splits(
 
 
 def check_classify_config(config: ml_collections.ConfigDict) -> None:
-  """Checks of a network's config that need no data.
-
-  Raises:
-    InputError: an unknown model or optimizer, or frozen random weights.
-  """
+  """Checks of a network's config that need no data (InputError)."""
   model = classify.create_model(config, genres=2)
   if getattr(model, "frozen", False) and not config.train.init_from:
     raise errors.InputError(
@@ -75,16 +69,10 @@ def check_classify_data(
   dataset: pipeline.Dataset,
   begun: bool = False,
 ) -> None:
-  """Checks of a network's config against its data.
+  """Checks of a network's config against its data (InputError).
 
-  Args:
-    config: configs/default.py with a recipe's changes.
-    dataset: a prepared corpus split by a protocol.
-    begun: whether the run is resumed, which needs no initial weights.
-
-  Raises:
-    InputError: initial weights that do not fit, or were trained on validation
-      or test tracks; or what a step refuses.
+  Initial weights must fit and not stem from validation or test tracks; a
+  resumed run (`begun`) needs none.
   """
   task = classify.create(config, dataset, np.ones(len(dataset.genres)), 1)
   task.check(dataset.fields, config.train.batch_size)

@@ -46,11 +46,7 @@ def statistics(x: np.ndarray) -> np.ndarray:
 
 
 def check_config(config: ml_collections.ConfigDict) -> None:
-  """Checks of a classical config that need no data.
-
-  Raises:
-    InputError: initial weights or generated examples are given; see `create`.
-  """
+  """Refuses initial weights and generated examples (InputError)."""
   for section, key in (("train", "init_from"), ("data", "augment_with")):
     if config[section][key]:
       raise InputError(
@@ -71,11 +67,7 @@ def check(
   dataset: pipeline.Dataset,
   begun: bool = False,
 ) -> None:
-  """Checks of a classical config against its data.
-
-  Raises:
-    InputError: pictures, or too few train tracks or genres.
-  """
+  """Refuses pictures and too few train tracks or genres (InputError)."""
   del begun
   classifier = _classifier(config.model)
   if len(dataset.example_shape) > 2:
@@ -107,14 +99,9 @@ def train(
 ) -> None:
   """Fits the classifier of config.model: one epoch, no steps.
 
-  Args:
-    config: of a recipe with task "classical"; `optim`, `augment` and
-      `data.standardize` have no effect (columns are always standardised on the
-      train split).
-    dataset: a prepared corpus split by a protocol, which `check` has passed.
-    workdir: holds model.npz and one row of metrics.jsonl afterwards.
-    mesh: not used; the host fits.
-    generated: None; `check_config` refuses it.
+  Leaves model.npz and one row of metrics.jsonl. `optim`, `augment` and
+  `data.standardize` have no effect: columns are always standardised on the
+  train split. `mesh` is not used, and `generated` is None.
   """
   del mesh, generated
   classifier = _classifier(config.model)
@@ -152,14 +139,10 @@ def train(
 def load(
   workdir: pathlib.Path, run: Mapping, mesh: jax.sharding.Mesh | None = None
 ) -> tuple[Model, int]:
-  """The fitted classifier of a run folder.
+  """The fitted classifier of a run folder, and its number of fitted numbers.
 
-  Returns:
-    features [n, frames, bins] (or rows [n, columns]) -> float32 [n, genres],
-    and the number of fitted numbers.
-
-  Raises:
-    InputError: no model in it, or one that cannot be read.
+  It maps features [n, frames, bins] (or rows [n, columns]) to float32 [n,
+  genres].
   """
   kind = type(_classifier(run["config"]["model"]))
   arrays = _read(workdir / MODEL_FILE)

@@ -28,20 +28,11 @@ Batch = Mapping[str, jax.Array]
 class Classify:
   """A model, an optimizer and a loss; see gtzan_jax.training.tasks.
 
-  Attributes:
-    model: Linen module, `(x [b, ...], train) -> logits [b, genres]`.
-    optimizer: gradients -> updates.
-    spec: the feature set, to compute features of augmented waveforms.
-    source: the batch entry that training starts from: "features" as stored, or
-      "audio" / "logmel", augmented first and turned into features on device.
-    genres: how many.
-    class_weights: [genres] float32, or None.
-    label_smoothing, l2, l2_layers: see gtzan_jax.training.losses.
-    learning_rate: step -> learning rate, for the log.
-    raw_augment: keyword arguments of augment.on_audio or on_logmel.
-    feature_augment: keyword arguments of augment.on_features.
-    standardized: whether `input_stats` is filled.
-    example_shape: [frames, bins] of the features, or a picture's or a row's.
+  `source` is the batch entry that training starts from: "features" as stored,
+  or "audio" / "logmel", augmented (`raw_augment`: keywords of augment.on_audio
+  or on_logmel) and turned into features of `spec` on device. `class_weights` is
+  [genres] float32 or None; `learning_rate` is for the log; `standardized`:
+  whether `input_stats` is filled.
   """
 
   model: nn.Module
@@ -93,9 +84,7 @@ class Classify:
   def check(self, fields: Mapping[str, tuple], batch_size: int) -> None:
     """Traces one step without computing it, which may raise.
 
-    Args:
-      fields: (shape, dtype) of each stored array of an example.
-      batch_size: examples a step.
+    `fields` has (shape, dtype) of each stored array of an example.
     """
     shape, dtype = fields[self.source]
     batch = {
@@ -208,13 +197,7 @@ def create_optimizer(
   epoch_steps: int,
   learning_rate: float | None = None,
 ) -> tuple[optax.GradientTransformation, optax.Schedule]:
-  """The optimizer of config.optim, and its learning rate.
-
-  Args:
-    config: configs/default.py with a recipe's changes.
-    epoch_steps: optimizer steps an epoch, for schedules by epoch.
-    learning_rate: instead of the config's.
-  """
+  """The optimizer of config.optim and its learning rate, or the one given."""
   rate = optim.create_schedule(
     config.optim.schedule,
     learning_rate=learning_rate or config.optim.learning_rate,
@@ -237,8 +220,7 @@ def create(
 ) -> Classify:
   """The task of a config; see gtzan_jax.training.loop.Steps.
 
-  Raises:
-    InputError: an unknown name, or an augmentation that the data cannot carry.
+  InputError: an unknown name, or an augmentation that the data cannot carry.
   """
   spec, genres = dataset.spec, len(dataset.genres)
   augmentation = dict(config.augment)

@@ -32,11 +32,7 @@ def find(name: str | os.PathLike) -> pathlib.Path | None:
 
 
 def locate(name: str | None) -> str | pathlib.Path:
-  """The file that --config names: a path, or the name of a recipe.
-
-  Raises:
-    InputError: there is none.
-  """
+  """The file that --config names: a path, or the name of a recipe."""
   known = files("*.py")
   if name is None:
     raise InputError(f"--config is needed: one of {known}")
@@ -51,11 +47,7 @@ def locate(name: str | None) -> str | pathlib.Path:
 
 
 def load(path: str | os.PathLike) -> ml_collections.ConfigDict:
-  """What get_config() of a file returns.
-
-  Raises:
-    InputError: there is none, it fails, or it returns something else.
-  """
+  """What get_config() of a file returns."""
   config = call(path, "get_config")
   if not isinstance(config, ml_collections.ConfigDict):
     raise InputError(
@@ -66,11 +58,7 @@ def load(path: str | os.PathLike) -> ml_collections.ConfigDict:
 
 
 def call(path: str | os.PathLike, function: str) -> object:
-  """Calls a function of a Python file, without arguments.
-
-  Raises:
-    InputError: no such file, no such function, or it fails.
-  """
+  """Calls a function of a Python file; InputError also where it fails."""
   try:
     names = runpy.run_path(os.fspath(path))
     if function in names:
@@ -84,11 +72,7 @@ def call(path: str | os.PathLike, function: str) -> object:
 
 
 def check_key(word: str, key: str, config: ml_collections.ConfigDict) -> None:
-  """Checks that `key` ("train.epochs") names a value.
-
-  Raises:
-    InputError: it does not; `word` is what the user gave.
-  """
+  """Checks that `key` ("train.epochs") names a value; `word` was given."""
   section = value = config
   for name in key.split("."):
     if isinstance(value, ml_collections.ConfigDict):

@@ -14,16 +14,10 @@ KEY = "config.train.init_from"
 
 
 def load(path: str, model: str, variables: Mapping) -> Mapping:
-  """A model's variables from best/ of a run folder, or from a file.
+  """A model's variables from best/ of a run folder, or from a file of weights.
 
-  Args:
-    path: a run folder of the same model, or a file for
-      `gtzan_jax.models.weights`.
-    model: a key of gtzan_jax.models.MODELS.
-    variables: of that model, arrays or their shapes; what a file lacks stays.
-
-  Raises:
-    InputError: nothing usable at `path`, or another model, layer or shape.
+  `variables` are arrays or their shapes; what a file lacks stays. InputError
+  for nothing usable, or another model, layer or shape.
   """
   place = pathlib.Path(path).expanduser()
   if not workdir.is_workdir(path):
@@ -42,18 +36,11 @@ def load(path: str, model: str, variables: Mapping) -> Mapping:
 def check(
   path: str, dataset: pipeline.Dataset, place: str | None = None
 ) -> None:
-  """Refuses weights of other features, or trained on this run's test tracks.
+  """Refuses weights of other features, or of a run that saw test tracks.
 
-  What a file of weights was trained on is not known.
-
-  Args:
-    path: a run folder or a file.
-    dataset: the run's data.
-    place: its config.data.path.
-
-  Raises:
-    InputError: a run of other genres or features; or one that was trained on or
-      selected by this run's validation or test tracks.
+  InputError also where validation tracks of this run trained or selected them;
+  what a file of weights was trained on is not known. `place` is the run's
+  config.data.path.
   """
   if not workdir.is_workdir(path):
     return

@@ -18,16 +18,11 @@ from gtzan_jax import errors
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
-  """State after `evaluations` evaluations.
+  """State after `evaluations` evaluations, one at the end of each epoch.
 
-  Attributes:
-    evaluations: evaluations (= whole epochs) done.
-    best_epoch: the epoch (from 1) of the best evaluation, 0 before any.
-    best_value: the monitored scalar there.
-    best_tie: the loss of the same split there, which breaks ties ("loss").
-    evals_since_best: evaluations since the best one.
-    evals_since_drop: evaluations since the best one or the last reduction.
-    lr_scale: the factor of all plateau reductions.
+  `best_epoch` counts from 1 (0: none yet); `best_tie` is the loss of the same
+  split there; `evals_since_drop` counts from the best one or the last
+  reduction; `lr_scale` is the factor of all plateau reductions.
   """
 
   evaluations: int = 0
@@ -71,21 +66,10 @@ def update(
   """One evaluation's scalars -> (the next state, whether it is the best).
 
   Track accuracy takes few values: by default the loss of the same split breaks
-  ties, and such an evaluation is a new best for patience and plateau as well.
-
-  Args:
-    progress: the state before this evaluation.
-    scalars: of this evaluation.
-    monitor: the key to follow; see `lower_is_better`.
-    ties: which of equal evaluations is the best: "loss", the one with the
-      lowest loss on the same split, or "first", as in Keras.
-    plateau_factor: multiplies `lr_scale` after `plateau_patience` evaluations
-      without a best; 1.0 is no plateau rule.
-    plateau_patience: see above.
-    min_lr_scale: `lr_scale` never falls below.
-
-  Raises:
-    InputError: `monitor` is not among the scalars.
+  `ties`, and such an evaluation is a new best for patience and plateau as well;
+  with "first" the earliest wins, as in Keras. `plateau_factor` multiplies
+  `lr_scale` (never below `min_lr_scale`) after `plateau_patience` evaluations
+  without a best; 1.0 is no plateau rule. InputError if `monitor` is missing.
   """
   if monitor not in scalars:
     raise errors.InputError(
@@ -135,12 +119,7 @@ def should_stop(progress: Progress, patience: int) -> bool:
 
 
 def last_step(length: Mapping, epoch_steps: int) -> int:
-  """The last step of a run that does not stop early.
-
-  Args:
-    length: config.train's `epochs` and `max_steps`.
-    epoch_steps: optimizer steps an epoch.
-  """
+  """The last step of a run that does not stop early; `length`: config.train."""
   limit = length["max_steps"] or math.inf
   return int(min(length["epochs"] * epoch_steps, limit))
 
@@ -148,9 +127,7 @@ def last_step(length: Mapping, epoch_steps: int) -> int:
 def finished(length: Mapping, facts: Mapping) -> bool:
   """Whether a run has reached its last epoch or stopped early.
 
-  Args:
-    length: config.train's `epochs`, `max_steps` and `patience`.
-    facts: "progress" and "epoch_steps" of its last/.
+  `length` is config.train, `facts` those of its last/.
   """
   done, steps = Progress.from_dict(facts["progress"]), facts["epoch_steps"]
   return done.evaluations >= math.ceil(

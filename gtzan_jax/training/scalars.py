@@ -22,14 +22,9 @@ from gtzan_jax import atomic, errors
 
 
 def read(path: pathlib.Path, least: int = 0) -> list[dict]:
-  """The complete lines of a metrics.jsonl.
+  """The complete lines of a metrics.jsonl, which may not exist yet.
 
-  Args:
-    path: the file, which may not exist yet.
-    least: the number of lines that the checkpoint in last/ expects.
-
-  Raises:
-    InputError: fewer than `least` lines are complete.
+  InputError for fewer than `least`, which the checkpoint in last/ expects.
   """
   rows = []
   text = path.read_text("utf-8", "replace") if path.is_file() else ""
@@ -55,17 +50,7 @@ class Scalars:
   def __init__(
     self, workdir: pathlib.Path, *, step: int, rows: int, tensorboard: bool
   ):
-    """Continues a run.
-
-    Args:
-      workdir: the run folder.
-      step: the step that the run resumes from, 0 for a new one.
-      rows: how many lines of metrics.jsonl belong to it.
-      tensorboard: write event files too.
-
-    Raises:
-      InputError: see `read`; or nothing can be written.
-    """
+    """Continues a run from `step` (0: a new one), keeping `rows` lines."""
     self._path = workdir / "metrics.jsonl"
     self._workdir = workdir
     kept = read(self._path, rows)[:rows]

@@ -48,12 +48,8 @@ def known(
   In another collection than the run's only ids of GTZAN and of the synthetic
   corpus mean the same tracks: its `rock/01` is another recording. The ids of a
   run with upstream runs may come from two collections; there all ids count.
-
-  Args:
-    run: run.json.
-    parts: of "train" and "validation".
-    fingerprint: of the collection prepared for the run's features.
-    place: its path; at the run's own the collection may have grown.
+  `parts` are of "train" and "validation"; at the run's own `place` the
+  collection may have grown.
   """
   ids = {identity(track) for part in parts for track in run["tracks"][part]}
   config = run["config"]
@@ -77,21 +73,12 @@ def check(
   *,
   same: Sequence[str] = ("genres", "feature_spec", "example_shape"),
 ) -> None:
-  """Refuses an upstream run that does not fit, or was trained on test tracks.
+  """InputError for an upstream run that does not fit or knows the test tracks.
 
-  Prints a warning about equal ids in another collection.
-
-  Args:
-    key: the config key that names it.
-    path: its run folder.
-    run: its run.json.
-    dataset: the downstream run's pipeline.Dataset.
-    place: the downstream run's config.data.path.
-    same: keys of run.json in which both have to agree.
-
-  Raises:
-    InputError: other genres or features; or the upstream run was trained on or
-      selected by validation or test tracks of the downstream run.
+  Both runs agree in the keys `same` of run.json, and the upstream run was not
+  trained on or selected by the other's validation or test tracks. Equal ids in
+  another collection print a warning. `key`, `path` and `run` are the upstream
+  run's, `dataset` and `place` (config.data.path) the downstream run's.
   """
   ours = {
     "genres": list(dataset.genres),
@@ -159,24 +146,16 @@ def select(
   fingerprint: str | None = None,
   place: str | None = None,
 ) -> tuple[list, dict]:
-  """The tracks of a corpus that a run can be tested on, and the others.
+  """The tracks of a corpus that a run can be tested on, and facts on the
+  others.
 
-  Args:
-    run: run.json.
-    corpus: `name`, `genres` and `tracks`, each with `id` and `genre`.
-    fingerprint: see `known`.
-    place: see `known`.
+  The facts: `tracks` (how many the corpus has), `genres` ({its name: the
+  model's}), `unmatched` ({genre that the model lacks: tracks}), `absent` (the
+  model's genres that the corpus lacks), `learnt` (tracks left out, as the model
+  was trained on or selected by them) and `namesakes` (tracks with ids of such
+  in another collection, not left out).
 
-  Returns:
-    the tracks in order, and in plain values: `tracks` (how many the corpus
-    has), `genres` ({its name: the model's}), `unmatched` ({genre that the model
-    lacks: tracks}), `absent` (the model's genres that the corpus lacks),
-    `learnt` (tracks left out, as the model was trained on or selected by them)
-    and `namesakes` (tracks with ids of such in another collection, not left
-    out).
-
-  Raises:
-    InputError: no genre in common, or no track left.
+  InputError: no genre in common, or no track left.
   """
   genres = match(run["genres"], corpus.genres)
   if not genres:

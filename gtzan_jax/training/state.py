@@ -9,17 +9,12 @@ Scalars = dict[str, jax.Array]
 
 
 class TrainState(flax.struct.PyTreeNode):
-  """Everything a step updates, and its random key.
+  """Everything a step updates, and its random key, which never changes.
 
-  Attributes:
-    step: int32, steps taken.
-    key: the run's random key, never changed.
-    params: the parameters; of a GAN a dict of two, "generator" and
-      "discriminator".
-    model_state: other collections of a model (`batch_stats`, `input_stats`).
-    opt_state: the optimizer's; of a GAN a dict of two.
-    lr_scale: float32, plateau factor of the updates.
-    totals: float32 sums since the last evaluation.
+  `params` and `opt_state` of a GAN are dicts of "generator" and
+  "discriminator"; `model_state` are other collections (`batch_stats`,
+  `input_stats`); `lr_scale` is the float32 plateau factor of the updates;
+  `totals` are float32 sums since the last evaluation.
   """
 
   step: jax.Array

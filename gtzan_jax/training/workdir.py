@@ -63,14 +63,9 @@ def default_path(config: ml_collections.ConfigDict) -> pathlib.Path:
 
 
 def load(path: pathlib.Path, key: str = "") -> dict:
-  """Reads run.json, which may be a stranger's.
+  """Reads run.json, which may be a stranger's, against the schema.
 
-  Args:
-    path: the run folder.
-    key: the flag that named it, if another than --workdir.
-
-  Raises:
-    InputError: no folder, no run.json, or one that does not fit the schema.
+  `key` is the flag that named the folder, if another than --workdir.
   """
   path = pathlib.Path(path).expanduser()
   named = f"{key}={path}" if key else f"{path}"
@@ -106,12 +101,8 @@ def config_of(
   """The config to evaluate a run with; prints which data it names.
 
   The folder may be a stranger's, so its config never decides where code is
-  loaded from or anything is written: PLACES are those of the command line.
-
-  Args:
-    path, run: see above.
-    given: the command line's config, for PLACES.
-    overrides: other keys of the command line, flat.
+  loaded from or anything is written: PLACES are those of `given`, the command
+  line. `overrides` are its other keys, flat.
   """
   config = ml_collections.ConfigDict(run["config"])
   data = {"data.path": run["data_path"], **run["data_files"]}
@@ -134,11 +125,7 @@ def seen_from(path: str | os.PathLike, folder: str | os.PathLike) -> str:
 def distinct(
   paths: Iterable[str | os.PathLike], given: str = "--workdir="
 ) -> list[pathlib.Path]:
-  """The folders as paths.
-
-  Raises:
-    InputError: two are the same folder; `given` is what named each.
-  """
+  """The folders as paths; InputError where two are the same one."""
   found = [pathlib.Path(path) for path in paths]
   seen = set()
   for path in found:
@@ -156,11 +143,8 @@ def is_workdir(path: str | None) -> bool:
 def check(path: pathlib.Path, config: ml_collections.ConfigDict) -> bool:
   """Whether the folder holds a run to resume.
 
-  Data is compared by its fingerprint (`check_fingerprint`), not by its path.
-
-  Raises:
-    InputError: the folder holds other things, or a run whose config differs in
-      more than FREE_KEYS and config.data.path.
+  InputError where it holds other things, or a run whose config differs in more
+  than FREE_KEYS and config.data.path: data is compared by fingerprint.
   """
   path = pathlib.Path(path)
   if path.exists() and not path.is_dir():
@@ -200,15 +184,8 @@ def check(path: pathlib.Path, config: ml_collections.ConfigDict) -> bool:
 def locked(path: pathlib.Path, given: str = "") -> Iterator[IO]:
   """Keeps other processes out of a folder, which is made if need be.
 
-  Args:
-    path: the folder.
-    given: what the user gave, such as "--out=x"; default: --workdir=path.
-
-  Yields:
-    the lock; a child that inherits it holds it too.
-
-  Raises:
-    InputError: another process holds it, or nothing can be written.
+  Yields the lock, which a child that inherits it holds too. `given` is what the
+  user gave, such as "--out=x".
   """
   given = given or f"--workdir={path}"
   with errors.writing(given):
@@ -243,16 +220,7 @@ def check_unchanged(
 def check_fingerprint(
   path: pathlib.Path, run: Mapping, fingerprint: str, place: str | None
 ) -> None:
-  """Refuses other data than that of the run.
-
-  Args:
-    path, run: see above.
-    fingerprint: of the current data, prepared for the run's features.
-    place: its config.data.path.
-
-  Raises:
-    InputError: run.json has another fingerprint.
-  """
+  """InputError where the current data (at `place`) is not the run's."""
   if run["data_fingerprint"] == fingerprint:
     return
   was = run["data_path"]
@@ -269,11 +237,7 @@ def check_fingerprint(
 
 
 def check_cut(path: pathlib.Path, run: Mapping, dataset) -> None:
-  """Refuses another split of the same data, which another version may make.
-
-  Raises:
-    InputError: a split of `dataset` has tracks that the run's had not.
-  """
+  """Refuses another split of the same data, which another version may make."""
   for split in ("train", "validation"):
     new = {track for track, _ in dataset.parts[split]} - {*run["tracks"][split]}
     if new:
@@ -322,9 +286,8 @@ def begin(
 ) -> None:
   """Writes run.json: all that evaluate and predict need beside best/.
 
-  Raises:
-    InputError: the folder's run had other data, another split of it, or a GAN
-      or a judge that has been retrained.
+  InputError: the folder's run had other data, another split of it, or a GAN or
+  a judge that has been retrained.
   """
   fingerprint = dataset.metadata["fingerprint"]
   tracks = {

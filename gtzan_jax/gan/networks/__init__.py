@@ -29,17 +29,10 @@ GANS: dict[str, Callable[..., Networks]] = {
 def create(
   name: str, num_classes: int, example_shape: tuple[int, ...], **kwargs
 ) -> Networks:
-  """The two networks of the GAN called `name`, without variables.
+  """The two networks of a key of GANS, without variables.
 
-  Args:
-    name: a key of GANS.
-    num_classes: number of genres.
-    example_shape: of one example, without the batch.
-    **kwargs: options of the GAN; a list stands for a tuple (from JSON).
-
-  Raises:
-    InputError: an unknown GAN or option, a value of another type or range, or
-      a shape that the GAN cannot generate.
+  `example_shape` is without the batch. InputError for an unknown GAN or option,
+  a value of another type or range, or a shape it cannot generate.
   """
   if name not in GANS:
     raise InputError(f"unknown GAN {name!r}; there are {', '.join(GANS)}")

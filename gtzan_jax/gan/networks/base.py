@@ -8,15 +8,10 @@ from flax import linen as nn
 
 
 class Generator(nn.Module):
-  """Generates examples of a genre.
+  """Generates examples of a genre from `noise` standard normal numbers each.
 
   The only collection is `params`: no running statistics, no dropout. An example
   depends on its own noise and label only.
-
-  Attributes:
-    num_classes: the number of genres.
-    example_shape: of one example, without the batch.
-    noise: standard normal numbers for one example.
   """
 
   num_classes: int
@@ -24,12 +19,7 @@ class Generator(nn.Module):
   noise: int
 
   def __call__(self, noise: jax.Array, label: jax.Array) -> jax.Array:
-    """Examples, float32 `[batch, *example_shape]`.
-
-    Args:
-      noise: `[batch, self.noise]`, standard normal.
-      label: integers `[batch]`, the genres.
-    """
+    """Noise `[batch, self.noise]` to float32 `[batch, *example_shape]`."""
     raise NotImplementedError(f"{type(self).__name__} defines no __call__")
 
 
@@ -38,19 +28,13 @@ class Discriminator(nn.Module):
 
   A score depends on no other example. Its gradient can be differentiated again,
   for gradient penalties.
-
-  Attributes:
-    num_classes: the number of genres.
   """
 
   num_classes: int
 
   def __call__(self, x: jax.Array, label: jax.Array) -> jax.Array:
-    """Logits, float32 `[batch]`: high means real.
-
-    Args:
-      x: `[batch, ...]`, views of examples (see `Networks`).
-      label: integers `[batch]`, the genres.
+    """Views of examples (see `Networks`) to float32 logits `[batch]`: high is
+    real.
     """
     raise NotImplementedError(f"{type(self).__name__} defines no __call__")
 
@@ -58,11 +42,8 @@ class Discriminator(nn.Module):
 class Networks(NamedTuple):
   """The two networks of a GAN, without variables.
 
-  Attributes:
-    generator: generates examples.
-    discriminator: scores views of them.
-    view: `[batch, *example_shape]` to the discriminator's input, without
-      variables; gradient penalties are with respect to the view.
+  `view` makes the discriminator's input of examples; gradient penalties are
+  with respect to the view.
   """
 
   generator: Generator

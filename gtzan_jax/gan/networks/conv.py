@@ -45,10 +45,8 @@ def _sizes(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
 class ConvGenerator(Generator):
   """A small grid from noise and genre, doubled to the size of an example.
 
-  Attributes:
-    embedding: size of a genre's embedding.
-    texture: noise numbers in each cell of the second grid.
-    channels: of each grid but the largest, the largest first.
+  `texture` noise numbers go into each cell of the second grid; `channels` as of
+  `grids.Rising`.
   """
 
   embedding: int
@@ -69,11 +67,7 @@ class ConvGenerator(Generator):
 
 
 class ConvDiscriminator(Discriminator):
-  """Grids that halve, then a projection on the genre.
-
-  Attributes:
-    channels: of each grid but the largest, the largest first.
-  """
+  """Grids that halve, then a projection on the genre."""
 
   channels: tuple[int, ...]
 
@@ -95,12 +89,9 @@ def cgan_conv(
   channels: tuple[int, ...] = (32, 64, 128, 128),
   critic_channels: tuple[int, ...] = (32, 64, 128, 128),
 ) -> Networks:
-  """Networks for `[frames, bins]`.
+  """Networks for `[frames, bins]`; InputError for another or too small a shape.
 
   The generator takes `noise` numbers and `texture` for each cell of 4 x 4.
-
-  Raises:
-    InputError: another shape, or one that is too small.
   """
   if len(example_shape) != 2 or max(example_shape) <= _SMALLEST:
     raise InputError(

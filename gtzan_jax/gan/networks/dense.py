@@ -29,10 +29,7 @@ def _embed(num_classes: int, features: int, label: jax.Array) -> jax.Array:
 class DenseGenerator(Generator):
   """Noise and genre through widening layers, ReLU between them.
 
-  Attributes:
-    embedding: size of a genre's embedding.
-    hidden: units of each hidden layer.
-    output: "tanh" for waveforms, within ±1; "linear" for standardised features.
+  `output` is "tanh" for waveforms, "linear" for standardised features.
   """
 
   embedding: int
@@ -52,12 +49,7 @@ class DenseGenerator(Generator):
 
 
 class DenseDiscriminator(Discriminator):
-  """The flattened example and its genre through narrowing layers.
-
-  Attributes:
-    embedding: size of a genre's embedding.
-    hidden: units of each hidden layer, LeakyReLU 0.2 after each.
-  """
+  """The flattened example and its genre through layers with LeakyReLU 0.2."""
 
   embedding: int
   hidden: tuple[int, ...]

@@ -76,12 +76,8 @@ class Rising(nn.Module):
   al., arXiv:1809.11096). The second grid gets separate noise in every cell for
   texture (T. Karras et al., arXiv:1812.04948): spectra of music are rough.
 
-  Attributes:
-    grids: from `shrinking`, the largest first.
-    channels: of each grid but the largest, the largest first; the last one
-      also of all smaller ones.
-    out: channels of the largest grid.
-    kernel: width of a convolution along each side.
+  `grids` and `channels` have the largest first; `channels` omits the largest
+  grid (its number is `out`), its last also serves all smaller grids.
   """
 
   grids: list[tuple[int, ...]]
@@ -130,7 +126,7 @@ class _Conditioned(nn.Module):
 class Falling(nn.Module):
   """From a grid to numbers for a score, without normalisation.
 
-  Attributes as of `Rising`; the first of `channels` are of the second grid.
+  As `Rising`, but the first of `channels` are of the second grid.
   """
 
   grids: list[tuple[int, ...]]
@@ -151,11 +147,7 @@ class Falling(nn.Module):
 
 
 class Projection(nn.Module):
-  """Score of features under a genre: `v . f + genre . f`.
-
-  Source: T. Miyato and M. Koyama, "cGANs with Projection Discriminator",
-  arXiv:1802.05637.
-  """
+  """Score `v . f + genre . f` (T. Miyato and M. Koyama, arXiv:1802.05637)."""
 
   num_classes: int
 

@@ -30,13 +30,9 @@ _MEAN, _STD = -4.0, 3.5  # of its logarithm on GTZAN's clips, about
 
 
 def overlap_add(windows: jax.Array) -> jax.Array:
-  """Sums windows that start a quarter of a window after each other.
+  """Sums windows `[batch, frames, n_fft]` with a quarter of a window as hop.
 
-  Args:
-    windows: `[batch, frames, n_fft]`, `n_fft` a multiple of 4.
-
-  Returns:
-    `[batch, (frames - 3) * n_fft // 4]`: the samples that lie in four windows.
+  Gives `[batch, (frames - 3) * n_fft // 4]`: the samples in four windows.
   """
   batch, count, n_fft = windows.shape
   parts = windows.reshape(batch, count, _OVERLAP, n_fft // _OVERLAP)
@@ -51,12 +47,8 @@ def overlap_add(windows: jax.Array) -> jax.Array:
 def synthesize(log_magnitude: jax.Array, phase: jax.Array) -> jax.Array:
   """Inverse short-time Fourier transform, Hann windows, a quarter as hop.
 
-  Args:
-    log_magnitude: `[batch, frames, 1 + n_fft // 2]`, natural logarithm.
-    phase: the same shape, in radians, of the window's first sample.
-
-  Returns:
-    `[batch, (frames - 3) * n_fft // 4]`.
+  Natural log magnitude and phase (radians, of the window's first sample),
+  `[batch, frames, 1 + n_fft // 2]`, to `[batch, (frames - 3) * n_fft // 4]`.
   """
   n_fft = 2 * (log_magnitude.shape[-1] - 1)
   magnitude = jnp.exp(jnp.minimum(log_magnitude, 6.0))
@@ -68,15 +60,9 @@ def synthesize(log_magnitude: jax.Array, phase: jax.Array) -> jax.Array:
 
 
 def log_mel(audio: jax.Array, sample_rate: int) -> jax.Array:
-  """Log-mel spectrogram of about zero mean and unit deviation on music.
+  """Log-mel `[batch, frames, 64]` of about zero mean and unit deviation.
 
   A floor is added instead of clipping, for a gradient at silence.
-
-  Args:
-    audio: float32 `[batch, samples]`.
-
-  Returns:
-    float32 `[batch, frames, 64]`.
   """
   power = stft.power(stft.frame(audio, _MEL_FFT, _MEL_HOP))
   level = jnp.log(mel.mel(power, sample_rate, _N_MELS) + _QUIET)
@@ -92,10 +78,8 @@ def _sizes(samples: int) -> list[tuple[int, ...]]:
 class WaveformGenerator(Generator):
   """Noise and genre to frames, frames to a spectrum, its inverse.
 
-  Attributes:
-    embedding: size of a genre's embedding.
-    texture: noise numbers for each two frames.
-    channels: of each row of frames, the longest first.
+  `texture` noise numbers for each two frames; `channels` of each row of frames,
+  the longest first.
   """
 
   embedding: int
@@ -145,9 +129,7 @@ def cgan_waveform_conv(
   """Networks for `[samples]`; a few million parameters at any length.
 
   The generator takes `noise` numbers and `texture` for each two frames.
-
-  Raises:
-    InputError: another shape, or too few samples.
+  InputError for another shape or too few samples.
   """
   shortest = _HOP * _OVERLAP
   if len(example_shape) != 1 or example_shape[0] < shortest:
