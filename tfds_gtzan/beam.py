@@ -26,10 +26,9 @@ if TYPE_CHECKING:
 
 
 def options(text: str) -> "PipelineOptions":
-  """Beam's options of a line such as "--runner=DirectRunner ...".
+  """Parses Beam's options, such as "--runner=DirectRunner ...".
 
-  Raises:
-    InputError: Beam is not installed, or takes no such options.
+  InputError if Beam is not installed or refuses them.
   """
   try:
     import apache_beam
@@ -62,19 +61,10 @@ def write(
 ) -> tfds.core.SplitDict:
   """Writes each shard on some worker.
 
-  Workers need this package, what the tracks are read from and the folder of
-  the shards, the two at the paths that they have here.
-
-  Args:
-    shards: {split: the tracks of each shard}.
-    templates: {split: how its files are named}.
-    write_shard: writes the tracks to the path and notes them; it is pickled.
-    note: called for each track here, in the order of `shards`.
-    config: its beam_runner and beam_options.
-
-  Raises:
-    InputError: of `write_shard` or `note`, or workers have another folder at
-      that path than this process.
+  Workers need this package, the corpus and the folder of the shards at the
+  paths that they have here. `write_shard` writes tracks to a path and notes
+  them; it is pickled. `note` is called here for each track, in the order of
+  `shards` ({split: tracks of each shard}).
   """
   import apache_beam as beam
 
@@ -102,10 +92,9 @@ def write(
 
 
 def _on_worker(write_shard: Callable, task: bytes) -> None:
-  """Writes a shard and, beside it, what came of its tracks.
+  """Writes a shard and, beside it, the outcomes of its tracks.
 
-  A runner may give one task to several workers, so each writes under a name of
-  its own, renamed when it is whole.
+  Several workers may get the same task, so each writes under its own name.
   """
   path, tracks = pickle.loads(task)
   if not path.parent.is_dir():
@@ -128,10 +117,7 @@ def _notes(path: tfds.core.Path) -> tfds.core.Path:
 def _note_all(
   path: tfds.core.Path, tracks: Sequence[Track], note: examples.Note
 ) -> int:
-  """Passes on a worker's notes of a shard's tracks; how many examples it has.
-
-  The notes are removed.
-  """
+  """Notes a shard's outcomes, removes their file and counts its examples."""
   try:
     noted = json.loads(_notes(path).read_text())
   except FileNotFoundError as error:

@@ -1,9 +1,8 @@
 """GTZAN's original archive: a resumable download of one file.
 
-checksums.tsv has its addresses, size and sha256; what differs is refused. A
-broken connection is resumed, now or by the next call, and from whichever host
-answers: the sha256 of the whole decides, and a file that was resumed and fails
-it is fetched again from the start.
+checksums.tsv has its addresses, size and sha256. A broken connection is
+resumed, now or by the next call, from whichever host answers; a file that was
+resumed and has another sha256 is fetched again from the start.
 """
 
 import hashlib
@@ -49,20 +48,11 @@ def fetch(
 ) -> pathlib.Path:
   """The path of the archive, downloaded if it is not there yet.
 
-  It lies in <data_dir>/downloads under the name that TFDS gives it, where
-  TFDS's own data set `gtzan` finds it too, or as genres.tar.gz if somebody put
-  it there by hand. Where it is, the network is not touched.
-
-  Args:
-    data_dir: folder of prepared data (config.data.dir); made if need be.
-    checksums_file: addresses of one file, best first, in TFDS's own form: url,
-      bytes, sha256 and file name, separated by tabs.
-    say: is called with what a user should read before and during the wait.
-
-  Raises:
-    InputError: no host gave the archive, another file is in its place, or the
-      folder cannot be written to. What has been downloaded stays in
-      downloads/incomplete, and the next call asks for the rest.
+  It lies in <data_dir>/downloads under TFDS's name for it (its own data set
+  `gtzan` finds it too), or as genres.tar.gz if put there by hand.
+  `checksums_file` has addresses of one file, best first, in TFDS's form.
+  InputError: no host gave it, another file is in its place, or the folder
+  cannot be written to; the next call goes on from downloads/incomplete.
   """
   sources = checksums.load_url_infos(checksums_file)
   folder = pathlib.Path(data_dir).expanduser() / "downloads"

@@ -78,23 +78,18 @@ def _columns(spec: features.FeatureSpec, corpus: Corpus) -> int:
 def read(spec: features.FeatureSpec, corpus: Corpus, track: Track) -> Stacked:
   """Decodes a track and makes its examples, stacked.
 
-  Returns:
-    "features" float32 `[s, ...]` and "start" `[s]` in seconds, s >= 1; beside
-    them, of segments, "audio" int16 `[s, segment_samples]` or "logmel" float32
-    `[s, width, 128]`.
-
-  Raises:
-    InputError: the track cannot be decoded.
+  "features" float32 `[s, ...]` and "start" `[s]` in seconds, s >= 1; of
+  segments also "audio" int16 `[s, segment_samples]` or "logmel" float32
+  `[s, width, 128]`.
   """
   return of_content(spec, corpus, content(spec, track))
 
 
 def content(spec: features.FeatureSpec, track: Track) -> Content:
-  """What a track holds; of a long waveform no more than examples are made of.
+  """What a track holds; of a long waveform no more than examples need.
 
-  Raises:
-    InputError: it cannot be decoded, or would have to be one example and is
-      longer than `errors.LIMITS`.
+  InputError: it cannot be decoded, or would have to be one example and is
+  longer than `errors.LIMITS`.
   """
   if track.blocks is None:
     return track.read()
@@ -145,7 +140,7 @@ def _whole(spec: features.FeatureSpec, content: Content) -> Stacked:
 def cut(
   spec: features.FeatureSpec, corpus: Corpus, content: Audio | LogMel
 ) -> tuple[np.ndarray, np.ndarray]:
-  """What a track holds, cut: its segments `[s, ...]` and their starts in s.
+  """The segments `[s, ...]` of a track and their starts `[s]` in seconds.
 
   int16 `[s, segment_samples]` of a waveform, float32 `[s, width, 128]` of a
   log-mel.
@@ -188,16 +183,10 @@ def of_tracks(
   tracks: Sequence[Track],
   note: Note,
 ) -> Iterator[tuple[str, dict]]:
-  """(key, example) of some tracks in order, a track's segments ascending.
+  """(key, example) of at most a shard's tracks in order, segments ascending.
 
-  Args:
-    spec: the feature set.
-    corpus: the tracks'; its own `tracks` are not used.
-    tracks: at most what one shard holds.
-    note: called with the outcome of each track, in order.
-
-  Raises:
-    StopError: one because of which no track is skipped.
+  `note` is called with each track's outcome, in order; the corpus's own
+  `tracks` are not used. StopError is raised: no track is skipped for it.
   """
 
   def made(track: Track) -> tuple[Stacked, Mapping[str, object]]:
@@ -222,10 +211,8 @@ def read_ahead(
 ) -> Iterator[tuple[Track, _T | InputError]]:
   """Reads on threads a few tracks ahead; in order, errors as values.
 
-  Threads and not processes: JAX has started, and its process must not fork.
-
-  Raises:
-    StopError: one because of which no track is skipped.
+  Not on processes: JAX has started, and its process must not fork.
+  StopError is raised: no track is skipped for it.
   """
   threads = min(8, os.cpu_count() or 1)
   waiting: collections.deque = collections.deque()
@@ -254,10 +241,9 @@ def read_ahead(
 def skip(
   corpus: Corpus, track: Track, reason: str, skipped: list[dict[str, str]]
 ) -> None:
-  """Adds a track that cannot be read to `skipped`, unless it is one too many.
+  """Adds an unreadable track to `skipped`.
 
-  Raises:
-    InputError: see `errors.check_unreadable`; or all of a genre.
+  InputError: too many (`errors.check_unreadable`), or all of a genre.
   """
   skipped.append({"track": track.id, "reason": reason})
   reasons = {skip["track"]: skip["reason"] for skip in skipped}

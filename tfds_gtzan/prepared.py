@@ -4,10 +4,8 @@
         tfds_gtzan/<feature set>/<version>/
 
 TFDS writes into `incomplete.*` beside the last folder and renames it; the
-checksums come last, so a folder that holds them was written to its end. What a
-killed process leaves behind goes at the next call. The facts are checked
-whenever they are read; array_record has checksums of its own, which are checked
-as records are read.
+checksums come last, so a folder that holds them is complete. The next call
+removes what a killed process left.
 """
 
 import contextlib

@@ -21,11 +21,7 @@ class Writer(tfds.core.ExampleWriter):
   """TFDS's writer of a shard, in any of its file formats."""
 
   def write(self, path, examples: Iterable[tuple[str | int, bytes]]):
-    """Writes (key, serialized tf.train.Example) pairs in their order.
-
-    Raises:
-      InputError: a full disk and the like, of array_record.
-    """
+    """Writes (key, serialized tf.train.Example) pairs in their order."""
     examples = ((key, _ordered(record)) for key, record in examples)
     if self.file_format != tfds.core.FileFormat.ARRAY_RECORD:
       return super().write(path, examples)

@@ -1,11 +1,9 @@
 """Writes a log-mel archive from audio: features where sound cannot be shared.
 
-The format is that of logmel_archive.py. Tracks of any length have the same
-number of columns: that which the longest tracks need at the given rate
-(`logmel_archive.columns_for`). Shorter tracks are spread over as many, so that
-column j of every track is frame `floor((j + 0.5) / (columns + 0.5) * n_frames)`
-and no silence is added. The format has no artists: a reader knows those of
-GTZAN's ids.
+The format is that of logmel_archive.py. All tracks have the columns that the
+longest need at the given rate (`logmel_archive.columns_for`): column j is frame
+`floor((j + 0.5) / (columns + 0.5) * n_frames)`, without padding. The format has
+no artists; a reader knows those of GTZAN's ids.
 """
 
 import contextlib
@@ -34,14 +32,9 @@ _MOST_GB = 4.0  # of `mel`, which is in memory when written and when read
 
 @dataclasses.dataclass(frozen=True)
 class Written:
-  """What was written, and what was not.
+  """What was written; `columns_per_second` is that of the longest tracks.
 
-  Attributes:
-    path: the archive.
-    tracks: in it.
-    columns: of each track.
-    columns_per_second: of the longest tracks; shorter ones have more.
-    skipped: [{"track", "reason"}] of the tracks that cannot be decoded.
+  `tracks` and `columns` are counts; `skipped` holds {"track", "reason"}.
   """
 
   path: pathlib.Path
@@ -67,26 +60,14 @@ def write(
   columns_per_second: float = COLUMNS_PER_SECOND,
   progress: bool = True,
 ) -> Written:
-  """Writes the archive of a corpus; it appears whole or not at all.
+  """Writes the archive of an audio corpus; it appears whole or not at all.
 
-  The same corpus gives the same bytes, by the same JAX and zlib (NumPy dates
-  the members 1980). Levels are rounded to steps of `range_db / 255`, at most
-  0.31 dB; `range_db` is the distance between the highest and the lowest level
-  of all frames.
-
-  Args:
-    corpus: one whose tracks hold audio. They are decoded on threads; every
-      frame passes through a nameless file beside `out`, so that `mel` is all
-      that is held in memory.
-    out: a new file, .npz; its folder is made if need be.
-    columns_per_second: from 1 to 43.07, which keeps every frame.
-    progress: whether to show a progress bar (on a terminal only).
-
-  Raises:
-    InputError: tracks that hold something else, a name that is taken or does
-      not end in .npz, another process that writes there, a rate out of bounds,
-      a folder that cannot be written, a track too long for an archive, or too
-      many unreadable tracks.
+  The same corpus gives the same bytes, by the same JAX and zlib. Levels are
+  rounded to steps of `range_db / 255`, at most 0.31 dB. Frames pass through a
+  file beside `out` (a new .npz), so that only `mel` is held in memory.
+  `columns_per_second` is from 1 to 43.07, which keeps every frame.
+  InputError: `out` or the rate is refused, the corpus holds something else, a
+  track is too long, or too many are unreadable.
   """
   if corpus.kind != "audio":
     raise InputError(
@@ -115,12 +96,7 @@ def write(
 def check_out(
   out: str | os.PathLike, columns_per_second: float = COLUMNS_PER_SECOND
 ) -> None:
-  """What can be known before a corpus is opened; see `write`.
-
-  Raises:
-    InputError: a name that is taken or does not end in .npz, or a rate out of
-      bounds.
-  """
+  """Raises InputError for a name or a rate that `write` would refuse."""
   path = pathlib.Path(out).expanduser()
   if path.suffix.lower() != ".npz":
     raise InputError(
@@ -142,10 +118,7 @@ def _check_new(out: pathlib.Path) -> None:
 
 @contextlib.contextmanager
 def _claimed(out: pathlib.Path) -> Iterator[BinaryIO]:
-  """A file beside `out` that becomes it at the end, of one writer at a time.
-
-  It has one name, so what a killed process left is written over.
-  """
+  """A file beside `out` that becomes it at the end, of one writer at a time."""
   temporary = out.with_name(f".{out.name}.tmp")
   with atomic.locked(temporary) as file:
     if file is None:
@@ -165,9 +138,9 @@ def _claimed(out: pathlib.Path) -> Iterator[BinaryIO]:
 def _spool(
   corpus: Corpus, rate: float, spool: BinaryIO, progress: bool
 ) -> tuple[list[_Kept], list[dict[str, str]]]:
-  """Every frame of every track into the spool, uint8 `[n_frames, 128]` each.
+  """Appends each track's frames to the spool, uint8 `[n_frames, 128]`.
 
-  How many columns there will be is known when the last length is.
+  The number of columns is known only with the last length.
   """
   kept: list[_Kept] = []
   skipped: list[dict[str, str]] = []

@@ -1,9 +1,7 @@
 """Tables of text as spreadsheets and scripts leave them.
 
-Cells are separated by commas, semicolons, tabs or bars, whichever the first
-line has most of: a rule, where a guess from all cells would take the comma of
-"0,5" for a separator. Spaces around a cell, rows without content and the line
-"sep=;" of spreadsheets mean nothing.
+The separator is the comma, semicolon, tab or bar that the first line has most
+of. Spaces around a cell, empty rows and the line "sep=;" mean nothing.
 """
 
 import codecs
@@ -25,12 +23,9 @@ NAMES = (
 
 
 def decode(data: bytes) -> str:
-  """A file's bytes as text, "\\n" between lines, the line "sep=;" emptied.
+  """Decodes UTF-8 or UTF-16 (by its first bytes), with "\\n" between lines.
 
-  UTF-8 or, by its first bytes, UTF-16, which spreadsheets call "Unicode text".
-
-  Raises:
-    UnicodeError: neither.
+  The line "sep=;" is emptied. UnicodeError if the bytes are neither.
   """
   marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
   text = re.sub(
@@ -40,15 +35,7 @@ def decode(data: bytes) -> str:
 
 
 def read_list(file: str, named: str = "") -> tuple[bytes, str]:
-  """The bytes of a file of names, and the same as text.
-
-  Args:
-    file: its path.
-    named: how it is called in messages, if not by that.
-
-  Raises:
-    InputError: it cannot be read, or is no text.
-  """
+  """A file's bytes and the same as text; `named` is its name in messages."""
   named = named or file
   try:
     with pathlib.Path(file).expanduser().open("rb") as opened:
@@ -75,11 +62,7 @@ def separator(text: str) -> str:
 
 
 def rows(named: str, text: str) -> list[tuple[int, list[str]]]:
-  """(number of the line, cells) of each row that is not empty.
-
-  Raises:
-    InputError: no table, by its name in messages.
-  """
+  """(line number, cells) of each row that is not empty."""
   reader = csv.reader(
     io.StringIO(text, newline=""),
     delimiter=separator(text),
@@ -95,18 +78,9 @@ def rows(named: str, text: str) -> list[tuple[int, list[str]]]:
 def table(
   where: str, data: bytes
 ) -> tuple[list[str], list[tuple[int, list[str]]]]:
-  """A table of one header line, each row with as many cells as that has.
+  """The header in lower case, and the rows below it, see `rows`.
 
-  Args:
-    where: its path, for messages.
-    data: the file's content.
-
-  Returns:
-    the header in lower case, and the rows below it, see `rows`.
-
-  Raises:
-    InputError: no text, no header, or a row of another number of cells than the
-      header. One line, which names the file and the line.
+  InputError: no text, no header, or a row of another number of cells.
   """
   try:
     text = decode(data)

@@ -18,13 +18,10 @@ def of_files(
   named: Mapping[str, pathlib.Path],
   cache_dir: pathlib.Path | None,
 ) -> list[str]:
-  """sha256 (hex) of each file.
+  """sha256 (hex) of each file; a fixed word for one that cannot be read.
 
-  GTZAN is 1.2 GB: with `cache_dir`, a file that was hashed before and has kept
-  its stamp is not read again. There is one small file of digests for each
-  `place`; it is replaced as a whole, and one that cannot be understood counts
-  as empty. A file that cannot be read gets a fixed word in place of a digest:
-  what is wrong with it is reported where it is decoded.
+  With `cache_dir`, a file with an unchanged stamp is not read again (GTZAN is
+  1.2 GB). The digests of each `place` are one small file.
   """
   cache = _cache_file(place, cache_dir)
   known = _load(cache)
@@ -54,8 +51,8 @@ def of_files(
 def _stamp(status: os.stat_result) -> list[int]:
   """What a file has to keep for its content to count as unchanged.
 
-  Size and modification time are not enough: `mv` and `cp -p` carry both to
-  another content, which has another inode or time of change.
+  `mv` and `cp -p` carry size and modification time to another content, but not
+  the inode or the time of change.
   """
   return [
     *(status.st_size, status.st_mtime_ns),

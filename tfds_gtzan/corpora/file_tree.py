@@ -28,11 +28,11 @@ class Tree:
 
   Attributes:
     place: for messages: a path, or one that goes on inside an archive.
-    files: {name: its path on the disk} of those that are not passed over.
+    files: {name: its path on the disk}, without those passed over.
     folders: the names of all folders, the empty ones too.
     passed: {name: kind} of files and folders that are passed over.
     unlisted: why folders in it cannot be listed, a line each.
-    whole: the tree that it is a subtree of; None if it is one of its own.
+    whole: the tree that it is a subtree of, or None.
   """
 
   place: str
@@ -84,14 +84,9 @@ class Tree:
 
 
 def walk(root: pathlib.Path, place: str | None = None) -> Tree:
-  """The files in a folder, however deep; see above for what is passed over.
+  """The files in a folder, at any depth; see above for what is passed over.
 
-  Args:
-    root: the folder.
-    place: its name for messages, if that is not its path.
-
-  Raises:
-    InputError: more than MOST entries.
+  `place` is its name in messages. InputError: more than MOST entries.
   """
   found, passed, unlisted = {}, {}, {}
   folders: set[str] = set()
@@ -138,8 +133,7 @@ def _passed_folder(
 ) -> str:
   """Why a folder is passed over; "" if it is walked, which is noted.
 
-  By way of a link the same files would be found again, as other tracks; a
-  folder is walked by its own name if it has one below the root.
+  Through a link the same files would be found again, as other tracks.
   """
   if _hidden(os.path.basename(folder)):
     return HIDDEN

@@ -42,17 +42,13 @@ class Form:
   """A form of corpus: sound or pictures.
 
   Attributes:
-    name: the corpus's, see Corpus.
-    kind: likewise.
+    name, kind: see Corpus.
     extensions: of a track's file, in lower case.
-    numbered: what GTZAN's names have between genre and number, a regular
-      expression: `[.]` for "blues.00000".
+    numbered: regular expression between genre and number in GTZAN's names.
     accepted: what is accepted, for messages.
     decode: a file -> its content; raises InputError where it cannot be read.
-    blocks: a waveform's, see `Track`; raises InputError as well.
-    rate: of an opened file, see `Track`; None: it has none.
-    check: (place, files of all tracks) refuses, by InputError, what cannot be
-      one corpus.
+    blocks: a file's, see Track; rate: an opened file's; None: it has none.
+    check: (place, files of all tracks) refuses what cannot be one corpus.
   """
 
   name: str
@@ -78,19 +74,10 @@ def open_tree(
 ) -> Corpus:
   """Opens the genre folders of a tree; decodes nothing.
 
-  Artists and partition are those of GTZAN's track of the same id, so other
-  music should not be given GTZAN's ids.
-
-  Args:
-    tree: what lies below one place.
-    form: what its tracks are.
-    cache_dir: folder of digests.
-    found: the tracks, see `labelled`; None: those of its genre folders.
-
-  Raises:
-    InputError: no track, a genre folder without a track, GTZAN's names beside
-      others, two files of one track, files that a GAN made, or what
-      `form.check` refuses.
+  Artists and partition are those of GTZAN's track of the same id. `found` has
+  the tracks (see `labelled`); None: those of its genre folders. InputError: no
+  track, an empty genre folder, GTZAN's names beside others, two files of one
+  track, files made by a GAN, or `form.check`.
   """
   found, hint = _tracks(tree, form) if found is None else (found, "")
   names = [name for own in found.values() for name in own.values()]
@@ -146,9 +133,8 @@ def _in_folders(tree: file_tree.Tree, form: Form) -> list[str]:
 def _tracks(tree: file_tree.Tree, form: Form) -> tuple[Found, str]:
   """Genres in label order, tracks in the order of their ids; a hint, or "".
 
-  If one file is named as GTZAN's are, all must be, and a track's id is
-  "<genre>.<number>"; else it is the name below the tree without the extension.
-  Names that are nearly GTZAN's: see gtzan_names.py.
+  If one file is named as GTZAN's are, all must be, with ids "<genre>.<number>";
+  else an id is the name below the tree without the extension.
   """
   names = _in_folders(tree, form)
   if not names:
@@ -175,11 +161,7 @@ def _tracks(tree: file_tree.Tree, form: Form) -> tuple[Found, str]:
 def labelled(
   tree: file_tree.Tree, form: Form, table: labels.Labels
 ) -> tuple[Found, labels.Given]:
-  """Tracks of files in any folders or in none: a table has their genres.
-
-  Raises:
-    InputError: see `open_tree` and `labels.match`.
-  """
+  """Tracks of files in any folders or in none: a table has their genres."""
   names = sorted(name for name in tree.files if form.fits(name))
   by_id, _, _ = _by_id(tree, names, form)
   given = labels.match(table, by_id)
@@ -295,10 +277,7 @@ def _named(file: pathlib.Path) -> Iterator[None]:
 def _fingerprint(
   tree: file_tree.Tree, found: Found, cache_dir: pathlib.Path | None
 ) -> str:
-  """sha256 (hex) of the files' names below the tree and of their content.
-
-  And, where there are MP3 files, of the version of what decodes them.
-  """
+  """sha256 (hex) of names, content and, for MP3, the decoder's version."""
   keys = {
     name: _key(genre, track, name)
     for genre, of_genre in found.items()

@@ -35,12 +35,9 @@ _NAME = re.compile(
 
 
 class Recognised(NamedTuple):
-  """How names resemble GTZAN's.
+  """How names resemble GTZAN's; `ids` is empty where they are not GTZAN's.
 
-  Attributes:
-    ids: of each file, in order; empty where they are not GTZAN's.
-    genres: {folder: GTZAN's genre}, where they are.
-    hint: one line for the user, or "".
+  `genres` is {folder: GTZAN's genre}; `hint` is one line for the user, or "".
   """
 
   ids: list[str] = []  # noqa: RUF012

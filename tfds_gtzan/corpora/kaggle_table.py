@@ -56,17 +56,10 @@ Lines = Mapping[str, Mapping[int, np.ndarray]]
 def open_table(
   path: str, file: pathlib.Path, cache_dir: pathlib.Path | None
 ) -> Corpus:
-  """Opens a table and checks all of it.
+  """Opens a table and checks all of it; `path` is its name in messages.
 
-  Args:
-    path: where it lies, for messages; it may go on inside an archive.
-    file: the table.
-    cache_dir: where its digest is remembered.
-
-  Raises:
-    InputError: no table, columns that are missing, no lines, or a line whose
-      filename does not fit or occurs twice, or with a value that is no number.
-      One line: the file and the place.
+  InputError: missing columns, no lines, or a line whose filename does not fit
+  or occurs twice or with a value that is no number.
   """
   rows, comma = _read(path, file)
   names = _named(rows)
@@ -86,9 +79,9 @@ def open_table(
 
 
 def _read(path: str, file: pathlib.Path) -> tuple[list[_Line], bool]:
-  """The rows below the header, and whether decimals are written with a comma.
+  """The rows below the header, and whether decimals have a comma.
 
-  So they may be where no number has a point.
+  They may where no number has a point.
   """
   data = file.read_bytes()
   header, rows = delimited.table(path, data)
@@ -120,7 +113,7 @@ def _named(lines: Sequence[_Line]) -> list[tuple[str, int]]:
 
   If one is named as GTZAN's tracks are, all must be. Other names that all end
   in a number (song.0.wav, song.1.wav) are parts of a track, if those of most
-  tracks begin with 0: a track's rows must not be parted.
+  tracks begin with 0.
   """
   for line in lines:
     for column in ("filename", "label"):

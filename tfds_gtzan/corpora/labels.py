@@ -38,13 +38,7 @@ class Row(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Labels:
-  """A table of labels.
-
-  Attributes:
-    file: how it is called in messages.
-    rows: those that have a genre.
-    sha256: of its bytes.
-  """
+  """The rows of a table that have a genre; `file` is its name in messages."""
 
   file: str
   rows: Sequence[Row]
@@ -52,13 +46,9 @@ class Labels:
 
 
 class Given(NamedTuple):
-  """What a table gives for tracks.
+  """What a table gives for tracks: {id: genre}, {id: artist, "" if unknown}.
 
-  Attributes:
-    genres: {id: genre} of those that it has.
-    artists: {id: artist}, "" where it is not known.
-    unlisted: ids that it does not have.
-    unused: names in it that are no track's.
+  `unlisted` are ids that it does not have, `unused` its names of no track.
   """
 
   genres: dict[str, str]
@@ -68,11 +58,10 @@ class Given(NamedTuple):
 
 
 def read(file: str) -> Labels:
-  """Reads the table of config.data.labels.
+  """Reads the table of config.data.labels: columns of names and genres.
 
-  Raises:
-    InputError: it cannot be read, has no column of names or of genres, no row
-      of a genre, or one that cannot be printed.
+  InputError: unreadable, a column is missing, no row has a genre, or a genre
+  cannot be printed.
   """
   named = f"config.data.labels={file}"
   data, text = delimited.read_list(file, named)
@@ -140,8 +129,7 @@ def known_artist(name: str) -> str:
 def match(labels: Labels, ids: Collection[str]) -> Given:
   """Finds the tracks that the rows of a table mean.
 
-  Raises:
-    InputError: no row means any, or two give one track different genres.
+  InputError: no row means any, or two give one track different genres.
   """
   names = track_names.Names(ids)
   genres: dict[str, str] = {}
@@ -170,11 +158,7 @@ def match(labels: Labels, ids: Collection[str]) -> Given:
 
 
 def of_folders(corpus: Corpus) -> Corpus:
-  """The corpus with the artists that its folders name: <genre>/<artist>/...
-
-  Raises:
-    InputError: no track lies in such a folder.
-  """
+  """The corpus with artists from <genre>/<artist>/...; InputError if none."""
   artists = {
     track.id: known_artist(path[1])
     for track in corpus.tracks
@@ -189,12 +173,9 @@ def of_folders(corpus: Corpus) -> Corpus:
 
 
 def with_artists(corpus: Corpus, artists: dict[str, str], by: str) -> Corpus:
-  """The corpus with these artists; "" takes none away that is known.
+  """The corpus with {id: artist}; "" takes none away that is known.
 
-  Args:
-    corpus: see above.
-    artists: {id: artist}.
-    by: what gave them, which the fingerprint depends on.
+  The fingerprint depends on `by`, which names the source of the artists.
   """
   tracks = tuple(
     dataclasses.replace(track, artist=artists.get(track.id) or track.artist)

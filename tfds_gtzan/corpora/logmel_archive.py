@@ -44,9 +44,8 @@ def open_archive(
 ) -> Corpus:
   """Opens an archive and checks all of it; nothing in it is unpickled.
 
-  Raises:
-    InputError: not an .npz, damaged, with pickled objects, a missing array, or
-      one of a wrong shape, type or value.
+  InputError: no .npz, damaged, pickled objects, or an array that is missing or
+  of a wrong shape, type or value.
   """
   arrays = _load(path)
   _check(path, arrays)

@@ -140,15 +140,8 @@ def tree_at(
 ) -> file_tree.Tree | None:
   """The files of a folder or an archive; None where the path leads to neither.
 
-  Args:
-    path: it may go on inside an archive, to a folder or a file that is there or
-      there below the known folders above genres.
-    data_dir: see `unpack.open_tree`.
-
-  Raises:
-    OSError: what the system reports of the path.
-    InputError: an archive without what the path goes on to; see
-      `unpack.open_tree`, `unpack.split` and `files.walk`.
+  The path may go on inside an archive, to a folder or a file at its top or
+  below the known folders above genres; InputError if that is not there.
   """
   if path.is_dir():
     return file_tree.walk(path)

@@ -23,12 +23,9 @@ _PIECE = re.compile(r"(.+?)[._-]+([^\W\d_]*[._-]*\d{1,4})")
 
 
 class Named(NamedTuple):
-  """What a name means.
+  """The id of a track; of an unknown one, its name in one form.
 
-  Attributes:
-    track: its id; of an unknown one the name itself, in one form.
-    piece: which part of the track, "" for the whole.
-    known: whether there is such a track.
+  `piece` is the part of the track that is meant, "" for the whole.
   """
 
   track: str
@@ -37,12 +34,10 @@ class Named(NamedTuple):
 
 
 class Names:
-  """Finds tracks by name.
+  """Finds tracks by name; case, folders above and extensions play no part.
 
-  Case, folders above and extensions play no part. An id with folders in it,
-  rock/live/song of a collection that is not GTZAN, is found by its end as well
-  (song), where only one track has it; and one that ends with a number,
-  000/000002, by the number (2).
+  An id with folders (rock/live/song) is found by its end as well (song), where
+  only one track has it; one that ends with a number (000/000002) by that (2).
   """
 
   def __init__(self, ids: Iterable[str]):

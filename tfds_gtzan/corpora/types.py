@@ -61,7 +61,7 @@ class _Held:
 class Audio(_Held):
   """A waveform: float32 `[n]` at 22,050 Hz, mono.
 
-  whole: facts of all of it, where `samples` are its start; None: they are all.
+  `whole` has facts of all of it, where `samples` are only its start.
   """
 
   samples: np.ndarray
@@ -96,7 +96,7 @@ class Audio(_Held):
 class LogMel(_Held):
   """A stored log-mel: float32 `[columns, 128]`, absolute dB (reference 1.0).
 
-  n_frames: hop-512 frames that the columns were picked from.
+  The columns were picked from `n_frames` frames, hop 512.
   """
 
   db: np.ndarray
@@ -123,10 +123,7 @@ class Picture(_Held):
 
 @dataclasses.dataclass(frozen=True)
 class Table(_Held):
-  """Rows of Kaggle's table: float32 `[s, 57]`.
-
-  starts: seconds from the start of the track at which each begins, `[s]`.
-  """
+  """Rows of Kaggle's table: float32 `[s, 57]`; `starts` in seconds, `[s]`."""
 
   rows: np.ndarray
   starts: np.ndarray
@@ -150,15 +147,12 @@ class Track:
   Attributes:
     id: unique in its corpus: "<genre>.<number>"; in collections whose files are
       not named as GTZAN's are, "<genre>/<name below it, without extension>".
-    genre: its label.
     artist: "" if unknown.
     partition: "train", "validation", "test" or "unlisted": the TFDS split.
-    read: what it holds; raises InputError where it cannot be decoded. May be
-      called from any thread.
-    blocks: the same waveform, float32 `[n]` after `[n]`, in memory that does
-      not depend on its length; None where it cannot be had so.
-    rate: sample rate of its file, Hz, as the header has it; None of what has
-      none.
+    read: decodes it, on any thread; raises InputError.
+    blocks: its waveform, float32 `[n]` after `[n]`, in memory that does not
+      depend on its length; None where it cannot be had so.
+    rate: sample rate of its file in Hz, by the header; None: it has none.
   """
 
   id: str
@@ -237,14 +231,7 @@ class Row:
 def listed(
   id: str, genre: str, read: Callable[[], Content], **more: Callable
 ) -> Track:
-  """A track with what is published of GTZAN's track of that id.
-
-  Args:
-    id: its id.
-    genre: its label.
-    read: see Track.
-    **more: `blocks` and `rate`, see Track.
-  """
+  """A track with what is published of GTZAN's track of that id."""
   artist = track_lists.artists().get(id, "")
   return Track(id, genre, artist, track_lists.partition(id), read, **more)
 

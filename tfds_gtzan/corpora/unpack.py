@@ -1,11 +1,10 @@
 """Archives: a .zip, .tar or .tar.gz is unpacked, once, into the data folder.
 
-They come from anywhere, so none is trusted. An archive is refused by the name
-of a member that would leave the folder, is a link, a device or encrypted, or
-takes the place of another. The limits are files.MOST members and, unpacked,
-RATIO times the archive's size (at least SMALL, at most LARGEST); they hold for
-what is written and not only for what is declared. tarfile's own filter "data"
-would accept links and bound neither sizes nor headers.
+None is trusted: a member that would leave the folder, is a link, a device or
+encrypted, or takes the place of another is refused. The limits, file_tree.MOST
+members and RATIO times the archive's size (at least SMALL, at most LARGEST),
+hold for what is written and not only for what is declared. tarfile's own filter
+"data" would accept links and bound neither sizes nor headers.
 """
 
 import atexit
@@ -55,9 +54,6 @@ def split(path: pathlib.Path) -> tuple[pathlib.Path, str] | None:
   """("kaggle.zip", "Data/images_original") of a path that goes on inside.
 
   The second is "." where it does not; None if there is no archive on the way.
-
-  Raises:
-    InputError: an archive of a form that is not read.
   """
   for place in (path, *path.parents):
     name = place.name.lower()
@@ -74,17 +70,11 @@ def split(path: pathlib.Path) -> tuple[pathlib.Path, str] | None:
 def open_tree(
   path: pathlib.Path, data_dir: pathlib.Path | None
 ) -> file_tree.Tree:
-  """The files in an archive.
+  """The files in an archive, whose form is decided by its first bytes.
 
-  Args:
-    path: of the archive; its first bytes decide of which form it is.
-    data_dir: it is unpacked into <data_dir>/.unpacked/<sha256>/files, and again
-      where something is missing there. None: into a temporary folder, which
-      goes when the process ends.
-
-  Raises:
-    InputError: a damaged archive, a member that is refused, a full disk. One
-      line, which names the archive and the member.
+  It is unpacked into <data_dir>/.unpacked/<sha256>/files, again if a file is
+  missing there; None: into a temporary folder until the process ends.
+  InputError: a damaged archive, a member that is refused, a full disk.
   """
   home = (_scratch() if data_dir is None else data_dir) / errors.UNPACKED
   cache = data_dir and data_dir / ".digests"
@@ -207,7 +197,7 @@ def _accepted(
 
 
 def _most_bytes(path: pathlib.Path) -> int:
-  """How much may be unpacked, by the bytes that the archive has on the disk.
+  """Most bytes to unpack, by those that the archive takes on the disk.
 
   Of a sparse file they are fewer than its size.
   """

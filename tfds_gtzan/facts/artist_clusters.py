@@ -9,12 +9,11 @@ from tfds_gtzan.protocols import splitters
 
 
 def clusters(tracks: Sequence[Row | Track]) -> dict[str, str]:
-  """{track: credit}, the same for all copies of a recording.
+  """{track: credit}, the same for all copies of a recording, "" if unknown.
 
-  A credit names everybody that the recording's copies are credited to, in small
-  letters without marks and in alphabetical order ("bob marley; lauryn hill");
-  it is "" if unknown. The tracks that share a name, or are linked by
-  such, are the groups of `cuts.artist_groups`.
+  A credit has all names of the recording's copies, lower-case, without marks,
+  in alphabetical order ("bob marley; lauryn hill"). Tracks that share a name,
+  or are linked by such, are the groups of `splitters.artist_groups`.
   """
   groups = defaultdict(list)
   for track, number in zip(tracks, splitters.recordings(tracks), strict=True):

@@ -21,12 +21,9 @@ _DISTORTED = {"reggae.00086": "distorted but for 5 s (Sturm 2012)"}
 
 
 class About(NamedTuple):
-  """What is known of an excerpt; all of it empty of a track that is none.
+  """What is known of an excerpt; "" or empty if unknown.
 
-  Attributes:
-    artist: "" if unknown.
-    title: likewise.
-    notes: {kind of fault: a few words on it}, the kinds those above.
+  `notes` is {kind of fault: a few words on it}, the kinds those above.
   """
 
   artist: str

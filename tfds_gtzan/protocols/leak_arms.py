@@ -1,20 +1,18 @@
 """The arms of the leakage meter: one honest partition, three train splits.
 
-The same segments are tested in every arm, and each arm trains on as many
-segments of every genre. Only their tracks differ: each tested track has a slot
-in the train split, and what fills the slots makes the arm.
+All arms test the same segments and train on as many segments of every genre.
+Each tested track has a slot in the train split; what fills it makes the arm.
 
     clean     another track, by another artist where artists are held apart
     tracks    the tested track itself: segments that are not tested
     artists   other songs by the artist of the tested track
 
-In the clean arm no track, recording or artist crosses. So tracks by an artist
-who is held out leave train (and validation, where test is reported), and half
-of an artist's held-out tracks are not tested: they fill the slots of the arm
-"artists". Where that would cost some genre more than half of a split, the
-held-out tracks of an artist who alone has so much of it are not tested (on
-GTZAN's filtered lists three tracks by Lauryn Hill, whom a joint credit links to
-Bob Marley); and where that is not enough, as in random cuts of few artists,
+In the clean arm no track, recording or artist crosses: tracks by a held-out
+artist leave train (and validation, where test is reported), and half of an
+artist's held-out tracks fill the slots of the arm "artists" untested. Where
+that would cost some genre more than half of a split, the held-out tracks of the
+artist who causes it are not tested (on GTZAN's filtered lists three tracks by
+Lauryn Hill, whom a joint credit links to Bob Marley); where that is not enough,
 artists cross in all arms alike and there is no third arm.
 """
 
@@ -63,8 +61,8 @@ ARMS: dict[str, Arm] = {
 class Slot(NamedTuple):
   """A tested track's segments, and what may fill its slot in the train split.
 
-  `fill` has segments for each arm, at most as many as `stranger` has, which
-  fills what the arm leaves open.
+  `fill` has, by arm, at most as many segments as `stranger`, which fills what
+  the arm leaves open.
   """
 
   tested: list[Segment]
@@ -75,24 +73,13 @@ class Slot(NamedTuple):
 def cut(
   splits: Splits, rows: Sequence[Row], arm: str, share: float, seed: int
 ) -> tuple[dict[str, list[Segment]], list[str]]:
-  """Makes an arm of a partition by tracks.
+  """The segments of each split in an arm, and the tested tracks that it leaks.
 
-  Args:
-    splits: whole tracks of the corpus, none in two splits. Tested is `test`, or
-      `validation` where test is empty.
-    rows: the track table.
-    arm: a key of ARMS.
-    share: of a tested track's segments, how many a slot has; at least one, and
-      one is tested.
-    seed: of what is chosen at random.
-
-  Returns:
-    the segments of each split, and the tested tracks that the arm leaks: in
-    `tracks` those with segments in train, in `artists` those whose artist has
-    some in train, in the clean arm none.
-
-  Raises:
-    InputError: nothing can be tested, or the arm cannot fill a single slot.
+  Those are, in `tracks`, tracks with segments in train, in `artists` tracks
+  whose artist has some there. `splits` are whole tracks, none in two; tested is
+  `test`, or `validation` where test is empty. `share` is the size of a slot, of
+  the tested track's segments; at least one, and one is tested. InputError:
+  nothing can be tested, or the arm cannot fill a single slot.
   """
   by_id = {row.id: row for row in rows}
   tracks = {split: {unit[0] for unit in splits[split]} for split in SPLITS}

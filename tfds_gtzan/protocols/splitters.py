@@ -1,9 +1,7 @@
 """The cuts behind the protocols: from a track table to units of each split.
 
 Every cut is a pure function `(rows sorted by id, fold, seed) -> Splits`. Random
-ones rank units by a hash of seed and unit: the result depends neither on the
-order of the rows nor, where tracks are dealt out, on how many segments they
-have.
+ones rank units by a hash of seed and unit, independent of the order of rows.
 """
 
 import hashlib
@@ -54,10 +52,9 @@ Cut = Callable[[Sequence[Row], int, int], Splits]
 
 
 def _recordings_whole(cut: Cut) -> Cut:
-  """Cuts one track of each recording; its copies go where that one goes.
+  """Cuts the longest track of each recording; its copies follow it.
 
-  That is the longest, as copies may have been cut short: of segments each of a
-  copy's goes where the same one of the original goes.
+  Where segments are dealt out, each of a copy's follows the original's.
   """
 
   def of_all(rows: Sequence[Row], fold: int, seed: int) -> Splits:
@@ -203,8 +200,7 @@ def artist_groups(rows: Sequence[Row]) -> list[int]:
 def recordings(rows: Sequence[Row | Track]) -> list[int]:
   """A number for each row, the same where the recording is the same.
 
-  Tracks of the same content and GTZAN's published exact duplicates are one
-  recording, whatever they are called and whatever genre they are filed under.
+  That is: the same content, or an exact duplicate published for GTZAN.
   """
   labels = {
     row.id: [("track", row.id), *([row.content] if row.content else [])]

@@ -29,7 +29,6 @@ class Protocol:
     cut: (rows sorted by id, fold, split seed) -> the units (tracks or segments)
       of each split. Units absent from the corpus are left out and counted.
     leak: one sentence on what it leaks; None if nothing.
-    folds: number of folds.
     needs: what the corpus must have: "" nothing, "partition" a published
       partition, "gtzan" GTZAN's ids, "artists" the artists of most tracks.
   """

@@ -22,19 +22,10 @@ _PAIRED = 3  # splits up to which each is compared with each, not with all
 def survey(
   files: Sequence[str], corpus: Corpus | None, read_tracks: bool = True
 ) -> dict:
-  """Reads the files of a split and finds what crosses it.
+  """Finds what crosses a split: JSON values, keys as in docs/check_splits.md.
 
-  Args:
-    files: see `split_files.read`.
-    corpus: of which the split is; None: GTZAN, without its audio.
-    read_tracks: whether to decode the corpus's tracks, for duplicates and
-      near-duplicates.
-
-  Returns:
-    plain values, ready for JSON: docs/check_splits.md has its keys.
-
-  Raises:
-    InputError: see `split_files.read` and `split_names.understand`.
+  `corpus` None is GTZAN without its audio; with `read_tracks` its tracks are
+  decoded, for duplicates and near-duplicates.
   """
   split = match_tracks.understand(split_files.read(files), corpus)
   placed = set(split.tracks())
@@ -67,18 +58,9 @@ def survey(
 def given(
   files: Sequence[str], corpus: Corpus
 ) -> tuple[dict[str, list[str]], dict]:
-  """A user's split of a corpus; no track is read for it.
+  """{split: ids} of a user's files, and what `survey` finds by names alone.
 
-  Args:
-    files: see `split_files.read`.
-    corpus: what is split.
-
-  Returns:
-    {split: ids} of train, validation and test; and what `survey` finds by names
-    alone.
-
-  Raises:
-    InputError: other splits, or see `survey`.
+  InputError: splits other than train, validation and test, or see `survey`.
   """
   try:
     split = match_tracks.understand(split_files.read(files), corpus)
@@ -141,8 +123,7 @@ def _crossing(split: Split, groups: Iterable[Group]) -> dict[str, list]:
 
 
 def _opposed(parts: Sequence[str]) -> list[tuple[str, list[str]]]:
-  """What is compared: each split with those before it, one by one; where there
-  are many, as folds are, with all others together."""
+  """Pairs each split with every earlier one or, of many, with all others."""
   if len(parts) > _PAIRED:
     return [(part, [o for o in parts if o != part]) for part in parts]
   return [(parts[j], [parts[i]]) for j in range(len(parts)) for i in range(j)]
@@ -151,8 +132,10 @@ def _opposed(parts: Sequence[str]) -> list[tuple[str, list[str]]]:
 def _met(
   where: Mapping[str, Sequence[str]], part: str, others: Iterable[str]
 ) -> set[str]:
-  """Those tracks of a group in a split of which other splits have a second one
-  (or, where the group is a single track, the same)."""
+  """Tracks of a group in a split of which another split has a second one.
+
+  Where the group is a single track: the same one.
+  """
   there = set().union(*(where.get(other, ()) for other in others))
   single = len(set().union(*where.values())) == 1
   return {

@@ -20,9 +20,8 @@ class Split(NamedTuple):
     parts: {split: {id: pieces of that track, "" for the whole}}, in order.
     genres: {id: genre} of every track that can be meant.
     artists: {id: name}, "" if unknown.
-    unknown: names that match no track, as they are written.
-    repeated: {split: names in it, as they are written, that match the same as
-      an earlier one}.
+    unknown: names that match no track, as written.
+    repeated: {split: names, as written, that match the same as an earlier one}.
   """
 
   parts: Mapping[str, Mapping[str, set[str]]]
@@ -37,15 +36,9 @@ class Split(NamedTuple):
 
 
 def understand(lines: Iterable[Line], corpus: Corpus | None) -> Split:
-  """Finds the tracks that the lines of a split mean.
+  """Finds the tracks that lines mean; of GTZAN (None) all tracks are known.
 
-  Args:
-    lines: from `split_files.read`.
-    corpus: of which the split is; None: GTZAN. Of GTZAN all tracks are known,
-      whichever are at hand.
-
-  Raises:
-    InputError: a file of which no name is a track's.
+  InputError: a file of which no name is a track's.
   """
   tracks = [] if corpus is None else corpus.tracks
   artists = {track.id: track.artist for track in tracks}

@@ -28,11 +28,8 @@ _FINGERPRINTS = {
 class Contents(NamedTuple):
   """What is known of tracks once they are read.
 
-  Attributes:
-    digests: {id: digest of its content}.
-    near: (id, id, likeness, offset in seconds) of each two that are alike;
-      None where they were not compared.
-    skipped: {id: reason} of what cannot be read.
+  `digests` is {id: digest}, `skipped` {id: reason}; `near` has (id, id,
+  likeness, offset in seconds), None where tracks were not compared.
   """
 
   digests: Mapping[str, str] = {}
@@ -41,15 +38,7 @@ class Contents(NamedTuple):
 
 
 def read(kind: str, tracks: Sequence[Track]) -> Contents:
-  """Reads tracks and compares them.
-
-  Args:
-    kind: the corpus's: "audio", "logmel", "picture" or "table".
-    tracks: of the corpus.
-
-  Raises:
-    StopError: one because of which no track is skipped.
-  """
+  """Reads tracks of a corpus kind and compares them."""
   digests, prints, skipped = {}, {}, {}
   of_content = _FINGERPRINTS.get(kind)
   for track in tqdm.tqdm(tracks, desc="reading", unit="track", disable=None):
@@ -89,14 +78,9 @@ def songs() -> Mapping[str, Names]:
 def groups(split: Split, contents: Contents) -> dict[str, list[Group] | None]:
   """The groups of each kind, the gravest first; None where not compared.
 
-  Args:
-    split: the tracks in question.
-    contents: of those that were read.
-
-  Returns:
-    "tracks": each by itself; "duplicates": the same content, or published as
-    such; "near_duplicates": two that are alike and are none; "songs" and
-    "artists": the same by their index, whatever recording.
+  "tracks": each by itself; "duplicates": the same content, or published as
+  such; "near_duplicates": two that are alike and are none; "songs" and
+  "artists": the same by their index, whatever recording.
   """
   placed = split.tracks()
   known = [track for track in placed if track in split.genres]

@@ -49,9 +49,8 @@ class Line(NamedTuple):
 def read(files: Sequence[str]) -> list[Line]:
   """All lines of a split that is kept in one file or in several.
 
-  Raises:
-    InputError: a file that is missing or cannot be understood, a split without
-      a name, train lists of several folds, or fewer than two splits.
+  InputError: a file that cannot be read, no split in a name, train lists of
+  several folds, or fewer than two splits.
   """
   lines: list[Line] = []
   folds: dict[str, str] = {}

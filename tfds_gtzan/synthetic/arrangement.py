@@ -6,10 +6,8 @@ SECTIONS = 8  # of four bars; then the song begins again
 def arrangement(artist, song, parts) -> list[list[float]]:
   """Gains by section and part, about 1, or 0 where a part is silent.
 
-  The balance between the parts is the artist's. Which of them pause in a
-  section is the song's: none to almost half of them, as in intros, breaks
-  and solos. So three seconds of a song need not show all that marks its
-  genre, while ten seconds or more nearly always do.
+  The artist sets the balance, the song which parts pause: up to almost half.
+  Three seconds need not show all that marks a genre, ten nearly always do.
   """
   balance = 10 ** (artist.normal(0, 2.5, size=parts) / 20)
   gains = []

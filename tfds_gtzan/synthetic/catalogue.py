@@ -1,10 +1,8 @@
 """Who plays what: the track table of the synthetic corpus.
 
-Everything about a track follows from its id alone, so that a corpus of 4 and
-one of 400 tracks a genre agree on the tracks they share. Tracks are dealt to
-artists in blocks of 20: track `i` belongs to artist `5 * (i // 20) + i % 5`,
-so that even a small corpus has several artists, and to song `SONGS[i // 5 %
-4]` of that artist: an artist's first two tracks are excerpts of one song.
+A track's facts follow from its id alone, whatever the size of the corpus. Track
+`i` of a genre belongs to artist `5 * (i // 20) + i % 5` and is an excerpt of
+that artist's song `SONGS[i // 5 % 4]`.
 """
 
 import dataclasses
@@ -42,7 +40,7 @@ _ID = re.compile(rf"({'|'.join(GENRES)})\.s(\d{{5}})")
 class SyntheticTrack:
   """A track's facts. `artist` and `song` are unique over the corpus.
 
-  partition: "train", "validation" or "test"; no artist stands in two.
+  partition: "train", "validation" or "test"; no artist is in two.
   """
 
   id: str

@@ -1,8 +1,7 @@
 """Drums and cymbals: swept sines and shaped noise.
 
-Each function returns float32 [samples] of about unit peak. They take the
-artist's generator: a kit is the artist's, and every stroke on it is the same
-recording, as in a drum machine; the stage varies its loudness.
+Each function takes the artist's generator and returns float32 [samples] of
+about unit peak: a kit is the artist's, and every stroke on it is the same.
 """
 
 import numpy as np

@@ -37,8 +37,8 @@ def degree(scale, step) -> int:
 def melody(rng, scale, rhythms, bars, span=8) -> list:
   """A tune: for each bar a list of (beat, length, semitones above the key).
 
-  rhythms: bar rhythms to choose from, each a sequence of (beat, length).
-  The tune wanders by small steps and turns back at the ends of its span.
+  `rhythms` are bars to choose from, each a sequence of (beat, length). The tune
+  moves by small steps and turns back at the ends of its span.
   """
   step, tune = int(rng.integers(0, span)), []
   for _ in range(bars):

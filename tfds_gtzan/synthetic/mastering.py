@@ -1,11 +1,8 @@
 """From a band's mix to a recording: room, noise, tone, dynamics, level.
 
-Genres differ in their average spectrum and their loudness, and a classifier
-that looks at nothing else would do well on raw mixes. Mastering takes most of
-that away, as a record's mastering does: the long-term spectrum is brought to
-a target curve and the short-term level to a target mean and spread, each
-drawn without a look at the genre. What remains is what happens in
-time.
+Average spectrum and loudness would give the genre away. The long-term spectrum
+is brought to a target curve and the short-term level to a target mean and
+spread, each drawn independently of the genre: what remains happens in time.
 """
 
 import numpy as np
@@ -25,9 +22,8 @@ _FRAME = 1024
 def master(mix, artist, take) -> np.ndarray:
   """The finished track, float32 [samples], |x| < 1.
 
-  mix: float32 [samples], any level. artist, take: generators; an artist's
-  records share a room and a tone, a take has its own noise, tone, level and
-  spread.
+  `artist` and `take` are generators: an artist's records share a room and a
+  tone, a take has its own noise, tone, level and spread.
   """
   room = artist.uniform(0.02, 0.2), artist.uniform(0.15, 0.5)
   hiss = take.uniform(-45, -25), take.uniform(-1.0, 0.0)
@@ -67,8 +63,7 @@ def _room(mix, room, hiss, take) -> np.ndarray:
 def _tone(sound, target) -> np.ndarray:
   """Brings the mean over time of the log spectrum to a curve in dB [_KNOTS].
 
-  The log's mean and not the power's: it is what a mean of log-mel frames
-  shows, and it sees how much of the time a band is silent.
+  The log's mean, as that of log-mel frames, shows how often a band is silent.
   """
   whole = sound[: sound.size // _FRAME * _FRAME].reshape(-1, _FRAME)
   window = np.hanning(_FRAME).astype(np.float32)

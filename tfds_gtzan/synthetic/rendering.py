@@ -19,8 +19,8 @@ SECONDS = (10.0, 30.0)
 class Genre:
   """How a genre is played.
 
-  tempo: range in beats a minute. swing: the range of where an off-beat falls
-  in its beat, or in its half beat where `unit` is 0.5. meter: beats a bar.
+  tempo: beats a minute. swing: where an off-beat falls in its beat, or in its
+  half beat where `unit` is 0.5. meter: beats a bar.
   """
 
   play: Callable

@@ -9,16 +9,14 @@ class Stage:
   """An empty recording of `size` samples that a genre fills with events.
 
   Musical time is (bar, beat), beats counted from 0 and fractions allowed.
-  The excerpt begins `offset` beats into the song; what lies before or after
-  it is not played.
+  The excerpt begins `offset` beats into the song.
   """
 
   def __init__(self, size, tempo, meter, swing, offset, take):
-    """Opens an empty recording.
+    """Opens an empty recording; tempo in beats a minute, meter in beats a bar.
 
-    tempo: beats a minute. meter: beats a bar. swing: (unit, ratio); the
-    off-beat of each `unit` beats falls at `ratio` of it (0.5 is straight,
-    2/3 a triplet). take: the track's generator, for human unevenness.
+    swing: (unit, ratio); the off-beat of each `unit` beats falls at `ratio` of
+    it (0.5: straight, 2/3: triplet). take: the track's generator.
     """
     self.sound = np.zeros(size, np.float32)
     self.beat_seconds = 60.0 / tempo

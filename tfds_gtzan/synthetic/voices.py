@@ -1,9 +1,7 @@
 """Pitched instruments: one period of a sound, read at the note's frequency.
 
-A note is two wavetables added: what stays and what dies away first, since in
-a plucked or struck sound high harmonics fade before low ones. Reading a table
-costs the same however many harmonics it holds, which is what makes a
-20-second track in a tenth of a second possible.
+A note is two wavetables added: what stays and what dies away first, as high
+harmonics do. Reading a table costs the same for any number of harmonics.
 """
 
 import dataclasses
@@ -20,15 +18,13 @@ class Voice:
   """An instrument.
 
   harmonics: amplitudes of the harmonics 1, 2, 3, ...
-  formants: (centre Hz, width Hz, gain) resonances that stay where they are
-    when the pitch moves, as a body's or a mouth's do.
+  formants: (centre Hz, width Hz, gain) of resonances that do not follow the
+    pitch.
   attack, release: seconds. decay: seconds to 1/e, None for a held sound.
   damping: how much faster high harmonics fade (0: they all fade together).
   vibrato: depth in semitones; it sets in after 0.15 s at 5.5 Hz.
-  drive: above 0, the sound goes through tanh(drive x) as through an
-    overdriven amplifier.
-  power: a note is a power chord, its root, fifth and octave driven as one,
-    which gives the growl that driving them apart would not.
+  drive: above 0, the sound goes through tanh(drive x).
+  power: a note is a power chord: root, fifth and octave driven as one.
   """
 
   harmonics: np.ndarray
@@ -48,7 +44,7 @@ def note(
   """One note, float32 [samples], of about unit amplitude.
 
   pitch: MIDI number (69 is 440 Hz). seconds: until the release begins.
-  bend: semitones from which the pitch slides up (or down) in 0.12 s.
+  bend: semitones from which the pitch slides in 0.12 s.
   """
   size = int((seconds + voice.release) * SAMPLE_RATE)
   time = np.arange(size, dtype=np.float32) / np.float32(SAMPLE_RATE)
