@@ -257,8 +257,10 @@ _BY_TYPE = {bool: FLAG, int: whole(1, 2**16), float: _KEPT, str: NAME}
 
 
 def option(key: str, default: object) -> Range:
-  """The range of a model's or a GAN's option, by its default: a size from 1, a
-  share from 0 and below 1, a name, a flag, or several of these."""
+  """The range of a model's or a GAN's option, by its default.
+
+  A size from 1, a share from 0 and below 1, a name, a flag, or several.
+  """
   if isinstance(default, tuple):
     return several(option(key, default[0]), 1, 64)
   return _OPTIONS.get(key, _BY_TYPE[type(default)])

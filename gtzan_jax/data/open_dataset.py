@@ -25,13 +25,10 @@ def open_dataset(
 ) -> pipeline.Dataset:
   """Prepares the corpus of a config, and splits it.
 
-  Args:
-    config: configs/default.py with a recipe's changes.
-    beam_options: prepare with Apache Beam (docs/beam.md).
+  `beam_options`: prepare with Apache Beam (docs/beam.md).
 
-  Raises:
-    InputError: the corpus cannot be used or prepared, or the protocol does not
-      fit it.
+  Raises InputError if the corpus cannot be used or prepared, or the protocol
+  does not fit it.
   """
   data = config.data
   check_protocol(data)
@@ -59,12 +56,9 @@ def open_dataset(
 def open_corpus(
   data: ml_collections.ConfigDict, genres: int = 2, announced: bool = True
 ) -> Corpus:
-  """Opens a corpus without preparing it.
+  """Opens a corpus of at least `genres` genres without preparing it.
 
-  Args:
-    data: a config's data section.
-    genres: how many genres the corpus must have at least.
-    announced: whether to print notices about it.
+  `data` is a config's data section; `announced` prints notices about it.
   """
   corpus = tfds_gtzan.open_corpus(
     *(data.path, data.tracks_per_genre, data.dir, data.labels, data.artists),
@@ -87,9 +81,8 @@ def open_splits(
 ) -> tuple[Callable[..., tfds_gtzan.Partition], tuple[tfds_gtzan.Row, ...]]:
   """Prepares the corpus of a config, on the CPU, to split it several ways.
 
-  Returns:
-    a function (**changed) -> Partition, where `changed` are the arguments of
-    tfds_gtzan.apply that differ from the config's; and the track table.
+  Returns a function (**changed) -> Partition, where `changed` are the arguments
+  of tfds_gtzan.apply that differ from the config's; and the track table.
   """
   data = config.data
   check_protocol(data)
@@ -118,11 +111,7 @@ def fingerprint(spec: dict, corpus: Corpus) -> str:
 
 
 def check_protocol(data: ml_collections.ConfigDict) -> None:
-  """Checks the protocol and its options before anything is prepared.
-
-  Raises:
-    InputError: an unknown protocol, or options that it does not accept.
-  """
+  """Raises InputError for an unknown protocol or options it does not accept."""
   options = _split_options(data)
   protocols.check(
     **{key: options[key] for key in options.keys() - {"genres", "split_seed"}},
@@ -140,11 +129,9 @@ def _split_options(data: ml_collections.ConfigDict) -> dict[str, Any]:
 
 
 def _prepare(data: ml_collections.ConfigDict, beam_options: str | None = None):
-  """Prepares a corpus and prints findings about it.
+  """The prepared corpus, findings (printed too), and config.data.splits.
 
-  Returns:
-    the prepared corpus; the findings; {split: track ids} of config.data.splits,
-    None if unset.
+  The splits are {split: track ids}, None if unset.
   """
   findings, own_splits = [], None
   allowed = corpus_checks.allowed(data.allow)

@@ -103,15 +103,11 @@ def from_folder(
   artists: Mapping[str, str],
   warnings: Sequence[Mapping[str, str]] = (),
 ) -> Dataset:
-  """Opens prepared data as split by a protocol.
+  """Opens a TFDS folder as split by a protocol.
 
-  Args:
-    directory: the TFDS folder.
-    protocol: the protocol's name.
-    partition: has `parts`, `leak`, `missing` and `sha256` (see `Dataset`).
-    genres: those that `partition` was made for; empty for all.
-    artists: see `Dataset`.
-    warnings: see `Dataset`.
+  `partition` has `parts`, `leak`, `missing` and `sha256` (see `Dataset`, also
+  for `artists` and `warnings`); `genres`: those that it was made for, empty for
+  all.
   """
   info = tfds.builder_from_directory(str(directory)).info
   return Dataset(
@@ -336,12 +332,10 @@ def eval_batches(
 def input_statistics(
   records: Records, over: str
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Mean and standard deviation [bins] of the features of a split.
+  """Mean and standard deviation [bins] of the features of the train split.
 
-  Args:
-    records: the train split only.
-    over: "bin": a mean for each bin, over examples and frames; "global": one
-      mean for all, repeated.
+  `over` "bin": for each bin, over examples and frames; "global": one for all,
+  repeated.
   """
   count, total, squares = 0, np.zeros(()), np.zeros(())
   for start in range(0, len(records), 256):

@@ -327,8 +327,9 @@ def create(
   class_counts: np.ndarray,
   epoch_steps: int,
 ) -> Gan:
-  """The task of a config (see training/tasks.py); InputError where it cannot
-  be.
+  """The task of a config (see training/tasks.py).
+
+  InputError: an unknown name or value, or a domain that the data lacks.
   """
   del class_counts  # genres are drawn evenly
   fields(config, dataset.raw)

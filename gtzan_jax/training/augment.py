@@ -224,13 +224,9 @@ def check(
 ) -> None:
   """Refuses augmentations that such examples cannot carry.
 
-  Args:
-    raw: what is stored beside the features, "audio", "logmel" or None.
-    example_shape: of one example's features.
-    strengths: config.augment.
-
-  Raises:
-    InputError: such an augmentation, or an SNR range from high to low.
+  `raw` is what is stored beside the features, "audio", "logmel" or None;
+  `strengths` is config.augment. Raises InputError, also for an SNR range from
+  high to low.
   """
   low, high = strengths["noise_snr_db"]
   if low > high:

@@ -105,9 +105,7 @@ class Store:
     return step
 
   def save(self, state: PyTree, facts: dict) -> None:
-    """Writes in the background; InputError (a full disk) comes here or in
-    `wait`.
-    """
+    """Writes in the background; InputError (a full disk) here or in `wait`."""
     with self._writing():
       manager = self._open()
       # Where no folder can be made, Orbax's threads continue and print

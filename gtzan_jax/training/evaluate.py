@@ -74,13 +74,9 @@ def predict_part(
 ) -> Predictions:
   """Every example of a split exactly once, without the padding.
 
-  Args:
-    probabilities_of: a batch on the devices -> [b, genres].
-    records: the split.
-    genres: their names, in label order.
-    batch_size: over all devices.
-    mesh: the devices.
-    check: called before each batch; what it raises ends the evaluation.
+  `probabilities_of` maps a batch on the devices to [b, genres]; `genres` are in
+  label order; `batch_size` is over all devices. What `check`, called before
+  each batch, raises ends the evaluation.
   """
   outputs = []
   for batch in pipeline.eval_batches(records, batch_size):
@@ -120,18 +116,11 @@ def restore_best(
 def load_model(
   path: pathlib.Path, run: Mapping, mesh: jax.sharding.Mesh | None = None
 ) -> tuple[Callable[[np.ndarray], jax.Array], int]:
-  """The classifier of a run, whatever its task, as a function.
+  """The classifier of a run of any task, and its number of trained numbers.
 
-  Args:
-    path, run: see gtzan_jax.training.workdir.
-    mesh: the devices, None for one; scikit-learn's models run on the host.
-
-  Returns:
-    features [b, ...] -> probabilities [b, genres], and the number of trained
-    numbers.
-
-  Raises:
-    InputError: no model in the folder, or it does not fit run.json.
+  It maps features [b, ...] to probabilities [b, genres]. `mesh` None is one
+  device; scikit-learn's models run on the host. Raises InputError if there is
+  no model in the folder, or it does not fit run.json.
   """
   load = _of_task(path, run).load
   model, size = load(path, run, mesh or sharding.make_mesh(jax.devices()[:1]))
@@ -253,11 +242,7 @@ def facts_of(
 def facts_of_data(
   path: pathlib.Path, run: Mapping, dataset: pipeline.Dataset
 ) -> dict:
-  """A report's facts of a run's data.
-
-  Raises:
-    InputError: the data, or its split, is not what the run was trained on.
-  """
+  """A report's facts of a run's data; InputError for other data or splits."""
   fingerprint = dataset.metadata["fingerprint"]
   workdir.check_fingerprint(path, run, fingerprint, run["data_path"])
   workdir.check_cut(path, run, dataset)
@@ -276,13 +261,9 @@ def facts_of_data(
 def evaluate(
   path: pathlib.Path, dataset: pipeline.Dataset, mesh: jax.sharding.Mesh
 ) -> pathlib.Path:
-  """Scores a run's model on every split and writes the report.
+  """Scores a run's model on every split; returns the path of report.html.
 
-  Returns:
-    the path of report.html.
-
-  Raises:
-    InputError: no model, or data other than the run's.
+  Raises InputError for no model, or data other than the run's.
   """
   run = workdir.load(path)
   about_data = facts_of_data(path, run, dataset)

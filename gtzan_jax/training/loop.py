@@ -84,17 +84,11 @@ def train(
 ) -> None:
   """Trains or resumes until the last epoch or an early stop.
 
-  Args:
-    steps: the task's functions.
-    config: configs/default.py with a recipe's changes.
-    dataset: a prepared corpus split by a protocol.
-    workdir: holds best/, last/ and metrics.jsonl afterwards.
-    mesh: the devices, from gtzan_jax.training.sharding.
-    generated: examples that join the train split: stored arrays and "label".
+  Leaves best/, last/ and metrics.jsonl in `workdir`. `generated` examples
+  (stored arrays and "label") join the train split.
 
-  Raises:
-    InputError: the monitored scalar was NaN in all epochs.
-    Interrupted: a signal arrived; last/ holds the state of that moment.
+  Raises InputError if the monitored scalar was NaN in all epochs, and
+  Interrupted after a signal; last/ then holds the state of that moment.
   """
   fields = steps.fields(config, dataset.raw)
   records = pipeline.load_parts(

@@ -80,14 +80,9 @@ SCHEDULES: dict[str, Callable[[Rate], optax.Schedule]] = {
 
 
 def create_schedule(name: str, **rate) -> optax.Schedule:
-  """The schedule called `name`: a function from step to learning rate.
+  """The schedule of a key of SCHEDULES: step -> learning rate.
 
-  Args:
-    name: a key of SCHEDULES.
-    **rate: the fields of `Rate`.
-
-  Raises:
-    InputError: there is no such schedule.
+  `rate` has the fields of `Rate`. Raises InputError for an unknown name.
   """
   if name not in SCHEDULES:
     raise InputError(

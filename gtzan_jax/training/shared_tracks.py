@@ -146,16 +146,14 @@ def select(
   fingerprint: str | None = None,
   place: str | None = None,
 ) -> tuple[list, dict]:
-  """The tracks of a corpus that a run can be tested on, and facts on the
-  others.
+  """The tracks of a corpus that a run can be tested on; facts on the others.
 
   The facts: `tracks` (how many the corpus has), `genres` ({its name: the
   model's}), `unmatched` ({genre that the model lacks: tracks}), `absent` (the
   model's genres that the corpus lacks), `learnt` (tracks left out, as the model
   was trained on or selected by them) and `namesakes` (tracks with ids of such
-  in another collection, not left out).
-
-  InputError: no genre in common, or no track left.
+  in another collection, not left out). InputError: no genre in common, or no
+  track left.
   """
   genres = match(run["genres"], corpus.genres)
   if not genres:

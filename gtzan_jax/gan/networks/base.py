@@ -33,7 +33,7 @@ class Discriminator(nn.Module):
   num_classes: int
 
   def __call__(self, x: jax.Array, label: jax.Array) -> jax.Array:
-    """Views of examples (see `Networks`) to float32 logits `[batch]`: high is
+    """Views of examples (see `Networks`) to float32 logits `[batch]`; high:
     real.
     """
     raise NotImplementedError(f"{type(self).__name__} defines no __call__")
