@@ -1,8 +1,7 @@
 """Parses the command line: verb, flags, files, config.
 
-Every mistake in it is an InputError that names the value received and the
-values accepted. argparse reads the flags of this program; --config.KEY=VALUE
-are config_flags'.
+argparse reads the flags, config_flags --config.KEY=VALUE. InputErrors
+name the value received and the values accepted.
 """
 
 import argparse
@@ -53,17 +52,9 @@ FLAGS = {
 
 
 class Given(NamedTuple):
-  """A parsed command line.
-
-  Attributes:
-    verb: a key of the verbs.
-    flags: the values of all flags, `flags.out` and so on; None, False or [] if
-      not given.
-    files: the words that are neither verb nor flag.
-    config: the recipe's, with the overrides; None where the verb needs none.
-    recipe: the file that `config` is from.
-    overrides: {"train.epochs": 3}, from --config.train.epochs=3.
-  """
+  """A parsed command line. Flags not given are None, False or []; `config` is
+  the recipe's with `overrides` ({"train.epochs": 3}), None if the verb needs
+  none."""
 
   verb: str
   flags: argparse.Namespace
@@ -73,11 +64,8 @@ class Given(NamedTuple):
   overrides: Mapping[str, object] = {}
 
   def workdir(self, default: pathlib.Path | None = None) -> pathlib.Path:
-    """The run folder that --workdir names, or else the default.
-
-    Raises:
-      InputError: several, or none and there is no default.
-    """
+    """The one run folder of --workdir, or else the default; InputError for
+    several, or for none without a default."""
     if len(self.flags.workdir) > 1:
       raise InputError(
         f"--workdir={self.flags.workdir[1]}: this verb takes one run folder;"
@@ -91,17 +79,9 @@ class Given(NamedTuple):
 
 
 class Verb(NamedTuple):
-  """A verb and what it takes.
-
-  Attributes:
-    function: does it and returns the exit status; its docstring is the help.
-    flags: names in FLAGS.
-    keys: the keys of a config that it takes, as --config.KEY; None: every one.
-    config: the recipe whose keys they are, with its values where they are not
-      given, where --config is left out; None: it is needed.
-    files: how usage names other words, such as "FILE"; empty: it takes none.
-    example: words after the program's name.
-  """
+  """A verb: a function (its docstring is the help), the flags, config `keys`
+  (None: all) and words (`files`, "" for none) that it takes, and the default
+  recipe (None: --config is required)."""
 
   function: Callable[[Given], int]
   flags: tuple[str, ...] = ()
@@ -166,16 +146,8 @@ def _value(name: str, text: str) -> object:
 
 
 def parse(argv: Sequence[str], verbs: Mapping[str, Verb]) -> Given:
-  """Reads the flags and loads the config.
-
-  Args:
-    argv: the words after the program's name.
-    verbs: all there are, by name.
-
-  Raises:
-    InputError: an unknown flag or key, a value of another type, a config that
-      cannot be read, a flag or a word that the verb does not take.
-  """
+  """Reads the flags and loads the config; InputError for anything that the verb
+  does not take."""
   at = argv.index("--") if "--" in argv else len(argv)
   words = _one_word_each(argv[:at])
   keys = [word for word in words if _KEY.match(word)]
@@ -213,10 +185,8 @@ def parse(argv: Sequence[str], verbs: Mapping[str, Verb]) -> Given:
 
 
 def _one_word_each(argv: Sequence[str]) -> list[str]:
-  """`--out folder` and `-out=folder` as `--out=folder`.
-
-  A key takes the next word as well, but not a flag, for it may be a switch.
-  """
+  """`--out folder` and `-out=folder` as `--out=folder`. A key takes the next
+  word as well, but not a flag, for it may be a switch."""
   whole, rest = [], list(argv)
   while rest:
     word = rest.pop(0)

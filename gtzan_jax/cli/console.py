@@ -33,11 +33,7 @@ def _three(value: float | None) -> str:
 
 
 def result(path: pathlib.Path) -> None:
-  """Prints the scores of the report in a folder, and its path.
-
-  Raises:
-    InputError: see `report.read`.
-  """
+  """Prints the scores of the report in a folder, and its path."""
   found = report.read(path / report.REPORT_FILE)
   if "gan" in found:
     _generated(found["gan"])

@@ -65,15 +65,8 @@ def _to_nowhere(number: int) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-  """Runs a command line.
-
-  Args:
-    argv: the program's name and the words after it; None: of this process.
-
-  Returns:
-    the exit status: 0; 1 where something was found or skipped; 2 for an error
-    of the user; 128 and a signal's number.
-  """
+  """Runs a command line (None: this process's). Returns 0; 1 where something
+  was found or skipped; 2 for a user's error; 128 + the signal."""
   if argv is None:
     argv = sys.argv
   if _STARTED:

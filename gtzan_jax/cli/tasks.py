@@ -20,11 +20,7 @@ TASKS = {**tasks.TASKS, **({"gan": interface.TASK} if interface else {})}
 
 
 def of(config: ml_collections.ConfigDict) -> tasks.Task:
-  """The task of a config.
-
-  Raises:
-    InputError: an unknown task.
-  """
+  """The task of a config."""
   if config.task not in TASKS:
     raise InputError(
       f"config.task={config.task!r}: give one of {', '.join(TASKS)}"
@@ -35,11 +31,7 @@ def of(config: ml_collections.ConfigDict) -> tasks.Task:
 def check_config(
   config: ml_collections.ConfigDict, mesh: jax.sharding.Mesh
 ) -> None:
-  """Checks of a config that need no data.
-
-  Raises:
-    InputError: a value out of its range, or what the task refuses.
-  """
+  """Checks of a config that need no data."""
   checks.check_values(config, mesh)
   task = of(config)
   if task.takes_generated and interface:
@@ -57,17 +49,8 @@ def check_data(
   dataset: pipeline.Dataset,
   begun: bool = False,
 ) -> None:
-  """Checks of a config against its data.
-
-  Args:
-    config: configs/default.py with a recipe's changes.
-    dataset: a prepared corpus split by a protocol.
-    begun: whether the run is resumed.
-
-  Raises:
-    InputError: an empty split, generated examples that do not fit, or what the
-      task refuses.
-  """
+  """Checks a config against its data: empty splits, generated examples that do
+  not fit, and the task's own. `begun`: the run is resumed."""
   checks.check_splits(config, dataset)
   task = of(config)
   if task.takes_generated and interface:
@@ -81,12 +64,8 @@ def train(
   path: pathlib.Path,
   mesh: jax.sharding.Mesh,
 ) -> None:
-  """Trains into a run folder, or resumes it.
-
-  Raises:
-    InputError: the monitored scalar was NaN in all epochs.
-    Interrupted: a signal came; the run can be resumed.
-  """
+  """Trains into a run folder, or resumes it; InputError if the monitored scalar
+  was NaN in all epochs, Interrupted after a signal."""
   generated = None
   if interface:
     generated = augment_train.generate_examples(config, dataset)

@@ -1,8 +1,6 @@
-"""The verbs: what each does, and the flags and keys that it takes.
+"""The verbs: a function each, whose docstring is its help, with flags and keys.
 
-Each takes a command line and returns the exit status; its docstring is its
-help. What only one verb needs it imports itself, so that a mistake is answered
-at once.
+Imports of one verb alone stay in it, so that errors are reported at once.
 """
 
 import contextlib

@@ -1,9 +1,7 @@
-"""A page as blocks: one renderer for self-contained HTML and for Markdown.
+"""A page as blocks, rendered as HTML that stands alone or as Markdown.
 
-A page's module names its blocks; how they look is decided here and in
-style.css. The HTML asks no server for anything and has no script, so it can be
-mailed, archived and printed. Text is a str, which is escaped, or a tuple of
-strs, numbers, `Mark`s and `Bar`s.
+The HTML has no scripts and loads nothing. Text is a str, which is escaped, or a
+tuple of strs, numbers, `Mark`s and `Bar`s. style.css has the looks.
 """
 
 import base64
@@ -74,7 +72,7 @@ class Mark:
 
 @dataclasses.dataclass(frozen=True)
 class Bar:
-  """A share (0 to 1) as a bar of a colour of style.PALETTE, with a number."""
+  """A share (0 to 1) as a bar, in a colour of PALETTE, with its number."""
 
   value: float | None
   tone: str = "accent"
@@ -112,8 +110,7 @@ def _html(text) -> str:
 
 
 def markdown(text) -> str:
-  """A text in Markdown: a str ends no cell, starts no link, no element of HTML
-  and no emphasis, and is one line."""
+  """One line of Markdown; a str is escaped (cells, links, HTML, emphasis)."""
   if isinstance(text, tuple):
     return "".join(map(markdown, text))
   if isinstance(text, Mark):
@@ -147,13 +144,8 @@ def _no_markdown(level: int) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-  """A piece of a page.
-
-  Attributes:
-    html: (level of the headings in it) -> HTML.
-    markdown: the same in Markdown, of blocks that such pages have.
-    figure: of a figure, the name of its file and what draws it.
-  """
+  """A piece of a page: functions (heading level) -> HTML or Markdown, and for a
+  figure its file name and what draws it."""
 
   html: Callable[[int], str]
   markdown: Callable[[int], str] = _no_markdown
@@ -175,7 +167,7 @@ def render(block: Any, level: int = 2) -> str:
 
 
 def text(value: Any, css: str = "lead") -> Block:
-  """A paragraph; `css` is lead, caption, statement or nothing."""
+  """A paragraph; `css` is lead, caption, statement or ""."""
   return Block(
     lambda level: _tag("p", _html(value), css),
     lambda level: markdown(value).strip(),
@@ -188,14 +180,8 @@ def table(
   align: str = "l",
   css: str = "",
 ) -> Block:
-  """Rows of texts, the first of which names the row.
-
-  Args:
-    head: of each column its name; none without a head.
-    rows: the cells.
-    align: a letter a column, "l" or "r"; the last one stands for the rest.
-    css: of the table.
-  """
+  """A table of texts, the first of which names the row; `align` has a letter
+  "l" or "r" for each column, the last standing for the rest."""
   rows = list(rows)
 
   def row(cells: Sequence[Any], kind: str, scope: str) -> str:
@@ -246,15 +232,9 @@ def table(
 def records(
   rows: Iterable[Mapping], columns: Mapping[str, tuple], css: str = ""
 ) -> Block:
-  """A table of mappings.
-
-  Args:
-    rows: of each a line.
-    columns: of each its head, and (key, format): a format of Python's or one
-      of `percent`, `number`, `interval` for numbers, which stand on the right;
-      another function, or none, for text.
-    css: of the table.
-  """
+  """A table of mappings; `columns` is {head: (key, format)}. A format is a
+  format spec or `percent`, `number`, `interval` (aligned right), or another
+  function or none, for text."""
   ways = [(key, *rest, None)[:2] for key, *rest in columns.values()]
   right = (percent, number, interval)
 
@@ -274,15 +254,8 @@ def records(
 def figure(
   name: str, alt: str, draw: Callable[..., Any], *args: Any, css: str = ""
 ) -> Block:
-  """A drawing: SVG in HTML, a PNG file beside Markdown.
-
-  Args:
-    name: of the file without its ending; prefixes the ids in HTML.
-    alt: one sentence for those who cannot see it.
-    draw: gives a matplotlib Figure of `args`.
-    args: values or lists.
-    css: of the element.
-  """
+  """A drawing, `draw(*args)`: SVG in HTML, `name`.png beside Markdown. `name`
+  also prefixes the ids; `alt` is one sentence."""
 
   def as_html(level: int) -> str:
     from gtzan_jax.reports import plot_style  # matplotlib, for those who draw
@@ -296,13 +269,7 @@ def figure(
 
 
 def media(data: bytes | str, kind: str, alt: str = "") -> Block:
-  """A picture or a sound.
-
-  Args:
-    data: the file's bytes, or a str that is base64 already.
-    kind: its media type, image/... or audio/...
-    alt: one sentence for those who cannot see the picture.
-  """
+  """A picture or sound of media type `kind`, from bytes or base64."""
   coded = data if isinstance(data, str) else base64.b64encode(data).decode()
   source = f'src="data:{kind};base64,{coded}"'
   shown = _tag("figure", f'<img alt="{_html(alt)}" {source}>')
@@ -409,17 +376,8 @@ def details(title: str, *blocks: Any) -> Block:
 
 @dataclasses.dataclass(frozen=True)
 class Document:
-  """A whole page.
-
-  Attributes:
-    title: its first heading.
-    blocks: what is falsy among them is left out.
-    window: the title of the browser's window.
-    chips: (name, value) under the heading.
-    eyebrow: above it.
-    footer: below all.
-    css: of the page: "wide", or nothing.
-  """
+  """A whole page; falsy blocks are left out. `window` is the browser's title,
+  `chips` (name, value) stand under the heading, `css` is "wide" or ""."""
 
   title: Any
   blocks: Sequence[Any]

@@ -37,12 +37,8 @@ LEVELS = {
 
 
 def learning_curves(history: list[dict], best_epoch: int | None) -> Figure:
-  """Loss and accuracy by epoch; the best epoch marked, what followed shaded.
-
-  Args:
-    history: rows with "epoch" and any of the keys of CURVES (None = a gap).
-    best_epoch: the epoch whose parameters were kept.
-  """
+  """Loss and accuracy by epoch, from rows with "epoch" and keys of CURVES
+  (None: a gap); the best epoch marked, what followed shaded."""
   with style():
     figure = new_figure(10, 3.7)
     panels = dict(zip(("loss", "accuracy"), figure.subplots(1, 2), strict=True))
@@ -181,13 +177,8 @@ def accuracies(axes, rows: Sequence[tuple[str, str, Mapping]]) -> None:
 def reliability(
   bins: Sequence[dict], title: str, scaled: Sequence[dict] = ()
 ) -> Figure:
-  """Accuracy against confidence; dots on the line are well calibrated.
-
-  Args:
-    bins: {confidence, accuracy, n} of each.
-    title: above the panel.
-    scaled: the same after temperature scaling, if that was done.
-  """
+  """Accuracy against confidence, from bins {confidence, accuracy, n}; `scaled`
+  is the same after temperature scaling."""
   with style():
     figure = new_figure(3.6, 2.9)
     axes = figure.subplots()

@@ -1,12 +1,8 @@
 """The leaderboard: the report.json files of many runs, as tables.
 
-Runs that differ in nothing but the seed are one row: mean and standard
-deviation. Rows stand in one table where the same tracks were scored, cut by the
-same protocol, of the same corpus. Other music that runs were tested on has a
-table for each collection, which names it. Tables of leaking protocols say so,
-and those of the synthetic corpus stand apart. Beside our figures stands what
-the source projects publish. The same reports give the same bytes, in any
-order.
+Runs that differ only in the seed are one row: mean and standard deviation. A
+table holds rows of the same corpus, protocol and scored tracks, or of one
+external collection. The same reports give the same tables, in any order.
 """
 
 import collections
@@ -42,24 +38,11 @@ class Spread(NamedTuple):
 
 
 def build(reports: Iterable[Mapping]) -> list[dict]:
-  """The tables of a leaderboard as plain values.
-
-  Args:
-    reports: from `stored.read`. One that equals another but for its seconds is
-      a copy and counts once.
-
-  Returns:
-    one dict a table: corpus, source, protocol, fold ("fold 0", or "all folds"
-    of a whole cross-validation, whose folds are pooled; None of protocols that
-    have none), single_fold (whether it is one of several), collection (of an
-    external test: its name and fingerprint, else None), leak, split (its
-    headline split), n (tracks scored), synthetic, artists_decide (most of them
-    are by artists of the train split), notes (sentences) and rows, the best
-    first. A row has recipe, settings (in which
-    it differs from other rows of its recipe), seeds, track, macro_f1, segment
-    (Spreads), parameters, seconds (mean), commits, data (fingerprint of what
-    was learnt from) and published (a Published or None).
-  """
+  """The tables of a leaderboard as plain values; copies of a report count once.
+  `fold` is None for protocols without folds, `collection` None but for external
+  tests; `n` counts tracks, `artists_decide` is whether most are by artists of
+  the train split. Rows, best first, have Spreads in `track`, `macro_f1` and
+  `segment`, and `published` (Published or None)."""
   tables = collections.defaultdict(list)
   scored = [one for one in distinct(reports) if one["headline"] is not None]
   for one in pooled(scored):
@@ -173,10 +156,8 @@ def _notes(one: Mapping, artists: Mapping) -> list[str]:
 
 
 def experiment(one: Mapping) -> dict[str, object]:
-  """What makes the experiment: the config but for SAME, and the training data.
-
-  Of an ensemble the same of each member, whatever its folder is called.
-  """
+  """The config without SAME, and the training data; of an ensemble, of each
+  member."""
   if members := one["config"].get("members"):
     columns = zip(*sorted(map(_member, members.values())), strict=True)
     joined = [" + ".join(column) for column in columns]
@@ -256,14 +237,9 @@ def fold_of(report: Mapping) -> str | None:
 
 
 def pooled(reports: Iterable[Mapping]) -> list[Mapping]:
-  """The same with one report for all folds, where every track was tested.
-
-  Reports belong together that differ in `config.data.fold` alone; what is left
-  of a cross-validation stays as it is. A pooled report has the parameters of
-  one model, the seconds of all, and of its headline `track` (`n`, `accuracy`,
-  `macro_f1`), `segment` (`n`, `accuracy`), `known_artists`, `missing` and
-  `sha256`; in place of `commit` it has `commits`.
-  """
+  """Replaces the reports of all folds, which differ in `config.data.fold`
+  alone, by one with pooled headline scores, summed seconds and `commits`.
+  Reports of an incomplete cross-validation stay."""
   groups, whole = collections.defaultdict(list), []
   for one in reports:
     if fold_of(one) is None:

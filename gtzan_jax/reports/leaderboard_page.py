@@ -17,22 +17,11 @@ FILE = "leaderboard.md"
 
 
 def overview(tables: Iterable[Mapping]) -> list[dict]:
-  """The rows of a leaderboard's tables, brought together by recipe.
-
-  Synthetic music and external tests have no place in it. Of several candidates
-  the one of most tracks stands; of several settings that of most seeds, then
-  the best. Tables whose tracks are mostly by artists of the train split are
-  taken where there is no other, and so are single folds.
-
-  Args:
-    tables: from `leaderboard.build`.
-
-  Returns:
-    a dict a recipe: recipe, published (a Published or None), same and honest (a
-    row with its table as "table", or None): measured under the protocol that is
-    the source's own, and under one that does not leak. Lines of one honest
-    table stand together, that of most tracks first, the best line first.
-  """
+  """One dict per recipe: `recipe`, `published`, and `same` and `honest`: its
+  row under the source's own protocol and under an honest one, or None.
+  Synthetic music and external tests are left out; the table of most tracks
+  wins, then the most seeds, then the best. Single folds and tables of known
+  artists are a last resort."""
   rows = collections.defaultdict(list)
   for table in tables:
     if not table["synthetic"] and not table["collection"]:
@@ -106,13 +95,8 @@ _SYNTHETIC = (
 def document(
   tables: Sequence[Mapping], unscored: Sequence[str] = (), gans: int = 0
 ) -> doc.Document:
-  """The tables as a page.
-
-  Args:
-    tables: from `leaderboard.build`.
-    unscored: in words, the runs that have no numbers.
-    gans: how many runs were left out, as they classify nothing.
-  """
+  """The tables of `leaderboard.build` as a page; `unscored` names runs without
+  scores, `gans` counts the runs left out as GANs."""
   lines = overview(tables)
   music = [_part(table) for table in tables if not table["synthetic"]]
   synthetic = [_part(table) for table in tables if table["synthetic"]]
@@ -275,22 +259,9 @@ def _put(tables: str, page: pathlib.Path) -> str:
 def write(
   paths: Iterable[str | os.PathLike], out: str | os.PathLike
 ) -> pathlib.Path:
-  """Draws the tables as Markdown and as a page of HTML.
-
-  Args:
-    paths: see `stored.find`. Reports of GANs are counted, and stand in no
-      table.
-    out: a folder, created where it does not exist, for leaderboard.md and
-      leaderboard.html; or a page of Markdown, between whose marks the tables
-      are drawn while all else stays, with the HTML beside it.
-
-  Returns:
-    the path of the HTML.
-
-  Raises:
-    InputError: see `stored.find` and `stored.read`; `out` cannot be
-      written, or is a page without marks.
-  """
+  """Writes the leaderboard of `paths` and returns the path of the HTML. `out`
+  is a folder for leaderboard.md and .html, or a Markdown page whose text
+  between the marks is replaced."""
   found = leaderboard.distinct(
     [stored_runs.read(run) for run in stored_runs.find(paths)]
   )

@@ -1,10 +1,7 @@
-"""Runs in two files: what they share, what each has beside it, predictions.
+"""Many runs in two files, F/runs.json and F/predictions.npz.
 
-    F/runs.json  F/predictions.npz
-
-Of a run there are its facts, a few columns of its history, and the predictions
-that its numbers are quoted of; its report is computed from these.
-docs/report.md says what is left out.
+They hold facts, a few columns of the history, and predictions, from which the
+report is computed. docs/report.md lists what is left out.
 """
 
 import functools
@@ -34,14 +31,8 @@ def write(
   out: pathlib.Path,
   tolerance: float,
 ) -> None:
-  """Writes both files.
-
-  Args:
-    reports: {the path of a run: its report}.
-    tables: {(the path of a run, name): predictions}.
-    out: a folder that is there.
-    tolerance: see `compact.save`.
-  """
+  """Writes both files from {path of a run: report} and {(path, name):
+  predictions}; see `packed_predictions.save` for `tolerance`."""
   found = _shared({name: _facts(one) for name, one in reports.items()})
   text = ",\n".join(
     f"{_text(name)}: {_text(run)}" for name, run in found["runs"].items()
@@ -54,11 +45,7 @@ def write(
 
 
 def again(folder: str | os.PathLike) -> dict:
-  """What the runs.json of a folder would hold if it were written now.
-
-  Raises:
-    InputError: it or the predictions beside it cannot be read.
-  """
+  """Recomputes the runs.json of a folder."""
   found = study(folder)
   return _shared({name: _facts(found.report(name)) for name in found.runs})
 
@@ -107,11 +94,7 @@ def around(path: pathlib.Path) -> tuple[Study, str] | None:
 
 
 def study(folder: str | os.PathLike) -> Study:
-  """The packed study in a folder.
-
-  Raises:
-    InputError: it is damaged.
-  """
+  """The packed study in a folder."""
   folder = pathlib.Path(os.path.abspath(folder))
   times = [
     file.stat().st_mtime_ns if file.exists() else 0

@@ -15,19 +15,10 @@ OF_SPLIT = ("confusion", "per_genre")  # pictures of each split
 
 
 class Content(NamedTuple):
-  """What a page shows of a task; `of_classifier` gives a classifier's.
-
-  Attributes:
-    title: what kind of report it is.
-    top: blocks below the warnings: the main numbers.
-    parts: blocks below the training curves.
-    draw: (history, best epoch) -> the training curves.
-    curves: what these show.
-    axes: {split: names of the axes of its confusion matrix}, of splits that
-      are none of the data.
-    unit: what a split has.
-    files: others beside the page: samples.png, samples/<genre>_<i>.wav.
-  """
+  """What a page shows for a task: `top` blocks below the warnings, `parts`
+  below the training curves, which `draw`(history, best epoch) draws. `axes` has
+  {split: axis names} of confusion matrices not on the data's splits; `files`
+  are written beside the page."""
 
   title: str
   top: Sequence[Any]
@@ -44,13 +35,8 @@ def render(
   content: Content | None = None,
   explained: Sequence[tuple[Mapping, bytes]] = (),
 ) -> str:
-  """The page as text.
-
-  Args:
-    found: from `report.build`, or report.json as read back.
-    content: of a task that is no classifier.
-    explained: (entry of explain.json, its PNG) of what was explained.
-  """
+  """The page of a report as text; `explained` has (entry of explain.json, its
+  PNG)."""
   content = content or of_classifier(found)
   trained = "members" not in found["config"]
   corpus = found["corpus"]

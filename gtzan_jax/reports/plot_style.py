@@ -1,9 +1,7 @@
-"""How every picture looks, and how it is written.
+"""Style and output of every picture: a matplotlib `Figure`, without pyplot.
 
-A picture is a matplotlib `Figure`; no pyplot, so no global state. `save_png`
-writes it for a paper or a slide; `inline_svg` returns it for an HTML page,
-where every colour of PALETTE becomes a CSS variable, so that the page's light
-and dark themes colour the same drawing.
+`save_png` writes a file; `inline_svg` returns HTML, with the colours of PALETTE
+as CSS variables for the light and dark themes.
 """
 
 import functools
@@ -99,10 +97,8 @@ def _has() -> dict[str, frozenset[int]]:
 
 @functools.cache
 def drawable(text: str) -> tuple[str, tuple[str, ...]]:
-  """Text as it can be drawn, and the fonts that it takes.
-
-  A letter that no font here has becomes its escape: two names stay two names.
-  """
+  """Drawable text and its fonts; a letter that no font has becomes its escape,
+  so that two names stay different."""
   letters, fonts = [], [FONT]
   for letter in text:
     font = next(
@@ -148,10 +144,8 @@ def save_png(figure: Figure, path: str | os.PathLike) -> None:
 
 
 def png(figure: Figure) -> bytes:
-  """A 160 dpi PNG on white; the same figure gives the same bytes.
-
-  Of at most 256 colours, which a third of the bytes hold.
-  """
+  """A 160 dpi PNG on white, at most 256 colours; equal figures give equal
+  bytes."""
   from PIL import Image
 
   file, small = io.BytesIO(), io.BytesIO()
@@ -170,13 +164,8 @@ def png(figure: Figure) -> bytes:
 
 
 def inline_svg(figure: Figure, name: str, description: str) -> str:
-  """An <svg> element for an HTML page, coloured by var(--plot-<colour>).
-
-  Args:
-    figure: what to draw.
-    name: prefixes the ids, so that several drawings can share a page.
-    description: one sentence for those who cannot see it.
-  """
+  """An <svg> element coloured by var(--plot-<colour>). `name` prefixes its ids,
+  so that several can share a page; `description` is one sentence."""
   buffer = io.StringIO()
   nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
   with style(), warnings.catch_warnings():

@@ -1,23 +1,13 @@
-"""What the source projects state for each recipe, and on what they measured.
-
-Only the figures; none of them comes from the protocols recommended here. Where
-a project gives ranges or only a bound, it stands as it is given.
-"""
+"""Accuracies that the source projects state for each recipe, as they give
+them."""
 
 from typing import NamedTuple
 
 
 class Published(NamedTuple):
-  """A figure that a source project states.
-
-  Attributes:
-    source: the project's name (docs/sources.md).
-    percent: accuracy as it stands there.
-    measured: on what.
-    protocol: ours that splits as the source did, as far as it tells; None where
-      it does not.
-    level: "segment" or "track", whichever it counts.
-  """
+  """A stated accuracy. `source` is a project's name (docs/sources.md);
+  `protocol` is ours that splits alike, None if the source gives too little;
+  `level` is "segment" or "track"."""
 
   source: str
   percent: str

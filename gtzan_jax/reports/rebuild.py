@@ -30,16 +30,9 @@ RAW = {
 
 
 def rebuild(folder: str | os.PathLike) -> dict:
-  """The report of a folder, computed anew from its predictions.
-
-  Facts of the run and its history are those of report.json, be it of an older
-  version. The train split's predictions may have been left out: its numbers,
-  and how much of the others its artists made, are then those of report.json.
-
-  Raises:
-    InputError: no report.json, or none that can be read; no predictions of
-      another split that it has numbers of.
-  """
+  """The report of a folder, recomputed from its predictions; run facts and
+  history are those of report.json, of any version. Train scores and known
+  artists are too, where the train predictions were left out."""
   folder = pathlib.Path(folder)
   stored = load_json(folder / REPORT_FILE)
   check(folder, stored, RAW)
@@ -55,17 +48,8 @@ def rebuild(folder: str | os.PathLike) -> dict:
 def from_tables(
   where: pathlib.Path, stored: Mapping, loaded: Mapping[str, Predictions]
 ) -> dict:
-  """A report from its facts and its tables.
-
-  Args:
-    where: the folder that messages name.
-    stored: as report.json, checked against RAW; what it says of a split without
-      a table stays.
-    loaded: {split: its predictions}.
-
-  Raises:
-    InputError: they do not make a report.
-  """
+  """A report from its facts (`stored`, checked against RAW) and predictions by
+  split; scores of a split without predictions stay. Messages name `where`."""
   splits = stored["splits"]
   facts = {
     key: value
@@ -127,11 +111,7 @@ def scored(splits: Mapping) -> list[str]:
 
 
 def load_json(file: pathlib.Path) -> object:
-  """What a JSON file holds.
-
-  Raises:
-    InputError: it cannot be read.
-  """
+  """The content of a JSON file; InputError if it cannot be read."""
   try:
     return json.loads(file.read_text("utf-8"))
   except (OSError, ValueError, RecursionError) as error:

@@ -1,9 +1,8 @@
 """report.json and the files drawn from it.
 
-`build` makes the report of plain values and checks it against SCHEMA
-(schema.py); `write` puts it into the workdir with the predictions, the
-pictures and the page. The same input gives the same bytes, so a resumed run can
-be compared with an uninterrupted one; of all values only `seconds` may differ.
+`build` makes the report, checked against SCHEMA; `write` puts it into the run
+folder with predictions, pictures and page. The same input gives the same bytes;
+of all values only `seconds` may differ.
 """
 
 import json
@@ -56,27 +55,11 @@ def build(
   tracks: Mapping[str, int] | None = None,
   resamples: int = bootstrap.RESAMPLES,
 ) -> dict:
-  """The report as plain values: what json.loads of report.json returns.
-
-  Args:
-    run: every key of SCHEMA except COMPUTED and history; external of external
-      tests only, gan of GANs only. Other keys are carried along.
-    predictions: of the splits that were scored, by split. Of a held-out split
-      without "train" beside it no known_artists are counted.
-    history: one row an evaluation, as in metrics.jsonl; "epoch" and "step" are
-      required. Keys that begin with "time/" are dropped: they never repeat.
-    missing: how many tracks of a split the corpus at hand lacks.
-    sha256: of the sorted track ids of each split.
-    tracks: how many tracks a split has at hand, where that is more than its
-      predictions show: a train split that was not scored, say.
-    resamples: behind each bootstrap interval.
-
-  Returns:
-    the report; a number that is not finite is None in it.
-
-  Raises:
-    ValueError: a key is absent or of another type than SCHEMA says.
-  """
+  """The report as plain values (NaN is None). `run` has every key of SCHEMA but
+  COMPUTED and history; `missing` counts listed tracks absent from the corpus,
+  `sha256` is of the sorted track ids, `tracks` counts those of a split that was
+  not scored whole, `resamples` is for bootstrap intervals. ValueError for a key
+  that is absent or of another type."""
   named = {*predictions, *missing, *sha256, *(tracks or {})}
   order = [*SPLITS, *sorted(named - {*SPLITS})]
   splits = {
@@ -115,11 +98,8 @@ def build(
 
 
 def read(path: str | os.PathLike) -> dict:
-  """A report.json, checked.
-
-  Raises:
-    InputError: it cannot be read, is no JSON or departs from SCHEMA.
-  """
+  """A report.json, checked; InputError if it is damaged or departs from
+  SCHEMA."""
   try:
     text = pathlib.Path(path).read_text("utf-8")
     value = json.loads(text, parse_constant=_refuse)
@@ -168,19 +148,8 @@ def artists_decide(split: Mapping) -> bool:
 
 
 def check_out(out: pathlib.Path, run: Mapping) -> None:
-  """Refuses a folder that a report must not be written into.
-
-  It may go into a new or an empty one, over what a killed process left of a
-  report, and over a report of the same runs on the same music.
-
-  Args:
-    out: what the user gave as --out.
-    run: `config`, `data_fingerprint` and, of an external test, `external`, as
-      for `build`.
-
-  Raises:
-    InputError: a file, other things, another report or a damaged one.
-  """
+  """InputError unless the folder is new, empty, or has (part of) a report of
+  the same runs on the same data."""
   if out.exists() and not out.is_dir():
     raise errors.InputError(f"--out={out} is a file: give a folder")
   held = sorted(file.name for file in out.iterdir()) if out.is_dir() else []
@@ -228,20 +197,9 @@ def write(
   predictions: Mapping[str, Predictions],
   content=None,
 ) -> pathlib.Path:
-  """Writes predictions, pictures, report.html and, last of all, report.json.
-
-  So where report.json stands, all the rest does. What an earlier report left
-  for a split that is empty now, or for a sound that is not made, is removed.
-
-  Args:
-    workdir: created where it does not exist.
-    report: from `build`.
-    predictions: the same as given to `build`.
-    content: page.Content of a task that is no classifier.
-
-  Returns:
-    the path of report.html.
-  """
+  """Writes predictions, pictures, report.html and, last, report.json; removes
+  old files of splits and sounds that are absent now. Returns the path of
+  report.html. `content` is a page.Content, for a task that is no classifier."""
   from gtzan_jax.reports import (  # matplotlib, which `read` spares
     page,
     plot_style,
@@ -277,11 +235,7 @@ def write(
 
 
 def redraw(workdir: pathlib.Path) -> None:
-  """Draws a classifier's report.html anew, with what was explained since.
-
-  Raises:
-    InputError: see `read`.
-  """
+  """Redraws a classifier's report.html, with explain.json."""
   _draw(workdir, read(workdir / REPORT_FILE))
 
 
@@ -303,13 +257,8 @@ def scored(
   tracks: int | None = None,
   resamples: int = bootstrap.RESAMPLES,
 ) -> dict:
-  """What predictions tell of a split: all but `missing` and `sha256`.
-
-  Args:
-    predictions: of its segments; None or none where it was not scored.
-    tracks: see `build`.
-    resamples: behind each bootstrap interval.
-  """
+  """A split's part of the report, all but `missing` and `sha256`; without
+  predictions it was not scored. For `tracks` see `build`."""
   if predictions is None or not len(predictions):
     return {
       "n": tracks or 0,
@@ -352,11 +301,7 @@ def _headline(splits: dict) -> str | None:
 
 
 def _plain(value):
-  """Plain JSON values; tuples become lists, NaN and infinities None.
-
-  Raises:
-    ValueError: a value that JSON has no place for, with its type.
-  """
+  """JSON values; NaN and infinities are None. ValueError for other types."""
   if isinstance(value, np.generic | np.ndarray):
     value = value.tolist()
   if isinstance(value, Mapping):

@@ -186,17 +186,8 @@ def read_json(
   verb: str,
   check: Callable[[Mapping], str] = lambda _: "",
 ) -> dict:
-  """A JSON file that a verb has left.
-
-  Args:
-    path: of the file.
-    spec: what it holds.
-    verb: that writes it.
-    check: what is wrong with one that holds that; "" if nothing is.
-
-  Raises:
-    InputError: it cannot be read or is damaged.
-  """
+  """A JSON file of a verb, checked against `spec`; `check` returns what else is
+  wrong, or "". InputError if it cannot be read or is damaged."""
   try:
     plan = json.loads(path.read_text("utf-8"))
     for problem in violations(plan, spec):

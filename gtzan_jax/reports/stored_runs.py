@@ -1,10 +1,7 @@
-"""Stored evaluated runs: one folder each, or packed.
+"""Stored evaluated runs, in run folders or packed; all functions read both.
 
-    F/<run>/report.json  F/<run>/predictions/<split>.npz   a run folder
-    F/runs.json  F/predictions.npz   all runs in F, packed (see `packed`)
-
-The name of a packed run is the path that its folder had. All functions here
-read both forms.
+F/<run>/report.json  F/<run>/predictions/<split>.npz   a run folder
+F/runs.json  F/predictions.npz   all runs in F, packed (see `packed_runs`)
 """
 
 import fnmatch
@@ -21,14 +18,8 @@ from gtzan_jax.scores.predictions import Predictions
 
 
 def find(paths: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
-  """Every run in these folders, at any depth; each once.
-
-  Args:
-    paths: folders or report.json files; those of packed runs need not exist.
-
-  Raises:
-    InputError: no path, one that does not exist, or one without a run.
-  """
+  """Every run in folders or report.json files, at any depth, each once; paths
+  of packed runs need not exist. InputError for a path without a run."""
   found = {}
   for path in map(pathlib.Path, paths):
     if not path.exists() and not packed_runs.around(path):
@@ -49,11 +40,7 @@ def find(paths: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
 
 
 def below(folder: str | os.PathLike) -> list[pathlib.Path]:
-  """Every run in a folder, at any depth, sorted by path; [] if there is none.
-
-  Raises:
-    InputError: see `files`; a damaged runs.json.
-  """
+  """Every run in a folder, at any depth, sorted by path."""
   folder, found = pathlib.Path(folder), []
   if folder.is_dir():
     found += [file.parent for file in files(folder, REPORT_FILE)]
@@ -72,11 +59,7 @@ def below(folder: str | os.PathLike) -> list[pathlib.Path]:
 
 
 def files(folder: pathlib.Path, pattern: str) -> list[pathlib.Path]:
-  """Files in a folder, at any depth, whose names match a pattern, sorted.
-
-  Raises:
-    InputError: a folder that cannot be listed.
-  """
+  """Files in a folder, at any depth, whose names match a pattern, sorted."""
 
   def refuse(error: OSError) -> None:
     raise InputError(
@@ -91,11 +74,7 @@ def files(folder: pathlib.Path, pattern: str) -> list[pathlib.Path]:
 
 
 def read(path: str | os.PathLike) -> dict:
-  """The report of a run: its report.json, or rebuilt for a packed run.
-
-  Raises:
-    InputError: no run there, or a damaged one.
-  """
+  """The report of a run: its report.json, or rebuilt for a packed run."""
   path = pathlib.Path(path)
   if (path / REPORT_FILE).exists():
     return report.read(path / REPORT_FILE)
@@ -112,15 +91,7 @@ def read(path: str | os.PathLike) -> dict:
 
 
 def table(path: str | os.PathLike, name: str) -> Predictions:
-  """One table of predictions of a run.
-
-  Args:
-    path: the folder that has, or had, predictions/.
-    name: a split, or a distortion of `launch.py robustness`.
-
-  Raises:
-    InputError: no such table, or a damaged one.
-  """
+  """Predictions of a run for a split or a distortion (docs/measures.md)."""
   path = pathlib.Path(path)
   file = path / "predictions" / f"{name}.npz"
   if not file.exists() and (holder := packed_runs.around(path)):
@@ -131,15 +102,7 @@ def table(path: str | os.PathLike, name: str) -> Predictions:
 
 
 def tables(path: str | os.PathLike, found: Mapping) -> dict[str, Predictions]:
-  """The tables that a report is computed from; that of train may be absent.
-
-  Args:
-    path: the run folder.
-    found: the run's report.
-
-  Raises:
-    InputError: see `table`.
-  """
+  """The predictions that a report is computed from; train may be absent."""
   path = pathlib.Path(path)
   names = rebuild.scored(found["splits"])
   if (path / REPORT_FILE).exists():

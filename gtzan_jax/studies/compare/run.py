@@ -24,24 +24,10 @@ FILE = "compare.json"
 def compare_runs(
   paths: Sequence[str | os.PathLike], seen_from: str | os.PathLike = "."
 ) -> dict:
-  """Compares the stored predictions of evaluated runs or ensembles.
-
-  Args:
-    paths: two folders with report.json and predictions/; or more, of two
-      recipes, which are distinguished by recipe, config and data, and whose
-      runs differ only in the seed.
-    seen_from: folder of compare.json: its paths are relative to it.
-
-  Returns:
-    what compare.json holds: split (their headline), a and b (recipe, protocol,
-    leak, known_artists, seeds and workdirs of each), track and segment: from
-    compare.compare or compare_many, segment None where segments were cut
-    differently.
-
-  Raises:
-    InputError: runs of more or fewer than two recipes, fewer than two seeds of
-      one; other tracks; see `ensemble.read_all`.
-  """
+  """What compare.json holds, from two evaluated runs or ensembles, or from at
+  least two seeds of each of two recipes; its paths are relative to `seen_from`.
+  `segment` is None where tracks were cut differently. InputError for other
+  tracks or another number of recipes."""
   sides = _sides(ensemble.read_all(paths, "a comparison"))
   split = ensemble.same_test([one for side in sides for one in side])
   tables = [[one.predictions[split] for one in side] for side in sides]
@@ -57,12 +43,7 @@ def compare_runs(
 
 
 def again(folder: str | os.PathLike) -> dict:
-  """Recomputes a folder's compare.json.
-
-  Raises:
-    InputError: it cannot be read, is damaged or names folders that
-      `compare_runs` refuses.
-  """
+  """Recomputes a folder's compare.json."""
   file = pathlib.Path(folder) / FILE
   side = {"workdirs": [str], ...: object}
   spec = {"a": side, "b": side, ...: object}
@@ -72,11 +53,7 @@ def again(folder: str | os.PathLike) -> dict:
 
 
 def write(found: Mapping, out: str | os.PathLike) -> pathlib.Path:
-  """Writes compare.json into a folder, created if needed.
-
-  Raises:
-    InputError: it cannot be written.
-  """
+  """Writes compare.json into a folder, created if needed."""
   file = pathlib.Path(out) / FILE
   with writing(f"--out={out}"):
     file.parent.mkdir(parents=True, exist_ok=True)

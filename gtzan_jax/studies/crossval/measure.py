@@ -1,12 +1,8 @@
-"""Cross-validation's numbers, read off the finished runs of all folds.
+"""Scores of a cross-validation, from the finished runs of all folds.
 
-    W/runs/fold0, fold1, ...   ordinary runs; of further seeds fold0-seed1, ...
-    W/folds.json   what the folds are, of which no report tells all
-    W/crossval.json   what `measure` makes of the two
-    W/predictions/pooled.npz, pooled-seed1.npz, ...   every track, tested once
-
-Each track is tested by the one model that did not learn from it, so the pooled
-predictions are of the whole corpus. docs/measures.md says how to read it.
+W/runs/fold0, fold0-seed1, ...   ordinary runs; folds.json lists the folds
+W/crossval.json   from `measure`; docs/measures.md explains it
+W/predictions/pooled.npz, pooled-seed1.npz, ...   every track, tested once
 """
 
 import collections
@@ -36,13 +32,8 @@ _FACTS = ("recipe", "corpus", "source", "data_fingerprint", "protocol", "leak")
 
 
 class Tested(NamedTuple):
-  """All folds, tested.
-
-  Attributes:
-    plan: what folds.json holds.
-    report: of one run; what `measure` reads of it is the same of all.
-    tables: {seed: of each fold what was said of its test part}.
-  """
+  """All folds, tested: folds.json, the report of one run, and {seed: the test
+  predictions of each fold}."""
 
   plan: Mapping
   report: Mapping
@@ -55,11 +46,7 @@ def run_name(fold: int, seed: int) -> str:
 
 
 def read_plan(folder: str | pathlib.Path) -> dict:
-  """What folds.json says.
-
-  Raises:
-    InputError: it cannot be read or is damaged.
-  """
+  """The content of folds.json."""
   return report_schema.read_json(
     pathlib.Path(folder) / FOLDS_FILE, _PLAN, "crossval", _problem
   )
@@ -70,16 +57,8 @@ def _problem(plan: Mapping) -> str:
 
 
 def collect(folder: str | pathlib.Path, plan: Mapping) -> Tested:
-  """The reports and test predictions of all runs of a plan.
-
-  Args:
-    folder: W.
-    plan: what folds.json holds.
-
-  Raises:
-    InputError: something is missing or damaged, is of another experiment, or
-      not of the tracks that the plan says; a track that is tested twice.
-  """
+  """Reports and test predictions of all planned runs; InputError if the runs
+  are of several experiments or a track is not tested exactly once."""
   runs, facts = pathlib.Path(folder) / "runs", {}
   tables = {
     seed: [
@@ -132,11 +111,7 @@ def _read(
 
 
 def pool(tables: Sequence[Predictions]) -> Predictions:
-  """The rows of all folds, one fold after the other; [sum of N] rows.
-
-  Raises:
-    InputError: one row stands in two folds.
-  """
+  """The rows of all folds, in order; InputError if two folds share a row."""
   names = {x.name for x in dataclasses.fields(Predictions)} - {"genres"}
   return dataclasses.replace(
     tables[0],
@@ -145,18 +120,7 @@ def pool(tables: Sequence[Predictions]) -> Predictions:
 
 
 def measure(tested: Tested) -> dict:
-  """Everything in crossval.json.
-
-  Returns:
-    `recipe`, `corpus`, `source`, `data_fingerprint`, `protocol`, `leak`,
-    `genres`, `seeds`; `accuracy`, pooled, by `track` and `segment`: from
-    `compare.mean_accuracy`, over all seeds; `spread`, by level the `mean`,
-    `deviation` (n - 1), `lowest` and `highest` of the folds' accuracies;
-    `balance`, from `balance`; `folds` [`fold`, `train`, `validation` and `test`
-    (`tracks` and `segments`), `genres` {genre: tracks tested}, `artists`
-    (clusters tested), `track` and `segment`: as `accuracy`]; `pooled` [`seed`
-    and what a split in report.json has].
-  """
+  """Everything in crossval.json (docs/measures.md)."""
   by_seed = list(tested.tables.values())
   by_fold = list(zip(*by_seed, strict=True))
   pooled = [pool(tables) for tables in by_seed]
@@ -194,15 +158,7 @@ def measure(tested: Tested) -> dict:
 
 
 def balance(tables: Sequence[Predictions]) -> dict:
-  """How like each other the test parts of the folds are.
-
-  Returns:
-    `smallest` and `largest`, shares of all tracks; `genre`, where a genre's
-    share in a fold is farthest from its share in the corpus: `fold`, `genre`,
-    `share`, `corpus`; `crossing`, how many `artists` have tracks in several
-    folds, how many `tracks` they have, and how many `unknown` tracks are by
-    nobody known.
-  """
+  """How the folds' test splits differ in size, genres and artists."""
   counts = np.array([_by_genre(table) for table in tables])
   sizes, corpus = counts.sum(1), counts.sum(0) / counts.sum()
   share = counts / sizes[:, None]
@@ -250,12 +206,8 @@ def save_pooled(tested: Tested, folder: pathlib.Path) -> None:
 
 
 def again(folder: str | pathlib.Path) -> dict:
-  """What crossval.json in a folder would hold if it were written now.
-
-  Raises:
-    InputError: see `collect`, or the pooled predictions beside it are others
-      than those of the folds.
-  """
+  """Recomputes crossval.json; InputError if the stored pooled predictions
+  differ from those of the folds."""
   tested = collect(folder, read_plan(folder))
   for seed, tables in tested.tables.items():
     path = pathlib.Path(folder) / "predictions" / _pooled_name(seed)

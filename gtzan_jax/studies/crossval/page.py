@@ -16,11 +16,7 @@ FILE = "crossval.md"
 
 
 def document(found: Mapping) -> doc.Document:
-  """The page.
-
-  Args:
-    found: from `crossval.measure`.
-  """
+  """The page of what `crossval.measure` returned."""
   first = found["pooled"][0]
   warnings = []
   if found["leak"]:

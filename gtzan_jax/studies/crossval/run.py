@@ -1,10 +1,7 @@
 """Cross-validation: a run of each fold in its own process, then pooled.
 
-    W/runs/   what `sweep` makes of the list: fold0, fold1, ...
-    W/folds.json crossval.json crossval.md crossval.png predictions/   when all
-              are done
-
-The same command continues; with more --seeds it adds runs.
+W/runs/   fold0, fold1, ..., run as a sweep
+W/folds.json crossval.json crossval.md crossval.png predictions/   then
 """
 
 import pathlib
@@ -43,24 +40,10 @@ def run(
   seeds: int | None = None,
   retry: bool = False,
 ) -> int:
-  """Runs what is left of the folds, then pools their predictions.
-
-  Args:
-    config: the recipe's, with `overrides`.
-    recipe: its file.
-    overrides: of the command line, for every run.
-    launcher: script that starts a run.
-    out: folder of the results; None: crossval-... in the folder of runs.
-    seeds: runs of each fold; None: 1.
-    retry: restart failed runs.
-
-  Returns:
-    the exit status, see `sweep.run_all`.
-
-  Raises:
-    InputError: no seed, a protocol without folds, a genre that a fold lacks;
-      see `sweep.run_all`.
-  """
+  """Runs the folds that are left, then pools their predictions. `config` has
+  the `overrides`; `out` None: crossval-... in the folder of runs; `seeds` runs
+  of each fold (None: 1); the rest, and the exit status, as in `sweep.run_all`.
+  InputError for a protocol without folds."""
   number = 1 if seeds is None else seeds
   seeds, known = range(number), {n: p.folds for n, p in PROTOCOLS.items()}
   _check(config.data.protocol, number, known)
@@ -108,23 +91,8 @@ def _check(protocol: str, seeds: int, known: Mapping[str, int]) -> None:
 
 
 def plan(data, cut: Cut, rows: Iterable, number: int) -> dict:
-  """Plans the folds; each has tracks of every genre in every split.
-
-  Args:
-    data: the data section of the config.
-    cut: see `run`.
-    rows: the track table.
-    number: of folds.
-
-  Returns:
-    the content of folds.json without the seeds: `tracks` of the kept genres;
-    `folds` [{split: its `tracks` and `segments`} and `sha256` of the test
-    tracks].
-
-  Raises:
-    InputError: a fold without tracks of a genre in a split, or what the
-      protocol refuses.
-  """
+  """The content of folds.json without the seeds; `number` is that of the folds.
+  InputError if a genre has no track in a split of a fold."""
   genre_of = {row.id: row.genre for row in rows}
   kept = set(data.genres) or set(genre_of.values())
   folds = []

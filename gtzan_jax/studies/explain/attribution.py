@@ -1,11 +1,8 @@
 """Integrated gradients of a log probability with respect to the features.
 
-Sundararajan, Taly and Yan (2017), "Axiomatic attribution
-for deep networks", arXiv:1703.01365. From a baseline to the example in a
-straight line, the gradient of the output is averaged and multiplied by the
-distance. So the attributions of all inputs sum to the difference that the
-output from baseline to example (completeness), up to the error of the sum over
-steps, which is always reported beside it.
+Sundararajan, Taly and Yan (2017), "Axiomatic attribution for deep networks",
+arXiv:1703.01365. By completeness the attributions sum to the log probability of
+the example less that of the baseline; the error is reported beside it.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,13 +18,8 @@ _AT_ONCE = 16  # steps that go through the network as one batch
 
 
 class Attribution(NamedTuple):
-  """Attributions of one example for one genre, plain numpy.
-
-  Attributes:
-    values: float32 [frames, bins], nats: what each input adds to the log
-      probability of the genre.
-    difference: nats: the log probability of the example less the baseline's.
-  """
+  """Attributions of one example for one genre, in nats: `values` float32
+  [frames, bins], and the log probability less the baseline's."""
 
   values: np.ndarray
   difference: float
@@ -41,11 +33,8 @@ class Attribution(NamedTuple):
 def attributor(
   model: nn.Module, variables: Mapping
 ) -> Callable[[np.ndarray, np.ndarray, int], Attribution]:
-  """A function (example, baseline, genre) -> Attribution, compiled once.
-
-  The example is float32 [frames, bins], the baseline [bins], the same at every
-  frame. Steps are at the midpoints of 64 equal intervals of the path.
-  """
+  """A function (example, baseline, genre) -> Attribution, compiled once:
+  float32 [frames, bins], baseline [bins]; 64 midpoint steps."""
 
   def log_probability(x: jax.Array, genre: jax.Array) -> jax.Array:
     logits = model.apply(variables, x, train=False)

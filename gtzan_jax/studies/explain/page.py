@@ -32,19 +32,10 @@ _GAP = 0.05  # of the difference, or of 1 nat, that a sum may be off
 
 
 class Explained(NamedTuple):
-  """Integrated gradients of one file or track.
-
-  Attributes:
-    name: a track's id or a file.
-    where: "test split", "file" and so on.
-    genre: the true one; None where it is not known.
-    predicted: the likeliest by the mean over all segments.
-    probabilities: {genre: that mean}.
-    segments: how many there are.
-    first: the first of those that are explained.
-    features: float32 [s, frames, bins], those that are explained.
-    attributions: {genre: s of them}; the predicted one first.
-  """
+  """Integrated gradients of one file or track. `genre` is None if unknown;
+  `probabilities` {genre: mean over all segments}; `features` float32 [s,
+  frames, bins] from segment `first` on; `attributions` {genre: s of them}, the
+  predicted one first."""
 
   name: str
   where: str
@@ -103,10 +94,8 @@ def facts_of(one: Explained) -> dict:
 
 
 def draw(one: Explained, run: Mapping) -> Figure:
-  """The features, and below them what each cell adds to a genre.
-
-  Right of each, the same summed over time.
-  """
+  """The features; below, each cell's attribution; right of each, its sum over
+  time."""
   spec = FeatureSpec.from_dict(run["feature_spec"])
   start, seconds, label = _time(one, spec)
   bins = one.features.shape[2]
@@ -141,10 +130,7 @@ def write(
   explained: Sequence[Explained],
   run: Mapping,
 ) -> pathlib.Path:
-  """Writes WORKDIR/explain: a PNG of each, explain.html, last explain.json.
-
-  What an earlier call left there is removed.
-  """
+  """Writes WORKDIR/explain anew: PNGs, explain.html, last explain.json."""
   folder = path / report.EXPLAINED
   folder.mkdir(exist_ok=True)
   stems = [pathlib.PurePath(one.name).name for one in explained]

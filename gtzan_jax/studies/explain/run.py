@@ -1,8 +1,5 @@
-"""Integrated gradients of a run for files, or for tracks of its data.
-
-Attributions are computed for the predicted genre and, where it differs, for the
-true genre (attribution.py).
-"""
+"""Integrated gradients for files or tracks: of the predicted and the true
+genre."""
 
 import dataclasses
 import functools
@@ -30,14 +27,8 @@ from gtzan_jax.training import checkpoint, classify, evaluate, workdir
 
 
 class Item(NamedTuple):
-  """A file or track to explain.
-
-  Attributes:
-    name: a track's id or a file.
-    where: "test split", "file" and so on.
-    genre: the true one; None if unknown.
-    examples: float32 [segments, frames, bins].
-  """
+  """A file or track to explain: float32 [segments, frames, bins]; `genre` is
+  None if unknown."""
 
   name: str
   where: str
@@ -51,24 +42,10 @@ def explain(
   config: ml_collections.ConfigDict,
   skipped: list[InputError] | None = None,
 ) -> pathlib.Path:
-  """Explains predictions of a run's network, into WORKDIR/explain.
-
-  Args:
-    path: the run folder of a trained network.
-    words: files, folders, archives or ids of tracks of its data; if empty, the
-      tracks of lowest and highest confidence in the headline split.
-    config: of the run, as `workdir.config_of` gives it; its data is opened only
-      where it is needed.
-    skipped: receives the error of each file that cannot be read.
-
-  Returns:
-    the path of explain.html.
-
-  Raises:
-    InputError: no network, or examples that are not [frames, bins]; a word that
-      is neither a file nor a track; no readable file; data other than the
-      run's; a folder that cannot be written.
-  """
+  """Explains a network's predictions for files or track ids (default: lowest
+  and highest confidence of the headline split) and returns the path of
+  explain.html. `skipped` receives the error of each unreadable file. The run's
+  data is opened only where it is needed."""
   run = workdir.load(path)
   _check(path, run)
   opened = functools.cache(lambda: _checked(path, run, open_dataset(config)))
@@ -203,8 +180,8 @@ def _explained(
   attribute: Callable,
   baseline: np.ndarray,
 ) -> Explained:
-  """The prediction for all segments; attributions of the middle of a file, as
-  many segments as a track has."""
+  """Prediction for all segments; attributions of the middle of a file, as many
+  segments as a track has."""
   spec = features.FeatureSpec.from_dict(run["feature_spec"])
   size = 1 if spec.whole_clip else inputs.BATCH
   rows = [

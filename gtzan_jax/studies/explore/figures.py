@@ -78,14 +78,8 @@ def artists(balance: Mapping[str, Mapping]) -> Figure:
 def ridges(
   one: Mapping, genres: Sequence[str], label: str, unit: str
 ) -> Figure:
-  """A measure's histogram in each genre, one below the other.
-
-  Args:
-    one: its entry of the facts' "statistics".
-    genres: which to draw.
-    label: what is measured.
-    unit: "" for none.
-  """
+  """A measure's histogram in each genre, one below the other; `one` is its
+  entry in the facts' "statistics"."""
   with plot_style.style():
     figure = plot_style.new_figure(3.25, 0.85 + 0.23 * len(genres))
     axes = figure.subplots()
@@ -162,13 +156,8 @@ def _square(cell: np.ndarray) -> Path:
 
 
 def excerpt(media: Mapping, start: float, seconds: float) -> Figure:
-  """A log-mel, and above it the waveform where there is one.
-
-  Args:
-    media: from `measures.media`, with "levels".
-    start: seconds from the start of the track.
-    seconds: that it lasts.
-  """
+  """The log-mel of `measure.media`, and above it the waveform if there is one;
+  times in seconds."""
   with plot_style.style():
     wave = media.get("wave")
     heights = (1, 2) if wave else (1,)

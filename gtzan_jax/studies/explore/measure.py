@@ -1,7 +1,4 @@
-"""What is measured of one track, and what of it is shown, by what it holds.
-
-The kinds are those of a corpus: "audio", "logmel", "picture" and "table".
-"""
+"""Measures of one track, and its excerpt for the page, by corpus kind."""
 
 import base64
 import io
@@ -38,8 +35,7 @@ _POINTS = 400  # of a drawn waveform
 
 
 class Measure(NamedTuple):
-  """One number of a track: how it is called, its unit ("" for none), and the
-  group it is shown in: "length", "level", "sound" or "more"."""
+  """A number of a track: label, unit ("" for none) and group on the page."""
 
   label: str
   unit: str
@@ -47,17 +43,8 @@ class Measure(NamedTuple):
 
 
 class Measured(NamedTuple):
-  """What one track comes to.
-
-  Attributes:
-    values: {name of a measure: value}; none that cannot be had.
-    digest: sha256 (hex) of its content; equal for exact duplicates.
-    faults: what is wrong with it, in words.
-    excerpt: a small part of it to show, for `media`.
-    start: seconds from the start of the track at which that begins.
-    seconds: how long it lasts.
-    bandwidth: Hz up to which a waveform has sound.
-  """
+  """Measures of a track. `digest` is the sha256 (hex) of its content; `excerpt`
+  starts at `start` and lasts `seconds`; `bandwidth` in Hz, of audio only."""
 
   values: dict[str, float]
   digest: str
@@ -127,14 +114,9 @@ MEASURES: dict[str, dict[str, Measure]] = {
 
 
 def measure(kind: str, content) -> Measured:
-  """Measures a track and cuts out what may be shown of it.
-
-  Args:
-    kind: of the corpus.
-    content: what the track's `read` gave: `samples` float32 `[n]`, or `db`
-      float32 `[columns, 128]` and `n_frames`, or `rgb` uint8 `[h, w, 3]`, or
-      `rows` float32 `[s, 57]`; and its `facts`.
-  """
+  """Measures a track of a corpus kind, from what its `read` returned: samples
+  float32 [n], db float32 [columns, 128], rgb uint8 [h, w, 3] or rows float32
+  [s, 57]."""
   field, function = _FUNCTIONS[kind]
   array = getattr(content, field)
   wrong = array.size - int(np.isfinite(array).sum())
@@ -221,10 +203,8 @@ def _of_logmel(content) -> Measured:
 
 
 def _bands(magnitude: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """Centre of each mel band in Hz, and its share of each column's magnitude.
-
-  A band holds the mean over its width, so that it counts by its width.
-  """
+  """Centre of each mel band in Hz, and its share of each column's magnitude:
+  the band's mean times its width."""
   edge = mel.hz_to_mel(waveform.SAMPLE_RATE / 2)
   edges = mel.mel_to_hz(np.linspace(0, edge, magnitude.shape[1] + 2))
   weight = magnitude * (edges[2:] - edges[:-2])
@@ -266,13 +246,9 @@ _FUNCTIONS = {
 
 
 def media(kind: str, measured: Measured) -> dict | None:
-  """What a page shows of a track, as plain values; None where nothing is.
-
-  Returns:
-    "wave", lowest and highest sample of each of so many stretches; "levels", a
-    grey PNG of the log-mel over its own 80 dB, high bands on top; "sound", an
-    MP3; "picture", a JPEG. The last three in base64.
-  """
+  """A track's excerpt as JSON values, None if it has none: "wave" (lowest and
+  highest sample of each stretch), and in base64 "levels" (grey PNG of the
+  log-mel over its own 80 dB), "sound" (MP3) or "picture" (JPEG)."""
   shown = measured.excerpt
   if shown is None:
     return None
@@ -308,8 +284,8 @@ def _encoded(picture: Image.Image, form: str, **options) -> str:
 
 
 def _mp3(samples: np.ndarray) -> str:
-  """40 kbit a second whatever it is. Every browser plays it, and unlike Ogg,
-  whose streams are numbered at random, the same sound gives the same bytes."""
+  """40 kbit/s. Unlike Ogg, whose stream numbers are random, equal audio gives
+  equal bytes."""
   file = io.BytesIO()
   with soundfile.SoundFile(
     file,

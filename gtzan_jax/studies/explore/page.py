@@ -86,14 +86,8 @@ three = functools.partial(number, digits=3)
 
 
 def render(facts: Mapping) -> str:
-  """The page as text, below 6 MB.
-
-  Pictures show the first 20 genres, tables that may be as long as the corpus
-  200 rows.
-
-  Args:
-    facts: from `explore.survey`.
-  """
+  """The page of a survey, below 6 MB: pictures show the first 20 genres, long
+  tables 200 rows."""
   kind = facts["kind"]
   genres = facts["genres"]
   shown = genres[:SHOWN]

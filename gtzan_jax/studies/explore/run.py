@@ -1,7 +1,7 @@
 """A page about any corpus: its tracks, their statistics, and warnings.
 
-Two steps: `survey` reads each track once and returns values, `write` draws
-them. The same corpus gives the same bytes.
+`survey` reads each track once, `write` draws the page. Equal corpora give
+equal bytes.
 """
 
 import contextlib
@@ -32,23 +32,9 @@ def survey(
   lists: Mapping[str, Mapping[str, Iterable[str]]] | None = None,
   progress: bool = False,
 ) -> dict:
-  """Reads every track of a corpus once and says what it found.
-
-  Args:
-    corpus: with `name`, `kind` ("audio", "logmel", "picture" or "table"),
-      `genres`, `fingerprint`, `tables`, `labels` and `tracks`; a track has
-      `id`, `genre`, `artist`, `partition` and `read`, which raises InputError
-      where it cannot be read.
-    duplicates: pairs of ids that are published as exact duplicates.
-    lists: published lists, {name: {part: ids}}.
-    progress: whether to show a progress bar (on a terminal only).
-
-  Returns:
-    what `write` draws, ready for JSON: docs/using.md has its keys.
-
-  Raises:
-    InputError: not one track can be read.
-  """
+  """Reads every track once; docs/using.md lists the keys returned. `duplicates`
+  are published pairs of ids, `lists` {name: {split: ids}}. InputError if no
+  track can be read."""
   rows, skipped, examples = [], [], {}
   tracks = tqdm.tqdm(
     _ahead(corpus),
@@ -128,10 +114,8 @@ def _facts(corpus, rows: list[dict], skipped: list[dict]) -> dict:
 
 
 def _ahead(corpus) -> Iterator[tuple]:
-  """Measures on threads a few tracks ahead; in order, mistakes as values.
-
-  What waits is small: of a track's content only the excerpt is kept.
-  """
+  """Measures tracks in order on threads, a few ahead; errors are values. Of a
+  track's content only the excerpt is kept."""
 
   def measured(track) -> tuple[object, Measured | InputError]:
     try:
@@ -147,11 +131,8 @@ def _ahead(corpus) -> Iterator[tuple]:
 
 
 def folder(out: str | os.PathLike) -> pathlib.Path:
-  """Makes the folder of a page, so that a long survey is not for nothing.
-
-  Raises:
-    InputError: it cannot be made or written to.
-  """
+  """Makes the folder of a page before the survey, so that a bad path fails
+  early."""
   out = pathlib.Path(out)
   with writing(f"--out={out}"):
     out.mkdir(parents=True, exist_ok=True)
@@ -161,21 +142,8 @@ def folder(out: str | os.PathLike) -> pathlib.Path:
 
 
 def write(facts: Mapping, out: str | os.PathLike) -> pathlib.Path:
-  """Draws explore.html and explore.json into `out`: both or none.
-
-  The page asks no server for anything. The facts are all that is drawn but for
-  the examples' pictures and sound: these stand in the page alone.
-
-  Args:
-    facts: from `survey`.
-    out: made where it does not exist.
-
-  Returns:
-    the path of explore.html.
-
-  Raises:
-    InputError: `out` cannot be written to.
-  """
+  """Writes explore.html and explore.json, both or none; returns the HTML's
+  path. Pictures and sound are in the HTML alone."""
   out = folder(out)
   examples = [
     {key: value for key, value in one.items() if key != "media"}

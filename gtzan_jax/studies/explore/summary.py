@@ -1,7 +1,7 @@
-"""From a row a track to what a page says of a corpus; plain values throughout.
+"""Summaries of a corpus from one row per track, as plain values.
 
 A row is a dict: `id`, `genre`, `artist`, `partition`, `digest`, `faults` and
-`values`, {measure: number}.
+`values` {measure: number}.
 """
 
 import collections
@@ -25,10 +25,8 @@ def plain(value: float) -> float | None:
 def balance(
   genres: Sequence[str], rows: Sequence[Mapping], skipped: Sequence[Mapping]
 ) -> dict[str, dict]:
-  """Of each genre: tracks, what cannot be read, artists and partitions.
-
-  `artists` is [name, tracks] of each known artist, the most frequent first.
-  """
+  """Tracks, unreadable tracks, partitions and `artists` ([name, tracks], most
+  frequent first) of each genre."""
   table = {}
   unreadable = collections.Counter(row["genre"] for row in skipped)
   for genre in genres:
@@ -52,14 +50,9 @@ def balance(
 def statistics(
   names: Iterable[str], genres: Sequence[str], rows: Sequence[Mapping]
 ) -> dict[str, dict]:
-  """Of each measure: numbers of each genre and of all, a histogram, and how
-  much of its variance lies between genres.
-
-  Returns:
-    {measure: {"all": numbers, "genres": {genre: numbers}, "edges": [25],
-    "counts": {genre: [24]}, "between": 0..1}}; numbers are n, mean, std (of n,
-    not n - 1), min, median and max; None for what cannot be had.
-  """
+  """{measure: {"all": numbers, "genres": {genre: numbers}, "edges": [25],
+  "counts": {genre: [24]}, "between": share of variance between genres}}; std
+  divides by n; None where undefined."""
   label = np.array([row["genre"] for row in rows])
   return {
     name: _statistics(column, label, genres)
@@ -134,11 +127,8 @@ def _between(column: np.ndarray, parts: Iterable[np.ndarray]) -> float | None:
 
 
 def correlation(names: Iterable[str], rows: Sequence[Mapping]) -> dict:
-  """Pearson's r of each pair of measures over the tracks that have all.
-
-  Returns:
-    "names" and "matrix" `[n, n]`; measures that never vary are left out.
-  """
+  """Pearson's r over the tracks that have all measures: "names" and "matrix"
+  [n, n], without constant measures."""
   columns = _columns(names, rows)
   values = np.array(list(columns.values()))
   values = values[:, np.isfinite(values).all(axis=0)]
@@ -156,13 +146,8 @@ def correlation(names: Iterable[str], rows: Sequence[Mapping]) -> dict:
 def duplicates(
   rows: Sequence[Mapping], published: Iterable[tuple[str, str]]
 ) -> dict:
-  """Tracks whose content is exactly the same, found and published.
-
-  Returns:
-    "groups": ids, a list a group; "published": number of pairs at hand (both
-    tracks can be read); "not_identical": those of them that are not the same
-    here.
-  """
+  """ "groups" of ids with equal content; "published", the number of pairs
+  present; "not_identical", those of them that differ here."""
   by_digest = collections.defaultdict(list)
   for row in rows:
     by_digest[row["digest"]].append(row["id"])

@@ -1,8 +1,5 @@
-"""Where evaluated runs fail alike: seeds of one recipe, or several recipes.
-
-What one run gets wrong may be chance. What all of them get wrong lies in the
-music, in its label or in what the runs have in common.
-"""
+"""Tracks that several runs get wrong: seeds of one recipe, or several
+recipes."""
 
 import os
 import pathlib
@@ -35,18 +32,8 @@ def compute(
   paths: Sequence[str | os.PathLike],
   seen_from: str | os.PathLike = ".",
 ) -> dict:
-  """What evaluated runs with the same held-out tracks get wrong.
-
-  Args:
-    paths: two folders or more, each with report.json and predictions/.
-    seen_from: where failures.json is to stand: it names the folders from there.
-
-  Returns:
-    what failures.json holds; docs/measures.md has its keys.
-
-  Raises:
-    InputError: other tracks; see `ensemble.read_all`.
-  """
+  """What failures.json holds (docs/measures.md) for two or more evaluated runs
+  of the same tracks; paths in it are relative to `seen_from`."""
   from tfds_gtzan.facts import faults  # imports JAX, which `verify` does not
 
   return _compute(paths, faults.about, seen_from)
@@ -87,14 +74,7 @@ def _compute(paths, about: Callable, seen_from) -> dict:
 
 
 def again(folder: str | os.PathLike) -> dict:
-  """What failures.json in a folder would hold if it were written now.
-
-  What is published of tracks is taken as it stands there.
-
-  Raises:
-    InputError: it cannot be read, is damaged or names folders that `compute`
-      refuses.
-  """
+  """Recomputes failures.json; published facts of tracks are taken as stored."""
   file = pathlib.Path(folder) / FILE
   found = report_schema.read_json(file, _RAW, "failures")
   paths = [file.parent / run["workdir"] for run in found["runs"]]
@@ -110,11 +90,7 @@ def again(folder: str | os.PathLike) -> dict:
 
 
 def write(found: Mapping, out: str | os.PathLike) -> pathlib.Path:
-  """Writes failures.png, failures.md and, last, failures.json into a folder.
-
-  Raises:
-    InputError: it cannot be written.
-  """
+  """Writes failures.png, failures.md and, last, failures.json into a folder."""
   out = pathlib.Path(out)
   with writing(f"--out={out}"):
     out.mkdir(parents=True, exist_ok=True)
@@ -126,11 +102,7 @@ def write(found: Mapping, out: str | os.PathLike) -> pathlib.Path:
 def run(
   paths: Sequence[str | os.PathLike], out: str | os.PathLike | None
 ) -> int:
-  """Prints the main lines of `compute` and writes the rest into `out`.
-
-  Raises:
-    InputError: no `out`; see `compute` and `write`.
-  """
+  """Prints the main lines of `compute` and writes the rest into `out`."""
   if not out:
     raise InputError("--out is needed: the folder for what is found")
   found = compute(paths, out)
@@ -201,11 +173,9 @@ def _votes(heard: np.ndarray, genres: Sequence[str]) -> dict[str, int]:
 
 
 def _faults(track: np.ndarray, always: np.ndarray, known: Mapping) -> dict:
-  """Are tracks with published faults oftener always wrong? Kind by kind.
-
-  Fisher's exact test, two-sided. It takes tracks for independent draws, which
-  those of one artist are not.
-  """
+  """Fisher's exact test (two-sided) for each kind of published fault: are its
+  tracks more often always wrong? Tracks count as independent, though those of
+  one artist are not."""
   kinds = dict.fromkeys(kind for one in known.values() for kind in one[2])
   has = {
     kind: np.array([kind in known[one][2] for one in track.tolist()])
@@ -233,10 +203,8 @@ def _fisher(always: np.ndarray, noted: np.ndarray) -> dict:
 
 
 def _by_position(tables: Sequence[Predictions]) -> list[dict] | None:
-  """Accuracy by segment number, the mean over the runs.
-
-  None where runs cut tracks differently or took each as a whole.
-  """
+  """Accuracy by segment number, mean over runs; None if tracks were cut
+  differently or not at all."""
   first = tables[0]
   numbers = np.unique(first.segment)
   if len(numbers) < 2 or not alignment.same_rows(tables):

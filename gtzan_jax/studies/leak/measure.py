@@ -1,12 +1,10 @@
-"""The numbers of a leakage meter, computed from its finished runs.
+"""Scores of a leakage meter, from its finished runs.
 
-    W/runs/<arm or protocol>-seed<k>/   ordinary runs
-    W/plan.json   lists the runs, with facts that their reports lack
-    W/leak.json   what `measure` returns
+    W/runs/<arm or protocol>-seed<k>/   ordinary runs; plan.json lists them
+    W/leak.json   from `measure`; docs/measures.md explains it
 
-The arms differ only in the segments that fill the slots of their train split
-(tfds_gtzan/protocols/leak_arms.py), so an arm's gain over the clean arm is the
-effect of its leakage. docs/measures.md describes how to read it.
+Arms differ only in the segments in the slots of their train split, so the gain
+of an arm over the clean one is the effect of its leakage.
 """
 
 import pathlib
@@ -41,33 +39,8 @@ class _Finished(NamedTuple):
 
 
 def measure(folder: str | pathlib.Path) -> dict:
-  """Everything in leak.json, from plan.json, reports and predictions.
-
-  Args:
-    folder: W. Unfinished runs are left out.
-
-  Returns:
-    `recipe`, `corpus`, `source`, `data_fingerprint`; `split`, the headline
-    split of the arms; its numbers of `tracks`, `segments` and `clusters`
-    (artists); `untested`, the genres without a track in it; `seeds`, those that
-    every arm has; `alike`, whether in each arm all seeds predict the same
-    genres; `arms` {arm: `protocol`, `leak`, `n_train` (segments),
-    `known_artists` (as in a report), `commits` of its runs, `touched` (number
-    of test tracks that it leaks), `track` and `segment`, each a
-    `compare.mean_accuracy`}; `differences` {arm: `track` and `segment`, each
-    `compare_many` of the arm (a) and the clean arm (b) on the touched tracks;
-    `untouched`: the same on the other tracks, None if there are none};
-    `tracks_over_artists`, the same of the arms `tracks` (a) and `artists` (b)
-    on the tracks that both leak, None if there are none; `protocols`
-    [`protocol`, `leak`, `seeds`, `known_artists`, `commits`, `split`, `tracks`,
-    `n_train`, `track`, `segment`]; `left_out` {name: reason}; `same` {protocol:
-    another one in `protocols` that has the same segments in this corpus}.
-
-  Raises:
-    InputError: a file is missing or damaged, the runs belong to different
-      meters, fewer than two seeds are finished in every arm, or there is
-      nothing to compare.
-  """
+  """Everything in leak.json (docs/measures.md), without unfinished runs.
+  InputError if fewer than two seeds are finished in every arm."""
   folder = pathlib.Path(folder)
   plan = report_schema.read_json(folder / PLAN_FILE, _PLAN, "leak", _problem)
   runs = _finished(folder / "runs", [*plan["arms"], *plan["protocols"]])
@@ -150,11 +123,7 @@ def _problem(plan: Mapping) -> str:
 def _finished(
   folder: pathlib.Path, names: Iterable[str]
 ) -> dict[str, dict[int, _Finished]]:
-  """{arm or protocol: {seed: run}} of the runs that have a report.
-
-  Raises:
-    InputError: reports of different meters, or without predictions.
-  """
+  """{arm or protocol: {seed: run}} of the runs that have a report."""
   runs = {name: {} for name in names}
   facts = {}
   for path in stored_runs.below(folder):

@@ -23,11 +23,7 @@ WORDS = {
 
 
 def document(found: Mapping) -> doc.Document:
-  """The page.
-
-  Args:
-    found: from `leak.measure`.
-  """
+  """The page of what `leak.measure` returned."""
   seeds = ", ".join(map(str, found["seeds"]))
   note: Any = (
     "No arm can leak here: there is nothing to compare with ",

@@ -1,10 +1,7 @@
 """Runs a leakage meter, each run in its own process, and measures leakage.
 
-    W/runs/   what `sweep` makes of the list: the arms, then whole protocols
-    W/plan.json leak.json leak.md leak.png   when all are done
-
-Whole protocols are run beside the arms, all with equally many train segments.
-The same command continues a meter that was stopped.
+W/runs/   the arms, then whole protocols, run as a sweep
+W/plan.json leak.json leak.md leak.png   when all are done
 """
 
 import pathlib
@@ -42,26 +39,11 @@ def run(
   chosen: Sequence[str] = (),
   retry: bool = False,
 ) -> int:
-  """Runs what is left of a leakage meter, then measures.
-
-  Args:
-    config: the recipe's, with `overrides`.
-    recipe: its file.
-    overrides: of the command line, for every run.
-    launcher: script that starts a run.
-    out: folder of the results; None: leak-... in the folder of runs.
-    seeds: runs of each; None: SEEDS.
-    chosen: protocols beside the arms; empty: all; [NONE]: none.
-    retry: restart failed runs.
-
-  Returns:
-    the exit status, see `sweep.run_all`.
-
-  Raises:
-    InputError: fewer than two seeds, a protocol that leaks or cannot be cut
-      into arms, one of `chosen` that is unknown or that the corpus cannot
-      carry, nothing to compare; see `sweep.run_all`.
-  """
+  """Runs what is left of a leakage meter, then measures. `config` has the
+  `overrides`; `out` None: leak-... in the folder of runs; `seeds` runs of each
+  (None: SEEDS, at least 2); `chosen` protocols beside the arms (empty: all;
+  [NONE]: none); the rest, and the exit status, as in `sweep.run_all`.
+  InputError for a protocol that leaks or cannot be cut into arms."""
   seeds, known = SEEDS if seeds is None else seeds, tuple(PROTOCOLS)
   _check(seeds, chosen, known)
   default = workdir.default_path(config)
@@ -117,24 +99,9 @@ def _check(seeds: int, chosen: Sequence[str], known: Sequence[str]) -> None:
 def plan(
   data, cut: Cut, chosen: Sequence[str], known: Sequence[str]
 ) -> tuple[dict, dict[str, dict]]:
-  """Plans the runs: arms and protocols that this corpus allows.
-
-  Args:
-    data: the config's data section, whose protocol is cut into arms.
-    cut: see `run`.
-    chosen: protocols beside the arms; empty: all of `known` that the corpus
-      allows; [NONE]: none.
-    known: the names of all protocols.
-
-  Returns:
-    the content of plan.json: `arms` {arm: test tracks that leak}, `protocols`,
-    `left_out` {name: reason}, `same` {protocol: an equal one}; and overrides of
-    each arm and protocol.
-
-  Raises:
-    InputError: no clean arm, nothing to compare it with, or a chosen protocol
-      that the corpus does not allow.
-  """
+  """The content of plan.json, and the overrides of each arm and protocol that
+  this corpus allows. InputError for a chosen protocol that it does not
+  allow."""
   left_out, same, beside = {}, {}, {}
   arms = {leak.CLEAN: cut(leak=leak.CLEAN)}
   for arm in leak.LEAKING:

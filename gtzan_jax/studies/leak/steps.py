@@ -1,10 +1,9 @@
-"""Several leakage meters side by side: segments, tracks, then artists held out.
+"""Leakage meters side by side: segments, tracks, then artists held out.
 
-    F/<meter>/leak.json    as `launch.py leak` writes it
-    F/steps.md steps.png   what `write` makes of those that have all STEPS
+    F/<meter>/leak.json    from `launch.py leak`
+    F/steps.md steps.png   of the meters that have all STEPS
 
-Each step is a whole protocol with as many train segments as the others of its
-meter, so that only what is held out changes, and with it what is tested.
+Each step is a whole protocol with as many train segments as the others.
 """
 
 import os
@@ -57,12 +56,8 @@ class Meter(NamedTuple):
 
 
 def read(folder: str | os.PathLike) -> list[Meter]:
-  """The meters of a folder that have run all STEPS, the highest first.
-
-  Raises:
-    InputError: a leak.json that cannot be read, steps of one meter with other
-      numbers of train segments, or no meter that has all.
-  """
+  """The meters of a folder that have all STEPS, the highest first; InputError
+  if the steps of one have different numbers of train segments."""
   meters = []
   for path in sorted(pathlib.Path(folder).glob(f"*/{LEAK_FILE}")):
     found = report_schema.read_json(path, _METER, "leak")
@@ -160,9 +155,5 @@ def again(folder: pathlib.Path) -> str:
 
 
 def write(folder: str | os.PathLike) -> str:
-  """Writes steps.md and steps.png; returns the text of steps.md.
-
-  Raises:
-    InputError: see `read`.
-  """
+  """Writes steps.md and steps.png; returns the text of steps.md."""
   return document(read(folder)).write(pathlib.Path(folder), FILE)

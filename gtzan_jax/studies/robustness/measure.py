@@ -1,8 +1,4 @@
-"""How much of its accuracy a model keeps on distorted audio.
-
-From predictions of the same tracks, undistorted and distorted, to what
-robustness.json holds.
-"""
+"""Accuracy on distorted audio, from predictions of the same tracks."""
 
 import os
 import pathlib
@@ -25,21 +21,9 @@ def name(distortion: str, level: float) -> str:
 
 
 def build(facts: Mapping, tables: Mapping[str, Predictions]) -> dict:
-  """What robustness.json holds.
-
-  Args:
-    facts: of the run, carried along.
-    tables: CLEAN and `name`s: predictions of the same tracks.
-
-  Returns:
-    facts; n (tracks), clusters; undistorted: accuracy and ci95; distortions:
-    {its name: label and levels: of each level, accuracy, difference (from
-    undistorted), ci95 of the difference (paired bootstrap of clusters) and p
-    (McNemar's exact test)}. All of tracks by mean probability.
-
-  Raises:
-    InputError: tables of other tracks.
-  """
+  """robustness.json: `facts` and scores of tracks by mean probability. `tables`
+  has CLEAN and a `name` for each level; differences from CLEAN have a paired
+  bootstrap interval over artists and the p of McNemar's exact test."""
   tracks = {key: table.by_track("mean") for key, table in tables.items()}
   clean = tracks[CLEAN]
   scored = metrics.scores(clean, resamples=compare.RESAMPLES)
@@ -63,11 +47,7 @@ def build(facts: Mapping, tables: Mapping[str, Predictions]) -> dict:
 
 
 def again(folder: str | os.PathLike) -> dict:
-  """What robustness.json in a folder would hold if it were written now.
-
-  Raises:
-    InputError: it or one of its tables cannot be read.
-  """
+  """Recomputes a folder's robustness.json."""
   folder = pathlib.Path(folder)
   levels = [{"level": float, ...: object}]
   tables = {ranges.FILE: {"levels": levels, ...: object}}

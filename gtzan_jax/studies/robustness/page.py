@@ -19,10 +19,8 @@ PAGE = "robustness.md"
 def write(
   found: Mapping, tables: Mapping[str, Predictions], out: pathlib.Path
 ) -> pathlib.Path:
-  """Writes tables, picture, Markdown and, last of all, robustness.json.
-
-  Tables that an earlier call left and this one lacks are removed.
-  """
+  """Writes tables, picture, Markdown and, last, robustness.json; removes old
+  tables."""
   stored = out / "predictions"
   for key, table in tables.items():
     table.save(stored / f"{key}.npz")
@@ -68,10 +66,8 @@ def document(found: Mapping) -> doc.Document:
 
 
 def draw(found: Mapping) -> Figure:
-  """A panel a distortion: accuracy by level beside that of undistorted sound.
-
-  Bars are the 95 % interval of the difference, set on the undistorted accuracy.
-  """
+  """A panel for each distortion: accuracy by level, with the 95 % interval of
+  the difference around the undistorted accuracy."""
   kinds = found["distortions"]
   columns = min(4, len(kinds))
   rows = -(-len(kinds) // columns)

@@ -23,26 +23,9 @@ def run(
   out: pathlib.Path,
   names: Sequence[str] = (),
 ) -> pathlib.Path:
-  """Predictions of a run for its held-out tracks, as they are and distorted.
-
-  A track is read, distorted and then treated as by `predict`: examples are made
-  of all of it, by the code of external tests.
-
-  Args:
-    path: the run folder of an evaluated run.
-    facts: run.json of it, from `load`.
-    corpus: what it was trained on.
-    out: folder of the results.
-    names: of DISTORTIONS; all if none is given.
-
-  Returns:
-    the path of robustness.json.
-
-  Raises:
-    InputError: an unknown distortion; no model or no report; another corpus; a
-      protocol that holds no whole tracks out; a track that cannot be read any
-      more; an `out` that cannot be written to.
-  """
+  """Predicts a run's held-out tracks undistorted and distorted, whole, as in
+  external tests; returns the path of robustness.json. `names` are of
+  DISTORTIONS (default: all)."""
   chosen, prepared = (
     check_names(names),
     fingerprint(facts["feature_spec"], corpus),
@@ -79,11 +62,8 @@ def run(
 
 
 def distorted(track, distortion: Distortion, level: float):
-  """A track whose audio is read distorted.
-
-  Randomness depends only on its id: the same noise at every level and in every
-  run.
-  """
+  """A track whose audio is distorted when read; the noise depends only on its
+  id, so it is the same at every level and in every run."""
 
   def read():
     content = track.read()
@@ -95,11 +75,7 @@ def distorted(track, distortion: Distortion, level: float):
 
 
 def load(path: pathlib.Path) -> dict:
-  """run.json of a run trained on audio.
-
-  Raises:
-    InputError: no run folder, or a run trained on another corpus kind.
-  """
+  """run.json of a run trained on audio; InputError for another corpus kind."""
   run = workdir.load(path)
   if run["kind"] != "audio":
     raise InputError(
@@ -110,11 +86,7 @@ def load(path: pathlib.Path) -> dict:
 
 
 def check_names(names: Sequence[str]) -> list[tuple[str, float]]:
-  """(distortion, level) of all that are chosen.
-
-  Raises:
-    InputError: an unknown distortion.
-  """
+  """(distortion, level) of all chosen; InputError for an unknown distortion."""
   for unknown in [one for one in names if one not in DISTORTIONS]:
     raise InputError(
       f"unknown distortion {unknown!r}: give some of {', '.join(DISTORTIONS)},"

@@ -152,10 +152,8 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _group(group: Mapping, whole: bool = True) -> str:
-  """ "Dio: Gypsy: train metal.00041; test metal.00062".
-
-  Unless it is to be whole, numbers stand for long lists.
-  """
+  """ "Dio: Gypsy: train metal.00041; test metal.00062"; numbers stand for long
+  lists unless `whole`."""
   words = [group.get("song") or group.get("artist") or ""]
   if "likeness" in group:
     words.append(f"{group['likeness']:.2f} at {group['offset']:+.1f} s")

@@ -17,19 +17,9 @@ PAGE = "check_splits.md"
 def run(
   files: Sequence[str], corpus: Corpus | None = None, out: str | None = None
 ) -> int:
-  """Prints what is shared between the splits of files, and writes it to `out`.
-
-  Args:
-    files: of a split.
-    corpus: that they split; None: what is known of GTZAN's tracks is checked.
-    out: a folder.
-
-  Returns:
-    0 where nothing is shared; 1 where something is, or a name matches no track.
-
-  Raises:
-    InputError: what `crossings.survey` refuses, or `out` cannot be written.
-  """
+  """Prints what the splits in the files share, and writes it to folder `out`.
+  Without a corpus the facts about GTZAN's tracks are used. Returns 1 if
+  anything is shared or a name matches no track, else 0."""
   if out:
     _write(out, {})  # a folder that cannot be written is known beforehand
   facts = crossings.survey(files, corpus)

@@ -15,11 +15,8 @@ STOPPED = {
 
 
 class Stop:
-  """Passes SIGINT, SIGTERM and SIGHUP on to the running process.
-
-  Attributes:
-    signal: the number of the last one that arrived, or 0.
-  """
+  """Passes SIGINT, SIGTERM and SIGHUP on to the running process; `signal` is
+  the last one received, or 0."""
 
   def __enter__(self):
     self.signal = 0
@@ -50,18 +47,9 @@ class Stop:
 def run(
   command: list[str], log: pathlib.Path, stop: Stop, keep_open: int
 ) -> tuple[int, str]:
-  """Runs a command to its end.
-
-  Args:
-    command: program and arguments.
-    log: the command's output is appended to it.
-    stop: passes signals on.
-    keep_open: a file descriptor that the process inherits, so that a lock on it
-      lives as long as the process.
-
-  Returns:
-    the exit status (negative: the signal that ended it) and the output.
-  """
+  """Runs a command, appending its output to `log`; returns exit status
+  (negative: a signal) and output. The process inherits the descriptor
+  `keep_open`, so that a lock on it lives as long as the process."""
   with log.open("a+b") as file:
     begin = file.seek(0, os.SEEK_END)
     child = subprocess.Popen(
@@ -79,12 +67,8 @@ def run(
 
 
 def error_line(status: int, text: str) -> str:
-  """The output line with the cause: an error, an exception, or the last line.
-
-  Args:
-    status: exit status, from `run`.
-    text: the output, from `run`.
-  """
+  """The output line with the cause: an error, an exception, or the last
+  line."""
   if status < 0:
     return f"ended by signal {-status} ({signal.strsignal(-status)})"
   lines = [line.strip() for line in text.splitlines() if line.strip()]

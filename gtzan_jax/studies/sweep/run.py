@@ -4,10 +4,8 @@
     out/sweep.json      the state of each run, written after every change
     out/leaderboard.*   drawn from the reports at the end
 
-A run that crashes or leaks memory affects no other, and the sweep itself needs
-no JAX. The same command continues a sweep that was stopped: finished runs are
-skipped, interrupted ones are resumed, failed ones wait for --retry.
-docs/sweeps.md describes sweep files.
+Finished runs are skipped, interrupted ones resumed, failed ones wait for
+--retry. docs/sweeps.md describes sweep files.
 """
 
 import difflib
@@ -33,16 +31,9 @@ STATE_FILE = "sweep.json"
 
 
 class Run(NamedTuple):
-  """One run of a sweep.
-
-  Attributes:
-    name: name of the run folder.
-    overrides: {"optim.learning_rate": 0.01}: keys of the recipe's config. In a
-      string "{out}" is the sweep's folder, so "{out}/NAME" is the run folder of
-      another run, which has to come before this one.
-    recipe: a name, such as "configs/resnet.py", or a file; None: the one that
-      --config names.
-  """
+  """One run of a sweep. `name` is its folder; `overrides` are config keys
+  ("{out}" in a string is the sweep's folder, so "{out}/NAME" is an earlier
+  run); `recipe` is a name or a file (None: that of --config)."""
 
   name: str
   overrides: Mapping[str, object]
@@ -58,12 +49,8 @@ class Plan(NamedTuple):
 
 
 def load(path: str | os.PathLike) -> list[Run]:
-  """The runs that get_sweep() of a sweep file returns.
-
-  Raises:
-    InputError: the file is missing or fails, or returns anything but Runs with
-      unique names that are valid for folders.
-  """
+  """The runs from get_sweep() of a sweep file; InputError for anything but Runs
+  with unique names that are valid for folders."""
   runs = find_recipe.call(path, "get_sweep")
   if not (
     isinstance(runs, list) and runs and all(isinstance(x, Run) for x in runs)
@@ -102,22 +89,9 @@ def plan(
   overrides: Mapping[str, object],
   out: pathlib.Path,
 ) -> dict[str, Plan]:
-  """Checks every run before the first starts.
-
-  Args:
-    runs: from `load`.
-    launcher: script that starts a run.
-    recipe: the recipe of those runs that name none.
-    overrides: of the command line, for every run.
-    out: parent of the run folders.
-
-  Returns:
-    {name: Plan}, in the order of `runs`.
-
-  Raises:
-    InputError: a recipe that cannot be loaded, a key that it lacks, a value of
-      another type, a key to which sweep and command line give two values.
-  """
+  """{name: Plan} in the order of `runs`, all checked before the first starts.
+  InputError for an unknown key, a value of another type, or a key set
+  differently by sweep and command line."""
   plans = {}
   for run in runs:
     file = (run.recipe and find_recipe.find(run.recipe)) or run.recipe or recipe
@@ -183,19 +157,7 @@ def run(
   out: str | os.PathLike | None = None,
   retry: bool = False,
 ) -> int:
-  """`run_all` of what a sweep file returns.
-
-  Args:
-    sweep: the sweep file.
-    launcher: script that starts a run.
-    recipe: the recipe of those runs that name none.
-    overrides: of the command line, for every run.
-    out: default runs/sweeps/<name of the sweep file>.
-    retry: restart failed runs.
-
-  Raises:
-    InputError: see `load` and `run_all`.
-  """
+  """`run_all` for a sweep file; `out` defaults to runs/sweeps/<its name>."""
   return run_all(
     load(sweep),
     name=str(sweep),
@@ -218,26 +180,11 @@ def run_all(
   retry: bool = False,
   folder: str = "",
 ) -> int:
-  """Runs what is left of a list; prints its states and writes a leaderboard.
-
-  Args:
-    runs: with unique names.
-    name: of the sweep, for sweep.json.
-    launcher: script that starts a run.
-    recipe: the recipe of those runs that name none.
-    overrides: of the command line, for every run.
-    out: parent of the run folders.
-    retry: restart failed runs.
-    folder: the user's word for `out`; empty: --out=....
-
-  Returns:
-    the exit status: 0 if every run is done, 1 if not, 128 + the signal if the
-    sweep was stopped.
-
-  Raises:
-    InputError: see `plan`; `out` cannot be written, is in use, or has a
-      finished run of the same name with other values.
-  """
+  """Runs what is left of a list, prints its states and writes a leaderboard.
+  `launcher` starts a run, `recipe` is for runs without one, `overrides` for
+  every run, `folder` is the flag for `out` in messages. Returns 0 if every run
+  is done, 1 if not, 128 + the signal if stopped. InputError if `out` is in use
+  or has a finished run of the same name with other values."""
   plans = plan(
     runs, launcher=launcher, recipe=recipe, overrides=overrides, out=out
   )
@@ -332,14 +279,9 @@ def _scores(path: pathlib.Path) -> tuple[str, str, str, str]:
 def _read_states(
   out: pathlib.Path, plans: Mapping[str, Plan], folder: str
 ) -> dict[str, dict]:
-  """The states in sweep.json, without finished runs whose report is gone.
-
-  A run finished on data at another path is started again: it compares the
-  data's fingerprint itself.
-
-  Raises:
-    InputError: the file is damaged, or a run finished with other values.
-  """
+  """The states in sweep.json, without finished runs whose report is gone. A
+  finished run whose data path changed is started again, and compares the
+  fingerprint itself. InputError if one has other values."""
   file = out / STATE_FILE
   try:
     states = json.loads(file.read_text())["runs"] if file.exists() else {}

@@ -22,18 +22,8 @@ _TOLERANCES = (packed_predictions.TOLERANCE, 0.0)
 
 
 def pack(folder: str | os.PathLike, out: str | os.PathLike) -> None:
-  """Writes results anew, with all runs in two files (see `packed`).
-
-  Probabilities are rounded as much as lets every page stay as it is.
-
-  Args:
-    folder: of verified results, with runs at any depth.
-    out: another folder, created where it does not exist.
-
-  Raises:
-    InputError: no run in `folder` or a damaged one, a page that would change,
-      or `out` cannot be written.
-  """
+  """Writes verified results into another folder, all runs in two files (see
+  `packed_runs`); probabilities are rounded as far as no page changes."""
   folder, out = pathlib.Path(folder), pathlib.Path(out)
   if out.resolve().is_relative_to(folder.resolve()):
     raise errors.InputError(f"--out={out}: give a folder outside {folder}")

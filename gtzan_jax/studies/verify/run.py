@@ -1,8 +1,7 @@
-"""Every stored number once more, from the predictions that it is of.
+"""Recomputes stored results from their predictions.
 
-What predictions do not tell (how a run went, how long it took, with how many
-parameters, and the measures of a GAN) is taken as it stands; so is the train
-part where its predictions were left out.
+Facts that predictions lack (history, seconds, parameters, GAN measures) are
+taken as stored; so are train scores without predictions.
 """
 
 import collections
@@ -41,26 +40,15 @@ TOLERANCE = 1e-9  # of numbers: those of another numpy may end otherwise
 
 
 class Verified(NamedTuple):
-  """What came of it.
-
-  Attributes:
-    wrong: a line for each file that says something else than it should.
-    summary: one line on all of them, and on what could not be recomputed.
-  """
+  """`wrong`: a line for each file that differs; `summary`: one line on all."""
 
   wrong: list[str]
   summary: str
 
 
 def verify(paths: Iterable[str | os.PathLike]) -> Verified:
-  """Recomputes what RECOMPUTED and PAGES name in these folders, at any depth.
-
-  So it does with a page of Markdown that has a leaderboard of the folder beside
-  it that bears its name.
-
-  Raises:
-    InputError: a folder that does not exist, or nothing to verify in one.
-  """
+  """Recomputes what RECOMPUTED and PAGES name in these folders, at any depth,
+  and Markdown pages with the leaderboard of the folder of their name."""
   files, wrong = find(paths), []
   no_train, in_two, gans, known = 0, 0, {}, {}
   for file in files:
@@ -157,11 +145,7 @@ def _again(file: pathlib.Path, known: dict[pathlib.Path, object]) -> object:
 
 
 def find(paths: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
-  """What `verify` looks at, each file once, in the order of RECOMPUTED.
-
-  Raises:
-    InputError: see `verify`.
-  """
+  """The files that `verify` checks, each once, in the order of RECOMPUTED."""
   found = {}
   for path in map(pathlib.Path, paths):
     if not path.is_dir():
