@@ -26,10 +26,7 @@ if TYPE_CHECKING:
 
 
 def options(text: str) -> "PipelineOptions":
-  """Parses Beam's options, such as "--runner=DirectRunner ...".
-
-  InputError if Beam is not installed or refuses them.
-  """
+  """Parses Beam's options; InputError if Beam is missing or refuses them."""
   try:
     import apache_beam
     from apache_beam.options import pipeline_options
@@ -59,12 +56,10 @@ def write(
   note: examples.Note,
   config: tfds.download.DownloadConfig,
 ) -> tfds.core.SplitDict:
-  """Writes each shard on some worker.
+  """Writes each shard ({split: tracks of each}) on some worker.
 
-  Workers need this package, the corpus and the folder of the shards at the
-  paths that they have here. `write_shard` writes tracks to a path and notes
-  them; it is pickled. `note` is called here for each track, in the order of
-  `shards` ({split: tracks of each shard}).
+  Workers need this package, the corpus and the shards' folder at the same
+  paths. `write_shard` is pickled; `note` is called here, in track order.
   """
   import apache_beam as beam
 

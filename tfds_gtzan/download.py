@@ -49,10 +49,8 @@ def fetch(
   """The path of the archive, downloaded if it is not there yet.
 
   It lies in <data_dir>/downloads under TFDS's name for it (its own data set
-  `gtzan` finds it too), or as genres.tar.gz if put there by hand.
-  `checksums_file` has addresses of one file, best first, in TFDS's form.
-  InputError: no host gave it, another file is in its place, or the folder
-  cannot be written to; the next call goes on from downloads/incomplete.
+  `gtzan` finds it too), or as genres.tar.gz if put there by hand. After an
+  InputError the next call goes on from downloads/incomplete.
   """
   sources = checksums.load_url_infos(checksums_file)
   folder = pathlib.Path(data_dir).expanduser() / "downloads"

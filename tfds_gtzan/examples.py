@@ -63,14 +63,12 @@ def example_features(
 def _segment(
   spec: features.FeatureSpec, corpus: Corpus
 ) -> tuple[tuple[int, ...], type]:
-  """Shape and type of one segment before its features."""
   if corpus.kind == "audio":
     return (spec.segment_samples,), np.int16
   return (_columns(spec, corpus), logmel_archive.N_MELS), np.float32
 
 
 def _columns(spec: features.FeatureSpec, corpus: Corpus) -> int:
-  """The width of a segment of a log-mel archive."""
   assert corpus.columns_per_frame is not None
   return logmel_archive.segment_columns(spec, corpus.columns_per_frame)
 
@@ -88,8 +86,7 @@ def read(spec: features.FeatureSpec, corpus: Corpus, track: Track) -> Stacked:
 def content(spec: features.FeatureSpec, track: Track) -> Content:
   """What a track holds; of a long waveform no more than examples need.
 
-  InputError: it cannot be decoded, or would have to be one example and is
-  longer than `errors.LIMITS`.
+  InputError where one example would be longer than `errors.LIMITS`.
   """
   if track.blocks is None:
     return track.read()

@@ -143,12 +143,10 @@ def _writing_to(data_dir: pathlib.Path) -> Iterator[None]:
 
 
 def _lock(folder: pathlib.Path) -> pathlib.Path:
-  """The lock of a prepared folder."""
   return folder.parent / ".locks" / folder.name
 
 
 def _remove_leftovers(data_dir: pathlib.Path) -> None:
-  """Removes what processes that were killed left half-written."""
   pattern = f"*/{dataset_builder.Builder.name}/*/incomplete.*"
   for leftover in data_dir.glob(pattern):
     with atomic.locked(_lock(leftover.parents[2])) as held:

@@ -46,8 +46,6 @@ class Written:
 
 @dataclasses.dataclass(frozen=True)
 class _Kept:
-  """A track all frames of which are in the spool."""
-
   track: Track
   n_frames: int
   range_db: float
@@ -64,10 +62,8 @@ def write(
 
   The same corpus gives the same bytes, by the same JAX and zlib. Levels are
   rounded to steps of `range_db / 255`, at most 0.31 dB. Frames pass through a
-  file beside `out` (a new .npz), so that only `mel` is held in memory.
+  file beside `out`, so that only `mel` is held in memory.
   `columns_per_second` is from 1 to 43.07, which keeps every frame.
-  InputError: `out` or the rate is refused, the corpus holds something else, a
-  track is too long, or too many are unreadable.
   """
   if corpus.kind != "audio":
     raise InputError(

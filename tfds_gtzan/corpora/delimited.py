@@ -23,10 +23,7 @@ NAMES = (
 
 
 def decode(data: bytes) -> str:
-  """Decodes UTF-8 or UTF-16 (by its first bytes), with "\\n" between lines.
-
-  The line "sep=;" is emptied. UnicodeError if the bytes are neither.
-  """
+  """UTF-8 or UTF-16 as text, "\\n" between lines, the line "sep=;" emptied."""
   marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
   text = re.sub(
     r"\r\n?", "\n", data.decode("utf-16" if marked else "utf-8-sig")
@@ -56,7 +53,6 @@ def read_list(file: str, named: str = "") -> tuple[bytes, str]:
 
 
 def separator(text: str) -> str:
-  """A key of SEPARATORS."""
   header = text.lstrip().partition("\n")[0]
   return max(SEPARATORS, key=header.count)
 
@@ -78,10 +74,7 @@ def rows(named: str, text: str) -> list[tuple[int, list[str]]]:
 def table(
   where: str, data: bytes
 ) -> tuple[list[str], list[tuple[int, list[str]]]]:
-  """The header in lower case, and the rows below it, see `rows`.
-
-  InputError: no text, no header, or a row of another number of cells.
-  """
+  """The header in lower case, and the `rows` below it, all of its length."""
   try:
     text = decode(data)
   except UnicodeError as error:

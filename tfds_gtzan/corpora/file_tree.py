@@ -27,9 +27,8 @@ class Tree:
   """Files by their names below a place, such as "blues/blues.00000.wav".
 
   Attributes:
-    place: for messages: a path, or one that goes on inside an archive.
+    place: for messages; it may go on inside an archive.
     files: {name: its path on the disk}, without those passed over.
-    folders: the names of all folders, the empty ones too.
     passed: {name: kind} of files and folders that are passed over.
     unlisted: why folders in it cannot be listed, a line each.
     whole: the tree that it is a subtree of, or None.
@@ -63,7 +62,6 @@ class Tree:
     return sorted(name for name in self.folders if "/" not in name)
 
   def below(self, folder: str) -> "Tree":
-    """The subtree of a folder."""
     start = f"{folder}/"
 
     def inside(names: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,10 +82,7 @@ class Tree:
 
 
 def walk(root: pathlib.Path, place: str | None = None) -> Tree:
-  """The files in a folder, at any depth; see above for what is passed over.
-
-  `place` is its name in messages. InputError: more than MOST entries.
-  """
+  """The files in a folder, at any depth; InputError above MOST entries."""
   found, passed, unlisted = {}, {}, {}
   folders: set[str] = set()
   entries = 0

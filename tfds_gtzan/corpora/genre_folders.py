@@ -42,12 +42,9 @@ class Form:
   """A form of corpus: sound or pictures.
 
   Attributes:
-    name, kind: see Corpus.
-    extensions: of a track's file, in lower case.
     numbered: regular expression between genre and number in GTZAN's names.
-    accepted: what is accepted, for messages.
     decode: a file -> its content; raises InputError where it cannot be read.
-    blocks: a file's, see Track; rate: an opened file's; None: it has none.
+    blocks, rate: a file's, an opened file's, see Track; None: it has none.
     check: (place, files of all tracks) refuses what cannot be one corpus.
   """
 
@@ -62,7 +59,6 @@ class Form:
   check: Callable[[str, Sequence[pathlib.Path]], None] = lambda *_: None
 
   def fits(self, name: str) -> bool:
-    """Whether the extension is one of a track."""
     return name.lower().endswith(self.extensions)
 
 
@@ -72,12 +68,10 @@ def open_tree(
   cache_dir: pathlib.Path | None,
   found: Found | None = None,
 ) -> Corpus:
-  """Opens the genre folders of a tree; decodes nothing.
+  """Opens the tracks in `found`, by default those of the tree's genre folders.
 
-  Artists and partition are those of GTZAN's track of the same id. `found` has
-  the tracks (see `labelled`); None: those of its genre folders. InputError: no
-  track, an empty genre folder, GTZAN's names beside others, two files of one
-  track, files made by a GAN, or `form.check`.
+  Nothing is decoded. Artists and partition are those of GTZAN's track of the
+  same id.
   """
   found, hint = _tracks(tree, form) if found is None else (found, "")
   names = [name for own in found.values() for name in own.values()]

@@ -46,7 +46,6 @@ class Recognised(NamedTuple):
 
 
 def recognise(names: Sequence[str]) -> Recognised:
-  """Judges the names of a collection's files, by the rule above."""
   near = [_near(name) for name in names]
   known = [match for match in near if match]
   if 2 * len(known) <= len(names):
@@ -80,7 +79,6 @@ def recognise(names: Sequence[str]) -> Recognised:
 
 
 def genre(folder: str) -> str | None:
-  """The genre of GTZAN's that a folder is called after, if any."""
   return _GENRES.get(_plain(folder))
 
 

@@ -56,11 +56,7 @@ Lines = Mapping[str, Mapping[int, np.ndarray]]
 def open_table(
   path: str, file: pathlib.Path, cache_dir: pathlib.Path | None
 ) -> Corpus:
-  """Opens a table and checks all of it; `path` is its name in messages.
-
-  InputError: missing columns, no lines, or a line whose filename does not fit
-  or occurs twice or with a value that is no number.
-  """
+  """Opens a table and checks all of it; `path` is its name in messages."""
   rows, comma = _read(path, file)
   names = _named(rows)
   lines = _lines(rows, names, comma)
@@ -79,10 +75,7 @@ def open_table(
 
 
 def _read(path: str, file: pathlib.Path) -> tuple[list[_Line], bool]:
-  """The rows below the header, and whether decimals have a comma.
-
-  They may where no number has a point.
-  """
+  """The rows below the header; are decimals written with a comma?"""
   data = file.read_bytes()
   header, rows = delimited.table(path, data)
   wanted = ("filename", *kaggle_table.COLUMNS, "label")

@@ -58,11 +58,7 @@ class Given(NamedTuple):
 
 
 def read(file: str) -> Labels:
-  """Reads the table of config.data.labels: columns of names and genres.
-
-  InputError: unreadable, a column is missing, no row has a genre, or a genre
-  cannot be printed.
-  """
+  """Reads config.data.labels: columns of names, genres and, if any, artists."""
   named = f"config.data.labels={file}"
   data, text = delimited.read_list(file, named)
   lines = [cells for _, cells in delimited.rows(named, text)]
@@ -114,7 +110,6 @@ def _columns(lines: Sequence[Sequence[str]]) -> list[str]:
 def _column(
   columns: Sequence[str], names: Sequence[str], word: str = ""
 ) -> int | None:
-  """The place of the first such column."""
   matching = [name for name in names if name in columns]
   if word:
     matching += [column for column in columns if word in column.split("_")]

@@ -42,11 +42,7 @@ _GTZAN = re.compile(r"(\w+)\.\d{5}")
 def open_archive(
   path: pathlib.Path, cache_dir: pathlib.Path | None = None
 ) -> Corpus:
-  """Opens an archive and checks all of it; nothing in it is unpickled.
-
-  InputError: no .npz, damaged, pickled objects, or an array that is missing or
-  of a wrong shape, type or value.
-  """
+  """Opens an archive and checks all of it; nothing in it is unpickled."""
   arrays = _load(path)
   _check(path, arrays)
   return Corpus(

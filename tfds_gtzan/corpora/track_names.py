@@ -41,7 +41,6 @@ class Names:
   """
 
   def __init__(self, ids: Iterable[str]):
-    """Takes the ids of all tracks that can be meant."""
     self._ids = {_plain(track): track for track in ids}
     self._ends: dict[str, set[str]] = {}
     self._numbers: dict[int, set[str]] = {}

@@ -46,8 +46,6 @@ def _sha256(array: np.ndarray) -> str:
 
 
 class _Held:
-  """What a track holds."""
-
   @property
   def facts(self) -> dict[str, Any]:
     raise NotImplementedError
@@ -94,7 +92,7 @@ class Audio(_Held):
 
 @dataclasses.dataclass(frozen=True)
 class LogMel(_Held):
-  """A stored log-mel: float32 `[columns, 128]`, absolute dB (reference 1.0).
+  """float32 `[columns, 128]`, absolute dB (reference 1.0).
 
   The columns were picked from `n_frames` frames, hop 512.
   """

@@ -74,7 +74,6 @@ def open_tree(
 
   It is unpacked into <data_dir>/.unpacked/<sha256>/files, again if a file is
   missing there; None: into a temporary folder until the process ends.
-  InputError: a damaged archive, a member that is refused, a full disk.
   """
   home = (_scratch() if data_dir is None else data_dir) / errors.UNPACKED
   cache = data_dir and data_dir / ".digests"
@@ -160,7 +159,7 @@ def _unpack(path: pathlib.Path, folder: pathlib.Path) -> None:
 
 
 class _Member(NamedTuple):
-  """A member of an archive; `fault` is what is wrong with it, if anything."""
+  """A member of an archive; `fault` is what is wrong with it, or ""."""
 
   name: str
   size: int
@@ -197,10 +196,7 @@ def _accepted(
 
 
 def _most_bytes(path: pathlib.Path) -> int:
-  """Most bytes to unpack, by those that the archive takes on the disk.
-
-  Of a sparse file they are fewer than its size.
-  """
+  """Most bytes to unpack, by those on the disk: of a sparse file, fewer."""
   status = path.stat()
   size = min(status.st_size, 512 * status.st_blocks or status.st_size)
   return min(LARGEST, max(SMALL, RATIO * size))

@@ -32,7 +32,6 @@ class About(NamedTuple):
 
 
 def about(track: str) -> About:
-  """What is published of the excerpt with this id, such as "blues.00012"."""
   if track not in track_lists.index():
     return About("", "", {})
   notes = {}

@@ -61,8 +61,7 @@ ARMS: dict[str, Arm] = {
 class Slot(NamedTuple):
   """A tested track's segments, and what may fill its slot in the train split.
 
-  `fill` has, by arm, at most as many segments as `stranger`, which fills what
-  the arm leaves open.
+  `stranger` fills what the arm's `fill` leaves open.
   """
 
   tested: list[Segment]
@@ -150,7 +149,7 @@ def _why_not(arm: str, apart: bool) -> str:
 def _groups(
   tracks: Mapping[str, set[str]], reported: str, rows: Sequence[Row]
 ) -> tuple[dict[str, int], set[str], bool]:
-  """The group of each track; what may be tested; are artists apart?
+  """Groups of tracks, what may be tested, and whether artists are apart.
 
   If not, each recording is a group of its own.
   """

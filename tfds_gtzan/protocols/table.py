@@ -173,10 +173,7 @@ def check(
   leak_share: float = 0.5,
   own: bool = False,
 ) -> None:
-  """Raises InputError where `apply` would for every corpus; needs no rows.
-
-  `own` is whether a user's lists are used in place of the protocol.
-  """
+  """Raises InputError where `apply` would for every corpus."""
   if name not in PROTOCOLS:
     raise InputError(
       f"unknown protocol {name!r}; there are {', '.join(PROTOCOLS)}"
@@ -239,7 +236,6 @@ def _get(name: str, rows: Sequence[Row], kept: Sequence[Row]) -> Protocol:
 
 
 def _own(splits: Mapping[str, Iterable[str]]) -> Protocol:
-  """A user's lists as a protocol."""
   ids = {split: set(splits[split]) for split in SPLITS}
   crossing = sum(
     len(ids[one] & ids[other])

@@ -36,10 +36,7 @@ class Split(NamedTuple):
 
 
 def understand(lines: Iterable[Line], corpus: Corpus | None) -> Split:
-  """Finds the tracks that lines mean; of GTZAN (None) all tracks are known.
-
-  InputError: a file of which no name is a track's.
-  """
+  """Finds the tracks that lines mean; of GTZAN (None) all tracks are known."""
   tracks = [] if corpus is None else corpus.tracks
   artists = {track.id: track.artist for track in tracks}
   genres = {track.id: track.genre for track in tracks}

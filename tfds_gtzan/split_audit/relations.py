@@ -38,7 +38,6 @@ class Contents(NamedTuple):
 
 
 def read(kind: str, tracks: Sequence[Track]) -> Contents:
-  """Reads tracks of a corpus kind and compares them."""
   digests, prints, skipped = {}, {}, {}
   of_content = _FINGERPRINTS.get(kind)
   for track in tqdm.tqdm(tracks, desc="reading", unit="track", disable=None):
@@ -115,7 +114,6 @@ def groups(split: Split, contents: Contents) -> dict[str, list[Group] | None]:
 
 
 def _pieces(track: str, split: Split) -> dict[str, dict[str, int]]:
-  """How many pieces of a track each split has, if any has some."""
   pieces = {
     part: len(own[track] - {""})
     for part, own in split.parts.items()

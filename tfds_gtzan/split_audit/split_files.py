@@ -47,11 +47,7 @@ class Line(NamedTuple):
 
 
 def read(files: Sequence[str]) -> list[Line]:
-  """All lines of a split that is kept in one file or in several.
-
-  InputError: a file that cannot be read, no split in a name, train lists of
-  several folds, or fewer than two splits.
-  """
+  """All lines of a split that is kept in one file or in several."""
   lines: list[Line] = []
   folds: dict[str, str] = {}
   for file in files:

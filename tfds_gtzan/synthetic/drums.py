@@ -28,7 +28,6 @@ def _noise(rng, size, low, high) -> np.ndarray:
 
 
 def kick(rng, length=0.25, click=0.2) -> np.ndarray:
-  """A bass drum: a sine that falls, and the beater's click."""
   time = _time(length)
   end, fall = rng.uniform(42, 62), rng.uniform(0.015, 0.04)
   sweep = 2 * np.pi * (end * time - 110 * fall * np.exp(-time / fall))
@@ -38,7 +37,6 @@ def kick(rng, length=0.25, click=0.2) -> np.ndarray:
 
 
 def snare(rng, length=0.22) -> np.ndarray:
-  """A snare drum: a tone and its wires."""
   time = _time(length)
   tone = np.sin(2 * np.pi * rng.uniform(160, 240) * time)
   wires = _noise(rng, time.size, rng.uniform(700, 1800), 9000)
@@ -47,7 +45,6 @@ def snare(rng, length=0.22) -> np.ndarray:
 
 
 def rim(rng) -> np.ndarray:
-  """A stick on the rim: short, wooden."""
   time = _time(0.06)
   tone = np.sin(2 * np.pi * rng.uniform(1300, 2100) * time)
   wood = np.sin(2 * np.pi * rng.uniform(420, 700) * time)
@@ -55,7 +52,6 @@ def rim(rng) -> np.ndarray:
 
 
 def clap(rng) -> np.ndarray:
-  """Hands, not quite together."""
   time = _time(0.25)
   sound = _noise(rng, time.size, 800, 4000)
   envelope = np.exp(-time / 0.07) * 0.6
@@ -82,7 +78,6 @@ def ride(rng, length=0.55) -> np.ndarray:
 
 
 def crash(rng) -> np.ndarray:
-  """A crash cymbal."""
   time = _time(1.4)
   sound = _noise(rng, time.size, rng.uniform(1500, 3500), 10_000)
   return _unit(sound * np.exp(-time / 0.4))
@@ -96,7 +91,6 @@ def brush(rng, length=0.16) -> np.ndarray:
 
 
 def tom(rng) -> np.ndarray:
-  """A tom."""
   time = _time(0.3)
   pitch = rng.uniform(90, 150)
   sweep = 2 * np.pi * (pitch * time - 2.0 * np.exp(-time / 0.05))

@@ -42,7 +42,6 @@ def _padded(size) -> int:
 
 
 def _room(mix, room, hiss, take) -> np.ndarray:
-  """Adds a room's echo and a recording's noise."""
   size = _padded(mix.size + SAMPLE_RATE // 2)
   wet, seconds = room
   tail = np.arange(int(seconds * SAMPLE_RATE), dtype=np.float32)

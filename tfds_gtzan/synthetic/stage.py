@@ -8,8 +8,7 @@ from tfds_gtzan.synthetic.voices import SAMPLE_RATE, Voice, note
 class Stage:
   """An empty recording of `size` samples that a genre fills with events.
 
-  Musical time is (bar, beat), beats counted from 0 and fractions allowed.
-  The excerpt begins `offset` beats into the song.
+  Musical time is (bar, beat), beats from 0; it begins at beat `offset`.
   """
 
   def __init__(self, size, tempo, meter, swing, offset, take):
@@ -30,7 +29,6 @@ class Stage:
 
   @property
   def bars(self) -> range:
-    """The numbers of the song's bars that sound in this excerpt."""
     seconds = self.sound.size / SAMPLE_RATE
     last = self._offset + seconds / self.beat_seconds
     return range(int(self._offset // self.meter), int(last // self.meter) + 1)

@@ -142,7 +142,6 @@ def plucked(rng, decay=0.5) -> Voice:
 
 
 def keys(rng, decay=0.8) -> Voice:
-  """A piano or an electric piano."""
   return Voice(
     _slope(rng, 24, 1.2, 2.2),
     attack=0.004,
@@ -153,7 +152,6 @@ def keys(rng, decay=0.8) -> Voice:
 
 
 def organ(rng) -> Voice:
-  """Drawbars."""
   bars = np.zeros(16)
   bars[[0, 1, 2, 3, 5, 7, 11, 15]] = rng.uniform(0.1, 1.0, size=8)
   return Voice(bars, attack=0.008, release=0.02)
@@ -210,7 +208,6 @@ def singer(rng) -> Voice:
 
 
 def saw(rng, decay=None) -> Voice:
-  """A synthesiser's sawtooth."""
   return Voice(
     _slope(rng, 60, 0.7, 1.2),
     attack=0.006,
@@ -235,7 +232,6 @@ def distorted(rng, decay=None, power=True) -> Voice:
 
 
 def bass(rng, decay=0.6) -> Voice:
-  """A plucked bass, upright or electric."""
   return Voice(
     _slope(rng, 16, 1.2, 2.2),
     attack=0.006,
