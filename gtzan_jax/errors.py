@@ -55,7 +55,6 @@ class Shown:
     self._stream = stream
 
   def write(self, text: str) -> int:
-    """Writes the text without control characters."""
     self._stream.write(shown(text, keep="\n\t\r"))
     return len(text)
 
@@ -201,10 +200,7 @@ def check_limit(name: str, asked: float, what: str) -> None:
 
 
 def check_npz(path: str | os.PathLike, name: str = "") -> None:
-  """Raises InputError for an .npz that unpacks to too much.
-
-  `name` starts the message: "a.npz: ". What zipfile raises passes through.
-  """
+  """InputError for an .npz that unpacks to too much; `name` starts the text."""
   packed = os.stat(path).st_size
   with zipfile.ZipFile(path) as archive:
     size = sum(member.file_size for member in archive.infolist())

@@ -25,10 +25,8 @@ def open_dataset(
 ) -> pipeline.Dataset:
   """Prepares the corpus of a config, and splits it.
 
-  `beam_options`: prepare with Apache Beam (docs/beam.md).
-
-  Raises InputError if the corpus cannot be used or prepared, or the protocol
-  does not fit it.
+  `beam_options`: prepare with Apache Beam (docs/beam.md). Raises InputError if
+  the corpus cannot be used or prepared, or the protocol does not fit it.
   """
   data = config.data
   check_protocol(data)

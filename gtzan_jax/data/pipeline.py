@@ -106,8 +106,7 @@ def from_folder(
   """Opens a TFDS folder as split by a protocol.
 
   `partition` has `parts`, `leak`, `missing` and `sha256` (see `Dataset`, also
-  for `artists` and `warnings`); `genres`: those that it was made for, empty for
-  all.
+  for the others) and was made for `genres`, empty for all.
   """
   info = tfds.builder_from_directory(str(directory)).info
   return Dataset(

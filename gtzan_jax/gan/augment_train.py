@@ -41,7 +41,6 @@ def generate_examples(
 
 
 def _real_counts(dataset: pipeline.Dataset) -> collections.Counter:
-  """Train examples of each genre."""
   genre_of = {row["id"]: row["genre"] for row in dataset.metadata["rows"]}
   return collections.Counter(
     genre_of[track] for track, _ in dataset.parts["train"]

@@ -40,7 +40,6 @@ def config_for(
 def path_of(
   config: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> pathlib.Path:
-  """The run folder of a GAN's judge."""
   if config.gan.judge:
     return pathlib.Path(config.gan.judge).expanduser()
   return workdir / FOLDER

@@ -97,7 +97,6 @@ _ROUGH = (
 
 
 def content(report: Mapping, gallery: Gallery | None = None) -> Content:
-  """A GAN's part of report.html."""
   files = {"samples.png": gallery.picture} if gallery else {}
   for genre, sounds in gallery.sounds.items() if gallery else ():
     for i, sound in enumerate(sounds):

@@ -53,7 +53,6 @@ class Gan:
   learning_rate: Callable[[int], jax.Array]
 
   def init(self, key: jax.Array) -> TrainState:
-    """The state before the first step."""
     generator_key, discriminator_key = jax.random.split(
       jax.random.fold_in(key, 0)
     )
@@ -261,7 +260,6 @@ def _scales(source: str, shape: tuple[int, ...]) -> int:
 def create_networks(
   config: ml_collections.ConfigDict, genres: int, shape: tuple[int, ...]
 ) -> gans.Networks:
-  """The networks that config.model describes, for examples of this shape."""
   options = dict(config.model)
   return gans.create(options.pop("name"), genres, shape, **options)
 

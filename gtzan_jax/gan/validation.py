@@ -23,7 +23,6 @@ class Real(NamedTuple):
 
 
 def embed_records(embed_fn: judge.EmbedFn, records: pipeline.Records) -> Real:
-  """All examples of a split, embedded."""
   found = []
   for start in range(0, len(records), _BLOCK):
     stop = min(start + _BLOCK, len(records))

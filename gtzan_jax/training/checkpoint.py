@@ -156,7 +156,6 @@ class Store:
     return restored["state"], restored["facts"]
 
   def facts(self) -> dict:
-    """The JSON dict alone."""
     self._whole("facts")
     return self._restore(facts=ocp.args.JsonRestore())["facts"]
 

@@ -14,7 +14,7 @@ from gtzan_jax.training import classify, init_from, sharding
 def check_values(
   config: ml_collections.ConfigDict, mesh: jax.sharding.Mesh
 ) -> None:
-  """InputError for values out of range (ranges.CONFIG), which no task accepts.
+  """InputError for a value out of range (ranges.CONFIG), whatever the task.
 
   Also for a batch that does not divide over the devices.
   """

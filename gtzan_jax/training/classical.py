@@ -141,8 +141,7 @@ def load(
 ) -> tuple[Model, int]:
   """The fitted classifier of a run folder, and its number of fitted numbers.
 
-  It maps features [n, frames, bins] (or rows [n, columns]) to float32 [n,
-  genres].
+  It maps `[n, frames, bins]` or rows `[n, columns]` to float32 `[n, genres]`.
   """
   kind = type(_classifier(run["config"]["model"]))
   arrays = _read(workdir / MODEL_FILE)

@@ -51,7 +51,6 @@ class Classify:
   example_shape: tuple[int, ...]
 
   def init(self, key: jax.Array) -> TrainState:
-    """The state before the first step."""
     example = jnp.zeros((1, *self.example_shape), jnp.float32)
     variables = dict(
       self.model.init(jax.random.fold_in(key, 0), example, train=False)
@@ -187,7 +186,6 @@ def predict(model: nn.Module, variables: Mapping, x: jax.Array) -> jax.Array:
 
 
 def create_model(config: ml_collections.ConfigDict, genres: int) -> nn.Module:
-  """The model of a config, for a number of genres."""
   options = dict(config.model)
   return models.create(options.pop("name"), genres, **options)
 

@@ -34,12 +34,10 @@ class Progress:
   lr_scale: float = 1.0
 
   def to_dict(self) -> dict:
-    """As it is in last/."""
     return {_KEYS.get(k, k): v for k, v in dataclasses.asdict(self).items()}
 
   @classmethod
   def from_dict(cls, stored: Mapping) -> "Progress":
-    """The inverse of `to_dict`."""
     names = {key: name for name, key in _KEYS.items()}
     return cls(**{names.get(key, key): value for key, value in stored.items()})
 
@@ -119,7 +117,7 @@ def should_stop(progress: Progress, patience: int) -> bool:
 
 
 def last_step(length: Mapping, epoch_steps: int) -> int:
-  """The last step of a run that does not stop early; `length`: config.train."""
+  """The last step without early stop; `length` is config.train."""
   limit = length["max_steps"] or math.inf
   return int(min(length["epochs"] * epoch_steps, limit))
 

@@ -63,10 +63,7 @@ def default_path(config: ml_collections.ConfigDict) -> pathlib.Path:
 
 
 def load(path: pathlib.Path, key: str = "") -> dict:
-  """Reads run.json, which may be a stranger's, against the schema.
-
-  `key` is the flag that named the folder, if another than --workdir.
-  """
+  """Reads and checks run.json, which may be a stranger's; `key` is its flag."""
   path = pathlib.Path(path).expanduser()
   named = f"{key}={path}" if key else f"{path}"
   if not path.is_dir():

@@ -33,9 +33,7 @@ class Discriminator(nn.Module):
   num_classes: int
 
   def __call__(self, x: jax.Array, label: jax.Array) -> jax.Array:
-    """Views of examples (see `Networks`) to float32 logits `[batch]`; high:
-    real.
-    """
+    """Float32 logits `[batch]`, high for real, of views (see `Networks`)."""
     raise NotImplementedError(f"{type(self).__name__} defines no __call__")
 
 

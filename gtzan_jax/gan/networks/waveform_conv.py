@@ -78,8 +78,7 @@ def _sizes(samples: int) -> list[tuple[int, ...]]:
 class WaveformGenerator(Generator):
   """Noise and genre to frames, frames to a spectrum, its inverse.
 
-  `texture` noise numbers for each two frames; `channels` of each row of frames,
-  the longest first.
+  `texture` noise numbers for each two frames; `channels`: longest row first.
   """
 
   embedding: int
