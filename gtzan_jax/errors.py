@@ -176,7 +176,7 @@ SMALL = 256 * 2**20  # checked above so many bytes
 
 
 def limit(name: str) -> float:
-  """A limit of LIMITS, or GTZAN_JAX_MAX_<name> of the environment."""
+  """GTZAN_JAX_MAX_<name>, or that of LIMITS; StopError if it is not above 0."""
   variable = f"GTZAN_JAX_MAX_{name}"
   given = os.environ.get(variable, "")
   try:

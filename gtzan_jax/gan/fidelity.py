@@ -129,7 +129,8 @@ def diversity(
   """Mean distance of two fakes of a genre over that of two reals.
 
   Averaged over genres with two examples or more on both sides, else NaN. 1 is
-  as diverse as real music, 0 always the same example.
+  as diverse as real music, 0 always the same example. Independent of the
+  numbers of examples.
   """
   if not _comparable(fake, real):
     return np.nan

@@ -48,8 +48,9 @@ def known(
   In another collection than the run's only ids of GTZAN and of the synthetic
   corpus mean the same tracks: its `rock/01` is another recording. The ids of a
   run with upstream runs may come from two collections; there all ids count.
-  `parts` are of "train" and "validation"; at the run's own `place` the
-  collection may have grown.
+  `parts` are of "train" and "validation"; `fingerprint` is of the collection as
+  prepared for the run's features; at the run's own `place` (config.data.path)
+  the collection may have grown.
   """
   ids = {identity(track) for part in parts for track in run["tracks"][part]}
   config = run["config"]
@@ -148,12 +149,12 @@ def select(
 ) -> tuple[list, dict]:
   """The tracks of a corpus that a run can be tested on; facts on the others.
 
-  The facts: `tracks` (how many the corpus has), `genres` ({its name: the
-  model's}), `unmatched` ({genre that the model lacks: tracks}), `absent` (the
-  model's genres that the corpus lacks), `learnt` (tracks left out, as the model
-  was trained on or selected by them) and `namesakes` (tracks with ids of such
-  in another collection, not left out). InputError: no genre in common, or no
-  track left.
+  `fingerprint` and `place` as in `known`. The facts: `tracks` (how many the
+  corpus has), `genres` ({its name: the model's}), `unmatched` ({genre that the
+  model lacks: tracks}), `absent` (the model's genres that the corpus lacks),
+  `learnt` (tracks left out, as the model was trained on or selected by them)
+  and `namesakes` (tracks with ids of such in another collection, not left out).
+  InputError: no genre in common, or no track left.
   """
   genres = match(run["genres"], corpus.genres)
   if not genres:

@@ -60,9 +60,10 @@ def synthesize(log_magnitude: jax.Array, phase: jax.Array) -> jax.Array:
 
 
 def log_mel(audio: jax.Array, sample_rate: int) -> jax.Array:
-  """Log-mel `[batch, frames, 64]` of about zero mean and unit deviation.
+  """`[batch, samples]` to log-mel `[batch, frames, 64]`, about standardised.
 
-  A floor is added instead of clipping, for a gradient at silence.
+  Mean 0 and deviation 1 hold for music. A floor is added instead of clipping,
+  for a gradient at silence.
   """
   power = stft.power(stft.frame(audio, _MEL_FFT, _MEL_HOP))
   level = jnp.log(mel.mel(power, sample_rate, _N_MELS) + _QUIET)
