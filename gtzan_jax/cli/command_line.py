@@ -146,8 +146,8 @@ def _value(name: str, text: str) -> object:
 
 
 def parse(argv: Sequence[str], verbs: Mapping[str, Verb]) -> Given:
-  """Reads the flags and loads the config; InputError for anything that the verb
-  does not take."""
+  """Reads flags and config; InputError for anything that the verb does not
+  take."""
   at = argv.index("--") if "--" in argv else len(argv)
   words = _one_word_each(argv[:at])
   keys = [word for word in words if _KEY.match(word)]
@@ -302,7 +302,7 @@ def _about(verb: Verb) -> str:
 
 
 def _listed(title: str, entries: Iterable[tuple[str, str]]) -> str:
-  """Names and texts below a title; nothing where there are none."""
+  """Names and texts below a title; "" if there are none."""
   lines = [
     line
     for name, text in entries

@@ -8,7 +8,7 @@ from gtzan_jax.reports import report
 
 
 def _generated(gan: Mapping) -> None:
-  """What a GAN generates, against chance and real examples."""
+  """Scores of generated examples, against chance and real examples."""
   parts = gan["measures"]
   if gan["collapsed"]:
     notices.banner(

@@ -60,7 +60,7 @@ class _Stream:
 
 
 def _to_nowhere(number: int) -> None:
-  """Python would report a stream that failed once more, at its exit."""
+  """Otherwise Python would report the failed stream again at its exit."""
   os.dup2(os.open(os.devnull, os.O_WRONLY), number)
 
 

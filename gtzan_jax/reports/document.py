@@ -157,7 +157,8 @@ def _block(value: Any) -> Block:
 
 
 def _joined(blocks: Iterable[Any], level: int) -> str:
-  """HTML of blocks; a str or a tuple is a paragraph, what is falsy nothing."""
+  """HTML of blocks; a str or a tuple is a paragraph, falsy blocks are
+  omitted."""
   return "\n".join(_block(one).html(level) for one in blocks if one)
 
 
@@ -284,7 +285,7 @@ def warning(
   stop: bool = False,
   items: Iterable[tuple[Any, Any]] = (),
 ) -> Block:
-  """A box: `stop` for what must not be relied on. Items are (title, text)."""
+  """A box of (title, text); `stop` is for results that are not valid."""
   inner = _tag("strong", _html(title)) + (
     _tag("p", _html(body)) if body else ""
   )
@@ -297,7 +298,6 @@ def warning(
 
 
 def items(*texts: Any) -> Block:
-  """A list of texts."""
   shown = _tag("ul", "".join(_tag("li", _html(one)) for one in texts))
   lines = "\n".join(f"- {markdown(one)}" for one in texts)
   return Block(lambda level: shown, lambda level: lines)
@@ -313,13 +313,13 @@ def facts(pairs: Iterable[tuple[Any, Any]]) -> Block:
 
 
 def key(colours: Iterable[tuple[str, Any]]) -> Block:
-  """What the colours of a drawing are: (of style.PALETTE or "", text)."""
+  """A colour legend: (colour of PALETTE or "", text)."""
   shown = [_tag("i", "", css) + _html(value) for css, value in colours]
   return Block(lambda level: _tag("p", "".join(shown), "caption key"))
 
 
 class Card(NamedTuple):
-  """A number to be seen first; `span` is (low, high, at), from 0 to 1."""
+  """A large number; `span` is (low, high, at), from 0 to 1."""
 
   name: str
   value: str
@@ -328,7 +328,6 @@ class Card(NamedTuple):
   span: tuple[float, float, float] | None = None
 
   def html(self) -> str:
-    """Its element."""
     place = ""
     if self.span:
       low, high, at = (100 * x for x in self.span)
@@ -369,7 +368,7 @@ def side(*blocks: Any, css: str = "two") -> Block:
 
 
 def details(title: str, *blocks: Any) -> Block:
-  """Blocks that a click opens."""
+  """Collapsed blocks."""
   head = _tag("summary", _html(title))
   return Block(lambda level: _tag("details", head + _joined(blocks, level)))
 

@@ -53,7 +53,7 @@ def learning_curves(history: list[dict], best_epoch: int | None) -> Figure:
 
 
 def by_epoch(panels, curves, history, best_epoch: int | None) -> None:
-  """Draws each of a table of curves, such as CURVES, into its panel."""
+  """Draws a table of curves, such as CURVES, into its panels."""
   for key, (panel, label, colour, width) in curves.items():
     points = [(r["epoch"], r[key]) for r in history if r.get(key) is not None]
     if points:
@@ -107,7 +107,7 @@ def confusion(
 
 
 def per_genre(table: dict[str, dict], title: str) -> Figure:
-  """Precision, recall and F1 of each genre; an absent genre says so."""
+  """Precision, recall and F1 of each genre; absent genres are marked."""
   with style():
     figure = new_figure(10, 3.7)
     axes = figure.subplots()
@@ -209,7 +209,7 @@ def reliability(
 
 
 def _legend(axes) -> None:
-  """In one line above the panel, right, where no curve can pass."""
+  """One line above the panel on the right, where no curve passes."""
   axes.legend(
     loc="lower right",
     bbox_to_anchor=(1.0, 1.03),
@@ -233,7 +233,7 @@ def _note(axes, text: str) -> None:
 
 
 def _mark_best(axes, best: int, last: int) -> None:
-  """A line at the best epoch; the epochs of waiting after it are shaded."""
+  """A line at the best epoch; later epochs are shaded."""
   axes.axvline(best, color=PALETTE["muted"], linewidth=1, dashes=(2, 2))
   if last > best:
     axes.axvspan(best, last, color=PALETTE["grid"], alpha=0.45, linewidth=0)
@@ -252,7 +252,7 @@ def _mark_best(axes, best: int, last: int) -> None:
 
 
 def _cell(axes, i: int, j: int, count: int, share: float) -> None:
-  # 0.12 at least: one lost track in a hundred should still be seen.
+  # 0.12 at least: one lost track in a hundred must stay visible.
   colour, alpha = ("accent", 0.12 + 0.88 * share) if count else ("grid", 0.4)
   corner = (j - 0.48, i - 0.48)
   axes.add_patch(

@@ -51,7 +51,7 @@ def build(reports: Iterable[Mapping]) -> list[dict]:
 
 
 def distinct(reports: Iterable[Mapping]) -> list[Mapping]:
-  """Without copies; of those that differ in their seconds the fastest stays."""
+  """Drops copies; of reports that differ only in seconds the fastest stays."""
   by_content = {
     json.dumps({**one, "seconds": 0}, sort_keys=True): one
     for one in sorted(reports, key=lambda one: -one["seconds"])
@@ -60,7 +60,7 @@ def distinct(reports: Iterable[Mapping]) -> list[Mapping]:
 
 
 def _named(one: Mapping) -> Mapping:
-  """An external test is of a trained run: what it was trained on names it."""
+  """An external test's report, its recipe named with the training data."""
   if "external" not in one or "members" in one["config"]:
     return one
   data = {"path": None, "protocol": "split unknown"}
@@ -119,7 +119,7 @@ def _table(reports: list[Mapping]) -> dict:
 
 
 def _collection(reports: list[Mapping]) -> str | None:
-  """What runs were tested on: the names that it went by, and what it is."""
+  """Names of an external collection, and its fingerprint; None without."""
   if "external" not in reports[0]:
     return None
   paths = {one["external"]["path"] for one in reports}
@@ -137,7 +137,7 @@ def _artists(reports: list[Mapping]) -> Mapping:
 
 
 def _notes(one: Mapping, artists: Mapping) -> list[str]:
-  """What a reader of these numbers has to know beside a leak."""
+  """Warnings beside a leak."""
   notes = []
   if one["headline"] != "test":
     notes.append(
@@ -156,8 +156,7 @@ def _notes(one: Mapping, artists: Mapping) -> list[str]:
 
 
 def experiment(one: Mapping) -> dict[str, object]:
-  """The config without SAME, and the training data; of an ensemble, of each
-  member."""
+  """Config without SAME and training data; of an ensemble, of each member."""
   if members := one["config"].get("members"):
     columns = zip(*sorted(map(_member, members.values())), strict=True)
     joined = [" + ".join(column) for column in columns]
@@ -229,7 +228,7 @@ ALL_FOLDS = "all folds"
 
 
 def fold_of(report: Mapping) -> str | None:
-  """ "fold 2", ALL of a pooled one, None where the protocol has no folds."""
+  """ "fold 2", ALL of a pooled report, None for protocols without folds."""
   if "kfold" not in report["protocol"] or "external" in report:
     return None
   number = report["config"].get("data", {}).get("fold")  # none of an ensemble
@@ -298,5 +297,5 @@ def _macro_f1(tests: Sequence[Mapping]) -> float:
 
 
 def _commits(one: Mapping) -> Sequence[str | None]:
-  """Of what code a report is: of one commit, or of one for each fold."""
+  """Commits of a report: one, or one for each fold."""
   return one["commits"] if "commits" in one else [one["commit"]]

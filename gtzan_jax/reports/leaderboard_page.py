@@ -124,7 +124,7 @@ def document(
 
 
 def _part(table: Mapping) -> doc.Block:
-  """A table under its title, with what a reader has to know."""
+  """A table with its title and notes."""
   fold = f", {table['fold']}" * bool(table["fold"])
   collection = f" on {table['collection']}" * bool(table["collection"])
   warning = doc.warning(report.LEAKS, table["leak"], stop=True)
@@ -234,12 +234,12 @@ def _costs(row: Mapping) -> tuple:
 
 
 def has_marks(page: str) -> bool:
-  """Whether tables are drawn into a page, be one of its marks lost."""
+  """Whether a page has marks for tables, even if only one of the two."""
   return _BEGIN in page or _END in page
 
 
 def _put(tables: str, page: pathlib.Path) -> str:
-  """A page with `tables` in place of what stood between its marks."""
+  """A page with `tables` between its marks."""
   if not page.exists():
     raise errors.InputError(
       f"--out={page}: no such page; give a folder, or a page that is there,"

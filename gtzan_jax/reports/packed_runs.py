@@ -51,7 +51,7 @@ def again(folder: str | os.PathLike) -> dict:
 
 
 class Study:
-  """What `write` wrote; reports are computed once."""
+  """A packed study; reports are computed once."""
 
   def __init__(self, folder: pathlib.Path):
     self.folder = folder
@@ -85,7 +85,7 @@ class Study:
 
 
 def around(path: pathlib.Path) -> tuple[Study, str] | None:
-  """The packed study that a folder is, or was, in; and its path in there."""
+  """The packed study that has, or replaced, a folder, and its path there."""
   path = pathlib.Path(os.path.abspath(path))
   for folder in (path, *path.parents):
     if (folder / RUNS_FILE).is_file() and (folder / TABLES_FILE).is_file():
@@ -109,7 +109,7 @@ def _opened(folder: pathlib.Path, *_: int) -> Study:
 
 
 def _facts(found: Mapping) -> dict:
-  """What is packed of a report."""
+  """The packed facts of a report."""
   columns = [
     key for key in _HISTORY if any(key in row for row in found["history"])
   ]
@@ -152,7 +152,7 @@ _ABSENT = object()
 
 
 def _shared(runs: Mapping[str, dict]) -> dict:
-  """What all runs have alike, once, and what each has beside it."""
+  """What all runs share, once, and what each has besides."""
   alike = _alike(list(runs.values()))
   return {
     "shared": alike,

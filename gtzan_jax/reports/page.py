@@ -35,8 +35,7 @@ def render(
   content: Content | None = None,
   explained: Sequence[tuple[Mapping, bytes]] = (),
 ) -> str:
-  """The page of a report as text; `explained` has (entry of explain.json, its
-  PNG)."""
+  """The page as text; `explained` has (entry of explain.json, its PNG)."""
   content = content or of_classifier(found)
   trained = "members" not in found["config"]
   corpus = found["corpus"]
@@ -73,7 +72,7 @@ def render(
 def pictures(
   found: Mapping, content: Content | None = None
 ) -> Iterator[tuple[str, Figure]]:
-  """(name of a PNG file, its figure) of all that stand beside the page."""
+  """(PNG name, figure) of all pictures beside the page."""
   content = content or of_classifier(found)
   curves = content.draw(found["history"], found["best_epoch"])
   yield "learning_curves.png", curves
@@ -151,7 +150,7 @@ def _artists(found: Mapping) -> str:
 
 
 def _statement(found: Mapping) -> str:
-  """Which split the headline numbers come from, and what that means."""
+  """Which split the headline numbers come from, and what they mean."""
   name = found["headline"]
   missing = found["splits"].get("test", {"missing": 0})["missing"]
   no_test = f"No test tracks at hand{f'; {missing} missing' * bool(missing)}."
@@ -396,7 +395,7 @@ def _size(found: Mapping) -> list[tuple[str, str]]:
 
 
 def _digest(value: str | None) -> doc.Mark:
-  """The first letters of a digest, with the whole one as a tooltip."""
+  """The first letters of a digest, the whole one as a tooltip."""
   return code(value[:12] if value else "–", value or "")
 
 

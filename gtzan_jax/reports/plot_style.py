@@ -82,7 +82,7 @@ STYLE = {
 
 @functools.cache
 def _has() -> dict[str, frozenset[int]]:
-  """{font: the letters that it has}, of FONT and what FALLBACKS are here."""
+  """{font: its letters}, of FONT and the FALLBACKS installed."""
   here = set(font_manager.get_font_names())
   return {
     name: frozenset(
@@ -113,7 +113,7 @@ def drawable(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 class _Renderer(RendererAgg):
-  """Draws text in the fonts at hand, without a warning of what they lack."""
+  """Draws text in the installed fonts without warnings of missing letters."""
 
   def draw_text(self, gc, x, y, s, prop, *args, **kwargs):
     super().draw_text(gc, x, y, *_in_fonts(s, prop), *args, **kwargs)
@@ -139,13 +139,12 @@ class _Canvas(FigureCanvasAgg):
 
 
 def save_png(figure: Figure, path: str | os.PathLike) -> None:
-  """Writes what `png` gives: all of it or nothing."""
+  """Writes `png` atomically."""
   atomic.write(path, png(figure))
 
 
 def png(figure: Figure) -> bytes:
-  """A 160 dpi PNG on white, at most 256 colours; equal figures give equal
-  bytes."""
+  """A PNG on white, 160 dpi, at most 256 colours; the same bytes every time."""
   from PIL import Image
 
   file, small = io.BytesIO(), io.BytesIO()
@@ -183,7 +182,7 @@ def inline_svg(figure: Figure, name: str, description: str) -> str:
 
 
 def style():
-  """Our style over matplotlib's own defaults, whatever the user's rc says."""
+  """Our style over matplotlib's defaults, whatever the user's rc has."""
   return matplotlib.style.context(["default", STYLE])
 
 
@@ -201,7 +200,7 @@ def percent(axis) -> None:
 def interval(
   axes, y: int, value: float, ci95: Sequence[float], colour: str, text: str
 ) -> None:
-  """A dot with its interval, if any, in a row of its own, a text above it."""
+  """A dot with its interval, if any, and text above, in a row of its own."""
   colour = PALETTE[colour]
   axes.plot(ci95, [y] * len(ci95), color=colour, linewidth=2.4, alpha=0.5)
   axes.plot([value], [y], "o", color=colour, markersize=6)
@@ -217,7 +216,7 @@ def interval(
 
 
 def name_rows(axes, names: Sequence[str]) -> None:
-  """Of rows 0, 1, ..., from above."""
+  """Names rows 0, 1, ... from above."""
   axes.set_yticks(range(len(names)), names)
   axes.set_ylim(len(names) - 0.4, -0.6)
   axes.grid(axis="x")

@@ -92,7 +92,7 @@ def check(where: pathlib.Path, facts: object, spec: Mapping) -> None:
 
 
 def _resamples(where: pathlib.Path, config: Mapping) -> int:
-  """How many the run was reported with; an ensemble has no such setting."""
+  """The stored number of resamples; an ensemble has no such setting."""
   settings = config.get("eval", {})
   drawn = bootstrap.RESAMPLES
   if isinstance(settings, dict):

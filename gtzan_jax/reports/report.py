@@ -98,8 +98,7 @@ def build(
 
 
 def read(path: str | os.PathLike) -> dict:
-  """A report.json, checked; InputError if it is damaged or departs from
-  SCHEMA."""
+  """A report.json, checked; InputError if damaged or not as SCHEMA requires."""
   try:
     text = pathlib.Path(path).read_text("utf-8")
     value = json.loads(text, parse_constant=_refuse)
@@ -181,7 +180,7 @@ def _refuse(constant: str):
 
 
 def _unscored(value: Mapping) -> str | None:
-  """What SCHEMA cannot say: the headline names a split that was scored."""
+  """What SCHEMA cannot express: the headline must name a scored split."""
   name = value["headline"]
   split = value["splits"].get(name)
   if name is None or (
@@ -248,7 +247,7 @@ def _draw(workdir: pathlib.Path, report: Mapping, content=None) -> None:
 
 
 def save(path: str | os.PathLike, report: Mapping) -> None:
-  """Writes a report.json, all of it or nothing, and nothing beside it."""
+  """Writes report.json alone, atomically."""
   atomic.write_json(path, report)
 
 
@@ -285,7 +284,7 @@ def scored(
 def _known_artists(
   name: str, predictions: Mapping[str, Predictions]
 ) -> dict[str, int] | None:
-  """None of the train split itself, or where either has no table."""
+  """None for the train split itself, or without predictions of either split."""
   held_out, train = predictions.get(name), predictions.get("train")
   if name == "train" or not (held_out and train):
     return None

@@ -206,7 +206,7 @@ def read_json(
 
 
 def _is(value, kind: type) -> bool:
-  """An integer passes for a float, as in JSON; a bool for neither."""
+  """An integer passes as a float, as in JSON; a bool as neither."""
   if isinstance(value, bool):
     return kind in (bool, object)
   return isinstance(value, (int, float) if kind is float else kind)

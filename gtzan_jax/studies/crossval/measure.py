@@ -27,7 +27,7 @@ _PLAN = {
   "tracks": int,
   "folds": [{**dict.fromkeys(report.SPLITS, _COUNT), "sha256": str}],
 }
-# Of a report, what is the same of all runs.
+# Keys of a report that must be equal in all runs.
 _FACTS = ("recipe", "corpus", "source", "data_fingerprint", "protocol", "leak")
 
 
@@ -41,7 +41,7 @@ class Tested(NamedTuple):
 
 
 def run_name(fold: int, seed: int) -> str:
-  """Of a run's folder. Seed 0 has no suffix, so that seeds can be added."""
+  """The run folder's name; seed 0 has no suffix, so that seeds can be added."""
   return f"fold{fold}{_suffix(seed)}"
 
 
@@ -83,7 +83,7 @@ def collect(folder: str | pathlib.Path, plan: Mapping) -> Tested:
 def _read(
   path: pathlib.Path, fold: int, seed: int, planned: Mapping, facts: dict
 ) -> Predictions:
-  """One run's table of its test part; `facts` become the first one's report."""
+  """One run's test predictions; `facts` becomes the first run's report."""
   found, table = stored_runs.read(path), stored_runs.table(path, "test")
   for key, value in (facts or found).items():
     if key in (*_FACTS, "genres") and found[key] != value:
@@ -195,7 +195,7 @@ def balance(tables: Sequence[Predictions]) -> dict:
 
 
 def save_pooled(tested: Tested, folder: pathlib.Path) -> None:
-  """Writes what every seed said of every track; no other seed's is left."""
+  """Writes the pooled predictions of each seed; removes other seeds'."""
   places = folder / "predictions"
   names = {_pooled_name(seed) for seed in tested.tables}
   for path in places.glob("pooled*.npz"):
@@ -229,7 +229,7 @@ def _pooled_name(seed: int) -> str:
 
 
 def _by_genre(table: Predictions) -> np.ndarray:
-  """[C] how many tracks each genre has."""
+  """[C] tracks of each genre."""
   return np.bincount(table.by_track().label, minlength=len(table.genres))
 
 

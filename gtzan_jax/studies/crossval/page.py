@@ -154,7 +154,7 @@ def _draw_accuracies(axes, found: Mapping) -> None:
 
 
 def _draw_genres(axes, found: Mapping) -> None:
-  """Coloured alike: as many as an equal share of the genre's tracks is."""
+  """Equal shares of a genre's tracks have equal colours."""
   names, folds = found["genres"], range(len(found["folds"]))
   counts = np.array([[*one["genres"].values()] for one in found["folds"]])
   shades = LinearSegmentedColormap.from_list("", ["white", PALETTE["accent"]])

@@ -79,7 +79,6 @@ def run(
 
 
 def _check(protocol: str, seeds: int, known: Mapping[str, int]) -> None:
-  """Checks before anything is prepared."""
   if seeds < 1:
     raise InputError(f"--seeds={seeds}: give 1 or more")
   if known.get(protocol, 1) == 1:

@@ -49,7 +49,7 @@ class Explained(NamedTuple):
 
 
 def line(one: Explained) -> str:
-  """One line on it, for the console."""
+  """One line for the console."""
   facts = facts_of(one)
   sums = [
     f"{row['total']:+z.2f} nats for {genre} ({row['difference']:+z.2f} wanted)"
@@ -63,13 +63,13 @@ def line(one: Explained) -> str:
 
 
 def _off(found: Attribution) -> bool:
-  """The completeness of integrated gradients, of one segment."""
+  """The completeness error of one segment."""
   allowed = _GAP * max(1.0, abs(found.difference))
   return abs(found.total - found.difference) > allowed
 
 
 def facts_of(one: Explained) -> dict:
-  """Of one, what explain.json says. Nats are means over the segments."""
+  """The entry of explain.json; nats are means over the segments."""
   genres = {}
   for genre, found in one.attributions.items():
     difference = float(np.mean([a.difference for a in found]))
@@ -94,7 +94,7 @@ def facts_of(one: Explained) -> dict:
 
 
 def draw(one: Explained, run: Mapping) -> Figure:
-  """The features; below, each cell's attribution; right of each, its sum over
+  """The features; below, attributions of each cell; right, their sums over
   time."""
   spec = FeatureSpec.from_dict(run["feature_spec"])
   start, seconds, label = _time(one, spec)
@@ -160,7 +160,6 @@ def write(
 
 
 def render(found: Mapping, pictures: Sequence[bytes]) -> str:
-  """explain.html: one self-contained page."""
   paper = "https://arxiv.org/abs/1703.01365"
   names = "seed", "best_epoch", "features", "steps"
   parts = [
@@ -234,7 +233,7 @@ def _title(one: Explained) -> str:
 
 
 def _time(one: Explained, spec: FeatureSpec) -> tuple[float, float, str]:
-  """Where the picture begins, how long it lasts, and what its axis says."""
+  """Start and duration of the picture, and the label of its axis."""
   count, frames = one.features.shape[:2]
   if spec.whole_clip:
     seconds = frames * spec.hop_length / spec.sample_rate
@@ -247,7 +246,7 @@ def _time(one: Explained, spec: FeatureSpec) -> tuple[float, float, str]:
 def _features(
   axes, shown: np.ndarray, spec: FeatureSpec, extent: tuple
 ) -> None:
-  """dB as they are, other features in deviations of each bin in the picture."""
+  """dB as they are; other features in standard deviations of each bin."""
   if spec.parts == ("logmel",):
     limits = shown.max() - spec.top_db, shown.max()
     colours = COLOUR_MAP
@@ -269,7 +268,7 @@ def _features(
 
 
 def _cells(axes, values: np.ndarray, extent: tuple) -> None:
-  """Attributions [bins, frames], smoothed for the eye: their sum is kept."""
+  """Attributions [bins, frames], smoothed with their sum kept."""
   frames_a_second = values.shape[1] / (extent[1] - extent[0])
   smooth = ndimage.gaussian_filter(values, (1.0, _SMOOTH * frames_a_second))
   full = max(float(np.percentile(np.abs(smooth), _FULL)), 1e-12)
@@ -285,7 +284,7 @@ def _cells(axes, values: np.ndarray, extent: tuple) -> None:
 
 
 def _sums(axes, sums: np.ndarray) -> None:
-  """Of each bin [bins], a segment."""
+  """A segment's sum over time of each bin [bins], as bars."""
   colours = [PALETTE["warm" if x >= 0 else "accent"] for x in sums]
   axes.barh(np.arange(len(sums)), sums, 1.0, color=colours)
   axes.axvline(0, color=PALETTE["muted"], linewidth=0.8)
@@ -293,7 +292,7 @@ def _sums(axes, sums: np.ndarray) -> None:
 
 
 def _bins(panels, spec: FeatureSpec, bins: int) -> None:
-  """What the bins are: Hz of mel bands, else where each part begins."""
+  """Labels of the bins: Hz of mel bands, else where each part begins."""
   if spec.parts == ("logmel",):
     edge = mel.hz_to_mel(spec.sample_rate / 2)
     at = {f"{hz:,}": mel.hz_to_mel(hz) / edge * (bins + 1) - 1 for hz in _HZ}

@@ -23,7 +23,7 @@ _MOST_ARTISTS = 40  # drawn apart in a genre; the others in one piece
 
 
 def tracks(balance: Mapping[str, Mapping]) -> Figure:
-  """Tracks of each genre, those that cannot be read behind them."""
+  """Readable tracks of each genre, unreadable ones behind them."""
   with plot_style.style():
     figure = plot_style.new_figure(5.0, 0.75 + 0.27 * len(balance))
     axes = figure.subplots()
@@ -52,7 +52,7 @@ def tracks(balance: Mapping[str, Mapping]) -> Figure:
 
 
 def artists(balance: Mapping[str, Mapping]) -> Figure:
-  """Each genre's tracks by artist: a piece an artist, the largest first."""
+  """Each genre's tracks by artist, the largest first."""
   with plot_style.style():
     figure = plot_style.new_figure(5.0, 0.75 + 0.27 * len(balance))
     axes = figure.subplots()
@@ -119,7 +119,7 @@ def ridges(
 
 
 def correlation(names: Sequence[str], matrix: Sequence[Sequence]) -> Figure:
-  """Pearson's r of each pair: warm where one falls as the other rises."""
+  """Pearson's r of each pair of measures; negative is warm."""
   with plot_style.style():
     size = min(10.0, 2.0 + 0.28 * len(names))
     figure = plot_style.new_figure(size, size * 0.94)
@@ -156,8 +156,7 @@ def _square(cell: np.ndarray) -> Path:
 
 
 def excerpt(media: Mapping, start: float, seconds: float) -> Figure:
-  """The log-mel of `measure.media`, and above it the waveform if there is one;
-  times in seconds."""
+  """The log-mel of `measure.media` below its waveform, if any; times in s."""
   with plot_style.style():
     wave = media.get("wave")
     heights = (1, 2) if wave else (1,)
@@ -195,11 +194,10 @@ def excerpt(media: Mapping, start: float, seconds: float) -> Figure:
 
 
 def _rows(axes, names) -> None:
-  """A row a name, the first on top."""
+  """A row for each name, the first on top."""
   axes.set_yticks(range(len(names)), [_short(name) for name in names])
   axes.set_ylim(len(names) - 0.5, -0.5)
 
 
 def _short(name: str) -> str:
-  """Folders may be called anything."""
   return name if len(name) <= 16 else f"{name[:15]}…"

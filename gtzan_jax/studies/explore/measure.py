@@ -165,7 +165,7 @@ def _of_audio(content) -> Measured:
 
 
 def _middle(samples: np.ndarray, seconds: float) -> tuple[int, np.ndarray]:
-  """Where the middle part of that length begins, and that part."""
+  """Start and content of the middle part of that length."""
   length = round(seconds * waveform.SAMPLE_RATE)
   start = max(0, len(samples) - length) // 2
   return start, samples[start : start + length]
@@ -271,7 +271,7 @@ def media(kind: str, measured: Measured) -> dict | None:
 
 def _levels(db: np.ndarray) -> str:
   level = np.clip(1 + (db - db.max()) / _LOGMEL.top_db, 0, 1)
-  # Steps that nobody sees halve the picture.
+  # Invisible steps halve the picture in bytes.
   level = np.rint(level * _STEPS) / _STEPS
   grey = Image.fromarray(np.rint(255 * level.T[::-1]).astype(np.uint8))
   return _encoded(grey, "PNG", optimize=True)

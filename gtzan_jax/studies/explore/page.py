@@ -302,7 +302,7 @@ def _medians(facts: Mapping, names: Sequence[str]) -> list[Any]:
 
 
 def _median(of: Mapping) -> doc.Mark:
-  """With the other numbers as a tooltip."""
+  """The median, with the other numbers as a tooltip."""
   low, high, mean, std = (three(of[k]) for k in ("min", "max", "mean", "std"))
   note = f"n {of['n']}, {low} to {high}, mean {mean} ± {std}"
   return doc.Mark("plain", three(of["median"]), note)
@@ -363,7 +363,7 @@ def _correlation(facts: Mapping) -> doc.Block:
 
 
 def _cut(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[Any]:
-  """A table of MOST_ROWS at most; explore.json has all."""
+  """A table of at most MOST_ROWS; explore.json has all."""
   shown = table(head, rows[:MOST_ROWS], css="dense")
   whole = number(len(rows))
   if len(rows) <= MOST_ROWS:

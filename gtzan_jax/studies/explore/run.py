@@ -131,8 +131,7 @@ def _ahead(corpus) -> Iterator[tuple]:
 
 
 def folder(out: str | os.PathLike) -> pathlib.Path:
-  """Makes the folder of a page before the survey, so that a bad path fails
-  early."""
+  """Makes the folder of a page, before the survey: a bad path fails early."""
   out = pathlib.Path(out)
   with writing(f"--out={out}"):
     out.mkdir(parents=True, exist_ok=True)

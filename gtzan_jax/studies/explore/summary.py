@@ -18,7 +18,7 @@ _EDGES = (1, 99)
 
 
 def plain(value: float) -> float | None:
-  """Six digits, for JSON; None for what is not finite."""
+  """Six digits, for JSON; None if not finite."""
   return float(f"{value:.6g}") if math.isfinite(value) else None
 
 
@@ -116,7 +116,7 @@ def _numbers(values: np.ndarray) -> dict:
 
 
 def _between(column: np.ndarray, parts: Iterable[np.ndarray]) -> float | None:
-  """Eta squared: the variance of the genres' means, of the whole variance."""
+  """Eta squared: the share of variance between the genres' means."""
   if not len(column) or np.ptp(column) == 0:
     return None
   mean = column.mean()

@@ -35,7 +35,7 @@ def lines(found: Mapping) -> list[str]:
 
 
 def document(found: Mapping) -> doc.Document:
-  """All that was found, as tables."""
+  """All results, as tables."""
   runs = [
     (
       doc.code(run["workdir"]),
@@ -118,7 +118,7 @@ def document(found: Mapping) -> doc.Document:
 
 
 def draw(found: Mapping) -> Figure:
-  """Confused pairs, how many runs are wrong, and accuracy along the clip."""
+  """Confused pairs, wrong runs per track, accuracy by segment number."""
   with plot_style.style():
     figure = plot_style.new_figure(11, 3.9)
     panels = figure.subplots(1, 3, width_ratios=(1.25, 0.9, 1.1))

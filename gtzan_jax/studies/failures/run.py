@@ -19,7 +19,7 @@ from gtzan_jax.training import workdir
 
 FILE = "failures.json"
 ANY = "any of these"
-# What `again` asks of a file.
+# What `again` requires of a file.
 _RAW = {
   "runs": [{"workdir": str, ...: object}],
   "always_wrong": [{"track": str, "artist": str, "title": str, ...: object}],
@@ -61,8 +61,8 @@ def _compute(paths, about: Callable, seen_from) -> dict:
     "wrong_in": np.bincount(
       wrong.sum(axis=0), minlength=len(wrong) + 1
     ).tolist(),
-    # So many would be always wrong if one run's mistakes told nothing of
-    # another's; a copy's tell all.
+    # Expected count of always wrong tracks if runs erred independently; a copy
+    # adds nothing.
     "by_chance": float(len(first) * wrong[new].mean(axis=1).prod())
     if len(new) > 1
     else None,
@@ -115,7 +115,8 @@ def run(
 def _runs(
   members: Sequence[Member], heard: np.ndarray, label: np.ndarray, folder
 ) -> list[dict]:
-  """Seeds of a recipe that has no chance in it answer alike: `copy_of`."""
+  """Facts of the runs. `copy_of` is an earlier run with equal predictions, as
+  by seeds of a recipe without randomness."""
   names = [workdir.seen_from(member.path, folder) for member in members]
   return [
     {
@@ -131,7 +132,7 @@ def _runs(
 
 
 def _heard(tables: Sequence[Predictions]) -> np.ndarray:
-  """[runs, N] what each predicts, rows as in the first table."""
+  """[runs, N] predicted genres, rows as in the first table."""
   places = [alignment.places(tables[0], table) for table in tables]
   return np.stack(
     [t.predicted[place] for t, place in zip(tables, places, strict=True)]
@@ -139,7 +140,7 @@ def _heard(tables: Sequence[Predictions]) -> np.ndarray:
 
 
 def _confusion(first: Predictions, heard: np.ndarray) -> list[list[int]]:
-  """Of all runs together: row = true genre, column = predicted."""
+  """Summed over runs: row = true genre, column = predicted."""
   counts = np.zeros([len(first.genres)] * 2, int)
   np.add.at(counts, (np.broadcast_to(first.label, heard.shape), heard), 1)
   return counts.tolist()
@@ -148,7 +149,7 @@ def _confusion(first: Predictions, heard: np.ndarray) -> list[list[int]]:
 def _always_wrong(
   tracks: Sequence[Predictions], heard: np.ndarray, known: Mapping
 ) -> list[dict]:
-  """The tracks that no run gets right, the least believed first."""
+  """Tracks that no run gets right, the lowest true probability first."""
   pooled = ensemble.combine(tracks)
   belief = pooled.probabilities[np.arange(len(pooled)), pooled.label]
   chosen = np.flatnonzero((heard != pooled.label).all(axis=0))
@@ -166,7 +167,7 @@ def _always_wrong(
 
 
 def _votes(heard: np.ndarray, genres: Sequence[str]) -> dict[str, int]:
-  """{genre: how many runs hear it}, the most first."""
+  """{genre: number of runs that predict it}, most frequent first."""
   counts = np.bincount(heard, minlength=len(genres))
   order = np.argsort(-counts, kind="stable")
   return {genres[g]: int(counts[g]) for g in order if counts[g]}

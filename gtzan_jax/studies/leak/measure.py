@@ -106,7 +106,7 @@ def _difference(
   other: str,
   tracks: set[str],
 ) -> dict | None:
-  """Gain of `arm` over `other` on some of the test tracks; None for none."""
+  """Gain of `arm` over `other` on these test tracks; None without tracks."""
   if not tracks:
     return None
   return _by_level(

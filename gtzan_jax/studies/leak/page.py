@@ -152,7 +152,7 @@ def _points(change: Mapping) -> str:
 
 
 def _kind(one: Mapping) -> str:
-  """A key of _LEAKS, and a colour of the picture."""
+  """A key of _LEAKS, and its colour."""
   if one["leak"]:
     return "warm"
   return "middle" if report.artists_decide(one) else "accent"
@@ -162,7 +162,7 @@ _LEAKS = {"warm": "yes", "middle": "artists", "accent": "no"}
 
 
 def _met(one: Mapping) -> str:
-  """How many of the tested tracks are by artists of the train part."""
+  """How many of the tested tracks are by artists of the train split."""
   met = one["known_artists"]
   return f"{met['tracks']} of {met['of']}" if met else "–"
 

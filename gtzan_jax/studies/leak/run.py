@@ -80,7 +80,6 @@ def run(
 
 
 def _check(seeds: int, chosen: Sequence[str], known: Sequence[str]) -> None:
-  """Checks before anything is prepared."""
   for name in chosen:
     if name not in known and name != NONE:
       raise InputError(
@@ -99,9 +98,8 @@ def _check(seeds: int, chosen: Sequence[str], known: Sequence[str]) -> None:
 def plan(
   data, cut: Cut, chosen: Sequence[str], known: Sequence[str]
 ) -> tuple[dict, dict[str, dict]]:
-  """The content of plan.json, and the overrides of each arm and protocol that
-  this corpus allows. InputError for a chosen protocol that it does not
-  allow."""
+  """The content of plan.json, and overrides of each arm and protocol.
+  InputError for a chosen protocol that the corpus does not allow."""
   left_out, same, beside = {}, {}, {}
   arms = {leak.CLEAN: cut(leak=leak.CLEAN)}
   for arm in leak.LEAKING:

@@ -78,7 +78,7 @@ def read(folder: str | os.PathLike) -> list[Meter]:
 
 
 def document(meters: Sequence[Meter]) -> doc.Document:
-  """A table with a row a step."""
+  """A table with a row for each step."""
   rows = [
     (
       doc.link(doc.code(one.recipe), f"{one.folder}/leak.md"),
@@ -107,7 +107,7 @@ def document(meters: Sequence[Meter]) -> doc.Document:
 
 
 def picture(meters: Sequence[Meter]) -> Figure:
-  """A row a recipe, a dot a step."""
+  """A row for each recipe, a dot for each step."""
   with plot_style.style():
     figure = plot_style.new_figure(8, 1.5 + 0.55 * len(meters))
     axes = figure.subplots()
@@ -150,7 +150,7 @@ def picture(meters: Sequence[Meter]) -> Figure:
 
 
 def again(folder: pathlib.Path) -> str:
-  """What the steps.md of a folder should hold."""
+  """Recomputes the steps.md of a folder."""
   return document(read(folder)).markdown()
 
 

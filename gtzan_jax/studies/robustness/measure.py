@@ -16,7 +16,7 @@ CLEAN = "undistorted"
 
 
 def name(distortion: str, level: float) -> str:
-  """Of a table: "mp3_128", "time_stretch_0.8"."""
+  """Name of a table: "mp3_128", "time_stretch_0.8"."""
   return f"{distortion}_{level:g}"
 
 

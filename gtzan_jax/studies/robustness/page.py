@@ -19,8 +19,8 @@ PAGE = "robustness.md"
 def write(
   found: Mapping, tables: Mapping[str, Predictions], out: pathlib.Path
 ) -> pathlib.Path:
-  """Writes tables, picture, Markdown and, last, robustness.json; removes old
-  tables."""
+  """Writes tables (removing old ones), picture, Markdown, last
+  robustness.json."""
   stored = out / "predictions"
   for key, table in tables.items():
     table.save(stored / f"{key}.npz")
@@ -89,7 +89,7 @@ def draw(found: Mapping) -> Figure:
 
 
 def _panel(axes, kind: Distortion, one: Mapping, clean: float) -> None:
-  """Levels at equal distances, from where nothing is done or on both sides."""
+  """Levels at equal distances, starting from undistorted audio or around it."""
   levels = [row["level"] for row in one["levels"]]
   shown = [CLEAN, *levels]
   if kind.neutral is not None:

@@ -18,13 +18,13 @@ Table = list[list[str]]
 
 
 def crosses(facts: Mapping) -> bool:
-  """Whether anything crosses; facts as given by split_audit.crossings."""
+  """Whether anything crosses."""
   found = (of for of in facts["crossings"].values() if of is not None)
   return any(of["groups"] for of in found)
 
 
 def text(facts: Mapping) -> str:
-  """A screenful: sizes, how much crosses, and the first of each kind."""
+  """For the console: sizes, counts, and the first groups of each kind."""
   blocks = [_aligned(_sizes(facts)), "\n".join(_notes(facts))]
   blocks.append(f"{_LEGEND}\n{_aligned(_counts(facts))}")
   for kind, found in _found(facts):
@@ -40,7 +40,7 @@ def text(facts: Mapping) -> str:
 
 
 def document(facts: Mapping) -> doc.Document:
-  """The same in full."""
+  """The Markdown page."""
   return doc.Document(
     "What crosses this split",
     [
@@ -62,7 +62,7 @@ def _table(rows: Table) -> doc.Block:
 
 
 def _found(facts: Mapping) -> list[tuple[str, list[dict]]]:
-  """The kinds of which some cross; in each the largest groups first."""
+  """The kinds with groups that cross, the largest groups first."""
   return [
     (kind, sorted(of["groups"], key=_touched, reverse=True))
     for kind, of in facts["crossings"].items()
@@ -75,7 +75,7 @@ def _touched(group: Mapping) -> tuple[float, int]:
 
 
 def _sizes(facts: Mapping) -> Table:
-  """A line a genre, a column a part."""
+  """A line for each genre, a column for each split."""
   parts = facts["parts"]
   genres = next(iter(parts.values()))["genres"]
   rows = [["", *parts]]
@@ -90,7 +90,7 @@ def _sizes(facts: Mapping) -> Table:
 
 
 def _counts(facts: Mapping) -> Table:
-  """A line for each two sides that are held together, a column a kind."""
+  """A line for each pair of splits compared, a column for each kind."""
   crossings = facts["crossings"]
   rows = [["", *(TITLES[kind].lower() for kind in crossings)]]
   for at, side in enumerate(crossings["tracks"]["between"]):
@@ -105,7 +105,7 @@ def _counts(facts: Mapping) -> Table:
 
 
 def _notes(facts: Mapping) -> list[str]:
-  """What else there is to say, a sentence each."""
+  """Further remarks, a sentence each."""
   notes = []
   pieces = [
     one for one in facts["crossings"]["tracks"]["groups"] if "pieces" in one

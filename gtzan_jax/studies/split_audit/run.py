@@ -37,7 +37,7 @@ def run(
 
 
 def _write(out: str, texts: Mapping[str, str]) -> None:
-  """Each file whole or not at all."""
+  """Writes each file whole or not at all."""
   folder = pathlib.Path(out)
   with writing(f"--out={out}"):
     folder.mkdir(parents=True, exist_ok=True)

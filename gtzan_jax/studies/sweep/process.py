@@ -67,8 +67,7 @@ def run(
 
 
 def error_line(status: int, text: str) -> str:
-  """The output line with the cause: an error, an exception, or the last
-  line."""
+  """The output line with the cause: an error, an exception, or the last."""
   if status < 0:
     return f"ended by signal {-status} ({signal.strsignal(-status)})"
   lines = [line.strip() for line in text.splitlines() if line.strip()]

@@ -62,7 +62,7 @@ def pack(folder: str | os.PathLike, out: str | os.PathLike) -> None:
 def _tables(
   folder: pathlib.Path, reports: Mapping[str, Mapping]
 ) -> dict[packed_predictions.Key, predictions.Predictions]:
-  """The headline's of each classifier, and all that no report is of."""
+  """Headline predictions of each classifier, and all that have no report."""
   found = {
     (run, one["headline"]): stored_runs.table(folder / run, one["headline"])
     for run, one in reports.items()

@@ -88,14 +88,14 @@ def verify(paths: Iterable[str | os.PathLike]) -> Verified:
 
 
 def _board(folder: pathlib.Path) -> str:
-  """leaderboard.md of all the reports below its folder."""
+  """leaderboard.md of all reports below its folder."""
   with tempfile.TemporaryDirectory() as out:
     leaderboard_page.write([folder], out)
     return (pathlib.Path(out) / leaderboard_page.FILE).read_text("utf-8")
 
 
 def _page(file: pathlib.Path) -> str:
-  """A page with the leaderboard of the folder of its name, drawn anew."""
+  """A page with the leaderboard of the folder of its name, redrawn."""
   with tempfile.TemporaryDirectory() as out:
     copy = shutil.copy(file, out)
     leaderboard_page.write([file.with_suffix("")], copy)
@@ -130,7 +130,7 @@ PAGES: dict[str, tuple[str, Callable[[Mapping], document.Document]]] = {
 
 
 def _again(file: pathlib.Path, known: dict[pathlib.Path, object]) -> object:
-  """What a file should hold; `known` keeps what pages are drawn from."""
+  """The recomputed content of a file; `known` caches the boards of pages."""
   if file.name in PAGES:
     name, draw = PAGES[file.name]
     source = file.with_name(name)
@@ -213,7 +213,7 @@ def _same(one, other) -> bool:
 
 
 def _parted(one: str, other: str) -> list[str]:
-  """Both from a little before the place where they part."""
+  """Both texts, from a little before they first differ."""
   pairs = enumerate(zip(one, other, strict=False))
   at = next((i for i, (x, y) in pairs if x != y), min(len(one), len(other)))
   start = max(0, at - 30)
