@@ -1,9 +1,7 @@
 """Shards written by Apache Beam's workers, byte for byte as without it.
 
-What writes a shard is TFDS's ShardWriter, as on one machine. The pipeline is
-set up here: TFDS's own for a ShardBasedBuilder (4.9.10) starts one for each
-split in which all splits before it are written again, and puts the lengths of
-more than ten shards in the order of text, 10 before 2.
+TFDS's own pipeline for a ShardBasedBuilder (4.9.10) is not used: for each split
+it writes all earlier ones again, and sorts more than ten shards as text.
 """
 
 import contextlib

@@ -1,11 +1,8 @@
 """Prepares a corpus for a feature set, once.
 
-    <data_dir>/<corpus>-<feature set>-<fingerprint>/
-        tfds_gtzan/<feature set>/<version>/
-
-TFDS writes into `incomplete.*` beside the last folder and renames it; the
-checksums come last, so a folder that holds them is complete. The next call
-removes what a killed process left.
+Into <data_dir>/<corpus>-<set>-<fingerprint>/tfds_gtzan/<set>/<version>. TFDS
+writes beside it and renames; the checksums come last, so a folder that holds
+them is complete. The next call removes what a killed process left.
 """
 
 import contextlib

@@ -1,8 +1,7 @@
 """The data set `tfds_gtzan` in TFDS's own form.
 
-One config a feature set, one record a segment or, of sets of whole clips, a
-track (of a table, a line). Splits are the published fault-filtered partition;
-those of an experiment are made by `protocols` when the data is read.
+One config a feature set; one record a segment, a track (whole clips) or a line
+(tables). Splits are the published filtered partition; `protocols` cuts others.
 """
 
 import contextlib

@@ -1,9 +1,7 @@
 """Writes a log-mel archive from audio: features where sound cannot be shared.
 
-The format is that of logmel_archive.py. All tracks have the columns that the
-longest need at the given rate (`logmel_archive.columns_for`): column j is frame
-`floor((j + 0.5) / (columns + 0.5) * n_frames)`, without padding. The format has
-no artists; a reader knows those of GTZAN's ids.
+All tracks have the columns that the longest need at the given rate: column j is
+frame `floor((j + 0.5) / (columns + 0.5) * n_frames)`, without padding.
 """
 
 import contextlib
@@ -32,10 +30,7 @@ _MOST_GB = 4.0  # of `mel`, which is in memory when written and when read
 
 @dataclasses.dataclass(frozen=True)
 class Written:
-  """What was written; `columns_per_second` is that of the longest tracks.
-
-  `tracks` and `columns` are counts; `skipped` holds {"track", "reason"}.
-  """
+  """What was written; `columns_per_second` is that of the longest tracks."""
 
   path: pathlib.Path
   tracks: int
@@ -61,9 +56,8 @@ def write(
   """Writes the archive of an audio corpus; it appears whole or not at all.
 
   The same corpus gives the same bytes, by the same JAX and zlib. Levels are
-  rounded to steps of `range_db / 255`, at most 0.31 dB. Frames pass through a
-  file beside `out`, so that only `mel` is held in memory.
-  `columns_per_second` is from 1 to 43.07, which keeps every frame.
+  rounded to steps of `range_db / 255`, at most 0.31 dB. Of the frames, only
+  `mel` is held in memory. A rate of 43.07 columns a second keeps every frame.
   """
   if corpus.kind != "audio":
     raise InputError(
@@ -134,10 +128,7 @@ def _claimed(out: pathlib.Path) -> Iterator[BinaryIO]:
 def _spool(
   corpus: Corpus, rate: float, spool: BinaryIO, progress: bool
 ) -> tuple[list[_Kept], list[dict[str, str]]]:
-  """Appends each track's frames to the spool, uint8 `[n_frames, 128]`.
-
-  The number of columns is known only with the last length.
-  """
+  """Appends each track's frames to the spool, uint8 `[n_frames, 128]`."""
   kept: list[_Kept] = []
   skipped: list[dict[str, str]] = []
   with tqdm.tqdm(

@@ -51,8 +51,7 @@ def of_files(
 def _stamp(status: os.stat_result) -> list[int]:
   """What a file has to keep for its content to count as unchanged.
 
-  `mv` and `cp -p` carry size and modification time to another content, but not
-  the inode or the time of change.
+  `mv` and `cp -p` keep size and modification time, but not inode or ctime.
   """
   return [
     *(status.st_size, status.st_mtime_ns),

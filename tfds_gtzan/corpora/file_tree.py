@@ -1,10 +1,7 @@
 """The files below a folder, by the rules that training and prediction share.
 
-What is hidden is passed over: names that begin with a dot (.DS_Store and, out
-of a Mac's archives, ._blues.00000.wav), folders that begin with __ (__MACOSX).
-Links to files are followed, and links to folders out of the place; one to a
-folder that is walked anyway, or that the link lies in, is passed over. Upper
-and lower case of an extension mean the same. Archives: see unpack.py.
+Hidden names (.x, folders __x) are passed over. Links are followed, but not to a
+folder that is walked anyway, or that the link lies in.
 """
 
 import collections
@@ -126,10 +123,7 @@ def walk(root: pathlib.Path, place: str | None = None) -> Tree:
 def _passed_folder(
   folder: str, root: pathlib.Path, walked: set[pathlib.Path]
 ) -> str:
-  """Why a folder is passed over; "" if it is walked, which is noted.
-
-  Through a link the same files would be found again, as other tracks.
-  """
+  """Why a folder is passed over; "" if it is walked, which is noted."""
   if _hidden(os.path.basename(folder)):
     return HIDDEN
   target = pathlib.Path(os.path.realpath(folder))

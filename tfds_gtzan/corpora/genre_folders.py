@@ -68,10 +68,9 @@ def open_tree(
   cache_dir: pathlib.Path | None,
   found: Found | None = None,
 ) -> Corpus:
-  """Opens the tracks in `found`, by default those of the tree's genre folders.
+  """Opens the tracks in `found`, by default those of the genre folders.
 
-  Nothing is decoded. Artists and partition are those of GTZAN's track of the
-  same id.
+  Artists and partition are those of GTZAN's track of the same id.
   """
   found, hint = _tracks(tree, form) if found is None else (found, "")
   names = [name for own in found.values() for name in own.values()]

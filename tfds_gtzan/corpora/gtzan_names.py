@@ -1,17 +1,10 @@
 """GTZAN under other names: Blues/Blues.00000.wav, hip-hop.00000.au.wav.
 
-Its artists and published lists go by ids, so its tracks should be recognised
-however their files are called; and other music, which people number as well,
-should not be taken for it. The rule, for files
-`<genre folder>/.../<genre><number>.<ext>`:
-
-- The folder and the name agree with one of GTZAN's ten genres, but for case and
-  punctuation, and no genre has two folders.
-- All numbers have five digits and are below 100. Or they have fewer, and each
-  of the ten genres has 0 and at least 90 of the 100.
-- All files are named so.
-
-Where most are, but not all, or their numbers do not decide, there is a hint.
+All files `<genre folder>/.../<genre><number>.<ext>` are GTZAN's if folder and
+name agree with one of its genres, but for case and punctuation, no genre has
+two folders, and all numbers have five digits and are below 100; or fewer
+digits, and each of the ten genres has 0 and at least 90 of the 100. Where most
+files fit, but not all, or their numbers do not decide, there is a hint.
 """
 
 import collections

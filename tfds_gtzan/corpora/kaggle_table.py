@@ -1,8 +1,7 @@
 """The corpus `table`: Kaggle's features_30_sec.csv or features_3_sec.csv.
 
 A line is a whole track (`blues.00000.wav`) or three seconds of one
-(`blues.00000.7.wav`, the eighth); a table holds lines of one kind. Tables of
-other music have the same columns, and genres and names of their own.
+(`blues.00000.7.wav`, the eighth); a table holds lines of one kind.
 """
 
 import functools

@@ -122,9 +122,9 @@ def known_artist(name: str) -> str:
 
 
 def match(labels: Labels, ids: Collection[str]) -> Given:
-  """Finds the tracks that the rows of a table mean.
+  """What a table gives for tracks of these ids.
 
-  InputError: no row means any, or two give one track different genres.
+  InputError: no row fits, or two give one track different genres.
   """
   names = track_names.Names(ids)
   genres: dict[str, str] = {}

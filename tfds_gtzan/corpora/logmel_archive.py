@@ -1,13 +1,7 @@
 """The corpus `archive`: log-mel spectrograms of many tracks in one .npz.
 
-Arrays, one entry a track: `mel` uint8 [tracks, 128, columns] with the lowest
-band first, `track` and `genre` (text), `range_db` and `top_db` (dB), `n_frames`
-(hop-512 frames that the columns were picked from). The absolute level is
-`top_db - range_db * (1 - mel / 255)` dB. Any number of columns will do.
-
-Optional is one number, `columns_per_second`: the rate at which the columns were
-made (archive_writer.py). It gives the width of segments; without it, the median
-track does.
+docs/formats.md lists the arrays; `mel` is uint8 [tracks, 128, columns] with the
+lowest band first, the level `top_db - range_db * (1 - mel / 255)` dB.
 """
 
 import functools

@@ -1,9 +1,7 @@
 """From a path to a corpus, recognised by what the path is.
 
-A folder of sound is `audio`, one of pictures `images`, and so is what lies in a
-.zip, .tar or .tar.gz, where the path may go on inside; a .csv is a `table`, any
-other file an `archive`; no path is the embedded `synthetic` corpus. A path that
-is given and cannot be used is an error: there is no falling back.
+A folder or an archive of sound is `audio`, of pictures `images`; a .csv is a
+`table`, any other file an `archive`; no path is the `synthetic` corpus.
 """
 
 import dataclasses

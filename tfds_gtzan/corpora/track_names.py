@@ -1,9 +1,7 @@
 """Names in other people's lists -> the tracks that they mean.
 
-GTZAN's tracks are called blues/blues.00012.wav, blues.00012.au, blues00012.png,
-/data/genres/blues/blues.00012 and more. What is added to a name is a piece of
-the track: blues.00012.3.wav is the fourth line of blues.00012 in Kaggle's
-features_3_sec.csv.
+blues/blues.00012.wav, blues00012.png and /data/genres/blues/blues.00012 are one
+track; blues.00012.3.wav is a piece of it, as in features_3_sec.csv.
 """
 
 import re

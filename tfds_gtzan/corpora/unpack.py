@@ -1,10 +1,8 @@
 """Archives: a .zip, .tar or .tar.gz is unpacked, once, into the data folder.
 
-None is trusted: a member that would leave the folder, is a link, a device or
-encrypted, or takes the place of another is refused. The limits, file_tree.MOST
-members and RATIO times the archive's size (at least SMALL, at most LARGEST),
-hold for what is written and not only for what is declared. tarfile's own filter
-"data" would accept links and bound neither sizes nor headers.
+None is trusted: links, devices, encrypted members and names that leave the
+folder or repeat are refused. The limits hold for what is written, not only for
+what is declared. tarfile's filter "data" accepts links and bounds no sizes.
 """
 
 import atexit

@@ -1,8 +1,7 @@
 """What is published of each of GTZAN's excerpts: artist, title and faults.
 
 The faults are those that the lists beside this file name. Sturm (2012) counts
-more (43 conspicuous and 63 contentious labels) without a list of them here: of
-these the filtered lists leave out some, and do not say which for what.
+43 conspicuous and 63 contentious labels, without a list of them here.
 """
 
 import collections
@@ -21,10 +20,7 @@ _DISTORTED = {"reggae.00086": "distorted but for 5 s (Sturm 2012)"}
 
 
 class About(NamedTuple):
-  """What is known of an excerpt; "" or empty if unknown.
-
-  `notes` is {kind of fault: a few words on it}, the kinds those above.
-  """
+  """Artist, title and {kind of fault: a few words}; "" or empty if unknown."""
 
   artist: str
   title: str

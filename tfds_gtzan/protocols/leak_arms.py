@@ -1,19 +1,10 @@
 """The arms of the leakage meter: one honest partition, three train splits.
 
 All arms test the same segments and train on as many segments of every genre.
-Each tested track has a slot in the train split; what fills it makes the arm.
-
-    clean     another track, by another artist where artists are held apart
-    tracks    the tested track itself: segments that are not tested
-    artists   other songs by the artist of the tested track
-
-In the clean arm no track, recording or artist crosses: tracks by a held-out
-artist leave train (and validation, where test is reported), and half of an
-artist's held-out tracks fill the slots of the arm "artists" untested. Where
-that would cost some genre more than half of a split, the held-out tracks of the
-artist who causes it are not tested (on GTZAN's filtered lists three tracks by
-Lauryn Hill, whom a joint credit links to Bob Marley); where that is not enough,
-artists cross in all arms alike and there is no third arm.
+Each tested track has a slot in the train split; what fills it makes the arm:
+another track by another artist (clean), untested segments of the tested track
+(tracks), other songs by its artist (artists). What may cross in the clean arm,
+and which held-out tracks are not tested for that: docs/measures.md.
 """
 
 import collections
@@ -74,11 +65,10 @@ def cut(
 ) -> tuple[dict[str, list[Segment]], list[str]]:
   """The segments of each split in an arm, and the tested tracks that it leaks.
 
-  Those are, in `tracks`, tracks with segments in train, in `artists` tracks
-  whose artist has some there. `splits` are whole tracks, none in two; tested is
-  `test`, or `validation` where test is empty. `share` is the size of a slot, of
-  the tested track's segments; at least one, and one is tested. InputError:
-  nothing can be tested, or the arm cannot fill a single slot.
+  Those have, in `tracks` their own, in `artists` their artist's segments in
+  train. `splits` are whole tracks, none in two; tested is `test`, or
+  `validation` where test is empty. A slot has a `share` of the tested track's
+  segments; at least one, and one is tested. InputError: no slot can be filled.
   """
   by_id = {row.id: row for row in rows}
   tracks = {split: {unit[0] for unit in splits[split]} for split in SPLITS}

@@ -1,9 +1,7 @@
 """Evaluation protocols: from a track table to train, validation and test.
 
-Each is a pure function of the rows, the fold and the split seed. Prepared data
-is random access, so every protocol uses the same. Numbers in names are
-train_validation_test in per cent. Only `leaky_*` protocols leak: they reproduce
-published recipes, and their `leak` states in a sentence what leaks.
+Each is a pure function of the rows, the fold and the split seed. Numbers in
+names are train_validation_test in per cent. Only `leaky_*` protocols leak.
 """
 
 import collections

@@ -26,10 +26,9 @@ _FINGERPRINTS = {
 
 
 class Contents(NamedTuple):
-  """What is known of tracks once they are read.
+  """{id: digest}, the pairs that are alike, and {id: reason not read}.
 
-  `digests` is {id: digest}, `skipped` {id: reason}; `near` has (id, id,
-  likeness, offset in seconds), None where tracks were not compared.
+  `near` has (id, id, likeness, offset in seconds); None: not compared.
   """
 
   digests: Mapping[str, str] = {}
@@ -77,9 +76,8 @@ def songs() -> Mapping[str, Names]:
 def groups(split: Split, contents: Contents) -> dict[str, list[Group] | None]:
   """The groups of each kind, the gravest first; None where not compared.
 
-  "tracks": each by itself; "duplicates": the same content, or published as
-  such; "near_duplicates": two that are alike and are none; "songs" and
-  "artists": the same by their index, whatever recording.
+  "tracks": each by itself; "duplicates": equal content, or published as such;
+  "near_duplicates": alike otherwise; "songs" and "artists": by the index.
   """
   placed = split.tracks()
   known = [track for track in placed if track in split.genres]

@@ -1,12 +1,6 @@
-"""Reads the files in which people keep a split, whatever form they have.
+"""Reads the files in which people keep a split: text, .csv, .tsv or .json.
 
-  text   a name a line; the split is in the file's name: train_filtered.txt,
-         valid.txt, fold3.txt
-  table  .csv or .tsv: a column of names, and one of splits (else the split is
-         in the file's name); a column `artist` is used
-  .json  {split: [names]}, {name: split}, [names], or a list of such rows
-
-A fold is a split like any other: fold0, fold1, ...
+docs/check_splits.md lists the forms. A fold is a split: fold0, fold1, ...
 """
 
 import json

@@ -6,8 +6,7 @@ SECTIONS = 8  # of four bars; then the song begins again
 def arrangement(artist, song, parts) -> list[list[float]]:
   """Gains by section and part, about 1, or 0 where a part is silent.
 
-  The artist sets the balance, the song which parts pause: up to almost half.
-  Three seconds need not show all that marks a genre, ten nearly always do.
+  The balance is the artist's, the pauses (of up to half the parts) the song's.
   """
   balance = 10 ** (artist.normal(0, 2.5, size=parts) / 20)
   gains = []

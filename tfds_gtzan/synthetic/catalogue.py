@@ -38,10 +38,7 @@ _ID = re.compile(rf"({'|'.join(GENRES)})\.s(\d{{5}})")
 
 @dataclasses.dataclass(frozen=True)
 class SyntheticTrack:
-  """A track's facts. `artist` and `song` are unique over the corpus.
-
-  partition: "train", "validation" or "test"; no artist is in two.
-  """
+  """A track's facts; `artist` and `song` are unique over the corpus."""
 
   id: str
   genre: str

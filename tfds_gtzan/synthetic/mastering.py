@@ -22,8 +22,7 @@ _FRAME = 1024
 def master(mix, artist, take) -> np.ndarray:
   """The finished track, float32 [samples], |x| < 1.
 
-  `artist` and `take` are generators: an artist's records share a room and a
-  tone, a take has its own noise, tone, level and spread.
+  `artist` gives room and tone; `take` noise, tone, level and spread.
   """
   room = artist.uniform(0.02, 0.2), artist.uniform(0.15, 0.5)
   hiss = take.uniform(-45, -25), take.uniform(-1.0, 0.0)

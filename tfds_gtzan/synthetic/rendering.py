@@ -17,10 +17,9 @@ SECONDS = (10.0, 30.0)
 
 @dataclasses.dataclass(frozen=True)
 class Genre:
-  """How a genre is played.
+  """How a genre is played: beats a minute, beats a bar (meter), and `swing`.
 
-  tempo: beats a minute. swing: where an off-beat falls in its beat, or in its
-  half beat where `unit` is 0.5. meter: beats a bar.
+  swing: where an off-beat falls in its beat, or in its half beat (unit 0.5).
   """
 
   play: Callable

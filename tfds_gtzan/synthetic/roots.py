@@ -1,9 +1,7 @@
 """Five genres of players in a room: blues, classical, country, jazz, reggae.
 
-Each function fills a stage with one excerpt. `artist` and `song` are fresh
-generators: what is drawn from `artist` (instruments, kit, balance, habits) is
-the same in all of an artist's songs, what is drawn from `song` (key, chords,
-tune) in all excerpts of a song.
+Each function fills a stage with one excerpt. What is drawn from `artist` is the
+same in all songs of an artist, from `song` in all excerpts of a song.
 """
 
 from tfds_gtzan.synthetic import drums, voices

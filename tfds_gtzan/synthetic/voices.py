@@ -18,12 +18,10 @@ class Voice:
   """An instrument.
 
   harmonics: amplitudes of the harmonics 1, 2, 3, ...
-  formants: (centre Hz, width Hz, gain) of resonances that do not follow the
-    pitch.
+  formants: (centre Hz, width Hz, gain), independent of the pitch.
   attack, release: seconds. decay: seconds to 1/e, None for a held sound.
   damping: how much faster high harmonics fade (0: they all fade together).
-  vibrato: depth in semitones; it sets in after 0.15 s at 5.5 Hz.
-  drive: above 0, the sound goes through tanh(drive x).
+  vibrato: depth in semitones. drive: above 0, tanh(drive x) of the sound x.
   power: a note is a power chord: root, fifth and octave driven as one.
   """
 

@@ -1,8 +1,7 @@
 """The published lists of GTZAN and the facts about its tracks.
 
-Each file is the list as published below a header of ours that names its
-source and the sha256 of what follows. Ids are written as in file names without
-the extension: "blues.00012".
+Each file is the list as published, below a header with its source and its
+sha256. Ids are file names without the extension: "blues.00012".
 """
 
 import functools
