@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
 
-from gtzan_jax import atomic, checksums, errors, features
+from gtzan_jax import atomic, errors, features
 from gtzan_jax.errors import InputError
 from tfds_gtzan import beam
 from tfds_gtzan import tfds_gtzan_dataset_builder as dataset_builder
@@ -113,14 +113,14 @@ def prepare(
   directory = folder / builder.name / spec.name / str(builder.VERSION)
   with _writing_to(data_dir):
     _remove_leftovers(data_dir)
-    sums = directory / checksums.SUMS
+    sums = directory / atomic.SUMS
     if not sums.is_file():
       waits = f"another process prepares {folder}: waiting"
       with atomic.locked(_lock(folder), lambda: logging.warning(waits)):
         # Another process may have prepared it while this one waited.
         if not sums.is_file():
           _write(folder, spec.name, corpus, progress, config)
-          checksums.write(directory)
+          atomic.write_checksums(directory)
   prepared = _load(directory)
   return dataclasses.replace(
     prepared, passed_over=corpus.passed_over, hint=corpus.hint
@@ -176,7 +176,7 @@ def _write(
 
 
 def _load(directory: pathlib.Path) -> Prepared:
-  damage = checksums.find_damage(
+  damage = atomic.find_damage(
     directory, lambda name: ".array_record-" not in name
   )
   if damage:

@@ -18,7 +18,7 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
-from gtzan_jax import checksums, errors
+from gtzan_jax import atomic, errors
 
 PyTree = Any
 _PLAIN = re.compile(r"[\w./+=,@ -]+", re.ASCII)
@@ -38,7 +38,7 @@ class _Summed(ocp.path.atomicity.AtomicRenameTemporaryPath):
     self._final_path = self.get().with_name(f"{self.get().name}.sums")
     await super().finalize()
     folder = pathlib.Path(self._final_path)
-    checksums.write(folder)
+    atomic.write_checksums(folder)
     os.rename(folder, final)
     return None
 
@@ -161,7 +161,7 @@ class Store:
 
   def damage(self) -> str | None:
     """What is damaged, None if nothing is."""
-    reason = checksums.find_damage(self._folder / str(self._step()), whole=True)
+    reason = atomic.find_damage(self._folder / str(self._step()), whole=True)
     return reason and self._damaged(reason)
 
   def _damaged(self, reason: str) -> str:
@@ -183,7 +183,7 @@ class Store:
   def _whole(self, *items: str) -> Any:
     """The folder of the save, after the checksums of these items."""
     step = self._step()
-    reason = checksums.find_damage(
+    reason = atomic.find_damage(
       self._folder / str(step),
       wanted=lambda file: "/" not in file or file.split("/")[0] in items,
       whole=True,

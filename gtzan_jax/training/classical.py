@@ -17,7 +17,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from gtzan_jax import atomic, checksums, features
+from gtzan_jax import atomic, features
 from gtzan_jax.data import pipeline
 from gtzan_jax.errors import DAMAGED_NPZ, InputError, first_line
 from gtzan_jax.models.scikit_learn import Arrays, create
@@ -131,7 +131,7 @@ def train(
   scalars.close()
   with atomic.opened(workdir / MODEL_FILE) as file:
     np.savez(file, allow_pickle=False, **arrays)
-  checksums.write(workdir, [workdir / MODEL_FILE])
+  atomic.write_checksums(workdir, [workdir / MODEL_FILE])
   values = [f"{key} {value:.4f}" for key, value in row.items() if "/" in key]
   print(f"epoch   1  {'  '.join(values)}")
 
@@ -225,7 +225,7 @@ def _model(kind: Any, arrays: Mapping[str, np.ndarray], genres: int) -> Model:
 def _read(path: pathlib.Path) -> Arrays:
   if not path.exists():
     raise InputError(f"no {path}: train first, or give another run folder")
-  if damage := checksums.find_damage(path.parent, path.name.__eq__, whole=True):
+  if damage := atomic.find_damage(path.parent, path.name.__eq__, whole=True):
     raise InputError(f"{path} is damaged; train again: {damage}")
   try:
     with path.open("rb") as file:

@@ -19,7 +19,7 @@ import tqdm
 from array_record.python import array_record_module
 
 import tfds_gtzan
-from gtzan_jax import checksums, features
+from gtzan_jax import atomic, features
 from gtzan_jax.audio import waveform
 from gtzan_jax.data import pipeline
 from gtzan_jax.errors import InputError
@@ -532,10 +532,10 @@ def test_damaged_data_names_the_folder_to_remove(
 def test_data_without_checksums_were_not_written_to_their_end(folder, tmp_path):
   arguments = (str(folder), "mfcc_slices", tmp_path / "d")
   directory = tfds_gtzan.prepare(*arguments).directory
-  (directory / checksums.SUMS).unlink()
+  (directory / atomic.SUMS).unlink()
   (directory / "metadata.json").write_text("{}")
   assert len(tfds_gtzan.prepare(*arguments).rows) == 6
-  assert not checksums.find_damage(directory)
+  assert not atomic.find_damage(directory)
 
 
 def test_leftovers_of_a_process_at_work_stay(tmp_path):

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from gtzan_jax import checksums
+from gtzan_jax import atomic
 from gtzan_jax.errors import InputError
 from gtzan_jax.training import checkpoint
 
@@ -78,10 +78,10 @@ def test_what_is_damaged_is_said_to_be(stored, damage, also_facts, capfd):
 
 def test_a_flipped_bit_of_any_file_is_named(stored):
   files = [file for file in stored.rglob("*") if file.is_file()]
-  files.remove(stored / "1" / checksums.SUMS)
+  files.remove(stored / "1" / atomic.SUMS)
   assert len(files) > 8
   subprocess.run(
-    ["sha256sum", "--check", "--strict", "--quiet", checksums.SUMS],
+    ["sha256sum", "--check", "--strict", "--quiet", atomic.SUMS],
     cwd=stored / "1",
     check=True,
   )
@@ -108,7 +108,7 @@ def test_a_flipped_bit_of_any_file_is_named(stored):
 
 
 def test_no_flipped_bit_of_the_checksums_goes_unnoticed(stored):
-  sums = stored / "1" / checksums.SUMS
+  sums = stored / "1" / atomic.SUMS
   whole = sums.read_bytes()
   store = checkpoint.Store(stored)
   for place in range(0, len(whole), 3):
@@ -262,22 +262,20 @@ def test_a_folder_of_any_name_gives_back_what_it_was_given(tmp_path, name):
 
 @pytest.mark.parametrize("name", ["/dev/zero", "../other", "state/../../x"])
 def test_checksums_name_files_of_their_folder(stored, name):
-  file = stored / "1" / checksums.SUMS
+  file = stored / "1" / atomic.SUMS
   file.write_text(f"{'0' * 64}  {name}\n")
-  said = checksums.find_damage(stored / "1")
-  assert (
-    said == f"{checksums.SUMS} names {name}, which is no file of its folder"
-  )
+  said = atomic.find_damage(stored / "1")
+  assert said == f"{atomic.SUMS} names {name}, which is no file of its folder"
 
 
 @pytest.mark.parametrize(
   "left", [0, 10, 63, 64, 66, 80, 100], ids="{} bytes left".format
 )
 def test_checksums_that_are_cut_short_are_told_so(stored, left):
-  file = stored / "1" / checksums.SUMS
+  file = stored / "1" / atomic.SUMS
   file.write_bytes(file.read_bytes()[:left])
-  said = checksums.find_damage(stored / "1")
+  said = atomic.find_damage(stored / "1")
   if left == 80:  # within the name of a file
     assert said.endswith("No such file or directory")
   else:
-    assert said == f"{checksums.SUMS} is cut short or garbled"
+    assert said == f"{atomic.SUMS} is cut short or garbled"

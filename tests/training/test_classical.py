@@ -8,7 +8,7 @@ import ml_collections
 import numpy as np
 import pytest
 
-from gtzan_jax import checksums
+from gtzan_jax import atomic
 from gtzan_jax.cli import tasks
 from gtzan_jax.data.open_dataset import open_dataset
 from gtzan_jax.errors import InputError
@@ -283,7 +283,7 @@ def test_a_flipped_bit_of_a_model_is_named(make_run):
       evaluate.load_model(path, run)
   model.write_bytes(whole)
   evaluate.load_model(path, run)
-  (path / checksums.SUMS).unlink()
+  (path / atomic.SUMS).unlink()
   with pytest.raises(InputError, match=r"damaged.*SHA256SUMS: No such"):
     evaluate.load_model(path, run)
 
@@ -312,7 +312,7 @@ def test_a_model_that_cannot_be_read_is_one_clear_line(
 ):
   if content is not None:
     (tmp_path / "model.npz").write_bytes(content)
-    checksums.write(tmp_path, [tmp_path / "model.npz"])
+    atomic.write_checksums(tmp_path, [tmp_path / "model.npz"])
   run = {
     "config": {"task": "classical", "model": {"name": "svm"}},
     "genres": ["blues", "jazz"],
@@ -330,13 +330,13 @@ def test_a_model_of_another_classifier_is_one_clear_line(tmp_path, name):
     "example_shape": [130, 13],
   }
   np.savez(tmp_path / "model.npz", classes=np.arange(2), other=np.ones(3))
-  checksums.write(tmp_path, [tmp_path / "model.npz"])
+  atomic.write_checksums(tmp_path, [tmp_path / "model.npz"])
   with pytest.raises(InputError, match=r"lacks array .* train again"):
     evaluate.load_model(tmp_path, run)
   arrays = scikit_learn.CLASSIFIERS[name].arrays
   np.savez(
     tmp_path / "model.npz", classes=np.arange(2), **dict.fromkeys(arrays, 0)
   )
-  checksums.write(tmp_path, [tmp_path / "model.npz"])
+  atomic.write_checksums(tmp_path, [tmp_path / "model.npz"])
   with pytest.raises(InputError, match=r"does not fit \[130, 13\] examples"):
     evaluate.load_model(tmp_path, run)

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 import pytest
 
-from gtzan_jax import checksums, errors, ranges
+from gtzan_jax import atomic, errors, ranges
 from gtzan_jax.cli import tasks, verbs
 from gtzan_jax.data import pipeline
 from gtzan_jax.data.open_dataset import open_dataset
@@ -362,7 +362,7 @@ def test_a_longer_run_goes_on_where_the_shorter_ended(
 
 def test_best_is_whole_before_last_is_begun(tmp_path, make_config, monkeypatch):
   """Else a run killed between the two would go on without its best."""
-  write, save, seen = checksums.write, checkpoint.Store.save, []
+  write, save, seen = atomic.write_checksums, checkpoint.Store.save, []
 
   def write_slowly(folder, *files):
     time.sleep(0.5 if folder.parent.name == "best" else 0)
@@ -375,7 +375,7 @@ def test_best_is_whole_before_last_is_begun(tmp_path, make_config, monkeypatch):
       best.close()
     save(store, state, facts)
 
-  monkeypatch.setattr(checksums, "write", write_slowly)
+  monkeypatch.setattr(atomic, "write_checksums", write_slowly)
   monkeypatch.setattr(checkpoint.Store, "save", save_and_note)
   fit(make_config(**{"train.epochs": 2}), tmp_path)
   assert seen
