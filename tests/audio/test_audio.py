@@ -155,7 +155,7 @@ def test_an_hour_takes_no_more_memory_than_a_minute(tmp_path):
     for _ in range(60):
       file.write(minute)
   code = (
-    "import resource, sys; from gtzan_jax.audio import files as audio\n"
+    "import resource, sys; from gtzan_jax.audio import waveform as audio\n"
     "def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
     "before = peak(); level = audio.Level()\n"
     "for block in audio.blocks(sys.argv[1]): level.add(block)\n"
