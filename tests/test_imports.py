@@ -15,6 +15,7 @@ assert not heavy & set(sys.modules), heavy & set(sys.modules)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ("module", "more"),
   [
@@ -28,6 +29,7 @@ def test_a_room_loads_no_more_than_it_needs(module, more):
   subprocess.run([sys.executable, "-c", program], check=True)
 
 
+@pytest.mark.slow
 def test_the_loop_loads_few_modules_and_the_surface_is_lazy():
   program = """
 import sys

@@ -128,6 +128,7 @@ def consume(blocks) -> None:
     pass
 
 
+@pytest.mark.slow
 @examples(400)
 @hypothesis.given(st.sampled_from(sorted(SOUNDS)), EDITS)
 def test_sound(tmp_path_factory, name, edits):
@@ -166,6 +167,7 @@ NPZ = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", sorted(NPZ))
 @examples(200)
 @hypothesis.given(edits=EDITS)
@@ -273,6 +275,7 @@ SPLITS = {
 }
 
 
+@pytest.mark.slow
 @examples(300)
 @hypothesis.given(name=st.sampled_from(sorted(SPLITS)), edits=TEXT_EDITS)
 def test_split_files(tmp_path_factory, name, edits):
@@ -309,6 +312,7 @@ def open_and_read(path: str, data_dir: pathlib.Path) -> None:
     assert "\n" not in refusal(track.read)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["zip", "tar"])
 @examples(120)
 @hypothesis.given(edits=EDITS, at_end=st.booleans())
@@ -346,6 +350,7 @@ def leaves(value, path=()):
       yield from leaves(inner, (*path, key))
 
 
+@pytest.mark.slow
 @examples(150)
 @hypothesis.given(data=st.data())
 def test_run_json(tmp_path_factory, data):

@@ -17,6 +17,7 @@ def call(program: str, **options) -> subprocess.CompletedProcess:
   )
 
 
+@pytest.mark.slow
 def test_every_other_module_imports():
   names = [
     ".".join(file.relative_to(ROOT).with_suffix("").parts)
@@ -35,6 +36,7 @@ def test_every_other_module_imports():
   assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ("words", "status", "said"),
   [

@@ -223,6 +223,7 @@ assert not slow & set(sys.modules), slow & set(sys.modules)
   assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["--help"], ["models"]])
 def test_who_has_read_enough_gets_no_traceback(arguments):
   reader, writer = os.pipe()

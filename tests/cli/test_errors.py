@@ -318,6 +318,7 @@ def test_prepare_can_write_an_archive(call, tmp_path):
     assert arrays["mel"].shape == (3, 128, 39)
 
 
+@pytest.mark.slow
 def test_explore_writes_a_page(call, tmp_path):
   root = write_folder(tmp_path / "music", {"blues": [3.0] * 2, "rock": [3.0]})
   status, said, _ = call(
@@ -400,6 +401,7 @@ def _listing(path: pathlib.Path) -> dict[str, bytes]:
   }
 
 
+@pytest.mark.slow
 def test_the_fingerprint_decides_whether_data_is_the_same(
   train, tmp_path, monkeypatch
 ):
@@ -567,6 +569,7 @@ def test_predict_needs_a_checkpoint(call, run_of_resnet):
 # As a user meets it: another process, whatever libraries print included.
 
 
+@pytest.mark.slow
 def test_the_command_itself(tmp_path):
   began = time.monotonic()
   done = subprocess.run(
@@ -743,6 +746,7 @@ def press():
   assert time.monotonic() - began < 8
 
 
+@pytest.mark.slow
 def test_a_ctrl_c_ends_what_python_cannot_interrupt():
   """As a compiler: half a minute within one call."""
   began = time.monotonic()

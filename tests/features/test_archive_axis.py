@@ -196,6 +196,7 @@ def test_no_frame_beyond_the_end_is_looked_at():
   np.testing.assert_allclose(db, every_frame(sound), atol=1e-3)
 
 
+@pytest.mark.slow
 def test_agrees_with_the_real_archive(gtzan_data):
   """The archive is 8 bit: steps of 0.31 dB, so 0.08 dB in the median."""
   path = gtzan_data / "gtzan_logmel.npz"

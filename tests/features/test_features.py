@@ -78,6 +78,7 @@ def test_every_set_keeps_the_contract(name):
   assert feature.shape == (2, *SHAPES[name])
 
 
+@pytest.mark.slow
 def test_rows_stand_in_the_order_of_their_sources():
   """13 MFCC, centroid, chroma, contrast; 128 mel, 40 MFCC, chroma, contrast."""
   sound = signal(66_000)
@@ -187,6 +188,7 @@ def check_parity(ours, theirs):
     assert (difference > usual).mean() < 0.05, part
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(EVERY_PART))
 def test_parity_on_a_generated_signal(name):
   spec = EVERY_PART[name]
@@ -406,6 +408,7 @@ def test_tuning_is_fixed():
   np.testing.assert_allclose(ours, fixed, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_fft", [2048, 4084])
 def test_contrast_of_the_same_magnitudes_is_librosas(n_fft):
   """1e-4 dB: from there on only means and logarithms in 32 bits differ."""
@@ -452,6 +455,7 @@ def test_values_near_zero_are_positive():
   assert ours[4] == pytest.approx(0.5, abs=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("framing", [(2048, 512), (4084, 1024), (1000, 300)])
 @pytest.mark.parametrize("center", [True, False])
 def test_waveform_parts_in_any_frames(framing, center):
@@ -469,6 +473,7 @@ def test_waveform_parts_in_any_frames(framing, center):
 # Silence, and one pass.
 
 
+@pytest.mark.slow
 def test_silence_is_finite_in_every_part():
   spec = parity.EVERY_PART
   silence = np.zeros(22_050, np.float32)
@@ -498,6 +503,7 @@ GOLDEN = {  # mean, standard deviation, [3, 5], [30, 11]
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(GOLDEN))
 def test_values_change_only_with_the_version(name):
   """Prepared data and checkpoints hold these numbers: heed the advice."""

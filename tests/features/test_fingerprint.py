@@ -67,6 +67,7 @@ def songs():
   return [fingerprint.of_audio(song(seed)) for seed in range(4)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("copy", COPIES)
 def test_a_copy_is_found_and_where(songs, copy):
   change, offset = COPIES[copy]

@@ -79,6 +79,7 @@ def test_levels_are_the_examples_own_alone_and_in_a_batch():
     assert np.mean(np.abs(louder - alone) > 1e-6) < 0.01
 
 
+@pytest.mark.slow
 def test_frames_beyond_the_end_play_no_part_and_compile_nothing():
   before = draw._cache_size()
   for frames in (256, 200, 131, 3):
@@ -91,6 +92,7 @@ def test_frames_beyond_the_end_play_no_part_and_compile_nothing():
   assert draw._cache_size() == before + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.05, 2.0, 7.3])
 def test_a_clip_is_drawn_as_extract_draws_it(seconds):
   rng = np.random.default_rng(0)

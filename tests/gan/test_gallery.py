@@ -162,6 +162,7 @@ def fake(source: str, spec: FeatureSpec, wrong: int | None = None, shape=None):
   return made, train
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ("source", "spec", "wrong", "heard"),
   [

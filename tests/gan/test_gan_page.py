@@ -52,6 +52,7 @@ def diverged() -> dict:
   }
 
 
+@pytest.mark.slow
 def test_a_gans_page_says_first_how_good_it_is():
   got, _, heard = of_gan()
   assert got["headline"] is None
@@ -103,6 +104,7 @@ def test_a_gan_that_went_wrong_has_a_banner(changes, banners):
   assert ("has not collapsed" in text) == ("collapsed" not in changes)
 
 
+@pytest.mark.slow
 def test_what_a_gan_makes_stands_beside_its_page(tmp_path):
   got, tables, heard = of_gan()
   (tmp_path / "samples").mkdir()

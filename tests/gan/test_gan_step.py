@@ -91,6 +91,7 @@ def summed(label, rows):
   return np.stack([rows[label == genre].sum(0) for genre in range(3)])
 
 
+@pytest.mark.slow
 def test_a_step_is_the_one_worked_out_by_hand(toy):
   task, state, batch = toy
   after, scalars = task.train_step(state, batch)

@@ -84,12 +84,14 @@ def test_the_sources_counts():
   )
 
 
+@pytest.mark.slow
 def test_convolutional_gans_are_small():
   for shape in ((258, 128), (38, 128), (129, 13), (61, 33)):
     assert sum(count("cgan_conv", shape)) < 2.5e6
   assert sum(count("cgan_waveform_conv", (66_000,))) < 5e6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(gans.GANS))
 def test_contract(name):
   assert set(SMALL) == set(gans.GANS)
@@ -115,6 +117,7 @@ def test_contract(name):
     assert each.shape == (3, 1, *wide.shape[1:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(gans.GANS))
 def test_an_example_depends_on_itself_alone_and_on_its_genre(name):
   generate, made, score, judged, noise, real = networks(name)
@@ -153,6 +156,7 @@ def test_every_parameter_learns_from_finite_gradients(name):
     assert np.isfinite(leaf).all()
 
 
+@pytest.mark.slow
 def test_outputs():
   noise = 100 * jnp.ones((2, 5))
   assert gans.create("cgan_dense", 2, (3, 2))[0].noise == 100
@@ -207,6 +211,7 @@ def test_synthesis_inverts_the_transform():
   np.testing.assert_allclose(back, audio, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_log_mel_tells_silence_from_sound():
   time = np.arange(4096) / 22_050
   tone = np.sin(2 * np.pi * 440 * time).astype(np.float32)

@@ -95,6 +95,7 @@ def test_no_table_is_refused():
 # Workdirs.
 
 
+@pytest.mark.slow
 def test_the_report_of_an_ensemble(tmp_path):
   one = run(tmp_path / "a" / "run", parts(1))
   two = run(
@@ -259,6 +260,7 @@ LEAK = {"leak": "Segments of one track stand in two parts."}
 OTHER_GENRES = {"validation": made(genres=("blues", "jazz", "pop"))}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ("first", "second", "message"),
   [

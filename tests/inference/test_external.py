@@ -113,6 +113,7 @@ def report_of(path):
 # What comes out.
 
 
+@pytest.mark.slow
 def test_of_its_own_corpus_a_run_is_tested_on_the_test_part(
   trained, dataset, tmp_path
 ):
@@ -156,6 +157,7 @@ def _rows(table):
   )
 
 
+@pytest.mark.slow
 def test_genres_of_other_music_are_compared_by_name(trained, tested):
   known = list(tfds_gtzan.GENRES)
   table = predictions.load(tested / "predictions" / "test.npz")
@@ -431,6 +433,7 @@ def test_nothing_new_to_the_model_is_no_test():
     shared_tracks.select(run_of(), music)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", ["music/Jazz", "music.zip", "music.zip/Jazz"])
 def test_music_of_one_genre_gives_its_recall(
   trained, tmp_path, monkeypatch, capsys, given
@@ -484,6 +487,7 @@ def many(number):
   return [track(f"blues/{i}", "blues", read=one) for i in range(number)]
 
 
+@pytest.mark.slow
 def test_an_unreadable_track_is_skipped_by_name(trained, tmp_path, capsys):
   # one of 20, of which one is of a genre that the model does not know
   ska = track("ska/a", "ska")
@@ -498,6 +502,7 @@ def test_an_unreadable_track_is_skipped_by_name(trained, tmp_path, capsys):
   assert f"skipped: rock.00099: {reason}" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_one_odd_file_ends_no_small_test(trained, tmp_path):
   external.evaluate(trained, collection(*many(3), broken()), tmp_path)
   found = report_of(tmp_path)
@@ -612,6 +617,7 @@ def test_a_long_log_mel_is_clips_of_about_30_s():
 # Where the report goes.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("killed", [False, True])
 def test_the_same_test_again_gives_the_same_bytes(
   trained, tested, tmp_path, killed

@@ -76,6 +76,7 @@ def call(capsys, *argv) -> tuple[int, str, str]:
   return status, captured.out, captured.err
 
 
+@pytest.mark.slow
 def test_a_file_gets_the_probabilities_of_its_track(trained, track, tmp_path):
   samples, stored = track
   file = tmp_path / "song.wav"
@@ -87,6 +88,7 @@ def test_a_file_gets_the_probabilities_of_its_track(trained, track, tmp_path):
     assert found[genre] == pytest.approx(probability, abs=CLOSE)
 
 
+@pytest.mark.slow
 def test_a_corpus_gets_the_probabilities_of_its_segments(trained, tmp_path):
   """By an external test, which makes the same examples as predict."""
   external.evaluate(trained, tfds_gtzan.open_corpus(None, 4), tmp_path / "out")
@@ -101,6 +103,7 @@ def test_a_corpus_gets_the_probabilities_of_its_segments(trained, tmp_path):
     np.testing.assert_allclose(same, wanted, atol=CLOSE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ("name", "rate", "channels", "subtype"),
   [
@@ -327,6 +330,7 @@ def test_folders_are_walked_as_those_of_a_corpus(trained, tmp_path, capsys):
   assert "ignored files: 3 hidden, 1 .txt, 1 .xyz, 1 broken links" in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["zip", "tar", "tar.gz"])
 def test_an_archive_is_predicted_as_the_folder_in_it(
   trained, track, tmp_path, capsys, form
@@ -445,6 +449,7 @@ def hour(seconds=3600):
     yield noise.copy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ("kind", "name", "rate"),
   [
@@ -474,6 +479,7 @@ def test_an_hour_is_examined_in_little_memory(monkeypatch, kind, name, rate):
   assert sum(count) == {"audio": 1202, "table": 120, "logmel": 12}[kind]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   "name", ["logmel_1024", "patches", "fusion", "table57"]
 )
@@ -499,6 +505,7 @@ def test_blocks_make_the_examples_of_the_whole(monkeypatch, name, seconds):
   np.testing.assert_array_equal(found, wanted)
 
 
+@pytest.mark.slow
 def test_preparing_holds_what_examples_are_made_of():
   track = dataclasses.replace(
     tfds_gtzan.open_corpus(None, 1).tracks[0], blocks=hour, read=None

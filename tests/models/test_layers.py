@@ -35,6 +35,7 @@ def test_filled_input_stats_leave_constant_bins_unscaled():
     layers.fill_input_stats(variables, np.zeros(3), np.ones(3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ("shape", "window", "strides", "padding"),
   [
@@ -113,6 +114,7 @@ def test_gradients_through_pooling_survive_fusion(devices):
   jax.tree.map(close, gradient, expected)
 
 
+@pytest.mark.slow
 def test_initial_values_are_torchs_or_kerass():
   """Uniform up to the bound of each library; torch draws biases too."""
   x, picture = jnp.zeros((1, 50)), jnp.zeros((1, 1, 1, 32))
@@ -138,6 +140,7 @@ def test_initial_values_are_torchs_or_kerass():
     assert largest["bias"] == pytest.approx(bound * bias, rel=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("shortcut", "expected"), [(True, 3.5), (False, 0.5)])
 def test_residual_block_is_conv_relu_norm_then_sum_then_relu(
   shortcut, expected

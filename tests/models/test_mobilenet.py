@@ -56,6 +56,7 @@ def test_halves_five_times_at_any_size(size):
     assert shape == (1, math.ceil(size / 32), math.ceil(size / 32), 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ("padding", "size", "centres"),
   # tf pads an even size at the end only: the first window begins at pixel 0,

@@ -103,6 +103,7 @@ def built(request):
   return request.param, model, variables, x, apply
 
 
+@pytest.mark.slow
 def test_contract(built):
   name, model, variables, x, apply = built
   assert set(variables) <= {"params", "batch_stats", "input_stats"}
@@ -136,6 +137,7 @@ def test_contract(built):
     assert not np.array_equal(value, before[path]), f"{name}: {path} unchanged"
 
 
+@pytest.mark.slow
 def test_every_model_applies_its_input_stats(built):
   _, _, variables, x, apply = built
   bins = x.shape[-1]
@@ -189,6 +191,7 @@ def test_a_step_in_bfloat16_is_bfloat16_and_moves_every_parameter(built):
 # The sources' counts and layers.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", sources.REFERENCE)
 def test_counts_are_the_sources(recipe):
   counts = sources.count(recipe)
@@ -196,6 +199,7 @@ def test_counts_are_the_sources(recipe):
   assert sources.REFERENCE[recipe].published in (None, total)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ("name", "options", "example", "trained", "total"),
   # 217,226 of which 216,778 trainable: printed by the source's notebook.
@@ -359,6 +363,7 @@ def test_dropout_and_batch_norm_are_the_sources(name):
 # Creation and input.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   "name",
   sorted(

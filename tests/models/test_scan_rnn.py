@@ -156,6 +156,7 @@ def test_counts_of_parameters():
     assert sum(math.prod(leaf.shape) for leaf in leaves) == expected
 
 
+@pytest.mark.slow
 def test_initial_values_are_kerass_or_torchs():
   x = jnp.zeros((1, 2, BINS))
   params = jax.jit(ScanLSTM(HIDDEN).init)(jax.random.key(0), x)["params"]
@@ -245,6 +246,7 @@ def test_picture_models_take_any_size(model, size):
   assert layer_shapes(model, *size)["head"] == (2, 8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ("model", "layer", "expected"),
   [

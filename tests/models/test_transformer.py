@@ -83,6 +83,7 @@ def small():
   return model, variables, x
 
 
+@pytest.mark.slow
 def test_the_order_of_frames_counts_through_their_positions(small):
   model, variables, x = small
   apply = jax.jit(lambda x: model.apply(variables, x, train=False))
@@ -106,6 +107,7 @@ def calls(model, kind, frames=258):
   return seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stride", "tokens"), [(1, 258), (2, 129), (4, 65)])
 def test_a_token_is_a_stride_of_frames(stride, tokens):
   model = Transformer(4, width=8, depth=1, heads=2, stride=stride)

@@ -215,6 +215,7 @@ def test_keeps_dtypes_and_what_the_file_does_not_decide(written, net):
   jax.tree.map(np.testing.assert_array_equal, half, before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   "file", ["keras.h5", "vision.safetensors", "folded.npz", "own.npz"]
 )

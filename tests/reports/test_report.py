@@ -113,6 +113,7 @@ def test_what_json_cannot_hold_is_refused():
     report.build({**RUN, "config": {"fn": print}}, {}, [], {}, {})
 
 
+@pytest.mark.slow
 def test_written_twice_the_bytes_are_the_same(tmp_path):
   contents = []
   for name in ("a", "b"):
@@ -145,6 +146,7 @@ def test_written_twice_the_bytes_are_the_same(tmp_path):
   )
 
 
+@pytest.mark.slow
 def test_a_split_now_empty_leaves_nothing_of_the_old_one(tmp_path):
   (tmp_path / "predictions").mkdir()
   for name in ("predictions/test.npz", "confusion_test.png"):

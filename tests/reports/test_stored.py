@@ -93,6 +93,7 @@ def test_a_report_is_that_of_the_folder_but_for_rounding(folders, packed):
   assert noise.predicted.tolist() == made(9).predicted.tolist()
 
 
+@pytest.mark.slow
 def test_packed_runs_are_compared_and_combined(folders, packed, tmp_path):
   runs = [
     [f"--workdir={root / 'runs' / f'seed{seed}'}" for seed in range(2)]

@@ -16,6 +16,7 @@ from gtzan_jax.studies.crossval import measure as crossval
 GENRES = ("blues", "rock")
 
 
+@pytest.mark.slow
 def test_the_page_has_the_tables_of_its_runs(monkeypatch, capsys, pytestconfig):
   folder = pytestconfig.rootpath / "results" / "claims"
   monkeypatch.setattr(sys, "argv", ["claims", str(folder)])

@@ -225,6 +225,7 @@ def validate(data_dir, out, *others, protocol="artist_kfold") -> int:
   )
 
 
+@pytest.mark.slow
 def test_all_folds_in_one_command_that_goes_on_after_a_failure(
   data_dir, tmp_path, started, capsys
 ):

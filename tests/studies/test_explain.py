@@ -82,6 +82,7 @@ def test_the_baseline_itself_adds_nothing(flat):
   assert found.difference == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_of_a_network_with_recurrence_they_are_complete():
   model = models.create("lstm", 4, hidden=8)
   x = np.random.default_rng(0).normal(size=(16, 9)).astype(np.float32)
@@ -162,6 +163,7 @@ def call(path, config, *words):
   return explain.explain(path, words, config)
 
 
+@pytest.mark.slow
 def test_the_hardest_and_the_surest_are_chosen(explained):
   path, found = explained
   tracks = predictions.load(path / "predictions" / "test.npz").by_track()
@@ -241,6 +243,7 @@ def test_pictures_stand_in_a_page_of_their_own_and_in_the_report(
   assert after.read_text().count("data:image/png") == len(pictures)
 
 
+@pytest.mark.slow
 def test_without_pictures_of_these_parameters_the_report_is_as_it_was(
   explained, folder
 ):
@@ -257,6 +260,7 @@ def test_without_pictures_of_these_parameters_the_report_is_as_it_was(
     report.redraw(path)
 
 
+@pytest.mark.slow
 def test_of_a_long_file_the_middle_is_shown_and_all_is_heard(run, tmp_path):
   path, config = run
   samples = synthetic.render("jazz.s00001")
@@ -275,6 +279,7 @@ def test_of_a_long_file_the_middle_is_shown_and_all_is_heard(run, tmp_path):
   assert found == pytest.approx(item["probabilities"], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_be_read_is_passed_over(run, tmp_path, capsys):
   path, config = run
   soundfile.write(tmp_path / "a.wav", np.zeros(66_150), 22_050)
@@ -293,6 +298,7 @@ def test_a_file_that_cannot_be_read_is_passed_over(run, tmp_path, capsys):
     explain.explain(path, [str(tmp_path / "a.wav")], config)
 
 
+@pytest.mark.slow
 def test_the_baseline_of_a_run_without_standardisation_is_computed(
   folder, make_config, capsys
 ):

@@ -134,6 +134,7 @@ def test_a_log_mels_numbers_are_those_of_numpy():
   assert set(got) == set(measures.MEASURES["logmel"])
 
 
+@pytest.mark.slow
 def test_the_archive_comes_near_what_the_sound_gives(gtzan_data):
   """Two roads to one measure: they differ by bands and thinned columns."""
   clips = tfds_gtzan.open_corpus(str(gtzan_data / "gtzan")).tracks
@@ -386,6 +387,7 @@ def made(tmp_path_factory):
   }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", measures.MEASURES)
 def test_each_kind_has_its_page(kind, made):
   opened = tfds_gtzan.open_corpus(str(made[kind]))
@@ -494,6 +496,7 @@ def test_long_tables_are_cut():
 # Writing.
 
 
+@pytest.mark.slow
 def test_two_files_the_same_for_the_same_corpus(made, tmp_path):
   written = []
   for name in ("one", "two"):

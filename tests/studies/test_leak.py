@@ -460,6 +460,7 @@ def heard_again(rows, partition, voice, seed) -> Predictions:
   )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("voice", "leaks"), [(0.0, False), (1.0, True)])
 def test_a_leak_is_found_where_tracks_have_a_voice_and_only_there(voice, leaks):
   """More tracks or segments of a genre alone would make no difference."""
@@ -505,6 +506,7 @@ def meter(data_dir, out, *others) -> int:
   )
 
 
+@pytest.mark.slow
 def test_the_meter_finds_the_leak_of_the_synthetic_corpus(
   data_dir, tmp_path, started, capsys
 ):

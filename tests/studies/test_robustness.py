@@ -46,6 +46,7 @@ def pitch(samples):
 # Each distortion.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("key", "level"), EACH)
 def test_a_distortion_keeps_its_contract(key, level):
   distort = DISTORTIONS[key].function
@@ -192,6 +193,7 @@ def heard(folder, trained):
   return out, json.loads((out / "robustness.json").read_text())
 
 
+@pytest.mark.slow
 def test_undistorted_sound_gets_the_answers_that_are_stored(trained, heard):
   out, found = heard
   stored = predictions.load(trained / "predictions" / "test.npz")
@@ -287,6 +289,7 @@ def test_what_is_written_can_be_verified(heard, tmp_path):
     robustness.again(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_verb_takes_the_corpus_of_the_run_again(
   trained, heard, make_config, tmp_path, capsys
 ):
@@ -321,6 +324,7 @@ def test_a_distorted_track_reads_the_same_each_time():
   assert abs(np.corrcoef(noise[0][:n], noise[1][:n])[0, 1]) < 0.02
 
 
+@pytest.mark.slow
 def test_mistakes_get_one_line(trained, tmp_path):
   run = workdir.load(trained)
   out = tmp_path / "out"

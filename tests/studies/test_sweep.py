@@ -383,6 +383,7 @@ def test_a_folder_that_cannot_be_written(work):
     run(work)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
 @pytest.mark.parametrize("recipe", ["resnet", "mel_cnn"])
 def test_the_sweeps_here_fit_the_recipes(path, recipe, tmp_path):

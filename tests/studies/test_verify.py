@@ -54,6 +54,7 @@ def test_what_is_right_is_counted(results, capsys):
 TRACK = ("splits", "test", "track")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ("path", "value", "words"),
   [

@@ -88,6 +88,7 @@ def records(done, split):
 # What is written.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", PREPARED)
 def test_record_order_is_row_order(prepared, which):
   done = prepared[which]
@@ -456,6 +457,7 @@ tfds_gtzan.prepare({path!r}, "mfcc_slices", {data_dir!r})
 """
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_left_is_not_taken_for_whole(folder, tmp_path):
   data_dir = tmp_path / "d"
   program = SLOW.format(path=str(folder), data_dir=str(data_dir))

@@ -377,6 +377,7 @@ def test_of_two_at_once_one_downloads_and_one_waits(host, tmp_path):
   assert len(host.asked) == 2  # one request, and one for its rest
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it_at_once_and_it_can_be_resumed(fetch, host, tmp_path):
   host.stalls.set()
   host.breaks = [HALF]

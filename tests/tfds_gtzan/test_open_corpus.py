@@ -357,6 +357,7 @@ def test_gtzan_under_near_names_has_its_ids(tmp_path, form):
   assert found <= set(track_lists.artists())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["{0}/{0}.{1}.wav", "{0}/{0}{1:02d}.wav"])
 def test_numbers_without_zeros_are_gtzans_where_all_are_there(tmp_path, form):
   names = [form.format(g, i) for g in tfds_gtzan.GENRES for i in range(100)]

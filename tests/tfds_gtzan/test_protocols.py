@@ -131,6 +131,7 @@ def test_tracks_are_split_in_every_genre_alike(name):
     assert shares == pytest.approx(wanted, abs=math.ceil(copies / 4))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "fold"), ALL)
 def test_a_split_follows_from_ids_and_split_seed_alone(name, fold):
   rows = gtzan_rows(segments=3)
@@ -424,6 +425,7 @@ def test_train_fractions_are_stratified_and_nested(name):
 SOME = ("rock", "blues", "jazz")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "fold"), ALL)
 def test_a_genre_is_cut_the_same_with_and_without_others(name, fold):
   rows = gtzan_rows(segments=3)

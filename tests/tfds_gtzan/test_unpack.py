@@ -553,6 +553,7 @@ def test_what_gzip_gives_behind_the_tar_is_counted(
   assert_refused(path, r"more than [\d,]+ bytes in it", tmp_path / "d")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ARCHIVES)
 def test_no_part_of_an_archive_is_taken_for_the_whole(tmp_path, kaggle, form):
   data = kaggle[form].read_bytes()

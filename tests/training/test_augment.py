@@ -40,6 +40,7 @@ def array_of(out):
   return out[0] if isinstance(out, tuple) else out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(ENTRIES))
 def test_no_augmentation_is_a_no_op(name):
   stage, strength, given = ENTRIES[name]
@@ -114,6 +115,7 @@ def test_noise_has_the_asked_signal_to_noise_ratio():
   )
 
 
+@pytest.mark.slow
 def test_noise_touches_its_share_and_leaves_silence_silent():
   audio = jnp.ones((2_000, 4))
   found = augment.noise(KEY, audio, 0.3, (10.0, 10.0))
@@ -139,6 +141,7 @@ def test_logmel_gain_is_one_offset_an_example():
   assert np.ptp(offset[:, 0, 0]) > 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("axis", [1, 2])
 def test_masks_are_whole_bands_no_wider_than_asked(axis):
   x = jax.random.normal(KEY, (64, 20, 30))
@@ -215,6 +218,7 @@ def test_check_refuses_what_examples_cannot_carry(raw, shape, change, message):
     augment.check(raw, shape, strengths)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(57,), (6, 5, 3)])
 def test_mixup_takes_examples_of_any_shape(shape):
   x = jax.random.normal(jax.random.key(0), (8, *shape))

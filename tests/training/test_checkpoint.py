@@ -229,6 +229,7 @@ def test_who_reads_leaves_a_save_under_way_alone(stored):
   assert not under_way.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   "name",
   [

@@ -219,6 +219,7 @@ def make_run(make_config, tmp_path):
   return make
 
 
+@pytest.mark.slow
 def test_a_run_from_fit_to_report(make_run, capsys):
   path, dataset, config = make_run("svm")
   assert "epoch   1  train/loss" in capsys.readouterr().out

@@ -38,6 +38,7 @@ def best(path):
   return flat(evaluate.restore_best(path, workdir.load(path))[1])
 
 
+@pytest.mark.slow
 def test_a_run_begins_with_a_workdirs_or_a_files_weights(make_config, tmp_path):
   """At a rate of next to nothing the first epoch leaves them as they were."""
   fit(make_config(**{"train.epochs": 1}), tmp_path / "donor")
@@ -75,6 +76,7 @@ def test_a_run_begins_with_a_workdirs_or_a_files_weights(make_config, tmp_path):
   store.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ("changes", "message"),
   [
@@ -100,6 +102,7 @@ def test_weights_that_do_not_fit_are_refused_before_anything_is_written(
   assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ("changes", "message"),
   [
@@ -123,6 +126,7 @@ def test_a_donor_that_knows_too_much_or_other_things_is_refused(
     fit(config, tmp_path / "new")
 
 
+@pytest.mark.slow
 def test_what_a_donor_has_learnt_from_is_inherited(
   make_config, donor, tmp_path
 ):
@@ -140,6 +144,7 @@ def test_what_a_donor_has_learnt_from_is_inherited(
   assert len(learnt["train"]) == 20
 
 
+@pytest.mark.slow
 def test_a_leak_that_is_announced_may_begin_anywhere(
   make_config, donor, tmp_path
 ):

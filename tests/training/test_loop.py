@@ -114,6 +114,7 @@ def finished(reference, make_config):
   return reference
 
 
+@pytest.mark.slow
 def test_a_run_leaves_a_whole_report(finished, make_config):
   found = report(finished)
   assert (found["corpus"], found["source"]) == ("synthetic", "audio")
@@ -165,6 +166,7 @@ def test_training_learns(tmp_path, make_config):
   assert losses[-1] < 0.8 * losses[0]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_scalars(finished, tmp_path, make_config):
   run(make_config(), tmp_path)
   assert_same_run(finished, tmp_path)
@@ -198,6 +200,7 @@ def test_four_devices_agree_with_one(finished, tmp_path, make_config):
   )
 
 
+@pytest.mark.slow
 def test_sigterm_saves_in_mid_epoch_and_the_same_command_goes_on(
   finished, tmp_path, make_config, monkeypatch
 ):
@@ -360,6 +363,7 @@ def test_a_longer_run_goes_on_where_the_shorter_ended(
   assert fit(make_config(), tmp_path) == scalars(finished)
 
 
+@pytest.mark.slow
 def test_best_is_whole_before_last_is_begun(tmp_path, make_config, monkeypatch):
   """Else a run killed between the two would go on without its best."""
   write, save, seen = atomic.write_checksums, checkpoint.Store.save, []
@@ -569,6 +573,7 @@ def test_a_plateau_lowers_the_rate(tmp_path, make_config):
   )
 
 
+@pytest.mark.slow
 def test_evaluation_counts_each_example_once(finished, make_config):
   """Whatever the batch size, padding is masked and the order is kept."""
   config = make_config()
