@@ -12,19 +12,8 @@ import re
 import numpy as np
 
 from gtzan_jax.errors import InputError
+from tfds_gtzan.corpora.types import GENRES
 
-GENRES = (
-  "blues",
-  "classical",
-  "country",
-  "disco",
-  "hiphop",
-  "jazz",
-  "metal",
-  "pop",
-  "reggae",
-  "rock",
-)
 ARTISTS_PER_BLOCK = 5
 SONGS = (0, 0, 1, 2)  # an artist's four tracks: one song twice, two once
 # By artist, so that no artist stands in two parts: 60 / 20 / 20 of a block,

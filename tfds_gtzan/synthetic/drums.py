@@ -88,10 +88,3 @@ def brush(rng, length=0.16) -> np.ndarray:
   time = _time(length)
   sound = _noise(rng, time.size, 1500, 8000)
   return _unit(sound * np.sin(np.pi * time / length) ** 2)
-
-
-def tom(rng) -> np.ndarray:
-  time = _time(0.3)
-  pitch = rng.uniform(90, 150)
-  sweep = 2 * np.pi * (pitch * time - 2.0 * np.exp(-time / 0.05))
-  return _unit(np.sin(sweep) * np.exp(-time / 0.09))
