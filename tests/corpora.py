@@ -13,6 +13,8 @@ from PIL import Image
 
 import tfds_gtzan
 from gtzan_jax.features import kaggle_table
+from tfds_gtzan import synthetic
+from tfds_gtzan.facts import track_lists
 
 RATE = 22_050
 
@@ -136,4 +138,38 @@ def records(
     (row, next(sources[row.partition]))
     for row in prepared.rows
     for _ in range(row.segments)
+  ]
+
+
+# Track tables.
+
+
+def gtzan_rows(segments: int = 10) -> list[tfds_gtzan.Row]:
+  return [
+    tfds_gtzan.Row(
+      *(name, name.split(".")[0], artist, track_lists.partition(name)), segments
+    )
+    for name, artist in track_lists.artists().items()
+  ]
+
+
+def synthetic_rows(tracks_per_genre: int = 20) -> list[tfds_gtzan.Row]:
+  """Tracks of three to eight segments."""
+  return [
+    tfds_gtzan.Row(t.id, t.genre, t.artist, t.partition, 3 + i % 6)
+    for i, t in enumerate(synthetic.tracks(tracks_per_genre))
+  ]
+
+
+def own_rows(
+  tracks: int = 3,
+  genres: Sequence[str] = ("blues", "rock"),
+  segments: int | None = None,
+) -> list[tfds_gtzan.Row]:
+  """Somebody's folder: no artists, no partition; by default tracks of one to
+  three segments."""
+  return [
+    tfds_gtzan.Row(f"{genre}.x{i}", genre, "", "", segments or 1 + i % 3)
+    for genre in genres
+    for i in range(tracks)
   ]

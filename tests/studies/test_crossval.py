@@ -3,27 +3,22 @@
 import collections
 import dataclasses
 import json
-import os
 import re
 import shutil
-import signal
 import types
 
 import numpy as np
 import pytest
+import sklearn.metrics
 import stored
-from sklearn import metrics as theirs
 
-from gtzan_jax.cli.main import main
 from gtzan_jax.errors import InputError
 from gtzan_jax.reports import report
 from gtzan_jax.scores import predictions
 from gtzan_jax.studies.crossval import measure as crossval
 from gtzan_jax.studies.crossval import page as crossval_page
 from gtzan_jax.studies.crossval import run as crossval_runs
-from gtzan_jax.studies.sweep import process
 from gtzan_jax.studies.verify import run as verify
-from gtzan_jax.training import find_recipe
 from tfds_gtzan.corpora.types import Row
 from tfds_gtzan.protocols.table import apply
 
@@ -65,58 +60,53 @@ def test_pooled_numbers_are_scikit_learns_on_all_tracks(tmp_path):
   assert found["seeds"] == [one["seed"] for one in found["pooled"]] == [0, 1]
   right = []
   for seed, one in zip((0, 1), found["pooled"], strict=True):
-    true = np.concatenate([x.by_track().label for x in tables[seed]])
-    said = np.concatenate([x.by_track().probabilities for x in tables[seed]])
-    track, guess = one["track"], said.argmax(1)
-    right.append(guess == true)
+    of_tracks = [table.by_track() for table in tables[seed]]
+    true, predicted = (
+      np.concatenate([getattr(x, name) for x in of_tracks])
+      for name in ("label", "predicted")
+    )
+    right.append(predicted == true)
+    track = one["track"]
     assert track["n"] == len(true) == 24
-    assert track["accuracy"] == theirs.accuracy_score(true, guess)
-    assert track["macro_f1"] == pytest.approx(
-      theirs.f1_score(true, guess, average="macro")
-    )
-    assert track["confusion"] == theirs.confusion_matrix(true, guess).tolist()
-    assert track["loss"] == pytest.approx(
-      theirs.log_loss(true, said / said.sum(1, keepdims=True)), abs=1e-6
-    )
-    rows = np.concatenate([x.predicted == x.label for x in tables[seed]])
+    assert track["accuracy"] == right[-1].mean()
+    f1 = sklearn.metrics.f1_score(true, predicted, average="macro")
+    assert track["macro_f1"] == pytest.approx(f1)
+    rows = np.concatenate([x.correct for x in tables[seed]])
     assert one["segment"]["accuracy"] == rows.mean()
     # Four artists, who stand in every fold, are drawn as a whole.
     assert (one["n"], one["clusters"]) == (24, 4)
   accuracy = found["accuracy"]["track"]
   assert accuracy["accuracy"] == pytest.approx(np.mean(right))
-  assert accuracy["deviation"] == pytest.approx(
-    np.std(np.mean(right, 1), ddof=1)
-  )
-  ends = np.cumsum(SIZES)[:-1]
-  of_fold = [x.mean() for x in np.split(np.mean(right, 0), ends)]
-  assert [x["track"]["accuracy"] for x in found["folds"]] == pytest.approx(
-    of_fold
-  )
+  deviation = np.std(np.mean(right, 1), ddof=1)
+  assert accuracy["deviation"] == pytest.approx(deviation)
+  parts = np.split(np.mean(right, 0), np.cumsum(SIZES)[:-1])
+  of_fold = [x.mean() for x in parts]
+  folds = found["folds"]
+  assert [x["track"]["accuracy"] for x in folds] == pytest.approx(of_fold)
   assert found["spread"]["track"] == pytest.approx(
     {
       **{"mean": np.mean(of_fold), "deviation": np.std(of_fold, ddof=1)},
       **{"lowest": min(of_fold), "highest": max(of_fold)},
     }
   )
-  assert [one["artists"] for one in found["folds"]] == [4, 4, 4]
-  assert [one["genres"]["jazz"] for one in found["folds"]] == [3, 2, 3]
+  assert [one["artists"] for one in folds] == [4, 4, 4]
+  assert [one["genres"]["jazz"] for one in folds] == [3, 2, 3]
 
 
 def test_balance_says_where_folds_are_unlike_each_other():
-  def table(labels, artists, first):
-    names = [f"t{first + i}" for i in range(len(labels))]
-    said = np.eye(3)[labels]
-    segments = [0] * len(names)
-    return predictions.Predictions(
-      names, segments, labels, said, stored.GENRES, artists
-    )
-
-  found = crossval.balance(
-    [
-      table([0, 1, 2], ["a", "b; f", ""], 0),
-      table([0, 1, 2, 2, 2], ["c", "a; e", "", "d", "e; f"], 3),
-    ]
-  )
+  folds = [
+    {"t0": (0, "a"), "t1": (1, "b; f"), "t2": (2, "")},
+    {
+      **{"t3": (0, "c"), "t4": (1, "a; e"), "t5": (2, "")},
+      **{"t6": (2, "d"), "t7": (2, "e; f")},
+    },
+  ]
+  tables = []
+  for fold in folds:
+    labels, artists = zip(*fold.values(), strict=True)
+    rows = list(fold), [0] * len(fold), labels, np.eye(3)[[*labels]]
+    tables.append(predictions.Predictions(*rows, stored.GENRES, artists))
+  found = crossval.balance(tables)
   assert found == {
     **{"smallest": 3 / 8, "largest": 5 / 8},
     "genre": {"fold": 0, "genre": "rock", "share": 1 / 3, "corpus": 0.5},
@@ -124,60 +114,62 @@ def test_balance_says_where_folds_are_unlike_each_other():
   }
 
 
+def put(w, fold, table):
+  table.save(w / "runs" / f"fold{fold}" / "predictions" / "test.npz")
+
+
+def replan(w, plan, **changes):
+  (w / "folds.json").write_text(json.dumps(plan | changes))
+
+
+def other_fold(w, plan, tables):
+  shutil.copytree(w / "runs/fold2", w / "runs/fold1", dirs_exist_ok=True)
+
+
+def other_corpus(w, plan, tables):
+  path = w / "runs" / "fold2" / "report.json"
+  path.write_text(path.read_text().replace("4e1fa8c2", "other"))
+
+
+def other_genres(w, plan, tables):
+  put(w, 1, dataclasses.replace(tables[1], genres=tuple("abc")))
+
+
+def twice(w, plan, tables):
+  put(w, 2, tables[0])
+  replan(w, plan, folds=[*plan["folds"][:2], plan["folds"][0]], tracks=15)
+
+
+OF_OTHERS = "fold{0}: its predictions are not of the tracks that fold {0}"
+NO_PART = r"damaged: folds\[0\].train: absent; the same launch"
+
+
 @pytest.mark.parametrize(
   ("damage", "words"),
   [
-    ("fold", r"fold1: fold 2, seed 0 received; fold 1, seed 0 is"),
-    ("corpus", "fold2: data_fingerprint 'other' received, '4e1fa8c2' as in"),
-    ("tracks", r"fold2: its predictions are not of the tracks that fold 2"),
-    ("segments", r"fold1: its predictions are not of the tracks that fold 1"),
-    ("genres", r"fold1: its predictions are not of the tracks that fold 1"),
-    ("twice", r"15 of 15 tracks are tested, blues.00000 2 times; every track"),
-    ("one fewer", "24 of 25 tracks are tested, .* 1 times"),
-    ("no report", r"fold0 holds no report.json"),
+    (other_fold, r"fold1: fold 2, seed 0 received; fold 1, seed 0 is"),
+    (other_corpus, "fold2: data_fingerprint 'other' received, '4e1fa8c2' as"),
+    (other_genres, OF_OTHERS.format(1)),
+    (lambda w, _, tables: put(w, 2, tables[0]), OF_OTHERS.format(2)),
+    (lambda w, _, tables: put(w, 1, tables[1].by_track()), OF_OTHERS.format(1)),
+    (twice, "15 of 15 tracks are tested, blues.00000 2 times; every track"),
     (
-      "plan",
-      r"folds.json is damaged: folds\[0\].train: absent; the same launch",
+      lambda w, plan, _: replan(w, plan, tracks=25),
+      "24 of 25 tracks are tested, .* 1 times",
     ),
-    ("seeds", r"folds.json is damaged: seeds: int, list wanted"),
-    ("no folds", r"folds.json is damaged: no seed or no fold"),
-    ("no plan", r"folds.json cannot be read: No such file"),
+    (
+      lambda w, *_: (w / "runs" / "fold0" / "report.json").unlink(),
+      "fold0 holds no report.json",
+    ),
+    (lambda w, plan, _: replan(w, plan, folds=[{}]), NO_PART),
+    (lambda w, plan, _: replan(w, plan, seeds=3), "seeds: int, list wanted"),
+    (lambda w, plan, _: replan(w, plan, folds=[]), "no seed or no fold"),
+    (lambda w, *_: (w / "folds.json").unlink(), "json cannot be read: No such"),
   ],
 )
 def test_runs_that_are_not_these_folds_are_refused(tmp_path, damage, words):
   plan, tables = folds_of(tmp_path, seeds=(0,))
-  file = tmp_path / "folds.json"
-  fold = [tmp_path / "runs" / f"fold{i}" for i in range(3)]
-  if damage == "fold":
-    shutil.rmtree(fold[1])
-    shutil.copytree(fold[2], fold[1])
-  elif damage == "corpus":
-    path = fold[2] / "report.json"
-    path.write_text(path.read_text().replace("4e1fa8c2", "other"))
-  elif damage == "tracks":
-    tables[0][0].save(fold[2] / "predictions" / "test.npz")
-  elif damage == "segments":
-    halved = tables[0][1].by_track()
-    halved.save(fold[1] / "predictions" / "test.npz")
-  elif damage == "genres":
-    other = dataclasses.replace(tables[0][1], genres=("a", "b", "c"))
-    other.save(fold[1] / "predictions" / "test.npz")
-  elif damage == "twice":
-    tables[0][0].save(fold[2] / "predictions" / "test.npz")
-    plan["folds"][2] = plan["folds"][0]
-    file.write_text(json.dumps(plan | {"tracks": 15}))
-  elif damage == "one fewer":
-    file.write_text(json.dumps(plan | {"tracks": 25}))
-  elif damage == "no report":
-    (fold[0] / "report.json").unlink()
-  elif damage == "plan":
-    file.write_text(json.dumps(plan | {"folds": [{}]}))
-  elif damage == "seeds":
-    file.write_text(json.dumps(plan | {"seeds": 3}))
-  elif damage == "no folds":
-    file.write_text(json.dumps(plan | {"folds": []}))
-  else:
-    file.unlink()
+  damage(tmp_path, plan, tables[0])
   with pytest.raises(InputError, match=words) as caught:
     crossval.again(tmp_path)
   assert "\n" not in str(caught.value)
@@ -187,70 +179,40 @@ def test_runs_that_are_not_these_folds_are_refused(tmp_path, damage, words):
 
 
 @pytest.fixture
-def started(monkeypatch, undrawn):
-  """Runs in this process, without their pictures: the names of their folders.
+def validate(study):
+  def call(out, *others, protocol="artist_kfold") -> int:
+    data = {"protocol": protocol} if protocol else {}
+    return study("crossval", "logreg_stats", out, *others, **data)
 
-  A fold named in `fail` ends with status 1 in place of running, and before one
-  named in `stop` comes a SIGTERM.
-  """
-  names = types.SimpleNamespace(ran=[], fail=set(), stop=set())
-
-  def run(command, log, stop, keep_open):
-    name = command[-1].rsplit("/", 1)[1]
-    names.ran.append(name)
-    log.touch()
-    if name in names.stop:
-      # not SIGINT, which is ignored in the background of a script
-      os.kill(os.getpid(), signal.SIGTERM)
-      return 128 + signal.SIGTERM, ""
-    if name in names.fail:
-      return 1, "error: no luck\n"
-    return main(command[1:]), ""
-
-  monkeypatch.setattr(process, "run", run)
-  return names
-
-
-def validate(data_dir, out, *others, protocol="artist_kfold") -> int:
-  keys = {"dir": data_dir, "features": "mfcc_slices", "tracks_per_genre": 4}
-  keys |= {"protocol": protocol} if protocol else {}
-  return main(
-    [
-      *("launch.py", "crossval"),
-      f"--config={find_recipe.HOME}/logreg_stats.py",
-      *(f"--config.data.{key}={value}" for key, value in keys.items()),
-      *("--config.eval.bootstrap=10", "--config.log.tensorboard=False"),
-      *(f"--workdir={out}", *others),
-    ]
-  )
+  return call
 
 
 @pytest.mark.slow
 def test_all_folds_in_one_command_that_goes_on_after_a_failure(
-  data_dir, tmp_path, started, capsys
+  validate, tmp_path, started, capsys
 ):
   out, file = tmp_path / "w", tmp_path / "w" / "crossval.json"
   started.fail, started.stop = {"fold1"}, {"fold2"}
-  assert validate(data_dir, out) == 143
+  assert validate(out) == 143
   assert started.ran == ["fold0", "fold1", "fold2"]
   started.stop = set()
-  assert validate(data_dir, out) == 1
+  assert validate(out) == 1
   assert started.ran[3:] == ["fold2"]
   assert "fold1: no luck" in capsys.readouterr().err
   assert not file.exists()
   started.fail = set()
-  assert validate(data_dir, out, "--retry") == 0
+  assert validate(out, "--retry") == 0
   assert started.ran[4:] == ["fold1"]
   _check_folds(out, json.loads(file.read_text()))
   assert (out / "crossval.md").read_text() in capsys.readouterr().out
   assert not verify.verify([out]).wrong
   # More seeds are added, and none of it is left where fewer are asked for.
   started.fail = {"fold0-seed1", "fold1-seed1", "fold2-seed1"}
-  assert validate(data_dir, out, "--seeds=2") == 1
+  assert validate(out, "--seeds=2") == 1
   assert started.ran[5:] == ["fold0-seed1", "fold1-seed1", "fold2-seed1"]
   (out / "predictions" / "pooled-seed1.npz").touch()
   text = file.read_text()
-  assert validate(data_dir, out) == 0
+  assert validate(out) == 0
   assert file.read_text() == text
   assert not (out / "predictions" / "pooled-seed1.npz").exists()
   # What the folds said is what is pooled.
@@ -305,9 +267,9 @@ def _check_folds(out, found):
   ],
 )
 def test_mistakes_are_one_line_and_start_nothing(
-  data_dir, tmp_path, started, capsys, others, protocol, words
+  validate, tmp_path, started, capsys, others, protocol, words
 ):
-  assert validate(data_dir, tmp_path / "w", *others, protocol=protocol) == 2
+  assert validate(tmp_path / "w", *others, protocol=protocol) == 2
   line = capsys.readouterr().err
   assert re.search(words, line)
   assert line.count("\n") == 1

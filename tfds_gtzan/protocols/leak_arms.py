@@ -8,6 +8,7 @@ and which held-out tracks are not tested for that: docs/measures.md.
 """
 
 import collections
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -34,17 +35,17 @@ class Arm(NamedTuple):
   leak: str | None
 
 
+_LEAK = (
+  "Other {} stand in train, on purpose: only the difference to the leakage"
+  " meter's clean arm means anything."
+)
 ARMS: dict[str, Arm] = {
   "clean": Arm("leak_meter_clean", None),
   "tracks": Arm(
-    "leaky_meter_tracks",
-    "Other segments of the tested tracks stand in train, on purpose: only the"
-    " difference to the leak meter's clean arm means anything.",
+    "leaky_meter_tracks", _LEAK.format("segments of the tested tracks")
   ),
   "artists": Arm(
-    "leaky_meter_artists",
-    "Other tracks by the tested artists stand in train, on purpose: only the"
-    " difference to the leak meter's clean arm means anything.",
+    "leaky_meter_artists", _LEAK.format("tracks by the tested artists")
   ),
 }
 
@@ -80,47 +81,51 @@ def cut(
   }
   group, tracks[reported], apart = _groups(tracks, reported, rows)
   held = {group[track] for track in tracks[reported]}
+  slots = [
+    slot
+    for genre in {row.genre for row in rows}
+    for slot in _slots(
+      [row for row in rows if row.genre == genre],
+      tracks,
+      reported,
+      group,
+      recording,
+      share,
+      seed,
+    )
+  ]
+  lent = {track for slot in slots for track, _ in slot.stranger}
   free = {
     split: [
       (track, segment)
-      for track in tracks[split]
+      for track in tracks[split] - lent
       if group[track] not in held
       for segment in range(by_id[track].segments)
     ]
     for split in ("train", "validation")
   }
-  made = {"train": [], "validation": free["validation"], "test": []}
-  made[reported], added = [], set()
-  for genre in sorted({by_id[track].genre for track in tracks["train"]}):
-    here = [row for row in rows if row.genre == genre]
-    slots = list(_slots(here, tracks, reported, group, recording, share, seed))
-    lent = {segment[0] for slot in slots for segment in slot.stranger}
-    made["train"] += [
-      segment
-      for segment in free["train"]
-      if by_id[segment[0]].genre == genre and segment[0] not in lent
-    ]
-    for slot in slots:
-      mine = slot.fill.get(arm, [])
-      made["train"] += mine + slot.stranger[len(mine) :]
-      made[reported] += slot.tested
-      added |= {track for track, _ in mine}
-  if not made[reported]:
+  added = [slot.fill.get(arm, []) for slot in slots]
+  made = {**free, "test": []}
+  for slot, own in zip(slots, added, strict=True):
+    made["train"] += own + slot.stranger[len(own) :]
+  made[reported] = [segment for slot in slots for segment in slot.tested]
+  if not slots:
     raise InputError(
       f"leaves the leakage meter nothing to test: no genre has a {reported}"
       " track and two train tracks by other artists"
     )
-  if len({by_id[track].genre for track, _ in made[reported]}) < 2:
+  tested = {track for track, _ in made[reported]}
+  if len({by_id[track].genre for track in tested}) < 2:
     raise InputError(
       "leaves the leakage meter one genre to test; give a corpus with two or"
       " more"
     )
-  if arm != "clean" and not added:
+  learnt = {track for own in added for track, _ in own}
+  if arm != "clean" and not learnt:
     raise InputError(f"has no arm {arm!r}: {_why_not(arm, apart)}")
-  tested = {track for track, _ in made[reported]}
   if arm == "tracks":
-    return made, sorted(tested & added)
-  leaked = {group[track] for track in added}
+    return made, sorted(tested & learnt)
+  leaked = {group[track] for track in learnt}
   return made, sorted(track for track in tested if group[track] in leaked)
 
 
@@ -167,11 +172,9 @@ def _groups(
   return group, tested, True
 
 
-def _repeats(track: str, other: str) -> bool:
-  """Are two tracks by an artist one song, as far as published?"""
-  titles = (track_lists.index().get(one, ("", ""))[1] for one in (track, other))
-  key, its = map(artist_key, titles)
-  return bool(key) and key == its
+def _song(track: str) -> str:
+  """A key of the track's title, as far as published."""
+  return artist_key(track_lists.index().get(track, ("", ""))[1])
 
 
 def _slots(
@@ -185,55 +188,53 @@ def _slots(
 ) -> Iterator[Slot]:
   """The slots of one genre: as many as half of its train tracks, at most."""
 
-  def order(units: Iterable[tuple]) -> list[tuple]:
-    return ranked(units, seed, "leak meter")
+  def order(units: Iterable[Unit]) -> list[Unit]:
+    return ranked(units, seed, "leak meter")  # stored splits depend on the name
+
+  def shuffled(ids: Iterable[str]) -> list[str]:
+    return [track for (track,) in order((track,) for track in ids)]
 
   def segments(ids: Iterable[str]) -> list[Segment]:
     return order((t, s) for t in ids for s in range(length[t]))
 
   length = {row.id: row.segments for row in rows}
-  of_group = collections.defaultdict(list)
-  for row in rows:
-    if any(row.id in tracks[split] for split in SPLITS):
-      of_group[group[row.id]].append(row.id)
   held = {group[track] for track in tracks[reported]}  # of any genre
-  tested: list[Unit] = []
-  alone: list[Unit] = []
-  strangers: list[Unit] = []
+  of_group = collections.defaultdict(set)
+  for track in set().union(*tracks.values()) & length.keys():
+    of_group[group[track]].add(track)
+  tested: list[str] = []
+  alone: list[str] = []
+  strangers: list[str] = []
   mates = {}
   for number, ids in of_group.items():
     if number not in held:
-      strangers += [(t,) for t in ids if t in tracks["train"]]
+      strangers += ids & tracks["train"]
       continue
-    out = order((t,) for t in ids if t in tracks[reported])
     # Of all that an artist has, half at most is tested.
-    chosen = out[: (len(ids) + 1) // 2]
+    chosen = shuffled(ids & tracks[reported])[: (len(ids) + 1) // 2]
     (tested if len(ids) > 1 else alone).extend(chosen)
-    tracks_out = [track for (track,) in chosen]
+    recorded = {recording[track] for track in chosen}
+    songs = {_song(track) for track in chosen} - {""}
     mates[number] = iter(
       segments(
         track
-        for track in set(ids).difference(tracks_out)
-        if recording[track] not in {recording[other] for other in tracks_out}
-        and not any(_repeats(track, other) for other in tracks_out)
+        for track in ids.difference(chosen)
+        if recording[track] not in recorded and _song(track) not in songs
       )
     )
   pairs = zip(
-    [*order(tested), *order(alone)],
-    order(strangers)[: len(strangers) // 2],
+    [*shuffled(tested), *shuffled(alone)],
+    shuffled(strangers)[: len(strangers) // 2],
     strict=False,
   )
-  for (track,), (stranger,) in pairs:
+  for track, stranger in pairs:
     own = segments([track])
     size = max(1, round(share * len(own)))
     spare = own[: min(size, len(own) - 1)]
     stand_in = segments([stranger])[:size]
-    mated = zip(stand_in, mates[group[track]], strict=False)
+    its_artists = itertools.islice(mates[group[track]], len(stand_in))
     yield Slot(
       tested=own[len(spare) :],
       stranger=stand_in,
-      fill={
-        "tracks": spare[: len(stand_in)],
-        "artists": [segment for _, segment in mated],
-      },
+      fill={"tracks": spare[: len(stand_in)], "artists": list(its_artists)},
     )

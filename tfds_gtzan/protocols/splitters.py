@@ -42,10 +42,22 @@ def ranked(units: Iterable[Unit], seed: int, use: str) -> list[Unit]:
 # Random protocols.
 
 
-def _units(rows: Sequence[Row], whole_tracks: bool) -> list[Unit]:
-  if whole_tracks:
-    return [(row.id,) for row in rows]
-  return [(row.id, s) for row in rows for s in range(row.segments)]
+def _enough(
+  rows: Sequence[Row], whole_tracks: bool = True
+) -> dict[str, list[Unit]]:
+  """The units of each genre; InputError where one has fewer than three."""
+  units: list[Unit] = [(row.id,) for row in rows]
+  if not whole_tracks:
+    units = [(row.id, s) for row in rows for s in range(row.segments)]
+  what = "tracks" if whole_tracks else "segments"
+  genres = by_genre(units, {row.id: row for row in rows})
+  for genre, own in genres.items():
+    if len(own) < 3:
+      raise InputError(
+        f"the genre {genre} has {len(own)} {what} and needs at least 3, one for"
+        " each split"
+      )
+  return genres
 
 
 Cut = Callable[[Sequence[Row], int, int], Splits]
@@ -88,11 +100,8 @@ def random(validation: float, test: float, *, whole_tracks: bool = True) -> Cut:
   @_recordings_whole
   def cut(rows: Sequence[Row], fold: int, seed: int) -> Splits:
     del fold
-    by_id = {row.id: row for row in rows}
     splits: dict[str, list[Unit]] = {split: [] for split in SPLITS}
-    units = _units(rows, whole_tracks)
-    for genre, of_genre in by_genre(units, by_id).items():
-      _require(genre, of_genre, 3)
+    for of_genre in _enough(rows, whole_tracks).values():
       tested = max(1, round(test * len(of_genre)))
       held_out = tested + max(1, round(validation * len(of_genre)))
       order = ranked(of_genre, seed, "split")
@@ -102,15 +111,6 @@ def random(validation: float, test: float, *, whole_tracks: bool = True) -> Cut:
     return splits
 
   return cut
-
-
-def _require(genre: str, units: Sequence[Unit], least: int) -> None:
-  if len(units) < least:
-    what = "tracks" if len(units[0]) == 1 else "segments"
-    raise InputError(
-      f"the genre {genre} has {len(units)} {what} and needs at least {least},"
-      " one for each split"
-    )
 
 
 def selected_on_test(rows: Sequence[Row], fold: int, seed: int) -> Splits:
@@ -126,12 +126,10 @@ def selected_on_test(rows: Sequence[Row], fold: int, seed: int) -> Splits:
 @_recordings_whole
 def track_folds(rows: Sequence[Row], fold: int, seed: int) -> Splits:
   """Ten folds, each with a tenth of every genre."""
-  by_id = {row.id: row for row in rows}
   if len(rows) < 10:
     raise InputError(f"the corpus has {len(rows)} tracks; 10 folds need 10")
   dealt = []
-  for genre, of_genre in by_genre(_units(rows, True), by_id).items():
-    _require(genre, of_genre, 3)
+  for of_genre in _enough(rows).values():
     dealt += ranked(of_genre, seed, "folds")
   # Dealt round over all genres, so that folds differ by one track at most.
   return _fold_parts([dealt[i::10] for i in range(10)], fold)
@@ -142,10 +140,7 @@ def artist_folds(rows: Sequence[Row], fold: int, seed: int) -> Splits:
   # Imported here: scikit-learn takes a second, and only this needs it.
   from sklearn.model_selection import StratifiedGroupKFold
 
-  for genre, of_genre in by_genre(
-    _units(rows, True), {row.id: row for row in rows}
-  ).items():
-    _require(genre, of_genre, 3)
+  _enough(rows)
   groups = artist_groups(rows)
   if len(set(groups)) < 3:
     raise InputError(

@@ -109,17 +109,15 @@ def apply(
     own=own is not None,
   )
   rows = sorted(rows, key=lambda row: row.id)
+  by_id = {row.id: row for row in rows}
   genres = _genres(genres, rows)
   kept = [row for row in rows if row.genre in genres or not genres]
-  if own is None:
-    protocol = _get(name, rows, kept)
-  else:
-    name, protocol = OWN, _own(own)
+  protocol = _get(name, rows, kept) if own is None else _own(own)
+  name = name if own is None else OWN
   try:
     cut = _cut(protocol, rows, genres, fold, split_seed)
   except InputError as error:
     raise InputError(f"protocol {name!r}: {error}") from error
-  by_id = {row.id: row for row in rows}
   present: dict[str, Collection[Unit]] = {
     split: {unit for unit in cut[split] if unit[0] in by_id} for split in SPLITS
   }
@@ -133,18 +131,20 @@ def apply(
       f" ({missing['train']} missing); take another protocol"
     )
   if train_fraction < 1:
-    present["train"] = _fraction(
-      present["train"], by_id, train_fraction, split_seed
-    )
+    present["train"] = [
+      unit
+      for order in _shuffled(present["train"], by_id, split_seed)
+      for unit in order[: max(1, round(train_fraction * len(order)))]
+    ]
   touched: list[str] = []
   if leak:
     try:
       units, touched = leak_arms.cut(
         present, rows, leak, leak_share, split_seed
       )
-      present.update(units)
     except InputError as error:
       raise InputError(f"protocol {name!r} {error}") from error
+    present.update(units)
   if train_segments:
     present["train"] = _first(
       present["train"], by_id, train_segments, split_seed
@@ -223,7 +223,7 @@ def _get(name: str, rows: Sequence[Row], kept: Sequence[Row]) -> Protocol:
   has["partition"] = has["gtzan"] or any(
     row.partition in SPLITS for row in rows
   )
-  has["artists"] = 3 * len(_unknown(kept)) <= len(kept)
+  has["artists"] = 3 * _unknown(kept) <= len(kept)
   if not has[needs := PROTOCOLS[name].needs]:
     able = [key for key, value in PROTOCOLS.items() if has[value.needs]]
     raise InputError(
@@ -235,10 +235,8 @@ def _get(name: str, rows: Sequence[Row], kept: Sequence[Row]) -> Protocol:
 
 def _own(splits: Mapping[str, Iterable[str]]) -> Protocol:
   ids = {split: set(splits[split]) for split in SPLITS}
-  crossing = sum(
-    len(ids[one] & ids[other])
-    for one, other in itertools.combinations(SPLITS, 2)
-  )
+  pairs = itertools.combinations(ids.values(), 2)
+  crossing = sum(len(one & other) for one, other in pairs)
   units = {split: [(track,) for track in ids[split]] for split in SPLITS}
   return Protocol(
     lambda rows, fold, seed: units,
@@ -247,12 +245,12 @@ def _own(splits: Mapping[str, Iterable[str]]) -> Protocol:
   )
 
 
-def _unknown(rows: Sequence[Row]) -> list[str]:
-  return [row.id for row in rows if not credited(row.artist)]
+def _unknown(rows: Sequence[Row]) -> int:
+  return sum(not credited(row.artist) for row in rows)
 
 
 def _artists_unknown(rows: Sequence[Row]) -> str:
-  unknown = len(_unknown(rows))
+  unknown = _unknown(rows)
   return (
     f"{unknown:,} of {len(rows):,} tracks ({unknown / len(rows):.1%}) have no"
     " known artist"
@@ -271,11 +269,9 @@ def _notes(
   if protocol.leak:
     return
   tracks = {split: {unit[0] for unit in splits[split]} for split in SPLITS}
-  same: dict[int, list[tuple[str, str]]] = collections.defaultdict(list)
+  same = collections.defaultdict(list)
   for row, recording in zip(rows, splitters.recordings(rows), strict=True):
-    same[recording] += [
-      (split, row.id) for split in SPLITS if row.id in tracks[split]
-    ]
+    same[recording] += [(k, row.id) for k in SPLITS if row.id in tracks[k]]
   crossing = [own for own in same.values() if len(dict(own)) > 1]
   if crossing:
     example = " = ".join(track for _, track in crossing[0])
@@ -344,14 +340,12 @@ def _digest(units: Iterable[Unit]) -> str:
   return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def _fraction(
-  units: Iterable[Unit], by_id: Mapping[str, Row], fraction: float, seed: int
-) -> set[Unit]:
-  kept = set()
-  for of_genre in splitters.by_genre(units, by_id).values():
-    order = splitters.ranked(of_genre, seed, "fraction")
-    kept.update(order[: max(1, round(fraction * len(order)))])
-  return kept
+def _shuffled(
+  units: Iterable[Unit], by_id: Mapping[str, Row], seed: int
+) -> list[list[Unit]]:
+  """The units of each genre in the order in which they are kept."""
+  genres = splitters.by_genre(units, by_id).values()
+  return [splitters.ranked(own, seed, "fraction") for own in genres]
 
 
 def _first(
@@ -359,12 +353,8 @@ def _first(
 ) -> list[Unit]:
   """`number` segments: the first of each genre, its tracks in random order."""
   placed = []
-  for of_genre in splitters.by_genre(units, by_id).values():
-    order = [
-      segment
-      for unit in splitters.ranked(of_genre, seed, "fraction")
-      for segment in _segments([unit], by_id)
-    ]
+  for own in _shuffled(units, by_id, seed):
+    order = [segment for unit in own for segment in _segments([unit], by_id)]
     # Sorted by relative position in the genre, so genres are in proportion.
     placed += [
       ((i + 0.5) / len(order), segment) for i, segment in enumerate(order)

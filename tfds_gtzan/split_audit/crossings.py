@@ -19,40 +19,19 @@ from tfds_gtzan.split_audit.relations import Group
 _PAIRED = 3  # splits up to which each is compared with each, not with all
 
 
-def survey(
-  files: Sequence[str], corpus: Corpus | None, read_tracks: bool = True
-) -> dict:
+def survey(files: Sequence[str], corpus: Corpus | None) -> dict:
   """Finds what crosses a split: JSON values, keys as in docs/check_splits.md.
 
-  `corpus` None is GTZAN without its audio; with `read_tracks` its tracks are
-  decoded, for duplicates and near-duplicates.
+  `corpus` None is GTZAN without its audio; another's tracks are decoded, for
+  duplicates and near-duplicates.
   """
   split = match_tracks.understand(split_files.read(files), corpus)
-  placed = set(split.tracks())
-  tracks = () if corpus is None else corpus.tracks
   contents = relations.Contents()
-  if corpus is not None and read_tracks:
-    contents = relations.read(
-      corpus.kind, [t for t in tracks if t.id in placed]
-    )
-  known = [track.id for track in tracks] or list(track_lists.artists())
-  groups = relations.groups(split, contents)
-  return {
-    "files": [str(file) for file in files],
-    "corpus": corpus and corpus.name,
-    "fingerprint": corpus and corpus.fingerprint,
-    "parts": _sizes(split),
-    "unknown": list(split.unknown),
-    "repeated": {part: list(names) for part, names in split.repeated.items()},
-    "absent": sorted((placed & set(split.genres)) - set(known)),
-    "in_no_part": sorted(set(known) - placed),
-    "artist_unknown": sum(not split.artists.get(track) for track in placed),
-    "skipped": dict(contents.skipped),
-    "crossings": {
-      kind: None if of is None else _crossing(split, of)
-      for kind, of in groups.items()
-    },
-  }
+  if corpus is not None:
+    placed = set(split.tracks())
+    tracks = [track for track in corpus.tracks if track.id in placed]
+    contents = relations.read(corpus.kind, tracks)
+  return _facts(files, corpus, split, contents)
 
 
 def given(
@@ -75,7 +54,34 @@ def given(
     part: [track for track in split.parts[part] if track in split.genres]
     for part in SPLITS
   }
-  return ids, survey(files, corpus, read_tracks=False)
+  return ids, _facts(files, corpus, split, relations.Contents())
+
+
+def _facts(
+  files: Sequence[str],
+  corpus: Corpus | None,
+  split: Split,
+  contents: relations.Contents,
+) -> dict:
+  placed = set(split.tracks())
+  tracks = corpus.tracks if corpus else ()
+  known = {track.id for track in tracks} or set(track_lists.artists())
+  return {
+    "files": [str(file) for file in files],
+    "corpus": corpus and corpus.name,
+    "fingerprint": corpus and corpus.fingerprint,
+    "parts": _sizes(split),
+    "unknown": list(split.unknown),
+    "repeated": {part: list(names) for part, names in split.repeated.items()},
+    "absent": sorted((placed & set(split.genres)) - known),
+    "in_no_part": sorted(known - placed),
+    "artist_unknown": sum(not split.artists.get(track) for track in placed),
+    "skipped": dict(contents.skipped),
+    "crossings": {
+      kind: None if groups is None else _crossing(split, groups)
+      for kind, groups in relations.groups(split, contents).items()
+    },
+  }
 
 
 def _sizes(split: Split) -> dict[str, dict]:
@@ -136,10 +142,8 @@ def _met(
 
   Where the group is a single track: the same one.
   """
+  here = set(where.get(part, ()))
   there = set().union(*(where.get(other, ()) for other in others))
-  single = len(set().union(*where.values())) == 1
-  return {
-    track
-    for track in where.get(part, ())
-    if (there if single else there - {track})
-  }
+  if len(set().union(*where.values())) == 1:
+    return here & there
+  return {track for track in here if there - {track}}

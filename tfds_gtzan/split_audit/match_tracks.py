@@ -1,7 +1,6 @@
 """Which tracks the names in a user's split files mean."""
 
 import collections
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -60,15 +59,16 @@ def understand(lines: Iterable[Line], corpus: Corpus | None) -> Split:
       artists[named.track] = line.artist
     if not named.known:
       unknown[named.track] = line.name
-  for file, found in of_file.items():
-    if not any(known for known, _ in found):
+  for file, own in of_file.items():
+    if not any(known for known, _ in own):
       place, hint = "GTZAN", "; of another collection, give --config.data.path"
       if corpus is not None:
         place, hint = f"the {corpus.name} corpus", ""
+      first = own[0][1]
       raise InputError(
-        f"{file}: none of its {len(found)} names is a track of {place}, such as"
-        f" {next(iter(genres))}; the first is {found[0][1]!r}"
-        f"{names.hint(found[0][1])}{hint}"
+        f"{file}: none of its {len(own)} names is a track of {place}, such as"
+        f" {next(iter(genres))}; the first is {first!r}{names.hint(first)}"
+        f"{hint}"
       )
   return Split(
     {part: parts[part] for part in _in_order(parts)},
@@ -83,13 +83,8 @@ def _in_order(parts: Iterable[str]) -> list[str]:
   """train, validation, test; then others, fold2 before fold10."""
 
   def rank(part: str) -> tuple:
-    number = re.search(r"\d+$", part)
-    at = (
-      splitters.SPLITS.index(part)
-      if part in splitters.SPLITS
-      else len(splitters.SPLITS)
-    )
-    stem = part[: number.start()] if number else part
-    return at, stem, int(number[0]) if number else -1, part
+    stem = part.rstrip("0123456789")
+    order = (*splitters.SPLITS, part).index(part)
+    return order, stem, int(part[len(stem) :] or -1), part
 
   return sorted(parts, key=rank)

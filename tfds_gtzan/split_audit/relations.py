@@ -50,13 +50,15 @@ def read(kind: str, tracks: Sequence[Track]) -> Contents:
     digests[track.id] = content.digest
     if of_content:
       prints[track.id] = of_content(content)
-  if not of_content:
-    return Contents(digests, None, skipped)
   ids = list(prints)
-  near = [
-    (ids[pair.first], ids[pair.second], pair.likeness, pair.offset)
-    for pair in fingerprint.alike(list(prints.values()))
-  ]
+  near = (
+    None
+    if of_content is None
+    else [
+      (ids[pair.first], ids[pair.second], pair.likeness, pair.offset)
+      for pair in fingerprint.alike(list(prints.values()))
+    ]
+  )
   return Contents(digests, near, skipped)
 
 
@@ -97,7 +99,7 @@ def groups(split: Split, contents: Contents) -> dict[str, list[Group] | None]:
     (
       (a, b),
       {"likeness": round(likeness, 3), "offset": round(offset, 2)}
-      | (_shared((a, b), song=song) or _shared((a, b), artist=artist)),
+      | (_shared(a, b, "song", song) or _shared(a, b, "artist", artist)),
     )
     for a, b, likeness, offset in contents.near
     if not any({a, b} <= ids for ids in together)
@@ -112,11 +114,8 @@ def groups(split: Split, contents: Contents) -> dict[str, list[Group] | None]:
 
 
 def _pieces(track: str, split: Split) -> dict[str, dict[str, int]]:
-  pieces = {
-    part: len(own[track] - {""})
-    for part, own in split.parts.items()
-    if track in own
-  }
+  parts = {part: own for part, own in split.parts.items() if track in own}
+  pieces = {part: len(own[track] - {""}) for part, own in parts.items()}
   return {"pieces": pieces} if any(pieces.values()) else {}
 
 
@@ -132,10 +131,9 @@ def _alike(names: Mapping[str, Names]) -> list[tuple[list[str], str]]:
 
 
 def _shared(
-  ids: Sequence[str], **compared: Mapping[str, Names]
+  a: str, b: str, word: str, names: Mapping[str, Names]
 ) -> dict[str, str]:
-  """{"artist": name} where all share some, as the first has them."""
-  ((word, names),) = compared.items()
-  common = set.intersection(*(set(names.get(track, {})) for track in ids))
-  shared = [name for key, name in names[ids[0]].items() if key in common]
+  """{word: the names that two tracks share, as the first has them}, or {}."""
+  others = names.get(b, {})
+  shared = [name for key, name in names.get(a, {}).items() if key in others]
   return {word: "; ".join(shared)} if shared else {}

@@ -4,7 +4,7 @@ The functions follow the same rule as those of `roots`.
 """
 
 from tfds_gtzan.synthetic import drums, voices
-from tfds_gtzan.synthetic.arrangement import SECTIONS, arrangement
+from tfds_gtzan.synthetic.arrangement import arrangement
 from tfds_gtzan.synthetic.harmony import (
   BLUES,
   MAJOR,
@@ -36,8 +36,7 @@ def disco(stage, artist, song) -> None:
   chops[[2, 6, 10, 14]] = True
   rhythms = (((0, 1.5), (1.5, 0.5), (2, 1.8)), ((0, 3.5),), ((2.5, 1.2),))
   tune = melody(song, MINOR, rhythms, 4, span=7)
-  for bar in stage.bars:
-    mix = mixes[bar // 4 % SECTIONS]
+  for bar, mix in stage.bars(mixes):
     root, kind = form[bar % 4]
     root += key
     for beat in range(4):
@@ -52,9 +51,7 @@ def disco(stage, artist, song) -> None:
       if chops[sixteenth]:
         pitches = chord(root, kind, 62)
         stage.chord(guitar, pitches, bar, sixteenth / 4, 0.12, 0.35 * mix[4])
-    for beat, length, step in tune[bar % 4]:
-      pitch = near(key, 66) + step
-      stage.note(strings, pitch, bar, beat, length, 0.45 * mix[5], bend=2.0)
+    stage.tune(strings, near(key, 66), tune, bar, 0.45 * mix[5], bend=2.0)
 
 
 def hiphop(stage, artist, song) -> None:
@@ -72,8 +69,7 @@ def hiphop(stage, artist, song) -> None:
   cuts = ((0, 0.7), (0.75, 0.4), (1.5, 0.4), (2.75, 0.9))
   flow = song.random((2, 16)) < 0.55
   rise = song.integers(-1, 2, size=(2, 16)).tolist()
-  for bar in stage.bars:
-    mix = mixes[bar // 4 % SECTIONS]
+  for bar, mix in stage.bars(mixes):
     for beat in boom:
       stage.hit(kick, bar, beat, 1.2 * mix[0])
       stage.note(low, near(key, 30), bar, beat, 0.7, 1.3 * mix[3])
@@ -105,8 +101,7 @@ def metal(stage, artist, song) -> None:
   feet = (gallop, (0, 1, 2, 3))[song.integers(2)]
   riff = [degree(PHRYGIAN, int(i)) for i in song.integers(0, 5, size=8)]
   accents = song.random((2, 4)) < 0.3
-  for bar in stage.bars:
-    mix = mixes[bar // 4 % SECTIONS]
+  for bar, mix in stage.bars(mixes):
     for beat in range(4):
       shift = riff[(bar % 2) * 4 + beat] if accents[bar % 2, beat] else 0
       if shift:
@@ -138,8 +133,7 @@ def pop(stage, artist, song) -> None:
     ((0, 0.9), (1, 0.45), (1.5, 1.4), (3, 0.9)),
   )
   tune = melody(song, PENTATONIC, rhythms, 4, span=7)
-  for bar in stage.bars:
-    mix = mixes[bar // 4 % SECTIONS]
+  for bar, mix in stage.bars(mixes):
     root, kind = form[(bar + start) % 4]
     pitches = chord(key + root, kind, 64)
     for sixteenth in range(16):
@@ -151,9 +145,7 @@ def pop(stage, artist, song) -> None:
       drum, gain = ((kick, 0.9), (clap, 0.7))[beat % 2]
       stage.hit(drum, bar, beat, gain * mix[3])
       stage.hit(hat, bar, beat + 0.5, 0.25 * mix[4])
-    for beat, length, step in tune[bar % 4]:
-      pitch = near(key, 60) + step
-      stage.note(hook, pitch, bar, beat, length, 0.7 * mix[5])
+    stage.tune(hook, near(key, 60), tune, bar, 0.7 * mix[5])
 
 
 def rock(stage, artist, song) -> None:
@@ -170,8 +162,7 @@ def rock(stage, artist, song) -> None:
   kicks = ((0, 2), (0, 2, 2.5), (0, 1.5, 2))[song.integers(3)]
   rhythms = ((), ((0, 1.4), (1.5, 0.5), (2, 1.8)), ((2, 0.5), (2.5, 1.4)))
   tune = melody(song, BLUES if song.integers(2) else MAJOR, rhythms, 4)
-  for bar in stage.bars:
-    mix = mixes[bar // 4 % SECTIONS]
+  for bar, mix in stage.bars(mixes):
     root = near(key + form[bar % 4], 40)
     for eighth in range(8):
       length = 0.45 if eighth % 2 else 0.4
@@ -185,6 +176,4 @@ def rock(stage, artist, song) -> None:
       stage.hit(snare, bar, beat, mix[3])
     if bar % 4 == 0:
       stage.hit(crash, bar, 0, 0.4 * mix[2])
-    for beat, length, step in tune[bar % 4]:
-      pitch = near(key, 60) + step
-      stage.note(lead, pitch, bar, beat, length, 0.5 * mix[4], bend=1.0)
+    stage.tune(lead, near(key, 60), tune, bar, 0.5 * mix[4], bend=1.0)

@@ -5,7 +5,7 @@ same in all songs of an artist, from `song` in all excerpts of a song.
 """
 
 from tfds_gtzan.synthetic import drums, voices
-from tfds_gtzan.synthetic.arrangement import SECTIONS, arrangement
+from tfds_gtzan.synthetic.arrangement import arrangement
 from tfds_gtzan.synthetic.harmony import (
   BLUES,
   MAJOR,
@@ -32,8 +32,7 @@ def blues(stage, artist, song) -> None:
     (),
   )
   tune = melody(song, BLUES, rhythms, 12, span=9)
-  for bar in stage.bars:
-    mix = mixes[bar // 4 % SECTIONS]
+  for bar, mix in stage.bars(mixes):
     root = key + form[bar % 12]
     for beat in range(4):
       sixth = (7, 7, 9, 9)[beat]
@@ -48,9 +47,7 @@ def blues(stage, artist, song) -> None:
     for beat in (0, 2):
       stage.hit(kick, bar, beat, 0.9 * mix[2])
       stage.hit(snare, bar, beat + 1, 0.6 * mix[3])
-    for beat, length, step in tune[bar % 12]:
-      pitch = near(key, 60) + step
-      stage.note(lead, pitch, bar, beat, length, 0.7 * mix[5], bend=1.5)
+    stage.tune(lead, near(key, 60), tune, bar, 0.7 * mix[5], bend=1.5)
 
 
 def classical(stage, artist, song) -> None:
@@ -71,8 +68,7 @@ def classical(stage, artist, song) -> None:
     ((0, 0.9), (1, 0.9), (2, 0.9)),
   )
   tune = melody(song, MINOR if minor else MAJOR, rhythms, 8)
-  for bar in stage.bars:
-    mix = mixes[bar // 4 % SECTIONS]
+  for bar, mix in stage.bars(mixes):
     place = order[bar % 4]
     pitches = chord(key + roots[place], kinds[place], 52)
     # The swell: four bars up and four down, some 20 dB in all.
@@ -85,9 +81,7 @@ def classical(stage, artist, song) -> None:
       )
     root = near(key + roots[place], 40)
     stage.note(strings, root, bar, 0, stage.meter, 0.4 * swell * mix[1])
-    for beat, length, step in tune[bar % 8]:
-      pitch = near(key, 64) + step
-      stage.note(lead, pitch, bar, beat, length, 0.6 * swell * mix[2])
+    stage.tune(lead, near(key, 64), tune, bar, 0.6 * swell * mix[2])
 
 
 def country(stage, artist, song) -> None:
@@ -105,8 +99,7 @@ def country(stage, artist, song) -> None:
     ((1, 0.9), (2, 0.9), (3, 0.9)),
   )
   tune = melody(song, PENTATONIC, rhythms, 8, span=7)
-  for bar in stage.bars:
-    mix = mixes[bar // 4 % SECTIONS]
+  for bar, mix in stage.bars(mixes):
     root = key + form[bar % 8]
     for beat, step in ((0, 0), (2, 7)):
       stage.note(low, near(root + step, 33), bar, beat, 0.6, 1.1 * mix[0])
@@ -117,9 +110,7 @@ def country(stage, artist, song) -> None:
     for sixteenth in range(8):  # the train beat
       gain = 0.45 if sixteenth % 4 == 2 else 0.2
       stage.hit(brush, bar, sixteenth / 2, gain * mix[3])
-    for beat, length, step in tune[bar % 8]:
-      pitch = near(key, 62) + step
-      stage.note(lead, pitch, bar, beat, length, 0.6 * mix[4], bend=3.0)
+    stage.tune(lead, near(key, 62), tune, bar, 0.6 * mix[4], bend=3.0)
 
 
 def jazz(stage, artist, song) -> None:
@@ -143,8 +134,7 @@ def jazz(stage, artist, song) -> None:
     ((2, 0.45), (2.5, 0.45), (3, 0.45), (3.5, 0.45)),
   )
   tune = melody(song, MAJOR, rhythms, 8, span=11)
-  for bar in stage.bars:
-    mix = mixes[bar // 4 % SECTIONS]
+  for bar, mix in stage.bars(mixes):
     root, kind = form[bar % 4]
     root += key
     for beat in range(4):
@@ -158,9 +148,7 @@ def jazz(stage, artist, song) -> None:
     stage.hit(kick, bar, 0, 0.2 * mix[2])
     for beat in comp[bar % 8]:
       stage.chord(piano, chord(root, kind, 58), bar, beat, 0.4, 0.5 * mix[3])
-    for beat, length, step in tune[bar % 8]:
-      pitch = near(key, 60) + step
-      stage.note(horn, pitch, bar, beat, length, 0.6 * mix[4])
+    stage.tune(horn, near(key, 60), tune, bar, 0.6 * mix[4])
 
 
 def reggae(stage, artist, song) -> None:
@@ -182,8 +170,7 @@ def reggae(stage, artist, song) -> None:
     ((0, 0), (1.5, 0), (2, 7), (2.5, 12)),
   )
   line = [lines[i] for i in song.integers(3, size=4)]
-  for bar in stage.bars:
-    mix = mixes[bar // 4 % SECTIONS]
+  for bar, mix in stage.bars(mixes):
     root, kind = form[bar % 4]
     skank = chord(key + root, kind, 60)
     for beat in range(4):

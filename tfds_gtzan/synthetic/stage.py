@@ -1,5 +1,7 @@
 """Where a band's notes become a waveform: bars and beats to samples."""
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 
 from tfds_gtzan.synthetic.voices import SAMPLE_RATE, Voice, note
@@ -27,11 +29,13 @@ class Stage:
     self._played = 0
     self._notes = {}
 
-  @property
-  def bars(self) -> range:
+  def bars(self, mixes) -> Iterator[tuple[int, Sequence[float]]]:
+    """The recording's bars, each with its mix, which changes every four."""
     seconds = self.sound.size / SAMPLE_RATE
-    last = self._offset + seconds / self.beat_seconds
-    return range(int(self._offset // self.meter), int(last // self.meter) + 1)
+    beats = self._offset, self._offset + seconds / self.beat_seconds
+    first, last = (int(beat // self.meter) for beat in beats)
+    for bar in range(first, last + 1):
+      yield bar, mixes[bar // 4 % len(mixes)]
 
   def hit(self, sound, bar, beat, gain=1.0) -> None:
     """Adds a ready sound [samples] at a time, a little uneven; gain 0: not."""
@@ -65,3 +69,8 @@ class Stage:
       parts = [note(voice, pitch, seconds, bend) for pitch in pitches]
       self._notes[key] = sum(parts[1:], parts[0])
     self.hit(self._notes[key], bar, beat, gain)
+
+  def tune(self, voice, key, melody, bar, gain=1.0, bend=0.0):
+    """Plays a bar of a `harmony.melody`, its steps counted from `key`."""
+    for beat, length, step in melody[bar % len(melody)]:
+      self.note(voice, key + step, bar, beat, length, gain, bend)

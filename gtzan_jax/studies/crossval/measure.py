@@ -7,6 +7,7 @@ W/predictions/pooled.npz, pooled-seed1.npz, ...   every track, tested once
 
 import collections
 import dataclasses
+import itertools
 import pathlib
 import statistics
 from collections.abc import Mapping, Sequence
@@ -45,17 +46,6 @@ def run_name(fold: int, seed: int) -> str:
   return f"fold{fold}{_suffix(seed)}"
 
 
-def read_plan(folder: str | pathlib.Path) -> dict:
-  """The content of folds.json."""
-  return report_schema.read_json(
-    pathlib.Path(folder) / FOLDS_FILE, _PLAN, "crossval", _problem
-  )
-
-
-def _problem(plan: Mapping) -> str:
-  return "" if plan["seeds"] and plan["folds"] else "no seed or no fold"
-
-
 def collect(folder: str | pathlib.Path, plan: Mapping) -> Tested:
   """Reports and test predictions of all planned runs; InputError if the runs
   are of several experiments or a track is not tested exactly once."""
@@ -84,15 +74,15 @@ def _read(
   path: pathlib.Path, fold: int, seed: int, planned: Mapping, facts: dict
 ) -> Predictions:
   """One run's test predictions; `facts` becomes the first run's report."""
-  found, table = stored_runs.read(path), stored_runs.table(path, "test")
-  for key, value in (facts or found).items():
-    if key in (*_FACTS, "genres") and found[key] != value:
+  run, table = stored_runs.read(path), stored_runs.table(path, "test")
+  for key, value in (facts or run).items():
+    if key in (*_FACTS, "genres") and run[key] != value:
       raise InputError(
-        f"{path}: {key} {found[key]!r} received, {value!r} as in the other"
-        " folds is accepted"
+        f"{path}: {key} {run[key]!r} received, {value!r} as in the other folds"
+        " is accepted"
       )
-  facts.update(facts or found)
-  where = (found["config"].get("data", {}).get("fold"), found["seed"])
+  facts.update(facts or run)
+  where = (run["config"].get("data", {}).get("fold"), run["seed"])
   if where != (fold, seed):
     raise InputError(
       f"{path}: fold {where[0]}, seed {where[1]} received; fold {fold}, seed"
@@ -101,7 +91,7 @@ def _read(
   if (
     predictions.digest(table.track.tolist()) != planned["sha256"]
     or len(table) != planned["test"]["segments"]
-    or list(table.genres) != found["genres"]
+    or list(table.genres) != run["genres"]
   ):
     raise InputError(
       f"{path}: its predictions are not of the tracks that fold {fold} tests;"
@@ -122,36 +112,35 @@ def pool(tables: Sequence[Predictions]) -> Predictions:
 def measure(tested: Tested) -> dict:
   """Everything in crossval.json (docs/measures.md)."""
   by_seed = list(tested.tables.values())
-  by_fold = list(zip(*by_seed, strict=True))
   pooled = [pool(tables) for tables in by_seed]
-  found = tested.report
+  run = tested.report
   folds = [
     {
       "fold": fold,
       **{part: plan[part] for part in report.SPLITS},
       "genres": dict(
-        zip(found["genres"], _by_genre(tables[0]).tolist(), strict=True)
+        zip(run["genres"], _by_genre(tables[0]).tolist(), strict=True)
       ),
       "artists": tables[0].n_clusters,
       **_levels(tables),
     }
-    for fold, (plan, tables) in enumerate(
-      zip(tested.plan["folds"], by_fold, strict=True)
+    for fold, (plan, *tables) in enumerate(
+      zip(tested.plan["folds"], *by_seed, strict=True)
     )
   ]
-  drawn = found["config"]["eval"]["bootstrap"]
+  resamples = run["config"]["eval"]["bootstrap"]
   return {
-    **{key: found[key] for key in (*_FACTS, "genres")},
+    **{key: run[key] for key in (*_FACTS, "genres")},
     "seeds": list(tested.tables),
     "accuracy": _levels(pooled),
     "spread": {
-      level: _spread([one[level]["accuracy"] for one in folds])
+      level: _spread([fold[level]["accuracy"] for fold in folds])
       for level in ("track", "segment")
     },
     "balance": balance(by_seed[0]),
     "folds": folds,
     "pooled": [
-      {"seed": seed, **report.scored(table, resamples=drawn)}
+      {"seed": seed, **report.scored(table, resamples=resamples)}
       for seed, table in zip(tested.tables, pooled, strict=True)
     ],
   }
@@ -163,12 +152,15 @@ def balance(tables: Sequence[Predictions]) -> dict:
   sizes, corpus = counts.sum(1), counts.sum(0) / counts.sum()
   share = counts / sizes[:, None]
   fold, genre = np.unravel_index(np.abs(share - corpus).argmax(), share.shape)
-  folds_of = collections.defaultdict(set)
-  credits = [table.by_track().artist.tolist() for table in tables]
-  for i, tested in enumerate(credits):
-    for artist in set().union(*map(artist_credits.known, tested)):
-      folds_of[artist].add(i)
-  crossing = {x for x, among in folds_of.items() if len(among) > 1}
+  artists = [
+    list(map(artist_credits.known, table.by_track().artist.tolist()))
+    for table in tables
+  ]
+  folds_of = collections.Counter(
+    artist for of_fold in artists for artist in set().union(*of_fold)
+  )
+  crossing = {artist for artist, folds in folds_of.items() if folds > 1}
+  of_tracks = list(itertools.chain.from_iterable(artists))
   return {
     "smallest": float(sizes.min() / sizes.sum()),
     "largest": float(sizes.max() / sizes.sum()),
@@ -180,16 +172,8 @@ def balance(tables: Sequence[Predictions]) -> dict:
     },
     "crossing": {
       "artists": len(crossing),
-      "tracks": sum(
-        not crossing.isdisjoint(artist_credits.known(credit))
-        for tested in credits
-        for credit in tested
-      ),
-      "unknown": sum(
-        not artist_credits.known(credit)
-        for tested in credits
-        for credit in tested
-      ),
+      "tracks": sum(not crossing.isdisjoint(names) for names in of_tracks),
+      "unknown": of_tracks.count([]),
     },
   }
 
@@ -208,9 +192,18 @@ def save_pooled(tested: Tested, folder: pathlib.Path) -> None:
 def again(folder: str | pathlib.Path) -> dict:
   """Recomputes crossval.json; InputError if the stored pooled predictions
   differ from those of the folds."""
-  tested = collect(folder, read_plan(folder))
+  folder = pathlib.Path(folder)
+  plan = report_schema.read_json(
+    folder / FOLDS_FILE,
+    _PLAN,
+    "crossval",
+    lambda plan: (
+      "" if plan["seeds"] and plan["folds"] else "no seed or no fold"
+    ),
+  )
+  tested = collect(folder, plan)
   for seed, tables in tested.tables.items():
-    path = pathlib.Path(folder) / "predictions" / _pooled_name(seed)
+    path = folder / "predictions" / _pooled_name(seed)
     if not path.parent.exists():
       continue  # packed, without what follows from the folds
     pooled, wanted = predictions.load(path), pool(tables)

@@ -10,6 +10,7 @@ from gtzan_jax.reports import document as doc
 from gtzan_jax.reports import figures, plot_style
 from gtzan_jax.reports.document import percent
 from gtzan_jax.reports.plot_style import PALETTE
+from gtzan_jax.reports.report import SPLITS
 from gtzan_jax.scores import compare
 
 FILE = "crossval.md"
@@ -60,20 +61,22 @@ def _folds(found: Mapping) -> doc.Block:
   rows = [
     (
       one["fold"],
-      *(one[split]["tracks"] for split in ("train", "validation", "test")),
+      *(one[split]["tracks"] for split in SPLITS),
       one["test"]["segments"],
       one["artists"],
-      *(compare.as_text(one[level]) for level in ("track", "segment")),
+      *_accuracies(one),
     )
     for one in found["folds"]
   ]
-  row = ("pooled", "", "", pooled["n"], pooled["segment"]["n"])
-  accuracy = [
-    compare.as_text(found["accuracy"][level]) for level in ("track", "segment")
-  ]
+  tested = pooled["n"], pooled["segment"]["n"], pooled["clusters"]
+  rows.append(("pooled", "", "", *tested, *_accuracies(found["accuracy"])))
   head = ("fold", "train tracks", "validation", "test", "test segments")
   head += ("test artists", "track accuracy", "segment accuracy")
-  return doc.table(head, [*rows, (*row, pooled["clusters"], *accuracy)])
+  return doc.table(head, rows)
+
+
+def _accuracies(levels: Mapping) -> list[str]:
+  return [compare.as_text(levels[level]) for level in ("track", "segment")]
 
 
 def _spread(spread: Mapping) -> str:
@@ -106,23 +109,22 @@ def _pooled(pooled: Sequence[Mapping]) -> doc.Block:
 
 def _balance(balance: Mapping) -> str:
   genre, crossing = balance["genre"], balance["crossing"]
-  text = (
-    f"A fold tests {percent(balance['smallest'])} to"
-    f" {percent(balance['largest'])} % of the tracks. Farthest from its share"
-    f" in the corpus is {genre['genre']} in fold {genre['fold']}:"
-    f" {percent(genre['share'])} in place of {percent(genre['corpus'])} %. "
-  )
+  text = "No artist is in two folds."
   if crossing["artists"]:
-    text += (
+    text = (
       f"{crossing['artists']} artists, who have {crossing['tracks']} tracks,"
       " are in several folds: they are tested by models that were trained on"
       " others of their tracks."
     )
-  else:
-    text += "No artist is in two folds."
   if crossing["unknown"]:
     text += f" {crossing['unknown']} tracks have no known artist."
-  return text
+  return (
+    f"A fold tests {percent(balance['smallest'])} to"
+    f" {percent(balance['largest'])} % of the tracks. Farthest from its share"
+    f" in the corpus is {genre['genre']} in fold {genre['fold']}:"
+    f" {percent(genre['share'])} in place of {percent(genre['corpus'])} %. "
+    + text
+  )
 
 
 # The picture: accuracies of the folds, and what each tests.
@@ -130,27 +132,22 @@ def _balance(balance: Mapping) -> str:
 
 def picture(found: Mapping) -> Figure:
   """Track accuracies with their 95 % intervals, beside the genres tested."""
-  genres, folds = found["genres"], found["folds"]
-  with plot_style.style():
-    figure = plot_style.new_figure(
-      5.0 + 0.52 * len(genres), 1.9 + 0.36 * max(4, len(folds))
-    )
-    ratios = [4, 0.52 * len(genres) + 1]
-    left, right = figure.subplots(1, 2, width_ratios=ratios)
-    _draw_accuracies(left, found)
-    _draw_genres(right, found)
-  return figure
-
-
-def _draw_accuracies(axes, found: Mapping) -> None:
+  genres, folds = len(found["genres"]), len(found["folds"])
   named = {f"fold {one['fold']}": one["track"] for one in found["folds"]}
   named["pooled"] = found["accuracy"]["track"]
-  low, high = named["pooled"]["ci95"]
-  axes.axvspan(low, high, color=PALETTE["grid"], alpha=0.6, linewidth=0)
   colour = "warm" if found["leak"] else "accent"
-  rows = [(name, colour, level) for name, level in named.items()]
-  figures.accuracies(axes, rows)
-  axes.set_title(f"{found['recipe']}, {found['protocol']}", pad=10)
+  with plot_style.style():
+    figure = plot_style.new_figure(
+      5.0 + 0.52 * genres, 1.9 + 0.36 * max(4, folds)
+    )
+    ratios = [4, 0.52 * genres + 1]
+    left, right = figure.subplots(1, 2, width_ratios=ratios)
+    low, high = named["pooled"]["ci95"]
+    left.axvspan(low, high, color=PALETTE["grid"], alpha=0.6, linewidth=0)
+    figures.accuracies(left, [(n, colour, x) for n, x in named.items()])
+    left.set_title(f"{found['recipe']}, {found['protocol']}", pad=10)
+    _draw_genres(right, found)
+  return figure
 
 
 def _draw_genres(axes, found: Mapping) -> None:

@@ -44,18 +44,23 @@ def run(
   the `overrides`; `out` None: crossval-... in the folder of runs; `seeds` runs
   of each fold (None: 1); the rest, and the exit status, as in `sweep.run_all`.
   InputError for a protocol without folds."""
-  number = 1 if seeds is None else seeds
-  seeds, known = range(number), {n: p.folds for n, p in PROTOCOLS.items()}
-  _check(config.data.protocol, number, known)
+  folds = {name: p.folds for name, p in PROTOCOLS.items() if p.folds > 1}
+  if config.data.protocol not in folds:
+    raise InputError(
+      f"protocol {config.data.protocol!r} has no folds: give"
+      f" --config.data.protocol={' or '.join(folds)}"
+    )
   default = workdir.default_path(config)
   out = out or default.with_name(f"crossval-{default.name}")
   cut, rows = open_splits(config)
-  facts = plan(config.data, cut, rows, known[config.data.protocol])
-  facts = {"seeds": list(seeds), **facts}
+  facts = {
+    "seeds": list(range(seeds or 1)),
+    **plan(config.data, cut, rows, folds[config.data.protocol]),
+  }
   status = sweep.run_all(
     [
       sweep.Run(crossval.run_name(i, seed), {"data.fold": i, "seed": seed})
-      for seed in seeds
+      for seed in facts["seeds"]
       for i in range(len(facts["folds"]))
     ],
     name="cross-validation",
@@ -78,17 +83,6 @@ def run(
   return 0
 
 
-def _check(protocol: str, seeds: int, known: Mapping[str, int]) -> None:
-  if seeds < 1:
-    raise InputError(f"--seeds={seeds}: give 1 or more")
-  if known.get(protocol, 1) == 1:
-    able = [name for name, folds in known.items() if folds > 1]
-    raise InputError(
-      f"protocol {protocol!r} has no folds: give --config.data.protocol="
-      f"{' or '.join(able)}"
-    )
-
-
 def plan(data, cut: Cut, rows: Iterable, number: int) -> dict:
   """The content of folds.json without the seeds; `number` is that of the folds.
   InputError if a genre has no track in a split of a fold."""
@@ -97,25 +91,17 @@ def plan(data, cut: Cut, rows: Iterable, number: int) -> dict:
   folds = []
   for fold in range(number):
     partition = cut(fold=fold)
-    tracks = {
-      part: {track for track, _ in partition.parts[part]}
-      for part in report.SPLITS
-    }
-    for part, names in tracks.items():
-      for genre in sorted(kept - {genre_of[name] for name in names}):
+    sizes = {}
+    for part in report.SPLITS:
+      tracks = {track for track, _ in partition.parts[part]}
+      for genre in sorted(kept - {genre_of[track] for track in tracks}):
         raise InputError(
           f"fold {fold} of protocol {data.protocol!r} has no {genre} in its"
           f" {part} split: leave the genre out (--config.data.genres), or take"
           " another protocol or config.data.split_seed"
         )
-    folds.append(
-      {
-        **{
-          part: {"tracks": len(names), "segments": len(partition.parts[part])}
-          for part, names in tracks.items()
-        },
-        "sha256": partition.sha256["test"],
-      }
-    )
+      segments = len(partition.parts[part])
+      sizes[part] = {"tracks": len(tracks), "segments": segments}
+    folds.append({**sizes, "sha256": partition.sha256["test"]})
   number_of_tracks = sum(genre in kept for genre in genre_of.values())
   return {"tracks": number_of_tracks, "folds": folds}

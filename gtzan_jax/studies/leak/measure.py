@@ -50,69 +50,74 @@ def measure(folder: str | pathlib.Path) -> dict:
       f"{folder}: seeds {', '.join(map(str, seeds)) or 'none'} are finished in"
       f" every arm ({', '.join(plan['arms'])}); two or more are needed"
     )
-  tables = {
-    arm: [runs[arm][seed].table for seed in seeds] for arm in plan["arms"]
+  arms = {arm: [runs[arm][seed] for seed in seeds] for arm in plan["arms"]}
+  protocols = {
+    name: [run for _, run in sorted(runs[name].items())]
+    for name in plan["protocols"]
+    if runs[name]
   }
-  protocols = [name for name in plan["protocols"] if runs[name]]
-  if len(tables) == 1 and not protocols:
+  if len(arms) == 1 and not protocols:
     raise InputError(
       f"{folder}: no run of a protocol is finished and no arm leaks: there is"
       " nothing to compare"
     )
-  first = runs[CLEAN][seeds[0]]
-  tested = set(first.table.track.tolist())
+  first, table = arms[CLEAN][0]
+  tested = set(table.track.tolist())
+  touched = {arm: set(tracks) for arm, tracks in plan["arms"].items()}
+
+  def difference(arm: str, other: str, tracks: set[str]) -> dict | None:
+    """Gain of `arm` over `other` on these tracks; None without tracks."""
+    if not tracks:
+      return None
+    tables = (
+      [x.select(np.isin(x.track, list(tracks))) for _, x in arms[name]]
+      for name in (arm, other)
+    )
+    return _by_level(compare.compare_many, *tables)
+
   return {
-    **{key: first.report[key] for key in _FACTS},
-    "split": first.report["headline"],
-    "segments": len(first.table),
-    "tracks": len(set(first.table.track)),
-    "clusters": first.table.n_clusters,
+    **{key: first[key] for key in _FACTS},
+    "split": first["headline"],
+    "segments": len(table),
+    "tracks": len(tested),
+    "clusters": table.n_clusters,
     "untested": [
-      genre
-      for i, genre in enumerate(first.table.genres)
-      if i not in first.table.label
+      genre for i, genre in enumerate(table.genres) if i not in table.label
     ],
     "seeds": seeds,
-    "alike": all(map(_all_alike, tables.values())),
+    "alike": all(map(_all_alike, arms.values())),
     "arms": {
       arm: {
-        **_report_facts([runs[arm][seed] for seed in seeds]),
-        "touched": len(touched),
-        **_by_level(compare.mean_accuracy, tables[arm]),
+        **_report_facts(own),
+        "touched": len(plan["arms"][arm]),
+        **_accuracies(own),
       }
-      for arm, touched in plan["arms"].items()
+      for arm, own in arms.items()
     },
     "differences": {
       arm: {
-        **_difference(tables, arm, CLEAN, set(touched)),
-        "untouched": _difference(tables, arm, CLEAN, tested - {*touched}),
+        **difference(arm, CLEAN, touched[arm]),
+        "untouched": difference(arm, CLEAN, tested - touched[arm]),
       }
-      for arm, touched in plan["arms"].items()
+      for arm in arms
       if arm != CLEAN
     },
-    "tracks_over_artists": _difference(
-      tables,
+    "tracks_over_artists": difference(
       *LEAKING,
-      set.intersection(*({*plan["arms"].get(arm, ())} for arm in LEAKING)),
+      set.intersection(*(touched.get(arm, set()) for arm in LEAKING)),
     ),
-    "protocols": [_protocol(runs[name]) for name in protocols],
+    "protocols": [
+      {
+        **_report_facts(own),
+        "seeds": sorted(runs[name]),
+        "split": own[0].report["headline"],
+        "tracks": len(set(own[0].table.track)),
+        **_accuracies(own),
+      }
+      for name, own in protocols.items()
+    ],
     **{key: plan[key] for key in ("left_out", "same")},
   }
-
-
-def _difference(
-  tables: Mapping[str, Sequence[Predictions]],
-  arm: str,
-  other: str,
-  tracks: set[str],
-) -> dict | None:
-  """Gain of `arm` over `other` on these test tracks; None without tracks."""
-  if not tracks:
-    return None
-  return _by_level(
-    compare.compare_many,
-    *([_only(x, tracks) for x in tables[name]] for name in (arm, other)),
-  )
 
 
 def _problem(plan: Mapping) -> str:
@@ -157,16 +162,8 @@ def _report_facts(runs: Sequence[_Finished]) -> dict:
   }
 
 
-def _protocol(runs: Mapping[int, _Finished]) -> dict:
-  seeds = sorted(runs)
-  first = runs[seeds[0]]
-  return {
-    **_report_facts([runs[seed] for seed in seeds]),
-    "seeds": seeds,
-    "split": first.report["headline"],
-    "tracks": len(set(first.table.track)),
-    **_by_level(compare.mean_accuracy, [runs[seed].table for seed in seeds]),
-  }
+def _accuracies(runs: Sequence[_Finished]) -> dict:
+  return _by_level(compare.mean_accuracy, [run.table for run in runs])
 
 
 def _by_level(score: Callable, *groups: Sequence[Predictions]) -> dict:
@@ -176,13 +173,9 @@ def _by_level(score: Callable, *groups: Sequence[Predictions]) -> dict:
   }
 
 
-def _all_alike(tables: Sequence[Predictions]) -> bool:
-  first = tables[0]
+def _all_alike(runs: Sequence[_Finished]) -> bool:
+  first, *others = (run.table for run in runs)
   return all(
     (other.predicted[alignment.places(first, other)] == first.predicted).all()
-    for other in tables[1:]
+    for other in others
   )
-
-
-def _only(table: Predictions, tracks: Iterable[str]) -> Predictions:
-  return table.select(np.isin(table.track, list(tracks)))

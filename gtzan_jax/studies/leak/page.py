@@ -25,6 +25,8 @@ WORDS = {
 def document(found: Mapping) -> doc.Document:
   """The page of what `leak.measure` returned."""
   seeds = ", ".join(map(str, found["seeds"]))
+  rows = [*found["arms"].values(), *found["protocols"]]
+  commits = sorted({commit for row in rows for commit in row["commits"]})
   note: Any = (
     "No arm can leak here: there is nothing to compare with ",
     *(code("clean"), "."),
@@ -52,7 +54,8 @@ def document(found: Mapping) -> doc.Document:
       tuple(_notes(found)),
       *_protocols(found),
       doc.items(
-        _provenance(found),
+        f"Measured by the code of {', '.join(commits)} on data"
+        f" {found['data_fingerprint'][:8]}.",
         *(f"Left out: {why}." for why in found["left_out"].values()),
         *(
           (code(name), " has the same segments as ", code(twin), " here.")
@@ -60,15 +63,6 @@ def document(found: Mapping) -> doc.Document:
         ),
       ),
     ],
-  )
-
-
-def _provenance(found: Mapping) -> str:
-  rows = [*found["arms"].values(), *found["protocols"]]
-  commits = sorted({one for row in rows for one in row["commits"]})
-  return (
-    f"Measured by the code of {', '.join(commits)} on data"
-    f" {found['data_fingerprint'][:8]}."
   )
 
 
@@ -100,10 +94,9 @@ def _notes(found: Mapping) -> Iterator[Any]:
 def _arms(found: Mapping) -> doc.Block:
   rows = []
   for name, arm in found["arms"].items():
-    change = found["differences"].get(name)
     row = [code(name), WORDS[name], doc.number(arm["n_train"]), _met(arm)]
     row += [compare.as_text(arm[level]) for level in LEVELS]
-    if change:
+    if change := found["differences"].get(name):
       other = change["untouched"]
       row += [change["track"]["n"], *(_points(change[x]) for x in LEVELS)]
       row.append(_points(other["track"]) if other else "–")
@@ -192,36 +185,34 @@ def picture(found: Mapping) -> Figure:
     )
     panels = figure.subplots(1, len(drawn), squeeze=False)[0]
     for axes, draw in zip(panels, drawn, strict=True):
-      draw(axes, found)
+      axes.set_title(draw(axes, found), pad=10)
   return figure
 
 
-def _draw_arms(axes, found: Mapping) -> None:
-  rows = [
-    (_LABELS[name], _kind(arm), arm["track"])
-    for name, arm in found["arms"].items()
-  ]
+# Each draws a panel and returns its title.
+
+
+def _draw_arms(axes, found: Mapping) -> str:
+  arms = found["arms"]
+  rows = [(_LABELS[k], _kind(arm), arm["track"]) for k, arm in arms.items()]
   figures.accuracies(axes, rows)
-  title = f"{found['recipe']}\nThe same {found['tracks']} tracks"
-  if report.artists_decide(found["arms"]["clean"]):
-    title += f"\n({report.MOSTLY})"
-  axes.set_title(title, pad=10)
+  met = f"\n({report.MOSTLY})" * report.artists_decide(arms["clean"])
+  return f"{found['recipe']}\nThe same {found['tracks']} tracks{met}"
 
 
-def _draw_protocols(axes, found: Mapping) -> None:
+def _draw_protocols(axes, found: Mapping) -> str:
   rows = [
     (one["protocol"], _kind(one), one["track"]) for one in found["protocols"]
   ]
   order = [*reversed(_LEAKS)]
   figures.accuracies(axes, sorted(rows, key=lambda row: order.index(row[1])))
   size = found["protocols"][0]["n_train"]
-  title = f"Protocols, {size:,} train segments"
-  if any(kind == "middle" for _, kind, _ in rows):
-    title += f"\n(pale: {report.MOSTLY})"
-  axes.set_title(title, pad=10)
+  met = any(kind == "middle" for _, kind, _ in rows)
+  pale = f"\n(pale: {report.MOSTLY})" * met
+  return f"Protocols, {size:,} train segments{pale}"
 
 
-def _draw_differences(axes, found: Mapping) -> None:
+def _draw_differences(axes, found: Mapping) -> str:
   axes.axvline(0, color=PALETTE["muted"], linewidth=1)
   labels, ends = [], [0.0, 0.1]
   for y, (name, one) in enumerate(found["differences"].items()):
@@ -235,4 +226,4 @@ def _draw_differences(axes, found: Mapping) -> None:
   axes.xaxis.set_major_formatter(lambda x, _: f"{100 * x:+.0f}" if x else "0")
   axes.set_xlabel("points above clean, 95 % interval")
   plot_style.name_rows(axes, labels)
-  axes.set_title("What the leak is worth", pad=10)
+  return "What the leak is worth"

@@ -5,7 +5,7 @@ W/plan.json leak.json leak.md leak.png   when all are done
 """
 
 import pathlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import ml_collections
 
@@ -44,7 +44,7 @@ def run(
   (None: SEEDS, at least 2); `chosen` protocols beside the arms (empty: all;
   [NONE]: none); the rest, and the exit status, as in `sweep.run_all`.
   InputError for a protocol that leaks or cannot be cut into arms."""
-  seeds, known = SEEDS if seeds is None else seeds, tuple(PROTOCOLS)
+  seeds, known = seeds or SEEDS, tuple(PROTOCOLS)
   _check(seeds, chosen, known)
   default = workdir.default_path(config)
   out = out or default.with_name(f"leak-{default.name}")
@@ -56,8 +56,13 @@ def run(
   for name, twin in facts["same"].items():
     print(f"left out: {name}: the same segments as {twin} here")
   status = sweep.run_all(
-    _runs(values, facts, range(seeds)),
-    name="leak meter",
+    [  # the arms first, seed by seed
+      sweep.Run(f"{name}-seed{seed}", {**values[name], "seed": seed})
+      for group in ("arms", "protocols")
+      for seed in range(seeds)
+      for name in facts[group]
+    ],
+    name="leakage meter",
     launcher=launcher,
     recipe=recipe,
     overrides={
@@ -139,15 +144,3 @@ def plan(
     **{arm: {**base, "data.leak": arm} for arm in arms},
     **{name: {"data.protocol": name, **matched} for name in beside},
   }
-
-
-def _runs(
-  values: Mapping[str, dict], facts: Mapping, seeds: Iterable[int]
-) -> list[sweep.Run]:
-  """The arms first, seed by seed."""
-  return [
-    sweep.Run(f"{name}-seed{seed}", {**values[name], "seed": seed})
-    for group in ("arms", "protocols")
-    for seed in seeds
-    for name in facts[group]
-  ]

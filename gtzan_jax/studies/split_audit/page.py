@@ -19,19 +19,18 @@ Table = list[list[str]]
 
 def crosses(facts: Mapping) -> bool:
   """Whether anything crosses."""
-  found = (of for of in facts["crossings"].values() if of is not None)
-  return any(of["groups"] for of in found)
+  return bool(_crossing(facts))
 
 
 def text(facts: Mapping) -> str:
   """For the console: sizes, counts, and the first groups of each kind."""
   blocks = [_aligned(_sizes(facts)), "\n".join(_notes(facts))]
   blocks.append(f"{_LEGEND}\n{_aligned(_counts(facts))}")
-  for kind, found in _found(facts):
+  for kind, groups in _crossing(facts).items():
     lines = [TITLES[kind]]
-    lines += [f"  {_group(one, whole=False)}" for one in found[:_NAMED]]
-    if len(found) > _NAMED:
-      lines.append(f"  and {len(found) - _NAMED:,} more")
+    lines += [f"  {_group(group, whole=False)}" for group in groups[:_NAMED]]
+    if len(groups) > _NAMED:
+      lines.append(f"  and {len(groups) - _NAMED:,} more")
     blocks.append("\n".join(lines))
   if not crosses(facts):
     known = ", as far as its names mean tracks" * bool(facts["unknown"])
@@ -50,8 +49,8 @@ def document(facts: Mapping) -> doc.Document:
       f"{_LEGEND}:",
       _table(_counts(facts)),
       *(
-        doc.part(TITLES[kind], doc.items(*list(map(_group, found))))
-        for kind, found in _found(facts)
+        doc.part(TITLES[kind], doc.items(*map(_group, groups)))
+        for kind, groups in _crossing(facts).items()
       ),
     ],
   )
@@ -61,17 +60,17 @@ def _table(rows: Table) -> doc.Block:
   return doc.table(rows[0], rows[1:], "lr")
 
 
-def _found(facts: Mapping) -> list[tuple[str, list[dict]]]:
-  """The kinds with groups that cross, the largest groups first."""
-  return [
-    (kind, sorted(of["groups"], key=_touched, reverse=True))
+def _crossing(facts: Mapping) -> dict[str, list[dict]]:
+  """{kind: its groups that cross, the largest first}."""
+
+  def size(group: Mapping) -> tuple[float, int]:
+    return group.get("likeness", 0.0), sum(map(len, group["parts"].values()))
+
+  return {
+    kind: sorted(of["groups"], key=size, reverse=True)
     for kind, of in facts["crossings"].items()
     if of and of["groups"]
-  ]
-
-
-def _touched(group: Mapping) -> tuple[float, int]:
-  return group.get("likeness", 0.0), sum(map(len, group["parts"].values()))
+  }
 
 
 def _sizes(facts: Mapping) -> Table:
@@ -107,21 +106,15 @@ def _counts(facts: Mapping) -> Table:
 def _notes(facts: Mapping) -> list[str]:
   """Further remarks, a sentence each."""
   notes = []
-  pieces = [
-    one for one in facts["crossings"]["tracks"]["groups"] if "pieces" in one
-  ]
-  if pieces:
+  tracks = facts["crossings"]["tracks"]["groups"]
+  if pieces := sum("pieces" in track for track in tracks):
     notes.append(
-      f"warning: a split of segments; {len(pieces):,} tracks have some in two"
+      f"warning: a split of segments; {pieces:,} tracks have some in two"
       " parts or more"
     )
   for part, of in facts["parts"].items():
-    absent = [
-      genre
-      for genre, count in of["genres"].items()
-      if not count and genre != "unknown"
-    ]
-    if absent:
+    absent = [genre for genre, n in of["genres"].items() if not n]
+    if absent := [genre for genre in absent if genre != "unknown"]:
       notes.append(f"warning: {part} has no {', '.join(absent)}")
   for part, names in facts["repeated"].items():
     notes.append(
@@ -154,25 +147,25 @@ def _some(names: Sequence[str]) -> str:
 def _group(group: Mapping, whole: bool = True) -> str:
   """ "Dio: Gypsy: train metal.00041; test metal.00062"; numbers stand for long
   lists unless `whole`."""
-  words = [group.get("song") or group.get("artist") or ""]
-  if "likeness" in group:
-    words.append(f"{group['likeness']:.2f} at {group['offset']:+.1f} s")
-  elif group.get("by") == "published":
-    words.append("published")
   parts = group["parts"]
+  title = group.get("song") or group.get("artist") or ""
+  if "likeness" in group:
+    likeness = f"{group['likeness']:.2f} at {group['offset']:+.1f} s"
+    title = ", ".join(filter(None, [title, likeness]))
+  elif group.get("by") == "published":
+    title = "published"
   short = not whole and sum(map(len, parts.values())) > _IDS
   each = [
     f"{part} {len(ids) if short else ', '.join(ids)}"
     for part, ids in parts.items()
   ]
   if "pieces" in group:
-    words = [next(iter(parts.values()))[0]]
+    title = next(iter(parts.values()))[0]
     each = [
       f"{part} {f'{number:,} segments' if number else 'whole'}"
       for part, number in group["pieces"].items()
     ]
-  said = ", ".join(filter(None, words))
-  return f"{said}: {'; '.join(each)}" if said else "; ".join(each)
+  return ": ".join(filter(None, [title, "; ".join(each)]))
 
 
 def _aligned(rows: Table) -> str:
