@@ -4,16 +4,19 @@ import csv
 import pathlib
 import tarfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+import pytest
 import soundfile
 import tensorflow_datasets as tfds
 from PIL import Image
 
 import tfds_gtzan
+from gtzan_jax.errors import InputError
 from gtzan_jax.features import kaggle_table
 from tfds_gtzan import synthetic
+from tfds_gtzan.corpora.types import Corpus
 from tfds_gtzan.facts import track_lists
 
 RATE = 22_050
@@ -44,6 +47,28 @@ def write_folder(
       noise = rng.uniform(-0.5, 0.5, round(length * RATE))
       soundfile.write(root / genre / f"{genre}.{i:05d}.{ext}", noise, RATE)
   return root
+
+
+def write_names(root: pathlib.Path, names: Iterable[str]) -> pathlib.Path:
+  """Writes files of these names, which hold them; "x/" is a folder."""
+  for name in names:
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    if name.endswith("/"):
+      (root / name).mkdir()
+    else:
+      (root / name).write_bytes(name.encode())
+  return root
+
+
+def opened(path: pathlib.Path, **more) -> Corpus:
+  return tfds_gtzan.open_corpus(str(path), **more)
+
+
+def refused(path: pathlib.Path, message: str, **more) -> None:
+  """Opening the corpus at a path raises an error of one line that matches."""
+  with pytest.raises(InputError, match=message) as caught:
+    opened(path, **more)
+  assert "\n" not in str(caught.value)
 
 
 def archive_arrays(

@@ -11,7 +11,7 @@ import json
 import pickle
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 import tensorflow_datasets as tfds
 
@@ -19,12 +19,12 @@ from gtzan_jax.errors import InputError, install
 from tfds_gtzan import examples
 from tfds_gtzan.corpora.types import Track
 
-if TYPE_CHECKING:
-  from apache_beam.options.pipeline_options import PipelineOptions
 
+def options(text: str) -> Any:
+  """Beam's PipelineOptions ("--runner=DirectRunner --direct_num_workers=2").
 
-def options(text: str) -> "PipelineOptions":
-  """Parses Beam's options; InputError if Beam is missing or refuses them."""
+  InputError if Beam is missing or refuses them.
+  """
   try:
     import apache_beam
     from apache_beam.options import pipeline_options

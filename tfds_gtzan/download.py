@@ -10,7 +10,7 @@ import pathlib
 import re
 import shutil
 import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import requests
 import tqdm
@@ -44,7 +44,6 @@ class _BrokenError(_HostError):
 def fetch(
   data_dir: str | pathlib.Path,
   checksums_file: str | pathlib.Path = CHECKSUMS,
-  say: Callable[[str], None] = print,
 ) -> pathlib.Path:
   """The path of the archive, downloaded if it is not there yet.
 
@@ -59,9 +58,9 @@ def fetch(
       return held
     folder.mkdir(parents=True, exist_ok=True)
     waits = f"another process downloads into {folder}: waiting for it"
-    with atomic.locked(folder / ".lock", lambda: say(waits)):
+    with atomic.locked(folder / ".lock", lambda: print(waits)):
       # Another process may have fetched it while this one waited.
-      return _held(folder, sources) or _download(folder, sources, say)
+      return _held(folder, sources) or _download(folder, sources)
   except OSError as error:
     raise InputError(
       f"cannot download into {folder}: {error.strerror or error}; mend that and"
@@ -102,14 +101,12 @@ def _fault(path: pathlib.Path, wanted: checksums.UrlInfo) -> str | None:
 
 
 def _download(
-  folder: pathlib.Path,
-  sources: Mapping[str, checksums.UrlInfo],
-  say: Callable[[str], None],
+  folder: pathlib.Path, sources: Mapping[str, checksums.UrlInfo]
 ) -> pathlib.Path:
   info = next(iter(sources.values()))
   part = folder / "incomplete" / info.filename
-  say(LICENCE)
-  say(f"downloading {_progress(part, info)} into {folder}")
+  print(LICENCE)
+  print(f"downloading {_progress(part, info)} into {folder}")
   part.parent.mkdir(exist_ok=True)
   tried = []
   for url, info in sources.items():
@@ -142,14 +139,13 @@ def _size(part: pathlib.Path) -> int:
 
 def _from_host(url: str, part: pathlib.Path, info: checksums.UrlInfo) -> None:
   """Completes the file; raises _HostError."""
-  resumed = part.exists()
-  _complete(url, part, info.size)
-  if resumed and _fault(part, info):
-    part.unlink()
+  for resumed in (part.exists(), False):
     _complete(url, part, info.size)
-  if fault := _fault(part, info):
+    if not (fault := _fault(part, info)):
+      return
     part.unlink()
-    raise _HostError(f"the download {fault}")
+    if not resumed:
+      raise _HostError(f"the download {fault}")
 
 
 def _complete(url: str, part: pathlib.Path, size: int) -> None:
@@ -224,8 +220,7 @@ def _reason(error: Exception) -> str:
     error, requests.ReadTimeout | urllib3.exceptions.ReadTimeoutError
   ):
     return f"silent for {_SILENT_S} s"
-  reason = "the connection broke"
-  cause: BaseException | None = error
+  reason, cause = "the connection broke", error.__context__
   while cause:
     if isinstance(cause, OSError) and cause.strerror:
       reason = cause.strerror  # the innermost is the most specific

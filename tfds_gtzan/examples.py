@@ -44,7 +44,10 @@ def example_features(
       "features": tensor(shape=whole_clip.shape(spec), dtype=np.float32)
     }
   else:
-    shape, dtype = _segment(spec, corpus)
+    shape: tuple[int, ...] = (spec.segment_samples,)
+    if corpus.kind != "audio":
+      shape = (_columns(spec, corpus), logmel_archive.N_MELS)
+    dtype = np.int16 if corpus.kind == "audio" else np.float32
     segment = jax.ShapeDtypeStruct((1, *shape), dtype)
     values = jax.eval_shape(functools.partial(_features, spec), segment)
     arrays = {
@@ -58,14 +61,6 @@ def example_features(
     "segment": tfds.features.Scalar(np.int32),
     "start": tfds.features.Scalar(np.float32),
   }
-
-
-def _segment(
-  spec: features.FeatureSpec, corpus: Corpus
-) -> tuple[tuple[int, ...], type]:
-  if corpus.kind == "audio":
-    return (spec.segment_samples,), np.int16
-  return (_columns(spec, corpus), logmel_archive.N_MELS), np.float32
 
 
 def _columns(spec: features.FeatureSpec, corpus: Corpus) -> int:

@@ -10,7 +10,8 @@ import dataclasses
 import io
 import pathlib
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -18,7 +19,6 @@ from absl import logging
 
 from gtzan_jax import atomic, errors, features
 from gtzan_jax.errors import InputError
-from tfds_gtzan import beam
 from tfds_gtzan import tfds_gtzan_dataset_builder as dataset_builder
 from tfds_gtzan.corpora.open_corpus import open_corpus
 from tfds_gtzan.corpora.types import Corpus, Row
@@ -64,49 +64,39 @@ class Prepared:
 
 
 def prepare(
-  path: str | None,
+  corpus: Corpus | str | None,
   feature_name: str,
   data_dir: str | pathlib.Path,
   tracks_per_genre: int = 20,
   progress: bool = True,
-  beam_options: str | None = None,
-  check: Callable[[Corpus], None] = lambda _: None,
-  label_table: str = "",
-  artists: str = "",
+  beam_options: Any | None = None,
 ) -> Prepared:
   """Prepares what is not prepared yet; returns at once where it is.
 
   Args:
-    path: the corpus, see `open_corpus.open_corpus`; None or "": synthetic.
+    corpus: an opened corpus or its path, see `open_corpus.open_corpus`; None or
+      "": the synthetic one.
     feature_name: a key of FEATURES.
     data_dir: folder of prepared data; made if need be.
     tracks_per_genre: size of the synthetic corpus.
     progress: whether to show a progress bar (on a terminal only).
-    beam_options: options of Apache Beam, whose workers are to write the same
-      bytes: "--runner=DirectRunner --direct_num_workers=2"; None: this process.
-    check: called with the opened corpus, before anything of it is prepared; may
-      refuse it.
-    label_table: see `open_corpus.open_corpus`.
-    artists: see `open_corpus.open_corpus`.
+    beam_options: options of Apache Beam, see `beam.options`, whose workers are
+      to write the same bytes; None: this process writes.
 
   Raises:
     InputError: an unusable corpus, feature set or folder; an impossible pair;
-      too many unreadable tracks; options that Beam does not accept. Nothing
-      half-written stays.
+      too many unreadable tracks. Nothing half-written stays.
   """
   spec = features.get(feature_name)
-  config = tfds.download.DownloadConfig()
-  if beam_options is not None:
-    config.beam_options = beam.options(beam_options)
-    # Workers have another current folder than this process.
-    path = path and str(pathlib.Path(path).expanduser().absolute())
-    data_dir = pathlib.Path(data_dir).expanduser().absolute()
+  config = tfds.download.DownloadConfig(beam_options=beam_options)
   data_dir = pathlib.Path(data_dir).expanduser()
+  if beam_options is not None:  # workers have another current folder
+    data_dir = data_dir.absolute()
   with _writing_to(data_dir):
     data_dir.mkdir(parents=True, exist_ok=True)
     (data_dir / ".locks").mkdir(exist_ok=True)
-  corpus = open_corpus(path, tracks_per_genre, data_dir, label_table, artists)
-  check(corpus)
+  if not isinstance(corpus, Corpus):
+    corpus = open_corpus(corpus, tracks_per_genre, data_dir)
   fingerprint = dataset_builder.fingerprint(spec, corpus)
   folder = data_dir / f"{corpus.name}-{spec.name}-{fingerprint[:16]}"
   builder = dataset_builder.Builder

@@ -225,16 +225,9 @@ class Builder(tfds.core.ShardBasedBuilder):
       examples.skip(self.corpus, track, outcome, self._skipped)
       return
     segments, facts = outcome
-    self._rows.append(
-      {
-        "id": track.id,
-        "genre": track.genre,
-        "artist": track.artist,
-        "partition": track.partition,
-        "segments": segments,
-        **facts,
-      }
-    )
+    names = ("id", "genre", "artist", "partition")
+    row = {name: getattr(track, name) for name in names}
+    self._rows.append({**row, "segments": segments, **facts})
 
 
 def _write_shard(

@@ -86,8 +86,7 @@ def _rates(tracks: Iterable) -> dict[str, int]:
     for own in genres.values()
     for track in own[:: -(-len(own) // _HEADERS)]
   ]
-  found = {track.id: track.rate() for track in some}
-  return {track: rate for track, rate in found.items() if rate}
+  return {t.id: rate for t in some if t.rate and (rate := t.rate())}
 
 
 def facts_of_rows(genres: Sequence[str], rows: Sequence) -> dict:

@@ -8,9 +8,9 @@ import jax
 import ml_collections
 
 import tfds_gtzan
-from gtzan_jax import errors, ranges
+from gtzan_jax import errors, features, ranges
 from gtzan_jax.data import corpus_checks, notices, pipeline
-from gtzan_jax.features import FeatureSpec
+from tfds_gtzan import beam
 from tfds_gtzan import tfds_gtzan_dataset_builder as dataset_builder
 from tfds_gtzan.corpora import file_tree
 from tfds_gtzan.corpora.open_corpus import tree_at
@@ -105,7 +105,9 @@ def open_tree(
 
 def fingerprint(spec: dict, corpus: Corpus) -> str:
   """The fingerprint of a corpus prepared for a feature spec."""
-  return dataset_builder.fingerprint(FeatureSpec.from_dict(spec), corpus)
+  return dataset_builder.fingerprint(
+    features.FeatureSpec.from_dict(spec), corpus
+  )
 
 
 def check_protocol(data: ml_collections.ConfigDict) -> None:
@@ -131,25 +133,17 @@ def _prepare(data: ml_collections.ConfigDict, beam_options: str | None = None):
 
   The splits are {split: track ids}, None if unset.
   """
-  findings, own_splits = [], None
+  # What can be refused before anything is opened.
+  options = None if beam_options is None else beam.options(beam_options)
+  features.get(data.features)
   allowed = corpus_checks.allowed(data.allow)
-
-  def check(corpus) -> None:
-    nonlocal own_splits
-    facts = {}
-    if paths := ranges.listed(data.splits):
-      own_splits, facts["splits"] = crossings.given(paths, corpus)
-    findings.extend(_checked(corpus, allowed, facts))
-
+  corpus = open_corpus(data, announced=False)
+  own_splits, facts = None, {}
+  if paths := ranges.listed(data.splits):
+    own_splits, facts["splits"] = crossings.given(paths, corpus)
+  findings = _checked(corpus, allowed, facts)
   prepared = tfds_gtzan.prepare(
-    data.path,
-    data.features,
-    data.dir,
-    data.tracks_per_genre,
-    beam_options=beam_options,
-    check=check,
-    label_table=data.labels,
-    artists=data.artists,
+    corpus, data.features, data.dir, beam_options=options
   )
   facts = corpus_checks.facts_of_rows(prepared.genres, prepared.rows)
   reported = {finding.check for finding in findings}

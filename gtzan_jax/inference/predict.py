@@ -87,7 +87,7 @@ def find(
         f"{errors.shown(path)} holds no {what} file ({', '.join(takes)})"
       ]
     found += [Source(path, functools.partial(_refused, x)) for x in refused]
-    passed_over.update(tree.passed_over(names))
+    passed_over.update(tree.passed_over(tree.files[x] for x in names))
   if not found:
     raise errors.InputError("predict: no files or folders given")
   return found, dict(passed_over.most_common())

@@ -3,7 +3,6 @@
 Those that run a pipeline need the extra beam and are skipped without.
 """
 
-import itertools
 import os
 import pathlib
 import pickle
@@ -16,6 +15,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 import tfds_gtzan
+from gtzan_jax.data import open_dataset
 from gtzan_jax.errors import InputError
 from tfds_gtzan import beam as beam_shards
 from tfds_gtzan import tfds_gtzan_dataset_builder as dataset_builder
@@ -48,17 +48,20 @@ def folder(tmp_path):
   return root
 
 
-@pytest.fixture
-def track_a_shard(monkeypatch):
-  monkeypatch.setattr(dataset_builder, "_SHARD_BYTES", 1)
-
-
-def files(done) -> dict[str, bytes]:
-  return {file.name: file.read_bytes() for file in done.directory.iterdir()}
+def prepare(path, data_dir, options=None, name="mfcc_slices"):
+  return tfds_gtzan.prepare(
+    path and str(path),
+    *(name, data_dir, 1),
+    beam_options=options and beam_shards.options(options),
+  )
 
 
 def assert_same(done, wanted):
-  assert files(done) == files(wanted)
+  files = [
+    {file.name: file.read_bytes() for file in one.directory.iterdir()}
+    for one in (done, wanted)
+  ]
+  assert files[0] == files[1]
   assert (done.rows, done.skipped) == (wanted.rows, wanted.skipped)
   assert done.example == wanted.example
 
@@ -70,26 +73,37 @@ def left_behind(data_dir: pathlib.Path) -> list[pathlib.Path]:
 # The same as without.
 
 
-@pytest.mark.usefixtures("beam", "track_a_shard")
-def test_the_same_files_with_more_than_ten_shards(folder, tmp_path):
-  wanted = tfds_gtzan.prepare(str(folder), "mfcc_slices", tmp_path / "here")
-  done = tfds_gtzan.prepare(
-    str(folder), "mfcc_slices", tmp_path / "beam", beam_options=IN_PROCESS
-  )
+@pytest.mark.usefixtures("beam")
+def test_the_same_files_with_more_than_ten_shards_each_written_once(
+  folder, tmp_path, monkeypatch
+):
+  monkeypatch.setattr(dataset_builder, "_SHARD_BYTES", 1)
+  wanted = prepare(folder, tmp_path / "here")
+  log, write = tmp_path / "log", dataset_builder._write_shard
+
+  def logged(*arguments):
+    with log.open("a") as file:
+      file.write("written\n")
+    write(*arguments)
+
+  monkeypatch.setattr(dataset_builder, "_write_shard", logged)
+  done = prepare(folder, tmp_path / "beam", IN_PROCESS)
   assert_same(done, wanted)
   assert len(list(done.directory.glob("*-validation.array_record-*"))) > 10
   assert [skipped["track"] for skipped in done.skipped] == ["rock.00003"]
   for row, record in corpora.records(done):
     assert record["track"].decode() == row.id
+  splits = tfds.builder_from_directory(str(done.directory)).info.splits
+  assert len(splits) > 1
+  shards = sum(split.num_shards for split in splits.values())
+  assert log.read_text().splitlines() == ["written"] * shards
 
 
 @pytest.mark.usefixtures("beam")
 def test_the_same_files_of_two_processes(tmp_path, monkeypatch):
-  wanted = tfds_gtzan.prepare(None, "logmel_1024", tmp_path / "here", 1)
+  wanted = prepare(None, tmp_path / "here", name="logmel_1024")
   monkeypatch.setenv("PYTHONPATH", str(ROOT))  # what workers need
-  done = tfds_gtzan.prepare(
-    None, "logmel_1024", tmp_path / "beam", 1, beam_options=TWO_PROCESSES
-  )
+  done = prepare(None, tmp_path / "beam", TWO_PROCESSES, "logmel_1024")
   assert_same(done, wanted)
 
 
@@ -103,30 +117,7 @@ def test_workers_may_stand_elsewhere(tmp_path, monkeypatch):
 
   monkeypatch.setattr(beam_shards, "_on_worker", moved)
   monkeypatch.chdir(tmp_path)
-  done = tfds_gtzan.prepare(
-    "music", "mfcc_slices", "d", beam_options=IN_PROCESS
-  )
-  assert len(done.rows) == 25
-
-
-@pytest.mark.usefixtures("beam")
-def test_each_shard_is_written_once(folder, tmp_path, monkeypatch):
-  log = tmp_path / "log"
-  write = dataset_builder._write_shard
-
-  def logged(*arguments):
-    with log.open("a") as file:
-      file.write("written\n")
-    write(*arguments)
-
-  monkeypatch.setattr(dataset_builder, "_write_shard", logged)
-  done = tfds_gtzan.prepare(
-    str(folder), "mfcc_slices", tmp_path / "d", beam_options=IN_PROCESS
-  )
-  splits = tfds.builder_from_directory(str(done.directory)).info.splits
-  assert len(splits) > 1
-  shards = sum(split.num_shards for split in splits.values())
-  assert log.read_text().splitlines() == ["written"] * shards
+  assert len(prepare("music", "d", IN_PROCESS).rows) == 25
 
 
 @pytest.mark.usefixtures("beam")
@@ -145,32 +136,22 @@ def test_as_tfds_asks_for_it(folder, tmp_path):
 
 
 @pytest.mark.usefixtures("beam")
-def test_too_much_unreadable_is_the_same_message(folder, tmp_path):
+@pytest.mark.parametrize("name", ["mfcc_slices", "image_180"])
+def test_refusals_are_the_same_messages(folder, tmp_path, name):
+  """Too many unreadable tracks; a transparent picture stops a worker."""
   (folder / "blues" / "blues.00001.wav").write_bytes(b"not audio")
-  messages = []
+  message = "2 of 26 tracks"
+  if name == "image_180":
+    folder = corpora.write_pictures(tmp_path / "p", {"blues": 2, "rock": 2})
+    clear = np.zeros((32, 48, 4), np.uint8)
+    Image.fromarray(clear).save(folder / "rock" / "rock00001.png")
+    message = "transparent"
+  messages = set()
   for options in (None, IN_PROCESS):
-    with pytest.raises(InputError, match="2 of 26 tracks") as raised:
-      tfds_gtzan.prepare(
-        str(folder), "mfcc_slices", tmp_path / "d", beam_options=options
-      )
-    messages.append(str(raised.value))
-  assert messages[0] == messages[1]
-  assert not left_behind(tmp_path / "d")
-
-
-@pytest.mark.usefixtures("beam")
-def test_a_worker_stops_at_a_transparent_picture(tmp_path):
-  root = corpora.write_pictures(tmp_path / "p", {"blues": 2, "rock": 2})
-  clear = np.zeros((32, 48, 4), np.uint8)
-  Image.fromarray(clear).save(root / "rock" / "rock00001.png")
-  messages = []
-  for options in (None, IN_PROCESS):
-    with pytest.raises(InputError, match="transparent") as raised:
-      tfds_gtzan.prepare(
-        str(root), "image_180", tmp_path / "d", beam_options=options
-      )
-    messages.append(str(raised.value))
-  assert messages[0] == messages[1]
+    with pytest.raises(InputError, match=message) as raised:
+      prepare(folder, tmp_path / "d", options, name)
+    messages.add(str(raised.value))
+  assert len(messages) == 1
   assert not left_behind(tmp_path / "d")
 
 
@@ -185,9 +166,7 @@ def test_workers_that_do_not_see_the_folder(folder, tmp_path, monkeypatch):
 
   monkeypatch.setattr(beam_shards, "_on_worker", elsewhere)
   with pytest.raises(InputError, match=r"workers cannot read .*data\.dir"):
-    tfds_gtzan.prepare(
-      str(folder), "mfcc_slices", tmp_path / "d", beam_options=IN_PROCESS
-    )
+    prepare(folder, tmp_path / "d", IN_PROCESS)
   assert not left_behind(tmp_path / "d")
 
 
@@ -200,49 +179,47 @@ def test_workers_that_do_not_see_the_folder(folder, tmp_path, monkeypatch):
     ("--runner=DirectRunner 'x", "No closing quotation"),
   ],
 )
-def test_options_that_beam_does_not_accept(tmp_path, options, reason):
+def test_options_that_beam_does_not_accept(options, reason):
   with pytest.raises(InputError, match=reason) as raised:
-    tfds_gtzan.prepare(
-      None, "mfcc_slices", tmp_path / "d", beam_options=options
-    )
+    beam_shards.options(options)
   assert "\n" not in str(raised.value)
-  assert not (tmp_path / "d").exists()
 
 
-def test_without_beam_it_says_what_to_install(tmp_path, monkeypatch):
+def test_without_beam_nothing_is_begun(make_config, tmp_path, monkeypatch):
   monkeypatch.setitem(sys.modules, "apache_beam", None)
+  config = make_config()
+  config.data.dir = str(tmp_path / "d")
   with pytest.raises(
     InputError,
     match=r"^Beam options '--runner=DirectRunner' need Apache Beam, which is"
     r" not installed: pip install 'gtzan_jax\[beam\]'$",
   ):
-    tfds_gtzan.prepare(
-      None, "mfcc_slices", tmp_path / "d", beam_options=IN_PROCESS
-    )
+    open_dataset.open_dataset(config, IN_PROCESS)
   assert not (tmp_path / "d").exists()
 
 
 # What workers are sent.
 
 
-def corpora_of_every_form(root: pathlib.Path):
-  sound = corpora.write_folder(root / "s", {"blues": (0.1,), "rock": (0.1,)})
-  yield None
-  yield sound
-  yield corpora.write_pictures(root / "p", {"blues": 1, "rock": 1})
-  yield corpora.write_archive(root / "a.npz")
+def test_tracks_of_every_corpus_are_read_where_they_are_sent(
+  tmp_path, monkeypatch
+):
+  monkeypatch.chdir(tmp_path)
+  sound = corpora.write_folder(
+    pathlib.Path("s"), {"blues": (0.1,), "rock": (0.1,)}
+  )
+  corpora.write_pictures(pathlib.Path("p"), {"blues": 1, "rock": 1})
+  corpora.write_archive(pathlib.Path("a.npz"))
   rows = corpora.table_rows(["blues.00000.wav", "rock.00000.wav"])
-  yield corpora.write_table(root / "t.csv", rows)
-  for form in ("zip", "tar", "tar.gz"):
-    yield corpora.pack(sound, root / f"packed.{form}")
-
-
-def test_tracks_of_every_corpus_are_read_where_they_are_sent(tmp_path):
-  for path in corpora_of_every_form(tmp_path):
-    opened = tfds_gtzan.open_corpus(path and str(path), 1, tmp_path / "d")
-    sent = pickle.loads(pickle.dumps(opened.tracks))
-    for track, there in itertools.islice(
-      zip(opened.tracks, sent, strict=True), 2
-    ):
-      assert there == track
-      assert str(there.read()) == str(track.read())
+  corpora.write_table(pathlib.Path("t.csv"), rows)
+  packed = [f"packed.{form}" for form in ("zip", "tar", "tar.gz")]
+  for name in packed:
+    corpora.pack(sound, pathlib.Path(name))
+  for path in (None, "s", "p", "a.npz", "t.csv", *packed):
+    monkeypatch.chdir(tmp_path)
+    tracks = tfds_gtzan.open_corpus(path, 1, "d").tracks
+    here = [str(track.read()) for track in tracks[:2]]
+    monkeypatch.chdir("/")
+    sent = pickle.loads(pickle.dumps(tracks))
+    assert sent == tracks
+    assert [str(track.read()) for track in sent[:2]] == here

@@ -1,5 +1,6 @@
 import dataclasses
 import fcntl
+import functools
 import io
 import pathlib
 import pickle
@@ -23,14 +24,13 @@ from gtzan_jax import atomic, features
 from gtzan_jax.audio import waveform
 from gtzan_jax.data import pipeline
 from gtzan_jax.errors import InputError
-from gtzan_jax.features import logmel_archive, whole_clip
-from tfds_gtzan import examples, synthetic
+from gtzan_jax.features import whole_clip
+from tfds_gtzan import examples
 from tfds_gtzan import prepared as preparing
 from tfds_gtzan import tfds_gtzan_dataset_builder as dataset_builder
 from tfds_gtzan.corpora.types import Audio
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-SPLITS = ("train", "validation", "test", "unlisted")
 # GTZAN ids: blues 0-2 validate, rock 0-2 train; see the published lists.
 LENGTHS = {"blues": (7.0, 2.0, 3.1), "rock": (3.0, 15.0, 3.0)}
 
@@ -40,22 +40,15 @@ def folder(tmp_path_factory):
   return corpora.write_folder(tmp_path_factory.mktemp("c") / "gtzan", LENGTHS)
 
 
-SEGMENTS = [
-  ("audio", "logmel_1024"),
-  ("audio", "mfcc_slices"),
-  ("audio", "patches"),
-  ("archive", "logmel_1024"),
-  ("archive", "mfcc_slices"),
-  ("synthetic", "logmel_1024"),
-]
-CLIPS = [
-  ("audio", "fusion"),
-  ("audio", "image_180"),
-  ("archive", "image_180"),
-]
 PREPARED = [
-  *SEGMENTS,
-  *(pytest.param(which, marks=pytest.mark.slow) for which in CLIPS),
+  *(("audio", name) for name in ("logmel_1024", "mfcc_slices", "patches")),
+  *(("archive", name) for name in ("logmel_1024", "mfcc_slices")),
+  ("synthetic", "logmel_1024"),
+  *(
+    pytest.param(which, marks=pytest.mark.slow)
+    for which in (("audio", "fusion"), ("audio", "image_180"))
+  ),
+  pytest.param(("archive", "image_180"), marks=pytest.mark.slow),
 ]
 
 
@@ -80,78 +73,70 @@ def prepared(paths, tmp_path_factory):
   return Lazy()
 
 
-def records(done, split):
-  builder = tfds.builder_from_directory(str(done.directory))
-  return list(builder.as_data_source(split))
+def info_of(done):
+  return tfds.builder_from_directory(str(done.directory)).info
 
 
 # What is written.
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("which", PREPARED)
-def test_record_order_is_row_order(prepared, which):
-  done = prepared[which]
-  info = tfds.builder_from_directory(str(done.directory)).info
-  found = {row.partition for row in done.rows}
-  assert set(info.splits) == found
-  for split in found:
-    wanted = [
-      (row.id, segment, row.genre, row.artist)
-      for row in done.rows
-      if row.partition == split
-      for segment in range(row.segments)
-    ]
-    got = [
-      (
-        record["track"].decode(),
-        int(record["segment"]),
-        done.genres[record["label"]],
-        record["artist"].decode(),
-      )
-      for record in records(done, split)
-    ]
-    assert got == wanted
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("which", CLIPS)
-def test_whole_clips_are_one_example_a_track_and_nothing_beside(
-  prepared, paths, which
-):
-  done = prepared[which]
-  spec = features.get(which[1])
-  assert {row.segments for row in done.rows} == {1}
-  assert not {"audio", "logmel", "picture"} & set(done.example)
-  opened = tfds_gtzan.open_corpus(paths[which[0]])
-  held = {track.id: track.read() for track in opened.tracks}
+def test_records_are_in_row_order_and_metadata_say_where_from(prepared, which):
+  done, (name, set_name) = prepared[which], which
   for row, record in corpora.records(done):
-    assert record["start"] == record["segment"] == 0
-    if done.kind == "audio":
-      samples = waveform.to_float(waveform.to_int16(held[row.id].samples))
-      (own,) = whole_clip.from_audio(samples, spec)
-    else:
-      (own,) = whole_clip.from_logmel(held[row.id].db, spec)
-    assert done.example["features"] == (own.shape, "float32")
-    np.testing.assert_array_equal(record["features"], own)
+    assert record["track"].decode() == row.id
+    assert record["artist"].decode() == row.artist
+    assert done.genres[record["label"]] == row.genre
+  info = info_of(done)
+  for split in info.splits:
+    rows = [row for row in done.rows if row.partition == split]
+    source = tfds.builder_from_directory(str(done.directory)).as_data_source(
+      split
+    )
+    segments = [int(record["segment"]) for record in source]
+    assert segments == [i for row in rows for i in range(row.segments)]
+  assert set(info.splits) == {row.partition for row in done.rows}
+  assert done.corpus == name
+  assert done.genres == tuple(info.features["label"].names)
+  assert done.skipped == ()
+  expected = f"{name}-{set_name}-{done.fingerprint[:16]}"
+  assert done.directory.parts[-4:] == (
+    *(expected, "tfds_gtzan", set_name, "1.1.0"),
+  )
+  assert "George Tzanetakis" in info.description
+  assert "kereliuk2015deep" in info.citation
 
 
-@pytest.mark.parametrize("which", SEGMENTS)
-def test_features_are_those_of_what_stands_beside_them(prepared, which):
+@pytest.mark.parametrize("which", PREPARED)
+def test_features_are_those_of_what_was_read(prepared, paths, which):
+  """Of segments, of what stands beside them."""
   done = prepared[which]
   spec = features.FeatureSpec.from_dict(done.feature_spec)
   assert spec == features.get(which[1])
-  for record in records(done, done.rows[0].partition):
-    if done.kind == "audio":
-      assert record["audio"].dtype == np.int16
+  tracks = {t.id: t for t in tfds_gtzan.open_corpus(paths[which[0]], 1).tracks}
+  read = functools.cache(lambda track: tracks[track].read())
+  for row, record in corpora.records(done)[:20]:
+    seconds = spec.segment_samples / 22_050
+    if spec.whole_clip:
+      assert row.segments == 1
+      assert not {"audio", "logmel", "picture"} & set(record)
+      assert record["start"] == record["segment"] == 0
+      if done.kind == "audio":
+        samples = waveform.to_float(waveform.to_int16(read(row.id).samples))
+        (own,) = whole_clip.from_audio(samples, spec)
+      else:
+        (own,) = whole_clip.from_logmel(read(row.id).db, spec)
+    elif done.kind == "audio":
       own = features.extract(waveform.to_float(record["audio"]), spec)
-      seconds = spec.segment_samples / 22_050
       assert record["start"] == pytest.approx(record["segment"] * seconds)
+      start = record["segment"] * spec.segment_samples
+      pcm = waveform.to_int16(read(row.id).samples)[start:]
+      pcm = pcm[: spec.segment_samples]
+      # A short track is padded and never lost.
+      pcm = np.pad(pcm, (0, spec.segment_samples - len(pcm)))
+      np.testing.assert_array_equal(record["audio"], pcm)
     else:
-      assert record["logmel"].dtype == np.float32
       own = features.from_logmel(record["logmel"], spec)
-    assert record["features"].dtype == np.float32
-    assert record["features"].shape == own.shape
     np.testing.assert_allclose(record["features"], own, atol=2e-4)
     for name, (shape, dtype) in done.example.items():
       if shape:
@@ -159,28 +144,12 @@ def test_features_are_those_of_what_stands_beside_them(prepared, which):
 
 
 def test_segment_rule_on_audio(prepared):
-  def segments(which):
-    return [row.segments for row in prepared["audio", which].rows]
-
-  # In order of splits: train is rock (3, 15 and 3 s), then blues (7, 2, 3.1).
-  assert segments("logmel_1024") == [1, 5, 1, 2, 1, 1]
-  assert segments("mfcc_slices") == [1, 5, 1, 2, 1, 1]
-  assert prepared["audio", "logmel_1024"].example["features"][0] == (258, 128)
-  assert prepared["audio", "mfcc_slices"].example["features"][0] == (130, 13)
-
-
-def test_short_tracks_are_padded_and_never_lost(prepared, folder):
-  (record,) = [
-    record
-    for record in records(prepared["audio", "logmel_1024"], "validation")
-    if record["track"] == b"blues.00001"
-  ]
-  two_seconds = waveform.to_int16(
-    waveform.read(folder / "blues/blues.00001.wav")
-  )
-  assert len(two_seconds) == 44_100
-  np.testing.assert_array_equal(record["audio"][:44_100], two_seconds)
-  assert not record["audio"][44_100:].any()
+  for name, shape in (("logmel_1024", (258, 128)), ("mfcc_slices", (130, 13))):
+    done = prepared["audio", name]
+    # In order of splits: train is rock (3, 15 and 3 s), then blues (7, 2, 3.1).
+    assert [row.segments for row in done.rows] == [1, 5, 1, 2, 1, 1]
+    assert done.example["features"] == (shape, "float32")
+    assert done.example["audio"][1] == "int16"
 
 
 @pytest.mark.parametrize(
@@ -214,12 +183,11 @@ def test_segment_rule_on_an_archive(prepared):
   assert [row.segments for row in done.rows] == [10, 10, 10]
   assert done.columns_per_frame == pytest.approx(387 / 1293)
   assert done.source == "archive"
-  found = records(done, "train") + records(done, "validation")
-  tenth = [record for record in found if record["track"] == b"rock.00001"]
   opened = corpora.archive_arrays()
   stored = opened["mel"][0].T.astype(np.float32)  # rock.00001 stands first
   db = opened["top_db"][0] - opened["range_db"][0] * (1 - stored / 255)
-  for i, record in enumerate(tenth):
+  records = [x for row, x in corpora.records(done) if row.id == "rock.00001"]
+  for i, record in enumerate(records):
     start_s = i * 66_000 / 22_050
     assert record["start"] == pytest.approx(start_s)
     first = round(start_s * 22_050 / 512 * 387 / 1293)
@@ -230,102 +198,80 @@ def test_segment_rule_on_an_archive(prepared):
 
 def test_fields_stand_in_one_order(prepared):
   done = prepared["audio", "logmel_1024"]
-  split = done.rows[0].partition
-  (file,) = done.directory.glob(f"*-{split}.array_record-*")
+  file, *_ = done.directory.glob("*.array_record-*")
   names = [b"\x05audio", b"\x08features", b"\x05label", b"\x07segment"]
   for record in array_record_module.ArrayRecordReader(str(file)).read_all():
-    found = [record.find(name) for name in names]
-    assert -1 < found[0] < found[1] < found[2] < found[3]
-
-
-@pytest.mark.parametrize("which", PREPARED)
-def test_metadata_says_where_it_comes_from(prepared, which):
-  done, (name, features_) = prepared[which], which
-  assert done.corpus == name
-  info = tfds.builder_from_directory(str(done.directory)).info
-  assert done.genres == tuple(info.features["label"].names)
-  assert done.skipped == ()
-  expected = f"{name}-{features_}-{done.fingerprint[:16]}"
-  assert done.directory.parts[-4] == expected
-  assert done.directory.parts[-3:] == ("tfds_gtzan", features_, "1.1.0")
+    places = [record.find(name) for name in names]
+    assert -1 < places[0] < places[1] < places[2] < places[3]
 
 
 # Tracks that cannot be read.
 
 
-def many(tmp_path, bad, tracks=11):
-  """Two genres of short tracks, those named in `bad` no audio."""
-  lengths = {"blues": (0.1,) * tracks, "rock": (0.1,) * tracks}
-  root = corpora.write_folder(tmp_path / "many", lengths)
-  for name in bad:
-    (root / name.split(".")[0] / f"{name}.wav").write_bytes(b"not audio")
-  return root
+def spoil(*names):
+  def change(root):
+    for name in names:
+      file = root / name.split(".")[0] / f"{name}.wav"
+      file.parent.mkdir(exist_ok=True)
+      file.write_bytes(b"not audio")
+
+  return change
+
+
+def cancel(root):
+  """Its channels are each other's opposite."""
+  sound, rate = soundfile.read(root / "rock" / "rock.00004.wav")
+  opposite = np.stack([sound, -sound], 1)
+  soundfile.write(root / "rock" / "rock.00003.wav", opposite, rate)
+
+
+@pytest.fixture
+def prepare_many(tmp_path):
+  """Prepares two genres of short tracks, changed by a function."""
+
+  def call(change, tracks=11, name="mfcc_slices", **options):
+    root = tmp_path / "many"
+    if not root.exists():
+      lengths = {"blues": (0.1,) * tracks, "rock": (0.1,) * tracks}
+      change(corpora.write_folder(root, lengths))
+    return tfds_gtzan.prepare(str(root), name, tmp_path / "d", **options)
+
+  return call
 
 
 def whole(data_dir):
   return sorted(data_dir.glob("*/tfds_gtzan/*/[0-9]*"))
 
 
-def test_an_unreadable_track_is_skipped_by_name(tmp_path):
-  root = many(tmp_path, ["rock.00003"])
-  done = tfds_gtzan.prepare(str(root), "mfcc_slices", tmp_path / "d")
-  (skipped,) = done.skipped
-  assert skipped["track"] == "rock.00003"
-  assert "not decodable" in skipped["reason"]
-  assert str(tmp_path) not in skipped["reason"]
-  assert len(done.rows) == 21
-  assert "rock.00003" not in {row.id for row in done.rows}
-
-
-def test_shards_without_a_track_do_not_shift_records(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+  ("change", "tracks", "skipped", "reason"),
+  [
+    (spoil("rock.00003"), 11, "rock.00003", "not decodable"),
+    (cancel, 11, "rock.00003", "no signal: its channels cancel each other out"),
+    # One odd file is accepted in the smallest corpus.
+    (spoil("rock.00001"), 2, "rock.00001", "not decodable"),
+    # The only track of the test list: no such split is written.
+    (spoil("blues.00012"), 10, "blues.00012", "not decodable"),
+  ],
+)
+def test_an_unreadable_track_is_skipped_by_name(
+  prepare_many, monkeypatch, change, tracks, skipped, reason
+):
+  """And shards without a track do not shift records."""
   monkeypatch.setattr(dataset_builder, "_SHARD_BYTES", 1)  # a track a shard
-  root = many(tmp_path, ["rock.00003"])
-  done = tfds_gtzan.prepare(str(root), "mfcc_slices", tmp_path / "d")
-  assert len(list(done.directory.glob("*-train.array_record-*"))) > 1
-  for split in {row.partition for row in done.rows}:
-    wanted = [row.id for row in done.rows if row.partition == split]
-    got = [record["track"].decode() for record in records(done, split)]
-    assert got == wanted
-
-
-def test_a_track_without_signal_is_skipped_by_name(tmp_path):
-  """Of the others, the track table has length and level."""
-  root = many(tmp_path, [])
-  sound, rate = soundfile.read(root / "rock" / "rock.00004.wav")
-  opposite = np.stack([sound, -sound], 1)
-  soundfile.write(root / "rock" / "rock.00003.wav", opposite, rate)
-  done = tfds_gtzan.prepare(str(root), "mfcc_slices", tmp_path / "d")
-  (skipped,) = done.skipped
-  assert skipped["track"] == "rock.00003"
-  assert skipped["reason"].startswith(
-    "rock.00003.wav: no signal: its channels cancel each other out"
-  )
-  assert len(done.rows) == 21
-  for row in done.rows:
+  done = prepare_many(change, tracks)
+  assert [skip["track"] for skip in done.skipped] == [skipped]
+  assert done.skipped[0]["reason"].startswith(f"{skipped}.wav: {reason}")
+  assert len(done.rows) == 2 * tracks - (skipped != "blues.00012")
+  assert skipped not in {row.id for row in done.rows}
+  if tracks > 2:
+    assert len(list(done.directory.glob("*-train.array_record-*"))) > 1
+  assert set(info_of(done).splits) == {row.partition for row in done.rows}
+  assert ("test" in info_of(done).splits) == (tracks == 11)
+  for row, record in corpora.records(done):
+    assert record["track"].decode() == row.id
     assert row.seconds == pytest.approx(0.1)
     assert row.level == pytest.approx(-10.8, abs=0.3)  # uniform noise, +-0.5
-
-
-def test_a_split_of_unreadable_tracks_is_not_written(tmp_path):
-  root = many(tmp_path, [], tracks=10)
-  # blues.00012 is of the test list: the only one here, and no audio.
-  (root / "blues" / "blues.00012.wav").write_bytes(b"not audio")
-  found = {
-    track.partition for track in tfds_gtzan.open_corpus(str(root)).tracks
-  }
-  assert "test" in found
-  done = tfds_gtzan.prepare(str(root), "mfcc_slices", tmp_path / "d")
-  info = tfds.builder_from_directory(str(done.directory)).info
-  assert set(info.splits) == {row.partition for row in done.rows}
-  assert "test" not in info.splits
-  assert [s["track"] for s in done.skipped] == ["blues.00012"]
-
-
-def test_one_odd_file_ends_no_small_corpus(tmp_path):
-  root = many(tmp_path, ["rock.00001"], tracks=2)
-  done = tfds_gtzan.prepare(str(root), "mfcc_slices", tmp_path / "d")
-  assert [one["track"] for one in done.skipped] == ["rock.00001"]
-  assert len(done.rows) == 3
 
 
 @pytest.mark.parametrize(
@@ -338,29 +284,15 @@ def test_one_odd_file_ends_no_small_corpus(tmp_path):
     (["jazz.00000"], "no track of the genre jazz can be read; the first"),
   ],
 )
-def test_too_much_unreadable_leaves_nothing(tmp_path, bad, message):
-  root = many(tmp_path, [])
-  (root / "jazz").mkdir()
-  for name in bad:
-    (root / name.split(".")[0] / f"{name}.wav").write_bytes(b"not audio")
-  if not any((root / "jazz").iterdir()):
-    (root / "jazz").rmdir()
+def test_too_much_unreadable_leaves_nothing(
+  prepare_many, tmp_path, bad, message
+):
   with pytest.raises(InputError, match=message):
-    tfds_gtzan.prepare(str(root), "mfcc_slices", tmp_path / "d")
+    prepare_many(spoil(*bad))
   assert not [p for p in (tmp_path / "d").iterdir() if p.name[0] != "."]
 
 
-def test_other_music_is_unlisted(tmp_path):
-  lengths = {"zouk": (0.1, 0.1), "ambient": (0.1,)}
-  root = corpora.write_folder(tmp_path / "c", lengths)
-  done = tfds_gtzan.prepare(str(root), "mfcc_slices", tmp_path / "d")
-  info = tfds.builder_from_directory(str(done.directory)).info
-  assert set(info.splits) == {"unlisted"}
-  ids = ["ambient.00000", "zouk.00000", "zouk.00001"]
-  assert [row.id for row in done.rows] == ids
-
-
-def test_progress_counts_every_track(tmp_path, monkeypatch):
+def test_progress_counts_every_track(prepare_many, monkeypatch):
   bars = []
 
   class Bar(tqdm.tqdm):
@@ -369,59 +301,65 @@ def test_progress_counts_every_track(tmp_path, monkeypatch):
       bars.append((self, kwargs["disable"]))
 
   monkeypatch.setattr(tqdm, "tqdm", Bar)
-  root = many(tmp_path, ["rock.00003"])
-  tfds_gtzan.prepare(str(root), "mfcc_slices", tmp_path / "d")
-  tfds_gtzan.prepare(str(root), "logmel_1024", tmp_path / "d", progress=False)
+  prepare_many(spoil("rock.00003"))
+  prepare_many(None, name="logmel_1024", progress=False)
   assert [(bar.n, bar.total) for bar, _ in bars] == [(22, 22)] * 2
   assert [off for _, off in bars] == [None, True]  # None: on terminals only
+
+
+def test_other_music_is_unlisted_and_copies_have_one_digest(tmp_path):
+  """Of 16 bits: as WAV and FLAC, as floats, of another name and genre."""
+  sound = np.random.default_rng(0).integers(-9999, 9999, 22_050, np.int16)
+  for name, samples in {
+    "zouk/a.wav": sound,
+    "zouk/b.flac": sound,
+    "jazz/c.wav": sound.astype(np.float32) / 32768,
+    "jazz/d.wav": sound[::-1],
+  }.items():
+    path = tmp_path / "music" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    subtype = "FLOAT" if samples.dtype == np.float32 else None
+    soundfile.write(path, samples, 22_050, subtype=subtype)
+  music, data_dir = str(tmp_path / "music"), tmp_path / "d"
+  done = tfds_gtzan.prepare(music, "mfcc_slices", data_dir)
+  assert set(info_of(done).splits) == {"unlisted"}
+  digests = {row.id[-1]: row.content for row in done.rows}
+  assert list(digests) == ["c", "d", "a", "b"]
+  assert digests["a"] == digests["b"] == digests["c"] != digests["d"]
+  assert {len(digest) for digest in digests.values()} == {64}
 
 
 # Once, in one place, whole or not at all.
 
 
-def test_what_is_prepared_is_not_decoded_again(
-  folder, tmp_path, monkeypatch, capfd
-):
-  arguments = (str(folder), "mfcc_slices", tmp_path / "d")
-  first = tfds_gtzan.prepare(*arguments)
+@pytest.fixture
+def once(folder, tmp_path):
+  """Prepares the same again and again."""
+
+  def call(name="mfcc_slices"):
+    return tfds_gtzan.prepare(str(folder), name, tmp_path / "d")
+
+  call.dir = tmp_path / "d"
+  return call
+
+
+def test_what_is_prepared_is_not_decoded_again(once, monkeypatch, capfd):
+  first = once()
   monkeypatch.setattr(examples, "of_content", None)
-  assert tfds_gtzan.prepare(*arguments) == first
+  assert once() == first
   assert capfd.readouterr().out == ""  # stdout is the caller's
 
 
-def test_what_an_older_version_prepared_is_prepared_anew(folder, tmp_path):
-  """Its track table had no digests; records, and so runs, are the same."""
-  arguments = (str(folder), "mfcc_slices", tmp_path / "d")
-  first = tfds_gtzan.prepare(*arguments)
+def test_what_is_old_or_without_checksums_is_prepared_anew(once):
+  """An old track table had no digests; records, and so runs, are the same."""
+  first = once()
   old = first.directory.rename(first.directory.with_name("1.0.0"))
-  again = tfds_gtzan.prepare(*arguments)
-  assert again == first
+  assert once() == first
   assert not old.exists()
-
-
-def test_copies_have_one_digest_however_they_are_packed(tmp_path):
-  """Of 16 bits: as WAV and FLAC, as floats, of another name and genre."""
-  sound = np.random.default_rng(0).integers(-9999, 9999, 22_050, np.int16)
-  for name, samples in {
-    "rock/a.wav": sound,
-    "rock/b.flac": sound,
-    "jazz/c.wav": sound.astype(np.float32) / 32768,
-    "jazz/d.wav": sound[::-1],
-  }.items():
-    (tmp_path / "music" / name).parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(
-      tmp_path / "music" / name,
-      samples,
-      22_050,
-      subtype="FLOAT" if samples.dtype == np.float32 else None,
-    )
-  done = tfds_gtzan.prepare(
-    str(tmp_path / "music"), "mfcc_slices", tmp_path / "d"
-  )
-  *copies, other = sorted(done.rows, key=lambda row: row.id[-1])
-  assert len({row.content for row in copies}) == 1
-  assert len(copies[0].content) == 64
-  assert other.content not in ("", copies[0].content)
+  (first.directory / atomic.SUMS).unlink()
+  (first.directory / "metadata.json").write_text("{}")
+  assert once() == first
+  assert not atomic.find_damage(first.directory)
 
 
 @pytest.mark.parametrize("what", ["content", "code", "facts", "spec"])
@@ -434,13 +372,9 @@ def test_a_change_is_a_new_folder(folder, what, monkeypatch):
   elif what == "code":
     monkeypatch.setattr(features, "FEATURES_VERSION", 1000)
   elif what == "facts":
-    monkeypatch.setattr(
-      dataset_builder.track_lists, "digest", lambda: "another"
-    )
+    monkeypatch.setattr(dataset_builder.track_lists, "digest", lambda: "other")
   else:
-    spec = features.FeatureSpec.from_dict(
-      spec.to_dict() | {"segment_samples": 22_050}
-    )
+    spec = dataclasses.replace(spec, segment_samples=22_050)
   assert dataset_builder.fingerprint(spec, opened) != before
 
 
@@ -458,49 +392,45 @@ tfds_gtzan.prepare({path!r}, "mfcc_slices", {data_dir!r})
 
 
 @pytest.mark.slow
-def test_what_a_killed_process_left_is_not_taken_for_whole(folder, tmp_path):
-  data_dir = tmp_path / "d"
-  program = SLOW.format(path=str(folder), data_dir=str(data_dir))
-  pattern = "*/tfds_gtzan/*/incomplete.*/*array_record*"
+def test_what_a_killed_process_left_is_not_taken_for_whole(folder, once):
+  program = SLOW.format(path=str(folder), data_dir=str(once.dir))
   leftovers = []
   deadline = time.monotonic() + 60
   with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT) as child:
     try:
       while not leftovers and time.monotonic() < deadline:
         assert child.poll() is None, "it ended before it could be killed"
-        leftovers = list(data_dir.glob(pattern))
+        pattern = "*/tfds_gtzan/*/incomplete.*/*array_record*"
+        leftovers = list(once.dir.glob(pattern))
         time.sleep(0.02)
     finally:
       child.kill()
   assert leftovers[0].exists()
-  assert not whole(data_dir)
+  assert not whole(once.dir)
   # Another data set's turn comes first: that sweeps as well.
-  tfds_gtzan.prepare(str(folder), "logmel_1024", data_dir)
-  assert not list(data_dir.glob("**/incomplete.*"))
-  done = tfds_gtzan.prepare(str(folder), "mfcc_slices", data_dir)
-  assert len(whole(data_dir)) == 2
-  assert len(done.rows) == 6
+  once("logmel_1024")
+  assert not list(once.dir.glob("**/incomplete.*"))
+  assert len(once().rows) == 6
+  assert len(whole(once.dir)) == 2
 
 
-def gone(file):
-  file.unlink()
-
-
-def emptied(file):
-  file.write_bytes(b"")
-
-
-def shortened(file):
-  file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-
-
-def flipped(file):
+def flip(file):
   data = bytearray(file.read_bytes())
   data[len(data) // 5] ^= 4
   file.write_bytes(data)
 
 
-@pytest.mark.parametrize("damage", [gone, emptied, shortened, flipped])
+@pytest.mark.parametrize(
+  "damage",
+  [
+    pathlib.Path.unlink,
+    lambda file: file.write_bytes(b""),
+    lambda file: file.write_bytes(
+      file.read_bytes()[: file.stat().st_size // 2]
+    ),
+    flip,
+  ],
+)
 @pytest.mark.parametrize(
   "name",
   [
@@ -517,7 +447,7 @@ def test_damaged_data_names_the_folder_to_remove(
   damage(folder / directory.relative_to(directory.parents[2]) / name)
 
   def read():
-    done = tfds_gtzan.prepare(str(paths["audio"]), "logmel_1024", tmp_path)
+    done = tfds_gtzan.prepare(paths["audio"], "logmel_1024", tmp_path)
     ids = [(row.id, 0) for row in done.rows if row.partition == "train"]
     cut = types.SimpleNamespace(
       parts={"train": ids}, leak=None, missing={}, sha256={}
@@ -529,15 +459,6 @@ def test_damaged_data_names_the_folder_to_remove(
   with pytest.raises(InputError, match=message) as caught:
     read()
   assert "\n" not in str(caught.value)
-
-
-def test_data_without_checksums_were_not_written_to_their_end(folder, tmp_path):
-  arguments = (str(folder), "mfcc_slices", tmp_path / "d")
-  directory = tfds_gtzan.prepare(*arguments).directory
-  (directory / atomic.SUMS).unlink()
-  (directory / "metadata.json").write_text("{}")
-  assert len(tfds_gtzan.prepare(*arguments).rows) == 6
-  assert not atomic.find_damage(directory)
 
 
 def test_leftovers_of_a_process_at_work_stay(tmp_path):
@@ -552,20 +473,17 @@ def test_leftovers_of_a_process_at_work_stay(tmp_path):
   assert not at_work.exists()
 
 
-def test_a_second_process_waits_and_writes_nothing(
-  folder, tmp_path, monkeypatch
-):
-  arguments = (str(folder), "mfcc_slices", tmp_path / "d")
-  first = tfds_gtzan.prepare(*arguments)
-  away, place = tmp_path / "away", first.directory
-  place.rename(away)
-  monkeypatch.setattr(examples, "read", None)  # it must not decode
+def test_a_second_process_waits_and_writes_nothing(once, monkeypatch):
+  first = once()
+  place = first.directory
+  away = place.rename(once.dir / "away")
+  monkeypatch.setattr(examples, "of_content", None)  # it must not compute
   with (
-    (tmp_path / "d" / ".locks" / place.parts[-4]).open("w") as lock,
+    (once.dir / ".locks" / place.parts[-4]).open("w") as lock,
     futures.ThreadPoolExecutor(1) as pool,
   ):
     fcntl.flock(lock, fcntl.LOCK_EX)
-    second = pool.submit(tfds_gtzan.prepare, *arguments)
+    second = pool.submit(once)
     with pytest.raises(futures.TimeoutError):
       second.result(timeout=0.5)
     away.rename(place)  # the first process is done
@@ -576,33 +494,38 @@ def test_a_second_process_waits_and_writes_nothing(
 # Mistakes.
 
 
-def test_a_feature_set_that_the_corpus_cannot_feed(tmp_path):
-  npz = corpora.write_archive(tmp_path / "a.npz")
-  with pytest.raises(
-    InputError,
-    match=r"sequence cannot be computed from the corpus archive, .* logmel; "
-    r"corpora that work: audio, synthetic$",
-  ):
-    tfds_gtzan.prepare(str(npz), "sequence", tmp_path / "d")
-  assert not whole(tmp_path / "d")
-
-
-def test_an_unknown_feature_set(tmp_path):
-  with pytest.raises(InputError, match="unknown feature set 'mel'"):
-    tfds_gtzan.prepare(None, "mel", tmp_path / "d")
-  assert not (tmp_path / "d").exists()
-
-
-@pytest.mark.parametrize("below", ["", "below"])
-def test_a_data_dir_that_cannot_be(tmp_path, below):
+@pytest.mark.parametrize(
+  ("path", "name", "data_dir", "message"),
+  [
+    (
+      *("a.npz", "sequence", "d"),
+      r"sequence cannot be computed from the corpus archive, .* logmel; "
+      r"corpora that work: audio, synthetic$",
+    ),
+    (
+      *("p", "logmel_1024", "d"),
+      r"logmel_1024 cannot be computed from the corpus images, whose tracks"
+      " hold picture; corpora that work: audio, archive, synthetic$",
+    ),
+    ("t.csv", "image_180", "d", r"image_180 cannot .* corpus table,"),
+    ("", "mel", "d", "unknown feature set 'mel'"),
+    ("", "logmel_1024", "file", r"cannot prepare in .*config\.data\.dir"),
+    ("", "logmel_1024", "file/below", r"cannot prepare in .*config\.data\.dir"),
+  ],
+)
+def test_what_cannot_be_prepared(tmp_path, path, name, data_dir, message):
+  corpora.write_archive(tmp_path / "a.npz")
+  corpora.write_pictures(tmp_path / "p", {"blues": 1, "rock": 1})
+  rows = corpora.table_rows(["blues.00000.wav", "rock.00000.wav"])
+  corpora.write_table(tmp_path / "t.csv", rows)
   (tmp_path / "file").write_text("")
-  with pytest.raises(
-    InputError, match=r"cannot prepare in .*config\.data\.dir"
-  ):
-    tfds_gtzan.prepare(None, "logmel_1024", tmp_path / "file" / below)
+  with pytest.raises(InputError, match=message):
+    tfds_gtzan.prepare(path and str(tmp_path / path), name, tmp_path / data_dir)
+  assert not whole(tmp_path / "d")
+  assert (tmp_path / "d").exists() == bool(path)
 
 
-def test_a_disk_that_is_full_of_records(tmp_path, monkeypatch):
+def test_a_disk_that_is_full_of_records(once, monkeypatch):
   """What array_record says of one, by a device that is always full."""
   writer = array_record_module.ArrayRecordWriter
   monkeypatch.setattr(
@@ -615,9 +538,9 @@ def test_a_disk_that_is_full_of_records(tmp_path, monkeypatch):
     match=r"^/.*array_record\S* cannot be written \(\S+ failed: No space left"
     r" on device\); give another folder as config\.data\.dir$",
   ):
-    tfds_gtzan.prepare(None, "logmel_1024", tmp_path, 1)
-  assert not whole(tmp_path)
-  assert not list(tmp_path.glob("**/incomplete.*"))
+    once()
+  assert not whole(once.dir)
+  assert not list(once.dir.glob("**/incomplete.*"))
 
 
 # As any TFDS user gets it.
@@ -650,7 +573,7 @@ def test_by_name_and_without_tensorflow(tmp_path):
   assert done.stdout.splitlines()[-1].endswith(" (258, 128)")
 
 
-def test_a_folder_of_another_corpus_is_not_passed_off(prepared, tmp_path):
+def test_a_folder_of_another_corpus_is_not_passed_off(prepared):
   done = prepared["synthetic", "logmel_1024"]
   again = {"config": "logmel_1024", "data_dir": done.directory.parents[2]}
   dataset_builder.Builder(tracks_per_genre=1, **again)
@@ -658,67 +581,30 @@ def test_a_folder_of_another_corpus_is_not_passed_off(prepared, tmp_path):
     dataset_builder.Builder(tracks_per_genre=2, **again)
 
 
-def test_a_pickled_builder_is_of_the_same_corpus(folder, tmp_path):
-  builder = dataset_builder.Builder(
-    path=str(folder), config="mfcc_slices", data_dir=tmp_path
-  )
+def test_a_pickled_builder_and_another_file_format(folder, tmp_path):
+  assert set(dataset_builder.Builder.builder_configs) == set(features.FEATURES)
+  where = {"path": str(folder), "config": "mfcc_slices", "data_dir": tmp_path}
+  builder = dataset_builder.Builder(**where, file_format="tfrecord")
+  assert builder.info.file_format == tfds.core.FileFormat.TFRECORD
+  builder = dataset_builder.Builder(**where)
+  assert builder.info.file_format == tfds.core.FileFormat.ARRAY_RECORD
   builder.download_and_prepare()
   again = pickle.loads(pickle.dumps(builder))
   assert again.corpus == builder.corpus
   assert len(again.as_data_source("train")) == 7
 
 
-def test_another_file_format_may_be_asked_for(folder, tmp_path):
-  where = {"path": str(folder), "config": "mfcc_slices", "data_dir": tmp_path}
-  builder = dataset_builder.Builder(**where)
-  assert builder.info.file_format == tfds.core.FileFormat.ARRAY_RECORD
-  builder = dataset_builder.Builder(**where, file_format="tfrecord")
-  assert builder.info.file_format == tfds.core.FileFormat.TFRECORD
-
-
-def test_every_feature_set_is_a_config():
-  configs = dataset_builder.Builder.builder_configs
-  assert set(configs) == set(features.FEATURES)
-
-
-def test_description_comes_from_the_package(prepared):
-  done = prepared["audio", "logmel_1024"]
-  info = tfds.builder_from_directory(str(done.directory)).info
-  assert "George Tzanetakis" in info.description
-  assert "kereliuk2015deep" in info.citation
-
-
 # The real thing.
 
 
-def test_real_tracks(gtzan_data, tmp_path, monkeypatch):
+def test_real_tracks(gtzan_data, tmp_path):
   opened = tfds_gtzan.open_corpus(str(gtzan_data / "gtzan"))
-  few = [t for t in opened.tracks if t.id.endswith(("00000", "00009"))]
-  spec = features.get("mfcc_slices")
-  part = dataclasses.replace(opened, tracks=tuple(few))
-  monkeypatch.setattr(preparing, "open_corpus", lambda *_: part)
-  done = tfds_gtzan.prepare("gtzan", "mfcc_slices", tmp_path)
+  few = {t.id: t for t in opened.tracks if t.id.endswith(("00000", "00009"))}
+  part = dataclasses.replace(opened, tracks=tuple(few.values()))
+  done = tfds_gtzan.prepare(part, "mfcc_slices", tmp_path)
   assert done.skipped == ()
   for row in done.rows:
-    track = next(track for track in few if track.id == row.id)
-    samples = len(track.read().samples)
+    samples = len(few[row.id].read().samples)
+    spec = features.get("mfcc_slices")
     assert row.segments == min(10, samples // spec.segment_samples)
-    assert row.artist == track.artist
-
-
-def test_real_archive_has_ten_segments_of_38_columns_a_track(gtzan_data):
-  opened = tfds_gtzan.open_corpus(str(gtzan_data / "gtzan_logmel.npz"))
-  spec = features.get("logmel_1024")
-  width = logmel_archive.segment_columns(spec, opened.columns_per_frame)
-  assert width == 38
-  for track in opened.tracks[::25]:
-    segments, starts = examples.cut(spec, opened, track.read())
-    assert segments.shape == (10, 38, 128)
-    assert len(starts) == 10
-
-
-def test_synthetic_corpus_is_prepared_as_it_is_rendered(prepared):
-  done = prepared["synthetic", "logmel_1024"]
-  record = records(done, done.rows[0].partition)[0]
-  rendered = synthetic.render(record["track"].decode())[:66_000]
-  np.testing.assert_array_equal(record["audio"], waveform.to_int16(rendered))
+    assert row.artist == few[row.id].artist

@@ -20,7 +20,7 @@ from gtzan_jax.audio import waveform
 from gtzan_jax.errors import InputError
 from gtzan_jax.features import logmel_archive
 from tfds_gtzan import examples
-from tfds_gtzan.corpora.logmel_archive import RATE
+from tfds_gtzan.corpora.logmel_archive import KEYS, RATE
 from tfds_gtzan.corpora.types import Audio, Corpus, Track
 
 COLUMNS_PER_SECOND = 12.9  # GTZAN's own archive: 387 of a 30 s track
@@ -37,14 +37,6 @@ class Written:
   columns: int
   columns_per_second: float
   skipped: tuple[dict[str, str], ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class _Kept:
-  track: Track
-  n_frames: int
-  range_db: float
-  top_db: float
 
 
 def write(
@@ -127,9 +119,12 @@ def _claimed(out: pathlib.Path) -> Iterator[BinaryIO]:
 
 def _spool(
   corpus: Corpus, rate: float, spool: BinaryIO, progress: bool
-) -> tuple[list[_Kept], list[dict[str, str]]]:
-  """Appends each track's frames to the spool, uint8 `[n_frames, 128]`."""
-  kept: list[_Kept] = []
+) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+  """Appends each track's frames to the spool, uint8 `[n_frames, 128]`.
+
+  Returns the tracks' entries in the archive's other arrays, and the skipped.
+  """
+  kept: list[dict[str, Any]] = []
   skipped: list[dict[str, str]] = []
   with tqdm.tqdm(
     examples.read_ahead(_encode, corpus.tracks),
@@ -142,14 +137,15 @@ def _spool(
       if isinstance(result, InputError):
         examples.skip(corpus, track, str(result), skipped)
         continue
-      frames = result.pop("frames")
+      frames, levels = result
       _check_length(corpus, track, len(frames), rate)
       spool.write(frames.tobytes())
-      kept.append(_Kept(track, len(frames), **result))
+      names = {"track": track.id, "genre": track.genre}
+      kept.append(names | levels | {"n_frames": len(frames)})
   return kept, skipped
 
 
-def _encode(track: Track) -> dict[str, Any]:
+def _encode(track: Track) -> tuple[np.ndarray, dict[str, float]]:
   """A track's frames as the archive's bytes, and what turns them into dB."""
   content = track.read()
   assert isinstance(content, Audio)  # the corpus's kind
@@ -160,33 +156,26 @@ def _encode(track: Track) -> dict[str, Any]:
   span = top - db.min()
   # Silence has no range: all of it is the maximum.
   depth = (top - db) / max(span, np.finfo(np.float32).tiny)
-  return {
-    "frames": np.rint(255 * (1 - depth)).astype(np.uint8),
-    "range_db": float(span),
-    "top_db": float(top),
-  }
+  frames = np.rint(255 * (1 - depth)).astype(np.uint8)
+  return frames, {"range_db": float(span), "top_db": float(top)}
 
 
 def _arrays(
-  kept: Sequence[_Kept], rate: float, spool: BinaryIO
+  kept: Sequence[dict[str, Any]], rate: float, spool: BinaryIO
 ) -> dict[str, np.ndarray]:
   """The archive's arrays; the columns of each track picked from its frames."""
-  n_frames = np.array([one.n_frames for one in kept], np.int32)
-  columns = logmel_archive.columns_for(n_frames, rate)
+  dtypes = {"range_db": np.float32, "top_db": np.float32, "n_frames": np.int32}
+  arrays = {
+    key: np.array([entry[key] for entry in kept], dtypes.get(key))
+    for key in KEYS[1:]
+  }
+  columns = logmel_archive.columns_for(arrays["n_frames"], rate)
   mel = np.empty((len(kept), logmel_archive.N_MELS, columns), np.uint8)
-  for row, number in zip(mel, n_frames.tolist(), strict=True):
+  for row, number in zip(mel, arrays["n_frames"].tolist(), strict=True):
     held = np.frombuffer(spool.read(number * logmel_archive.N_MELS), np.uint8)
     frames = held.reshape(number, logmel_archive.N_MELS)
     row[:] = frames[logmel_archive.frames_of(number, columns)].T
-  return {
-    "mel": mel,
-    "track": np.array([one.track.id for one in kept]),
-    "genre": np.array([one.track.genre for one in kept]),
-    "range_db": np.array([one.range_db for one in kept], np.float32),
-    "top_db": np.array([one.top_db for one in kept], np.float32),
-    "n_frames": n_frames,
-    RATE: np.array(rate),
-  }
+  return {"mel": mel, **arrays, RATE: np.array(rate)}
 
 
 def _check_length(

@@ -79,11 +79,11 @@ def table(
     text = decode(data)
   except UnicodeError as error:
     raise InputError(f"{where} cannot be read as a table: {error}") from error
-  found = rows(where, text)
-  if not found:
+  lines = rows(where, text)
+  if not lines:
     raise InputError(f"{where} is empty; a table begins with a header")
-  header = [cell.casefold() for cell in found.pop(0)[1]]
-  for number, cells in found:
+  header = [cell.casefold() for cell in lines.pop(0)[1]]
+  for number, cells in lines:
     while len(cells) > len(header) and not cells[-1]:
       cells.pop()
     if len(cells) != len(header):
@@ -91,4 +91,4 @@ def table(
         f"{where} line {number}: {len(cells)} cells, and the header has"
         f" {len(header)}, separated by {SEPARATORS[separator(text)]}"
       )
-  return header, found
+  return header, lines

@@ -23,13 +23,17 @@ def of_files(
   With `cache_dir`, a file with an unchanged stamp is not read again (GTZAN is
   1.2 GB). The digests of each `place` are one small file.
   """
-  cache = _cache_file(place, cache_dir)
-  known = _load(cache)
+  key = hashlib.sha256(os.fsencode(os.path.realpath(place))).hexdigest()[:16]
+  cache = cache_dir and cache_dir / f"{key}.json"
+  known = _load(cache) if cache else {}
 
   def entry(name: str) -> list:
     """[*stamp, sha256]"""
     try:
-      stamp = _stamp(named[name].stat())
+      status = named[name].stat()
+      # `mv` and `cp -p` keep size and modification time, but no more.
+      stamp = [status.st_size, status.st_mtime_ns]
+      stamp += [status.st_ctime_ns, status.st_ino]
       if known.get(name, [])[:-1] == stamp:
         return known[name]
       with named[name].open("rb") as opened:
@@ -41,37 +45,15 @@ def of_files(
   with futures.ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
     entries = dict(zip(named, pool.map(entry, named), strict=True))
   fresh = {name: one for name, one in entries.items() if len(one) > 1}
-  if cache is not None and fresh != known:
+  if cache and fresh != known:
     with contextlib.suppress(OSError):  # hashing again is slow, not wrong
       cache.parent.mkdir(parents=True, exist_ok=True)
       atomic.write(cache, json.dumps(fresh))
   return [one[-1] for one in entries.values()]
 
 
-def _stamp(status: os.stat_result) -> list[int]:
-  """What a file has to keep for its content to count as unchanged.
-
-  `mv` and `cp -p` keep size and modification time, but not inode or ctime.
-  """
-  return [
-    *(status.st_size, status.st_mtime_ns),
-    *(status.st_ctime_ns, status.st_ino),
-  ]
-
-
-def _cache_file(
-  place: str, cache_dir: pathlib.Path | None
-) -> pathlib.Path | None:
-  if cache_dir is None:
-    return None
-  name = hashlib.sha256(os.fsencode(os.path.realpath(place))).hexdigest()[:16]
-  return cache_dir / f"{name}.json"
-
-
-def _load(cache: pathlib.Path | None) -> dict[str, list]:
+def _load(cache: pathlib.Path) -> dict[str, list]:
   """{path: [*stamp, sha256]}; anything else counts as nothing."""
-  if cache is None:
-    return {}
   try:
     entries = json.loads(cache.read_text())
     return {

@@ -10,7 +10,7 @@ import os
 import pathlib
 import re
 import stat
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gtzan_jax.errors import InputError
@@ -28,7 +28,6 @@ class Tree:
     files: {name: its path on the disk}, without those passed over.
     passed: {name: kind} of files and folders that are passed over.
     unlisted: why folders in it cannot be listed, a line each.
-    whole: the tree that it is a subtree of, or None.
   """
 
   place: str
@@ -36,17 +35,14 @@ class Tree:
   folders: frozenset[str]
   passed: Mapping[str, str] = dataclasses.field(default_factory=dict)
   unlisted: tuple[str, ...] = ()
-  whole: "Tree | None" = dataclasses.field(default=None, repr=False)
 
-  def passed_over(self, taken: Collection[str]) -> dict[str, int]:
-    """{kind: how many} of all in the whole but the files taken, most first."""
-    whole = self.whole or self
-    start = self.place.removeprefix(whole.place).lstrip("/")
-    taken = {os.path.join(start, name) for name in taken}
-    kinds = collections.Counter(whole.passed.values())
-    endings = {pathlib.PurePath(name).suffix.lower() for name in taken}
-    for name in whole.files.keys() - taken:
-      ending = pathlib.PurePath(name).suffix.lower()
+  def passed_over(self, taken: Iterable[pathlib.Path]) -> dict[str, int]:
+    """{kind: how many} of all in it but the files taken, most first."""
+    taken = set(taken)
+    kinds = collections.Counter(self.passed.values())
+    endings = {path.suffix.lower() for path in taken}
+    for path in {*self.files.values()} - taken:
+      ending = path.suffix.lower()
       if not re.fullmatch(r"\.\w{1,8}", ending):
         ending = "without an extension"
       elif ending in endings:
@@ -69,29 +65,25 @@ class Tree:
       }
 
     return Tree(
-      place=os.path.join(self.place, folder),
-      files=inside(self.files),
-      folders=frozenset(inside(dict.fromkeys(self.folders))),
-      passed=inside(self.passed),
-      unlisted=self.unlisted,
-      whole=self.whole or self,
+      os.path.join(self.place, folder),
+      inside(self.files),
+      frozenset(inside(dict.fromkeys(self.folders))),
+      inside(self.passed),
+      self.unlisted,
     )
 
 
 def walk(root: pathlib.Path, place: str | None = None) -> Tree:
   """The files in a folder, at any depth; InputError above MOST entries."""
-  found, passed, unlisted = {}, {}, {}
+  files, passed = {}, {}
+  errors: list[OSError] = []
   folders: set[str] = set()
   entries = 0
   real_root = pathlib.Path(os.path.realpath(root))
   walked = {real_root}
-
-  def note(error: OSError) -> None:
-    unlisted[error.filename] = (
-      f"{error.filename} cannot be listed: {error.strerror}"
-    )
-
-  for top, below, names in os.walk(root, onerror=note, followlinks=True):
+  for top, below, names in os.walk(
+    root, onerror=errors.append, followlinks=True
+  ):
     inside = pathlib.Path(top).relative_to(root)
     entries += len(below) + len(names)
     if entries > MOST:
@@ -110,13 +102,10 @@ def walk(root: pathlib.Path, place: str | None = None) -> Tree:
       if kind := HIDDEN if name.startswith(".") else _passed_file(path):
         passed[(inside / name).as_posix()] = kind
       else:
-        found[(inside / name).as_posix()] = path
+        files[(inside / name).as_posix()] = path
+  unlisted = (f"{e.filename} cannot be listed: {e.strerror}" for e in errors)
   return Tree(
-    place or str(root),
-    found,
-    frozenset(folders),
-    passed=passed,
-    unlisted=tuple(unlisted.values()),
+    place or str(root), files, frozenset(folders), passed, tuple(unlisted)
   )
 
 

@@ -114,35 +114,30 @@ def _named(lines: Sequence[_Line]) -> list[tuple[str, int]]:
           f"{line.where}: the {column} {line.cells[column]!r} is empty or"
           " cannot be printed"
         )
-  labels = [line.cells["label"] for line in lines]
-  stems = [_stem(line.cells["filename"], line.cells["label"]) for line in lines]
-  genres = {*labels, *GENRES}
-  gtzan = []
-  for line, label, stem in zip(lines, labels, stems, strict=True):
-    match = _GTZAN.fullmatch(stem.rpartition("/")[2])
-    if match and match[1] != label and match[1] in genres:
+  genres = {line.cells["label"] for line in lines} | set(GENRES)
+  stems, gtzan, others = [], [], []
+  for line in lines:
+    filename, label = line.cells["filename"], line.cells["label"]
+    stems.append(_stem(filename, label))
+    match = _GTZAN.fullmatch(stems[-1].rpartition("/")[2])
+    if match and match[1] == label:
+      number = _WHOLE if match[3] is None else int(match[3])
+      gtzan.append((f"{label}.{match[2]}", number))
+    elif match and match[1] in genres:
       raise InputError(
-        f"{line.where}: the filename {line.cells['filename']!r} and the label"
-        f" {label!r} disagree"
+        f"{line.where}: the filename {filename!r} and the label {label!r}"
+        " disagree"
       )
-    gtzan.append(match if match and match[1] == label else None)
-  if all(gtzan):
-    return [
-      (f"{label}.{match[2]}", _WHOLE if match[3] is None else int(match[3]))
-      for label, match in zip(labels, gtzan, strict=True)
-      if match
-    ]
-  if any(gtzan):
-    line, label = next(
-      (line, label)
-      for line, label, match in zip(lines, labels, gtzan, strict=True)
-      if match is None
-    )
+    else:
+      others.append(line)
+  if not others:
+    return gtzan
+  if gtzan:
+    filename, label = others[0].cells["filename"], others[0].cells["label"]
     raise InputError(
-      f"{line.where}: the filename {line.cells['filename']!r} does not fit"
-      " among names as GTZAN's tracks have them; accepted are"
-      f" {label}.00000.wav for a track and {label}.00000.0.wav for a part, or"
-      " other names in all lines"
+      f"{others[0].where}: the filename {filename!r} does not fit among names"
+      f" as GTZAN's tracks have them; accepted are {label}.00000.wav for a"
+      f" track and {label}.00000.0.wav for a part, or other names in all lines"
     )
   parts = [match for match in map(_PART.fullmatch, stems) if match]
   if len(parts) == len(stems):
@@ -166,18 +161,18 @@ def _stem(filename: str, label: str) -> str:
 def _lines(
   lines: Sequence[_Line], names: Sequence[tuple[str, int]], comma: bool
 ) -> Lines:
-  found: dict[str, dict[int, np.ndarray]] = defaultdict(dict)
+  tracks: dict[str, dict[int, np.ndarray]] = defaultdict(dict)
   for line, (name, segment) in zip(lines, names, strict=True):
     filename = line.cells["filename"]
-    if segment in found[name]:
+    if segment in tracks[name]:
       raise InputError(f"{line.where}: {filename} occurs twice")
-    found[name][segment] = _values(line, comma)
-    if (segment == _WHOLE) != (_WHOLE in next(iter(found.values()))):
+    tracks[name][segment] = _values(line, comma)
+    if (segment == _WHOLE) != (_WHOLE in next(iter(tracks.values()))):
       raise InputError(
         f"{line.where}: {filename} among lines of another kind; a table is of"
         " whole tracks (blues.00000.wav) or of parts (blues.00000.0.wav)"
       )
-  return found
+  return tracks
 
 
 def _values(line: _Line, comma: bool) -> np.ndarray:
@@ -189,16 +184,13 @@ def _values(line: _Line, comma: bool) -> np.ndarray:
     fits = len(text) <= _LONGEST and _NUMBER.fullmatch(text)
     value = float(text) if fits else math.nan
     if not abs(value) <= _LARGEST:
+      brief = cell if len(cell) <= _LONGEST else f"{cell[:_LONGEST]}..."
       raise InputError(
-        f"{line.where}, column {name}: {_brief(cell)} is no finite number of"
+        f"{line.where}, column {name}: {brief!r} is no finite number of"
         f" at most {_LONGEST} characters, such as -0.5 or 1e-3"
       )
     values.append(value)
   return np.array(values, np.float32)
-
-
-def _brief(cell: str) -> str:
-  return repr(cell if len(cell) <= _LONGEST else f"{cell[:_LONGEST]}...")
 
 
 def _track(name: str, genre: str, lines: Mapping[int, np.ndarray]) -> Track:

@@ -6,6 +6,7 @@ or ids), one of genres and, if they are known, one of artists.
 
 import dataclasses
 import hashlib
+import itertools
 import re
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
@@ -101,10 +102,9 @@ def read(file: str) -> Labels:
 
 def _columns(lines: Sequence[Sequence[str]]) -> list[str]:
   """The names of columns, "track_genre_top", out of the lines of a header."""
-  width = max(map(len, lines), default=0)
-  cells = [[line[i] for line in lines if i < len(line)] for i in range(width)]
-  words = [re.findall(r"[^\W_]+", " ".join(own).casefold()) for own in cells]
-  return ["_".join(cell) for cell in words]
+  columns = itertools.zip_longest(*lines, fillvalue="")
+  words = [re.findall(r"[^\W_]+", " ".join(x).casefold()) for x in columns]
+  return ["_".join(column) for column in words]
 
 
 def _column(

@@ -39,21 +39,19 @@ def open_archive(
   """Opens an archive and checks all of it; nothing in it is unpickled."""
   arrays = _load(path)
   _check(path, arrays)
+  if RATE in arrays:
+    columns_per_frame = float(arrays[RATE]) / logmel_archive.EVERY_FRAME
+  else:
+    columns_per_frame = logmel_archive.columns_per_frame(
+      arrays["mel"].shape[2], arrays["n_frames"]
+    )
   return Corpus(
     name="archive",
     kind="logmel",
     genres=in_genre_order(arrays["genre"].tolist()),
     tracks=in_order(_track(arrays, row) for row in range(len(arrays["mel"]))),
     fingerprint=digests.of_files(str(path), {str(path): path}, cache_dir)[0],
-    columns_per_frame=_columns_per_frame(arrays),
-  )
-
-
-def _columns_per_frame(arrays: Mapping[str, np.ndarray]) -> float:
-  if RATE in arrays:
-    return float(arrays[RATE]) / logmel_archive.EVERY_FRAME
-  return logmel_archive.columns_per_frame(
-    arrays["mel"].shape[2], arrays["n_frames"]
+    columns_per_frame=columns_per_frame,
   )
 
 
@@ -97,11 +95,7 @@ def _check(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
     )
 
   mel = arrays["mel"]
-  if (
-    mel.dtype != np.uint8
-    or mel.ndim != 3
-    or mel.shape[1] != logmel_archive.N_MELS
-  ):
+  if mel.dtype != np.uint8 or mel.shape[1:-1] != (logmel_archive.N_MELS,):
     raise refuse("mel", f"uint8 (tracks, {logmel_archive.N_MELS}, columns)")
   if 0 in mel.shape:
     raise refuse("mel", "at least one track and one column")
@@ -145,13 +139,8 @@ def _check(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def _track(arrays: Mapping[str, np.ndarray], row: int) -> Track:
-  read = functools.partial(
-    _read,
-    arrays["mel"][row],
-    float(arrays["range_db"][row]),
-    float(arrays["top_db"][row]),
-    int(arrays["n_frames"][row]),
-  )
+  levels = [arrays[key][row].item() for key in KEYS[3:]]
+  read = functools.partial(_read, arrays["mel"][row], *levels)
   return listed(str(arrays["track"][row]), str(arrays["genre"][row]), read)
 
 

@@ -5,10 +5,10 @@ A folder or an archive of sound is `audio`, of pictures `images`; a .csv is a
 """
 
 import dataclasses
-import functools
 import hashlib
 import os
 import pathlib
+from functools import partial
 
 from gtzan_jax.errors import InputError
 from tfds_gtzan import synthetic
@@ -114,13 +114,13 @@ def _open(
     if tree := tree_at(place, home):
       if tree.unlisted:
         raise InputError(tree.unlisted[0])
-      if _is_table(place) and place.name in tree.files:  # in an archive
+      if _is_table(place.name) and place.name in tree.files:  # in an archive
         named = f"{tree.place}/{place.name}"
         return kaggle_table.open_table(named, tree.files[place.name], cache_dir)
       if least_genres == 1 and table is None and not place.is_file():
         tree = _with_its_folder(tree)
       return _open_tree(tree, cache_dir, table)
-    if place.is_file() and _is_table(place):
+    if place.is_file() and _is_table(place.name):
       return kaggle_table.open_table(str(place), place, cache_dir)
     if place.is_file():
       return logmel_archive.open_archive(place, cache_dir)
@@ -152,7 +152,7 @@ def tree_at(
   level: file_tree.Tree | None = tree
   while level is not None:
     if inside in level.folders:
-      return dataclasses.replace(level.below(inside), whole=None)
+      return level.below(inside)
     if inside in level.files:
       folder, _, name = f"{level.place}/{inside}".rpartition("/")
       return file_tree.Tree(folder, {name: level.files[inside]}, frozenset())
@@ -173,8 +173,8 @@ def tree_at(
   )
 
 
-def _is_table(path: pathlib.Path) -> bool:
-  return path.suffix.lower() in kaggle_table.ENDINGS
+def _is_table(name: str) -> bool:
+  return name.lower().endswith(kaggle_table.ENDINGS)
 
 
 def _with_its_folder(tree: file_tree.Tree) -> file_tree.Tree:
@@ -197,27 +197,41 @@ def _open_tree(
   table: labels.Labels | None,
 ) -> Corpus:
   """Sound, or pictures; among sound, pictures are its covers."""
-  whole = tree = dataclasses.replace(tree, whole=None)
+  whole = tree
   while (inner := genre_folders.inner(tree)) is not None:
     tree = inner
   if table:
-    return _open_labelled(tree, cache_dir, table)
-  sound, pictures = (genre_folders.genres_with(tree, x) for x in _FORMS)
+    return _open_labelled(tree, whole, cache_dir, table)
+  names = [genre_folders.in_folders(tree, form) for form in _FORMS]
+  sound, pictures = (sorted({x.split("/")[0] for x in own}) for own in names)
   odd = sorted(set(pictures) - set(sound))
   if sound and odd:
     raise InputError(
       f"{tree.place} holds sound in {sound[0]}/ and pictures without sound in"
       f" {odd[0]}/: a corpus is of one of the two; remove the other"
     )
-  if not sound and not pictures:
-    _point_to_an_archive(whole)
-  form = _FORMS[bool(pictures and not sound)]
-  corpus = genre_folders.open_tree(tree, form, cache_dir)
-  return dataclasses.replace(corpus, tables=_tables(whole))
+  for name, file in whole.files.items():
+    is_archive = name.lower().endswith((*unpack.SUFFIXES, ".npz"))
+    if is_archive and not sound and not pictures:  # the path is a step short
+      raise InputError(
+        f"{whole.place} holds no track, but the archive {name}: give its path,"
+        f" {file}"
+      )
+  which = bool(pictures and not sound)
+  # They may hold more about the tracks than their folders do.
+  tables = [str(whole.files[x]) for x in sorted(filter(_is_table, whole.files))]
+  return dataclasses.replace(
+    genre_folders.open_tree(tree, _FORMS[which], cache_dir),
+    tables=tuple(tables),
+    passed_over=whole.passed_over(tree.files[x] for x in names[which]),
+  )
 
 
 def _open_labelled(
-  tree: file_tree.Tree, cache_dir: pathlib.Path | None, table: labels.Labels
+  tree: file_tree.Tree,
+  whole: file_tree.Tree,
+  cache_dir: pathlib.Path | None,
+  table: labels.Labels,
 ) -> Corpus:
   """Sound, or pictures, wherever they lie, with the genres of a table."""
   form = next(
@@ -234,47 +248,23 @@ def _open_labelled(
   facts: dict[str, object] = {"file": table.file}
   facts |= {"unlisted": given.unlisted, "unused": given.unused}
   # Files without a genre in the table are counted as its `unlisted` alone.
-  passed = tree.passed_over(list(filter(form.fits, tree.files)))
+  fitting = filter(form.fits, tree.files)
+  passed = whole.passed_over(tree.files[name] for name in fitting)
   corpus = dataclasses.replace(corpus, labels=facts, passed_over=passed)
   return labels.with_artists(corpus, given.artists, f"labels {table.sha256}")
 
 
-def _tables(tree: file_tree.Tree) -> tuple[str, ...]:
-  """Tables that may hold more about the tracks than their folders do."""
-  return tuple(
-    str(file)
-    for name, file in sorted(tree.files.items())
-    if name.lower().endswith((".csv", ".tsv"))
-  )
-
-
-def _point_to_an_archive(tree: file_tree.Tree) -> None:
-  """Raises InputError if there is one: the path was a step short."""
-  for name, file in tree.files.items():
-    if name.lower().endswith((*unpack.SUFFIXES, ".npz")):
-      raise InputError(
-        f"{tree.place} holds no track, but the archive {name}: give its path,"
-        f" {file}"
-      )
-
-
 def _synthetic(tracks_per_genre: int) -> Corpus:
-  facts = synthetic.tracks(tracks_per_genre)
   content = f"synthetic {synthetic.VERSION} {tracks_per_genre}"
+  tracks = [
+    Track(t.id, t.genre, t.artist, t.partition, partial(_render, t.id))
+    for t in synthetic.tracks(tracks_per_genre)
+  ]
   return Corpus(
     name="synthetic",
     kind=CORPORA["synthetic"],
-    genres=in_genre_order(fact.genre for fact in facts),
-    tracks=tuple(
-      Track(
-        id=fact.id,
-        genre=fact.genre,
-        artist=fact.artist,
-        partition=fact.partition,
-        read=functools.partial(_render, fact.id),
-      )
-      for fact in facts
-    ),
+    genres=in_genre_order(track.genre for track in tracks),
+    tracks=tuple(tracks),
     fingerprint=hashlib.sha256(content.encode()).hexdigest(),
   )
 

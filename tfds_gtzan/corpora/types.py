@@ -1,9 +1,9 @@
 """What a corpus is made of: tracks, and what a track holds."""
 
-import dataclasses
 import hashlib
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -31,7 +31,6 @@ FORMS = (
   " pictures (images_original), a log-mel .npz or a features .csv"
 )
 
-
 _HOP = 512  # of the frames of a log-mel archive
 
 # Of each kind of content, `facts` are what a Row has of it. Of these, "content"
@@ -45,18 +44,8 @@ def _sha256(array: np.ndarray) -> str:
   return whole.hexdigest()
 
 
-class _Held:
-  @property
-  def facts(self) -> dict[str, Any]:
-    raise NotImplementedError
-
-  @property
-  def digest(self) -> str:
-    return self.facts["content"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Audio(_Held):
+@dataclass(frozen=True)
+class Audio:
   """A waveform: float32 `[n]` at 22,050 Hz, mono.
 
   `whole` has facts of all of it, where `samples` are only its start.
@@ -90,8 +79,8 @@ class Audio(_Held):
     return cls(np.concatenate(kept), facts)
 
 
-@dataclasses.dataclass(frozen=True)
-class LogMel(_Held):
+@dataclass(frozen=True)
+class LogMel:
   """float32 `[columns, 128]`, absolute dB (reference 1.0).
 
   The columns were picked from `n_frames` frames, hop 512.
@@ -108,8 +97,8 @@ class LogMel(_Held):
     }
 
 
-@dataclasses.dataclass(frozen=True)
-class Picture(_Held):
+@dataclass(frozen=True)
+class Picture:
   """A spectrogram picture: uint8 `[height, width, 3]`, RGB."""
 
   rgb: np.ndarray
@@ -119,8 +108,8 @@ class Picture(_Held):
     return {"content": _sha256(self.rgb)}
 
 
-@dataclasses.dataclass(frozen=True)
-class Table(_Held):
+@dataclass(frozen=True)
+class Table:
   """Rows of Kaggle's table: float32 `[s, 57]`; `starts` in seconds, `[s]`."""
 
   rows: np.ndarray
@@ -134,11 +123,7 @@ class Table(_Held):
 Content = Audio | LogMel | Picture | Table
 
 
-def no_rate() -> None:
-  """The sample rate of what has none; by name, so that tracks are pickled."""
-
-
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Track:
   """One track of a corpus.
 
@@ -150,24 +135,23 @@ class Track:
     read: decodes it, on any thread; raises InputError.
     blocks: its waveform, float32 `[n]` after `[n]`, in memory that does not
       depend on its length; None where it cannot be had so.
-    rate: sample rate of its file in Hz, by the header; None: it has none.
+    rate: sample rate of its file in Hz, by the header, None where that cannot
+      be read; None itself of tracks that are no files of sound.
   """
 
   id: str
   genre: str
   artist: str
   partition: str
-  read: Callable[[], Content] = dataclasses.field(compare=False)
-  blocks: Callable[[], Iterator[np.ndarray]] | None = dataclasses.field(
+  read: Callable[[], Content] = field(compare=False)
+  blocks: Callable[[], Iterator[np.ndarray]] | None = field(
     default=None, compare=False
   )
-  rate: Callable[[], int | None] = dataclasses.field(
-    default=no_rate, compare=False
-  )
+  rate: Callable[[], int | None] | None = field(default=None, compare=False)
   content: ClassVar[str] = ""  # known once it is read, see Row
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Corpus:
   """Tracks in a fixed order: by genre as in `genres`, then by id.
 
@@ -192,17 +176,13 @@ class Corpus:
   tracks: tuple[Track, ...]
   fingerprint: str
   columns_per_frame: float | None = None
-  passed_over: Mapping[str, int] = dataclasses.field(
-    default_factory=dict, compare=False
-  )
-  hint: str = dataclasses.field(default="", compare=False)
-  tables: tuple[str, ...] = dataclasses.field(default=(), compare=False)
-  labels: Mapping[str, object] = dataclasses.field(
-    default_factory=dict, compare=False
-  )
+  passed_over: Mapping[str, int] = field(default_factory=dict, compare=False)
+  hint: str = field(default="", compare=False)
+  tables: tuple[str, ...] = field(default=(), compare=False)
+  labels: Mapping[str, object] = field(default_factory=dict, compare=False)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Row:
   """One readable track: what the track table of prepared data holds.
 
@@ -227,7 +207,7 @@ class Row:
 
 
 def listed(
-  id: str, genre: str, read: Callable[[], Content], **more: Callable
+  id: str, genre: str, read: Callable[[], Content], **more: Any
 ) -> Track:
   """A track with what is published of GTZAN's track of that id."""
   artist = track_lists.artists().get(id, "")
@@ -236,17 +216,15 @@ def listed(
 
 def in_order(tracks: Iterable[Track]) -> tuple[Track, ...]:
   """As in a Corpus: by genre, then by id."""
-  tracks = sorted(tracks, key=lambda track: track.id)
+  tracks = list(tracks)
   genres = in_genre_order(track.genre for track in tracks)
-  return tuple(sorted(tracks, key=lambda track: genres.index(track.genre)))
+  return tuple(sorted(tracks, key=lambda t: (genres.index(t.genre), t.id)))
 
 
-def in_genre_order(found: Iterable[str]) -> tuple[str, ...]:
+def in_genre_order(genres: Iterable[str]) -> tuple[str, ...]:
   """GTZAN's genres in GTZAN's order, then any others alphabetically."""
-  found = set(found)
-  return tuple(g for g in GENRES if g in found) + tuple(
-    sorted(found - set(GENRES))
-  )
+  genres = {*genres}
+  return (*(g for g in GENRES if g in genres), *sorted(genres - {*GENRES}))
 
 
 def printable(name: str) -> bool:

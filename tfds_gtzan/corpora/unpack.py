@@ -215,11 +215,11 @@ def _fault(member: _Member, plain: pathlib.PurePosixPath) -> str:
 def _zip_members(path: pathlib.Path, _: bool) -> Iterator[_Member]:
   with zipfile.ZipFile(path) as archive:
     for info in archive.infolist():
-      mode = info.external_attr >> 16  # of archives made on Unix
+      kind = stat.S_IFMT(info.external_attr >> 16)  # 0 if not made on Unix
       fault = ""
-      if stat.S_ISLNK(mode):
+      if kind == stat.S_IFLNK:
         fault = "is a symbolic link"
-      elif stat.S_IFMT(mode) and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+      elif kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         fault = "is a device or a pipe"
       elif info.flag_bits & 1:
         fault = "is encrypted: unpack it and give the folder"

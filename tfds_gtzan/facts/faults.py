@@ -44,11 +44,11 @@ def about(track: str) -> About:
 
 @functools.cache
 def _replicas() -> Mapping[str, list[str]]:
-  found = collections.defaultdict(list)
+  replicas = collections.defaultdict(list)
   for one, other in track_lists.duplicates():
-    found[one].append(other)
-    found[other].append(one)
-  return found
+    replicas[one].append(other)
+    replicas[other].append(one)
+  return replicas
 
 
 @functools.cache
@@ -58,8 +58,8 @@ def _versions() -> Mapping[str, list[str]]:
   for track, (artist, title) in track_lists.index().items():
     for name in credited(artist) if title else ():
       songs[name, artist_key(title)].append(track)
-  found: dict[str, set[str]] = collections.defaultdict(set)
+  versions: dict[str, set[str]] = collections.defaultdict(set)
   for same in songs.values():
     for track in same:
-      found[track] |= {*same} - {track, *_replicas()[track]}
-  return {track: sorted(others) for track, others in found.items()}
+      versions[track] |= {*same} - {track, *_replicas()[track]}
+  return {track: sorted(others) for track, others in versions.items()}

@@ -47,7 +47,7 @@ def read(kind: str, tracks: Sequence[Track]) -> Contents:
     except InputError as error:
       skipped[track.id] = str(error)
       continue
-    digests[track.id] = content.digest
+    digests[track.id] = content.facts["content"]
     if of_content:
       prints[track.id] = of_content(content)
   ids = list(prints)

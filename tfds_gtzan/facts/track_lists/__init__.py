@@ -9,21 +9,11 @@ import hashlib
 import pathlib
 from collections.abc import Mapping
 
-FILTERED = {
-  "train": "train_filtered",
-  "validation": "valid_filtered",
-  "test": "test_filtered",
-}
-STRATIFIED = {
-  "train": "train_stratified",
-  "validation": "valid_stratified",
-  "test": "test_stratified",
-}
+_KINDS = ("filtered", "stratified")
+_SPLITS = {"train": "train", "validation": "valid", "test": "test"}
 FILES = (
-  *FILTERED.values(),
-  *STRATIFIED.values(),
-  "sturm_index",
-  "exact_duplicates",
+  *(f"{split}_{kind}" for kind in _KINDS for split in _SPLITS.values()),
+  *("sturm_index", "exact_duplicates"),
 )
 
 
@@ -41,13 +31,12 @@ def splits(kind: str) -> Mapping[str, frozenset[str]]:
   filtered: 443 / 197 / 290 tracks, without the 70 that repeat, are distorted
   or are mislabelled. stratified: 500 / 250 / 250, faults and all.
   """
-  files = {"filtered": FILTERED, "stratified": STRATIFIED}[kind]
   return {
     split: frozenset(
       line.split("/")[1].removesuffix(".wav")
-      for line in read(name)[1].decode().split()
+      for line in read(f"{name}_{kind}")[1].decode().split()
     )
-    for split, name in files.items()
+    for split, name in _SPLITS.items()
   }
 
 
@@ -57,8 +46,8 @@ def index() -> Mapping[str, tuple[str, str]]:
   lines = read("sturm_index")[1].decode().splitlines()
   fields = [line.split(":::") for line in lines if ":::" in line]
   return {
-    name.strip().removesuffix(".wav"): (artist.strip(), title.strip())
-    for name, artist, title in fields
+    file.strip().removesuffix(".wav"): (artist.strip(), title.strip())
+    for file, artist, title in fields
   }
 
 
@@ -72,21 +61,16 @@ def artists() -> Mapping[str, str]:
 def duplicates() -> tuple[tuple[str, str], ...]:
   """Pairs of tracks whose audio is exactly the same."""
   lines = read("exact_duplicates")[1].decode().splitlines()
-  return tuple((line.split()[0], line.split()[1]) for line in lines)
+  return tuple((one, other) for one, other, *_ in map(str.split, lines))
 
 
 def partition(track_id: str) -> str:
   """ "train", "validation" or "test" of the filtered lists, or "unlisted"."""
-  for split, ids in splits("filtered").items():
-    if track_id in ids:
-      return split
-  return "unlisted"
+  lists = splits("filtered")
+  return next((x for x in lists if track_id in lists[x]), "unlisted")
 
 
 @functools.cache
 def digest() -> str:
   """sha256 over all the files: it changes with any fact in them."""
-  whole = hashlib.sha256()
-  for name in FILES:
-    whole.update(read(name)[1])
-  return whole.hexdigest()
+  return hashlib.sha256(b"".join(read(x)[1] for x in FILES)).hexdigest()
