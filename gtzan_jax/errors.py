@@ -11,7 +11,6 @@ import unicodedata
 import zipfile
 import zlib
 from collections.abc import Iterator
-from typing import TextIO
 
 # Errors of numpy and zipfile, beside OSError, for an .npz that is corrupt or
 # none; flipped bytes can ask for more memory than there is.
@@ -36,6 +35,10 @@ def first_line(error: BaseException) -> str:
   return lines[0][:200]
 
 
+# Of category Cf, which also joins letters to one sign.
+_TURNS = {0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)}
+
+
 def shown(name: str | os.PathLike, keep: str = "") -> str:
   """A name in one printable line.
 
@@ -48,29 +51,10 @@ def shown(name: str | os.PathLike, keep: str = "") -> str:
   return "".join(one if one in keep else _escaped(one) for one in text)
 
 
-class Shown:
-  """A stream that writes through `shown`; lines and tabs stay."""
-
-  def __init__(self, stream: TextIO):
-    self._stream = stream
-
-  def write(self, text: str) -> int:
-    self._stream.write(shown(text, keep="\n\t\r"))
-    return len(text)
-
-  def __getattr__(self, name: str) -> object:
-    return getattr(self._stream, name)
-
-
-# Of category Cf, which also joins letters to one sign.
-_TURNS = {0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)}
-
-
 def _escaped(letter: str) -> str:
-  category = unicodedata.category(letter)
-  if category not in ("Cc", "Cs", "Zl", "Zp") and ord(letter) not in _TURNS:
+  code, category = ord(letter), unicodedata.category(letter)
+  if category not in ("Cc", "Cs", "Zl", "Zp") and code not in _TURNS:
     return letter
-  code = ord(letter)
   if 0xDC80 <= code <= 0xDCFF:  # how Python keeps a byte of a file's name
     return f"\\x{code - 0xDC00:02x}"
   return letter.encode("unicode_escape").decode()

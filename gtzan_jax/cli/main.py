@@ -27,21 +27,21 @@ import contextlib
 from gtzan_jax import __version__
 from gtzan_jax.cli import command_line
 from gtzan_jax.cli.verbs import VERBS
-from gtzan_jax.errors import InputError, Shown, shown, system_reason
+from gtzan_jax.errors import InputError, shown, system_reason
 from gtzan_jax.training import preemption
 
 LONGEST = 4000  # characters of an error that names what is accepted
 
 
 class _Stream:
-  """Standard output: an error names it; or standard error, whose errors are
-  dropped."""
+  """Standard output, with control characters (as of names of files) escaped and
+  errors that name it; or standard error, whose errors are dropped."""
 
   def __init__(self, stream, name: str = ""):
     self._stream, self._name = stream, name
 
   def write(self, text: str) -> int:
-    self._do("write", text)
+    self._do("write", shown(text, "\n\t\r") if self._name else text)
     return len(text)
 
   def flush(self) -> None:
@@ -78,8 +78,7 @@ def main(argv: list[str] | None = None) -> int:
       os.fstat(number)
     except OSError:  # the next file opened would be taken for it
       _to_nowhere(number)
-  # Names of files may hold control characters.
-  out = sys.stdout and Shown(_Stream(sys.stdout, "standard output"))
+  out = sys.stdout and _Stream(sys.stdout, "standard output")
   errors = _Stream(sys.stderr or open(os.devnull, "w"))  # noqa: SIM115
   with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
     with preemption.kept() as pressed:

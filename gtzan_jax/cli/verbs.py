@@ -409,12 +409,24 @@ def verify(given: Given) -> int:
 )
 def prepare(given: Given) -> int:
   """Only prepare the data set."""
-  from gtzan_jax.data import open_dataset
+  from gtzan_jax.data import notices, open_dataset
+  from tfds_gtzan import download
+  from tfds_gtzan.corpora import archive_writer
 
   data, flags = given.config.data, given.flags
+  rate = {}
+  if flags.columns_per_second is not None:
+    rate["columns_per_second"] = flags.columns_per_second
   if flags.archive is not None:
-    _check_archive(given)
-  elif flags.columns_per_second is not None:
+    unused = [f"--config.{key}" for key in given.overrides if key not in CORPUS]
+    unused += ["--beam_options"] * (flags.beam_options is not None)
+    if unused:
+      raise InputError(
+        f"{unused[0]}: --archive writes the whole corpus, in this process; it"
+        f" takes {', '.join(f'--config.{key}' for key in CORPUS)}"
+      )
+    archive_writer.check_out(flags.archive, **rate)
+  elif rate:
     raise InputError(
       f"--columns_per_second={flags.columns_per_second} is for the log-mel"
       " archive that --archive=OUT.npz writes; give both or none"
@@ -422,54 +434,20 @@ def prepare(given: Given) -> int:
   else:
     open_dataset.check_protocol(data)
   if flags.download:
-    _download(data)
+    if data.path:
+      raise InputError(
+        f"--download and --config.data.path={data.path}: give one of the two;"
+        " --download fetches GTZAN's original archive"
+      )
+    data.path = str(download.fetch(data.dir))
   if flags.archive is not None:
-    _write_archive(given)
+    corpus = open_dataset.open_checked(data)
+    notices.archive(archive_writer.write(corpus, flags.archive, **rate))
   else:
     open_dataset.open_dataset(given.config, flags.beam_options)
   if flags.download:
     print(f"from now on give --config.data.path={data.path}")
   return 0
-
-
-def _download(data) -> None:
-  if data.path:
-    raise InputError(
-      f"--download and --config.data.path={data.path}: give one of the two;"
-      " --download fetches GTZAN's original archive"
-    )
-  from tfds_gtzan import download
-
-  data.path = str(download.fetch(data.dir))
-
-
-def _check_archive(given: Given) -> None:
-  from tfds_gtzan.corpora import archive_writer
-
-  unused = [f"--config.{key}" for key in given.overrides if key not in CORPUS]
-  if given.flags.beam_options is not None:
-    unused.append("--beam_options")
-  if unused:
-    raise InputError(
-      f"{unused[0]}: --archive writes the whole corpus, in this process; it"
-      f" takes {', '.join(f'--config.{key}' for key in CORPUS)}"
-    )
-  archive_writer.check_out(given.flags.archive, **_rate(given))
-
-
-def _write_archive(given: Given) -> None:
-  from gtzan_jax.data import notices, open_dataset
-  from tfds_gtzan.corpora import archive_writer
-
-  corpus = open_dataset.open_checked(given.config.data)
-  notices.archive(
-    archive_writer.write(corpus, given.flags.archive, **_rate(given))
-  )
-
-
-def _rate(given: Given) -> dict[str, float]:
-  rate = given.flags.columns_per_second
-  return {} if rate is None else {"columns_per_second": rate}
 
 
 @_verb(

@@ -24,7 +24,6 @@ FILE = "explain.json"
 PAGE = "explain.html"
 
 _HZ = (256, 512, 1024, 2048, 4096, 8192)
-_SIGNED = "RdBu_r"
 _SMOOTH = 0.08  # seconds, the deviation of what smooths attributions
 _FULL = 99.5  # percentile of the cells that has full colour
 _DEVIATIONS = 3.0  # shown of features that are not in dB
@@ -62,23 +61,18 @@ def line(one: Explained) -> str:
   return text
 
 
-def _off(found: Attribution) -> bool:
-  """The completeness error of one segment."""
-  allowed = _GAP * max(1.0, abs(found.difference))
-  return abs(found.total - found.difference) > allowed
-
-
 def facts_of(one: Explained) -> dict:
   """The entry of explain.json; nats are means over the segments."""
   genres = {}
   for genre, found in one.attributions.items():
-    difference = float(np.mean([a.difference for a in found]))
-    total = float(np.mean([a.total for a in found]))
+    difference = np.array([a.difference for a in found])
+    total = np.array([a.total for a in found])
+    gaps = np.abs(total - difference)
     genres[genre] = {
-      "difference": difference,
-      "total": total,
-      "largest_gap": float(max(abs(a.total - a.difference) for a in found)),
-      "off": any(map(_off, found)),
+      "difference": float(difference.mean()),
+      "total": float(total.mean()),
+      "largest_gap": float(gaps.max()),
+      "off": bool((gaps > _GAP * np.abs(difference).clip(1)).any()),
       "by_bin": np.mean([a.values.sum(axis=0) for a in found], axis=0).tolist(),
     }
   return {
@@ -93,6 +87,7 @@ def facts_of(one: Explained) -> dict:
   }
 
 
+@plot_style.style()
 def draw(one: Explained, run: Mapping) -> Figure:
   """The features; below, attributions of each cell; right, their sums over
   time."""
@@ -101,26 +96,29 @@ def draw(one: Explained, run: Mapping) -> Figure:
   bins = one.features.shape[2]
   extent = (start, start + seconds, -0.5, bins - 0.5)
   rows = len(one.attributions)
-  with plot_style.style():
-    figure = plot_style.new_figure(11, 2.3 + 2.0 * rows)
-    panels = figure.subplots(
-      1 + rows, 2, sharey=True, sharex="col", width_ratios=(10, 1)
-    )
-    shown = one.features.reshape(-1, bins).T
-    _features(panels[0, 0], shown, spec, extent)
-    panels[0, 0].set_title(_title(one), pad=10)
-    panels[0, 1].set_axis_off()
-    for (wide, narrow), (genre, found) in zip(
-      panels[1:], one.attributions.items(), strict=True
-    ):
-      values = np.concatenate([a.values for a in found]).T
-      _cells(wide, values, extent)
-      _sums(narrow, values.sum(axis=1) / len(found))
-      truth = " (true)" if genre == one.genre else ""
-      wide.set_title(f"for {genre}{truth}", pad=6, fontsize=10)
-    panels[-1, 0].set_xlabel(label)
-    panels[-1, 1].set_xlabel("nats a segment")
-    _bins(panels[:, 0], spec, bins)
+  figure = plot_style.new_figure(11, 2.3 + 2.0 * rows)
+  panels = figure.subplots(
+    1 + rows, 2, sharey=True, sharex="col", width_ratios=(10, 1)
+  )
+  _features(panels[0, 0], one.features.reshape(-1, bins).T, spec, extent)
+  name = one.name if len(one.name) < 60 else f"…{one.name[-58:]}"
+  title = f"{name} ({one.where}): {_predicted(one._asdict(), 2)}"
+  panels[0, 0].set_title(title, pad=10)
+  panels[0, 1].set_axis_off()
+  for (wide, narrow), (genre, found) in zip(
+    panels[1:], one.attributions.items(), strict=True
+  ):
+    values = np.concatenate([a.values for a in found]).T
+    _cells(wide, values, extent)
+    _sums(narrow, values.sum(axis=1) / len(found))
+    truth = " (true)" if genre == one.genre else ""
+    wide.set_title(f"for {genre}{truth}", pad=6, fontsize=10)
+  panels[-1, 0].set_xlabel(label)
+  panels[-1, 1].set_xlabel("nats a segment")
+  at, label = _bins(spec, bins)
+  for axes in panels[:, 0]:
+    axes.set_yticks(list(at.values()), list(at))
+    axes.set_ylabel(label)
   return figure
 
 
@@ -133,28 +131,18 @@ def write(
   """Writes WORKDIR/explain anew: PNGs, explain.html, last explain.json."""
   folder = path / report.EXPLAINED
   folder.mkdir(exist_ok=True)
-  stems = [pathlib.PurePath(one.name).name for one in explained]
-  names = [
-    f"{i:02d}-{re.sub('[^a-zA-Z0-9.]+', '_', stem)[-60:]}.png"
-    for i, stem in enumerate(stems)
-  ]
-  pictures = {
-    name: plot_style.png(draw(one, run))
-    for name, one in zip(names, explained, strict=True)
-  }
-  found = {
-    **facts,
-    "items": [
-      {"picture": name, **facts_of(one)}
-      for name, one in zip(pictures, explained, strict=True)
-    ],
-  }
+  items, pictures = [], []
+  for i, one in enumerate(explained):
+    stem = re.sub("[^a-zA-Z0-9.]+", "_", pathlib.PurePath(one.name).name)
+    items.append({"picture": f"{i:02d}-{stem[-60:]}.png", **facts_of(one)})
+    pictures.append(plot_style.png(draw(one, run)))
+  found = {**facts, "items": items}
   (folder / FILE).unlink(missing_ok=True)
   for file in folder.glob("*.png"):
     file.unlink()
-  for name, picture in pictures.items():
-    atomic.write(folder / name, picture)
-  atomic.write(folder / PAGE, render(found, list(pictures.values())))
+  for item, picture in zip(items, pictures, strict=True):
+    atomic.write(folder / item["picture"], picture)
+  atomic.write(folder / PAGE, render(found, pictures))
   atomic.write_json(folder / FILE, found, indent=1)
   return folder / PAGE
 
@@ -227,11 +215,6 @@ def _predicted(facts: Mapping, digits: int = 3) -> str:
   return text
 
 
-def _title(one: Explained) -> str:
-  name = one.name if len(one.name) < 60 else f"…{one.name[-58:]}"
-  return f"{name} ({one.where}): {_predicted(one._asdict(), 2)}"
-
-
 def _time(one: Explained, spec: FeatureSpec) -> tuple[float, float, str]:
   """Start and duration of the picture, and the label of its axis."""
   count, frames = one.features.shape[:2]
@@ -248,23 +231,13 @@ def _features(
 ) -> None:
   """dB as they are; other features in standard deviations of each bin."""
   if spec.parts == ("logmel",):
-    limits = shown.max() - spec.top_db, shown.max()
-    colours = COLOUR_MAP
+    top = shown.max()
+    _image(axes, shown, extent, COLOUR_MAP, top - spec.top_db, top)
   else:
     spread = shown.std(axis=1, keepdims=True)
-    shown = (shown - shown.mean(axis=1, keepdims=True)) / np.where(
-      spread > 0, spread, 1
-    )
-    limits, colours = (-_DEVIATIONS, _DEVIATIONS), "viridis"
-  axes.imshow(
-    shown,
-    cmap=colours,
-    vmin=limits[0],
-    vmax=limits[1],
-    origin="lower",
-    aspect="auto",
-    extent=extent,
-  )
+    shown = shown - shown.mean(axis=1, keepdims=True)
+    shown = shown / np.where(spread > 0, spread, 1)
+    _image(axes, shown, extent, "viridis", -_DEVIATIONS, _DEVIATIONS)
 
 
 def _cells(axes, values: np.ndarray, extent: tuple) -> None:
@@ -272,15 +245,12 @@ def _cells(axes, values: np.ndarray, extent: tuple) -> None:
   frames_a_second = values.shape[1] / (extent[1] - extent[0])
   smooth = ndimage.gaussian_filter(values, (1.0, _SMOOTH * frames_a_second))
   full = max(float(np.percentile(np.abs(smooth), _FULL)), 1e-12)
-  axes.imshow(
-    smooth,
-    cmap=_SIGNED,
-    vmin=-full,
-    vmax=full,
-    origin="lower",
-    aspect="auto",
-    extent=extent,
-  )
+  _image(axes, smooth, extent, "RdBu_r", -full, full)
+
+
+def _image(axes, values, extent, colours, low: float, high: float) -> None:
+  limits = {"vmin": low, "vmax": high, "extent": extent}
+  axes.imshow(values, colours, origin="lower", aspect="auto", **limits)
 
 
 def _sums(axes, sums: np.ndarray) -> None:
@@ -291,21 +261,13 @@ def _sums(axes, sums: np.ndarray) -> None:
   axes.xaxis.get_major_locator().set_params(nbins=2)
 
 
-def _bins(panels, spec: FeatureSpec, bins: int) -> None:
-  """Labels of the bins: Hz of mel bands, else where each part begins."""
+def _bins(spec: FeatureSpec, bins: int) -> tuple[dict[str, float], str]:
+  """{label: bin} and their name: Hz of mel bands, else where each part
+  begins."""
   if spec.parts == ("logmel",):
     edge = mel.hz_to_mel(spec.sample_rate / 2)
     at = {f"{hz:,}": mel.hz_to_mel(hz) / edge * (bins + 1) - 1 for hz in _HZ}
-    label = "Hz"
-  else:
-    at, label = _parts(spec), "feature"
-  for axes in panels:
-    axes.set_yticks(list(at.values()), list(at))
-    axes.set_ylabel(label)
-
-
-def _parts(spec: FeatureSpec) -> dict[str, float]:
-  """{part: its first bin}."""
+    return at, "Hz"
   clip = jax.ShapeDtypeStruct((spec.segment_samples,), np.float32)
   at, first = {}, 0
   for part in spec.parts:
@@ -313,4 +275,4 @@ def _parts(spec: FeatureSpec) -> dict[str, float]:
     extract = functools.partial(features.extract, name=alone)
     at[part] = first
     first += jax.eval_shape(extract, clip).shape[-1]
-  return at
+  return at, "feature"

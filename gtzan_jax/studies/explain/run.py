@@ -48,7 +48,13 @@ def explain(
   data is opened only where it is needed."""
   run = workdir.load(path)
   _check(path, run)
-  opened = functools.cache(lambda: _checked(path, run, open_dataset(config)))
+
+  @functools.cache
+  def opened() -> pipeline.Dataset:
+    dataset = open_dataset(config)
+    evaluate.facts_of_data(path, run, dataset)  # refuses other data
+    return dataset
+
   items, skipped = [], [] if skipped is None else skipped
   for word in words or _extremes(path):
     for item in _items(word, run, opened, config.data):
@@ -95,13 +101,6 @@ def _check(path: pathlib.Path, run: Mapping) -> None:
       f" ({run['feature_spec']['name']}): only [frames, bins], such as log-mel,"
       " can be explained in time and frequency"
     )
-
-
-def _checked(
-  path: pathlib.Path, run: Mapping, dataset: pipeline.Dataset
-) -> pipeline.Dataset:
-  evaluate.facts_of_data(path, run, dataset)  # refuses other data
-  return dataset
 
 
 def _extremes(path: pathlib.Path) -> list[str]:

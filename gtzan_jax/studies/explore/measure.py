@@ -39,78 +39,83 @@ class Measure(NamedTuple):
 
   label: str
   unit: str
-  group: str
+  group: str = "sound"
 
 
-class Measured(NamedTuple):
-  """Measures of a track. `digest` is the sha256 (hex) of its content; `excerpt`
-  starts at `start` and lasts `seconds`; `bandwidth` in Hz, of audio only."""
-
-  values: dict[str, float]
-  digest: str
-  faults: tuple[str, ...] = ()
-  excerpt: np.ndarray | None = None
-  start: float = 0.0
-  seconds: float = 0.0
-  bandwidth: float | None = None
-
-
-def _more(names) -> dict[str, Measure]:
-  return {name: Measure(name, "", "more") for name in names}
-
-
-_MFCC = tuple(f"mfcc{i}" for i in range(1, _SOUND.n_mfcc + 1))
+_SECONDS = {"seconds": Measure("length", "s", "length")}
 _SPECTRUM = {
-  "centroid": Measure("spectral centroid", "Hz", "sound"),
-  "bandwidth": Measure("spectral bandwidth", "Hz", "sound"),
-  "rolloff": Measure("roll-off, 85 %", "Hz", "sound"),
+  "centroid": Measure("spectral centroid", "Hz"),
+  "bandwidth": Measure("spectral bandwidth", "Hz"),
+  "rolloff": Measure("roll-off, 85 %", "Hz"),
 }
-_FIRST = tuple(
-  n for n in kaggle_table.COLUMNS if n[:4] != "mfcc" and "var" not in n
-)
+_MFCC = {
+  name: Measure(name, "", "more")
+  for name in (f"mfcc{i}" for i in range(1, _SOUND.n_mfcc + 1))
+}
 _UNITS = {
   "spectral_centroid_mean": "Hz",
   "spectral_bandwidth_mean": "Hz",
   "rolloff_mean": "Hz",
   "tempo": "beats a minute",
 }
+_TABLE = {
+  name: Measure(
+    name,
+    _UNITS.get(name, ""),
+    "more" if name.startswith("mfcc") or "var" in name else "sound",
+  )
+  for name in kaggle_table.COLUMNS
+}
 
 MEASURES: dict[str, dict[str, Measure]] = {
   "audio": {
-    "seconds": Measure("length", "s", "length"),
+    **_SECONDS,
     "peak": Measure("peak", "of full scale", "level"),
     "clipped": Measure("clipped samples", "%", "level"),
     "silence": Measure("silent frames", "%", "level"),
-    "rms": Measure("RMS", "of full scale", "sound"),
+    "rms": Measure("RMS", "of full scale"),
     **_SPECTRUM,
-    "zero_crossing_rate": Measure("zero-crossing rate", "a sample", "sound"),
-    "chroma": Measure("chroma, mean", "0 to 1", "sound"),
-    **_more(_MFCC),
+    "zero_crossing_rate": Measure("zero-crossing rate", "a sample"),
+    "chroma": Measure("chroma, mean", "0 to 1"),
+    **_MFCC,
   },
   "logmel": {
-    "seconds": Measure("length", "s", "length"),
-    "level": Measure("level, mean", "dB", "sound"),
-    "peak": Measure("level, highest", "dB", "sound"),
-    "dynamics": Measure("dynamics, 5 to 95 %", "dB", "sound"),
+    **_SECONDS,
+    "level": Measure("level, mean", "dB"),
+    "peak": Measure("level, highest", "dB"),
+    "dynamics": Measure("dynamics, 5 to 95 %", "dB"),
     **_SPECTRUM,
-    **_more(_MFCC),
+    **_MFCC,
   },
   "picture": {
     "width": Measure("width", "pixels", "length"),
     "height": Measure("height", "pixels", "length"),
-    "brightness": Measure("brightness", "of white", "sound"),
-    "contrast": Measure("contrast", "of white", "sound"),
-    "white": Measure("white pixels", "%", "sound"),
-    "red": Measure("red", "of full", "sound"),
-    "green": Measure("green", "of full", "sound"),
-    "blue": Measure("blue", "of full", "sound"),
+    "brightness": Measure("brightness", "of white"),
+    "contrast": Measure("contrast", "of white"),
+    "white": Measure("white pixels", "%"),
+    "red": Measure("red", "of full"),
+    "green": Measure("green", "of full"),
+    "blue": Measure("blue", "of full"),
   },
   "table": {
     "lines": Measure("lines", "", "length"),
-    **{name: Measure(name, _UNITS.get(name, ""), "sound") for name in _FIRST},
-    **_more(name for name in kaggle_table.COLUMNS if name not in _FIRST),
+    # The groups in the order of the page.
+    **dict(sorted(_TABLE.items(), key=lambda item: item[1].group == "more")),
   },
 }
+
+
+class Measured(NamedTuple):
+  """Measures of a track. `excerpt` starts at `start` and lasts `seconds`;
+  `digest` is the sha256 (hex) of its content; `bandwidth` in Hz, of audio."""
+
+  values: dict[str, float]
+  faults: tuple[str, ...] = ()
+  excerpt: np.ndarray | None = None
+  start: float = 0.0
+  seconds: float = 0.0
+  digest: str = ""
+  bandwidth: float | None = None
 
 
 def measure(kind: str, content) -> Measured:
@@ -123,21 +128,27 @@ def measure(kind: str, content) -> Measured:
   facts = content.facts
   if wrong:
     fault = f"{wrong:,} of {array.size:,} values are not finite"
-    return Measured({}, facts["content"], (fault,))
-  return function(content)._replace(
-    digest=facts["content"], bandwidth=facts.get("bandwidth")
+    return Measured({}, (fault,), digest=facts["content"])
+  found = function(content)
+  return found._replace(
+    values={name: float(value) for name, value in found.values.items()},
+    digest=facts["content"],
+    bandwidth=facts.get("bandwidth"),
   )
 
 
+def _values(kind: str, *numbers: float) -> dict[str, float]:
+  return dict(zip(MEASURES[kind], numbers, strict=True))
+
+
 def _of_audio(content) -> Measured:
-  samples = content.samples
-  rate = waveform.SAMPLE_RATE
+  samples, rate = content.samples, waveform.SAMPLE_RATE
   frames = features.extract_clip(_middle(samples, LONGEST)[1], _SOUND)
   means = frames.mean(axis=0, dtype=np.float64)
-  chroma = means[len(_PARTS) : -_SOUND.n_mfcc].mean()
+  of_parts, chroma, cepstra = np.split(means, (len(_PARTS), -len(_MFCC)))
   size = np.abs(samples)
-  clipped = float((size >= LIMIT).mean())
-  silence = float((frames[:, 0] < SILENT).mean())
+  clipped = (size >= LIMIT).mean()
+  silence = (frames[:, 0] < SILENT).mean()
   faults = []
   if np.ptp(samples) < SILENT:
     faults = ["constant: nothing to hear"]
@@ -146,17 +157,9 @@ def _of_audio(content) -> Measured:
   if clipped > CLIPPED:
     faults.append(f"{100 * clipped:.1f} % of its samples are clipped")
   start, excerpt = _middle(samples, SECONDS)
+  levels = (len(samples) / rate, size.max(), 100 * clipped, 100 * silence)
   return Measured(
-    {
-      "seconds": len(samples) / rate,
-      "peak": float(size.max()),
-      "clipped": 100 * clipped,
-      "silence": 100 * silence,
-      **dict(zip(_PARTS, means[: len(_PARTS)].tolist(), strict=True)),
-      "chroma": float(chroma),
-      **dict(zip(_MFCC, means[-len(_MFCC) :].tolist(), strict=True)),
-    },
-    "",
+    _values("audio", *levels, *of_parts, chroma.mean(), *cepstra),
     tuple(faults),
     excerpt.copy(),
     start / rate,
@@ -175,8 +178,7 @@ def _of_logmel(content) -> Measured:
   db = content.db
   # What no music reaches must not overflow either.
   power = 10 ** (np.clip(db, -300, 300).astype(np.float64) / 10)
-  column = 10 * np.log10(power.mean(axis=1))
-  quiet, loud = np.percentile(column, (5, 95))
+  quiet, loud = np.percentile(10 * np.log10(power.mean(axis=1)), (5, 95))
   hz, weight = _bands(np.sqrt(power))
   centroid = (weight * hz).sum(axis=1)
   spread = (weight * (hz - centroid[:, None]) ** 2).sum(axis=1)
@@ -185,17 +187,17 @@ def _of_logmel(content) -> Measured:
   seconds = content.n_frames * HOP / waveform.SAMPLE_RATE
   kept = np.linspace(0, len(db) - 1, min(len(db), _COLUMNS)).astype(int)
   return Measured(
-    {
-      "seconds": seconds,
-      "level": float(10 * np.log10(power.mean())),
-      "peak": float(db.max()),
-      "dynamics": float(loud - quiet),
-      "centroid": float(centroid.mean()),
-      "bandwidth": float(np.sqrt(spread).mean()),
-      "rolloff": float(hz[np.minimum(rolled, len(hz) - 1)].mean()),
-      **dict(zip(_MFCC, cepstra.tolist(), strict=True)),
-    },
-    "",
+    _values(
+      "logmel",
+      seconds,
+      10 * np.log10(power.mean()),
+      db.max(),
+      loud - quiet,
+      centroid.mean(),
+      np.sqrt(spread).mean(),
+      hz[np.minimum(rolled, len(hz) - 1)].mean(),
+      *cepstra,
+    ),
     ("constant: every band at one level",) if np.ptp(db) < 1 else (),
     db[kept],
     seconds=seconds,
@@ -214,26 +216,19 @@ def _bands(magnitude: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _of_picture(content) -> Measured:
   rgb = content.rgb
   grey = rgb.mean(axis=2) / 255
-  red, green, blue = (rgb.mean(axis=(0, 1)) / 255).tolist()
+  white = 100 * (rgb.min(axis=2) >= 250).mean()
+  light = (grey.mean(), grey.std(), white, *(rgb.mean(axis=(0, 1)) / 255))
   return Measured(
-    {
-      "width": float(rgb.shape[1]),
-      "height": float(rgb.shape[0]),
-      "brightness": float(grey.mean()),
-      "contrast": float(grey.std()),
-      "white": 100 * float((rgb.min(axis=2) >= 250).mean()),
-      **{"red": red, "green": green, "blue": blue},
-    },
-    "",
+    _values("picture", rgb.shape[1], rgb.shape[0], *light),
     ("constant: one colour",) if np.ptp(grey) < 0.02 else (),
     rgb,
   )
 
 
 def _of_table(content) -> Measured:
-  means = content.rows.mean(axis=0, dtype=np.float64).tolist()
+  means = content.rows.mean(axis=0, dtype=np.float64)
   columns = dict(zip(kaggle_table.COLUMNS, means, strict=True))
-  return Measured({"lines": float(len(content.rows)), **columns}, "")
+  return Measured({"lines": len(content.rows), **columns})
 
 
 # Where a track's array is, and what measures it.
@@ -255,7 +250,7 @@ def media(kind: str, measured: Measured) -> dict | None:
   if kind == "picture":
     picture = Image.fromarray(shown)
     picture.thumbnail((_WIDE, _WIDE))
-    return {"picture": _encoded(picture, "JPEG", quality=85)}
+    return {"picture": _encoded(picture.save, "JPEG", quality=85)}
   if kind == "logmel":
     return {"levels": _levels(shown)}
   stretches = np.array_split(shown, min(_POINTS, len(shown)))
@@ -265,7 +260,17 @@ def media(kind: str, measured: Measured) -> dict | None:
       for end in (np.min, np.max)
     ],
     "levels": _levels(features.extract_clip(shown, _LOGMEL)),
-    "sound": _mp3(shown),
+    # Unlike Ogg, whose stream numbers are random, equal audio gives equal
+    # bytes. The last is the compression for 40 kbit/s.
+    "sound": _encoded(
+      soundfile.write,
+      np.clip(shown, -1, 1),
+      waveform.SAMPLE_RATE,
+      format="MP3",
+      subtype="MPEG_LAYER_III",
+      bitrate_mode="CONSTANT",
+      compression_level=0.8,
+    ),
   }
 
 
@@ -274,28 +279,11 @@ def _levels(db: np.ndarray) -> str:
   # Invisible steps halve the picture in bytes.
   level = np.rint(level * _STEPS) / _STEPS
   grey = Image.fromarray(np.rint(255 * level.T[::-1]).astype(np.uint8))
-  return _encoded(grey, "PNG", optimize=True)
+  return _encoded(grey.save, "PNG", optimize=True)
 
 
-def _encoded(picture: Image.Image, form: str, **options) -> str:
+def _encoded(save, *args, **options) -> str:
+  """What `save(file, ...)` writes, in base64."""
   file = io.BytesIO()
-  picture.save(file, form, **options)
-  return base64.b64encode(file.getvalue()).decode()
-
-
-def _mp3(samples: np.ndarray) -> str:
-  """40 kbit/s. Unlike Ogg, whose stream numbers are random, equal audio gives
-  equal bytes."""
-  file = io.BytesIO()
-  with soundfile.SoundFile(
-    file,
-    "w",
-    waveform.SAMPLE_RATE,
-    channels=1,
-    format="MP3",
-    subtype="MPEG_LAYER_III",
-    bitrate_mode="CONSTANT",
-    compression_level=0.8,
-  ) as encoder:
-    encoder.write(np.clip(samples, -1, 1))
+  save(file, *args, **options)
   return base64.b64encode(file.getvalue()).decode()

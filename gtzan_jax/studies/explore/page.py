@@ -2,11 +2,11 @@
 
 import functools
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from gtzan_jax.reports import document as doc
-from gtzan_jax.reports.document import code, number, part, side, table, text
+from gtzan_jax.reports.document import code, number, part, side, text
 from gtzan_jax.studies.explore import figures
 from gtzan_jax.studies.explore.measure import SHOWN
 from gtzan_jax.studies.explore.summary import PARTITIONS
@@ -88,9 +88,7 @@ three = functools.partial(number, digits=3)
 def render(facts: Mapping) -> str:
   """The page of a survey, below 6 MB: pictures show the first 20 genres, long
   tables 200 rows."""
-  kind = facts["kind"]
-  genres = facts["genres"]
-  shown = genres[:SHOWN]
+  kind, genres = facts["kind"], facts["genres"]
   footer = "Drawn from explore.json beside it, which has every number, also of"
   footer += " each track."
   if len(genres) > SHOWN:
@@ -113,9 +111,9 @@ def render(facts: Mapping) -> str:
     blocks=[
       *_warnings(facts),
       _cards(facts),
-      _balance(facts, shown),
+      _balance(facts, genres[:SHOWN]),
       facts["examples"] and _examples(facts),
-      *_groups(facts, shown),
+      *_groups(facts, genres[:SHOWN]),
       facts["correlation"]["names"] and _correlation(facts),
       _replicas(facts),
       _lists(facts),
@@ -123,6 +121,21 @@ def render(facts: Mapping) -> str:
     ],
     footer=footer,
   ).html()
+
+
+def _table(
+  head: Sequence[Any],
+  rows: Iterable[Sequence[Any]],
+  align: str = "l",
+  most: int | None = None,
+) -> list[doc.Block]:
+  """A table, whole numbers with separators; of at most so many rows."""
+  cells = [[number(x) if type(x) is int else x for x in row] for row in rows]
+  cut = f"The first {most} of {number(len(cells))}; explore.json has all."
+  return [
+    doc.table(head, cells[:most], align, "dense"),
+    *([text(cut, "caption")] if most and len(cells) > most else ()),
+  ]
 
 
 def _warnings(facts: Mapping) -> Iterator[doc.Block]:
@@ -143,21 +156,19 @@ def _cards(facts: Mapping) -> doc.Block:
   artists = {row["artist"] for row in tracks} - {""}
   spare = sum(len(ids) - 1 for ids in facts["duplicates"]["groups"])
   unread = f"{number(len(facts['skipped']))} cannot be read"
-  cards = [doc.Card("Tracks", number(len(tracks)), unread)]
+  cards = [("Tracks", number(len(tracks)), unread)]
   if "seconds" in facts["measures"]:
     seconds = sum(row["values"].get("seconds", 0) for row in tracks)
     median = three(facts["statistics"]["seconds"]["all"]["median"])
-    cards.append(
-      doc.Card("Together", doc.duration(seconds), f"median {median} s")
-    )
+    cards.append(("Together", doc.duration(seconds), f"median {median} s"))
   ends = f"{number(min(sizes))} to {number(max(sizes))} tracks"
   nobody = f"{number(unknown)} of unknown artist"
   cards += [
-    doc.Card("Genres", number(len(sizes)), ends),
-    doc.Card("Known artists", number(len(artists)), nobody),
-    doc.Card("Replicas", number(spare), "same as another"),
+    ("Genres", number(len(sizes)), ends),
+    ("Known artists", number(len(artists)), nobody),
+    ("Replicas", number(spare), "same as another"),
   ]
-  return doc.cards(*cards, css="")
+  return doc.cards(*itertools.starmap(doc.Card, cards), css="")
 
 
 def _balance(facts: Mapping, genres: Sequence[str]) -> doc.Block:
@@ -165,15 +176,10 @@ def _balance(facts: Mapping, genres: Sequence[str]) -> doc.Block:
   shown = {genre: balance[genre] for genre in genres}
   rows = [
     (
-      genre,
-      number(row["tracks"]),
-      f"{doc.percent(row['tracks'] / total)} %",
-      number(row["unreadable"]),
-      number(len(row["artists"])),
-      f"{row['artists'][0][0]} ({row['artists'][0][1]})"
-      if row["artists"]
-      else "–",
-      number(row["artist_unknown"]),
+      *(genre, row["tracks"], f"{doc.percent(row['tracks'] / total)} %"),
+      *(row["unreadable"], len(row["artists"])),
+      "{} ({})".format(*row["artists"][0]) if row["artists"] else "–",
+      row["artist_unknown"],
     )
     for genre, row in balance.items()
   ]
@@ -181,6 +187,7 @@ def _balance(facts: Mapping, genres: Sequence[str]) -> doc.Block:
   key = [("", "the artist with most tracks"), ("middle", "the second")]
   key += [("pale", "others, a piece each"), ("grid", "unknown")]
   key += [("warm", "cannot be read (left)")] * bool(facts["skipped"])
+  alt = "Share of each artist in the tracks of each genre"
   return part(
     "Genres and artists",
     "How many tracks each genre has, and how many artists they come from:"
@@ -188,16 +195,11 @@ def _balance(facts: Mapping, genres: Sequence[str]) -> doc.Block:
     " instead.",
     side(
       doc.figure("tracks", "Tracks of each genre", figures.tracks, shown),
-      doc.figure(
-        "shares",
-        "Share of each artist in the tracks of each genre",
-        figures.artists,
-        shown,
-      ),
+      doc.figure("shares", alt, figures.artists, shown),
       css="even",
     ),
     doc.key(key),
-    table((*head, "Artist unknown"), rows, "lrrrrlr", "dense"),
+    *_table((*head, "Artist unknown"), rows, "lrrrrlr"),
   )
 
 
@@ -209,26 +211,23 @@ def _examples(facts: Mapping) -> doc.Block:
     " The player has an MP3 of 40 kbit a second.",
     "logmel": "The first track of each genre: its stored log-mel spectrogram,"
     " 80 dB from black to pale in steps of 2.",
+    "picture": "The first picture of each genre that can be read.",
   }
-  picture = "The first picture of each genre that can be read."
+  blocks = itertools.starmap(_example, enumerate(facts["examples"]))
   return part(
-    "An example of each genre",
-    lead.get(facts["kind"], picture),
-    side(
-      *[_example(i, one) for i, one in enumerate(facts["examples"])], css="even"
-    ),
+    "An example of each genre", lead[facts["kind"]], side(*blocks, css="even")
   )
 
 
 def _example(index: int, one: Mapping) -> doc.Block:
   """A player, and a drawing or a picture."""
   media, track = one["media"], one["track"]
-  excerpt = (figures.excerpt, media, one["start"], one["seconds"])
   blocks = []
   if "sound" in media:
     blocks.append(doc.media(media["sound"], "audio/mpeg"))
   if "levels" in media:
-    blocks.append(doc.figure(f"e{index}", f"Excerpt of {track}", *excerpt))
+    drawing = (figures.excerpt, media, one["start"], one["seconds"])
+    blocks.append(doc.figure(f"e{index}", f"Excerpt of {track}", *drawing))
   if "picture" in media:
     blocks.append(doc.media(media["picture"], "image/jpeg", track))
   return part((f"{one['genre']} ", doc.small(code(track))), *blocks)
@@ -237,23 +236,19 @@ def _example(index: int, one: Mapping) -> doc.Block:
 def _groups(facts: Mapping, genres: Sequence[str]) -> Iterator[doc.Block]:
   """Each group of measures; a histogram of each measure that varies."""
   for group, (heading, lead) in KINDS[facts["kind"]][1].items():
-    measures = {
-      name: one
-      for name, one in facts["measures"].items()
-      if one["group"] == group
-    }
-    overall = {name: facts["statistics"][name]["all"] for name in measures}
-    varying = [n for n, of in overall.items() if of["min"] != of["max"]]
-    steady = [
-      f"{one['label']} {three(overall[name]['min'])} {one['unit']}".strip()
-      for name, one in measures.items()
-      if name not in varying
-    ]
-    blocks: list[Any] = [lead]
-    if steady:
-      blocks.append(f"The same in every track: {', '.join(steady)}.")
+    varying, steady = [], []
+    for name, measure in facts["measures"].items():
+      overall = facts["statistics"][name]["all"]
+      if measure["group"] != group:
+        continue
+      if overall["min"] != overall["max"]:
+        varying.append(name)
+        continue
+      value = f"{measure['label']} {three(overall['min'])} {measure['unit']}"
+      steady.append(value.strip())
+    blocks: list[Any] = []
     if varying:
-      drawn = [
+      blocks = [
         side(*[_ridges(facts, name, genres) for name in varying], css="three"),
         text(
           "In each genre its own tallest bar is as high as the row: compare"
@@ -265,22 +260,23 @@ def _groups(facts: Mapping, genres: Sequence[str]) -> Iterator[doc.Block]:
       ]
       if group == "more":
         title = f"Histograms of these {len(varying)}"
-        blocks += [*_medians(facts, varying), doc.details(title, *drawn)]
+        blocks = [*_medians(facts, varying), doc.details(title, *blocks)]
       elif group == "length":
-        blocks += [*drawn, *(_extremes(facts, name) for name in varying)]
+        blocks += itertools.chain(*(_extremes(facts, name) for name in varying))
       else:
-        blocks += [*drawn, *_medians(facts, varying)]
-    yield part(heading, *blocks)
+        blocks += _medians(facts, varying)
+    same = steady and f"The same in every track: {', '.join(steady)}."
+    yield part(heading, lead, same, *blocks)
 
 
 def _ridges(facts: Mapping, name: str, genres: Sequence[str]) -> doc.Block:
-  label, unit = (facts["measures"][name][key] for key in ("label", "unit"))
+  label, unit, _ = facts["measures"][name].values()
   alt = f"Histogram of {label} in each genre"
   values = (facts["statistics"][name], genres, label, unit)
   return doc.figure(f"m-{name}", alt, figures.ridges, *values)
 
 
-def _medians(facts: Mapping, names: Sequence[str]) -> list[Any]:
+def _medians(facts: Mapping, names: Sequence[str]) -> list[doc.Block]:
   rows = []
   for name in names:
     one, measure = facts["statistics"][name], facts["measures"][name]
@@ -290,15 +286,15 @@ def _medians(facts: Mapping, names: Sequence[str]) -> list[Any]:
         (f"{measure['label']} ", doc.small(measure["unit"])),
         "–" if share is None else f"{100 * share:.0f} %",
         doc.bold(three(one["all"]["median"])),
-        *(_median(one["genres"][genre]) for genre in facts["genres"]),
+        *map(_median, one["genres"].values()),
       ]
     )
-  head = ("Median", "Between genres", "All", *facts["genres"])
   note = (
     "Between genres: how much of the variance over tracks lies between the"
     " genres' means, 100 % where a genre is one value."
   )
-  return [table(head, rows, "lr", "dense"), text(note, "caption")]
+  head = ("Median", "Between genres", "All", *facts["genres"])
+  return [*_table(head, rows, "lr"), text(note, "caption")]
 
 
 def _median(of: Mapping) -> doc.Mark:
@@ -308,26 +304,19 @@ def _median(of: Mapping) -> doc.Mark:
   return doc.Mark("plain", three(of["median"]), note)
 
 
-def _extremes(facts: Mapping, name: str) -> doc.Block:
-  ends = ("Shortest", "Longest") if name == "seconds" else ("Least", "Most")
-  unit = facts["measures"][name]["unit"]
-  head = (ends[0], "Median", ends[1], "Mean")
+def _extremes(facts: Mapping, name: str) -> list[doc.Block]:
+  keys = ("min", "median", "max", "mean")
+  head, show = ("Least", "Median", "Most", "Mean"), three
+  if name == "seconds":
+    head, show = ("Shortest", "Median", "Longest", "Mean"), "{:.1f}".format
+  if unit := facts["measures"][name]["unit"]:
+    head = tuple(f"{end}, {unit}" for end in head)
+  of_genres = facts["statistics"][name]["genres"].items()
   rows = [
-    (genre, *(_length(name, of[k]) for k in ("min", "median", "max", "mean")))
-    for genre, of in facts["statistics"][name]["genres"].items()
+    (genre, *(show(of[k]) if of["n"] else "–" for k in keys))
+    for genre, of in of_genres
   ]
-  return table(
-    ("Genre", *(f"{one}, {unit}" if unit else one for one in head)),
-    rows,
-    "lr",
-    "dense",
-  )
-
-
-def _length(name: str, value: float | None) -> str:
-  if name == "seconds" and value is not None:
-    return f"{value:.1f}"
-  return three(value)
+  return _table(("Genre", *head), rows, "lr")
 
 
 def _correlation(facts: Mapping) -> doc.Block:
@@ -341,35 +330,18 @@ def _correlation(facts: Mapping) -> doc.Block:
     (labels[j], labels[i], f"{matrix[j][i]:+.2f}".replace("-", "−"))
     for i, j in pairs[:MOST_PAIRS]
   ]
+  alt = "Correlation of each pair of measures"
+  drawing = (figures.correlation, labels, matrix)
   key = [("", "rise together"), ("warm", "one falls as the other rises")]
   return part(
     "Correlation",
     "Pearson's correlation of each pair over the tracks. Highly correlated"
     " measures carry the same information; those that never vary are left"
     " out. The stronger the colour, the closer to ±1.",
-    doc.figure(
-      "correlation",
-      "Correlation of each pair of measures",
-      figures.correlation,
-      labels,
-      matrix,
-      css="square",
-    ),
+    doc.figure("correlation", alt, *drawing, css="square"),
     doc.key(key),
-    part(
-      "The closest pairs", table(("One", "Other", "r"), rows, "llr", "dense")
-    ),
+    part("The closest pairs", *_table(("One", "Other", "r"), rows, "llr")),
   )
-
-
-def _cut(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[Any]:
-  """A table of at most MOST_ROWS; explore.json has all."""
-  shown = table(head, rows[:MOST_ROWS], css="dense")
-  whole = number(len(rows))
-  if len(rows) <= MOST_ROWS:
-    return [shown]
-  cut = f"The first {MOST_ROWS} of {whole}; explore.json has all."
-  return [shown, text(cut, "caption")]
 
 
 def _replicas(facts: Mapping) -> doc.Block:
@@ -391,27 +363,22 @@ def _replicas(facts: Mapping) -> doc.Block:
     (code(" = ".join(ids)), ", ".join(sorted({genre_of[name] for name in ids})))
     for ids in found["groups"]
   ]
-  return part(
-    "Replicas", lead, *(_cut(("Tracks", "Genres"), rows) if rows else ())
-  )
+  listed = rows and _table(("Tracks", "Genres"), rows, most=MOST_ROWS)
+  return part("Replicas", lead, *listed)
 
 
 def _lists(facts: Mapping) -> doc.Block:
   rows = [
-    (name, split, *map(number, (*of.values(), of["listed"] - of["at_hand"])))
+    (name, split, of["listed"], of["at_hand"], of["listed"] - of["at_hand"])
     for name, splits in facts["lists"].items()
     for split, of in splits.items()
   ]
-  listed = any(
-    of["at_hand"]
-    for splits in facts["lists"].values()
-    for of in splits.values()
-  )
+  listed = any(at_hand for *_, at_hand, _ in rows)
   lead = "No published list has a track of this corpus."
   if listed:
     lead = "How many tracks of each list can be read here."
   partition = [
-    (genre, *(number(row["partitions"][name]) for name in PARTITIONS))
+    (genre, *(row["partitions"][name] for name in PARTITIONS))
     for genre, row in facts["balance"].items()
   ]
   head = ("List", "Split", "Listed", "At hand", "Missing")
@@ -419,10 +386,9 @@ def _lists(facts: Mapping) -> doc.Block:
     "Published lists",
     f"{lead} The partition is what the prepared data is filed by; tracks that"
     " it does not list are unlisted.",
-    listed and table(head, rows, "llr", "dense"),
+    *(_table(head, rows, "llr") if listed else ()),
     part(
-      "Partition by genre",
-      table(("Genre", *PARTITIONS), partition, "lr", "dense"),
+      "Partition by genre", *_table(("Genre", *PARTITIONS), partition, "lr")
     ),
   )
 
@@ -435,7 +401,7 @@ def _faults(facts: Mapping) -> Iterator[doc.Block]:
       "Tracks that can be read and should be checked: values that are not"
       " finite, nothing but one level, more than half silent, more than 1 %"
       " clipped.",
-      *_cut(("Track", "Fault"), rows),
+      *_table(("Track", "Fault"), rows, most=MOST_ROWS),
     )
   if skipped := facts["skipped"]:
     whole = number(len(facts["tracks"]) + len(skipped))
@@ -446,5 +412,5 @@ def _faults(facts: Mapping) -> Iterator[doc.Block]:
       "Unreadable",
       f"{number(len(skipped))} of {whole} tracks could not be read; nothing"
       " else on this page counts them.",
-      *_cut(("Track", "Genre", "Reason"), rows),
+      *_table(("Track", "Genre", "Reason"), rows, most=MOST_ROWS),
     )

@@ -4,7 +4,6 @@
 equal bytes.
 """
 
-import contextlib
 import json
 import os
 import pathlib
@@ -23,6 +22,7 @@ from gtzan_jax.studies.explore.measure import SHOWN, Measured
 
 PAGE = "explore.html"
 FACTS = "explore.json"
+_TRACK = ("id", "genre", "artist", "partition")
 
 
 def survey(
@@ -44,16 +44,16 @@ def survey(
     disable=None if progress else True,
   )
   for track, found in tracks:
-    genre = track.genre
+    named = {"track": track.id, "genre": track.genre}
     if isinstance(found, InputError):
-      skipped.append({"track": track.id, "genre": genre, "reason": str(found)})
+      skipped.append({**named, "reason": str(found)})
       continue
-    rows.append(_row(track, found))
-    wanted = genre not in examples and len(examples) < SHOWN
+    facts = found._replace(excerpt=None)._asdict()
+    rows.append({key: getattr(track, key) for key in _TRACK} | facts)
+    wanted = track.genre not in examples and len(examples) < SHOWN
     if wanted and found.excerpt is not None:
-      examples[genre] = {
-        "track": track.id,
-        "genre": genre,
+      examples[track.genre] = {
+        **named,
         "start": found.start,
         "seconds": found.seconds,
         "media": measures.media(corpus.kind, found),
@@ -63,34 +63,8 @@ def survey(
       f"not one of {len(skipped)} tracks can be read; the first is"
       f" {skipped[0]['track']}: {skipped[0]['reason']}"
     )
-  facts = _facts(corpus, rows, skipped)
-  facts["duplicates"] = summary.duplicates(rows, duplicates)
-  facts["lists"] = summary.coverage(lists or {}, rows)
-  facts["examples"] = list(examples.values())
-  given = corpus_checks.facts_of(corpus)
-  given["bandwidths"] = {row["id"]: row["bandwidth"] for row in rows}
-  found = corpus_checks.find(given | facts)
-  facts["warnings"] = [one.plain() for one in found]
-  return facts
-
-
-def _row(track, found: Measured) -> dict:
-  return {
-    "id": track.id,
-    "genre": track.genre,
-    "artist": track.artist,
-    "partition": track.partition,
-    "values": found.values,
-    "digest": found.digest,
-    "faults": found.faults,
-    "bandwidth": found.bandwidth,
-  }
-
-
-def _facts(corpus, rows: list[dict], skipped: list[dict]) -> dict:
-  measured = measures.MEASURES[corpus.kind]
-  genres = list(corpus.genres)
-  return {
+  measured, genres = measures.MEASURES[corpus.kind], list(corpus.genres)
+  facts = {
     "corpus": corpus.name,
     "kind": corpus.kind,
     "fingerprint": corpus.fingerprint,
@@ -106,11 +80,18 @@ def _facts(corpus, rows: list[dict], skipped: list[dict]) -> dict:
     ],
     "skipped": skipped,
     "tracks": [
-      {key: row[key] for key in ("id", "genre", "artist", "partition")}
+      {key: row[key] for key in _TRACK}
       | {"values": {k: summary.plain(v) for k, v in row["values"].items()}}
       for row in rows
     ],
+    "duplicates": summary.duplicates(rows, duplicates),
+    "lists": summary.coverage(lists or {}, rows),
+    "examples": list(examples.values()),
   }
+  bandwidths = {row["id"]: row["bandwidth"] for row in rows}
+  known = corpus_checks.facts_of(corpus) | facts | {"bandwidths": bandwidths}
+  facts["warnings"] = [one.plain() for one in corpus_checks.find(known)]
+  return facts
 
 
 def _ahead(corpus) -> Iterator[tuple]:
@@ -149,11 +130,12 @@ def write(facts: Mapping, out: str | os.PathLike) -> pathlib.Path:
     for one in facts["examples"]
   ]
   text = json.dumps({**facts, "examples": examples}, indent=1, allow_nan=False)
-  texts = {PAGE: page.render(facts), FACTS: text + "\n"}
-  with writing(f"--out={out}"), contextlib.ExitStack() as both:
-    files = {
-      name: both.enter_context(atomic.opened(out / name)) for name in texts
-    }
-    for name, text in texts.items():
-      files[name].write(text.encode())
+  html = page.render(facts)
+  with (
+    writing(f"--out={out}"),
+    atomic.opened(out / PAGE) as shown,
+    atomic.opened(out / FACTS) as kept,
+  ):
+    shown.write(html.encode())
+    kept.write(f"{text}\n".encode())
   return out / PAGE

@@ -15,6 +15,7 @@ BINS = 24
 # What lies beyond these percentiles stands in the outermost bars, so that one
 # odd track does not press all others into one bar.
 _EDGES = (1, 99)
+_NUMBERS = ("mean", "std", "min", "median", "max")
 
 
 def plain(value: float) -> float | None:
@@ -28,7 +29,6 @@ def balance(
   """Tracks, unreadable tracks, partitions and `artists` ([name, tracks], most
   frequent first) of each genre."""
   table = {}
-  unreadable = collections.Counter(row["genre"] for row in skipped)
   for genre in genres:
     own = [row for row in rows if row["genre"] == genre]
     artists = collections.Counter(row["artist"] for row in own)
@@ -36,28 +36,14 @@ def balance(
     parts = collections.Counter(row["partition"] for row in own)
     table[genre] = {
       "tracks": len(own),
-      "unreadable": unreadable[genre],
-      "artists": [
-        list(pair)
-        for pair in sorted(artists.items(), key=lambda p: (-p[1], p[0]))
-      ],
+      "unreadable": sum(row["genre"] == genre for row in skipped),
+      "artists": sorted(
+        map(list, artists.items()), key=lambda pair: (-pair[1], pair[0])
+      ),
       "artist_unknown": nobody,
       "partitions": {part: parts[part] for part in PARTITIONS},
     }
   return table
-
-
-def statistics(
-  names: Iterable[str], genres: Sequence[str], rows: Sequence[Mapping]
-) -> dict[str, dict]:
-  """{measure: {"all": numbers, "genres": {genre: numbers}, "edges": [25],
-  "counts": {genre: [24]}, "between": share of variance between genres}}; std
-  divides by n; None where undefined."""
-  label = np.array([row["genre"] for row in rows])
-  return {
-    name: _statistics(column, label, genres)
-    for name, column in _columns(names, rows).items()
-  }
 
 
 def _columns(
@@ -70,30 +56,34 @@ def _columns(
   }
 
 
-def _statistics(
-  column: np.ndarray, label: np.ndarray, genres: Sequence[str]
-) -> dict:
-  there = np.isfinite(column)
-  column, label = column[there], label[there]
-  parts = {genre: column[label == genre] for genre in genres}
-  edges = _edges(column)
-  counts = {
-    genre: np.histogram(part.clip(edges[0], edges[-1]), edges)[0].tolist()
-    for genre, part in parts.items()
-  }
-  return {
-    "all": _numbers(column),
-    "genres": {genre: _numbers(part) for genre, part in parts.items()},
-    "edges": [plain(edge) for edge in edges],
-    "counts": counts,
-    "between": _between(column, parts.values()),
-  }
+def statistics(
+  names: Iterable[str], genres: Sequence[str], rows: Sequence[Mapping]
+) -> dict[str, dict]:
+  """{measure: {"all": numbers, "genres": {genre: numbers}, "edges": [25],
+  "counts": {genre: [24]}, "between": share of variance between genres}}; std
+  divides by n; None where undefined."""
+  label = np.array([row["genre"] for row in rows])
+  table = {}
+  for name, column in _columns(names, rows).items():
+    there = np.isfinite(column)
+    column = column[there]
+    parts = {genre: column[label[there] == genre] for genre in genres}
+    edges = _edges(column)
+    table[name] = {
+      "all": _numbers(column),
+      "genres": {genre: _numbers(part) for genre, part in parts.items()},
+      "edges": [plain(edge) for edge in edges],
+      "counts": {
+        genre: np.histogram(part.clip(edges[0], edges[-1]), edges)[0].tolist()
+        for genre, part in parts.items()
+      },
+      "between": _between(column, parts.values()),
+    }
+  return table
 
 
 def _edges(column: np.ndarray) -> np.ndarray:
-  if not len(column):
-    return np.linspace(0, 1, BINS + 1)
-  low, high = np.percentile(column, _EDGES)
+  low, high = np.percentile(column, _EDGES) if len(column) else (0, 1)
   if low == high:
     low, high = column.min(), column.max()
   if low == high:
@@ -102,16 +92,9 @@ def _edges(column: np.ndarray) -> np.ndarray:
 
 
 def _numbers(values: np.ndarray) -> dict:
-  functions = {
-    "mean": np.mean,
-    "std": np.std,
-    "min": np.min,
-    "median": np.median,
-    "max": np.max,
-  }
   return {"n": len(values)} | {
-    name: plain(function(values)) if len(values) else None
-    for name, function in functions.items()
+    name: plain(getattr(np, name)(values)) if len(values) else None
+    for name in _NUMBERS
   }
 
 

@@ -37,11 +37,8 @@ def document(found: Mapping) -> doc.Document:
   clean = found["undistorted"]
   rows = [
     (
-      one["label"],
-      f"{row['level']:g}",
-      percent(row["accuracy"]),
-      points(row["difference"]),
-      " to ".join(map(points, row["ci95"])),
+      *(one["label"], f"{row['level']:g}", percent(row["accuracy"])),
+      *(points(row["difference"]), " to ".join(map(points, row["ci95"]))),
       f"{row['p']:.2g}",
     )
     for one in found["distortions"].values()
@@ -55,62 +52,54 @@ def document(found: Mapping) -> doc.Document:
       f" {percent(clean['accuracy'])} % undistorted (95 %"
       f" {interval(clean['ci95'], ' to ')}). Differences are paired.",
       doc.figure(
-        "robustness",
-        "track accuracy by distortion and level",
-        draw,
-        found,
+        "robustness", "track accuracy by distortion and level", draw, found
       ),
       doc.table((*head, "p"), rows, "lr"),
     ],
   )
 
 
+@plot_style.style()
 def draw(found: Mapping) -> Figure:
   """A panel for each distortion: accuracy by level, with the 95 % interval of
   the difference around the undistorted accuracy."""
   kinds = found["distortions"]
   columns = min(4, len(kinds))
   rows = -(-len(kinds) // columns)
-  with plot_style.style():
-    figure = plot_style.new_figure(0.6 + 2.6 * columns, 0.5 + 2.35 * rows)
-    figure.get_layout_engine().set(h_pad=0.1)
-    cells = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
-    for axes, (key, one) in zip(cells, kinds.items(), strict=False):
-      _panel(axes, DISTORTIONS[key], one, found["undistorted"]["accuracy"])
-    for axes in cells[len(kinds) :]:
-      axes.set_axis_off()
-    figure.supxlabel(
-      "track accuracy; dashed: undistorted; bars: 95 % interval of the"
-      " difference from it",
-      fontsize=9,
-      color=PALETTE["muted"],
-    )
+  figure = plot_style.new_figure(0.6 + 2.6 * columns, 0.5 + 2.35 * rows)
+  figure.get_layout_engine().set(h_pad=0.1)
+  cells = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
+  for axes, (key, one) in zip(cells, kinds.items(), strict=False):
+    _panel(axes, DISTORTIONS[key], one, found["undistorted"]["accuracy"])
+  for axes in cells[len(kinds) :]:
+    axes.set_axis_off()
+  figure.supxlabel(
+    "track accuracy; dashed: undistorted; bars: 95 % interval of the"
+    " difference from it",
+    fontsize=9,
+    color=PALETTE["muted"],
+  )
   return figure
 
 
 def _panel(axes, kind: Distortion, one: Mapping, clean: float) -> None:
   """Levels at equal distances, starting from undistorted audio or around it."""
-  levels = [row["level"] for row in one["levels"]]
-  shown = [CLEAN, *levels]
+  rows = {row["level"]: row for row in one["levels"]}
+  shown = [CLEAN, *rows]
   if kind.neutral is not None:
-    shown = sorted([kind.neutral, *levels])
-  at = {level: x for x, level in enumerate(shown)}
-  y = {row["level"]: row["accuracy"] for row in one["levels"]}
+    shown = sorted([kind.neutral, *rows])
   axes.axhline(clean, color=PALETTE["muted"], linewidth=1, dashes=(2, 2))
-  for row in one["levels"]:
-    x, ends = at[row["level"]], [clean + end for end in row["ci95"]]
+  for level, row in rows.items():
+    x, ends = shown.index(level), [clean + end for end in row["ci95"]]
     axes.plot([x, x], ends, color=PALETTE["pale"], linewidth=5)
   axes.plot(
-    range(len(shown)),
-    [y.get(level, clean) for level in shown],
+    [rows[x]["accuracy"] if x in rows else clean for x in shown],
     color=PALETTE["accent"],
     marker="o",
     markersize=5,
   )
-  axes.set_xticks(
-    range(len(shown)),
-    ["none" if level is CLEAN else f"{level:g}" for level in shown],
-  )
+  names = ["none" if level is CLEAN else f"{level:g}" for level in shown]
+  axes.set_xticks(range(len(shown)), names)
   axes.set_xlim(-0.4, len(shown) - 0.6)
   axes.set_ylim(0, 1)
   plot_style.percent(axes.yaxis)

@@ -21,13 +21,15 @@ from typing import IO, NamedTuple
 
 import ml_collections
 
-from gtzan_jax import atomic, errors, ranges
+from gtzan_jax import atomic, ranges
+from gtzan_jax.errors import InputError, shown
 from gtzan_jax.reports import leaderboard_page, report
 from gtzan_jax.studies.sweep import process
 from gtzan_jax.training import find_recipe, workdir
 
 OUT = pathlib.Path("runs/sweeps")
 STATE_FILE = "sweep.json"
+_NAME = r"[\w+-][\w.+-]*"
 
 
 class Run(NamedTuple):
@@ -55,7 +57,7 @@ def load(path: str | os.PathLike) -> list[Run]:
   if not (
     isinstance(runs, list) and runs and all(isinstance(x, Run) for x in runs)
   ):
-    raise errors.InputError(
+    raise InputError(
       f"{path}: get_sweep() returns {str(runs)[:60]}: give a list of"
       " gtzan_jax.studies.sweep.run.Run"
     )
@@ -66,18 +68,17 @@ def load(path: str | os.PathLike) -> list[Run]:
       and all(isinstance(key, str) for key in run.overrides)
       and isinstance(run.recipe, str | None)
     ):
-      raise errors.InputError(
+      raise InputError(
         f"{path}: {str(run)[:80]}: overrides are {{'section.key': value}}, and"
         " recipe is a file or None"
       )
-  for name in names:
-    if not isinstance(name, str) or not re.fullmatch(r"[\w+-][\w.+-]*", name):
-      raise errors.InputError(
-        f"{path}: the run name {name!r} cannot be a folder: use letters,"
+    if not isinstance(run.name, str) or not re.fullmatch(_NAME, run.name):
+      raise InputError(
+        f"{path}: the run name {run.name!r} cannot be a folder: use letters,"
         " digits and _ + - ."
       )
-    if names.count(name) > 1:
-      raise errors.InputError(f"{path}: two runs are called {name!r}")
+    if names.count(run.name) > 1:
+      raise InputError(f"{path}: two runs are called {run.name!r}")
   return runs
 
 
@@ -96,17 +97,15 @@ def plan(
   for run in runs:
     file = (run.recipe and find_recipe.find(run.recipe)) or run.recipe or recipe
     config = find_recipe.load(file)
-    for key, value in run.overrides.items():
+    merged = {**overrides, **run.overrides}
+    for key, value in merged.items():
       if key in overrides and overrides[key] != value:
-        raise errors.InputError(
+        raise InputError(
           f"--config.{key}={overrides[key]}: run {run.name!r} of the sweep sets"
           f" it to {value}; leave it out or write another sweep file"
         )
-    merged = {**overrides, **run.overrides}
-    for key, value in merged.items():
       if isinstance(value, str):  # a run may make use of an earlier one
-        merged[key] = value.replace("{out}", str(out))
-    for key, value in merged.items():
+        value = merged[key] = value.replace("{out}", str(out))
       _check_override(config, key, value, f"run {run.name!r} of {file}")
     plans[run.name] = Plan(
       config.recipe,
@@ -128,22 +127,22 @@ def _check_override(
   if key not in known:
     section = [one for one in known if one.split(".")[0] == key.split(".")[0]]
     near = difflib.get_close_matches(key, known, 1) or section or known
-    raise errors.InputError(
+    raise InputError(
       f"{where}: there is no key {key!r}; there are {', '.join(near)}"
     )
   try:
-    if not isinstance(value, bool | int | float | str | tuple):
-      raise TypeError(value)
-    if isinstance(value, float) and not math.isfinite(value):
+    if not isinstance(value, bool | int | float | str | tuple) or (
+      isinstance(value, float) and not math.isfinite(value)
+    ):
       raise TypeError(value)
     config.update_from_flattened_dict({key: value})
   except TypeError as error:
-    raise errors.InputError(
+    raise InputError(
       f"{where}: {key}={value!r}: give a value like {known[key]!r}"
     ) from error
   accepted = ranges.CONFIG.get(key)
   if accepted and not accepted.holds(value):
-    raise errors.InputError(
+    raise InputError(
       f"{where}: {key}={ranges.brief(value)}: give {accepted.accepted}"
     )
 
@@ -252,7 +251,7 @@ def _report(out: pathlib.Path, states: Mapping[str, dict]) -> None:
   if done := [out / name for name in names.pop("done")]:
     print(f"\nleaderboard: {leaderboard_page.write(done, out)}", flush=True)
   for name in names.pop("failed"):
-    reason = errors.shown(states[name]["error"])
+    reason = shown(states[name]["error"])
     print(
       f"failed: {name}: {reason} (more in {out / name}.log; --retry restarts"
       " it)",
@@ -291,7 +290,7 @@ def _read_states(
       if state["state"] and state["seconds"] >= 0
     }
   except (ValueError, LookupError, TypeError, AttributeError) as error:
-    raise errors.InputError(
+    raise InputError(
       f"{file} is damaged: remove it; finished runs are known by their"
       " report.json"
     ) from error
@@ -313,7 +312,7 @@ def _read_states(
     if list(changed) == ["data.path"]:
       states[name]["state"] = "interrupted"
     elif changed:
-      raise errors.InputError(
+      raise InputError(
         f"{out / name} was finished with other values:"
         f" {', '.join(changed.values())};"
         f" give another {folder.partition('=')[0]} or the values it had"
