@@ -4,6 +4,7 @@ The flags have to be in the environment before JAX makes its first array, so
 they are set when pytest loads this file.
 """
 
+import functools
 import importlib
 import os
 import pathlib
@@ -52,6 +53,17 @@ def data_dir(tmp_path_factory) -> pathlib.Path:
   if os.environ.get("PYTEST_XDIST_WORKER"):
     base = base.parent
   return base / "prepared"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _rendered_once():
+  """A synthetic track takes a quarter of a second to render: keep some."""
+  from tfds_gtzan.corpora import open_corpus
+
+  with pytest.MonkeyPatch.context() as patch:
+    kept = functools.lru_cache(64)(open_corpus._render)
+    patch.setattr(open_corpus, "_render", kept)
+    yield
 
 
 @pytest.fixture

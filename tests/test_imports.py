@@ -1,38 +1,28 @@
 """What an import loads: each in a process of its own."""
 
+import pathlib
 import subprocess
 import sys
 
 import pytest
 
-PROGRAM = """
-import sys
-import {module}
-import gtzan_jax
-heavy = {{"matplotlib", "tensorflow_datasets", "orbax", "grain"}}
-heavy |= set({more})
-assert not heavy & set(sys.modules), heavy & set(sys.modules)
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+HEAVY = "matplotlib tensorflow_datasets orbax grain"
+LOADED = """
+absent = set({absent!r}.split()) & set(sys.modules)
+assert not absent, absent
 """
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-  ("module", "more"),
-  [
-    ("gtzan_jax", ["jax", "numpy"]),
-    ("gtzan_jax.models", []),
-    ("gtzan_jax.features", []),
-  ],
-)
-def test_a_room_loads_no_more_than_it_needs(module, more):
-  program = PROGRAM.format(module=module, more=more)
-  subprocess.run([sys.executable, "-c", program], check=True)
-
-
-@pytest.mark.slow
-def test_the_loop_loads_few_modules_and_the_surface_is_lazy():
-  program = """
-import sys
+# As a library: no data set, no config, no loop; README's own lines.
+LIBRARY = """
+import jax, jax.numpy as jnp
+from gtzan_jax import features, models
+x = features.extract(jnp.zeros((1, 4096)), "logmel_1024")
+model = models.create("cnn_gru", num_classes=10, channels=(2, 2),
+                      pool_frames=(2, 1), pool_bins=(4, 4), hidden=4, dense=4)
+variables = model.init(jax.random.key(0), x, train=False)
+assert model.apply(variables, x, train=False).shape == (1, 10)
+"""
+LOOP = """
 import gtzan_jax.training.loop
 ours = [x for x in sys.modules if x.startswith(("gtzan_jax", "tfds_gtzan"))]
 assert len(ours) <= 35, ours
@@ -41,4 +31,33 @@ import gtzan_jax
 assert callable(gtzan_jax.open_dataset)
 assert all(hasattr(gtzan_jax, name) for name in dir(gtzan_jax))
 """
-  subprocess.run([sys.executable, "-c", program], check=True)
+HELP = """
+from gtzan_jax.cli.main import main
+assert main(["launch.py", "--help"]) == 0
+assert main(["launch.py", "train"]) == 2
+"""
+BEGIN_AT_PREDICTIONS = (
+  "gtzan_jax.scores.metrics",
+  "gtzan_jax.reports.report",
+  "gtzan_jax.reports.leaderboard",
+  "gtzan_jax.studies.sweep.run",
+  "gtzan_jax.studies.verify.run",
+)
+PROGRAMS = {
+  "import gtzan_jax": f"jax numpy {HEAVY}",
+  "import gtzan_jax.models, gtzan_jax.features": HEAVY,
+  f"import {', '.join(BEGIN_AT_PREDICTIONS)}": "jax",
+  LIBRARY: f"ml_collections tfds_gtzan librosa sklearn {HEAVY}",
+  LOOP: "",
+  HELP: f"jax numpy {HEAVY}",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_an_import_loads_no_more_than_it_needs(program):
+  text = f"import sys\n{program}{LOADED.format(absent=PROGRAMS[program])}"
+  done = subprocess.run(
+    [sys.executable, "-c", text], cwd=ROOT, capture_output=True, text=True
+  )
+  assert done.returncode == 0, done.stderr

@@ -6,6 +6,8 @@ numbers replaced by extreme ones. GTZAN_EXAMPLES=50 searches fifty times longer,
 and elsewhere each time.
 """
 
+import collections
+import functools
 import io
 import json
 import os
@@ -13,7 +15,6 @@ import pathlib
 import resource
 import struct
 import tarfile
-import tempfile
 import zipfile
 
 import corpora
@@ -65,21 +66,31 @@ EXTREMES = [
   }.items()
   for value in values
 ]
-EDITS = st.lists(
-  st.tuples(
-    st.floats(0, 1),  # where, as a share of the file; most have a header
-    st.booleans(),  # within its first 128 bytes
-    st.sampled_from(["set", "put in", "cut out", "cut off", "twice"]),
-    st.sampled_from(EXTREMES) | st.binary(min_size=1, max_size=12),
-  ),
-  min_size=1,
-  max_size=4,
-)
+TEXTS = [
+  *(b"\0", b"\xff\xfe", b'"', b"\n", b"\r", b",", b";", b"\t", b"e999"),
+  *(b"nan", b"-1", b"9" * 50, "٣".encode(), "é".encode("latin-1")),
+  *(b"[", b"{", b"}", b"null", b"[" * 9999, b"1" * 5000, b"\\ud800"),
+]
 
 
-def spoilt(data: bytes, edits) -> bytes:
-  for share, early, how, new in edits:
-    place = int(share * (min(len(data), 128) if early else len(data)))
+def edits(values: list[bytes]):
+  return st.lists(
+    st.tuples(
+      st.floats(0, 1),  # where, as a share of the file
+      st.sampled_from(["start", "anywhere", "end"]),  # of most, the tables
+      st.sampled_from(["set", "put in", "cut out", "cut off", "twice"]),
+      st.sampled_from(values) | st.binary(min_size=1, max_size=12),
+    ),
+    min_size=1,
+    max_size=4,
+  )
+
+
+def spoilt(data: bytes, changes) -> bytes:
+  for share, where, how, new in changes:
+    first = max(0, len(data) - 600) if where == "end" else 0
+    last = min(len(data), 128) if where == "start" else len(data)
+    place = first + int(share * (last - first))
     head, tail = data[:place], data[place:]
     data = {
       "set": head + new + tail[len(new) :],
@@ -91,101 +102,147 @@ def spoilt(data: bytes, edits) -> bytes:
   return data
 
 
-def refusal(read, *arguments) -> str:
+def refuses_in_a_line(read, *arguments) -> None:
   """Anything but data and InputError is raised, and fails the test."""
+  message = ""
   try:
     read(*arguments)
   except InputError as error:
-    return str(error)
-  return ""
+    message = str(error)
+  assert "\n" not in message
 
 
-def sound(form: str, channels: int = 1, **options) -> bytes:
-  rng = np.random.default_rng(0)
-  samples = rng.uniform(-0.5, 0.5, (6_000, channels))
+def written(write) -> bytes:
   file = io.BytesIO()
-  soundfile.write(file, samples, 22_050, format=form, **options)
+  write(file)
   return file.getvalue()
 
 
-SOUNDS = {
-  "wav": sound("WAV"),
-  "stereo.wav": sound("WAV", 2, subtype="PCM_24"),
-  "float.wav": sound("WAV", subtype="FLOAT"),
-  "adpcm.wav": sound("WAV", subtype="IMA_ADPCM"),
-  "au": sound("AU"),
-  "aiff": sound("AIFF"),
-  "caf": sound("CAF"),
-  "flac": sound("FLAC"),
-  "ogg": sound("OGG"),
-  "mp3": sound("MP3"),
-}
+def sound(form: str, channels: int = 1, kind: str | None = None) -> bytes:
+  samples = np.random.default_rng(0).uniform(-0.5, 0.5, (6_000, channels))
+  return written(
+    lambda file: soundfile.write(file, samples, 22_050, kind, format=form)
+  )
 
 
-def consume(blocks) -> None:
+def npz(arrays: dict) -> bytes:
+  return written(lambda file: np.savez(file, **arrays))
+
+
+def packed(form: str) -> bytes:
+  wav, file = sound("WAV", 1, "PCM_16"), io.BytesIO()
+  names = [f"music/{x}/{i}.wav" for x in ("rock", "jazz") for i in (0, 1)]
+  if form == "zip":
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+      for name in names:
+        archive.writestr(name, wav)
+  else:
+    with tarfile.open(fileobj=file, mode="w") as archive:
+      for name in names:
+        info = tarfile.TarInfo(name)
+        info.size = len(wav)
+        archive.addfile(info, io.BytesIO(wav))
+  return file.getvalue()
+
+
+def saved(save, path: pathlib.Path) -> bytes:
+  save(path)
+  return path.read_bytes()
+
+
+def table(folder: pathlib.Path) -> bytes:
+  names = [f"{genre}.0000{i}.wav" for genre in ("blues", "rock") for i in "01"]
+  save = functools.partial(corpora.write_table, rows=corpora.table_rows(names))
+  return saved(save, folder / "whole.csv")
+
+
+def read_sound(path: pathlib.Path) -> None:
   """At 1 Hz a second of samples is hours of sound: a block at a time."""
-  for _ in blocks:
-    pass
+  collections.deque(waveform.blocks(path), maxlen=0)
 
 
-@pytest.mark.slow
-@examples(400)
-@hypothesis.given(st.sampled_from(sorted(SOUNDS)), EDITS)
-def test_sound(tmp_path_factory, name, edits):
-  path = tmp_path_factory.getbasetemp() / f"spoilt.{name}"
-  path.write_bytes(spoilt(SOUNDS[name], edits))
-  assert "\n" not in refusal(consume, waveform.blocks(path))
+def read_corpus(path: pathlib.Path) -> None:
+  opened = tfds_gtzan.open_corpus(str(path), 1, path.parent / "data")
+  for track in opened.tracks:
+    refuses_in_a_line(track.read)
 
 
-def _written(name: str, write) -> bytes:
-  with tempfile.TemporaryDirectory() as folder:
-    path = pathlib.Path(folder) / name
-    write(path)
-    return path.read_bytes()
+def read_split(path: pathlib.Path) -> None:
+  test = path.with_name("test.txt")
+  test.write_text("jazz.00000.wav\n")
+  refuses_in_a_line(split_files.read, [str(path)])
+  split_files.read([str(path), str(test)])
 
 
-def archive_bytes() -> bytes:
-  file = io.BytesIO()
-  np.savez(file, **corpora.archive_arrays())
-  return file.getvalue()
-
-
-def predictions_bytes() -> bytes:
-  return _written("predictions.npz", stored.made().save)
-
-
-def weights_bytes() -> bytes:
-  file = io.BytesIO()
-  np.savez(file, **{"params/dense/kernel": np.ones((3, 4), np.float32)})
-  return file.getvalue()
-
-
+LABELS = b"""file,genre,artist
+000/1.wav,Rock,Them
+000/2.wav,Jazz,"Us; Others"
+3,Rock,
+"""
+SPLITS = {
+  "train.txt": b"blues.00000.wav 0\nblues/blues.00001.wav,1\nrock.00002\n",
+  "all.csv": b"file,split,artist\nblues.00000.wav,train,A\nrock.00001,test,B\n",
+  "all.tsv": b"name\tfold\nblues.00000.wav\t1\nrock.00001\t2\n",
+  "all.json": b'{"train": ["blues.00000"], "test": ["rock.00001.wav", "x"]}',
+  "rows.json": b'[{"id": "blues.00000", "split": "train", "artist": null}]',
+}
+SOUNDS = [
+  *(("WAV",), ("WAV", 2, "PCM_24"), ("WAV", 1, "FLOAT"), ("AU",), ("AIFF",)),
+  *(("WAV", 1, "IMA_ADPCM"), ("CAF",), ("FLAC",), ("OGG",), ("MP3",)),
+]
+ARCHIVE = npz(corpora.archive_arrays())
 NPZ = {
-  "archive": (archive_bytes, lambda path: tfds_gtzan.open_corpus(str(path))),
-  "predictions": (predictions_bytes, predictions.load),
-  "weights": (weights_bytes, lambda path: file_formats.read(str(path))),
+  "archive.npz": (ARCHIVE, read_corpus),
+  "predictions.npz": (
+    lambda folder: saved(stored.made().save, folder / "whole.npz"),
+    predictions.load,
+  ),
+  "weights.npz": (
+    npz({"params/dense/kernel": np.ones((3, 4), np.float32)}),
+    lambda path: file_formats.read(str(path)),
+  ),
+}
+# file: (what it holds whole, or a function of a folder that gives it; what
+# reads it; examples; what is put into it). The first three are not slow.
+FILES = {
+  "table.csv": (table, read_corpus, 150, TEXTS),
+  "labels.csv": (LABELS, lambda x: labels.read(str(x)), 200, TEXTS),
+  "run.json": (
+    lambda _: json.dumps(stored.run_json()).encode(),
+    lambda path: workdir.load(path.parent),
+    *(150, TEXTS),
+  ),
+  **{
+    f"sound{i}.{which[0].lower()}": (sound(*which), read_sound, 40, EXTREMES)
+    for i, which in enumerate(SOUNDS)
+  },
+  **{name: (*one, 200, EXTREMES) for name, one in NPZ.items()},
+  **{name: (text, read_split, 60, TEXTS) for name, text in SPLITS.items()},
+  "music.zip": (packed("zip"), read_corpus, 120, EXTREMES),
+  "music.tar": (packed("tar"), read_corpus, 120, EXTREMES),
 }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", sorted(NPZ))
-@examples(200)
-@hypothesis.given(edits=EDITS)
-def test_npz(tmp_path_factory, kind, edits):
-  make, read = NPZ[kind]
-  whole = _once(kind, make)
-  path = tmp_path_factory.getbasetemp() / f"spoilt-{kind}.npz"
-  path.write_bytes(spoilt(whole, edits))
-  assert "\n" not in refusal(read, path)
+@pytest.mark.parametrize(
+  "name",
+  [
+    pytest.param(name, marks=[pytest.mark.slow] if i > 2 else [])
+    for i, name in enumerate(FILES)
+  ],
+)
+def test_a_spoilt_file(tmp_path, name):
+  whole, read, number, values = FILES[name]
+  path = tmp_path / name
+  if callable(whole):
+    whole = whole(tmp_path)
 
+  @examples(number)
+  @hypothesis.given(edits(values))
+  def check(changes):
+    path.write_bytes(spoilt(whole, changes))
+    refuses_in_a_line(read, path)
 
-_made: dict[str, bytes] = {}
-
-
-def _once(kind: str, make) -> bytes:
-  if kind not in _made:
-    _made[kind] = make()
-  return _made[kind]
+  check()
 
 
 def headers(shape, dtype, order) -> bytes:
@@ -206,126 +263,17 @@ def headers(shape, dtype, order) -> bytes:
 )
 def test_npz_promises(tmp_path_factory, key, shape, dtype, order):
   path = tmp_path_factory.getbasetemp() / "promise.npz"
-  with zipfile.ZipFile(path, "w") as file:
-    for name, array in corpora.archive_arrays().items():
-      member = io.BytesIO()
-      np.save(member, array)
-      whole = member.getvalue()
-      if name == key:
-        whole = headers(tuple(shape), dtype, order) + whole[-200:]
-      file.writestr(f"{name}.npy", whole)
+  with (
+    zipfile.ZipFile(io.BytesIO(ARCHIVE)) as whole,
+    zipfile.ZipFile(path, "w") as file,
+  ):
+    for name in whole.namelist():
+      member = whole.read(name)
+      if name == f"{key}.npy":
+        member = headers(tuple(shape), dtype, order) + member[-200:]
+      file.writestr(name, member)
   for _, read in NPZ.values():
-    assert "\n" not in refusal(read, path)
-
-
-def table_bytes() -> bytes:
-  names = [
-    f"{genre}.{i:05d}.wav" for genre in ("blues", "rock") for i in (0, 1)
-  ]
-  rows = corpora.table_rows(names)
-  return _written("table.csv", lambda path: corpora.write_table(path, rows))
-
-
-LABELS = b"""file,genre,artist
-000/1.wav,Rock,Them
-000/2.wav,Jazz,"Us; Others"
-3,Rock,
-"""
-TEXT_EDITS = st.lists(
-  st.tuples(
-    st.floats(0, 1),
-    st.booleans(),
-    st.sampled_from(["set", "put in", "cut out", "cut off", "twice"]),
-    st.sampled_from(
-      [
-        *(b"\0", b"\xff\xfe", b'"', b"\n", b"\r", b",", b";", b"\t", b"e999"),
-        *(b"nan", b"-1", b"9" * 50, "٣".encode(), "é".encode("latin-1")),
-        *(b"[", b"{", b"}", b"null", b"[" * 9999, b"1" * 5000, b"\\ud800"),
-      ]
-    )
-    | st.binary(min_size=1, max_size=6),
-  ),
-  min_size=1,
-  max_size=4,
-)
-
-
-@examples(150)
-@hypothesis.given(edits=TEXT_EDITS)
-def test_feature_table(tmp_path_factory, edits):
-  path = tmp_path_factory.getbasetemp() / "spoilt.csv"
-  path.write_bytes(spoilt(_once("table", table_bytes), edits))
-  assert "\n" not in refusal(tfds_gtzan.open_corpus, str(path))
-
-
-@examples(200)
-@hypothesis.given(edits=TEXT_EDITS)
-def test_labels(tmp_path_factory, edits):
-  path = tmp_path_factory.getbasetemp() / "labels.csv"
-  path.write_bytes(spoilt(LABELS, edits))
-  assert "\n" not in refusal(labels.read, str(path))
-
-
-SPLITS = {
-  "train.txt": b"blues.00000.wav 0\nblues/blues.00001.wav,1\nrock.00002\n",
-  "all.csv": b"file,split,artist\nblues.00000.wav,train,A\nrock.00001,test,B\n",
-  "all.tsv": b"name\tfold\nblues.00000.wav\t1\nrock.00001\t2\n",
-  "all.json": b'{"train": ["blues.00000"], "test": ["rock.00001.wav", "x"]}',
-  "rows.json": b'[{"id": "blues.00000", "split": "train", "artist": null}]',
-}
-
-
-@pytest.mark.slow
-@examples(300)
-@hypothesis.given(name=st.sampled_from(sorted(SPLITS)), edits=TEXT_EDITS)
-def test_split_files(tmp_path_factory, name, edits):
-  folder = tmp_path_factory.getbasetemp()
-  (folder / "test.txt").write_text("jazz.00000.wav\n")
-  path = folder / name
-  path.write_bytes(spoilt(SPLITS[name], edits))
-  assert "\n" not in refusal(
-    split_files.read, [str(path), str(folder / "test.txt")]
-  )
-  assert "\n" not in refusal(split_files.read, [str(path)])
-
-
-def packed(kind: str) -> bytes:
-  wav, file = sound("WAV", subtype="PCM_16"), io.BytesIO()
-  names = [
-    f"music/{genre}/{i}.wav" for genre in ("rock", "jazz") for i in (0, 1)
-  ]
-  if kind == "zip":
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-      for name in names:
-        archive.writestr(name, wav)
-  else:
-    with tarfile.open(fileobj=file, mode="w") as archive:
-      for name in names:
-        info = tarfile.TarInfo(name)
-        info.size = len(wav)
-        archive.addfile(info, io.BytesIO(wav))
-  return file.getvalue()
-
-
-def open_and_read(path: str, data_dir: pathlib.Path) -> None:
-  for track in tfds_gtzan.open_corpus(path, 1, data_dir).tracks:
-    assert "\n" not in refusal(track.read)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["zip", "tar"])
-@examples(120)
-@hypothesis.given(edits=EDITS, at_end=st.booleans())
-def test_packed(tmp_path_factory, kind, edits, at_end):
-  """A zip's table stands at its end."""
-  folder = tmp_path_factory.getbasetemp()
-  path, whole = folder / f"spoilt.{kind}", _once(kind, lambda: packed(kind))
-  if at_end:
-    whole = whole[:-600] + spoilt(whole[-600:], edits)
-  else:
-    whole = spoilt(whole, edits)
-  path.write_bytes(whole)
-  assert "\n" not in refusal(open_and_read, str(path), folder / "data")
+    refuses_in_a_line(read, path)
 
 
 VALUES = st.recursive(
@@ -341,37 +289,28 @@ VALUES = st.recursive(
 )
 
 
-def leaves(value, path=()):
+def places(value, path=()):
   """The path to every value within a value, its own among them."""
   yield path
   if isinstance(value, dict | list):
     pairs = value.items() if isinstance(value, dict) else enumerate(value)
     for key, inner in pairs:
-      yield from leaves(inner, (*path, key))
+      yield from places(inner, (*path, key))
 
 
 @pytest.mark.slow
 @examples(150)
 @hypothesis.given(data=st.data())
-def test_run_json(tmp_path_factory, data):
+def test_run_json_of_other_values(tmp_path_factory, data):
   folder = tmp_path_factory.getbasetemp()
   run = json.loads(json.dumps(stored.run_json()))
-  place = data.draw(st.sampled_from([*leaves(run)][1:]))
+  *sections, key = data.draw(st.sampled_from([*places(run)][1:]))
   inner = run
-  for key in place[:-1]:
-    inner = inner[key]
+  for section in sections:
+    inner = inner[section]
   if data.draw(st.booleans()):
-    inner[place[-1]] = data.draw(VALUES)
+    inner[key] = data.draw(VALUES)
   else:
-    del inner[place[-1]]
+    del inner[key]
   (folder / workdir.RUN_FILE).write_text(json.dumps(run))
-  assert "\n" not in refusal(workdir.load, folder)
-
-
-@examples(150)
-@hypothesis.given(edits=TEXT_EDITS)
-def test_run_json_spoilt(tmp_path_factory, edits):
-  folder = tmp_path_factory.getbasetemp()
-  whole = json.dumps(stored.run_json()).encode()
-  (folder / workdir.RUN_FILE).write_bytes(spoilt(whole, edits))
-  assert "\n" not in refusal(workdir.load, folder)
+  refuses_in_a_line(workdir.load, folder)

@@ -1,4 +1,4 @@
-"""Distorted sound, and what a run makes of it."""
+"""Distorted audio, and the accuracy of a run on it."""
 
 import dataclasses
 import json
@@ -20,8 +20,7 @@ from gtzan_jax.cli import tasks, verbs
 from gtzan_jax.data.open_dataset import open_dataset
 from gtzan_jax.errors import InputError
 from gtzan_jax.scores import predictions
-from gtzan_jax.studies.robustness import measure as robustness
-from gtzan_jax.studies.robustness import run as listening
+from gtzan_jax.studies.robustness import measure, run
 from gtzan_jax.studies.verify import run as verify
 from gtzan_jax.training import evaluate, sharding, workdir
 
@@ -63,20 +62,21 @@ def test_a_distortion_keeps_its_contract(key, level):
 
 
 @pytest.mark.parametrize("level", DISTORTIONS["white_noise"].levels)
-def test_noise_is_white_and_of_the_level_asked_for(level):
+def test_noise_is_white_and_of_its_level(level):
   sound = tone(500)
-  noise = distortions.white_noise(sound, level, 1) - sound
+  noise, other, louder = (
+    distortions.white_noise(sound, at, seed) - sound
+    for at, seed in ((level, 1), (0, 2), (0, 1))
+  )
   assert db(sound, noise) == pytest.approx(level, abs=0.02)
   _, density = signal.welch(noise, RATE, nperseg=256)
   assert density[4:-4].max() < 1.6 * density[4:-4].min()
-  other = distortions.white_noise(sound, 0, 2) - sound
   assert abs(np.corrcoef(noise, other)[0, 1]) < 0.02
-  louder = distortions.white_noise(sound, 0, 1) - sound
   assert np.corrcoef(noise, louder)[0, 1] > 0.99  # the same at every level
 
 
 @pytest.mark.parametrize("level", DISTORTIONS["mp3"].levels)
-def test_mp3_is_of_the_rate_asked_for_and_in_time(level, monkeypatch):
+def test_mp3_is_of_its_rate_and_in_time(level, monkeypatch):
   written, write = [], soundfile.write
 
   def watched(file, *args, **kwargs):
@@ -110,20 +110,22 @@ def test_a_filter_passes_what_butterworth_says(level):
     assert passed == pytest.approx(wanted, abs=0.1)
 
 
-def test_stretching_and_shifting_are_those_of_librosa():
+@pytest.mark.parametrize(
+  ("key", "keyword"),
+  [("time_stretch", "rate"), ("pitch_shift", "n_steps")],
+)
+def test_stretching_and_shifting_are_those_of_librosa(key, keyword):
   sound = tone(440) + tone(1000, amplitude=0.1)
-  with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # librosa's, of its own calls
-    for level in DISTORTIONS["time_stretch"].levels:
-      found = distortions.time_stretch(sound, level, 0)
-      wanted = librosa.effects.time_stretch(sound, rate=level)
-      np.testing.assert_allclose(found, wanted, atol=1e-6)
-      assert pitch(found) == pytest.approx(440, abs=1)
-    for level in DISTORTIONS["pitch_shift"].levels:
-      found = distortions.pitch_shift(sound, level, 0)
-      wanted = librosa.effects.pitch_shift(sound, sr=RATE, n_steps=level)
-      np.testing.assert_allclose(found, wanted, atol=1e-6)
-      assert pitch(found) == pytest.approx(440 * 2 ** (level / 12), abs=1)
+  more = {"sr": RATE} if key == "pitch_shift" else {}
+  for level in DISTORTIONS[key].levels:
+    with warnings.catch_warnings():
+      warnings.simplefilter("ignore")  # librosa's, of its own calls
+      found = getattr(distortions, key)(sound, level, 0)
+      effect = getattr(librosa.effects, key)
+      wanted = effect(sound, **more, **{keyword: level})
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+    hz = 440 * 2 ** (level / 12) if more else 440
+    assert pitch(found) == pytest.approx(hz, abs=1)
 
 
 def test_gain_is_in_db_and_clips_at_full_scale():
@@ -134,17 +136,7 @@ def test_gain_is_in_db_and_clips_at_full_scale():
   assert 0.5 < np.mean(np.abs(loud) == 1) < 0.95
 
 
-def test_real_music_loses_more_the_fewer_bits_it_has(gtzan_data):
-  clip = min((gtzan_data / "gtzan" / "genres" / "metal").glob("*.wav"))
-  sound = soundfile.read(clip, frames=5 * RATE, dtype="float32")[0]
-  kept = [
-    np.corrcoef(sound, distortions.mp3(sound, level, 0))[0, 1]
-    for level in (128, 64, 32)
-  ]
-  assert 1 > kept[0] > kept[1] > kept[2] > 0.9
-
-
-# What a run says of it.
+# A run on distorted audio.
 
 
 @pytest.fixture(scope="module")
@@ -168,88 +160,79 @@ def trained(folder, make_config):
 
 
 @pytest.fixture(autouse=True)
-def few(monkeypatch):
-  """Two that one can foretell, beside those that are there."""
-  monkeypatch.setitem(
-    DISTORTIONS, "nothing", Distortion(lambda x, _, __: x, "nothing", (1, 2))
+def predictable(monkeypatch):
+  """Distortions whose effect is known, beside the others."""
+  for key, function, *levels in (
+    ("nothing", lambda x, *_: x, (1, 2)),
+    ("silence", lambda x, *_: 0 * x, (0.5,), 0.7),
+    ("half", lambda x, *_: x[::2].copy(), (0.5,)),
+  ):
+    monkeypatch.setitem(DISTORTIONS, key, Distortion(function, key, *levels))
+
+
+def distort(path, out, names, corpus=None, **changed):
+  facts = run.load(path) | changed
+  return run.run(
+    path, facts, corpus or tfds_gtzan.open_corpus(None, 4), out, names
   )
-  hush = Distortion(lambda x, _, __: 0 * x, "silence", (0.5,), 0.7)
-  monkeypatch.setitem(DISTORTIONS, "silence", hush)
-  half = Distortion(lambda x, _, __: x[::2].copy(), "half", (0.5,))
-  monkeypatch.setitem(DISTORTIONS, "half", half)
-
-
-def listen(path, out, names, **changed):
-  run = listening.load(path) | changed
-  opened = tfds_gtzan.open_corpus(None, 4)
-  return listening.run(path, run, opened, out, names)
 
 
 @pytest.fixture
-def heard(folder, trained):
+def distorted(folder, trained):
+  """The folder of the results and robustness.json."""
   out = folder / "out"
   if not out.exists():
-    listen(trained, out, ("nothing", "silence", "half"))
+    distort(trained, out, ("nothing", "silence", "half"))
   return out, json.loads((out / "robustness.json").read_text())
 
 
+def table(out, name):
+  return predictions.load(out / "predictions" / f"{name}.npz")
+
+
 @pytest.mark.slow
-def test_undistorted_sound_gets_the_answers_that_are_stored(trained, heard):
-  out, found = heard
-  stored = predictions.load(trained / "predictions" / "test.npz")
-  again = predictions.load(out / "predictions" / "undistorted.npz")
-  assert dict(zip(again.track, again.artist, strict=True)) == dict(
-    zip(stored.track, stored.artist, strict=True)
-  )
-  of = {
-    (track, segment): p
-    for track, segment, p in zip(
-      stored.track, stored.segment, stored.probabilities, strict=True
+def test_undistorted_audio_gets_the_stored_predictions(trained, distorted):
+  out, found = distorted
+  stored, again = table(trained, "test"), table(out, "undistorted")
+  artists = [dict(zip(x.track, x.artist, strict=True)) for x in (stored, again)]
+  assert artists[0] == artists[1]
+  of = dict(
+    zip(
+      zip(stored.track, stored.segment, strict=True),
+      stored.probabilities,
+      strict=True,
     )
-  }
+  )
   assert len(of) == len(again)
-  for track, segment, p in zip(
-    again.track, again.segment, again.probabilities, strict=True
-  ):
-    np.testing.assert_allclose(p, of[track, segment], atol=2e-3)
-  report = json.loads((trained / "report.json").read_text())
-  assert found["n"] == report["splits"]["test"]["n"]
-  assert (
-    found["undistorted"]["accuracy"]
-    == (report["splits"]["test"]["track"]["accuracy"])
-  )
-  assert found["workdir"] == trained.name
-  assert found["split"] == "test"
+  wanted = [of[key] for key in zip(again.track, again.segment, strict=True)]
+  np.testing.assert_allclose(again.probabilities, wanted, atol=2e-3)
+  scored = json.loads((trained / "report.json").read_text())["splits"]["test"]
+  assert found["n"] == scored["n"]
+  assert found["undistorted"]["accuracy"] == scored["track"]["accuracy"]
+  assert (found["workdir"], found["split"]) == (trained.name, "test")
 
 
-def test_nothing_changes_nothing_and_silence_all(heard):
-  rows = heard[1]["distortions"]["nothing"]["levels"]
-  accuracy = heard[1]["undistorted"]["accuracy"]
-  assert rows == [
-    {
-      **{"level": level, "accuracy": accuracy, "difference": 0.0},
-      **{"ci95": [0.0, 0.0], "p": 1.0},
-    }
-    for level in (1, 2)
-  ]
-  table = predictions.load(heard[0] / "predictions" / "silence_0.5.npz")
-  assert len(set(table.by_track().predicted.tolist())) == 1  # no sound, no clue
+def test_nothing_changes_nothing_and_silence_all(distorted):
+  out, found = distorted
+  accuracy = found["undistorted"]["accuracy"]
+  same = {"accuracy": accuracy, "difference": 0.0, "ci95": [0.0, 0.0], "p": 1.0}
+  rows = found["distortions"]["nothing"]["levels"]
+  assert rows == [{"level": level, **same} for level in (1, 2)]
+  silent = table(out, "silence_0.5").by_track()
+  assert len(set(silent.predicted.tolist())) == 1
 
 
-def test_differences_are_paired(heard):
-  out, found = heard
+def test_differences_are_paired(distorted):
+  out, found = distorted
   (row,) = found["distortions"]["silence"]["levels"]
-  clean, hush = (
-    predictions.load(out / "predictions" / f"{name}.npz").by_track()
-    for name in ("undistorted", "silence_0.5")
-  )
-  right = [table.predicted == table.label for table in (clean, hush)]
-  assert row["accuracy"] == pytest.approx(right[1].mean())
-  assert row["difference"] == pytest.approx(right[1].mean() - right[0].mean())
-  lost, won = sum(right[0] & ~right[1]), sum(right[1] & ~right[0])
+  tables = [table(out, x).by_track() for x in ("undistorted", "silence_0.5")]
+  clean, silent = (one.predicted == one.label for one in tables)
+  assert row["accuracy"] == pytest.approx(silent.mean())
+  assert row["difference"] == pytest.approx(silent.mean() - clean.mean())
+  lost, won = sum(clean & ~silent), sum(silent & ~clean)
   assert row["p"] == pytest.approx(stats.binomtest(lost, lost + won).pvalue)
   drawn = stats.bootstrap(
-    (right[1].astype(float) - right[0],),
+    (silent.astype(float) - clean,),
     np.mean,
     n_resamples=4000,
     method="percentile",
@@ -258,20 +241,21 @@ def test_differences_are_paired(heard):
   assert row["ci95"] == pytest.approx([*drawn], abs=0.06)
 
 
-def test_tracks_of_another_length_are_heard_whole(heard):
-  table = predictions.load(heard[0] / "predictions" / "half_0.5.npz")
-  held_out = set(table.track.tolist())
+def test_tracks_of_another_length_are_predicted_whole(distorted):
+  half = table(distorted[0], "half_0.5")
+  held_out = set(half.track.tolist())
   lengths = [
     len(track.read().samples[::2])
     for track in tfds_gtzan.open_corpus(None, 4).tracks
     if track.id in held_out
   ]
-  assert len(table) == sum(max(1, n // 66_150) for n in lengths)
+  assert len(half) == sum(max(1, n // 66_150) for n in lengths)
 
 
-def test_what_is_written_can_be_verified(heard, tmp_path):
-  out, found = heard
-  assert not list(verify.differences(found, robustness.again(out)))
+def test_the_result_can_be_verified(distorted, tmp_path):
+  out, found = distorted
+  again = measure.again(out)
+  assert not list(verify.differences(found, again))
   text = (out / "robustness.md").read_text()
   assert "| nothing | 2 |" in " ".join(text.split())
   assert (out / "robustness.png").stat().st_size > 10_000
@@ -279,85 +263,81 @@ def test_what_is_written_can_be_verified(heard, tmp_path):
   (copy / "robustness.md").write_text(text.replace(" 2 |", " 3 |"))
   (line,) = verify.verify([copy]).wrong
   assert line.startswith(f"{copy / 'robustness.md'}: line ")
-  changed = json.loads(json.dumps(found))
-  changed["distortions"]["silence"]["levels"][0]["ci95"][0] += 1e-6
-  assert list(verify.differences(changed, robustness.again(out)))
-  changed["distortions"]["silence"]["levels"][0]["level"] = "loud"
-  (tmp_path / "robustness.json").write_text(json.dumps(changed))
+  level = found["distortions"]["silence"]["levels"][0]
+  level["ci95"][0] += 1e-6
+  assert list(verify.differences(found, again))
+  level["level"] = "loud"
+  (tmp_path / "robustness.json").write_text(json.dumps(found))
   damaged = r"is damaged: distortions.silence.levels\[0\].level: str, float"
   with pytest.raises(InputError, match=damaged):
-    robustness.again(tmp_path)
+    measure.again(tmp_path)
 
 
 @pytest.mark.slow
-def test_the_verb_takes_the_corpus_of_the_run_again(
-  trained, heard, make_config, tmp_path, capsys
+def test_the_verb_reads_the_corpus_of_the_run_and_removes_old_tables(
+  trained, distorted, make_config, tmp_path, capsys
 ):
-  out = tmp_path / "out"
-  shutil.copytree(heard[0], out)
-  words = types.SimpleNamespace(
+  out = shutil.copytree(distorted[0], tmp_path / "out")
+  given = types.SimpleNamespace(
     workdir=lambda: trained,
     files=["nothing"],
     config=make_config("logreg_stats"),
     overrides={},
     flags=types.SimpleNamespace(out=str(out)),
   )
-  assert verbs.robustness(words) == 0
-  said = capsys.readouterr().out.splitlines()
-  assert said[-1] == f"robustness: {out / 'robustness.json'}"
-  assert said[-2].startswith("nothing 2: accuracy ")
+  assert verbs.robustness(given) == 0
+  lines = capsys.readouterr().out.splitlines()
+  assert lines[-1] == f"robustness: {out / 'robustness.json'}"
+  assert lines[-2].startswith("nothing 2: accuracy ")
   stored = {file.name for file in (out / "predictions").iterdir()}
   assert stored == {"undistorted.npz", "nothing_1.npz", "nothing_2.npz"}
 
 
 def test_a_distorted_track_reads_the_same_each_time():
-  opened = tfds_gtzan.open_corpus(None, 1)
+  tracks = tfds_gtzan.open_corpus(None, 1).tracks[:2]
   kind = DISTORTIONS["white_noise"]
-  one, other = (
-    [listening.distorted(track, kind, 0).read().samples for _ in range(2)]
-    for track in opened.tracks[:2]
-  )
-  np.testing.assert_array_equal(*one)
-  clean = [track.read().samples for track in opened.tracks[:2]]
-  noise = [one[0] - clean[0], other[0] - clean[1]]
+  noise = []
+  for track in tracks:
+    one, other = (
+      run.distorted(track, kind, 0).read().samples for _ in range(2)
+    )
+    np.testing.assert_array_equal(one, other)
+    noise.append(one - track.read().samples)
   n = min(map(len, noise))
   assert abs(np.corrcoef(noise[0][:n], noise[1][:n])[0, 1]) < 0.02
 
 
 @pytest.mark.slow
 def test_mistakes_get_one_line(trained, tmp_path):
-  run = workdir.load(trained)
-  out = tmp_path / "out"
-  with pytest.raises(InputError, match="unknown distortion 'hum': give some"):
-    listen(trained, out, ("hum",))
-  with pytest.raises(InputError, match="give the corpus that it was trained"):
-    listen(trained, out, (), data_fingerprint="ab" * 32)
-  test = predictions.load(trained / "predictions" / "test.npz").track[0]
-  learnt = {"train": [*run["tracks"]["train"], str(test)], "validation": []}
-  with pytest.raises(InputError, match=f"such as {test}: give a run of a"):
-    listen(trained, out, (), tracks=learnt)
-  arm = {**run["config"], "data": run["config"]["data"] | {"leak": "clean"}}
-  with pytest.raises(InputError, match="is the arm 'clean' of a leakage meter"):
-    listen(trained, out, (), config=arm)
-  assert not out.exists()
-  other = tmp_path / "archive"
-  other.mkdir()
-  (other / "run.json").write_text(
-    json.dumps(run | {"kind": "logmel", "columns_per_frame": 0.3})
-  )
-  with pytest.raises(InputError, match="was trained on logmel: only audio"):
-    listening.load(other)
-  opened = tfds_gtzan.open_corpus(None, 4)
+  begun, out = workdir.load(trained), tmp_path / "out"
+  test = table(trained, "test").track[0]
+  learnt = {"train": [*begun["tracks"]["train"], str(test)], "validation": []}
+  data = begun["config"]["data"] | {"leak": "clean"}
+  whole = tfds_gtzan.open_corpus(None, 4)
 
   def gone():
     raise InputError("x.wav: no such audio file")
 
-  broken = dataclasses.replace(
-    opened,
-    tracks=tuple(
-      dataclasses.replace(t, read=gone) if t.id == test else t
-      for t in opened.tracks
-    ),
+  tracks = (
+    dataclasses.replace(t, read=gone) if t.id == test else t
+    for t in whole.tracks
   )
-  with pytest.raises(InputError, match=f"{test} cannot be read: x.wav"):
-    listening.run(trained, run, broken, out, ())
+  broken = dataclasses.replace(whole, tracks=tuple(tracks))
+  for names, changed, message in (
+    (("hum",), {}, "unknown distortion 'hum': give some"),
+    ((), {"data_fingerprint": "ab" * 32}, "give the corpus that it was train"),
+    ((), {"tracks": learnt}, f"such as {test}: give a run of a"),
+    (
+      (),
+      {"config": {**begun["config"], "data": data}},
+      "is the arm 'clean' of a leakage meter",
+    ),
+    ((), {"corpus": broken}, f"{test} cannot be read: x.wav"),
+  ):
+    with pytest.raises(InputError, match=message):
+      distort(trained, out, names, **changed)
+    assert out.exists() == ("corpus" in changed)
+  logmel = begun | {"kind": "logmel", "columns_per_frame": 0.3}
+  (tmp_path / "run.json").write_text(json.dumps(logmel))
+  with pytest.raises(InputError, match="was trained on logmel: only audio"):
+    run.load(tmp_path)

@@ -135,47 +135,52 @@ def test_every_run_is_a_process_with_its_own_command_line(work, capfd):
   assert not err
 
 
-def test_what_is_done_is_passed_over(work):
-  assert run(work) == 0
-  started(work)
-  assert run(work) == 0
-  assert started(work) == []
-  (work / "out" / "fast" / "report.json").unlink()
-  assert run(work) == 0
-  assert started(work) == ["fast"]
-
-
-def test_a_done_run_judges_by_itself_whether_moved_data_is_its_own(
+def test_done_runs_are_skipped_and_moved_data_is_checked_by_the_run(
   work, monkeypatch
 ):
   monkeypatch.chdir(work)
-  assert run(work, {"data.path": "music"}) == 0
-  started(work)
-  assert run(work, {"data.path": str(work / "music/")}) == 0
-  assert started(work) == []
-  assert run(work, {"data.path": "moved"}) == 0
-  assert started(work) == ["slow", "fast"]
-  with pytest.raises(errors.InputError, match=r"seed \(was None, now 1\)"):
+  for path, left in (
+    ("music", ["slow", "fast"]),
+    ("music", []),
+    (str(work / "music/"), []),
+    ("moved", ["slow", "fast"]),
+  ):
+    assert run(work, {"data.path": path}) == 0
+    assert started(work) == left
+  (work / "out" / "fast" / "report.json").unlink()
+  assert run(work, {"data.path": path}) == 0
+  assert started(work) == ["fast"]
+  with pytest.raises(
+    errors.InputError, match=r"slow was finished .* seed \(was None, now 1\)"
+  ):
     run(work, {"data.path": "music", "seed": 1})
 
 
 @pytest.mark.parametrize(
-  ("what", "line"),
+  ("what", "status", "line"),
   [
-    ("refuse", "/no/such does not exist"),
-    ("raise", "FloatingPointError: not a number"),
-    ("die", "ended by signal 9 (Killed)"),
-    ("nothing", "exited 0 but wrote no report.json"),
+    ("refuse", 2, "/no/such does not exist"),
+    ("mumble", 1, "last words"),
+    ("raise", 1, "FloatingPointError: not a number"),
+    ("die", -9, "ended by signal 9 (Killed)"),
+    ("nothing", 0, "exited 0 but wrote no report.json"),
   ],
 )
-def test_a_failure_is_reported_and_retried_on_request(work, capfd, what, line):
-  behave(work, slow=what)
+def test_a_failure_is_reported_and_retried_on_request(
+  work, capfd, what, status, line
+):
+  behave(work, slow="refuse")
   assert run(work) == 1
   assert started(work) == ["slow", "fast"], "the others go on"
+  behave(work, slow=what)
+  assert run(work, retry=True) == 1
+  state = json.loads((work / "out" / "sweep.json").read_text())["runs"]["slow"]
+  assert (state["exit_status"], state["error"]) == (status, line)
   err = capfd.readouterr().err.splitlines()
-  assert len(err) == 1
-  assert err[0].startswith(f"failed: slow: {line} (")
+  assert len(err) == 2
+  assert err[1].startswith(f"failed: slow: {line} (")
   behave(work)
+  started(work)
   assert run(work) == 1
   assert started(work) == [], "not without --retry"
   out, err = capfd.readouterr()
@@ -184,18 +189,7 @@ def test_a_failure_is_reported_and_retried_on_request(work, capfd, what, line):
   assert run(work, retry=True) == 0
   assert started(work) == ["slow"]
   assert states(work) == {"slow": "done", "fast": "done"}
-
-
-def test_the_log_keeps_every_attempt_but_the_error_is_the_last_ones(work):
-  behave(work, slow="refuse")
-  run(work)
-  behave(work, slow="mumble")
-  run(work, retry=True)
-  log = (work / "out" / "slow.log").read_text()
-  assert log.count("epoch 1") == 2
-  state = json.loads((work / "out" / "sweep.json").read_text())["runs"]["slow"]
-  assert state["error"] == "last words"
-  assert state["exit_status"] == 1
+  assert (work / "out" / "slow.log").read_text().count("epoch 1") == 3
 
 
 def test_an_exceptions_line_is_found_among_others():
@@ -300,30 +294,26 @@ def test_a_run_that_outlives_its_sweep_keeps_others_out(work):
     ("('b', {})", "give a list of gtzan_jax.studies.sweep.run.Run"),
     ("1 / 0", "ZeroDivisionError"),
     ("1 +", "SyntaxError"),
+    (None, "has no get_sweep"),
+    ([], "returns []"),
+    (3, "returns 3"),
+    (..., "two.py cannot be read"),
   ],
 )
 def test_a_sweep_with_a_mistake_starts_nothing(work, runs, words):
-  write_sweep(work, f"Run('a', {{}}), {runs}")
+  if isinstance(runs, str):
+    write_sweep(work, f"Run('a', {{}}), {runs}")
+  elif runs is ...:
+    (work / "two.py").unlink()
+  else:
+    text = "" if runs is None else f"def get_sweep(): return {runs}"
+    (work / "two.py").write_text(text)
   with pytest.raises(errors.InputError) as caught:
     run(work)
   assert words in str(caught.value)
   assert "\n" not in str(caught.value)
   assert not started(work)
   assert not (work / "out").exists()
-
-
-def test_a_file_that_is_no_sweep(work):
-  for text, words in (
-    ("", "has no get_sweep"),
-    ("def get_sweep(): return []", "returns []"),
-    ("def get_sweep(): return 3", "returns 3"),
-  ):
-    (work / "two.py").write_text(text)
-    with pytest.raises(errors.InputError, match=words.replace("[", r"\[")):
-      run(work)
-  (work / "two.py").unlink()
-  with pytest.raises(errors.InputError, match=r"two.py cannot be read"):
-    run(work)
 
 
 def test_command_line_and_sweep_may_agree_but_not_differ(work):
@@ -355,14 +345,6 @@ def test_a_run_may_name_its_own_recipe(work):
     run(work, {"seed": 1})
 
 
-def test_a_finished_run_of_other_values_is_not_taken_for_this_one(work):
-  assert run(work) == 0
-  with pytest.raises(
-    errors.InputError, match=r"slow was finished .* seed \(was None, now 1\)"
-  ):
-    run(work, {"seed": 1})
-
-
 @pytest.mark.parametrize(
   "text",
   [
@@ -383,34 +365,32 @@ def test_a_folder_that_cannot_be_written(work):
     run(work)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
-@pytest.mark.parametrize("recipe", ["resnet", "mel_cnn"])
-def test_the_sweeps_here_fit_the_recipes(path, recipe, tmp_path):
+def planned(path, recipe=RECIPE) -> tuple[list, dict]:
+  """The runs of a sweep and their plans."""
   runs = sweep.load(path)
-  plans = sweep.plan(
+  return runs, sweep.plan(
     runs,
     launcher=ROOT / "launch.py",
-    recipe=str(ROOT / "configs" / f"{recipe}.py"),
-    overrides={},
-    out=tmp_path,
-  )
-  assert len(plans) >= 3
-  unnamed = [run.name for run in runs if run.recipe is None]
-  assert {plans[name].recipe for name in unnamed} <= {recipe}
-  assert f"--sweep=configs/sweeps/{path.name}" in path.read_text()
-
-
-def planned(name) -> dict:
-  """{run: (its recipe's name in the report, epochs of the full recipe, run)}"""
-  runs = sweep.load(ROOT / "configs" / "sweeps" / f"{name}.py")
-  plans = sweep.plan(
-    runs,
-    launcher=ROOT / "launch.py",
-    recipe=str(RECIPE),
+    recipe=str(recipe),
     overrides={},
     out=pathlib.Path("out"),
   )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
+def test_the_sweeps_here_fit_the_recipes(path):
+  for recipe in ("resnet", "mel_cnn"):
+    runs, plans = planned(path, ROOT / "configs" / f"{recipe}.py")
+    assert len(plans) >= 3
+    unnamed = [run.name for run in runs if run.recipe is None]
+    assert {plans[name].recipe for name in unnamed} <= {recipe}
+  assert f"--sweep=configs/sweeps/{path.name}" in path.read_text()
+
+
+def leaderboard(name) -> dict:
+  """{run: (its recipe's name in the report, epochs of the full recipe, run)}"""
+  runs, plans = planned(ROOT / "configs" / "sweeps" / f"{name}.py")
   return {
     run.name: (
       plans[run.name].recipe,
@@ -422,7 +402,7 @@ def planned(name) -> dict:
 
 
 def test_what_the_quick_leaderboard_cuts_short_has_another_name():
-  runs = planned("leaderboard_quick")
+  runs = leaderboard("leaderboard_quick")
   short = {name for name, (*_, run) in runs.items() if len(run.overrides) > 1}
   assert {"mel_cnn_quick", "cnn_gru_quick", "transformer_quick"} <= short
   assert {"majority", "svm_stats", "logreg_logmel"} <= runs.keys() - short
@@ -435,7 +415,7 @@ def test_what_the_quick_leaderboard_cuts_short_has_another_name():
 
 
 def test_the_leaderboard_has_every_recipe_honestly_and_as_its_source_split():
-  runs = planned("leaderboard") | planned("leaderboard_audio")
+  runs = leaderboard("leaderboard") | leaderboard("leaderboard_audio")
   seeds = collections.defaultdict(set)
   for name, (recipe, _, run) in runs.items():
     protocol, seed = run.overrides["data.protocol"], run.overrides["seed"]
