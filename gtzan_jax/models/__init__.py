@@ -54,39 +54,39 @@ def create(name: str, num_classes: int, **kwargs) -> Classifier:
   Args:
     name: a key of MODELS.
     num_classes: number of logits.
-    **kwargs: fields of the model class; those left out keep their default. A
-      list is taken as a tuple (JSON has no tuples).
+    **kwargs: fields of the model class; a list is taken as a tuple.
 
   Raises:
-    InputError: no such model or field, or a value of another type than the
-      default's or out of range (gtzan_jax.ranges).
+    InputError: no such model or field, or a value out of its range
+      (gtzan_jax.ranges).
   """
   if name not in MODELS:
     raise InputError(
       f"unknown model {name!r}; the models are {', '.join(sorted(MODELS))}"
     )
-  known = options(name)
-  for key in kwargs:
-    if key not in known:
+  defaults = options(name)
+  for key, value in kwargs.items():
+    if key not in defaults:
       raise InputError(
         f"model {name!r} has no option {key!r}; its options are"
-        f" {', '.join(known)}"
+        f" {', '.join(defaults)}"
       )
-    _check_option(name, key, kwargs[key])
-  kwargs = {
-    k: tuple(v) if isinstance(v, list) else v for k, v in kwargs.items()
-  }
+    wanted = ranges.option(key, defaults[key])
+    if not wanted.holds(value):
+      raise InputError(
+        f"model {name!r}: {key}={ranges.brief(value)}: give {wanted.accepted},"
+        f" as {defaults[key]!r}"
+      )
+    if isinstance(value, list):
+      kwargs[key] = tuple(value)
   return MODELS[name](num_classes=num_classes, **kwargs)
 
 
-def _check_option(name: str, key: str, value: object) -> None:
-  default = {f.name: f.default for f in dataclasses.fields(MODELS[name])}[key]
-  wanted = ranges.option(key, default)
-  if not wanted.holds(value):
-    raise InputError(
-      f"model {name!r}: {key}={ranges.brief(value)}: give {wanted.accepted}, as"
-      f" {default!r}"
-    )
+def options(name: str) -> dict[str, object]:
+  """The keyword arguments that `create(name, num_classes, ...)` takes."""
+  hidden = ("parent", "name", "num_classes")  # the first two are Linen's
+  fields = dataclasses.fields(MODELS[name])
+  return {f.name: f.default for f in fields if f.name not in hidden}
 
 
 def shapes(model: nn.Module, example_shape: tuple[int, ...]) -> dict:
@@ -125,10 +125,3 @@ def check_size(what: str, shapes: Mapping) -> None:
       f"{what} has {size} parameters: give config.model smaller sizes, so that"
       f" they are at most {MOST_PARAMETERS}"
     )
-
-
-def options(name: str) -> tuple[str, ...]:
-  """The keyword arguments that `create(name, num_classes, ...)` takes."""
-  hidden = ("parent", "name", "num_classes")  # the first two are Linen's
-  fields = dataclasses.fields(MODELS[name])
-  return tuple(f.name for f in fields if f.name not in hidden)

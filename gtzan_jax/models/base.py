@@ -7,7 +7,7 @@ from flax import linen as nn
 class Classifier(nn.Module):
   """A genre classifier on one array of features.
 
-  Contract, tested for every entry of `gtzan_jax.models.MODELS`:
+  Contract:
 
     variables = model.init(key, x, train=False)
     logits = model.apply(variables, x, train=False)

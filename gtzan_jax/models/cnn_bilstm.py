@@ -1,10 +1,9 @@
 """Two small CNNs whose output is read as a sequence (the BiLSTM project).
 
-The source (Keras, eight classes) reads a log-mel picture `[mel, frames]` of
-80 x 80. The output of the second pool is reshaped row by row to a sequence: a
-step is a place in the picture (`CNNRNN`) or four neighbours in time
-(`CNNBiLSTM`), so the sequence runs through time within a band, then on to the
-next band. That is no order in time, but it is the source's.
+The source (Keras, eight classes) reads log-mel pictures `[mel, frames]` of
+80 x 80. The last pool's output becomes a sequence row by row: through time
+within a band, then on to the next band. A step is one place (`CNNRNN`) or four
+neighbours in time (`CNNBiLSTM`).
 """
 
 from functools import partial
@@ -42,8 +41,7 @@ class CNNRNN(Classifier):
   """Phase P1.2: two linear convolutions, two LSTMs, Dense 200.
 
   "Valid" padding, 80 -> 77 -> 38 -> 36 -> 18, so 324 steps of 6. 98,510
-  parameters with eight classes at any size of the picture; a side shorter than
-  the 11 that the layers need is padded.
+  parameters at any size; sides shorter than 11 are padded.
 
   Attributes:
     dropout: dropout rate of the Dense layer.
@@ -62,17 +60,14 @@ class CNNRNN(Classifier):
     x = as_sequence(x, 6)
     x = ScanLSTM(128, name="lstm0")(x)
     x = ScanLSTM(32, name="lstm1")(x, last=True)
-    x = nn.relu(layers.keras_dense(200, name="dense")(x))
-    x = nn.Dropout(self.dropout, deterministic=not train)(x)
-    return layers.keras_dense(self.num_classes, name="head")(x)
+    return layers.keras_head(self, x, 200, train)
 
 
 class CNNBiLSTM(Classifier):
   """Phase P2: convolution, BatchNorm, LeakyReLU, pool, twice; two BiLSTMs.
 
   "Same" padding, 80 -> 40 -> 20, so 100 steps of 24: four places of six
-  channels. 245,894 values with BatchNorm statistics and eight classes. Takes
-  pictures of any size.
+  channels. 245,894 values with BatchNorm statistics, at any size.
 
   Attributes:
     dropout: dropout rate of the Dense layer.
@@ -91,6 +86,4 @@ class CNNBiLSTM(Classifier):
     x = as_sequence(x, 24)
     x = Bidirectional(ScanLSTM, 128, name="lstm0")(x)
     x = Bidirectional(ScanLSTM, 32, name="lstm1")(x, last=True)
-    x = nn.relu(layers.keras_dense(200, name="dense")(x))
-    x = nn.Dropout(self.dropout, deterministic=not train)(x)
-    return layers.keras_dense(self.num_classes, name="head")(x)
+    return layers.keras_head(self, x, 200, train)

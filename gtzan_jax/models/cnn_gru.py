@@ -20,10 +20,9 @@ from gtzan_jax.models.scan_rnn import ScanGRU, ScanLSTM, torch_init
 class CNNGRU(Classifier):
   """Blocks of 3x3 convolution, BatchNorm, ReLU, max pool; GRU; two Dense.
 
-  Frequency is pooled by 32 and time by 4, so that 38 archive columns still
-  give the GRU 10 steps (258 frames at hop 256: 65). A step is the remaining
-  bands and channels; the last state is classified. Takes any number of frames;
-  the number of bins is fixed at init.
+  Frequency is pooled by 32 and time by 4: 38 archive columns give the GRU 10
+  steps, 258 frames 65. A step is the remaining bands and channels; the last
+  state is classified. Any number of frames; the bins are fixed at init.
 
   Attributes:
     channels: output channels of each block.
@@ -46,28 +45,22 @@ class CNNGRU(Classifier):
 
   layer: ClassVar[Callable[..., nn.Module]] = ScanGRU
 
-  def blocks(self) -> list[tuple[int, tuple[int, int]]]:
-    """Each block's channels and pooling window."""
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
     options = (self.channels, self.pool_frames, self.pool_bins)
-    if len({len(option) for option in options}) > 1:
+    if len(set(map(len, options))) > 1:
       raise InputError(
         f"channels={self.channels}, pool_frames={self.pool_frames} and"
         f" pool_bins={self.pool_bins} need the same length, one entry a block"
       )
-    return [
-      (c, (frames, bins)) for c, frames, bins in zip(*options, strict=True)
-    ]
-
-  @nn.compact
-  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
     x = InputStats(name="standardise")(x)[..., None]
-    for number, (channels, window) in enumerate(self.blocks()):
+    for number, (channels, *window) in enumerate(zip(*options, strict=True)):
       # BatchNorm has a bias of its own, so the convolution needs none.
       x = nn.Conv(channels, (3, 3), use_bias=False, name=f"conv{number}")(x)
       x = nn.BatchNorm(
         use_running_average=not train, momentum=0.9, name=f"norm{number}"
       )(x)
-      x = max_pool(nn.relu(x), window)
+      x = max_pool(nn.relu(x), tuple(window))
     x = x.reshape(*x.shape[:2], -1)
     drop = nn.Dropout(self.dropout, deterministic=not train)
     init = torch_init(self.hidden)

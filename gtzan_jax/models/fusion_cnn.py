@@ -1,5 +1,7 @@
 """The CNN on stacked features (the Fusion project)."""
 
+from functools import partial
+
 import jax
 from flax import linen as nn
 
@@ -13,12 +15,11 @@ class FusionCNN(Classifier):
   A block is a 3x3 convolution of "same" padding, ReLU, a 2x2 max pool (not in
   the last), BatchNorm and dropout. Dense, ReLU, BatchNorm and dropout follow.
   Keras's initialisers. 440,842 values with BatchNorm statistics at any size and
-  ten classes. The source's L2 penalty of 1e-3 on the kernel of `dense` is part
-  of the loss, see `gtzan_jax.training.losses.l2`.
+  ten classes. The source has frequency along the height, time along the width:
+  the axes of every kernel are exchanged here.
 
-  The source has frequency along the height and time along the width. Here it
-  is the other way round, which exchanges the two axes of every kernel and
-  changes nothing else.
+  The source's L2 penalty of 1e-3 on the kernel of `dense` is part of the loss,
+  see `gtzan_jax.training.losses.l2`.
 
   Attributes:
     channels: output channels of each block.
@@ -34,17 +35,16 @@ class FusionCNN(Classifier):
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    norm = partial(layers.keras_batch_norm, use_running_average=not train)
     x = layers.InputStats(name="standardise")(x)[..., None]
     for number, channels in enumerate(self.channels):
       x = nn.relu(layers.keras_conv(channels, (3, 3), name=f"conv{number}")(x))
       if number < len(self.channels) - 1:
         x = layers.max_pool(x, padding="VALID")
-      norm = layers.keras_batch_norm(name=f"norm{number}")
-      x = norm(x, use_running_average=not train)
+      x = norm(name=f"norm{number}")(x)
       x = nn.Dropout(self.block_dropout, deterministic=not train)(x)
     x = x.mean((1, 2))
     x = nn.relu(layers.keras_dense(self.dense, name="dense")(x))
-    norm = layers.keras_batch_norm(name="dense_norm")
-    x = norm(x, use_running_average=not train)
+    x = norm(name="dense_norm")(x)
     x = nn.Dropout(self.dropout, deterministic=not train)(x)
     return layers.keras_dense(self.num_classes, name="head")(x)

@@ -1,8 +1,7 @@
 """CNNs on pictures of spectrograms: the LSTM-GAN and ResNet projects.
 
-Both read `[batch, height, width, 3]`, red, green and blue in 0..1. The output
-of the convolutions is flattened, so the size of the picture is fixed at init
-and nearly all parameters are those of the hidden layer.
+They read `[batch, height, width, 3]`, RGB in 0..1. The output of the
+convolutions is flattened: the picture's size is fixed at init.
 """
 
 import jax
@@ -78,7 +77,4 @@ class ImageCNN(Classifier):
     for number, channels in enumerate(self.channels):
       x = layers.keras_conv(channels, (3, 3), name=f"conv{number}")(x)
       x = layers.max_pool(nn.relu(x))
-    x = x.reshape(x.shape[0], -1)
-    x = nn.relu(layers.keras_dense(self.dense, name="dense")(x))
-    x = nn.Dropout(self.dropout, deterministic=not train)(x)
-    return layers.keras_dense(self.num_classes, name="head")(x)
+    return layers.keras_head(self, x, self.dense, train)

@@ -30,6 +30,14 @@ keras_batch_norm = functools.partial(nn.BatchNorm, momentum=0.99, epsilon=1e-3)
 torch_batch_norm = functools.partial(nn.BatchNorm, momentum=0.9, epsilon=1e-5)
 
 
+def keras_head(model: Any, x: jax.Array, width: int, train: bool) -> jax.Array:
+  """Hidden layer `dense`, ReLU, the model's dropout, logits (layer `head`)."""
+  x = x.reshape(x.shape[0], -1)
+  x = nn.relu(keras_dense(width, name="dense")(x))
+  x = nn.Dropout(model.dropout, deterministic=not train)(x)
+  return keras_dense(model.num_classes, name="head")(x)
+
+
 def uniform(bound: float):
   """An initialiser: uniform in ±`bound`."""
 
@@ -56,8 +64,8 @@ def torch_conv(
 class InputStats(nn.Module):
   """Standardises the input: `(x - mean) / std`; the identity at init.
 
-  `mean` and `std`, `[bins]` each, are in a collection of their own: they are
-  saved with the model and neither trained nor counted as parameters.
+  `mean` and `std`, `[bins]` each, are a collection of their own: saved with the
+  model, neither trained nor counted as parameters.
   """
 
   @nn.compact
@@ -71,10 +79,10 @@ class InputStats(nn.Module):
 
 
 def fill_input_stats(variables: Mapping[str, Any], mean, std) -> dict[str, Any]:
-  """Returns a copy of a model's variables with its input statistics set.
+  """A copy of a model's variables with its input statistics set.
 
   Args:
-    variables: what `model.init` returned.
+    variables: from `model.init`.
     mean: `[bins]`, over the train split only, in the unit of the input.
     std: `[bins]`; a constant bin (0) is centred and not scaled.
 
@@ -120,11 +128,9 @@ def max_pool(
   strides: tuple[int, int] | None = None,
   padding: str = "SAME",
 ) -> jax.Array:
-  """`nn.max_pool` with a gradient that costs less.
+  """`nn.max_pool`, whose own gradient costs as much as a small CNN on a CPU.
 
-  That of `nn.max_pool` (select-and-scatter) costs on a CPU as much as the rest
-  of a small CNN. Each axis is pooled alone, which takes fewer comparisons where
-  windows overlap.
+  Each axis is pooled alone: fewer comparisons where windows overlap.
 
   Args:
     x: `[batch, height, width, channels]`.
@@ -139,30 +145,22 @@ def max_pool(
   Raises:
     InputError: no window fits ("VALID").
   """
-  for axis, size, stride in zip((1, 2), window, strides or window, strict=True):
-    x = _pool_axis(x, axis, size, stride, padding)
+  strides = strides or window
+  pads = jax.lax.padtype_to_pads(x.shape[1:3], window, strides, padding)
+  x = jnp.pad(x, [(0, 0), *pads, (0, 0)], constant_values=-jnp.inf)
+  for axis, size, stride in zip((1, 2), window, strides, strict=True):
+    if x.shape[axis] < size:
+      raise InputError(
+        f"a pool of {size} does not fit what the layers before it leave of the"
+        f" input, {x.shape[axis]} (frames or bins); give the model more of them"
+      )
+    last = (
+      (x.shape[axis] - size) // stride * stride
+    )  # where the last window starts
+    cut = functools.partial(jax.lax.slice_in_dim, stride=stride, axis=axis)
+    places = (cut(x, start, start + last + 1) for start in range(size))
+    x = functools.reduce(larger, places)
   return x
-
-
-def _pool_axis(x, axis: int, size: int, stride: int, padding: str) -> jax.Array:
-  pads = [(0, 0)] * x.ndim
-  (pads[axis],) = jax.lax.padtype_to_pads(
-    (x.shape[axis],), (size,), (stride,), padding
-  )
-  x = jnp.pad(x, pads, constant_values=-jnp.inf)
-  if x.shape[axis] < size:
-    raise InputError(
-      f"a pool of {size} does not fit what the layers before it leave of the"
-      f" input, {x.shape[axis]} (frames or bins); give the model more of them"
-    )
-  last = (x.shape[axis] - size) // stride * stride  # where the last one starts
-  return functools.reduce(
-    larger,
-    (
-      jax.lax.slice_in_dim(x, start, start + last + 1, stride, axis=axis)
-      for start in range(size)
-    ),
-  )
 
 
 def axis_max(x: jax.Array, axis: int) -> jax.Array:

@@ -16,9 +16,8 @@ from gtzan_jax.models.layers import InputStats, axis_max, max_pool
 class MelCNN(Classifier):
   """Blocks of 3x3 convolution, BatchNorm, ReLU, 2x2 max pool; one hidden layer.
 
-  After the last block each frequency band keeps its mean and maximum over time:
-  the same weights fit any number of frames. The number of bins is fixed at
-  init.
+  After the last block each band keeps its mean and maximum over time. Any
+  number of frames; the bins are fixed at init.
 
   Attributes:
     channels: output channels of each block.

@@ -8,8 +8,8 @@ mean over the picture, dropout 0.5 and a Dense layer: 2,270,794 values with
 BatchNorm statistics at ten classes. Trained weights: gtzan_jax.models.weights.
 """
 
-import functools
 import operator
+from functools import partial, reduce
 
 import jax
 import jax.numpy as jnp
@@ -42,7 +42,6 @@ SCALING = {
   "tf": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
   "torch": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
 }
-PADDING = ("tf", "torch")
 
 
 def pads(size: int, stride: int, padding: str) -> tuple[int, int]:
@@ -80,14 +79,14 @@ class DepthwiseConv(nn.Module):
       for row in range(3)
       for column in range(3)
     )
-    return functools.reduce(operator.add, products)
+    return reduce(operator.add, products)
 
 
 class ConvNorm(nn.Module):
   """Convolution without bias, BatchNorm and, unless `linear`, ReLU6.
 
   `kernel` 1 or 3, padded by `pads`; `features=0` is the depthwise convolution.
-  With `fixed` BatchNorm uses its stored averages and does not update them.
+  With `fixed` BatchNorm keeps to its stored averages.
   """
 
   features: int
@@ -102,22 +101,13 @@ class ConvNorm(nn.Module):
       around = [(0, 0), (0, 0)]
       if self.kernel == 3:
         around = [pads(n, self.stride, self.padding) for n in x.shape[1:3]]
-      x = keras_conv(
-        self.features,
-        (self.kernel, self.kernel),
-        self.stride,
-        padding=around,
-        use_bias=False,
-        name="conv",
-      )(x)
+      sides = (self.kernel, self.kernel)
+      conv = partial(keras_conv, self.features, sides, self.stride)
+      x = conv(padding=around, use_bias=False, name="conv")(x)
     else:
       x = DepthwiseConv(self.stride, self.padding, name="conv")(x)
-    x = nn.BatchNorm(
-      use_running_average=fixed,
-      momentum=0.999,
-      epsilon=BN_EPSILON,
-      name="norm",
-    )(x)
+    norm = partial(nn.BatchNorm, momentum=0.999, epsilon=BN_EPSILON)
+    x = norm(use_running_average=fixed, name="norm")(x)
     return x if self.linear else nn.relu6(x)
 
 
@@ -137,9 +127,8 @@ class InvertedResidual(nn.Module):
     y = x
     if self.expansion > 1:
       y = ConvNorm(self.expansion * x.shape[-1], name="expand")(y, fixed=fixed)
-    y = ConvNorm(0, 3, self.stride, self.padding, name="depthwise")(
-      y, fixed=fixed
-    )
+    depthwise = ConvNorm(0, 3, self.stride, self.padding, name="depthwise")
+    y = depthwise(y, fixed=fixed)
     y = ConvNorm(self.features, linear=True, name="project")(y, fixed=fixed)
     return x + y if x.shape == y.shape else y
 
@@ -151,11 +140,10 @@ class MobileNetV2(Classifier):
   `num_classes` 1000 (Keras, torchvision) or 1001 (TensorFlow) it is ImageNet's
   classifier.
 
-  Frozen, as in the source, only the head trains: BatchNorm uses its averages in
-  training too and no gradient enters the backbone, so a step costs little more
-  than a prediction. A second stage trains the blocks from `trainable_from` on
-  at a low learning rate; their averages stay fixed, as weights with BatchNorm
-  folded in have none.
+  Frozen, as in the source, only the head trains, at little more than a
+  prediction's cost: BatchNorm uses its averages in training too and no gradient
+  enters the backbone. A second stage trains the blocks from `trainable_from`
+  on; their averages stay fixed, as weights with BatchNorm folded in have none.
 
   Attributes:
     dropout: dropout rate of the 1,280 means.
@@ -177,7 +165,7 @@ class MobileNetV2(Classifier):
 
   def __post_init__(self):
     for name, values in (
-      ("padding", PADDING),
+      ("padding", tuple(SCALING)),
       ("scaling", tuple(SCALING)),
       ("trainable_from", range(len(BLOCKS) + 1)),
     ):
@@ -201,12 +189,11 @@ class MobileNetV2(Classifier):
     frozen_until = self.trainable_from if self.frozen else -1
     fixed = self.frozen or not train
     x = ConvNorm(32, 3, 2, self.padding, name="stem")(x, fixed=fixed)
-    for number, (expansion, features, stride) in enumerate(BLOCKS):
+    for number, block in enumerate(BLOCKS):
       if number == frozen_until:
         x = jax.lax.stop_gradient(x)
-      x = InvertedResidual(
-        expansion, features, stride, self.padding, name=f"block{number}"
-      )(x, fixed=fixed)
+      layer = InvertedResidual(*block, self.padding, name=f"block{number}")
+      x = layer(x, fixed=fixed)
     x = ConvNorm(1280, name="last")(x, fixed=fixed)
     if frozen_until == len(BLOCKS):
       x = jax.lax.stop_gradient(x)

@@ -20,9 +20,8 @@ class ConvReluNorm(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
     x = nn.relu(layers.keras_conv(self.features, (3, 3), name="conv")(x))
-    return layers.keras_batch_norm(use_running_average=not train, name="norm")(
-      x
-    )
+    norm = layers.keras_batch_norm(name="norm")
+    return norm(x, use_running_average=not train)
 
 
 class ResidualBlock(nn.Module):
@@ -68,7 +67,4 @@ class ResNet(Classifier):
     for number, features in enumerate((32, 64), start=1):
       block = ResidualBlock(features, self.shortcuts, name=f"block{number}")
       x = layers.max_pool(block(x, train=train))
-    x = x.reshape(x.shape[0], -1)
-    x = nn.relu(layers.keras_dense(64, name="dense")(x))
-    x = nn.Dropout(self.dropout, deterministic=not train)(x)
-    return layers.keras_dense(self.num_classes, name="head")(x)
+    return layers.keras_head(self, x, 64, train)

@@ -2,16 +2,13 @@
 
 Computed outside the loop: the product with the input (one GEMM for all frames)
 and, through a custom VJP, the gradient of the recurrent kernel, which autodiff
-would sum frame by frame. Inside the loops remain one small product per frame
-and elementwise work. They are not unrolled: that was slower on a CPU.
-
-A `Cell` is the elementwise part: the gates and their gradient. Forward-mode
-differentiation (`jax.jvp`) is not defined for a custom VJP.
+would sum frame by frame. One small product a frame and elementwise work remain
+inside; unrolling was slower on a CPU. `jax.jvp` is not defined.
 """
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +25,8 @@ class Cell(NamedTuple):
   """Elementwise functions on one frame; a state is `(h,)` or `(h, c)`.
 
   Attributes:
+    gates: their number.
+    biased: of how many gates, the last, the state's product has a bias.
     states: arrays in a state, each `[batch, hidden]`; the first is the output.
     step: (x, r, state) to (state, saved), where x is the product of the input
       with its kernel and r that of the state, both `[batch, gates * hidden]`.
@@ -36,6 +35,8 @@ class Cell(NamedTuple):
     through: (saved, gradient of x) to the gradient of r; any leading axes.
   """
 
+  gates: int
+  biased: int
   states: int
   step: Callable[[jax.Array, jax.Array, Arrays], tuple[Arrays, Arrays]]
   back: Callable[[Arrays, jax.Array, Arrays], tuple[jax.Array, Arrays]]
@@ -84,8 +85,8 @@ def _gru_through(saved, dx):
   return jnp.concatenate([dr, dz, dn * saved[0]], axis=-1)
 
 
-LSTM_CELL = Cell(2, _lstm_step, _lstm_back, lambda saved, dx: dx)
-GRU_CELL = Cell(1, _gru_step, _gru_back, _gru_through)
+LSTM_CELL = Cell(4, 4, 2, _lstm_step, _lstm_back, lambda saved, dx: dx)
+GRU_CELL = Cell(3, 1, 1, _gru_step, _gru_back, _gru_through)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
@@ -116,8 +117,7 @@ def recur(
 
 def _forward(cell, reverse, x, kernel, bias):
   def step(state, x):
-    r = state[0] @ kernel + bias[None]
-    new, saved = cell.step(x, r, state)
+    new, saved = cell.step(x, state[0] @ kernel + bias[None], state)
     return new, (new[0], state[0], saved)
 
   zeros = jnp.zeros((x.shape[1], kernel.shape[0]), x.dtype)
@@ -165,6 +165,7 @@ class _Layer(nn.Module):
     kernel_init: for the input's kernel, `[bins, gates * hidden]`.
     recurrent_init: for the state's kernel, `[hidden, gates * hidden]`.
     bias_init: for every bias.
+    two_biases: whether there is `input/bias`, `[gates * hidden]`, too.
   """
 
   hidden: int
@@ -172,30 +173,9 @@ class _Layer(nn.Module):
   kernel_init: Callable = nn.initializers.glorot_uniform()
   recurrent_init: Callable = nn.initializers.orthogonal()
   bias_init: Callable = nn.initializers.zeros
+  two_biases: bool = True
 
-  def run(self, cell: Cell, product: jax.Array, kernel, bias, last: bool):
-    x, kernel, bias = promote_dtype(product, kernel, bias, dtype=None)
-    y = recur(cell, self.reverse, x, kernel, bias)
-    if last:
-      return y[0] if self.reverse else y[-1]
-    return y.swapaxes(0, 1)
-
-
-class ScanLSTM(_Layer):
-  """LSTM (Hochreiter and Schmidhuber 1997; forget gate: Gers et al. 2000).
-
-  One bias per gate, as in Keras: 4 (hidden (bins + hidden) + hidden)
-  parameters: `input/kernel`, `kernel` and `bias`. The order of the gates is
-  i, f, g, o.
-
-  Attributes:
-    two_biases: also `input/bias`, as in PyTorch: 4 hidden parameters more. Only
-      their sum has an effect, but its initial deviation is sqrt(2) times as
-      large, and a step of Adam changes it twice as much.
-  """
-
-  bias_init: Callable = forget_one
-  two_biases: bool = False
+  cell: ClassVar[Cell]
 
   @nn.compact
   def __call__(self, x: jax.Array, *, last: bool = False) -> jax.Array:
@@ -203,9 +183,9 @@ class ScanLSTM(_Layer):
 
     With `last`, the state after the last frame read: `[batch, hidden]`.
     """
-    width = 4 * self.hidden
+    cell, width = self.cell, self.cell.gates * self.hidden
     kernel = self.param("kernel", self.recurrent_init, (self.hidden, width))
-    bias = self.param("bias", self.bias_init, (width,))
+    bias = self.param("bias", self.bias_init, (cell.biased * self.hidden,))
     dense = nn.Dense(
       width,
       use_bias=self.two_biases,
@@ -214,7 +194,27 @@ class ScanLSTM(_Layer):
       name="input",
     )
     product = dense(x.swapaxes(0, 1))
-    return self.run(LSTM_CELL, product, kernel, bias, last)
+    bias = jnp.pad(bias, (width - len(bias), 0))
+    product, kernel, bias = promote_dtype(product, kernel, bias, dtype=None)
+    y = recur(cell, self.reverse, product, kernel, bias)
+    if last:
+      return y[0] if self.reverse else y[-1]
+    return y.swapaxes(0, 1)
+
+
+class ScanLSTM(_Layer):
+  """LSTM (Hochreiter and Schmidhuber 1997; forget gate: Gers et al. 2000).
+
+  One bias a gate, as in Keras: 4 (hidden (bins + hidden) + hidden) parameters,
+  `input/kernel`, `kernel` and `bias`, gates in the order i, f, g, o. PyTorch
+  has `two_biases`. Only their sum has an effect, but its initial deviation is
+  sqrt(2) times as large, and a step of Adam changes it twice as much.
+  """
+
+  bias_init: Callable = forget_one
+  two_biases: bool = False
+
+  cell: ClassVar[Cell] = LSTM_CELL
 
 
 class ScanGRU(_Layer):
@@ -225,24 +225,7 @@ class ScanGRU(_Layer):
   the order r, z, n: 3 (hidden (bins + hidden) + hidden) + hidden parameters.
   """
 
-  @nn.compact
-  def __call__(self, x: jax.Array, *, last: bool = False) -> jax.Array:
-    """`[batch, frames, bins]` to `[batch, frames, hidden]`.
-
-    With `last`, the state after the last frame read: `[batch, hidden]`.
-    """
-    width = 3 * self.hidden
-    kernel = self.param("kernel", self.recurrent_init, (self.hidden, width))
-    bias = self.param("bias", self.bias_init, (self.hidden,))
-    dense = nn.Dense(
-      width,
-      kernel_init=self.kernel_init,
-      bias_init=self.bias_init,
-      name="input",
-    )
-    product = dense(x.swapaxes(0, 1))
-    bias = jnp.pad(bias, (2 * self.hidden, 0))
-    return self.run(GRU_CELL, product, kernel, bias, last)
+  cell: ClassVar[Cell] = GRU_CELL
 
 
 class Bidirectional(nn.Module):

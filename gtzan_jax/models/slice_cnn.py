@@ -48,7 +48,4 @@ class SliceCNN(Classifier):
       x = layers.max_pool(nn.relu(x), (pool, pool), (2, 2))
       norm = layers.keras_batch_norm(name=f"norm{number}")
       x = norm(x, use_running_average=not train)
-    x = x.reshape(x.shape[0], -1)
-    x = nn.relu(layers.keras_dense(self.dense, name="dense")(x))
-    x = nn.Dropout(self.dropout, deterministic=not train)(x)
-    return layers.keras_dense(self.num_classes, name="head")(x)
+    return layers.keras_head(self, x, self.dense, train)

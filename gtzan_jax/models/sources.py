@@ -25,55 +25,56 @@ class Reference:
   Attributes:
     source: the project (docs/sources.md) and its name of the model.
     features: the feature set that its recipe uses.
-    input: shape of one example.
-    classes: number of genres in the source.
     published: parameters with BatchNorm statistics by the source's
       description; None where it names no sizes.
     model: the key of MODELS, where it is not the recipe's name.
+    classes: number of genres in the source.
   """
 
   source: str
   features: str
-  input: tuple[int, ...]
-  classes: int = 10
   published: int | None = None
   model: str = ""
+  classes: int = 10
+
+  @property
+  def input(self) -> tuple[int, ...]:
+    """Shape of one example."""
+    return INPUTS[self.features]
 
 
-_PICTURE, _LARGE = (180, 180, 3), (256, 256, 3)
-_PATCH, _LOGMEL = (80, 80), (258, 128)
+INPUTS = {
+  "image_180": (180, 180, 3),
+  "sequence": (61, 33),
+  "table57": (57,),
+  "image_256": (256, 256, 3),
+  "mfcc_slices": (130, 13),
+  "fusion": (130, 187),
+  "logmel_1024": (258, 128),
+  "patches": (80, 80),
+}
 
 REFERENCE: dict[str, Reference] = {
-  "fcn": Reference("LSTM-GAN, Net1", "image_180", _PICTURE, 10, 50_034_698),
-  "image_cnn2": Reference(
-    "LSTM-GAN, Net2", "image_180", _PICTURE, 10, 66_460_522
-  ),
-  "image_cnn_bn": Reference(
-    "LSTM-GAN, Net3", "image_180", _PICTURE, 10, 66_461_546
-  ),
+  "fcn": Reference("LSTM-GAN, Net1", "image_180", 50_034_698),
+  "image_cnn2": Reference("LSTM-GAN, Net2", "image_180", 66_460_522),
+  "image_cnn_bn": Reference("LSTM-GAN, Net3", "image_180", 66_461_546),
   "image_cnn_bn_rmsprop": Reference(
-    "LSTM-GAN, Net4", "image_180", _PICTURE, 10, 66_461_546, "image_cnn_bn"
+    "LSTM-GAN, Net4", "image_180", 66_461_546, "image_cnn_bn"
   ),
-  "lstm": Reference("LSTM-GAN, Net5", "sequence", (61, 33), 10, 216_842),
-  "mlp": Reference("ResNet, phase 1", "table57", (57,), 10, 56_650),
-  "image_cnn": Reference(
-    "ResNet, phase 2", "image_256", _LARGE, 10, 16_871_882
-  ),
-  "mobilenet_v2": Reference(
-    "ResNet, phase 3", "image_256", _LARGE, 10, 2_270_794
-  ),
-  "slice_cnn": Reference(
-    "ResNet, phase 4", "mfcc_slices", (130, 13), 10, 45_514
-  ),
-  "resnet": Reference("ResNet, phase 5", "mfcc_slices", (130, 13), 10, 217_226),
-  "fusion_cnn": Reference("Fusion", "fusion", (130, 187), 10, 440_842),
-  "mel_cnn": Reference("CNN-GRU, base CNN", "logmel_1024", _LOGMEL),
-  "cnn_lstm": Reference("CNN-GRU, CNN + LSTM", "logmel_1024", _LOGMEL),
-  "cnn_gru": Reference("CNN-GRU, CNN + GRU", "logmel_1024", _LOGMEL),
-  "parallel_cnn": Reference("BiLSTM, P1.1", "patches", _PATCH, 8, 54_255),
-  "cnn_rnn": Reference("BiLSTM, P1.2", "patches", _PATCH, 8, 98_510),
-  "cnn_bilstm": Reference("BiLSTM, P2", "patches", _PATCH, 8, 245_894),
-  "transformer": Reference("CNN-GRU, future work", "logmel_1024", _LOGMEL),
+  "lstm": Reference("LSTM-GAN, Net5", "sequence", 216_842),
+  "mlp": Reference("ResNet, phase 1", "table57", 56_650),
+  "image_cnn": Reference("ResNet, phase 2", "image_256", 16_871_882),
+  "mobilenet_v2": Reference("ResNet, phase 3", "image_256", 2_270_794),
+  "slice_cnn": Reference("ResNet, phase 4", "mfcc_slices", 45_514),
+  "resnet": Reference("ResNet, phase 5", "mfcc_slices", 217_226),
+  "fusion_cnn": Reference("Fusion", "fusion", 440_842),
+  "mel_cnn": Reference("CNN-GRU, base CNN", "logmel_1024"),
+  "cnn_lstm": Reference("CNN-GRU, CNN + LSTM", "logmel_1024"),
+  "cnn_gru": Reference("CNN-GRU, CNN + GRU", "logmel_1024"),
+  "parallel_cnn": Reference("BiLSTM, P1.1", "patches", 54_255, classes=8),
+  "cnn_rnn": Reference("BiLSTM, P1.2", "patches", 98_510, classes=8),
+  "cnn_bilstm": Reference("BiLSTM, P2", "patches", 245_894, classes=8),
+  "transformer": Reference("CNN-GRU, future work", "logmel_1024"),
 }
 
 

@@ -83,8 +83,8 @@ class Block(nn.Module):
 class Transformer(Classifier):
   """Two convolutions over time, positions, blocks, mean, head; `[b, f, bins]`.
 
-  A token is `stride` frames with all bins. Takes any number of frames; the
-  number of bins is fixed at init. 0.89 M parameters at 128 bins.
+  A token is `stride` frames with all bins. Any number of frames; the bins are
+  fixed at init. 0.89 M parameters at 128 bins.
 
   Attributes:
     width: channels of a token.

@@ -26,12 +26,14 @@ class Conversion(NamedTuple):
   Attributes:
     backbone: rows that the file must have.
     head: rows of the last layer.
-    finish: from the arrays of the rows to all variables that the file sets.
+    finish: from the rows' arrays to all variables that the file sets.
   """
 
   backbone: Rows
   head: Rows
-  finish: Callable[[dict[str, np.ndarray], Shapes], dict[str, np.ndarray]]
+  finish: Callable[[dict[str, np.ndarray], Shapes], dict[str, np.ndarray]] = (
+    lambda arrays, shapes: arrays
+  )
 
 
 def take(
@@ -83,12 +85,9 @@ def same_names(
   for name in entries:
     if name not in names and not name.startswith(head):
       raise InputError(f"{path} has {name}, which this model lacks")
-  rows = {name: (name, None) for name in names}
-  last = {name for name in names if name.startswith(head)}
+  backbone = {n: (n, None) for n in names if not n.startswith(head)}
   return Conversion(
-    {name: row for name, row in rows.items() if name not in last},
-    {name: row for name, row in rows.items() if name in last},
-    lambda arrays, shapes: arrays,
+    backbone, {n: (n, None) for n in names if n.startswith(head)}
   )
 
 

@@ -5,7 +5,7 @@ a BatchNorm, then the head. Ours are the modules of gtzan_jax.models.mobilenet.
 """
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -61,6 +61,17 @@ def conversion(path: str, entries: Entries, names: Sequence[str]) -> Conversion:
   return FORMATS[pathlib.Path(path).suffix.lower()](entries)
 
 
+def _rows(unit: str, kernel: str, axes: str, norm: Iterable[str]) -> dict:
+  rows: dict = {KERNEL.format(unit): (kernel, axes)}
+  for name, weight in zip(NORM, norm, strict=True):
+    rows[name.format(unit)] = (weight, "o")
+  return rows
+
+
+def _head(kernel: str, axes: str, bias: str) -> dict:
+  return {HEAD[0]: (kernel, axes), HEAD[1]: (bias, "o")}
+
+
 def _keras(entries: Entries) -> Conversion:
   """keras.applications, whole or without top, alone or inside a model.
 
@@ -85,18 +96,17 @@ def _keras(entries: Entries) -> Conversion:
     # In Keras 3 a depthwise kernel is called kernel.
     old = depthwise and f"{conv}/depthwise_kernel" in places
     kernel = find(conv, "depthwise_kernel" if old else "kernel")
-    rows[KERNEL.format(unit)] = (kernel, "hwoi" if depthwise else "hwio")
     weights = ("gamma", "beta", "moving_mean", "moving_variance")
-    for name, weight in zip(NORM, weights, strict=True):
-      rows[name.format(unit)] = (find(norm, weight), "o")
+    rows |= _rows(
+      unit,
+      kernel,
+      "hwoi" if depthwise else "hwio",
+      (find(norm, weight) for weight in weights),
+    )
   # Early versions of Keras: Logits.
   top = "Logits" if "Logits/kernel" in places else "predictions"
-  head = ((find(top, "kernel"), "io"), (find(top, "bias"), "o"))
-  return Conversion(
-    rows,
-    dict(zip(HEAD, head, strict=True)),
-    lambda arrays, shapes: arrays,
-  )
+  head = _head(find(top, "kernel"), "io", find(top, "bias"))
+  return Conversion(rows, head)
 
 
 def _keras_layers(unit: str) -> tuple[str, str]:
@@ -115,12 +125,11 @@ def _torch(entries: Entries) -> Conversion:
   rows = {}
   for unit in UNITS:
     conv, norm = _torch_layers(unit)
-    rows[KERNEL.format(unit)] = (f"{conv}.weight", "oihw")
     weights = ("weight", "bias", "running_mean", "running_var")
-    for name, weight in zip(NORM, weights, strict=True):
-      rows[name.format(unit)] = (f"{norm}.{weight}", "o")
-  head = (("classifier.1.weight", "oi"), ("classifier.1.bias", "o"))
-  return Conversion(rows, dict(zip(HEAD, head, strict=True)), _other_epsilon)
+    names = (f"{norm}.{weight}" for weight in weights)
+    rows |= _rows(unit, f"{conv}.weight", "oihw", names)
+  head = _head("classifier.1.weight", "oi", "classifier.1.bias")
+  return Conversion(rows, head, _other_epsilon)
 
 
 def _torch_layers(unit: str) -> tuple[str, str]:
@@ -160,8 +169,8 @@ def _folded(entries: Entries) -> Conversion:
     rows[KERNEL.format(unit)] = (f"{layer}/w", axes)
     rows[NORM[1].format(unit)] = (f"{layer}/b", "o")
   layer = f"{len(UNITS):02d}_conv_2d"
-  head = ((f"{layer}/w", "ohwi"), (f"{layer}/b", "o"))
-  return Conversion(rows, dict(zip(HEAD, head, strict=True)), _identity_norm)
+  head = _head(f"{layer}/w", "ohwi", f"{layer}/b")
+  return Conversion(rows, head, _identity_norm)
 
 
 def _identity_norm(arrays: dict, shapes: Shapes) -> dict[str, np.ndarray]:
