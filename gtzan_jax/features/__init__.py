@@ -84,11 +84,7 @@ FEATURES: dict[str, FeatureSpec] = {
 
 
 def get(name: str | FeatureSpec) -> FeatureSpec:
-  """The feature set of that name (a spec is returned as it is).
-
-  Raises:
-    InputError: no such feature set.
-  """
+  """The feature set of that name, InputError for none; a spec as it is."""
   if isinstance(name, FeatureSpec):
     return name
   if name not in FEATURES:
@@ -130,14 +126,12 @@ def from_logmel(
 ) -> jax.Array:
   """Features of stored log-mel spectrograms.
 
+  Float32, as `extract`. The set's time axis and n_fft are not used: columns and
+  bands are those stored, unless it has `max_frames`, to which they are resized.
+
   Args:
     db: float32 `[*batch, columns, bands]`, absolute dB (reference 1.0).
-    name: a key of `FEATURES`, or a spec. Its time axis and n_fft are not used:
-      columns and bands are those stored, unless the set has `max_frames`, to
-      which they are resized.
-
-  Returns:
-    float32, as `extract`.
+    name: a key of `FEATURES`, or a spec.
 
   Raises:
     InputError: a set that cannot be computed from a log-mel.

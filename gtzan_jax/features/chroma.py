@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gtzan_jax.features import mel
+
 N_CHROMA = 12
 _A0 = 27.5  # Hz
 # Weights are a Gaussian over octaves above A0, highest at 880 Hz.
@@ -19,18 +21,16 @@ _OCTAVES = 2.0  # standard deviation
 
 @functools.lru_cache
 def filterbank(sample_rate: int, n_fft: int) -> np.ndarray:
-  """Weight of each bin's power in each pitch class.
+  """Weight of each bin's power in each pitch class, C to B.
 
-  Returns:
-    float32 `[1 + n_fft // 2, 12]`, from C to B, read-only.
+  Float32 `[1 + n_fft // 2, 12]`, read-only.
   """
   hz = np.arange(1, n_fft // 2 + 2) * sample_rate / n_fft
   semitone = N_CHROMA * np.log2(hz / _A0)
   # 0 Hz has no pitch: it is placed one and a half octaves below bin 1.
   semitone = np.append(semitone[0] - 1.5 * N_CHROMA, semitone)
   width = np.maximum(np.diff(semitone), 1.0)[:, None]
-  semitone = semitone[:-1, None]
-  half = N_CHROMA / 2
+  semitone, half = semitone[:-1, None], N_CHROMA / 2
   away = (semitone - np.arange(N_CHROMA) + half) % N_CHROMA - half
   bank = np.exp(-2 * (away / width) ** 2)
   bank /= np.linalg.norm(bank, axis=1, keepdims=True)
@@ -44,13 +44,10 @@ def filterbank(sample_rate: int, n_fft: int) -> np.ndarray:
 def chroma(power: jax.Array, sample_rate: int) -> jax.Array:
   """librosa's `chroma_stft(tuning=0.0)`: the strongest class of a frame is 1.
 
-  Args:
-    power: float32 `[*batch, frames, 1 + n_fft // 2]`.
-
-  Returns:
-    float32 `[*batch, frames, 12]` in 0..1; a silent frame is zeros.
+  Power float32 `[*batch, frames, 1 + n_fft // 2]` to `[*batch, frames, 12]` in
+  0..1; a silent frame is zeros.
   """
   bank = filterbank(sample_rate, 2 * (power.shape[-1] - 1))
-  raw = jnp.matmul(power, bank, precision=jax.lax.Precision.HIGHEST)
+  raw = mel.exact_product(power, bank)
   top = raw.max(-1, keepdims=True)
   return raw / jnp.where(top < np.finfo(np.float32).tiny, 1, top)

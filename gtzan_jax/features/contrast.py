@@ -25,26 +25,25 @@ def bands(sample_rate: int, n_fft: int) -> tuple[tuple[slice, int], ...]:
 
   As in librosa, a band starts with the bin below its lower edge and lacks its
   last bin, which still counts for the quantile; the top band reaches to the end
-  of the spectrum; halves are rounded to even.
-
-  Raises:
-    InputError: a band has no bin.
+  of the spectrum; halves are rounded to even. InputError for a band without
+  bins.
   """
   hz = np.arange(1 + n_fft // 2) * sample_rate / n_fft
   bands = []
   for low, high in itertools.pairwise(EDGES):
-    inside = np.flatnonzero((hz >= low) & (hz <= high))
+    inside = int(np.searchsorted(hz, low))
+    beyond = int(np.searchsorted(hz, high, side="right"))
+    first = max(0, inside - 1)
     top = high == EDGES[-1]
-    first = max(0, inside[0] - 1) if len(inside) else 0
-    stop = len(hz) if top else inside[-1] + 1 if len(inside) else 0
+    stop = len(hz) if top else beyond
     end = stop if top else stop - 1
-    if not len(inside) or end <= first:
+    if beyond <= inside or end <= first:
       raise InputError(
         f"spectral contrast needs a bin between {low} and {high} Hz: none at"
         f" {sample_rate} Hz with n_fft {n_fft}"
       )
     quantile = max(1, int(np.rint(QUANTILE * (stop - first))))
-    bands.append((slice(int(first), int(end)), quantile))
+    bands.append((slice(first, end), quantile))
   return tuple(bands)
 
 
@@ -53,28 +52,21 @@ def contrast(
 ) -> jax.Array:
   """Mean of a band's peaks over the mean of its valleys, in librosa's dB.
 
-  10 log10 of magnitudes. Peaks and valleys each have a floor, 80 dB below the
-  maximum of the example.
-
-  Args:
-    magnitude: float32 `[*batch, frames, 1 + n_fft // 2]`.
-    valid: bool `[frames, 1]`, the frames of which the maxima are taken; None:
-      all.
-
-  Returns:
-    float32 `[*batch, frames, 7]`.
+  10 log10 of magnitudes `[*batch, frames, 1 + n_fft // 2]`: `[*batch, frames,
+  7]`. Peaks and valleys each have a floor, 80 dB below the example's maximum,
+  which is that of the `valid` frames (bool `[frames, 1]`; None: all).
   """
-  peaks, valleys = [], []
-  for bins, count in bands(sample_rate, 2 * (magnitude.shape[-1] - 1)):
-    band = magnitude[..., bins]
-    peaks.append(mean_of_largest(band, count))
-    valleys.append(-mean_of_largest(-band, count))
+  cut = bands(sample_rate, 2 * (magnitude.shape[-1] - 1))
 
-  def level(means: list[jax.Array]) -> jax.Array:
+  def level(sign: int) -> jax.Array:
+    means = [
+      sign * mean_of_largest(sign * magnitude[..., bins], count)
+      for bins, count in cut
+    ]
     db = mel.power_to_db(jnp.stack(means, -1))
     return mel.floor_db(db, TOP_DB, valid)
 
-  return level(peaks) - level(valleys)
+  return level(1) - level(-1)
 
 
 def mean_of_largest(x: jax.Array, count: int) -> jax.Array:

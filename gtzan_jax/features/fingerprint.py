@@ -53,13 +53,12 @@ class Pair(NamedTuple):
 def fingerprint(db: np.ndarray, n_frames: int) -> np.ndarray:
   """A track's fingerprint from its log-mel.
 
+  `RATE` rows a second of at most `LONGEST` seconds, float32 `[n, 32]`, of
+  length one (shorter where nothing changes).
+
   Args:
     db: float32 `[columns, 128]`, absolute dB, spread evenly over the frames.
     n_frames: hop-512 frames at 22,050 Hz.
-
-  Returns:
-    float32 `[n, 32]`, `RATE` rows a second, of length one (shorter where
-    nothing changes); at most `LONGEST` seconds.
   """
   seconds = n_frames * logmel_archive.HOP / logmel_archive.SAMPLE_RATE
   # Values beyond any music must not overflow.
@@ -94,21 +93,16 @@ def _means(rows: np.ndarray, middle: np.ndarray, width: float) -> np.ndarray:
 def alike(
   prints: Sequence[np.ndarray], threshold: float = THRESHOLD
 ) -> list[Pair]:
-  """Pairs whose likeness is at least the threshold, highest first.
-
-  Args:
-    prints: the `fingerprint` of each track.
-    threshold: 0 to 1.
-  """
+  """Pairs of fingerprints at least so alike (0 to 1), highest first."""
   if not prints:
     return []
-  lengths = np.array(list(map(len, prints)))
+  lengths = np.array([*map(len, prints)])
   longest = lengths.max()
   # Zero-padded to twice the length, so that the correlation is not circular.
   size = 1 << (2 * int(longest) - 1).bit_length()
   padded = np.zeros((len(prints), longest, BANDS), np.float32)
-  for row, rows_of_track in zip(padded, prints, strict=True):
-    row[: len(rows_of_track)] = rows_of_track
+  for track, rows in zip(padded, prints, strict=True):
+    track[: len(rows)] = rows
   spectra = np.fft.rfft(padded, size, axis=1).transpose(1, 0, 2)
   spectra = np.ascontiguousarray(spectra, np.complex64)
   starts = range(0, len(prints), _TILE)
@@ -117,12 +111,10 @@ def alike(
   # Many small products: with threads ten times slower on a busy machine.
   with threadpoolctl.threadpool_limits(1, "blas"):
     for a, b in tqdm.tqdm(tiles, desc="comparing", unit="tile", disable=None):
-      rows, columns = slice(a, a + _TILE), slice(b, b + _TILE)
-      product = np.matmul(
-        spectra[:, rows].conj(), spectra[:, columns].transpose(0, 2, 1)
-      )
+      one, other = slice(a, a + _TILE), slice(b, b + _TILE)
+      product = spectra[:, one].conj() @ spectra[:, other].transpose(0, 2, 1)
       sums = np.fft.irfft(product, size, axis=0)
-      likeness, lag = _best(sums, lengths[rows], lengths[columns])
+      likeness, lag = _best(sums, lengths[one], lengths[other])
       for i, j in np.argwhere(likeness >= threshold):
         if a + i < b + j:
           values = float(likeness[i, j]), float(lag[i, j] / RATE)
@@ -135,11 +127,9 @@ def _best(
 ) -> tuple[np.ndarray, np.ndarray]:
   """The best likeness and its lag, each `[m, n]`.
 
-  Args:
-    sums: `[size, m, n]`, at lag l the sum of the cosines of row t of one and
-      row t + l of the other; negative lags at the end.
-    first: number of rows of each of the m tracks.
-    second: of each of the n.
+  `sums` `[size, m, n]` are the sums, at lag l, of the cosines of row t of one
+  and row t + l of the other, negative lags at the end; `first` and `second` the
+  numbers of rows of each.
   """
   likeness = np.full(sums.shape[1:], -np.inf, np.float32)
   best = np.zeros(sums.shape[1:], int)

@@ -21,12 +21,7 @@ _LOUDEST = 100.0  # dB; full scale has about 40
 
 
 def wav(samples: np.ndarray, sample_rate: int) -> bytes:
-  """The bytes of a 16 bit WAV file.
-
-  Args:
-    samples: int16 `[n]`.
-    sample_rate: in Hz.
-  """
+  """The bytes of a 16 bit WAV file; samples int16 `[n]`, rate in Hz."""
   file = io.BytesIO()
   soundfile.write(file, samples, sample_rate, format="WAV", subtype="PCM_16")
   return file.getvalue()
@@ -35,7 +30,7 @@ def wav(samples: np.ndarray, sample_rate: int) -> bytes:
 def from_logmel(
   db: np.ndarray, spec: FeatureSpec, columns_per_frame: float | None = None
 ) -> np.ndarray:
-  """A waveform of a log-mel (Griffin and Lim 1984; fast: Perraudin 2013).
+  """A waveform, int16 `[n]` (Griffin and Lim 1984; fast: Perraudin 2013).
 
   Deterministic: phases start at 0. Scaled down where it exceeds full scale.
 
@@ -45,15 +40,11 @@ def from_logmel(
     columns_per_frame: of the archive that `db` has the columns of; None for
       every frame of the spec.
 
-  Returns:
-    int16 `[n]`.
-
   Raises:
     InputError: a value that is not finite.
   """
   db = np.asarray(db, np.float32)
-  wrong = db.size - int(np.isfinite(db).sum())
-  if wrong:
+  if wrong := int(np.sum(~np.isfinite(db))):
     raise errors.InputError(
       f"log-mel: {wrong} of {db.size} values are not finite; finite dB are"
       " accepted"

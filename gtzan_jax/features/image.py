@@ -17,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from gtzan_jax import errors
 from gtzan_jax.errors import InputError, StopError
+from gtzan_jax.features import mel
 
 # errors.LIMITS replaces Pillow's limit, which only warns at first.
 Image.MAX_IMAGE_PIXELS = None
@@ -56,9 +57,8 @@ def render(
     float32 `[*batch, size, size, 3]` in 0..1.
   """
   count = db.shape[-2] if frames is None else frames
-  valid = jnp.expand_dims(
-    jnp.arange(db.shape[-2]) < count, (*range(db.ndim - 2), -1)
-  )
+  valid = (jnp.arange(db.shape[-2]) < count)[:, None]
+  valid = jnp.broadcast_to(valid, db.shape)
   top = jnp.max(db, (-2, -1), keepdims=True, where=valid, initial=-jnp.inf)
   level = jnp.where(valid, jnp.clip(1 + (db - top) / top_db, 0, 1), 0)
   picture = _resize(level, size, count)
@@ -73,12 +73,9 @@ class TransparentError(StopError):
 
 
 def read(path: str | os.PathLike) -> np.ndarray:
-  """Decodes a PNG or a JPEG file.
+  """Decodes a PNG or a JPEG file to RGB, uint8 `[height, width, 3]`.
 
   An opaque alpha channel (Kaggle's pictures have one) is dropped.
-
-  Returns:
-    uint8 `[height, width, 3]`, RGB.
 
   Raises:
     InputError: missing, empty, undecodable or truncated file, or PNG of 16 bits
@@ -100,12 +97,7 @@ def read(path: str | os.PathLike) -> np.ndarray:
 
 
 def size(file: BinaryIO, name: str) -> tuple[int, int]:
-  """Width and height of a picture, from its header alone; raises as `read`.
-
-  Args:
-    file: the picture, opened.
-    name: its name, for messages.
-  """
+  """Width and height of an opened picture from its header; raises as `read`."""
   with errors.reading(name), _opened(file, errors.shown(name)) as picture:
     return picture.size
 
@@ -141,41 +133,28 @@ def _opened(file: BinaryIO, name: str) -> Iterator[Image.Image]:
     raise InputError(f"{name}: not decodable as a picture ({error})") from error
 
 
-def from_picture(rgb: np.ndarray | jax.Array, size: int) -> jax.Array:
-  """Resizes a picture linearly with antialiasing.
-
-  Args:
-    rgb: uint8 `[height, width, 3]`.
-    size: height and width of the result.
-
-  Returns:
-    float32 `[size, size, 3]` in 0..1.
-  """
-  return _from_picture(jnp.asarray(rgb), size)
-
-
 @functools.partial(jax.jit, static_argnums=1)
-def _from_picture(rgb: jax.Array, size: int) -> jax.Array:
-  channels = jnp.moveaxis(rgb.astype(jnp.float32) / 255, -1, 0)
+def from_picture(rgb: np.ndarray | jax.Array, size: int) -> jax.Array:
+  """Resizes linearly with antialiasing.
+
+  uint8 `[height, width, 3]` to float32 `[size, size, 3]` in 0..1.
+  """
+  channels = jnp.moveaxis(jnp.asarray(rgb, jnp.float32) / 255, -1, 0)
   return jnp.moveaxis(_resize(channels, size, rgb.shape[0]), 0, -1)
 
 
 def _resize(image: jax.Array, size: int, rows: jax.Array | int) -> jax.Array:
   """`[*batch, h, w]` to `[*batch, size, size]`; only the first `rows` count."""
-  exact = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
   down = _weights(image.shape[-2], rows, size)
   across = _weights(image.shape[-1], image.shape[-1], size)
-  return exact(exact(down, image), across.T)
+  return mel.exact_product(mel.exact_product(down, image), across.T)
 
 
 def _weights(length: int, used: jax.Array | int, size: int) -> jax.Array:
-  """Linear resampling of the first `used` of `length` samples to `size`.
+  """Linear resampling of the first `used` samples: float32 `[size, length]`.
 
   The triangle is wider where the picture shrinks (antialiasing) and its weights
   sum to 1 at the edges too: Pillow's BILINEAR, jax.image.resize.
-
-  Returns:
-    float32 `[size, length]`.
   """
   step = used / size
   centre = (jnp.arange(size, dtype=jnp.float32) + 0.5) * step - 0.5

@@ -9,37 +9,22 @@ import threading
 
 import numpy as np
 
-_PAIRS = (
-  "chroma_stft",
-  "rms",
-  "spectral_centroid",
-  "spectral_bandwidth",
-  "rolloff",
-  "zero_crossing_rate",
-  "harmony",
-  "perceptr",
+_NAMES = (
+  *("chroma_stft", "rms", "spectral_centroid", "spectral_bandwidth", "rolloff"),
+  *("zero_crossing_rate", "harmony", "perceptr"),
+  *(f"mfcc{i}" for i in range(1, 21)),
 )
-_MFCC = tuple(f"mfcc{i}" for i in range(1, 21))
-
-
-def _both(names: tuple[str, ...]) -> tuple[str, ...]:
-  return tuple(f"{name}_{what}" for name in names for what in ("mean", "var"))
-
-
+_BOTH = [f"{name}_{what}" for name in _NAMES for what in ("mean", "var")]
+_BEFORE_TEMPO = 16
+COLUMNS = (*_BOTH[:_BEFORE_TEMPO], "tempo", *_BOTH[_BEFORE_TEMPO:])
 N_FFT = 2048  # librosa's default, with hop 512
 _COMPILING = threading.Lock()
-COLUMNS = (*_both(_PAIRS), "tempo", *_both(_MFCC))
 
 
 def from_audio(samples: np.ndarray, sample_rate: int) -> np.ndarray:
-  """The row of a clip; may be called from any thread.
+  """The row of a clip, float32 `[n]`: float32 `[57]`, as `COLUMNS`.
 
-  Args:
-    samples: float32 `[n]`.
-    sample_rate: Hz.
-
-  Returns:
-    float32 `[57]`, in the order of `COLUMNS`.
+  May be called from any thread.
   """
   with _COMPILING:
     _compile(sample_rate)
@@ -68,10 +53,15 @@ def _row(samples: np.ndarray, sample_rate: int) -> np.ndarray:
     librosa.util.fix_length(librosa.istft(part), size=len(samples))
     for part in librosa.decompose.hpss(spectrum)
   )
-  pairs = (
-    feature.chroma_stft(
-      S=power, sr=sample_rate, tuning=_tuning(power, sample_rate)
-    ),
+  tuning = _tuning(power, sample_rate)
+  # As in librosa.beat.beat_track, which also places the beats.
+  onsets = librosa.onset.onset_strength(
+    y=samples, sr=sample_rate, aggregate=np.median
+  )
+  tempo = feature.tempo(onset_envelope=onsets, sr=sample_rate)[0]
+  mel = feature.melspectrogram(S=power, sr=sample_rate)
+  rows = (
+    feature.chroma_stft(S=power, sr=sample_rate, tuning=tuning),
     feature.rms(y=samples, pad_mode="reflect"),
     feature.spectral_centroid(S=magnitude, sr=sample_rate),
     feature.spectral_bandwidth(S=magnitude, sr=sample_rate),
@@ -79,19 +69,10 @@ def _row(samples: np.ndarray, sample_rate: int) -> np.ndarray:
     feature.zero_crossing_rate(samples),
     harmonic,
     percussive,
+    *feature.mfcc(S=librosa.power_to_db(mel), n_mfcc=20),
   )
-  # As in librosa.beat.beat_track, which also places the beats.
-  onsets = librosa.onset.onset_strength(
-    y=samples, sr=sample_rate, aggregate=np.median
-  )
-  tempo = feature.tempo(onset_envelope=onsets, sr=sample_rate)[0]
-  mel = feature.melspectrogram(S=power, sr=sample_rate)
-  mfcc = feature.mfcc(S=librosa.power_to_db(mel), n_mfcc=20)
-  values = [
-    *(x for pair in pairs for x in (pair.mean(), pair.var())),
-    tempo if onsets.any() else 0.0,
-    *(x for row in mfcc for x in (row.mean(), row.var())),
-  ]
+  values = [value for row in rows for value in (row.mean(), row.var())]
+  values.insert(_BEFORE_TEMPO, tempo if onsets.any() else 0.0)
   return np.asarray(values, np.float32)
 
 

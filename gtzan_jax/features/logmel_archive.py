@@ -29,21 +29,15 @@ _LOGMEL = FeatureSpec(
 
 
 def columns_per_frame(columns: int, n_frames: np.ndarray) -> float:
-  """Columns kept per frame, for the archive's median track.
-
-  Args:
-    columns: columns of every track in the archive.
-    n_frames: int `[tracks]`, frames of each track.
-  """
+  """Columns kept per frame, for the median of `n_frames`, int `[tracks]`."""
   return float(columns / np.median(n_frames))
 
 
 def columns_for(n_frames: np.ndarray, columns_per_second: float) -> int:
   """Number of columns of an archive of such tracks.
 
-  Chosen for the longest tracks, as the median of those within 5 % of the
-  longest, which `segments` treats as one length (all of GTZAN's). Shorter
-  tracks then have more columns a second.
+  For the median of the tracks within 5 % of the longest, which `segments` takes
+  for one length (all of GTZAN's). Shorter tracks have more columns a second.
 
   Args:
     n_frames: int `[tracks]`, frames of each track.
@@ -113,24 +107,17 @@ def segments(
   step = 1.0 if same_rate else span / width
   picked = np.floor((np.arange(width) + 0.5) * step).astype(int)
   length = picked[-1] + 1
-  if len(db) < length:
-    short = ((0, length - len(db)), (0, 0))
-    db = np.pad(db, short, constant_values=db.min())
-  start = np.rint(
-    starts(n_frames, spec, max_segments) * (SAMPLE_RATE / HOP) * rate
-  )
+  short = ((0, max(0, length - len(db))), (0, 0))
+  db = np.pad(db, short, constant_values=db.min())
+  start = np.rint(starts(n_frames, spec, max_segments) * EVERY_FRAME * rate)
   start = np.minimum(start.astype(int), len(db) - length)
   return db[start[:, None] + picked[None, :]]
 
 
 def logmel(audio: np.ndarray) -> np.ndarray:
-  """All frames of a waveform, before columns are picked.
+  """All frames of a waveform, float32 `[n]` at 22,050 Hz: `[n_frames, 128]`.
 
-  Args:
-    audio: float32 `[n]` at 22,050 Hz.
-
-  Returns:
-    float32 `[n_frames, 128]`, absolute dB, floored 80 dB below the maximum.
+  Absolute dB, floored 80 dB below the maximum.
   """
   return features.extract_clip(audio, _LOGMEL)
 
@@ -138,14 +125,9 @@ def logmel(audio: np.ndarray) -> np.ndarray:
 def from_audio(
   audio: np.ndarray, columns_per_frame: float
 ) -> tuple[np.ndarray, int]:
-  """What an archive would store for a waveform.
+  """What an archive would store for a waveform, float32 `[n]` at 22,050 Hz.
 
-  Args:
-    audio: float32 `[n]` at 22,050 Hz.
-    columns_per_frame: the archive's.
-
-  Returns:
-    float32 `[columns, 128]`, columns of `logmel`; and the number of frames.
+  Float32 `[columns, 128]`, columns of `logmel`; and the number of frames.
   """
   db = logmel(audio)
   columns = max(1, round(columns_per_frame * len(db)))

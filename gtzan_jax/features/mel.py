@@ -20,6 +20,12 @@ _LOG_STEP = np.log(6.4) / 27
 _GROUP = 32
 
 
+# Accelerators would round the factors to 8 or 10 bits otherwise.
+exact_product = functools.partial(
+  jnp.matmul, precision=jax.lax.Precision.HIGHEST
+)
+
+
 def hz_to_mel(hz: npt.ArrayLike) -> np.ndarray:
   """Slaney's mel of a frequency in Hz, any shape."""
   hz = np.asarray(hz, np.float64)
@@ -38,8 +44,7 @@ def mel_to_hz(mel: npt.ArrayLike) -> np.ndarray:
 def filterbank(sample_rate: int, n_fft: int, n_mels: int) -> np.ndarray:
   """Triangles from 0 Hz to `sample_rate / 2`, each of unit area in Hz.
 
-  Returns:
-    float32 `[1 + n_fft // 2, n_mels]`, read-only.
+  Float32 `[1 + n_fft // 2, n_mels]`, read-only.
   """
   bins = np.linspace(0, sample_rate / 2, 1 + n_fft // 2)[:, None]
   edges = mel_to_hz(np.linspace(0, hz_to_mel(sample_rate / 2), n_mels + 2))
@@ -53,14 +58,7 @@ def filterbank(sample_rate: int, n_fft: int, n_mels: int) -> np.ndarray:
 
 
 def mel(power: jax.Array, sample_rate: int, n_mels: int) -> jax.Array:
-  """Power spectrogram to mel bands.
-
-  Args:
-    power: float32 `[*batch, frames, 1 + n_fft // 2]`.
-
-  Returns:
-    float32 `[*batch, frames, n_mels]`.
-  """
+  """Power `[*batch, frames, 1 + n_fft // 2]` to `[*batch, frames, n_mels]`."""
   bank = filterbank(sample_rate, 2 * (power.shape[-1] - 1), n_mels)
   bands = []
   # Most of the bank is zeros: 32 bands at a time, over their bins only, cost a
@@ -69,12 +67,7 @@ def mel(power: jax.Array, sample_rate: int, n_mels: int) -> jax.Array:
     group = bank[:, start : start + _GROUP]
     touched = np.flatnonzero(group.any(axis=1))
     bins = slice(touched[0], touched[-1] + 1)
-    # HIGHEST: accelerators would round the factors to 8 or 10 bits otherwise.
-    bands.append(
-      jnp.matmul(
-        power[..., bins], group[bins], precision=jax.lax.Precision.HIGHEST
-      )
-    )
+    bands.append(exact_product(power[..., bins], group[bins]))
   return jnp.concatenate(bands, axis=-1)
 
 
@@ -86,14 +79,10 @@ def power_to_db(power: jax.Array) -> jax.Array:
 def floor_db(
   db: jax.Array, top_db: float, valid: jax.Array | None = None
 ) -> jax.Array:
-  """Clips values to at least `top_db` below the maximum of each example.
+  """Clips `[*batch, frames, bins]` to `top_db` below each example's maximum.
 
-  As librosa 1.0; librosa 0.11 takes the maximum of the whole batch.
-
-  Args:
-    db: `[*batch, frames, bins]`.
-    valid: bool `[frames, 1]`, the frames of which the maximum is taken; None:
-      all.
+  That of the `valid` frames, bool `[frames, 1]`; None: all. As librosa 1.0;
+  librosa 0.11 takes the maximum of the whole batch.
   """
   counted = db if valid is None else jnp.where(valid, db, -jnp.inf)
   return jnp.maximum(db, counted.max((-2, -1), keepdims=True) - top_db)

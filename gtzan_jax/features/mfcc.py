@@ -3,8 +3,9 @@
 import functools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+
+from gtzan_jax.features import mel
 
 
 @functools.lru_cache
@@ -22,11 +23,6 @@ def dct_matrix(n_mels: int, n_mfcc: int) -> np.ndarray:
 def mfcc(db: jax.Array, n_mfcc: int) -> jax.Array:
   """Cosine transform of each frame: librosa's `mfcc(S=db)` without lifter.
 
-  Args:
-    db: float32 `[*batch, frames, n_mels]`, dB.
-
-  Returns:
-    float32 `[*batch, frames, n_mfcc]`.
+  dB float32 `[*batch, frames, n_mels]` to `[*batch, frames, n_mfcc]`.
   """
-  basis = dct_matrix(db.shape[-1], n_mfcc)
-  return jnp.matmul(db, basis, precision=jax.lax.Precision.HIGHEST)
+  return mel.exact_product(db, dct_matrix(db.shape[-1], n_mfcc))

@@ -76,16 +76,11 @@ OF_LOGMEL = {part: PARTS[part] for part in ("logmel", "mfcc")}
 def extract(
   audio: jax.Array, spec: FeatureSpec, samples: jax.Array | None = None
 ) -> jax.Array:
-  """An example's parts from its waveform.
+  """An example's parts from its waveform, float32 `[*batch, samples]`.
 
-  Args:
-    audio: float32 `[*batch, samples]`.
-    spec: a feature set without "table57".
-    samples: int32 `[]`, where a single clip ends and padding starts; frames of
-      padding are ignored and become zeros. None: no padding.
-
-  Returns:
-    float32 `[*batch, frames, bins]` or `[*batch, size, size, 3]`.
+  Float32 `[*batch, frames, bins]` or `[*batch, size, size, 3]`. `samples`,
+  int32 `[]`, is where a single clip ends and padding starts, whose frames are
+  ignored and become zeros; None: no padding.
 
   Raises:
     InputError: a part not in `PARTS`, or fewer samples than one window.
@@ -134,8 +129,7 @@ def _concatenated(
         f"feature set {spec.name!r}: part {part!r} received; accepted for this"
         f" input are {', '.join(known)}"
       )
-  rows = [known[part](views) for part in spec.parts]
-  stacked = rows[0] if len(rows) == 1 else jnp.concatenate(rows, axis=-1)
+  stacked = jnp.concatenate([known[part](views) for part in spec.parts], -1)
   if views.valid is not None:
     stacked = jnp.where(views.valid, stacked, 0)
   if spec.max_frames is None:

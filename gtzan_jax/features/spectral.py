@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gtzan_jax.features import stft
+from gtzan_jax.features import mel, stft
 
 ROLL = 0.85
 _GROUP = 32
@@ -19,48 +19,35 @@ _ZERO = 1e-10  # values no further from 0 count as 0, and 0 as positive
 def centroid(magnitude: jax.Array, sample_rate: int) -> jax.Array:
   """Mean frequency, weighted with the magnitude.
 
-  Args:
-    magnitude: float32 `[*batch, frames, 1 + n_fft // 2]`.
-
-  Returns:
-    float32 `[*batch, frames, 1]` in Hz; 0 where the frame is silent.
+  Float32 `[*batch, frames, 1 + n_fft // 2]` to `[*batch, frames, 1]` in Hz; 0
+  where the frame is silent.
   """
-  hz = _hz(magnitude, sample_rate).reshape(-1, 1)
+  hz = _hz(magnitude, sample_rate)[:, None]
   # As a product XLA needs no array of frequencies as large as the magnitudes.
-  weighted = jnp.matmul(magnitude, hz, precision=jax.lax.Precision.HIGHEST)
-  return weighted / _total(magnitude)
+  return mel.exact_product(magnitude, hz) / _total(magnitude)
 
 
 def bandwidth(magnitude: jax.Array, sample_rate: int) -> jax.Array:
-  """Standard deviation of the frequency about the centroid.
-
-  Args and returns as `centroid`.
-  """
-  away = _hz(magnitude, sample_rate) - centroid(magnitude, sample_rate)
+  """Standard deviation of the frequency about the centroid; as `centroid`."""
+  hz = jnp.broadcast_to(_hz(magnitude, sample_rate), magnitude.shape)
+  away = hz - centroid(magnitude, sample_rate)
   weighted = (magnitude * away**2).sum(-1, keepdims=True)
   return jnp.sqrt(weighted / _total(magnitude))
 
 
 def rolloff(magnitude: jax.Array, sample_rate: int) -> jax.Array:
-  """Frequency of the first bin that 85 % of the magnitude is at or below.
-
-  Args and returns as `centroid`.
-  """
+  """First bin's Hz that 85 % of the magnitude is at or below; as `centroid`."""
   # First the group of bins, then the bin in it: one cumulative sum over all
   # bins takes as long as their Fourier transform.
   bins = magnitude.shape[-1]
   of_bin = np.arange(bins)[:, None] // _GROUP
   member = of_bin == np.arange(of_bin[-1, 0] + 1)
-  sums = jnp.matmul(
-    magnitude,
-    member.astype(np.float32),
-    precision=jax.lax.Precision.HIGHEST,
-  )
+  sums = mel.exact_product(magnitude, member.astype(np.float32))
   below = jnp.cumsum(sums, -1)
   threshold = ROLL * below[..., -1:]
   group = (below < threshold).sum(-1, keepdims=True)
   before = jnp.take_along_axis(below - sums, group, -1)
-  inner = np.arange(_GROUP).reshape((1,) * (group.ndim - 1) + (_GROUP,))
+  inner = jnp.broadcast_to(np.arange(_GROUP), (*group.shape[:-1], _GROUP))
   index = _GROUP * group + inner
   inside = jnp.take_along_axis(magnitude, jnp.minimum(index, bins - 1), -1)
   inside = before + jnp.cumsum(inside, -1)
@@ -74,11 +61,7 @@ def rms(
 ) -> jax.Array:
   """Root mean square of each frame's samples: librosa's `rms(y=audio)`.
 
-  Args:
-    audio: float32 `[*batch, samples]`.
-
-  Returns:
-    float32 `[*batch, frames, 1]`, frames as in `stft.frame`.
+  Float32 `[*batch, samples]` to `[*batch, frames, 1]`, frames as `stft.frame`.
   """
   total, _ = _in_frames(audio**2, n_fft, hop_length, center)
   return jnp.sqrt(total / n_fft)[..., None]
@@ -93,24 +76,16 @@ def zero_crossing_rate(
 ) -> jax.Array:
   """Share of a frame's samples whose sign differs from the sample before.
 
-  The edges repeat the first and the last sample, so nothing crosses there; a
-  frame's first sample is not compared.
-
-  Args:
-    audio: float32 `[*batch, samples]`.
-    samples: int32 `[]`, where the clip ends and padding starts; None: no
-      padding.
-
-  Returns:
-    float32 `[*batch, frames, 1]`.
+  Float32 `[*batch, samples]`, of which padding starts at `samples` (int32 `[]`;
+  None: no padding), to `[*batch, frames, 1]`. The edges repeat the first and
+  last sample, so nothing crosses there; a frame's first sample is not compared.
   """
   negative = audio < -_ZERO
   crosses = negative[..., 1:] != negative[..., :-1]
   if samples is not None:
-    edge = jnp.arange(1, audio.shape[-1]) < samples
-    crosses &= edge.reshape((1,) * (audio.ndim - 1) + edge.shape)
-  before = [(0, 0)] * (audio.ndim - 1) + [(1, 0)]
-  crosses = jnp.pad(crosses, before)
+    inside = jnp.arange(1, audio.shape[-1]) < samples
+    crosses &= jnp.broadcast_to(inside, crosses.shape)
+  crosses = stft.pad_last(crosses, 1, 0)
   total, first = _in_frames(crosses, n_fft, hop_length, center)
   return ((total - first) / n_fft)[..., None]
 
@@ -120,10 +95,9 @@ def _bin_width(magnitude: jax.Array, sample_rate: int) -> float:
 
 
 def _hz(magnitude: jax.Array, sample_rate: int) -> np.ndarray:
-  """Frequency of each bin, with the axes of `magnitude`."""
+  """Frequency of each bin, float32 `[bins]`."""
   hz = np.arange(magnitude.shape[-1]) * _bin_width(magnitude, sample_rate)
-  hz = hz.astype(np.float32)
-  return hz.reshape((1,) * (magnitude.ndim - 1) + hz.shape)
+  return hz.astype(np.float32)
 
 
 def _total(magnitude: jax.Array) -> jax.Array:
@@ -141,8 +115,7 @@ def _in_frames(
   """
   count = stft.frames(values.shape[-1], n_fft, hop_length, center)
   if center:
-    edge = [(0, 0)] * (values.ndim - 1) + [(n_fft // 2, n_fft // 2)]
-    values = jnp.pad(values, edge)
+    values = stft.pad_last(values, n_fft // 2, n_fft // 2)
   piece = math.gcd(n_fft, hop_length)
   used = values[..., : (count - 1) * hop_length + n_fft]
   sums = used.reshape(*used.shape[:-1], -1, piece).sum(-1, dtype=jnp.float32)

@@ -19,22 +19,19 @@ def frames(samples, n_fft: int, hop_length: int, center: bool):
   return 1 + (samples + edges - n_fft) // hop_length
 
 
+def pad_last(x: jax.Array, before: int, after: int) -> jax.Array:
+  """Zeros at the ends of the last axis."""
+  return jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(before, after)])
+
+
 def frame(
   audio: jax.Array, n_fft: int, hop_length: int, center: bool = True
 ) -> jax.Array:
-  """Overlapping windows.
+  """Overlapping windows: `[*batch, samples]` to `[*batch, frames, n_fft]`.
 
-  Args:
-    audio: `[*batch, samples]`.
-    center: pads both edges with `n_fft // 2` zeros, so that frame t is centred
-      on sample `t * hop_length`; otherwise it starts there.
-
-  Returns:
-    `[*batch, frames, n_fft]`: `1 + samples // hop_length` frames if centred,
-    else `1 + (samples - n_fft) // hop_length`.
-
-  Raises:
-    InputError: fewer samples than one window.
+  `center` pads both edges with `n_fft // 2` zeros, so that frame t is centred
+  on sample `t * hop_length`; otherwise it starts there. InputError for fewer
+  samples than one window.
   """
   count = frames(audio.shape[-1], n_fft, hop_length, center)
   if count < 1:
@@ -42,8 +39,7 @@ def frame(
       f"{audio.shape[-1]} samples are fewer than one window of {n_fft}"
     )
   if center:
-    edge = [(0, 0)] * (audio.ndim - 1) + [(n_fft // 2, n_fft // 2)]
-    audio = jnp.pad(audio, edge)
+    audio = pad_last(audio, n_fft // 2, n_fft // 2)
   first = np.arange(count)[:, None] * hop_length
   return audio[..., first + np.arange(n_fft)[None, :]]
 
@@ -51,14 +47,9 @@ def frame(
 def power(windows: jax.Array) -> jax.Array:
   """Squared magnitude of the short-time Fourier transform, Hann window.
 
-  Args:
-    windows: float32 `[*batch, frames, n_fft]`, from `frame`.
-
-  Returns:
-    float32 `[*batch, frames, 1 + n_fft // 2]`.
+  Float32 `[*batch, frames, n_fft]` to `[*batch, frames, 1 + n_fft // 2]`.
   """
-  n_fft = windows.shape[-1]
-  # Rank promotion is off in the tests, so the window gets all axes.
-  window = hann(n_fft).reshape((1,) * (windows.ndim - 1) + (n_fft,))
+  # Rank promotion is off in the tests.
+  window = jnp.broadcast_to(hann(windows.shape[-1]), windows.shape)
   spectrum = jnp.fft.rfft(windows * window)
   return spectrum.real**2 + spectrum.imag**2
