@@ -82,15 +82,10 @@ def blocks(path: str | os.PathLike) -> Iterator[tuple[np.ndarray, int]]:
         yield from _behind(file, name, sound.frames)
       if sound.format != "MP3" or file.tell() <= start:
         return
-      start = _past_tag(file)
-
-
-def _past_tag(file: BinaryIO) -> int:
-  """Start of what follows an MP3, after its tag and padding."""
-  start = file.tell()
-  rest = file.read(2**16)
-  behind = rest[128:] if rest[:3] == b"TAG" else rest
-  return start + len(rest) - len(behind.lstrip(b"\0"))
+      # Another MP3 may follow after a tag and padding.
+      rest = file.read(2**16)
+      behind = rest[128:] if rest[:3] == b"TAG" else rest
+      start = file.tell() - len(behind.lstrip(b"\0"))
 
 
 def _by_ffmpeg(
@@ -151,18 +146,8 @@ def _opened(
   """The audio that starts at that byte of a file."""
   wrong = _promises_less(file, name) if start == 0 else None
   file.seek(start)
-  try:
-    with _own_lines():
-      if wrong is not None:
-        sound = _Sound(wrong)
-      else:
-        sound = _by_content(file, path, start)
-  except soundfile.LibsndfileError as error:
-    reason = error.error_string.strip().rstrip(".")
-    # libsndfile's error for an MP3 without any frame.
-    if reason.startswith("File does not exist"):
-      reason = "Format not recognised"
-    raise InputError(f"{name}: not decodable as audio ({reason})") from error
+  with _refused(name), _own_lines():
+    sound = _Sound(wrong) if wrong else _by_content(file, path, start)
   # libsndfile limits the header's size to the bytes present, except for
   # streams, which are counted while reading.
   if sound.format not in ("FLAC", "MP3", "OGG"):
@@ -188,15 +173,46 @@ def _by_content(file: BinaryIO, path: str | os.PathLike, start: int) -> _Sound:
     return _Sound(os.fsencode(path))
 
 
+@contextlib.contextmanager
+def _refused(name: str) -> Iterator[None]:
+  """Turns libsndfile's errors into an InputError."""
+  try:
+    yield
+  except soundfile.LibsndfileError as error:
+    reason = error.error_string.strip().rstrip(".")
+    # libsndfile's error for an MP3 without any frame.
+    if reason.startswith("File does not exist"):
+      reason = "Format not recognised"
+    raise InputError(f"{name}: not decodable as audio ({reason})") from error
+
+
 def _blocks(sound: _Sound, name: str) -> Iterator[tuple[np.ndarray, int]]:
-  shape = (max(1, BLOCK // sound.channels), sound.channels)
-  if sound.format == "FLAC":
-    yield from _blocks_of_flac(sound, name, shape)
+  rows, channels = max(1, BLOCK // sound.channels), sound.channels
+  if sound.format == "MP3":
+    yield from _blocks_of_mp3(sound, name, rows)
     return
-  if sound.format != "MP3":
-    while len(samples := _next(sound, name, np.empty(shape, np.float32))):
-      yield samples, sound.samplerate
-    return
+  flac = sound.format == "FLAC"
+  # No more than a FLAC's header gives: a tag that follows would be an error.
+  left = sound.frames if flac else sys.maxsize
+  while left > 0:
+    with _refused(name):
+      out = np.empty((min(left, rows), channels), np.float32)
+      samples = sound.read(out=out)
+    if not len(samples):
+      break
+    left -= len(samples)
+    yield samples, sound.samplerate
+  # Stream encoders write 0, which libsndfile reads as the highest number.
+  if flac and 0.01 * sound.frames < left and sound.frames < _STREAMED:
+    raise InputError(
+      f"{name}: truncated ({sound.frames - left} of {sound.frames} samples a"
+      " channel)"
+    )
+
+
+def _blocks_of_mp3(
+  sound: _Sound, name: str, rows: int
+) -> Iterator[tuple[np.ndarray, int]]:
   faults, left = 0, sound.frames
   # No more than the header gives: then the file position is that of what
   # follows.
@@ -204,10 +220,10 @@ def _blocks(sound: _Sound, name: str) -> Iterator[tuple[np.ndarray, int]]:
     lines: list[bytes] = []
     fault: InputError | None = None
     # Samples before a fault in a block are kept.
-    samples = np.full((min(left, shape[0]), shape[1]), np.nan, np.float32)
+    samples = np.full((min(left, rows), sound.channels), np.nan, np.float32)
     try:
-      with _own_lines(lines):
-        samples = _next(sound, name, samples)
+      with _refused(name), _own_lines(lines):
+        samples = sound.read(out=samples)
     except InputError as error:
       fault, faults = error, faults + 1
       samples = samples[: np.isnan(samples[:, -1]).argmax()]
@@ -218,25 +234,6 @@ def _blocks(sound: _Sound, name: str) -> Iterator[tuple[np.ndarray, int]]:
     elif not fault:
       return
     left -= len(samples)
-
-
-def _blocks_of_flac(
-  sound: _Sound, name: str, shape: tuple[int, int]
-) -> Iterator[tuple[np.ndarray, int]]:
-  # No more than the header gives: what follows, such as a tag, is an error.
-  left = sound.frames
-  while left > 0:
-    out = np.empty((min(left, shape[0]), shape[1]), np.float32)
-    if not len(samples := _next(sound, name, out)):
-      break
-    left -= len(samples)
-    yield samples, sound.samplerate
-  # Stream encoders write 0, which libsndfile reads as the highest number.
-  if 0.01 * sound.frames < left and sound.frames < _STREAMED:
-    raise InputError(
-      f"{name}: truncated ({sound.frames - left} of {sound.frames} samples a"
-      " channel)"
-    )
 
 
 def _behind(
@@ -265,14 +262,6 @@ def _behind(
     errors.note(f"{name}: the bytes after its samples are not audio")
 
 
-def _next(sound: _Sound, name: str, out: np.ndarray) -> np.ndarray:
-  try:
-    return sound.read(out=out)
-  except soundfile.LibsndfileError as error:
-    reason = error.error_string.strip().rstrip(".")
-    raise InputError(f"{name}: not decodable as audio ({reason})") from error
-
-
 # Headers.
 
 
@@ -282,10 +271,9 @@ def _promises_less(file: BinaryIO, name: str) -> "_Patched | None":
   Recorders that stop early leave 0, or the size when they last saved.
   """
   size = os.fstat(file.fileno()).st_size
-  field_of_size = _sound_size(file, size)
-  if field_of_size is None:
+  if (header := _sound_size(file, size)) is None:
     return None
-  field, form, start, promised = field_of_size
+  field, form, start, promised = header
   actual = size - start
   if promised >= _PROMISED * actual or actual >= 2**32 - 1:
     return None

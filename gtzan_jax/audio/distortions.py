@@ -28,7 +28,8 @@ from gtzan_jax.audio.waveform import SAMPLE_RATE
 _N_FFT = 2048  # of the phase vocoder, librosa's default
 _ALONE = threading.Lock()
 _ORDER = 8  # of the filters: 48 dB an octave
-_MP3 = (160, 8)  # kbit/s of libsndfile's compression levels 0 and 1, at 22 kHz
+# kbit/s of libsndfile's compression levels 0 and 1, at 22 kHz.
+_MOST, _LEAST = 160, 8
 _MP3_DELAY = 1_105  # samples: LAME's 576 and the decoder's 529
 
 
@@ -50,8 +51,6 @@ def mp3(samples: np.ndarray, level: float, seed: int) -> np.ndarray:
   quarter of the samples of stereo at 44,100 Hz, so a rate does less harm than
   there. LAME attenuates by 0.45 dB.
   """
-  del seed
-  most, least = _MP3
   file = io.BytesIO()
   soundfile.write(
     file,
@@ -60,7 +59,7 @@ def mp3(samples: np.ndarray, level: float, seed: int) -> np.ndarray:
     format="MP3",
     subtype="MPEG_LAYER_III",
     bitrate_mode="CONSTANT",
-    compression_level=(most - level) / (most - least),
+    compression_level=(_MOST - level) / (_MOST - _LEAST),
   )
   file.seek(0)
   decoded, _ = soundfile.read(file, dtype="float32")
@@ -71,7 +70,6 @@ def mp3(samples: np.ndarray, level: float, seed: int) -> np.ndarray:
 
 def low_pass(samples: np.ndarray, level: float, seed: int) -> np.ndarray:
   """Butterworth filter of order 8: -3 dB at `level` Hz, less above."""
-  del seed
   return _filtered(samples, level, "lowpass")
 
 
@@ -83,13 +81,11 @@ def high_pass(samples: np.ndarray, level: float, seed: int) -> np.ndarray:
   Rodriguez-Algarra, Sturm and Maruri-Aguilar (2016), "Analysing
   scattering-based music content analysis systems: where's the music?".
   """
-  del seed
   return _filtered(samples, level, "highpass")
 
 
 def time_stretch(samples: np.ndarray, level: float, seed: int) -> np.ndarray:
   """`level` times as fast at the same pitch: librosa's phase vocoder."""
-  del seed
   # As librosa.effects.time_stretch, which warns in librosa 1.0.
   padded = np.pad(samples, (0, max(0, _N_FFT - len(samples))))
   spectrum = librosa.stft(padded, n_fft=_N_FFT)
@@ -112,7 +108,6 @@ def pitch_shift(samples: np.ndarray, level: float, seed: int) -> np.ndarray:
 
 def gain(samples: np.ndarray, level: float, seed: int) -> np.ndarray:
   """`level` dB louder, clipped at full scale."""
-  del seed
   return np.clip(samples * np.float32(10 ** (level / 20)), -1, 1)
 
 

@@ -62,10 +62,9 @@ def blocks(
     float32 `[n]`, n >= 1, nominally in -1..1.
 
   Raises:
-    InputError: missing, empty, undecodable or truncated file, samples that are
-      not finite or never were scaled, less than SHORTEST, or no signal. One
-      line: the file and the reason. Nothing else is raised. What can be known
-      only at the end is raised there.
+    InputError, and nothing else: missing, empty, undecodable or truncated file,
+      samples that are not finite or never were scaled, less than SHORTEST, or
+      no signal. What can be known only at the end is raised there.
   """
   name = errors.shown(path)
   with errors.reading(path):
@@ -73,7 +72,7 @@ def blocks(
       status = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
       status = None
-    if status is None or not stat.S_ISREG(status.st_mode):
+    if not status or not stat.S_ISREG(status.st_mode):
       raise InputError(f"{name}: no such audio file")
     if status.st_size == 0:
       raise InputError(f"{name}: empty file (0 bytes)")
@@ -198,11 +197,12 @@ def _resampled(
     )
     # Chunks whose output has about BLOCK samples, whatever the ratio.
     step = max(1, decoding.BLOCK * rate // max(rate, sample_rate))
-    for mono, _ in same:
-      for start in range(0, len(mono), step):
-        some = stream.resample_chunk(mono[start : start + step])
-        if len(some):
-          yield some
+    resampled = (
+      stream.resample_chunk(mono[start : start + step])
+      for mono, _ in same
+      for start in range(0, len(mono), step)
+    )
+    yield from filter(len, resampled)
     rest = stream.resample_chunk(np.zeros(0, np.float32), last=True)
     if len(rest):
       yield rest
@@ -222,21 +222,18 @@ def to_float(pcm: Any) -> Any:
 def segments(
   audio: np.ndarray, segment_samples: int, max_segments: int | None
 ) -> np.ndarray:
-  """Whole segments from the start; the remainder is dropped.
+  """Whole segments from the start, `[s, segment_samples]` with s >= 1.
 
-  A track shorter than one segment becomes one, padded with zeros.
+  The remainder is dropped, but a track shorter than one segment becomes one,
+  padded with zeros.
 
   Args:
     audio: `[n]`, any dtype.
     segment_samples: samples a segment.
     max_segments: segments at most; None for no limit.
-
-  Returns:
-    `[s, segment_samples]` with s >= 1.
   """
   if len(audio) < segment_samples:
     audio = np.pad(audio, (0, segment_samples - len(audio)))
   count = len(audio) // segment_samples
-  if max_segments is not None:
-    count = min(count, max_segments)
-  return audio[: count * segment_samples].reshape(count, segment_samples)
+  split = audio[: count * segment_samples].reshape(count, segment_samples)
+  return split[:max_segments]
