@@ -4,7 +4,7 @@ import numpy as np
 
 from gtzan_jax import features
 from gtzan_jax.recipes import resnet
-from gtzan_jax.reports import report
+from gtzan_jax.reports import report, schema
 from gtzan_jax.scores.predictions import Predictions, digest
 from gtzan_jax.training import workdir
 
@@ -28,6 +28,14 @@ FACTS = {
   "epochs_run": 3,
   "seconds": 12.5,
   "monitor": {"name": "validation/track_accuracy", "value": 0.6},
+}
+
+# What the report of a GAN has besides.
+GAN = {
+  **{"domain": "features", "generated": 9, "chance": 1 / 3},
+  **{"collapsed": False, "memorised": False, "genre_share": {}},
+  "judge": {"recipe": "mel_cnn", "path": "judge", "accuracy": 0.7},
+  "measures": {"validation": dict.fromkeys(schema.GAN_MEASURES, 0.5)},
 }
 
 

@@ -100,20 +100,21 @@ def evaluate(
     name: [member.report["splits"][name] for member in members]
     for name in first.report["splits"]
   }
+  sha256 = {s: _common(one["sha256"] for one in splits[s]) for s in splits}
+  # Packed runs do not store the train table, but its numbers.
+  known = {}
+  if "train" not in combined and sha256.get("train"):
+    counts = {s: [one["known_artists"] for one in splits[s]] for s in splits}
+    known = {s: x[0] for s, x in counts.items() if x.count(x[0]) == len(x)}
   built = report.build(
     facts,
     combined,
     history=[],
     missing={s: max(one["missing"] for one in splits[s]) for s in splits},
-    sha256={s: _common(one["sha256"] for one in splits[s]) for s in splits},
+    sha256=sha256,
     tracks={s: min(one["n"] for one in splits[s]) for s in splits},
+    known_artists=known,
   )
-  # Packed runs do not store the train table, but its numbers.
-  if "train" not in combined and built["splits"].get("train", {}).get("sha256"):
-    for name, of_members in splits.items():
-      known = [split["known_artists"] for split in of_members]
-      if all(count == known[0] for count in known):
-        built["splits"][name]["known_artists"] = known[0]
   return report.write(out, built, combined)
 
 

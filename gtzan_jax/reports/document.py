@@ -22,9 +22,9 @@ _WIDEST = 240  # letters of a line of Markdown that is set in even columns
 # Numbers.
 
 
-def percent(value: float | None, digits: int = 1) -> str:
+def percent(value: float | None) -> str:
   """0.1234 as 12.3; None as a dash."""
-  return "–" if value is None else f"{100 * value:.{digits}f}"
+  return "–" if value is None else f"{100 * value:.1f}"
 
 
 def interval(ends: Sequence[float], to: str = " – ") -> str:
@@ -104,8 +104,9 @@ def _html(text) -> str:
   if isinstance(text, Bar):
     if text.value is None:
       return _html(muted("–"))
-    fill = _tag("u", "", text.tone, style=f"width:{100 * text.value:.1f}%")
-    return _tag("span", _tag("i", fill) + _tag("b", percent(text.value)), "bar")
+    fill = _tag("u", css=text.tone, style=f"width:{100 * text.value:.1f}%")
+    shown = _tag("i", fill), _tag("b", percent(text.value))
+    return _tag("span", shown, "bar")
   return html.escape(errors.shown(str(text), keep="\n\t"))
 
 
@@ -125,14 +126,16 @@ def markdown(text) -> str:
   return re.sub(r"[`*]|\](?=\()", lambda mark: f"\\{mark[0]}", line)
 
 
-def _tag(name: str, inner: str, css: str = "", **attributes: str) -> str:
+def _tag(
+  name: str, inner: str | Iterable[str] = "", css: str = "", **attributes: str
+) -> str:
   given = {"class": css, **attributes}
   text = "".join(
     f' {key}="{html.escape(errors.shown(value))}"'
     for key, value in given.items()
     if value
   )
-  return f"<{name}{text}>{inner}</{name}>"
+  return f"<{name}{text}>{''.join(inner)}</{name}>"
 
 
 # Blocks.
@@ -152,19 +155,19 @@ class Block:
   figure: tuple[str, Callable[[], Any]] | None = None
 
 
-def _block(value: Any) -> Block:
-  return text(value) if isinstance(value, str | tuple) else value
+def _rendered(kind: str, blocks: Iterable[Any], level: int) -> list[str]:
+  """Blocks as "html" or "markdown"; a str or a tuple is a paragraph, falsy
+  blocks are omitted."""
+  every = (text(x) if isinstance(x, str | tuple) else x for x in blocks if x)
+  return [getattr(block, kind)(level) for block in every]
 
 
 def _joined(blocks: Iterable[Any], level: int) -> str:
-  """HTML of blocks; a str or a tuple is a paragraph, falsy blocks are
-  omitted."""
-  return "\n".join(_block(one).html(level) for one in blocks if one)
+  return "\n".join(_rendered("html", blocks, level))
 
 
-def render(block: Any, level: int = 2) -> str:
-  """A block, or a text as a paragraph, in Markdown."""
-  return _block(block).markdown(level)
+def _html_only(shown: str) -> Block:
+  return Block(lambda level: shown)
 
 
 def text(value: Any, css: str = "lead") -> Block:
@@ -184,58 +187,53 @@ def table(
   """A table of texts, the first of which names the row; `align` has a letter
   "l" or "r" for each column, the last standing for the rest."""
   rows = list(rows)
+  sides = align.ljust(max(map(len, (head, *rows))), align[-1])
 
-  def row(cells: Sequence[Any], kind: str, scope: str) -> str:
-    kinds = ["th"] + [kind] * (len(cells) - 1)
-    sides = align.ljust(len(cells), align[-1])
-    return _tag(
-      "tr",
-      "".join(
-        _tag(
-          kind,
-          _html(cell),
-          "num" if side == "r" else "",
-          scope=scope if kind == "th" else "",
-        )
-        for kind, cell, side in zip(kinds, cells, sides, strict=True)
-      ),
+  def row(cells: Sequence[Any], rest: str, scope: str) -> str:
+    ways = [("th", scope)] + [(rest, "")] * (len(cells) - 1)
+    shown = (
+      _tag(name, _html(cell), "num" * (side == "r"), scope=of)
+      for (name, of), cell, side in zip(ways, cells, sides, strict=False)
     )
+    return _tag("tr", shown)
 
   def as_html(level: int) -> str:
-    top = _tag("thead", row(head, "th", "")) if head else ""
     body = _tag("tbody", "\n".join(row(cells, "td", "row") for cells in rows))
-    return _tag("div", _tag("table", top + body, css), "scroll")
+    if head:
+      body = _tag("thead", row(head, "th", "")) + body
+    return _tag("div", _tag("table", body, css), "scroll")
+
+  def line(cells: Iterable[str], widths: Iterable[int]) -> str:
+    even = (
+      cell.rjust(width) if side == "r" else cell.ljust(width)
+      for cell, width, side in zip(cells, widths, sides, strict=True)
+    )
+    return f"| {' | '.join(even)} |"
 
   def as_markdown(level: int) -> str:
     lines = [list(map(markdown, cells)) for cells in (head, *rows)]
     widths = [max(3, *map(len, column)) for column in zip(*lines, strict=True)]
     if sum(widths) > _WIDEST:
       widths = [3] * len(widths)
-    sides = align.ljust(len(widths), align[-1])
-    rule = [
-      f"{'-' * (width - 1)}{':' if side == 'r' else '-'}"
-      for side, width in zip(sides, widths, strict=True)
-    ]
+    ends = (":" if side == "r" else "-" for side in sides)
+    rule = [end.rjust(x, "-") for x, end in zip(widths, ends, strict=True)]
     lines.insert(1, rule)
-    return "\n".join(
-      "| "
-      + " | ".join(
-        cell.rjust(width) if side == "r" else cell.ljust(width)
-        for cell, side, width in zip(line, sides, widths, strict=True)
-      )
-      + " |"
-      for line in lines
-    )
+    return "\n".join(line(cells, widths) for cells in lines)
 
   return Block(as_html, as_markdown)
 
 
 def records(
-  rows: Iterable[Mapping], columns: Mapping[str, tuple], css: str = ""
+  rows: Iterable[Mapping] | Mapping[str, Mapping],
+  columns: Mapping[str, tuple],
+  css: str = "",
 ) -> Block:
-  """A table of mappings; `columns` is {head: (key, format)}. A format is a
-  format spec or `percent`, `number`, `interval` (aligned right), or another
-  function or none, for text."""
+  """A table of mappings, or of {name: mapping}, where "name" is a key too.
+  `columns` is {head: (key, format)}. A format is a format spec or `percent`,
+  `number`, `interval` (aligned right), or another function or none, for
+  text."""
+  if isinstance(rows, Mapping):
+    rows = [{"name": name, **row} for name, row in rows.items()]
   ways = [(key, *rest, None)[:2] for key, *rest in columns.values()]
   right = (percent, number, interval)
 
@@ -264,19 +262,17 @@ def figure(
     return _tag("figure", plot_style.inline_svg(draw(*args), name, alt), css)
 
   link = f"![{markdown(alt)}]({name}.png)"
-  return Block(
-    as_html, lambda level: link, (name, functools.partial(draw, *args))
-  )
+  drawn = (name, functools.partial(draw, *args))
+  return Block(as_html, lambda level: link, drawn)
 
 
 def media(data: bytes | str, kind: str, alt: str = "") -> Block:
   """A picture or sound of media type `kind`, from bytes or base64."""
   coded = data if isinstance(data, str) else base64.b64encode(data).decode()
   source = f'src="data:{kind};base64,{coded}"'
-  shown = _tag("figure", f'<img alt="{_html(alt)}" {source}>')
   if kind.startswith("audio"):
-    shown = f'<audio controls preload="metadata" {source}></audio>'
-  return Block(lambda level: shown)
+    return _html_only(f'<audio controls preload="metadata" {source}></audio>')
+  return _html_only(_tag("figure", f'<img alt="{_html(alt)}" {source}>'))
 
 
 def warning(
@@ -286,11 +282,11 @@ def warning(
   items: Iterable[tuple[Any, Any]] = (),
 ) -> Block:
   """A box of (title, text); `stop` is for results that are not valid."""
-  inner = _tag("strong", _html(title)) + (
-    _tag("p", _html(body)) if body else ""
-  )
-  listed = "".join(_tag("li", _html((bold(a), b))) for a, b in items)
-  inner += _tag("ul", listed) if listed else ""
+  inner = [_tag("strong", _html(title))]
+  if body:
+    inner.append(_tag("p", _html(body)))
+  if listed := [_tag("li", _html((bold(a), b))) for a, b in items]:
+    inner.append(_tag("ul", listed))
   kind, role = ("stop", "alert") if stop else ("warn", "note")
   shown = _tag("div", inner, f"banner {kind}", role=role)
   line = f"> {markdown((bold(title), ' ', body))}"
@@ -298,24 +294,24 @@ def warning(
 
 
 def items(*texts: Any) -> Block:
-  shown = _tag("ul", "".join(_tag("li", _html(one)) for one in texts))
+  shown = _tag("ul", (_tag("li", _html(one)) for one in texts))
   lines = "\n".join(f"- {markdown(one)}" for one in texts)
   return Block(lambda level: shown, lambda level: lines)
 
 
 def facts(pairs: Iterable[tuple[Any, Any]]) -> Block:
   """Terms and what they are, side by side."""
-  shown = [
+  shown = (
     _tag("div", _tag("dt", _html(term)) + _tag("dd", _html(value)))
     for term, value in pairs
-  ]
-  return Block(lambda level: _tag("dl", "".join(shown), "facts"))
+  )
+  return _html_only(_tag("dl", shown, "facts"))
 
 
 def key(colours: Iterable[tuple[str, Any]]) -> Block:
   """A colour legend: (colour of PALETTE or "", text)."""
-  shown = [_tag("i", "", css) + _html(value) for css, value in colours]
-  return Block(lambda level: _tag("p", "".join(shown), "caption key"))
+  shown = (_tag("i", "", css) + _html(value) for css, value in colours)
+  return _html_only(_tag("p", shown, "caption key"))
 
 
 class Card(NamedTuple):
@@ -328,24 +324,22 @@ class Card(NamedTuple):
   span: tuple[float, float, float] | None = None
 
   def html(self) -> str:
-    place = ""
+    unit = _tag("small", self.unit) if self.unit else ""
+    inner = [_tag("div", _html(self.name), "name")]
+    inner.append(_tag("div", _html(self.value) + unit, "value"))
     if self.span:
       low, high, at = (100 * x for x in self.span)
-      width = max(high - low, 0)
-      place = _tag("i", "", style=f"left:{low:.1f}%;width:{width:.1f}%")
-      place = _tag(
-        "div", place + _tag("b", "", style=f"left:{at:.1f}%"), "range"
-      )
-    value = _html(self.value) + (_tag("small", self.unit) if self.unit else "")
-    inner = _tag("div", _html(self.name), "name") + _tag("div", value, "value")
-    inner += place + _tag("div", _html(self.note), "note")
+      line = f"left:{low:.1f}%;width:{max(high - low, 0):.1f}%"
+      place = _tag("i", style=line) + _tag("b", style=f"left:{at:.1f}%")
+      inner.append(_tag("div", place, "range"))
+    inner.append(_tag("div", _html(self.note), "note"))
     return _tag("div", inner, "card")
 
 
 def cards(*held: Card, css: str = "first") -> Block:
   """Cards in a row; `css` is "first" (a large one), "first leaky" or ""."""
-  shown = "".join(card.html() for card in held)
-  return Block(lambda level: _tag("div", shown, f"cards {css}"))
+  shown = (card.html() for card in held)
+  return _html_only(_tag("div", shown, f"cards {css}"))
 
 
 def part(title: Any, *blocks: Any, css: str = "") -> Block:
@@ -356,8 +350,8 @@ def part(title: Any, *blocks: Any, css: str = "") -> Block:
     return _tag("section" if level == 2 else "div", inner, css)
 
   def as_markdown(level: int) -> str:
-    inner = [render(block, level + 1) for block in blocks if block]
-    return "\n\n".join([f"{'#' * level} {markdown(title)}", *inner])
+    head = f"{'#' * level} {markdown(title)}"
+    return "\n\n".join([head, *_rendered("markdown", blocks, level + 1)])
 
   return Block(as_html, as_markdown)
 
@@ -388,13 +382,11 @@ class Document:
 
   def html(self) -> str:
     """A page that stands alone."""
-    chips = [
-      _tag("li", _tag("span", _html(name)) + _html(value))
-      for name, value in self.chips
-    ]
     head = _tag("p", _html(self.eyebrow), "eyebrow")
     head += _tag("h1", _html(self.title))
-    head += _tag("ul", "".join(chips), "chips") if chips else ""
+    if self.chips:
+      chips = (_tag("span", _html(a)) + _html(b) for a, b in self.chips)
+      head += _tag("ul", (_tag("li", chip) for chip in chips), "chips")
     body = _tag("header", head) + _joined(self.blocks, 2)
     if self.footer:
       body += _tag("footer", _tag("p", _html(self.footer)))
@@ -409,7 +401,7 @@ class Document:
 
   def markdown(self) -> str:
     """A page whose figures stand beside it."""
-    blocks = [render(block) for block in self.blocks if block]
+    blocks = _rendered("markdown", self.blocks, 2)
     return "\n\n".join([f"# {markdown(self.title)}", *blocks]) + "\n"
 
   def write(self, folder: pathlib.Path, name: str) -> str:

@@ -8,6 +8,7 @@ from matplotlib.patches import Rectangle
 from gtzan_jax.reports.plot_style import (
   PALETTE,
   interval,
+  label,
   name_rows,
   new_figure,
   percent,
@@ -28,6 +29,10 @@ CURVES = {
   ),
 }
 
+# Looks of a line that is no curve; `label` at a share of the panel's height.
+_DASHES = {"color": PALETTE["muted"], "linewidth": 1, "dashes": (2, 2)}
+_BY_HEIGHT = {"xycoords": ("data", "axes fraction")}
+
 # key of a split -> what its accuracies count
 LEVELS = {
   "track": "Tracks, mean probability",
@@ -36,32 +41,33 @@ LEVELS = {
 }
 
 
+@style()
 def learning_curves(history: list[dict], best_epoch: int | None) -> Figure:
   """Loss and accuracy by epoch, from rows with "epoch" and keys of CURVES
   (None: a gap); the best epoch marked, what followed shaded."""
-  with style():
-    figure = new_figure(10, 3.7)
-    panels = dict(zip(("loss", "accuracy"), figure.subplots(1, 2), strict=True))
-    panels["loss"].set_title("Loss (nats)")
-    panels["accuracy"].set_title("Accuracy")
-    by_epoch(panels, CURVES, history, best_epoch)
-    panels["loss"].set_ylim(bottom=0)
-    panels["loss"].yaxis.get_major_locator().set_params(nbins=5)
-    panels["accuracy"].set_ylim(0, 1)
-    percent(panels["accuracy"].yaxis)
+  figure = new_figure(10, 3.7)
+  loss, accuracy = figure.subplots(1, 2)
+  loss.set_title("Loss (nats)")
+  accuracy.set_title("Accuracy")
+  panels = {"loss": loss, "accuracy": accuracy}
+  by_epoch(panels, CURVES, history, best_epoch)
+  loss.set_ylim(bottom=0)
+  loss.yaxis.get_major_locator().set_params(nbins=5)
+  accuracy.set_ylim(0, 1)
+  percent(accuracy.yaxis)
   return figure
 
 
 def by_epoch(panels, curves, history, best_epoch: int | None) -> None:
   """Draws a table of curves, such as CURVES, into its panels."""
-  for key, (panel, label, colour, width) in curves.items():
+  for key, (panel, name, colour, width) in curves.items():
     points = [(r["epoch"], r[key]) for r in history if r.get(key) is not None]
     if points:
       panels[panel].plot(
         *zip(*points, strict=True),
         color=PALETTE[colour],
         linewidth=width,
-        label=label,
+        label=name,
         # A line of one point would be invisible.
         marker="o" if len(points) == 1 else None,
         markersize=4,
@@ -70,14 +76,17 @@ def by_epoch(panels, curves, history, best_epoch: int | None) -> None:
     axes.set_xlabel("epoch")
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(axis="y")
-    if axes.lines:
-      _legend(axes)
-    else:
-      _note(axes, "nothing recorded")
-    if axes.lines and best_epoch is not None:
+    if not axes.lines:
+      centre = {"transform": axes.transAxes, "ha": "center", "va": "center"}
+      text = "nothing recorded"
+      axes.text(0.5, 0.5, text, color=PALETTE["muted"], **centre)
+      continue
+    _legend(axes)
+    if best_epoch is not None:
       _mark_best(axes, best_epoch, max(row["epoch"] for row in history))
 
 
+@style()
 def confusion(
   matrix: list[list[int]],
   genres: list[str],
@@ -87,55 +96,53 @@ def confusion(
   columns: str = "predicted",
 ) -> Figure:
   """Counts, each cell as dark as its share of its row."""
-  with style():
-    size = 2.2 + 0.46 * len(genres)
-    figure = new_figure(size + 0.4, size)
-    axes = figure.subplots()
-    for i, row in enumerate(matrix):
-      for j, count in enumerate(row):
-        _cell(axes, i, j, count, count / max(sum(row), 1))
-    axes.set_xlim(-0.5, len(genres) - 0.5)
-    axes.set_ylim(len(genres) - 0.5, -0.5)
-    axes.set_aspect("equal")
-    axes.spines["bottom"].set_visible(False)
-    axes.set_xticks(range(len(genres)), genres, rotation=40, ha="right")
-    axes.set_yticks(range(len(genres)), genres)
-    axes.set_xlabel(columns)
-    axes.set_ylabel(rows)
-    axes.set_title(title, pad=12)
+  size, places = 2.2 + 0.46 * len(genres), range(len(genres))
+  figure = new_figure(size + 0.4, size)
+  axes = figure.subplots()
+  for i, row in enumerate(matrix):
+    for j, count in enumerate(row):
+      _cell(axes, i, j, count, count / max(sum(row), 1))
+  axes.set_xlim(-0.5, len(genres) - 0.5)
+  axes.set_ylim(len(genres) - 0.5, -0.5)
+  axes.set_aspect("equal")
+  axes.spines["bottom"].set_visible(False)
+  axes.set_xticks(places, genres, rotation=40, ha="right")
+  axes.set_yticks(places, genres)
+  axes.set_xlabel(columns)
+  axes.set_ylabel(rows)
+  axes.set_title(title, pad=12)
   return figure
 
 
+@style()
 def per_genre(table: dict[str, dict], title: str) -> Figure:
   """Precision, recall and F1 of each genre; absent genres are marked."""
-  with style():
-    figure = new_figure(10, 3.7)
-    axes = figure.subplots()
-    bars = {"precision": "pale", "recall": "middle", "f1": "accent"}
-    for k, (name, colour) in enumerate(bars.items()):
-      axes.bar(
-        [i + (k - 1) * 0.25 for i in range(len(table))],
-        [row[name] or 0.0 for row in table.values()],
-        width=0.22,
-        color=PALETTE[colour],
-        label="F1" if name == "f1" else name,
-      )
-    for i, row in enumerate(table.values()):
-      if not row["support"]:
-        axes.text(i, 0.02, "absent", ha="center", color=PALETTE["muted"])
-    axes.set_xticks(
-      range(len(table)),
-      [f"{genre}\n{row['support']}" for genre, row in table.items()],
+  figure, places = new_figure(10, 3.7), range(len(table))
+  axes = figure.subplots()
+  bars = {"precision": "pale", "recall": "middle", "f1": "accent"}
+  for k, (name, colour) in enumerate(bars.items()):
+    axes.bar(
+      [i + (k - 1) * 0.25 for i in places],
+      [row[name] or 0.0 for row in table.values()],
+      width=0.22,
+      color=PALETTE[colour],
+      label="F1" if name == "f1" else name,
     )
-    axes.set_xlim(-0.6, len(table) - 0.4)
-    axes.set_ylim(0, 1)
-    percent(axes.yaxis)
-    axes.grid(axis="y")
-    axes.set_title(title)
-    _legend(axes)
+  for i, row in enumerate(table.values()):
+    if not row["support"]:
+      axes.text(i, 0.02, "absent", ha="center", color=PALETTE["muted"])
+  names = [f"{genre}\n{row['support']}" for genre, row in table.items()]
+  axes.set_xticks(places, names)
+  axes.set_xlim(-0.6, len(table) - 0.4)
+  axes.set_ylim(0, 1)
+  percent(axes.yaxis)
+  axes.grid(axis="y")
+  axes.set_title(title)
+  _legend(axes)
   return figure
 
 
+@style()
 def levels(split: Mapping, chance: float) -> Figure:
   """Accuracy by mean, majority vote and segment, with 95 % intervals."""
   rows = [
@@ -143,23 +150,14 @@ def levels(split: Mapping, chance: float) -> Figure:
     for key, name in LEVELS.items()
     if split[key]["n"]
   ]
-  with style():
-    figure = new_figure(6.4, 2.9)
-    axes = figure.subplots()
-    accuracies(axes, rows)
-    axes.axvline(chance, color=PALETTE["muted"], linewidth=1, dashes=(2, 2))
-    axes.annotate(
-      "chance",
-      (chance, 1),
-      (4, -2),
-      xycoords=("data", "axes fraction"),
-      textcoords="offset points",
-      va="top",
-      fontsize=8,
-      color=PALETTE["muted"],
-    )
-    axes.set_xlabel("accuracy, 95 % interval")
-    axes.set_title("Accuracy", pad=12)
+  figure = new_figure(6.4, 2.9)
+  axes = figure.subplots()
+  accuracies(axes, rows)
+  axes.axvline(chance, **_DASHES)
+  look = {"ha": "left", "va": "top", **_BY_HEIGHT}
+  label(axes, "chance", (chance, 1), (4, -2), "muted", **look)
+  axes.set_xlabel("accuracy, 95 % interval")
+  axes.set_title("Accuracy", pad=12)
   return figure
 
 
@@ -174,37 +172,35 @@ def accuracies(axes, rows: Sequence[tuple[str, str, Mapping]]) -> None:
   name_rows(axes, [name for name, _, _ in rows])
 
 
+@style()
 def reliability(
   bins: Sequence[dict], title: str, scaled: Sequence[dict] = ()
 ) -> Figure:
   """Accuracy against confidence, from bins {confidence, accuracy, n}; `scaled`
   is the same after temperature scaling."""
-  with style():
-    figure = new_figure(3.6, 2.9)
-    axes = figure.subplots()
-    axes.plot(
-      [0, 1], [0, 1], color=PALETTE["muted"], linewidth=1, dashes=(2, 2)
-    )
-    drawn = {"as it is": (bins, "middle", "accent")}
-    if scaled:
-      drawn["scaled"] = (scaled, "warm", "warm")
-    for label, (rows, line, dots) in drawn.items():
-      total = sum(row["n"] for row in rows)
-      x = [row["confidence"] for row in rows]
-      y = [row["accuracy"] for row in rows]
-      axes.plot(x, y, color=PALETTE[line], linewidth=1.2, label=label)
-      sizes = [16 + 240 * row["n"] / total for row in rows]
-      axes.scatter(x, y, s=sizes, color=PALETTE[dots], alpha=0.85, zorder=3)
-    axes.set_xlim(-0.03, 1.05)
-    axes.set_ylim(-0.03, 1.05)
-    percent(axes.xaxis)
-    percent(axes.yaxis)
-    axes.set_xlabel("confidence")
-    axes.set_ylabel("accuracy")
-    axes.grid()
-    if scaled:
-      axes.legend(loc="upper left", borderaxespad=0)
-    axes.set_title(title, pad=12)
+  figure = new_figure(3.6, 2.9)
+  axes = figure.subplots()
+  axes.plot([0, 1], [0, 1], **_DASHES)
+  drawn = {"as it is": (bins, "middle", "accent")}
+  if scaled:
+    drawn["scaled"] = (scaled, "warm", "warm")
+  for name, (rows, line, dots) in drawn.items():
+    total = sum(row["n"] for row in rows)
+    x = [row["confidence"] for row in rows]
+    y = [row["accuracy"] for row in rows]
+    axes.plot(x, y, color=PALETTE[line], linewidth=1.2, label=name)
+    sizes = [16 + 240 * row["n"] / total for row in rows]
+    axes.scatter(x, y, s=sizes, color=PALETTE[dots], alpha=0.85, zorder=3)
+  axes.set_xlim(-0.03, 1.05)
+  axes.set_ylim(-0.03, 1.05)
+  percent(axes.xaxis)
+  percent(axes.yaxis)
+  axes.set_xlabel("confidence")
+  axes.set_ylabel("accuracy")
+  axes.grid()
+  if scaled:
+    axes.legend(loc="upper left", borderaxespad=0)
+  axes.set_title(title, pad=12)
   return figure
 
 
@@ -220,46 +216,21 @@ def _legend(axes) -> None:
   )
 
 
-def _note(axes, text: str) -> None:
-  axes.text(
-    0.5,
-    0.5,
-    text,
-    transform=axes.transAxes,
-    ha="center",
-    va="center",
-    color=PALETTE["muted"],
-  )
-
-
 def _mark_best(axes, best: int, last: int) -> None:
   """A line at the best epoch; later epochs are shaded."""
-  axes.axvline(best, color=PALETTE["muted"], linewidth=1, dashes=(2, 2))
+  axes.axvline(best, **_DASHES)
   if last > best:
     axes.axvspan(best, last, color=PALETTE["grid"], alpha=0.45, linewidth=0)
-  left, right = axes.get_xlim()
-  outward = -1 if best > (left + right) / 2 else 1  # into the wider side
-  axes.annotate(
-    f"best: {best}",
-    (best, 0.03),
-    (4 * outward, 0),
-    xycoords=("data", "axes fraction"),
-    textcoords="offset points",
-    ha="right" if outward < 0 else "left",
-    fontsize=8,
-    color=PALETTE["muted"],
-  )
+  side, by = ("right", -4) if best > sum(axes.get_xlim()) / 2 else ("left", 4)
+  place = (best, 0.03)  # the text on the wider side
+  label(axes, f"best: {best}", place, (by, 0), "muted", ha=side, **_BY_HEIGHT)
 
 
 def _cell(axes, i: int, j: int, count: int, share: float) -> None:
   # 0.12 at least: one lost track in a hundred must stay visible.
   colour, alpha = ("accent", 0.12 + 0.88 * share) if count else ("grid", 0.4)
-  corner = (j - 0.48, i - 0.48)
-  axes.add_patch(
-    Rectangle(
-      corner, 0.96, 0.96, color=PALETTE[colour], alpha=alpha, linewidth=0
-    )
-  )
+  look = {"color": PALETTE[colour], "alpha": alpha, "linewidth": 0}
+  axes.add_patch(Rectangle((j - 0.48, i - 0.48), 0.96, 0.96, **look))
   if count:
     axes.text(
       j,

@@ -24,10 +24,11 @@ from gtzan_jax.scores import metrics
 # Keys of the config that do not make another experiment: the seed, what the
 # recipe, the protocol and the data fingerprint say already, and what only
 # decides how much is logged, kept in memory or resampled.
-SAME = (
+_SAME = (
   *("recipe", "seed", "data.path", "data.protocol", "data.dir"),
-  *("data.cache_mb", "eval.", "log."),
+  "data.cache_mb",
 )
+_SAME_SECTIONS = ("eval.", "log.")
 
 
 class Spread(NamedTuple):
@@ -93,9 +94,8 @@ def _table(reports: list[Mapping]) -> dict:
   first = reports[0]
   groups = collections.defaultdict(list)
   for one in reports:
-    settings = experiment(one)
-    key = (one["recipe"], json.dumps(settings, sort_keys=True))
-    groups[key].append(one)
+    settings = json.dumps(experiment(one), sort_keys=True)
+    groups[one["recipe"], settings].append(one)
   rows = [
     _row(group, _varying(recipe, groups))
     for (recipe, _), group in groups.items()
@@ -103,7 +103,12 @@ def _table(reports: list[Mapping]) -> dict:
   rows.sort(
     key=lambda row: (-row["track"].mean, row["recipe"], str(row["settings"]))
   )
-  artists, fold = _artists(reports), fold_of(first)
+  # The one with most tracks by artists of its train split.
+  artists = max(
+    map(_headline, reports),
+    key=lambda split: (split["known_artists"] or {"tracks": -1})["tracks"],
+  )
+  fold = fold_of(first)
   return {
     **{key: first[key] for key in ("corpus", "source", "protocol", "leak")},
     "fold": fold,
@@ -128,14 +133,6 @@ def _collection(reports: list[Mapping]) -> str | None:
   return f"{' or '.join(sorted(names))} ({fingerprint})"
 
 
-def _artists(reports: list[Mapping]) -> Mapping:
-  """The headline that has most tracks by artists of its train split."""
-  return max(
-    map(_headline, reports),
-    key=lambda split: (split["known_artists"] or {"tracks": -1})["tracks"],
-  )
-
-
 def _notes(one: Mapping, artists: Mapping) -> list[str]:
   """Warnings beside a leak."""
   notes = []
@@ -156,7 +153,8 @@ def _notes(one: Mapping, artists: Mapping) -> list[str]:
 
 
 def experiment(one: Mapping) -> dict[str, object]:
-  """Config without SAME and training data; of an ensemble, of each member."""
+  """What makes other experiments other rows: training data and config; of an
+  ensemble, those of each member."""
   if members := one["config"].get("members"):
     columns = zip(*sorted(map(_member, members.values())), strict=True)
     joined = [" + ".join(column) for column in columns]
@@ -164,10 +162,7 @@ def experiment(one: Mapping) -> dict[str, object]:
   return {"data": report.trained_on(one)[:8]} | {
     key: value
     for key, value in flatten(one["config"]).items()
-    if not any(
-      key == same or (same.endswith(".") and key.startswith(same))
-      for same in SAME
-    )
+    if key not in _SAME and not key.startswith(_SAME_SECTIONS)
   }
 
 
@@ -182,18 +177,13 @@ def _member(member: Mapping) -> tuple[str, str, str]:
 
 def _varying(recipe: str, groups: Mapping[tuple, list[Mapping]]) -> list[str]:
   """The settings in which the rows of a recipe differ."""
-  all_settings = [
+  first, *others = (
     experiment(group[0])
     for (name, _), group in groups.items()
     if name == recipe
-  ]
-  return [
-    key
-    for key in sorted(set().union(*all_settings))
-    if any(
-      settings.get(key) != all_settings[0].get(key) for settings in all_settings
-    )
-  ]
+  )
+  keys = sorted({*first}.union(*others))
+  return [k for k in keys if any(x.get(k) != first.get(k) for x in others)]
 
 
 def _row(group: list[Mapping], varying: list[str]) -> dict:
@@ -239,12 +229,10 @@ def pooled(reports: Iterable[Mapping]) -> list[Mapping]:
   """Replaces the reports of all folds, which differ in `config.data.fold`
   alone, by one with pooled headline scores, summed seconds and `commits`.
   Reports of an incomplete cross-validation stay."""
-  groups, whole = collections.defaultdict(list), []
+  groups = collections.defaultdict(list)
   for one in reports:
-    if fold_of(one) is None:
-      whole.append(one)
-    else:
-      groups[_experiment(one)].append(one)
+    groups[fold_of(one) and _experiment(one)].append(one)
+  whole = groups.pop(None, [])
   for group in groups.values():
     tested = sum(_headline(one)["track"]["n"] for one in group)
     complete = len(group) > 1 and tested == group[0]["tracks"]
@@ -253,12 +241,12 @@ def pooled(reports: Iterable[Mapping]) -> list[Mapping]:
 
 
 def _experiment(one: Mapping) -> str:
-  config = {
-    **one["config"],
-    "data": {**one["config"]["data"], "fold": ALL_FOLDS},
-  }
   named = [one[key] for key in ("source", "data_fingerprint", "headline")]
-  return json.dumps([*named, config], sort_keys=True)
+  return json.dumps([*named, _of_all_folds(one["config"])], sort_keys=True)
+
+
+def _of_all_folds(config: Mapping) -> dict:
+  return {**config, "data": {**config["data"], "fold": ALL_FOLDS}}
 
 
 def _pool(group: Sequence[Mapping]) -> dict:
@@ -275,10 +263,9 @@ def _pool(group: Sequence[Mapping]) -> dict:
     "track": {**_mean(tests, "track"), "macro_f1": _macro_f1(tests)},
     "segment": _mean(tests, "segment"),
   }
-  data = {**first["config"]["data"], "fold": ALL_FOLDS}
   return {
     **first,
-    "config": {**first["config"], "data": data},
+    "config": _of_all_folds(first["config"]),
     "seconds": sum(one["seconds"] for one in group),
     "commits": [commit for one in group for commit in _commits(one)],
     "splits": {**first["splits"], first["headline"]: test},

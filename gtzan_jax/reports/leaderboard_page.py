@@ -27,33 +27,22 @@ def overview(tables: Iterable[Mapping]) -> list[dict]:
     if not table["synthetic"] and not table["collection"]:
       for row in table["rows"]:
         rows[row["recipe"]].append({**row, "table": table})
-  lines = [_line(recipe, found) for recipe, found in rows.items()]
+  lines = []
+  for recipe, own in rows.items():
+    own.sort(key=_worth, reverse=True)
+    published = PUBLISHED.get(recipe)
+    there = published.protocol if published else None
+    same = (row for row in own if row["table"]["protocol"] == there)
+    honest = (row for row in own if not row["table"]["leak"])
+    best = {"same": next(same, None), "honest": next(honest, None)}
+    lines.append({"recipe": recipe, "published": published, **best})
   return sorted(lines, key=_place)
 
 
-def _line(recipe: str, rows: Sequence[Mapping]) -> dict:
-  published = PUBLISHED.get(recipe)
-  own = published.protocol if published else None
-  return {
-    "recipe": recipe,
-    "published": published,
-    "same": _chosen(row for row in rows if row["table"]["protocol"] == own),
-    "honest": _chosen(row for row in rows if not row["table"]["leak"]),
-  }
-
-
-def _chosen(rows: Iterable[Mapping]) -> Mapping | None:
-  return max(
-    rows,
-    key=lambda row: (
-      not row["table"]["artists_decide"],
-      not row["table"]["single_fold"],
-      row["table"]["n"],
-      len(row["seeds"]),
-      row["track"].mean,
-    ),
-    default=None,
-  )
+def _worth(row: Mapping) -> tuple:
+  table = row["table"]
+  kind = not table["artists_decide"], not table["single_fold"]
+  return (*kind, table["n"], len(row["seeds"]), row["track"].mean)
 
 
 def _place(line: Mapping) -> tuple:
@@ -172,22 +161,12 @@ def _overview_table(lines: Sequence[Mapping]) -> doc.Block:
   rows = []
   for line in lines:
     known, honest = line["published"], line["honest"]
-    row = [
-      doc.code(line["recipe"]),
-      known.source if known else "–",
-      _published(known),
-      _as_there(known, line["same"]),
-    ]
-    row += (
-      [
-        _score(honest["track"], bar=True),
-        _where(honest["table"]),
-        *_costs(honest),
-      ]
-      if honest
-      else ["–"] * 6
-    )
-    rows.append(row)
+    row = [doc.code(line["recipe"]), known.source if known else "–"]
+    row += [_published(known), _as_there(known, line["same"])]
+    if honest:
+      row += [_score(honest["track"], bar=True), _where(honest["table"])]
+      row += _costs(honest)
+    rows.append(row + ["–"] * (len(head) - len(row)))
   return doc.table(head, rows, "llllrlrrl", "notes")
 
 
@@ -262,17 +241,15 @@ def write(
   """Writes the leaderboard of `paths` and returns the path of the HTML. `out`
   is a folder for leaderboard.md and .html, or a Markdown page whose text
   between the marks is replaced."""
-  found = leaderboard.distinct(
-    [stored_runs.read(run) for run in stored_runs.find(paths)]
-  )
-  reports = [one for one in found if "gan" not in one]
-  tables = leaderboard.build(reports)
-  unscored = [
+  every = leaderboard.distinct(map(stored_runs.read, stored_runs.find(paths)))
+  reports = [one for one in every if "gan" not in one]
+  unscored = sorted(
     f"{one['recipe']} (seed {one['seed']}, {one['corpus']}, {one['protocol']})"
     for one in reports
     if one["headline"] is None
-  ]
-  page = document(tables, sorted(unscored), len(found) - len(reports))
+  )
+  gans = len(every) - len(reports)
+  page = document(leaderboard.build(reports), unscored, gans)
   out = pathlib.Path(out)
   file = out if out.suffix == ".md" else out / FILE
   with errors.writing(f"--out={out}"):

@@ -9,8 +9,10 @@ import json
 import os
 import pathlib
 from collections.abc import Mapping
+from typing import Any
 
 from gtzan_jax import atomic
+from gtzan_jax.errors import InputError
 from gtzan_jax.reports import rebuild, schema
 from gtzan_jax.scores import packed_predictions
 from gtzan_jax.scores.predictions import Predictions
@@ -21,7 +23,7 @@ _COLUMNS = {"history": {...: [object]}, ...: object}
 # Of a history and of a split, what is packed.
 _HISTORY = ("epoch", "step", "validation/loss", "validation/track_accuracy")
 _SPLIT = ("n", "missing", "sha256", "clusters", "known_artists")
-_LEVELS = ("segment", "track")
+_LEVELS, _NUMBERS = ("segment", "track"), ("n", "accuracy")
 _DIGITS = 5  # of a number in a packed history
 
 
@@ -33,21 +35,18 @@ def write(
 ) -> None:
   """Writes both files from {path of a run: report} and {(path, name):
   predictions}; see `packed_predictions.save` for `tolerance`."""
-  found = _shared({name: _facts(one) for name, one in reports.items()})
-  text = ",\n".join(
-    f"{_text(name)}: {_text(run)}" for name, run in found["runs"].items()
-  )
+  packed = _packed(reports)
+  shared, runs = _text(packed["shared"]), packed["runs"].items()
+  text = ",\n".join(f"{_text(name)}: {_text(own)}" for name, own in runs)
   packed_predictions.save(out / TABLES_FILE, tables, tolerance)
-  atomic.write(
-    out / RUNS_FILE,
-    f'{{"shared": {_text(found["shared"])},\n"runs": {{\n{text}\n}}}}\n',
-  )
+  content = f'{{"shared": {shared},\n"runs": {{\n{text}\n}}}}\n'
+  atomic.write(out / RUNS_FILE, content)
 
 
 def again(folder: str | os.PathLike) -> dict:
   """Recomputes the runs.json of a folder."""
-  found = study(folder)
-  return _shared({name: _facts(found.report(name)) for name in found.runs})
+  packed = study(folder)
+  return _packed({name: packed.report(name) for name in packed.runs})
 
 
 class Study:
@@ -55,10 +54,9 @@ class Study:
 
   def __init__(self, folder: pathlib.Path):
     self.folder = folder
-    found = schema.read_json(folder / RUNS_FILE, _RUNS, "verify")
-    self.runs = {
-      name: _merged(found["shared"], own) for name, own in found["runs"].items()
-    }
+    packed = schema.read_json(folder / RUNS_FILE, _RUNS, "verify")
+    shared, runs = packed["shared"], packed["runs"]
+    self.runs = {name: _merged(shared, own) for name, own in runs.items()}
     self.tables = packed_predictions.Tables(folder / TABLES_FILE)
     self._reports = {}
 
@@ -72,16 +70,19 @@ class Study:
   def report(self, run: str) -> dict:
     if run not in self._reports:
       facts, where = self.runs[run], self.folder / run
-      rebuild.check(where, facts, _COLUMNS)
+      _check(where, facts, _COLUMNS)
       columns = facts["history"]
       rows = zip(*columns.values(), strict=False)
-      facts = {
-        **facts,
-        "history": [dict(zip(columns, row, strict=True)) for row in rows],
-      }
-      rebuild.check(where, facts, rebuild.RAW)
+      history = [dict(zip(columns, row, strict=True)) for row in rows]
+      facts = {**facts, "history": history}
+      _check(where, facts, rebuild.RAW)
       self._reports[run] = rebuild.from_tables(where, facts, self.of(run))
     return self._reports[run]
+
+
+def _check(where: pathlib.Path, facts: object, spec: Mapping) -> None:
+  for problem in schema.violations(facts, spec):
+    raise InputError(f"{where} holds no report: {problem}")
 
 
 def around(path: pathlib.Path) -> tuple[Study, str] | None:
@@ -108,36 +109,34 @@ def _opened(folder: pathlib.Path, *_: int) -> Study:
   return Study(folder)
 
 
-def _facts(found: Mapping) -> dict:
+def _packed(reports: Mapping[str, Mapping]) -> dict:
+  """What all runs share, once, and what each has besides."""
+  runs = {name: _facts(report) for name, report in reports.items()}
+  shared = _alike(*runs.values())
+  beside = {name: _beside(facts, shared) for name, facts in runs.items()}
+  return {"shared": shared, "runs": beside}
+
+
+def _facts(report: Mapping) -> dict:
   """The packed facts of a report."""
-  columns = [
-    key for key in _HISTORY if any(key in row for row in found["history"])
-  ]
+  history = report["history"]
+  columns = [key for key in _HISTORY if any(key in row for row in history)]
+  others = report.keys() - {"splits", "calibration", "history"}
   return {
-    **{
-      key: value
-      for key, value in found.items()
-      if key not in ("splits", "calibration", "history")
-    },
-    "splits": {
-      name: {
-        **{key: split[key] for key in _SPLIT},
-        **{
-          level: {
-            key: split[level][key]
-            for key in ("n", "accuracy")
-            if key in split[level]
-          }
-          for level in _LEVELS
-        },
-      }
-      for name, split in found["splits"].items()
-    },
+    **{key: value for key, value in report.items() if key in others},
+    "splits": {name: _split(split) for name, split in report["splits"].items()},
     "history": {
-      key: [_rounded(row.get(key)) for row in found["history"]]
-      for key in columns
+      key: [_rounded(row.get(key)) for row in history] for key in columns
     },
   }
+
+
+def _split(split: Mapping) -> dict:
+  accuracies = {
+    level: {key: x for key, x in split[level].items() if key in _NUMBERS}
+    for level in _LEVELS
+  }
+  return {key: split[key] for key in _SPLIT} | accuracies
 
 
 def _rounded(value: object) -> object:
@@ -151,43 +150,32 @@ def _text(value: object) -> str:
 _ABSENT = object()
 
 
-def _shared(runs: Mapping[str, dict]) -> dict:
-  """What all runs share, once, and what each has besides."""
-  alike = _alike(list(runs.values()))
-  return {
-    "shared": alike,
-    "runs": {name: _beside(run, alike) for name, run in runs.items()},
-  }
-
-
-def _alike(values: list) -> object:
-  first, *others = values
-  if all(isinstance(one, dict) for one in values):
+def _alike(first: Any, *others: Any) -> Any:
+  """What all values have in common, of dicts key by key."""
+  if all(isinstance(value, dict) for value in (first, *others)):
     inner = {
-      key: _alike([one[key] for one in values])
-      for key in first
-      if all(key in one for one in others)
+      key: _alike(value, *(other.get(key, _ABSENT) for other in others))
+      for key, value in first.items()
     }
     return {key: one for key, one in inner.items() if one is not _ABSENT}
-  if all(type(one) is type(first) and one == first for one in others):
-    return first
-  return _ABSENT
+  same = all(type(one) is type(first) and one == first for one in others)
+  return first if same else _ABSENT
 
 
 def _beside(own: Mapping, alike: Mapping) -> dict:
-  found = {}
+  beside = {}
   for key, value in own.items():
     if key not in alike:
-      found[key] = value
+      beside[key] = value
     elif isinstance(value, dict) and (inner := _beside(value, alike[key])):
-      found[key] = inner
-  return found
+      beside[key] = inner
+  return beside
 
 
 def _merged(alike: Mapping, own: Mapping) -> dict:
-  found = {**alike}
+  merged = {**alike}
   for key, value in own.items():
     if isinstance(value, dict) and isinstance(alike.get(key), dict):
       value = _merged(alike[key], value)
-    found[key] = value
-  return found
+    merged[key] = value
+  return merged

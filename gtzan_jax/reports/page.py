@@ -106,47 +106,48 @@ def _warnings(found: Mapping) -> Iterator[doc.Block]:
 
 def of_classifier(found: Mapping) -> Content:
   """The scores of the headline's split."""
-  name, parts = found["headline"], []
-  top: list[Any] = [doc.text(_statement(found), "statement")]
-  if name is not None and (note := _artists(found)):
-    top.append(note)
-  if found["source"] == "archive":
-    top.append(
-      "Source: the log-mel archive. Its time axis is coarser than audio gives"
-      " and its windows are 2,048 samples long whatever the feature set says,"
-      " so these numbers are not those of the same recipe on audio."
-    )
-  if name is not None:
-    split = found["splits"][name]
-    doubt = " Some labels of GTZAN are themselves in doubt."
-    top.append(_cards(found))
-    parts = [
-      _levels(found),
-      part(
-        "Predicted / true",
-        "Rows are true genres, columns predicted ones; shade is the share of"
-        " the row.",
-        _confusion(found, name),
-      ),
-      part(
-        "By genre",
-        "Of tracks by mean probability, in per cent. A genre without tracks"
-        " in the split is left out of the macro means.",
-        _genres(split["track"]["per_genre"]),
-      ),
-      part(
-        "Hardest tracks",
-        "Tracks whose true genre has the lowest probability, in per cent."
-        + doubt * (found["corpus"] != "synthetic"),
-        _hardest(split["hardest"]),
-      ),
-    ]
+  name = found["headline"]
+  split = found["splits"].get(name)
+  top = [
+    doc.text(_statement(found), "statement"),
+    split and report.artist_note(name, split),
+    found["source"] == "archive" and _ARCHIVE,
+    split and _cards(found),
+  ]
+  parts = [] if split is None else _scores(found, name, split)
   return Content("Music genre classification", top, parts)
 
 
-def _artists(found: Mapping) -> str:
-  name = found["headline"]
-  return report.artist_note(name, found["splits"][name])
+_ARCHIVE = (
+  "Source: the log-mel archive. Its time axis is coarser than audio gives and"
+  " its windows are 2,048 samples long whatever the feature set says, so these"
+  " numbers are not those of the same recipe on audio."
+)
+
+
+def _scores(found: Mapping, name: str, split: Mapping) -> list[doc.Block]:
+  doubt = " Some labels of GTZAN are themselves in doubt."
+  return [
+    _levels(found),
+    part(
+      "Predicted / true",
+      "Rows are true genres, columns predicted ones; shade is the share of the"
+      " row.",
+      _confusion(found, name),
+    ),
+    part(
+      "By genre",
+      "Of tracks by mean probability, in per cent. A genre without tracks in"
+      " the split is left out of the macro means.",
+      _genres(split["track"]["per_genre"]),
+    ),
+    part(
+      "Hardest tracks",
+      "Tracks whose true genre has the lowest probability, in per cent."
+      + doubt * (found["corpus"] != "synthetic"),
+      _hardest(split["hardest"]),
+    ),
+  ]
 
 
 def _statement(found: Mapping) -> str:
@@ -174,9 +175,7 @@ def _statement(found: Mapping) -> str:
 def _cards(found: Mapping) -> doc.Block:
   name = found["headline"]
   split = found["splits"][name]
-  track, segment, vote = (
-    split[level] for level in ("track", "segment", "track_majority")
-  )
+  track, vote, segment = (split[level] for level in figures.LEVELS)
   accuracy, ends = track["accuracy"], track["ci95"]
   segments = f"{number(segment['n'])} segments"
   artists = f", {number(split['clusters'])} artists"
@@ -212,7 +211,8 @@ def _levels(found: Mapping) -> doc.Block:
       " artist is not known stands for itself)"
     )
   scaled = calibrated["track"]["reliability"] if calibrated else ()
-  chance = 1 / len(found["genres"])
+  which = f"the {name} split"
+  drawn = figures.levels, split, 1 / len(found["genres"])
   return part(
     "Accuracy by segment, by track (mean probability), by track (majority"
     " vote)",
@@ -222,16 +222,10 @@ def _levels(found: Mapping) -> doc.Block:
     " from accuracy. All in per cent, the loss in nats.",
     _level_table(split),
     doc.side(
-      doc.figure(
-        f"{name}-levels",
-        f"levels of the {name} split",
-        figures.levels,
-        split,
-        chance,
-      ),
+      doc.figure(f"{name}-levels", f"levels of {which}", *drawn),
       doc.figure(
         f"{name}-reliability",
-        f"reliability of the {name} split",
+        f"reliability of {which}",
         figures.reliability,
         split["reliability"],
         "Reliability, tracks",
@@ -254,7 +248,7 @@ def _level_table(split: Mapping) -> doc.Block:
     "Loss": ("loss", ".3f"),
     "ECE": ("ece", percent),
   }
-  rows = [{"name": name, **split[key]} for key, name in figures.LEVELS.items()]
+  rows = {name: split[key] for key, name in figures.LEVELS.items()}
   return doc.records(rows, columns)
 
 
@@ -273,8 +267,7 @@ def _calibration(calibrated: Mapping, name: str) -> doc.Block:
     "Loss": ("loss", ".3f"),
     "Loss after": ("loss_after", ".3f"),
   }
-  names = {"track": "Tracks", "segment": "Segments"}
-  rows = [{"name": name, **calibrated[key]} for key, name in names.items()]
+  rows = {"Tracks": calibrated["track"], "Segments": calibrated["segment"]}
   return part(
     "Calibration",
     "Logits divided by one temperature give the same predictions with other"
@@ -316,7 +309,7 @@ def _genres(per_genre: Mapping) -> doc.Block:
     "F1": ("f1", doc.Bar),
     "Tracks": ("support", lambda n: n or "absent"),
   }
-  return doc.records([{"name": k, **v} for k, v in per_genre.items()], columns)
+  return doc.records(per_genre, columns)
 
 
 def _hardest(hardest: Sequence[Mapping]) -> doc.Block:
@@ -406,12 +399,11 @@ def _members(found: Mapping) -> doc.Block:
     "Seed": ("seed", number),
     "Data fingerprint": ("data_fingerprint", _digest),
   }
-  members = found["config"]["members"].items()
   return part(
     "Members",
     "The probabilities are the mean of those of these runs, each with one"
     " vote. Nothing was trained; parameters and time are the members' sums.",
-    doc.records([{"name": k, **v} for k, v in members], columns),
+    doc.records(found["config"]["members"], columns),
     doc.facts(_size(found)),
   )
 
@@ -436,7 +428,7 @@ def _training(found: Mapping, content: Content) -> doc.Block:
 
 
 def _explained(explained: Sequence[tuple[Mapping, bytes]]) -> doc.Block:
-  pictures = [
+  pictures = (
     doc.media(
       picture,
       "image/png",
@@ -444,7 +436,7 @@ def _explained(explained: Sequence[tuple[Mapping, bytes]]) -> doc.Block:
       f" {one['predicted']}, and what each cell adds",
     )
     for one, picture in explained
-  ]
+  )
   return part(
     "Integrated gradients",
     "Warm cells raise the log probability of a genre, blue ones lower it, in"
@@ -455,25 +447,35 @@ def _explained(explained: Sequence[tuple[Mapping, bytes]]) -> doc.Block:
   )
 
 
+_ACCURACIES = (
+  *("Track accuracy", "95 % interval", "Majority vote", "Segment accuracy"),
+)
+
+
+def _accuracies(split: Mapping) -> tuple:
+  track, vote, segment = (split[level] for level in figures.LEVELS)
+  if not track["n"]:
+    why = "not scored" if split["n"] else "no tracks at hand"
+    return (doc.muted(why), "–", "–", "–")
+  shares = percent(vote["accuracy"]), percent(segment["accuracy"])
+  return (percent(track["accuracy"]), interval(track["ci95"]), *shares)
+
+
 def _splits(found: Mapping, content: Content) -> doc.Block:
   data = {k: v for k, v in found["splits"].items() if k not in content.axes}
-  head, rows = ["Split", "Tracks", "Missing"], []
-  if not content.axes:
-    head += ["Track accuracy", "95 % interval", "Majority vote"]
-    head += ["Segment accuracy"]
-  for name, split in data.items():
-    label = doc.bold(name) if name == found["headline"] else name
-    row = [label, number(split["n"]), number(split["missing"])]
-    track = split["track"]
-    if not content.axes and track["n"]:
-      levels = split["track_majority"], split["segment"]
-      row += [percent(track["accuracy"]), interval(track["ci95"])]
-      row += [percent(level["accuracy"]) for level in levels]
-    elif not content.axes:
-      why = "not scored" if split["n"] else "no tracks at hand"
-      row += [doc.muted(why), "–", "–", "–"]
-    rows.append([*row, _digest(split["sha256"])])
-  align = "l" + "r" * (len(head) - 1) + "l"
+  scored = () if content.axes else _ACCURACIES
+  rows = [
+    (
+      doc.bold(name) if name == found["headline"] else name,
+      number(split["n"]),
+      number(split["missing"]),
+      *(_accuracies(split) if scored else ()),
+      _digest(split["sha256"]),
+    )
+    for name, split in data.items()
+  ]
+  head = ("Split", "Tracks", "Missing", *scored, "sha256")
+  align = "l" + "r" * (len(head) - 2) + "l"
   others = [
     doc.details(
       f"More about {name}",
@@ -488,7 +490,7 @@ def _splits(found: Mapping, content: Content) -> doc.Block:
     "Splits",
     "Missing: named by the protocol, not in the corpus at hand. The digest is"
     " the sha256 of the sorted track ids; equal digests mean equal tracks.",
-    doc.table([*head, "sha256"], rows, align),
+    doc.table(head, rows, align),
     *others,
   )
 
@@ -508,10 +510,8 @@ def _skipped(found: Mapping) -> doc.Block:
 
 def _repeat(found: Mapping) -> doc.Block:
   config = ranges.flatten(found["config"])
-  rows = [
-    (code(key), code("–" if value in (None, "") else value))
-    for key, value in config.items()
-  ]
+  shown = {k: "–" if v in (None, "") else v for k, v in config.items()}
+  rows = [(code(key), code(value)) for key, value in shown.items()]
   facts = [
     ("Commit", code(found["commit"] or "unknown")),
     ("Data fingerprint", code(found["data_fingerprint"])),

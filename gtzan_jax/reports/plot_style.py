@@ -11,6 +11,7 @@ import os
 import re
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib.style
 import matplotlib.ticker
@@ -83,15 +84,15 @@ STYLE = {
 @functools.cache
 def _has() -> dict[str, frozenset[int]]:
   """{font: its letters}, of FONT and the FALLBACKS installed."""
-  here = set(font_manager.get_font_names())
-  return {
-    name: frozenset(
-      font_manager.get_font(
-        font_manager.findfont(font_manager.FontProperties(family=[name]))
-      ).get_charmap()
-    )
+  here = {FONT, *font_manager.get_font_names()}
+  files = {
+    name: font_manager.findfont(font_manager.FontProperties(family=[name]))
     for name in (FONT, *FALLBACKS)
-    if name == FONT or name in here
+    if name in here
+  }
+  return {
+    name: frozenset(font_manager.get_font(file).get_charmap())
+    for name, file in files.items()
   }
 
 
@@ -149,13 +150,8 @@ def png(figure: Figure) -> bytes:
 
   file, small = io.BytesIO(), io.BytesIO()
   with style():
-    figure.savefig(
-      file,
-      format="png",
-      dpi=160,
-      facecolor="white",
-      metadata={"Software": None},
-    )
+    look = {"dpi": 160, "facecolor": "white", "metadata": {"Software": None}}
+    figure.savefig(file, format="png", **look)
   with Image.open(file) as image:
     palette = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
     palette.save(small, format="png", optimize=True)
@@ -182,7 +178,8 @@ def inline_svg(figure: Figure, name: str, description: str) -> str:
 
 
 def style():
-  """Our style over matplotlib's defaults, whatever the user's rc has."""
+  """Our style over matplotlib's defaults, whatever the user's rc has; a context
+  or a decorator."""
   return matplotlib.style.context(["default", STYLE])
 
 
@@ -204,15 +201,15 @@ def interval(
   colour = PALETTE[colour]
   axes.plot(ci95, [y] * len(ci95), color=colour, linewidth=2.4, alpha=0.5)
   axes.plot([value], [y], "o", color=colour, markersize=6)
-  axes.annotate(
-    text,
-    (value, y),
-    (0, 5),
-    textcoords="offset points",
-    ha="center",
-    fontsize=8,
-    color=PALETTE["ink"],
-  )
+  label(axes, text, (value, y), (0, 5), "ink")
+
+
+def label(
+  axes, text: str, place: tuple, by: tuple, colour: str, **given: Any
+) -> None:
+  """Small text, moved from a place by so many points; `given` as annotate's."""
+  look = {"ha": "center", "fontsize": 8, "color": PALETTE[colour], **given}
+  axes.annotate(text, place, by, textcoords="offset points", **look)
 
 
 def name_rows(axes, names: Sequence[str]) -> None:

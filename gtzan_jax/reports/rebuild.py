@@ -1,6 +1,5 @@
 """A report computed anew from predictions, and facts that they do not hold."""
 
-import json
 import os
 import pathlib
 from collections.abc import Mapping
@@ -14,7 +13,10 @@ from gtzan_jax.scores.predictions import Predictions
 
 # What a report is computed from, of whatever version it is.
 RAW = {
-  "config": {...: object},
+  "config": {
+    "eval": {"bootstrap": ranges.CONFIG["eval.bootstrap"], ...: object},
+    ...: object,
+  },
   "history": [{...: object}],
   "splits": {
     ranges.FILE: {
@@ -34,10 +36,8 @@ def rebuild(folder: str | os.PathLike) -> dict:
   history are those of report.json, of any version. Train scores and known
   artists are too, where the train predictions were left out."""
   folder = pathlib.Path(folder)
-  stored = load_json(folder / REPORT_FILE)
-  check(folder, stored, RAW)
-  places = folder / "predictions"
-  splits = stored["splits"]
+  stored = schema.read_json(folder / REPORT_FILE, RAW, "evaluate")
+  places, splits = folder / "predictions", stored["splits"]
   names = {file.stem for file in places.glob("*.npz")}
   names |= {name for name in scored(splits) if name != "train"}
   order = [*(name for name in splits if name in names), *(names - {*splits})]
@@ -51,17 +51,13 @@ def from_tables(
   """A report from its facts (`stored`, checked against RAW) and predictions by
   split; scores of a split without predictions stay. Messages name `where`."""
   splits = stored["splits"]
-  facts = {
-    key: value
-    for key, value in stored.items()
-    if key not in (*schema.COMPUTED, "history")
-  }
-  digests = {
-    name: predictions.digest(one.track.tolist()) for name, one in loaded.items()
-  }
+  settings = stored["config"].get("eval", {})  # an ensemble has none
+  left_out = [name for name in scored(splits) if name not in loaded]
+  computed = (*schema.COMPUTED, "history")
+  digests = {k: predictions.digest(t.track.tolist()) for k, t in loaded.items()}
   try:
     built = report.build(
-      facts,
+      {k: value for k, value in stored.items() if k not in computed},
       loaded,
       stored["history"],
       missing={name: split["missing"] for name, split in splits.items()},
@@ -69,50 +65,19 @@ def from_tables(
         name: split["sha256"] and digests.get(name, split["sha256"])
         for name, split in splits.items()
       },
-      tracks={
-        name: split["n"] for name, split in splits.items() if name not in loaded
-      },
-      resamples=_resamples(where, stored["config"]),
+      tracks={k: splits[k]["n"] for k in splits if k not in loaded},
+      resamples=settings.get("bootstrap", bootstrap.RESAMPLES),
+      known_artists={k: splits[k].get("known_artists") for k in splits}
+      if "train" in left_out
+      else {},
     )
   except ValueError as error:
     raise InputError(f"{where} holds no report: {error}") from error
-  left_out = [name for name in scored(splits) if name not in loaded]
   built["splits"] |= {name: splits[name] for name in left_out}
-  if "train" in left_out:
-    for name, split in built["splits"].items():
-      split["known_artists"] = splits.get(name, {}).get("known_artists")
   if not loaded:
     built["genres"] = stored.get("genres", [])
   return built
 
 
-def check(where: pathlib.Path, facts: object, spec: Mapping) -> None:
-  for problem in schema.violations(facts, spec):
-    raise InputError(f"{where} holds no report: {problem}")
-
-
-def _resamples(where: pathlib.Path, config: Mapping) -> int:
-  """The stored number of resamples; an ensemble has no such setting."""
-  settings = config.get("eval", {})
-  drawn = bootstrap.RESAMPLES
-  if isinstance(settings, dict):
-    drawn = settings.get("bootstrap", drawn)
-  accepted = ranges.CONFIG["eval.bootstrap"]
-  if not isinstance(settings, dict) or not accepted.holds(drawn):
-    raise InputError(
-      f"{where} holds no report: config.eval.bootstrap is to be"
-      f" {accepted.accepted}, config.eval is {ranges.brief(settings)}"
-    )
-  return drawn
-
-
 def scored(splits: Mapping) -> list[str]:
   return [name for name, split in splits.items() if split["track"]["n"]]
-
-
-def load_json(file: pathlib.Path) -> object:
-  """The content of a JSON file; InputError if it cannot be read."""
-  try:
-    return json.loads(file.read_text("utf-8"))
-  except (OSError, ValueError, RecursionError) as error:
-    raise InputError(f"{file} cannot be read: {error}") from error

@@ -5,7 +5,6 @@ folder with predictions, pictures and page. The same input gives the same bytes;
 of all values only `seconds` may differ.
 """
 
-import json
 import os
 import pathlib
 import re
@@ -14,7 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from gtzan_jax import atomic, errors, ranges
-from gtzan_jax.reports import schema as report_schema
+from gtzan_jax.reports import schema
 from gtzan_jax.scores import bootstrap, calibration, metrics
 from gtzan_jax.scores.predictions import Predictions
 
@@ -52,66 +51,55 @@ def build(
   history: list[Mapping],
   missing: Mapping[str, int],
   sha256: Mapping[str, str],
-  tracks: Mapping[str, int] | None = None,
+  tracks: Mapping[str, int] = {},
   resamples: int = bootstrap.RESAMPLES,
+  known_artists: Mapping[str, Mapping | None] = {},
 ) -> dict:
   """The report as plain values (NaN is None). `run` has every key of SCHEMA but
   COMPUTED and history; `missing` counts listed tracks absent from the corpus,
   `sha256` is of the sorted track ids, `tracks` counts those of a split that was
-  not scored whole, `resamples` is for bootstrap intervals. ValueError for a key
-  that is absent or of another type."""
-  named = {*predictions, *missing, *sha256, *(tracks or {})}
-  order = [*SPLITS, *sorted(named - {*SPLITS})]
-  splits = {
-    name: {
-      **scored(predictions.get(name), (tracks or {}).get(name), resamples),
-      "missing": missing.get(name, 0),
-      "sha256": sha256.get(name),
-      "known_artists": _known_artists(name, predictions),
-    }
-    for name in order
-    if name in named
-  }
+  not scored whole, `resamples` is for bootstrap intervals, `known_artists` has
+  the counts of splits where the train predictions are not at hand. ValueError
+  for a key that is absent or of another type."""
+  named = {*predictions, *missing, *sha256, *tracks}
+  train, splits = predictions.get("train"), {}
+  for name in (*SPLITS, *sorted(named - {*SPLITS})):
+    if name in named:
+      table = predictions.get(name)
+      split = {
+        **scored(table, tracks.get(name), resamples),
+        "missing": missing.get(name, 0),
+        "sha256": sha256.get(name),
+        "known_artists": metrics.known_artists(table, train)
+        if table and train and name != "train"
+        else known_artists.get(name),
+      }
+      splits[name] = {key: split[key] for key in schema.SPLIT}
   first = next(iter(predictions.values()), None)
   headline = _headline(splits)
   computed = {
     "genres": first.genres if first else (),
     "headline": headline,
-    "splits": {
-      name: {key: split[key] for key in report_schema.SPLIT}
-      for name, split in splits.items()
-    },
+    "splits": splits,
     "calibration": calibration.calibrate(predictions, headline),
     "history": [
       {k: v for k, v in row.items() if not k.startswith("time/")}
       for row in history
     ],
   }
-  keys = report_schema.SCHEMA
+  keys = schema.SCHEMA
   known = {k: run[k] for k in keys if k in run and k not in computed}
   others = {k: v for k, v in run.items() if k not in keys}
   report = _plain({**known, **computed, **others})
-  problems = list(report_schema.violations(report))
-  if problems:
+  if problems := list(schema.violations(report)):
     raise ValueError(f"report: {'; '.join(problems)}")
   return report
 
 
 def read(path: str | os.PathLike) -> dict:
   """A report.json, checked; InputError if damaged or not as SCHEMA requires."""
-  try:
-    text = pathlib.Path(path).read_text("utf-8")
-    value = json.loads(text, parse_constant=_refuse)
-  except OSError as error:
-    raise errors.InputError(
-      f"{path} cannot be read: {error.strerror}"
-    ) from error
-  except (ValueError, RecursionError) as error:
-    raise errors.InputError(
-      f"{path} is damaged: {error}; run launch.py evaluate again"
-    ) from error
-  problem = next(report_schema.violations(value), None) or _unscored(value)
-  if problem:
+  value = schema.read_json(pathlib.Path(path), {...: object}, "evaluate")
+  if problem := next(schema.violations(value), None) or _unscored(value):
     raise errors.InputError(
       f"{path} is no report of this version: {problem}; run launch.py evaluate"
       " again"
@@ -175,10 +163,6 @@ def _identity(run: Mapping) -> list:
   return _plain([run.get("config"), run.get("data_fingerprint"), tested])
 
 
-def _refuse(constant: str):
-  raise ValueError(f"{constant} is no number of a report")
-
-
 def _unscored(value: Mapping) -> str | None:
   """What SCHEMA cannot express: the headline must name a scored split."""
   name = value["headline"]
@@ -199,18 +183,14 @@ def write(
   """Writes predictions, pictures, report.html and, last, report.json; removes
   old files of splits and sounds that are absent now. Returns the path of
   report.html. `content` is a page.Content, for a task that is no classifier."""
-  from gtzan_jax.reports import (  # matplotlib, which `read` spares
-    page,
-    plot_style,
-  )
+  # matplotlib, which `read` spares
+  from gtzan_jax.reports import page, plot_style
 
   workdir = pathlib.Path(workdir)
-  files = {
-    workdir / name: plot_style.png(figure)
-    for name, figure in page.pictures(report, content)
-  }
-  if content:
-    files |= {workdir / name: data for name, data in content.files.items()}
+  drawn = page.pictures(report, content)
+  held = {name: plot_style.png(figure) for name, figure in drawn}
+  held |= content.files if content else {}
+  files = {workdir / name: data for name, data in held.items()}
   tables = {
     workdir / "predictions" / f"{name}.npz": predictions[name]
     for name, split in report["splits"].items()
@@ -281,22 +261,10 @@ def scored(
   }
 
 
-def _known_artists(
-  name: str, predictions: Mapping[str, Predictions]
-) -> dict[str, int] | None:
-  """None for the train split itself, or without predictions of either split."""
-  held_out, train = predictions.get(name), predictions.get("train")
-  if name == "train" or not (held_out and train):
-    return None
-  return metrics.known_artists(held_out, train)
-
-
 def _headline(splits: dict) -> str | None:
   """The split whose numbers stand for the run: test, else validation."""
-  for name in ("test", "validation"):
-    if name in splits and splits[name]["track"]["n"]:
-      return name
-  return None
+  order = [name for name in ("test", "validation") if name in splits]
+  return next((name for name in order if splits[name]["track"]["n"]), None)
 
 
 def _plain(value):
@@ -322,7 +290,7 @@ def _explained(
   file = folder / "explain.json"
   if not file.is_file():
     return []
-  found = report_schema.read_json(file, _EXPLAIN, "explain")
+  found = schema.read_json(file, _EXPLAIN, "explain")
   if found["best_epoch"] != best_epoch:
     return []
   shown = []

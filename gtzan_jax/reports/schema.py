@@ -138,7 +138,7 @@ COMPUTED = ("genres", "headline", "splits", "calibration")
 # "train_range" is a run.json's.
 _OPTIONAL = (
   *("external", "gan", "train_range", "warnings"),
-  *("config.members", "config.data"),
+  *("config.members", "config.data", "config.eval", "config.eval.bootstrap"),
   *(f"config.data.{key}" for key in ("path", "protocol", "leak", "fold")),
 )
 
@@ -149,16 +149,13 @@ def violations(value, spec=SCHEMA, path: str = "") -> Iterator[str]:
     tries = [list(violations(value, one, path)) for one in spec]
     if all(tries):
       yield from min(tries, key=len)  # the spec that was meant, most likely
+  elif isinstance(spec, list | dict) and not isinstance(value, type(spec)):
+    kinds = f"{type(value).__name__}, {type(spec).__name__} wanted"
+    yield f"{path or 'all of it'}: {kinds}"
   elif isinstance(spec, list):
-    if not isinstance(value, list):
-      yield f"{path or 'all of it'}: {type(value).__name__}, list wanted"
-      return
     for i, item in enumerate(value):
       yield from violations(item, spec[0], f"{path}[{i}]")
   elif isinstance(spec, dict):
-    if not isinstance(value, dict):
-      yield f"{path or 'all of it'}: {type(value).__name__}, dict wanted"
-      return
     dot = f"{path}." if path else ""
     named = [key for key in spec if isinstance(key, str)]
     others = [key for key in spec if isinstance(key, ranges.Range)]
@@ -189,12 +186,10 @@ def read_json(
   """A JSON file of a verb, checked against `spec`; `check` returns what else is
   wrong, or "". InputError if it cannot be read or is damaged."""
   try:
-    plan = json.loads(path.read_text("utf-8"))
-    for problem in violations(plan, spec):
+    value = json.loads(path.read_text("utf-8"), parse_constant=_refuse)
+    if problem := next(violations(value, spec), "") or check(value):
       raise ValueError(problem)
-    if problem := check(plan):
-      raise ValueError(problem)
-    return plan
+    return value
   except OSError as error:
     raise InputError(
       f"{path} cannot be read: {error.strerror}; launch.py {verb} writes it"
@@ -203,6 +198,10 @@ def read_json(
     raise InputError(
       f"{path} is damaged: {error}; the same launch.py {verb} writes it anew"
     ) from error
+
+
+def _refuse(constant: str):
+  raise ValueError(f"{constant} is no number")
 
 
 def _is(value, kind: type) -> bool:

@@ -41,21 +41,17 @@ def find(paths: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
 
 def below(folder: str | os.PathLike) -> list[pathlib.Path]:
   """Every run in a folder, at any depth, sorted by path."""
-  folder, found = pathlib.Path(folder), []
+  folder, runs = pathlib.Path(folder), []
   if folder.is_dir():
-    found += [file.parent for file in files(folder, REPORT_FILE)]
+    runs += [file.parent for file in files(folder, REPORT_FILE)]
     for file in files(folder, packed_runs.RUNS_FILE):
-      found += [
-        file.parent / name for name in packed_runs.study(file.parent).runs
-      ]
-  if not found and (holder := packed_runs.around(folder)):
+      runs += [file.parent / run for run in packed_runs.study(file.parent).runs]
+  if not runs and (holder := packed_runs.around(folder)):
     study, name = holder
-    found = [
-      folder / pathlib.PurePath(run).relative_to(name)
-      for run in study.runs
-      if pathlib.PurePath(run).is_relative_to(name)
-    ]
-  return sorted(found)
+    packed = map(pathlib.PurePath, study.runs)
+    inside = (run for run in packed if run.is_relative_to(name))
+    runs = [folder / run.relative_to(name) for run in inside]
+  return sorted(runs)
 
 
 def files(folder: pathlib.Path, pattern: str) -> list[pathlib.Path]:

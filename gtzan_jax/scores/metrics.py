@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from gtzan_jax.errors import InputError
-from gtzan_jax.scores import artist_credits, bootstrap
+from gtzan_jax.scores import artist_credits, bootstrap, voting
 from gtzan_jax.scores.calibration import ece, lifted, loss
 from gtzan_jax.scores.predictions import Predictions
 
@@ -73,6 +73,8 @@ def scores(
   }
   precision, recall, f1, _ = averages["macro"]
   labels = np.arange(len(predictions.genres))
+  confusion = metrics.confusion_matrix(true, predicted, labels=labels)
+  probabilities = lifted(predictions.probabilities)
   return {
     "n": len(predictions),
     "accuracy": float(metrics.accuracy_score(true, predicted)),
@@ -84,14 +86,10 @@ def scores(
     "macro_recall": float(recall),
     "macro_f1": float(f1),
     "weighted_f1": float(averages["weighted"][2]),
-    "loss": float(
-      metrics.log_loss(true, lifted(predictions.probabilities), labels=labels)
-    ),
+    "loss": float(metrics.log_loss(true, probabilities, labels=labels)),
     "ece": ece(predictions.probabilities, predictions.correct),
     "per_genre": _per_genre(predictions),
-    "confusion": metrics.confusion_matrix(
-      true, predicted, labels=labels
-    ).tolist(),
+    "confusion": confusion.tolist(),
   }
 
 
@@ -103,16 +101,9 @@ def known_artists(
   Returns:
     {tracks, of}: their number, and the number of tracks whose artist is named.
   """
-  credit_of = dict(
-    zip(predictions.track.tolist(), predictions.artist.tolist(), strict=True)
-  )
-  credits = [
-    names
-    for credit in credit_of.values()
-    if (names := artist_credits.known(credit))
-  ]
-  trained: set[str] = set()
-  trained.update(*map(artist_credits.known, set(train.artist.tolist())))
+  known, first = artist_credits.known, voting.tracks(predictions.track)[0]
+  credits = list(filter(None, map(known, predictions.artist[first].tolist())))
+  trained = set().union(*map(known, set(train.artist.tolist())))
   shared = sum(not trained.isdisjoint(names) for names in credits)
   return {"tracks": shared, "of": len(credits)}
 
@@ -186,12 +177,7 @@ def confused(
   `share` is n over the number of examples of the true genre.
   """
   pairs: list[dict[str, Any]] = [
-    {
-      "genre": genres[i],
-      "predicted": genres[j],
-      "n": n,
-      "share": n / sum(row),
-    }
+    {"genre": genres[i], "predicted": genres[j], "n": n, "share": n / sum(row)}
     for i, row in enumerate(confusion)
     for j, n in enumerate(row)
     if i != j and n
@@ -209,14 +195,10 @@ def _per_genre(predictions: Predictions) -> dict[str, dict]:
     zero_division=0,
   )
   rows = {}
-  for genre, precision, recall, f1, support in zip(
-    predictions.genres, *table, strict=True
-  ):
-    values = [float(x) if support else None for x in (precision, recall, f1)]
-    rows[genre] = dict(
-      zip(("precision", "recall", "f1"), values, strict=True),
-      support=int(support),
-    )
+  for genre, *scores, support in zip(predictions.genres, *table, strict=True):
+    given = [float(x) if support else None for x in scores]
+    rows[genre] = dict(zip(("precision", "recall", "f1"), given, strict=True))
+    rows[genre]["support"] = int(support)
   return rows
 
 

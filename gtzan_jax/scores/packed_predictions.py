@@ -10,13 +10,13 @@ stored once.
 import dataclasses
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from gtzan_jax import atomic
 from gtzan_jax.errors import InputError
-from gtzan_jax.scores import metrics, predictions
+from gtzan_jax.scores import metrics, predictions, voting
 from gtzan_jax.scores.calibration import ece, loss
 from gtzan_jax.scores.predictions import Predictions
 
@@ -24,17 +24,18 @@ LEVELS = (40, 100, 255, 65535)
 TOLERANCE = 0.02
 _NARROW = 255  # levels up to here are stored as 8 bit
 _TRIES = 50  # adjustments of codes
-_COLUMNS = (
+_COLUMNS = {
   # of each table
-  *("run", "split", "rows", "genres_of", "levels"),
+  **{"run": np.str_, "split": np.str_, "rows": np.uint32},
+  **{"genres_of": np.uint32, "levels": np.uint32},
   # genres: names by newlines; of each list of rows, its size
-  *("genres", "sizes"),
+  **{"genres": np.str_, "sizes": np.uint32},
   # of each row: its place in the next three, and its segment
-  *("entry", "segment"),
-  *("track", "artist", "genre"),
+  **{"entry": np.uint32, "segment": np.int32},
+  **dict.fromkeys(("track", "artist", "genre"), np.str_),
   # [C, N] of each table, one after the other
-  *("codes8", "codes16"),
-)
+  **{"codes8": np.uint8, "codes16": np.uint16},
+}
 
 Key = tuple[str, str]  # run and split
 
@@ -56,48 +57,30 @@ def save(
     InputError: a table that cannot be stored, such as one with a NaN.
   """
   entries, genres, rows = _Index(), _Index(), _Index()
-  entry, segment, about = [], [], []
-  codes: dict[int, list[np.ndarray]] = {8: [], 16: []}
+  values: dict[str, list] = {name: [] for name in _COLUMNS}
+  codes: dict[str, list[np.ndarray]] = {"codes8": [], "codes16": []}
   for (run, split), table in tables.items():
-    where = np.array(
-      [
-        entries(one)
-        for one in zip(
-          table.track.tolist(),
-          table.artist.tolist(),
-          [table.genres[i] for i in table.label],
-          strict=True,
-        )
-      ],
-      np.uint32,
-    )
-    known = len(rows)
-    number = rows((where.tobytes(), table.segment.tobytes()))
+    names = [table.genres[i] for i in table.label]
+    about = zip(table.track.tolist(), table.artist.tolist(), names, strict=True)
+    own, known = [entries(one) for one in about], len(rows)
+    number = rows((*own, *table.segment.tolist()))
     if number == known:
-      entry.append(where)
-      segment.append(table.segment)
+      values["sizes"].append(len(own))
+      values["entry"] += own
+      values["segment"] += table.segment.tolist()
     levels, code = encode(table, tolerance, f"{run}, {split}")
-    narrow = levels <= _NARROW
-    codes[8 if narrow else 16].append(code.T.ravel())
-    about.append((run, split, number, genres("\n".join(table.genres)), levels))
-  of_tables = [*zip(*about, strict=True)] or [()] * 5
-  of_entries = [*zip(*entries, strict=True)] or [()] * 3
+    codes["codes8" if levels <= _NARROW else "codes16"].append(code.T.ravel())
+    of_table = run, split, number, genres("\n".join(table.genres)), levels
+    for name, value in zip(_COLUMNS, of_table, strict=False):
+      values[name].append(value)
+  values["genres"] = list(genres)
+  for i, name in enumerate(("track", "artist", "genre")):
+    values[name] = [entry[i] for entry in entries]
   columns = {
-    "run": np.array(of_tables[0], np.str_),
-    "split": np.array(of_tables[1], np.str_),
-    "rows": np.array(of_tables[2], np.uint32),
-    "genres_of": np.array(of_tables[3], np.uint32),
-    "levels": np.array(of_tables[4], np.uint32),
-    "genres": np.array(list(genres), np.str_),
-    "sizes": np.array([len(one) for one in entry], np.uint32),
-    "entry": _joined(entry, np.uint32),
-    "segment": _joined(segment, np.int32),
-    "track": np.array(of_entries[0], np.str_),
-    "artist": np.array(of_entries[1], np.str_),
-    "genre": np.array(of_entries[2], np.str_),
-    "codes8": _joined(codes[8], np.uint8),
-    "codes16": _joined(codes[16], np.uint16),
+    name: np.array(values[name], dtype) for name, dtype in _COLUMNS.items()
   }
+  for name, parts in codes.items():
+    columns[name] = np.concatenate([columns[name], *parts])
   with atomic.opened(path) as file:
     np.savez_compressed(file, allow_pickle=False, **columns)
 
@@ -171,9 +154,9 @@ def encode(
   genres, scores = list(_genres(table)), _scores(table)
   for levels in LEVELS:
     codes = _codes(table, levels)
-    found = dataclasses.replace(table, probabilities=decode(codes, levels))
-    changed = np.abs(scores - _scores(found)).max()
-    if all(map(np.array_equal, genres, _genres(found))) and (
+    packed = dataclasses.replace(table, probabilities=decode(codes, levels))
+    changed = np.abs(scores - _scores(packed)).max()
+    if all(map(np.array_equal, genres, _genres(packed))) and (
       changed < tolerance or levels == LEVELS[-1]
     ):
       return levels, codes
@@ -192,35 +175,20 @@ def _codes(table: Predictions, levels: int) -> np.ndarray:
   codes = np.rint(levels * np.cbrt(table.probabilities)).astype(np.int64)
   winner = table.predicted
   by_track = table.by_track()
-  wanted = dict(
-    zip(by_track.track.tolist(), by_track.predicted.tolist(), strict=True)
-  )
-  tracks = table.track.tolist()
+  tracks = voting.tracks(table.track)[1]  # rows and by_track: the same order
   for _ in range(_TRIES):
     rows = np.flatnonzero(codes.argmax(axis=1) != winner)
     codes[rows, winner[rows]] = codes[rows].max(axis=1)
     rows = np.flatnonzero(codes.argmax(axis=1) != winner)
     codes[rows, winner[rows]] += 1
-    now = dataclasses.replace(
-      table, probabilities=decode(codes, levels)
-    ).by_track()
-    wrong = {
-      track
-      for track, genre in zip(
-        now.track.tolist(), now.predicted.tolist(), strict=True
-      )
-      if wanted[track] != genre
-    }
-    if not wrong:
+    probabilities = decode(codes, levels)
+    now = dataclasses.replace(table, probabilities=probabilities).by_track()
+    wrong = np.flatnonzero(now.predicted != by_track.predicted)
+    if not len(wrong):
       break
-    best: dict[str, int] = {}  # the row with the highest code of the winner
-    for i, track in enumerate(tracks):
-      if track in wrong:
-        genre = wanted[track]
-        if track not in best or codes[i, genre] > codes[best[track], genre]:
-          best[track] = i
-    for track, i in best.items():
-      codes[i, wanted[track]] += 1
+    for track in wrong:
+      own, genre = np.flatnonzero(tracks == track), by_track.predicted[track]
+      codes[own[codes[own, genre].argmax()], genre] += 1
   return codes.clip(0, levels).astype(dtype)
 
 
@@ -250,7 +218,3 @@ class _Index(dict):
 
   def __call__(self, value) -> int:
     return self.setdefault(value, len(self))
-
-
-def _joined(parts: Iterable[np.ndarray], dtype) -> np.ndarray:
-  return np.concatenate([np.zeros(0, dtype), *parts])

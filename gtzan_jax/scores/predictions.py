@@ -19,7 +19,8 @@ from gtzan_jax.scores import artist_credits, voting
 
 TRACK_ROW = -1  # the segment number of a row for a whole track
 
-_COLUMNS = ("track", "segment", "label", "probabilities", "genres", "artist")
+_ROWS = ("track", "segment", "label", "probabilities", "artist")
+_COLUMNS = (*_ROWS[:4], "genres", "artist")
 # Tolerance of a row's sum: older tables were rounded to half precision, which
 # moves a sum by up to 0.0005, averaged and rounded again.
 _OFF = 5e-3
@@ -79,9 +80,8 @@ class Predictions:
   def predicted(self) -> np.ndarray:
     """[N] int32: the likeliest genre of each row, -1 where a row has a NaN."""
     usable = np.isfinite(self.probabilities).all(axis=1)
-    return np.where(usable, self.probabilities.argmax(axis=1), -1).astype(
-      np.int32
-    )
+    likeliest = self.probabilities.argmax(axis=1)
+    return np.where(usable, likeliest, -1).astype(np.int32)
 
   @property
   def correct(self) -> np.ndarray:
@@ -120,10 +120,8 @@ class Predictions:
 
   def select(self, rows: np.ndarray) -> "Predictions":
     """The rows at these indices, or where [N] bool is true."""
-    names = set(_COLUMNS) - {"genres"}
-    return dataclasses.replace(
-      self, **{x: getattr(self, x)[rows] for x in names}
-    )
+    chosen = {name: getattr(self, name)[rows] for name in _ROWS}
+    return dataclasses.replace(self, **chosen)
 
   def by_track(
     self, vote: Literal["mean", "majority"] = "mean"
@@ -170,7 +168,10 @@ class Predictions:
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     columns = {name: np.asarray(getattr(self, name)) for name in _COLUMNS}
-    columns["probabilities"] = _narrow(self.probabilities)
+    exact = self.probabilities
+    narrower = (exact.astype(dtype) for dtype in (np.float16, np.float32))
+    same = (x for x in narrower if np.array_equal(x, exact, equal_nan=True))
+    columns["probabilities"] = next(same, exact)
     with atomic.opened(path) as file:
       np.savez_compressed(file, allow_pickle=False, **columns)
 
@@ -222,14 +223,6 @@ def digest(tracks: Iterable[str]) -> str:
   return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def _narrow(exact: np.ndarray) -> np.ndarray:
-  for dtype in (np.float16, np.float32):
-    narrow = exact.astype(dtype)
-    if np.array_equal(narrow, exact, equal_nan=True):
-      return narrow
-  return exact
-
-
 def _column(name: str, value, kinds: str, dtype: type) -> np.ndarray:
   """The values as `dtype`; refuses other kinds and inexact integers."""
   array = np.asarray(value)
@@ -257,18 +250,13 @@ def _check_shapes(p: Predictions) -> None:
   if count < 2 or len(set(genres)) != count:
     raise InputError(f"genres: {genres} received, two or more names, each once")
   rows = p.track.shape[0] if p.track.ndim == 1 else None
-  wanted = {
-    "track": ("[N]", (rows,)),
-    "segment": ("[N]", (rows,)),
-    "label": ("[N]", (rows,)),
-    "probabilities": (f"[N, {count}]", (rows, count)),
-    "artist": ("[N]", (rows,)),
-  }
-  for name, (words, shape) in wanted.items():
-    if getattr(p, name).shape != shape:
+  for name in _ROWS:
+    words, wanted = "[N]", (rows,)
+    if name == "probabilities":
+      words, wanted = f"[N, {count}]", (rows, count)
+    if (shape := getattr(p, name).shape) != wanted:
       raise InputError(
-        f"{name}: shape {getattr(p, name).shape} received, {words} is accepted"
-        f" (N = {rows})"
+        f"{name}: shape {shape} received, {words} is accepted (N = {rows})"
       )
 
 

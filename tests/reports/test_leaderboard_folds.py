@@ -11,17 +11,17 @@ from tfds_gtzan.protocols.table import PROTOCOLS
 SIZES = (9, 6, 12)  # tracks of each fold
 
 
-def heard(fold, seed=0):
+def predicted(fold, seed=0):
   return made(SIZES[fold], seed=10 * seed + fold, first=100 * fold, artists=2)
 
 
 def crossvalidated(folder, seed=0, **changes):
-  """The workdirs of three folds of one recipe."""
+  """The run folders of three folds of one recipe."""
   data = {"fold": 0, "path": "/music", "protocol": "artist_kfold"}
   return [
     run(
       folder / f"fold{i}-seed{seed}",
-      {"test": heard(i, seed)},
+      {"test": predicted(i, seed)},
       **{
         **{"protocol": "artist_kfold", "tracks": sum(SIZES), "seed": seed},
         "config": FACTS["config"] | {"data": data | {"fold": i}, "seed": seed},
@@ -34,51 +34,44 @@ def crossvalidated(folder, seed=0, **changes):
   ]
 
 
-def tables(*folders):
-  files = stored_runs.find([path for some in folders for path in some])
-  return leaderboard.build([stored_runs.read(file) for file in files])
+def tables(*runs):
+  return leaderboard.build(map(stored_runs.read, runs))
 
 
 def test_pooled_numbers_are_those_of_the_pooled_predictions(tmp_path):
-  (table,) = tables(crossvalidated(tmp_path))
+  folds = crossvalidated(tmp_path)
+  (table,) = tables(*folds)
   (row,) = table["rows"]
-  wanted = metrics.evaluate(crossval.pool([heard(i) for i in range(3)]))
+  wanted = metrics.evaluate(crossval.pool([predicted(i) for i in range(3)]))
   assert (table["fold"], table["n"]) == ("all folds", sum(SIZES))
   assert row["track"].mean == pytest.approx(wanted["track"]["accuracy"])
   assert row["macro_f1"].mean == pytest.approx(wanted["track"]["macro_f1"])
   assert row["segment"].mean == pytest.approx(wanted["segment"]["accuracy"])
   assert (row["seconds"], row["seeds"]) == (60.0, [0])
   assert row["commits"] == ["a" * 8, "b" * 8, "c" * 8]
-
-
-def test_seeds_of_a_whole_cross_validation_are_one_row(tmp_path):
-  (table,) = tables(crossvalidated(tmp_path), crossvalidated(tmp_path, seed=1))
+  (table,) = tables(*folds, *crossvalidated(tmp_path, seed=1))
   (row,) = table["rows"]
   assert row["seeds"] == [0, 1]
   assert row["track"].deviation is not None
 
 
 def test_what_is_left_of_a_cross_validation_is_called_a_fold(tmp_path):
-  some = crossvalidated(tmp_path)[1:]
-  assert [table["fold"] for table in tables(some)] == ["fold 1", "fold 2"]
+  first, *some = crossvalidated(tmp_path / "one")
+  assert [table["fold"] for table in tables(*some)] == ["fold 1", "fold 2"]
   other = run(tmp_path / "filtered", {"test": made(3)})
   board = leaderboard_page.write([*some, other], tmp_path / "out")
   text = board.with_suffix(".md").read_text()
   assert "protocol artist_kfold, fold 1: test split, 6 tracks" in text
   # a single fold has more tracks, and yet does not stand for the recipe
   assert "`filtered`, test, 3 tracks" in text
-  (line,) = leaderboard_page.overview(tables(some, [other]))
+  (line,) = leaderboard_page.overview(tables(*some, other))
   assert line["honest"]["table"]["protocol"] == "filtered"
-  alone = leaderboard_page.overview(tables(some))
+  alone = leaderboard_page.overview(tables(*some))
   assert alone[0]["honest"]["table"]["fold"] == "fold 2"
-
-
-def test_folds_of_other_experiments_are_not_pooled(tmp_path):
-  one = crossvalidated(tmp_path / "one")[:2]
-  other = crossvalidated(tmp_path / "other", data_fingerprint="other")[2:]
-  assert {table["fold"] for table in tables(one, other)} == {
-    *("fold 0", "fold 1", "fold 2")
-  }
+  # Folds of other experiments are not pooled.
+  others = crossvalidated(tmp_path / "other", data_fingerprint="other")
+  folds = [table["fold"] for table in tables(first, some[0], others[2])]
+  assert sorted(folds) == ["fold 0", "fold 1", "fold 2"]
 
 
 def test_protocols_with_folds_are_known_by_their_names():

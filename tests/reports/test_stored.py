@@ -4,22 +4,14 @@ import json
 import shutil
 
 import pytest
-from stored import made, parts, run
+from stored import GAN, made, parts, run
 
 from gtzan_jax.cli.main import main
 from gtzan_jax.errors import InputError
-from gtzan_jax.gan import fidelity
 from gtzan_jax.inference import ensemble
 from gtzan_jax.reports import leaderboard_page, stored_runs
 from gtzan_jax.scores import packed_predictions
 from gtzan_jax.studies.compare import run as compare_runs
-
-GAN = {
-  **{"domain": "features", "generated": 9, "chance": 1 / 3},
-  **{"collapsed": False, "memorised": False, "genre_share": {}},
-  "judge": {"recipe": "mel_cnn", "path": "judge", "accuracy": 0.7},
-  "measures": {"validation": dict.fromkeys(fidelity.MEASURES, 0.5)},
-}
 
 
 @pytest.fixture(scope="module")
@@ -52,25 +44,26 @@ def test_what_is_left_of_the_folders(folders, packed):
     *("runs.json", "predictions.npz", "leaderboard.md"),
     "compared/compare.json",
   }
-  names = [path.relative_to(packed) for path in stored_runs.below(packed)]
-  assert names == [
-    path.relative_to(folders) for path in stored_runs.below(folders)
-  ]
-  assert stored_runs.below(packed / "runs") == stored_runs.find(
-    [packed / "runs"]
+  names, others = (
+    [run.relative_to(root) for run in stored_runs.below(root)]
+    for root in (folders, packed)
   )
+  assert names == others
+  inner = packed / "runs"
+  assert stored_runs.below(inner) == stored_runs.find([inner])
   text = (packed / "leaderboard.md").read_text()
   assert text == (folders / "leaderboard.md").read_text()
-  pairs = [
-    json.loads((root / "compared" / "compare.json").read_text())
-    for root in (folders, packed)
-  ]
-  assert pairs[0] == pairs[1]
+  pair = (
+    (x / "compared" / "compare.json").read_text() for x in (folders, packed)
+  )
+  one, other = map(json.loads, pair)
+  assert one == other
 
 
 def test_a_report_is_that_of_the_folder_but_for_rounding(folders, packed):
-  exact = stored_runs.read(folders / "runs" / "seed1")
-  found = stored_runs.read(packed / "runs" / "seed1")
+  exact, found = (
+    stored_runs.read(root / "runs" / "seed1") for root in (folders, packed)
+  )
   test, other = found["splits"]["test"], exact["splits"]["test"]
   for level in ("segment", "track", "track_majority"):
     for key in ("n", "accuracy", "ci95", "macro_f1", "per_genre", "confusion"):
@@ -81,9 +74,8 @@ def test_a_report_is_that_of_the_folder_but_for_rounding(folders, packed):
     assert test[key] == other[key]
   for split in ("train", "validation"):
     for level in ("segment", "track"):
-      numbers = {
-        key: exact["splits"][split][level][key] for key in ("n", "accuracy")
-      }
+      whole = exact["splits"][split][level]
+      numbers = {key: whole[key] for key in ("n", "accuracy")}
       assert found["splits"][split][level] == numbers
   for key in ("config", "seed", "seconds", "commit", "headline", "genres"):
     assert found[key] == exact[key]
@@ -94,20 +86,16 @@ def test_a_report_is_that_of_the_folder_but_for_rounding(folders, packed):
 
 
 @pytest.mark.slow
-def test_packed_runs_are_compared_and_combined(folders, packed, tmp_path):
-  runs = [
-    [f"--workdir={root / 'runs' / f'seed{seed}'}" for seed in range(2)]
-    for root in (folders, packed)
-  ]
-  for number, given in enumerate(runs):
-    out = f"--out={tmp_path / str(number)}"
-    assert main(["launch.py", "evaluate", *given, out]) == 0
-  one, other = (stored_runs.read(tmp_path / x) for x in "01")
+def test_packed_runs_are_combined(folders, packed, tmp_path):
+  one, other = tmp_path / "one", tmp_path / "other"
+  for root, out in ((folders, one), (packed, other)):
+    given = [f"--workdir={root / 'runs' / f'seed{seed}'}" for seed in range(2)]
+    assert main(["launch.py", "evaluate", *given, f"--out={out}"]) == 0
+  exact, found = map(stored_runs.read, (one, other))
   for key in ("config", "num_params", "headline"):
-    assert one[key] == other[key]
-  assert (
-    one["splits"]["test"]["track"]["n"] == other["splits"]["test"]["track"]["n"]
-  )
+    assert exact[key] == found[key]
+  for key in ("n", "missing", "sha256", "known_artists"):
+    assert exact["splits"]["test"][key] == found["splits"]["test"][key]
 
 
 def test_packing_what_is_packed_changes_nothing(packed, tmp_path):

@@ -28,74 +28,59 @@ def made(tracks=60, segments=4, sure=3.0, seed=0, artists=20) -> Predictions:
   )
 
 
-def one_a_track(probabilities, label, genres=GENRES) -> Predictions:
-  tracks = [f"t{i:04d}" for i in range(len(label))]
-  return Predictions(tracks, [0] * len(label), label, probabilities, genres)
-
-
-def ece(table: Predictions) -> float:
-  return calibration.ece(table.probabilities, table.correct)
-
-
-def loss_of(table: Predictions) -> float:
-  return calibration.loss(table.probabilities, table.label)
-
-
-def bins_of(table: Predictions) -> list[dict]:
-  return calibration.reliability(table.probabilities, table.correct)
-
-
-def by_loop(table: Predictions) -> float:
-  """Guo et al.'s equations 2 to 4, read aloud."""
-  total = 0.0
-  for m in range(1, 16):
-    inside = [
-      (float(row.max()), row.argmax() == true)
-      for row, true in zip(table.probabilities, table.label, strict=True)
-      if (m - 1) / 15 < row.max() <= m / 15
-    ]
-    if inside:
-      confidence = sum(p for p, _ in inside) / len(inside)
-      accuracy = sum(right for _, right in inside) / len(inside)
-      total += len(inside) / len(table) * abs(accuracy - confidence)
-  return total
+def scores(table: Predictions, by=1.0) -> tuple[float, float]:
+  """Loss and calibration error of a table whose logits are divided."""
+  after = calibration.scaled(table.probabilities, by)
+  loss = calibration.loss(after, table.label)
+  return loss, calibration.ece(after, table.correct)
 
 
 @pytest.mark.parametrize("sure", [0.3, 1.0, 5.0])
 def test_the_calibration_error_is_that_of_a_loop(sure):
+  """Guo et al.'s equations 2 to 4, read aloud."""
   for table in (made(sure=sure), made(sure=sure).by_track()):
-    got = ece(table)
-    assert got == pytest.approx(by_loop(table), abs=1e-12)
-    assert 0.01 < got < 0.6
+    confidence = table.probabilities.max(axis=1)
+    total = 0.0
+    for m in range(1, 16):
+      inside = (confidence > (m - 1) / 15) & (confidence <= m / 15)
+      if inside.any():
+        accuracy = (table.predicted == table.label)[inside].mean()
+        gap = abs(accuracy - confidence[inside].mean())
+        total += inside.sum() / len(table) * gap
+    ece = calibration.ece(table.probabilities, table.correct)
+    assert ece == pytest.approx(total, abs=1e-12)
+    assert 0.01 < ece < 0.6
 
 
 def test_reliability_counts_every_row_once():
   table = made()
-  bins = bins_of(table)
+  bins = calibration.reliability(table.probabilities, table.correct)
   total = sum(row["n"] for row in bins)
   assert total == len(table)
-  mean = sum(row["n"] * row["accuracy"] for row in bins) / total
-  assert mean == pytest.approx((table.predicted == table.label).mean())
-  sure = sum(row["n"] * row["confidence"] for row in bins) / total
-  assert sure == pytest.approx(table.probabilities.max(axis=1).mean())
-  certain = one_a_track([[1, 0], [1, 0]], [0, 1], ("a", "b"))
-  assert bins_of(certain) == [{"confidence": 1.0, "accuracy": 0.5, "n": 2}]
-  none = one_a_track(np.zeros((0, 5)), [])
-  assert bins_of(none) == []
+  for key, wanted in (
+    ("accuracy", (table.predicted == table.label).mean()),
+    ("confidence", table.probabilities.max(axis=1).mean()),
+  ):
+    mean = sum(row["n"] * row[key] for row in bins) / total
+    assert mean == pytest.approx(wanted)
 
 
 def test_a_bin_holds_its_upper_edge():
   """0.6 and 0.8 are the edges 9 and 12 of 15, to the bit."""
   edges = np.linspace(0, 1, calibration.BINS + 1)
   assert (edges[9], edges[12]) == (0.6, 0.8)
-  sure = [0.55, 0.6, 0.6, np.nextafter(0.6, 1), 0.8, 0.81, 1.0]
-  rows = [[p, 1 - p] for p in sure]
-  bins = bins_of(one_a_track(rows, [0, 0, 1, 0, 0, 0, 0], ("a", "b")))
+  sure = np.array([0.55, 0.6, 0.6, np.nextafter(0.6, 1), 0.8, 0.81, 1.0])
+  rows, correct = np.stack([sure, 1 - sure], axis=1), np.arange(7) != 2
+  bins = calibration.reliability(rows, correct)
   assert [(row["n"], row["accuracy"]) for row in bins] == [
     (3, pytest.approx(2 / 3)),
     *[(1, 1.0)] * 4,
   ]
   assert bins[0]["confidence"] == pytest.approx(1.75 / 3)
+  one = {"confidence": 1.0, "accuracy": 0.5, "n": 2}
+  certain = np.eye(2)[[0, 0]]
+  assert calibration.reliability(certain, np.array([True, False])) == [one]
+  assert calibration.reliability(np.zeros((0, 5)), np.zeros(0, bool)) == []
 
 
 @pytest.mark.parametrize("sure", [0.4, 1.0, 6.0])
@@ -111,11 +96,9 @@ def test_the_temperature_is_that_of_another_minimiser(sure):
   theirs = scipy.optimize.minimize(loss, [1.0], method="Nelder-Mead")
   ours = calibration.temperature(table.probabilities, table.label)
   assert ours == pytest.approx(1 / theirs.x[0], rel=1e-3)
-  after = calibration.scaled(table.probabilities, ours)
-  assert calibration.loss(after, table.label) == pytest.approx(
-    theirs.fun, abs=2e-4
-  )
-  assert loss_of(table) == pytest.approx(loss([1.0]), abs=1e-9)
+  assert scores(table, ours)[0] == pytest.approx(theirs.fun, abs=2e-4)
+  before = calibration.loss(table.probabilities, table.label)
+  assert before == pytest.approx(loss([1.0]), abs=1e-9)
   assert abs(ours - 1) > 0.1 or sure == 1.0
 
 
@@ -123,49 +106,45 @@ def test_the_temperature_is_that_of_another_minimiser(sure):
 def test_no_temperature_changes_an_answer(by):
   """Genres that are nearly equal are no tie afterwards."""
   rng = np.random.default_rng(0)
-  table = one_a_track(
-    scipy.special.softmax(rng.normal(size=(4_000, 5)) / 30, 1), [0] * 4_000
-  )
-  after = calibration.scaled(table.probabilities, by)
-  np.testing.assert_array_equal(after.argmax(axis=1), table.predicted)
+  rows = scipy.special.softmax(rng.normal(size=(4_000, 5)) / 30, 1)
+  after = calibration.scaled(rows, by)
+  np.testing.assert_array_equal(after.argmax(axis=1), rows.argmax(axis=1))
   np.testing.assert_allclose(after.sum(axis=1), 1)
 
 
-def test_where_a_temperature_changes_nothing_it_is_one():
-  assert calibration.temperature(np.full((9, 5), 0.2), np.arange(9) % 5) == 1
-
-
-def test_a_temperature_stays_within_its_bounds():
-  """All right though unsure, or all wrong though sure."""
-  rows = np.array([[0.6, 0.1, 0.1, 0.1, 0.1]] * 9)
-  for label, wanted in ((0, 1 / 20), (1, 20)):
-    t = calibration.temperature(rows, np.full(9, label))
-    assert t == pytest.approx(wanted, rel=0.05)
-    assert 1 / 20 <= t <= 20
+@pytest.mark.parametrize(
+  ("row", "label", "wanted"),
+  [
+    ([0.2] * 5, range(5), 1),  # nothing is gained
+    ([0.6, *[0.1] * 4], [0], pytest.approx(1 / 20, rel=0.05)),  # all right
+    ([0.6, *[0.1] * 4], [1], pytest.approx(20, rel=0.05)),  # all wrong
+  ],
+)
+def test_a_temperature_stays_within_its_bounds(row, label, wanted):
+  label = np.array(label)
+  t = calibration.temperature(np.array([row] * len(label)), label)
+  assert t == wanted
+  assert 1 / 20 <= t <= 20
 
 
 def test_test_is_scaled_by_what_validation_gives():
   tables = {"validation": made(seed=1), "test": made(seed=2, sure=2.0)}
-  found = calibration.calibrate(tables, "test")
-  assert found["fitted_on"] == "validation"
+  calibrated = calibration.calibrate(tables, "test")
+  assert calibrated["fitted_on"] == "validation"
   for level in calibration.LEVELS:
     one, other = (
       t.by_track() if level == "track" else t for t in tables.values()
     )
     t = calibration.temperature(one.probabilities, one.label)
-    after = calibration.scaled(other.probabilities, t)
-    assert found[level] == {
-      "temperature": pytest.approx(t),
-      "ece": ece(other),
-      "ece_after": calibration.ece(after, other.correct),
-      "loss": loss_of(other),
-      "loss_after": calibration.loss(after, other.label),
-      "reliability": calibration.reliability(after, other.correct),
-    }
-    assert found[level]["loss_after"] < found[level]["loss"]
-    # Not by what the test part itself would have.
     own = calibration.temperature(other.probabilities, other.label)
-    assert abs(own - t) > 0.05
+    assert abs(own - t) > 0.05  # not what the test split itself would have
+    got = calibrated[level]
+    assert got["temperature"] == pytest.approx(t)
+    assert (got["loss"], got["ece"]) == pytest.approx(scores(other))
+    after = scores(other, t)
+    assert (got["loss_after"], got["ece_after"]) == pytest.approx(after)
+    assert sum(row["n"] for row in got["reliability"]) == len(other)
+    assert got["loss_after"] < got["loss"]
 
 
 def test_validation_is_scaled_half_by_half():
@@ -183,8 +162,7 @@ def test_validation_is_scaled_half_by_half():
   assert result["fitted_on"] == "halves of validation"
   mean = np.exp(np.log(temperatures).mean())
   assert result["segment"]["temperature"] == pytest.approx(mean)
-  after = calibration.scaled(table.probabilities, temperatures)
-  assert result["segment"]["loss_after"] == calibration.loss(after, table.label)
+  assert result["segment"]["loss_after"] == scores(table, temperatures)[0]
 
 
 @pytest.mark.parametrize(
@@ -196,5 +174,5 @@ def test_validation_is_scaled_half_by_half():
     ({"validation": made(artists=1)}, "validation"),
   ],
 )
-def test_where_nothing_can_be_fitted_nothing_is_said(tables, headline):
+def test_where_nothing_can_be_fitted_nothing_is_reported(tables, headline):
   assert calibration.calibrate(tables, headline) is None

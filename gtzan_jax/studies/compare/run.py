@@ -13,8 +13,7 @@ from collections.abc import Mapping, Sequence
 from gtzan_jax.errors import InputError, writing
 from gtzan_jax.inference import ensemble
 from gtzan_jax.inference.ensemble import Member
-from gtzan_jax.reports import leaderboard, report
-from gtzan_jax.reports import schema as report_schema
+from gtzan_jax.reports import leaderboard, report, schema
 from gtzan_jax.scores import alignment, compare
 from gtzan_jax.training import workdir
 
@@ -29,7 +28,7 @@ def compare_runs(
   `segment` is None where tracks were cut differently. InputError for other
   tracks or another number of recipes."""
   sides = _sides(ensemble.read_all(paths, "a comparison"))
-  split = ensemble.same_test([one for side in sides for one in side])
+  split = ensemble.same_test([*sides[0], *sides[1]])
   tables = [[one.predictions[split] for one in side] for side in sides]
   tracks = [[one.by_track("mean") for one in side] for side in tables]
   same = alignment.same_rows([*tables[0], *tables[1]])
@@ -47,7 +46,7 @@ def again(folder: str | os.PathLike) -> dict:
   file = pathlib.Path(folder) / FILE
   side = {"workdirs": [str], ...: object}
   spec = {"a": side, "b": side, ...: object}
-  found = report_schema.read_json(file, spec, "compare")
+  found = schema.read_json(file, spec, "compare")
   named = [*found["a"]["workdirs"], *found["b"]["workdirs"]]
   return compare_runs([file.parent / name for name in named], seen_from=folder)
 
@@ -63,27 +62,27 @@ def write(found: Mapping, out: str | os.PathLike) -> pathlib.Path:
 
 def lines(found: Mapping) -> list[str]:
   """The comparison as lines of text."""
-  text = [
-    f"{name}: {side['recipe']}, seed {', '.join(map(str, side['seeds']))}"
-    f" ({side['protocol']})"
-    + (f"; LEAKS: {side['leak']}" if side["leak"] else "")
-    for name, side in (("a", found["a"]), ("b", found["b"]))
-  ]
-  if found["split"] != "test":
-    text.append(
-      f"no test tracks present: the {found['split']} split also chose the"
-      " checkpoints"
-    )
-  track = found["track"]
+  split, track = found["split"], found["track"]
+  text, notes = [], []
   for name in ("a", "b"):
-    split = {**found[name], "track": track}
-    if report.artists_decide(split):
-      text.append(f"{name}: {report.artist_note(found['split'], split)}")
-  text.append(
-    f"{found['split']}: {track['n']} tracks in {track['clusters']} clusters"
-    " (artists, where known)"
-  )
-  text.append(f"{'':10}{'a':>7}{'b':>7}{'a - b':>9}   95 % interval")
+    side = {**found[name], "track": track}
+    seeds = ", ".join(map(str, side["seeds"]))
+    leaks = f"; LEAKS: {side['leak']}" if side["leak"] else ""
+    text.append(
+      f"{name}: {side['recipe']}, seed {seeds} ({side['protocol']}){leaks}"
+    )
+    if report.artists_decide(side):
+      notes.append(f"{name}: {report.artist_note(split, side)}")
+  if split != "test":
+    text.append(
+      f"no test tracks present: the {split} split also chose the checkpoints"
+    )
+  text += [
+    *notes,
+    f"{split}: {track['n']} tracks in {track['clusters']} clusters (artists,"
+    " where known)",
+    f"{'':10}{'a':>7}{'b':>7}{'a - b':>9}   95 % interval",
+  ]
   for level in ("track", "segment"):
     if one := found[level]:
       low, high = one["ci95"]
@@ -108,15 +107,13 @@ def _sides(members: Sequence[Member]) -> tuple[list[Member], list[Member]]:
   groups = collections.defaultdict(list)
   for member in members:
     groups[_experiment(member.report)].append(member)
-  if len(groups) != 2:
-    named = ", ".join(
-      sorted(side[0].report["recipe"] for side in groups.values())
-    )
+  sides = list(groups.values())
+  if len(sides) != 2:
+    named = ", ".join(sorted(side[0].report["recipe"] for side in sides))
     raise InputError(
-      f"{len(members)} --workdir of {len(groups)} experiments ({named}): give"
+      f"{len(members)} --workdir of {len(sides)} experiments ({named}): give"
       " two, or several seeds of two recipes that differ in nothing else"
     )
-  sides = list(groups.values())
   both = set.intersection(*({_seed(one) for one in side} for side in sides))
   for side in sides:
     if len(side) < 2:

@@ -10,8 +10,7 @@ import numpy as np
 from gtzan_jax.errors import InputError, writing
 from gtzan_jax.inference import ensemble
 from gtzan_jax.inference.ensemble import Member
-from gtzan_jax.reports import report
-from gtzan_jax.reports import schema as report_schema
+from gtzan_jax.reports import report, schema
 from gtzan_jax.scores import alignment, bootstrap, compare, metrics
 from gtzan_jax.scores.predictions import Predictions
 from gtzan_jax.studies.failures import page as failures_page
@@ -44,29 +43,28 @@ def _compute(paths, about: Callable, seen_from) -> dict:
   split = ensemble.same_test(members, given="")
   tables = [member.predictions[split] for member in members]
   tracks = [table.by_track("mean") for table in tables]
-  first, heard = tracks[0], _heard(tracks)
-  wrong = heard != first.label
+  first, predicted = tracks[0], _predicted(tracks)
+  wrong = predicted != first.label
   known = {track: about(track) for track in first.track.tolist()}
-  runs = _runs(members, heard, first.label, seen_from)
+  runs = _runs(members, predicted, first.label, seen_from)
   new = [i for i, run in enumerate(runs) if run["copy_of"] is None]
+  confusion = np.zeros([len(first.genres)] * 2, int)  # summed over runs
+  true = np.broadcast_to(first.label, predicted.shape)
+  np.add.at(confusion, (true, predicted), 1)
   return {
     "split": split,
     "runs": runs,
     "n": len(first),
     "clusters": first.n_clusters,
-    "confused": metrics.confused(
-      _confusion(first, heard), list(first.genres), 10
-    ),
+    "confused": metrics.confused(confusion.tolist(), list(first.genres), 10),
     # How many tracks no run, one run, two ... get wrong.
-    "wrong_in": np.bincount(
-      wrong.sum(axis=0), minlength=len(wrong) + 1
-    ).tolist(),
+    "wrong_in": _counts(wrong.sum(axis=0), len(wrong) + 1),
     # Expected count of always wrong tracks if runs erred independently; a copy
     # adds nothing.
     "by_chance": float(len(first) * wrong[new].mean(axis=1).prod())
     if len(new) > 1
     else None,
-    "always_wrong": _always_wrong(tracks, heard, known),
+    "always_wrong": _always_wrong(tracks, predicted, known),
     "notes": {t: dict(one[2]) for t, one in known.items() if one[2]},
     "faults": _faults(first.track, wrong.all(axis=0), known),
     "position": _by_position(tables),
@@ -76,7 +74,7 @@ def _compute(paths, about: Callable, seen_from) -> dict:
 def again(folder: str | os.PathLike) -> dict:
   """Recomputes failures.json; published facts of tracks are taken as stored."""
   file = pathlib.Path(folder) / FILE
-  found = report_schema.read_json(file, _RAW, "failures")
+  found = schema.read_json(file, _RAW, "failures")
   paths = [file.parent / run["workdir"] for run in found["runs"]]
   names = {
     row["track"]: (row["artist"], row["title"]) for row in found["always_wrong"]
@@ -113,7 +111,7 @@ def run(
 
 
 def _runs(
-  members: Sequence[Member], heard: np.ndarray, label: np.ndarray, folder
+  members: Sequence[Member], predicted: np.ndarray, label: np.ndarray, folder
 ) -> list[dict]:
   """Facts of the runs. `copy_of` is an earlier run with equal predictions, as
   by seeds of a recipe without randomness."""
@@ -122,16 +120,22 @@ def _runs(
     {
       "workdir": names[i],
       **{k: member.report[k] for k in ("recipe", "seed", "protocol", "leak")},
-      "accuracy": float((heard[i] == label).mean()),
+      "accuracy": float((predicted[i] == label).mean()),
       "copy_of": next(
-        (names[j] for j in range(i) if (heard[j] == heard[i]).all()), None
+        (names[j] for j in range(i) if (predicted[j] == predicted[i]).all()),
+        None,
       ),
     }
     for i, member in enumerate(members)
   ]
 
 
-def _heard(tables: Sequence[Predictions]) -> np.ndarray:
+def _counts(values: np.ndarray, length: int) -> list[int]:
+  """How often 0, 1, ... occur."""
+  return np.bincount(values, minlength=length).tolist()
+
+
+def _predicted(tables: Sequence[Predictions]) -> np.ndarray:
   """[runs, N] predicted genres, rows as in the first table."""
   places = [alignment.places(tables[0], table) for table in tables]
   return np.stack(
@@ -139,38 +143,31 @@ def _heard(tables: Sequence[Predictions]) -> np.ndarray:
   )
 
 
-def _confusion(first: Predictions, heard: np.ndarray) -> list[list[int]]:
-  """Summed over runs: row = true genre, column = predicted."""
-  counts = np.zeros([len(first.genres)] * 2, int)
-  np.add.at(counts, (np.broadcast_to(first.label, heard.shape), heard), 1)
-  return counts.tolist()
-
-
 def _always_wrong(
-  tracks: Sequence[Predictions], heard: np.ndarray, known: Mapping
+  tracks: Sequence[Predictions], predicted: np.ndarray, known: Mapping
 ) -> list[dict]:
-  """Tracks that no run gets right, the lowest true probability first."""
+  """Tracks that no run gets right, the lowest true probability first; `heard`
+  is {genre: number of runs that predict it}, most frequent first."""
   pooled = ensemble.combine(tracks)
-  belief = pooled.probabilities[np.arange(len(pooled)), pooled.label]
-  chosen = np.flatnonzero((heard != pooled.label).all(axis=0))
-  return [
-    {
-      "track": str(pooled.track[i]),
-      "genre": pooled.genres[pooled.label[i]],
-      "heard": _votes(heard[:, i], pooled.genres),
-      "true_probability": float(belief[i]),
-      "artist": known[str(pooled.track[i])][0] or str(pooled.artist[i]),
-      "title": known[str(pooled.track[i])][1],
-    }
-    for i in chosen[np.lexsort((pooled.track[chosen], belief[chosen]))]
-  ]
-
-
-def _votes(heard: np.ndarray, genres: Sequence[str]) -> dict[str, int]:
-  """{genre: number of runs that predict it}, most frequent first."""
-  counts = np.bincount(heard, minlength=len(genres))
-  order = np.argsort(-counts, kind="stable")
-  return {genres[g]: int(counts[g]) for g in order if counts[g]}
+  p_true = pooled.probabilities[np.arange(len(pooled)), pooled.label]
+  chosen = np.flatnonzero((predicted != pooled.label).all(axis=0))
+  rows = []
+  for i in chosen[np.lexsort((pooled.track[chosen], p_true[chosen]))]:
+    track = str(pooled.track[i])
+    artist, title, _ = known[track]
+    votes = _counts(predicted[:, i], len(pooled.genres))
+    heard = zip(pooled.genres, votes, strict=True)
+    rows.append(
+      {
+        "track": track,
+        "genre": pooled.genres[pooled.label[i]],
+        "heard": {g: n for g, n in sorted(heard, key=lambda x: -x[1]) if n},
+        "true_probability": float(p_true[i]),
+        "artist": artist or str(pooled.artist[i]),
+        "title": title,
+      }
+    )
+  return rows
 
 
 def _faults(track: np.ndarray, always: np.ndarray, known: Mapping) -> dict:
@@ -210,17 +207,13 @@ def _by_position(tables: Sequence[Predictions]) -> list[dict] | None:
   numbers = np.unique(first.segment)
   if len(numbers) < 2 or not alignment.same_rows(tables):
     return None
-  share = (_heard(tables) == first.label).mean(axis=0)
-  clusters = first.clusters
-  rows = {int(s): first.segment == s for s in numbers}
-  return [
-    {
-      "segment": s,
-      "n": int(here.sum()),
-      "accuracy": float(share[here].mean()),
-      "ci95": bootstrap.interval(
-        clusters[here], share[here], resamples=compare.RESAMPLES
-      ),
-    }
-    for s, here in rows.items()
-  ]
+  share = (_predicted(tables) == first.label).mean(axis=0)
+  clusters, rows = first.clusters, []
+  for number in numbers.tolist():
+    here = first.segment == number
+    drawn = clusters[here], share[here]
+    row = {"segment": number, "n": int(here.sum())}
+    row["accuracy"] = float(share[here].mean())
+    row["ci95"] = bootstrap.interval(*drawn, resamples=compare.RESAMPLES)
+    rows.append(row)
+  return rows

@@ -27,8 +27,10 @@ def pack(folder: str | os.PathLike, out: str | os.PathLike) -> None:
   folder, out = pathlib.Path(folder), pathlib.Path(out)
   if out.resolve().is_relative_to(folder.resolve()):
     raise errors.InputError(f"--out={out}: give a folder outside {folder}")
-  places = [path.relative_to(folder) for path in stored_runs.find([folder])]
-  reports = {one.as_posix(): stored_runs.read(folder / one) for one in places}
+  reports = {
+    run.relative_to(folder).as_posix(): stored_runs.read(run)
+    for run in stored_runs.find([folder])
+  }
   tables = _tables(folder, reports)
   recomputed = [
     file.relative_to(folder)
@@ -49,10 +51,8 @@ def pack(folder: str | os.PathLike, out: str | os.PathLike) -> None:
       for file in (*beside, *recomputed):
         (out / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(folder / file, out / file)
-      for file in recomputed:
-        if file.suffix == ".json":
-          compute = verification.RECOMPUTED[file.name]
-          report.save(out / file, compute((out / file).parent))
+      for file in (out / file for file in recomputed if file.suffix == ".json"):
+        report.save(file, verification.RECOMPUTED[file.name](file.parent))
     wrong = verification.verify([out]).wrong
     if not wrong:
       return
@@ -69,12 +69,9 @@ def _tables(
     if one["headline"] and "gan" not in one
   }
   for file in stored_runs.files(folder, packed_runs.RUNS_FILE):
-    study, place = (
-      packed_runs.study(file.parent),
-      file.parent.relative_to(folder),
-    )
-    for run, name in study.tables:
-      found[(place / run).as_posix(), name] = study.tables[run, name]
+    place = file.parent.relative_to(folder)
+    for (run, name), table in packed_runs.study(file.parent).tables.items():
+      found[(place / run).as_posix(), name] = table
   for file in stored_runs.files(folder, "*.npz"):
     run = file.parent.parent
     if (

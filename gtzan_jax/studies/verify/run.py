@@ -55,23 +55,22 @@ def verify(paths: Iterable[str | os.PathLike]) -> Verified:
     try:
       held, again = _held(file), _again(file, known)
       # As it would come back from a file: tuples are lists there.
-      found = list(differences(held, json.loads(json.dumps(again))))
+      problems = list(differences(held, json.loads(json.dumps(again))))
     except errors.InputError as error:
-      held, found = {}, [str(error)]
-    if found:
-      more = f" (and {len(found) - 1} more)" if found[1:] else ""
-      wrong.append(f"{file}: {found[0]}{more}")
+      problems = [str(error)]
+    runs = []
+    if problems:
+      more = f" (and {len(problems) - 1} more)" if problems[1:] else ""
+      wrong.append(f"{file}: {problems[0]}{more}")
     elif file.name == report.REPORT_FILE:
-      table = file.parent / "predictions" / "train.npz"
-      scored = held["splits"].get("train", {"track": {"n": 0}})["track"]["n"]
-      no_train += bool(scored) and not table.exists()
-      if "gan" in held:
-        gans[str(file.parent)] = 1
+      runs = [held]
+      stored_train = (file.parent / "predictions" / "train.npz").exists()
+      no_train += "train" in rebuild.scored(held["splits"]) and not stored_train
     elif file.name == packed_runs.RUNS_FILE:
       runs = [stored.read(run) for run in stored.below(file.parent)]
       in_two += len(runs)
-      if number := sum("gan" in one for one in runs):
-        gans[str(file.parent)] = number
+    if number := sum("gan" in run for run in runs):
+      gans[str(file.parent)] = number
   counts = collections.Counter(file.name for file in files)
   held = ", ".join(f"{number} {name}" for name, number in counts.items())
   summary = f"verified: {held}; {len(wrong) or 'none'} of them wrong"
@@ -100,12 +99,6 @@ def _page(file: pathlib.Path) -> str:
     copy = shutil.copy(file, out)
     leaderboard_page.write([file.with_suffix("")], copy)
     return pathlib.Path(copy).read_text("utf-8")
-
-
-def _is_page(file: pathlib.Path) -> bool:
-  return file.with_suffix("").is_dir() and leaderboard_page.has_marks(
-    _held(file)
-  )
 
 
 # The name of a file -> from its folder what it should hold.
@@ -153,8 +146,13 @@ def find(paths: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
     names = (*RECOMPUTED, *PAGES)
     files = [file for name in names for file in stored.files(path, name)]
     beside = path.with_name(f"{path.name}.md") if path.name else path
-    pages = [*stored.files(path, "*.md"), beside]
-    files += [file for file in pages if file.is_file() and _is_page(file)]
+    files += [
+      file
+      for file in (*stored.files(path, "*.md"), beside)
+      if file.is_file()
+      and file.with_suffix("").is_dir()
+      and leaderboard_page.has_marks(_held(file))
+    ]
     if not files:
       raise errors.InputError(
         f"nothing to verify in {path}: no {', '.join(names)} at any depth"
@@ -166,11 +164,10 @@ def find(paths: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
 
 
 def _held(file: pathlib.Path) -> object:
-  if file.suffix == ".json":
-    return rebuild.load_json(file)
   try:
-    return file.read_text("utf-8")
-  except (OSError, ValueError) as error:
+    text = file.read_text("utf-8")
+    return json.loads(text) if file.suffix == ".json" else text
+  except (OSError, ValueError, RecursionError) as error:
     raise errors.InputError(f"{file} cannot be read: {error}") from error
 
 
