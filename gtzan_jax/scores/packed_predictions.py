@@ -24,7 +24,7 @@ LEVELS = (40, 100, 255, 65535)
 TOLERANCE = 0.02
 _NARROW = 255  # levels up to here are stored as 8 bit
 _TRIES = 50  # adjustments of codes
-_COLUMNS = {
+_COLUMNS: dict[str, type] = {
   # of each table
   **{"run": np.str_, "split": np.str_, "rows": np.uint32},
   **{"genres_of": np.uint32, "levels": np.uint32},
@@ -76,7 +76,7 @@ def save(
   values["genres"] = list(genres)
   for i, name in enumerate(("track", "artist", "genre")):
     values[name] = [entry[i] for entry in entries]
-  columns = {
+  columns: dict[str, np.ndarray] = {
     name: np.array(values[name], dtype) for name, dtype in _COLUMNS.items()
   }
   for name, parts in codes.items():
@@ -93,7 +93,7 @@ class Tables(Mapping[Key, Predictions]):
   """
 
   def __init__(self, path: str | os.PathLike):
-    self._columns = found = predictions.columns(path, _COLUMNS)
+    self._columns = found = predictions.columns(path, tuple(_COLUMNS))
     self._path = path
     try:
       sizes = found["sizes"].tolist()

@@ -251,10 +251,9 @@ def _check_shapes(p: Predictions) -> None:
     raise InputError(f"genres: {genres} received, two or more names, each once")
   rows = p.track.shape[0] if p.track.ndim == 1 else None
   for name in _ROWS:
-    words, wanted = "[N]", (rows,)
-    if name == "probabilities":
-      words, wanted = f"[N, {count}]", (rows, count)
-    if (shape := getattr(p, name).shape) != wanted:
+    wide = name == "probabilities"
+    words = f"[N, {count}]" if wide else "[N]"
+    if (shape := getattr(p, name).shape) != (rows, count)[: 1 + wide]:
       raise InputError(
         f"{name}: shape {shape} received, {words} is accepted (N = {rows})"
       )
