@@ -45,57 +45,57 @@ def build(reports: Iterable[Mapping]) -> list[dict]:
   the train split. Rows, best first, have Spreads in `track`, `macro_f1` and
   `segment`, and `published` (Published or None)."""
   tables = collections.defaultdict(list)
-  scored = [one for one in distinct(reports) if one["headline"] is not None]
-  for one in pooled(scored):
-    tables[_table_key(one)].append(_named(one))
+  scored = [run for run in distinct(reports) if run["headline"] is not None]
+  for run in pooled(scored):
+    tables[_table_key(run)].append(_named(run))
   return [_table(tables[key]) for key in sorted(tables)]
 
 
 def distinct(reports: Iterable[Mapping]) -> list[Mapping]:
   """Drops copies; of reports that differ only in seconds the fastest stays."""
   by_content = {
-    json.dumps({**one, "seconds": 0}, sort_keys=True): one
-    for one in sorted(reports, key=lambda one: -one["seconds"])
+    json.dumps({**run, "seconds": 0}, sort_keys=True): run
+    for run in sorted(reports, key=lambda run: -run["seconds"])
   }
   return list(by_content.values())
 
 
-def _named(one: Mapping) -> Mapping:
+def _named(run: Mapping) -> Mapping:
   """An external test's report, its recipe named with the training data."""
-  if "external" not in one or "members" in one["config"]:
-    return one
+  if "external" not in run or "members" in run["config"]:
+    return run
   data = {"path": None, "protocol": "split unknown"}
-  data |= one["config"].get("data", {})
+  data |= run["config"].get("data", {})
   music = pathlib.Path(data["path"]).name if data["path"] else "synthetic"
-  name = f"{one['recipe']} trained on {music}, {data['protocol']}"
-  return {**one, "recipe": name}
+  name = f"{run['recipe']} trained on {music}, {data['protocol']}"
+  return {**run, "recipe": name}
 
 
-def _headline(one: Mapping) -> Mapping:
-  return one["splits"][one["headline"]]
+def _headline(run: Mapping) -> Mapping:
+  return run["splits"][run["headline"]]
 
 
-def _table_key(one: Mapping) -> tuple:
+def _table_key(run: Mapping) -> tuple:
   """Honest tables first, then leaking ones, then those of synthetic music."""
   return (
-    one["corpus"] == "synthetic",
-    one["leak"] or "",
-    one["corpus"],
-    one["source"],
-    one["protocol"],
-    fold_of(one) or "",
-    one["headline"],
-    _headline(one)["sha256"] or "",
-    one["data_fingerprint"] if "external" in one else "",
+    run["corpus"] == "synthetic",
+    run["leak"] or "",
+    run["corpus"],
+    run["source"],
+    run["protocol"],
+    fold_of(run) or "",
+    run["headline"],
+    _headline(run)["sha256"] or "",
+    run["data_fingerprint"] if "external" in run else "",
   )
 
 
 def _table(reports: list[Mapping]) -> dict:
   first = reports[0]
   groups = collections.defaultdict(list)
-  for one in reports:
-    settings = json.dumps(experiment(one), sort_keys=True)
-    groups[one["recipe"], settings].append(one)
+  for run in reports:
+    settings = json.dumps(experiment(run), sort_keys=True)
+    groups[run["recipe"], settings].append(run)
   rows = [
     _row(group, _varying(recipe, groups))
     for (recipe, _), group in groups.items()
@@ -127,41 +127,41 @@ def _collection(reports: list[Mapping]) -> str | None:
   """Names of an external collection, and its fingerprint; None without."""
   if "external" not in reports[0]:
     return None
-  paths = {one["external"]["path"] for one in reports}
+  paths = {run["external"]["path"] for run in reports}
   names = {pathlib.Path(p).name or p if p else "synthetic" for p in paths}
   fingerprint = reports[0]["data_fingerprint"][:8]
   return f"{' or '.join(sorted(names))} ({fingerprint})"
 
 
-def _notes(one: Mapping, artists: Mapping) -> list[str]:
+def _notes(run: Mapping, artists: Mapping) -> list[str]:
   """Warnings beside a leak."""
   notes = []
-  if one["headline"] != "test":
+  if run["headline"] != "test":
     notes.append(
-      f"No test tracks at hand: the {one['headline']} split also chose the"
+      f"No test tracks at hand: the {run['headline']} split also chose the"
       " checkpoints, so expect somewhat less on unseen tracks."
     )
-  if missing := _headline(one)["missing"]:
+  if missing := _headline(run)["missing"]:
     notes.append(f"{missing} tracks of this split are missing from the corpus.")
-  if note := report.artist_note(one["headline"], artists):
+  if note := report.artist_note(run["headline"], artists):
     notes.append(note)
-  if one["source"] == "archive":
+  if run["source"] == "archive":
     notes.append(
       "The log-mel archive has a coarser time axis than audio gives."
     )
   return notes
 
 
-def experiment(one: Mapping) -> dict[str, object]:
+def experiment(run: Mapping) -> dict[str, object]:
   """What makes other experiments other rows: training data and config; of an
   ensemble, those of each member."""
-  if members := one["config"].get("members"):
+  if members := run["config"].get("members"):
     columns = zip(*sorted(map(_member, members.values())), strict=True)
     joined = [" + ".join(column) for column in columns]
     return dict(zip(("members", "data", "config"), joined, strict=True))
-  return {"data": report.trained_on(one)[:8]} | {
+  return {"data": report.trained_on(run)[:8]} | {
     key: value
-    for key, value in flatten(one["config"]).items()
+    for key, value in flatten(run["config"]).items()
     if key not in _SAME and not key.startswith(_SAME_SECTIONS)
   }
 
@@ -188,19 +188,19 @@ def _varying(recipe: str, groups: Mapping[tuple, list[Mapping]]) -> list[str]:
 
 def _row(group: list[Mapping], varying: list[str]) -> dict:
   first, settings = group[0], experiment(group[0])
-  splits = [_headline(one) for one in group]
+  splits = [_headline(run) for run in group]
   return {
     "recipe": first["recipe"],
     "settings": {key: settings.get(key, "–") for key in varying},
-    "seeds": sorted(one["seed"] for one in group),
+    "seeds": sorted(run["seed"] for run in group),
     "track": _spread(split["track"]["accuracy"] for split in splits),
     "macro_f1": _spread(split["track"]["macro_f1"] for split in splits),
     "segment": _spread(split["segment"]["accuracy"] for split in splits),
     "parameters": first["num_params"],
-    "seconds": statistics.fmean(one["seconds"] for one in group),
+    "seconds": statistics.fmean(run["seconds"] for run in group),
     "data": " + ".join(dict.fromkeys(str(settings["data"]).split(" + "))),
     "commits": sorted(
-      {provenance.short(x) for one in group for x in _commits(one)}
+      {provenance.short(x) for run in group for x in _commits(run)}
     ),
     "published": PUBLISHED.get(first["recipe"]),
   }
@@ -230,19 +230,19 @@ def pooled(reports: Iterable[Mapping]) -> list[Mapping]:
   alone, by one with pooled headline scores, summed seconds and `commits`.
   Reports of an incomplete cross-validation stay."""
   groups = collections.defaultdict(list)
-  for one in reports:
-    groups[fold_of(one) and _experiment(one)].append(one)
+  for run in reports:
+    groups[fold_of(run) and _experiment(run)].append(run)
   whole = groups.pop(None, [])
   for group in groups.values():
-    tested = sum(_headline(one)["track"]["n"] for one in group)
+    tested = sum(_headline(run)["track"]["n"] for run in group)
     complete = len(group) > 1 and tested == group[0]["tracks"]
     whole += [_pool(group)] if complete else group
   return whole
 
 
-def _experiment(one: Mapping) -> str:
-  named = [one[key] for key in ("source", "data_fingerprint", "headline")]
-  return json.dumps([*named, _of_all_folds(one["config"])], sort_keys=True)
+def _experiment(run: Mapping) -> str:
+  named = [run[key] for key in ("source", "data_fingerprint", "headline")]
+  return json.dumps([*named, _of_all_folds(run["config"])], sort_keys=True)
 
 
 def _of_all_folds(config: Mapping) -> dict:
@@ -250,8 +250,8 @@ def _of_all_folds(config: Mapping) -> dict:
 
 
 def _pool(group: Sequence[Mapping]) -> dict:
-  group = sorted(group, key=lambda one: one["config"]["data"]["fold"])
-  first, tests = group[0], [_headline(one) for one in group]
+  group = sorted(group, key=lambda run: run["config"]["data"]["fold"])
+  first, tests = group[0], [_headline(run) for run in group]
   met = [test["known_artists"] for test in tests]
   digests = "".join(f"{test['sha256']}\n" for test in tests)
   test = {
@@ -259,15 +259,15 @@ def _pool(group: Sequence[Mapping]) -> dict:
     "sha256": hashlib.sha256(digests.encode()).hexdigest(),
     "known_artists": None
     if None in met
-    else {key: sum(one[key] for one in met) for key in ("tracks", "of")},
+    else {key: sum(run[key] for run in met) for key in ("tracks", "of")},
     "track": {**_mean(tests, "track"), "macro_f1": _macro_f1(tests)},
     "segment": _mean(tests, "segment"),
   }
   return {
     **first,
     "config": _of_all_folds(first["config"]),
-    "seconds": sum(one["seconds"] for one in group),
-    "commits": [commit for one in group for commit in _commits(one)],
+    "seconds": sum(run["seconds"] for run in group),
+    "commits": [commit for run in group for commit in _commits(run)],
     "splits": {**first["splits"], first["headline"]: test},
   }
 
@@ -283,6 +283,6 @@ def _macro_f1(tests: Sequence[Mapping]) -> float:
   return metrics.macro_f1(np.diag(counts), counts.sum(1), counts.sum(0))
 
 
-def _commits(one: Mapping) -> Sequence[str | None]:
+def _commits(run: Mapping) -> Sequence[str | None]:
   """Commits of a report: one, or one for each fold."""
-  return one["commits"] if "commits" in one else [one["commit"]]
+  return run["commits"] if "commits" in run else [run["commit"]]

@@ -217,8 +217,22 @@ def has_marks(page: str) -> bool:
   return _BEGIN in page or _END in page
 
 
-def _put(tables: str, page: pathlib.Path) -> str:
-  """A page with `tables` between its marks."""
+def of_runs(paths: Iterable[str | os.PathLike]) -> doc.Document:
+  """The leaderboard of all runs in folders."""
+  every = leaderboard.distinct(map(stored_runs.read, stored_runs.find(paths)))
+  reports = [one for one in every if "gan" not in one]
+  unscored = sorted(
+    f"{one['recipe']} (seed {one['seed']}, {one['corpus']}, {one['protocol']})"
+    for one in reports
+    if one["headline"] is None
+  )
+  gans = len(every) - len(reports)
+  return document(leaderboard.build(reports), unscored, gans)
+
+
+def put(board: doc.Document, page: pathlib.Path) -> str:
+  """A page's text with the leaderboard between its marks."""
+  tables = board.markdown().partition("\n\n")[2]
   if not page.exists():
     raise errors.InputError(
       f"--out={page}: no such page; give a folder, or a page that is there,"
@@ -241,23 +255,14 @@ def write(
   """Writes the leaderboard of `paths` and returns the path of the HTML. `out`
   is a folder for leaderboard.md and .html, or a Markdown page whose text
   between the marks is replaced."""
-  every = leaderboard.distinct(map(stored_runs.read, stored_runs.find(paths)))
-  reports = [one for one in every if "gan" not in one]
-  unscored = sorted(
-    f"{one['recipe']} (seed {one['seed']}, {one['corpus']}, {one['protocol']})"
-    for one in reports
-    if one["headline"] is None
-  )
-  gans = len(every) - len(reports)
-  page = document(leaderboard.build(reports), unscored, gans)
-  out = pathlib.Path(out)
+  board, out = of_runs(paths), pathlib.Path(out)
   file = out if out.suffix == ".md" else out / FILE
   with errors.writing(f"--out={out}"):
     if file == out:
-      text = _put(page.markdown().partition("\n\n")[2], file)
+      text = put(board, file)
     else:
       out.mkdir(parents=True, exist_ok=True)
-      text = page.markdown()
+      text = board.markdown()
     atomic.write(file, text)
-    atomic.write(file.with_suffix(".html"), page.html())
+    atomic.write(file.with_suffix(".html"), board.html())
   return file.with_suffix(".html")

@@ -31,38 +31,38 @@ class Content(NamedTuple):
 
 
 def render(
-  found: Mapping,
+  run: Mapping,
   content: Content | None = None,
   explained: Sequence[tuple[Mapping, bytes]] = (),
 ) -> str:
   """The page as text; `explained` has (entry of explain.json, its PNG)."""
-  content = content or of_classifier(found)
-  trained = "members" not in found["config"]
-  corpus = found["corpus"]
-  if found["source"] != corpus:
-    corpus += f" ({found['source']})"
+  content = content or of_classifier(run)
+  trained = "members" not in run["config"]
+  corpus = run["corpus"]
+  if run["source"] != corpus:
+    corpus += f" ({run['source']})"
   return doc.Document(
-    title=found["recipe"],
+    title=run["recipe"],
     eyebrow=content.title,
-    window=f"{found['recipe']} · {found['protocol']} · {content.title}",
+    window=f"{run['recipe']} · {run['protocol']} · {content.title}",
     chips=[
-      ("protocol", doc.bold(found["protocol"])),
+      ("protocol", doc.bold(run["protocol"])),
       ("corpus", doc.bold(corpus)),
-      ("tracks", number(found["tracks"])),
-      ("device", found["device"]),
-      ("seed", found["seed"]),
-      ("commit", code(provenance.short(found["commit"]))),
+      ("tracks", number(run["tracks"])),
+      ("device", run["device"]),
+      ("seed", run["seed"]),
+      ("commit", code(provenance.short(run["commit"]))),
     ],
     blocks=[
-      *_warnings(found),
+      *_warnings(run),
       *content.top,
-      "external" in found and _external(found),
-      _training(found, content) if trained else _members(found),
+      "external" in run and _external(run),
+      _training(run, content) if trained else _members(run),
       *content.parts,
       explained and _explained(explained),
-      _splits(found, content),
-      found["skipped"] and _skipped(found),
-      _repeat(found),
+      _splits(run, content),
+      run["skipped"] and _skipped(run),
+      _repeat(run),
     ],
     footer="Drawn from report.json; predictions are in predictions/, the"
     " pictures as PNG beside this page.",
@@ -70,51 +70,51 @@ def render(
 
 
 def pictures(
-  found: Mapping, content: Content | None = None
+  run: Mapping, content: Content | None = None
 ) -> Iterator[tuple[str, Figure]]:
   """(PNG name, figure) of all pictures beside the page."""
-  content = content or of_classifier(found)
-  curves = content.draw(found["history"], found["best_epoch"])
+  content = content or of_classifier(run)
+  curves = content.draw(run["history"], run["best_epoch"])
   yield "learning_curves.png", curves
-  for name, split in found["splits"].items():
+  for name, split in run["splits"].items():
     track, axes = split["track"], content.axes.get(name, {})
     if track["n"]:
       title = f"{name}, {track['n']} {content.unit}"
-      matrix, genres = track["confusion"], found["genres"]
+      matrix, genres = track["confusion"], run["genres"]
       figure = figures.confusion(matrix, genres, title, **axes)
       yield f"confusion_{name}.png", figure
       figure = figures.per_genre(track["per_genre"], title)
       yield f"per_genre_{name}.png", figure
 
 
-def _warnings(found: Mapping) -> Iterator[doc.Block]:
-  if found["leak"]:
-    yield doc.warning(report.LEAKS, found["leak"], stop=True)
-  if found["corpus"] == "synthetic":
+def _warnings(run: Mapping) -> Iterator[doc.Block]:
+  if run["leak"]:
+    yield doc.warning(report.LEAKS, run["leak"], stop=True)
+  if run["corpus"] == "synthetic":
     yield doc.warning(
       "Numbers on the synthetic corpus are not GTZAN numbers.",
       "The tracks were made by ten generators that ship with this project. The"
       " run shows that everything works, not how well music is classified.",
     )
-  if found.get("warnings"):
-    items = [(one["title"], one["text"]) for one in found["warnings"]]
+  if run.get("warnings"):
+    items = [(one["title"], one["text"]) for one in run["warnings"]]
     yield doc.warning("Warnings about this corpus", items=items)
 
 
 # A classifier.
 
 
-def of_classifier(found: Mapping) -> Content:
+def of_classifier(run: Mapping) -> Content:
   """The scores of the headline's split."""
-  name = found["headline"]
-  split = found["splits"].get(name)
+  name = run["headline"]
+  split = run["splits"].get(name)
   top = [
-    doc.text(_statement(found), "statement"),
+    doc.text(_statement(run), "statement"),
     split and report.artist_note(name, split),
-    found["source"] == "archive" and _ARCHIVE,
-    split and _cards(found),
+    run["source"] == "archive" and _ARCHIVE,
+    split and _cards(run),
   ]
-  parts = [] if split is None else _scores(found, name, split)
+  parts = [] if split is None else _scores(run, name, split)
   return Content("Music genre classification", top, parts)
 
 
@@ -125,15 +125,15 @@ _ARCHIVE = (
 )
 
 
-def _scores(found: Mapping, name: str, split: Mapping) -> list[doc.Block]:
+def _scores(run: Mapping, name: str, split: Mapping) -> list[doc.Block]:
   doubt = " Some labels of GTZAN are themselves in doubt."
   return [
-    _levels(found),
+    _levels(run),
     part(
       "Predicted / true",
       "Rows are true genres, columns predicted ones; shade is the share of the"
       " row.",
-      _confusion(found, name),
+      _confusion(run, name),
     ),
     part(
       "By genre",
@@ -144,16 +144,16 @@ def _scores(found: Mapping, name: str, split: Mapping) -> list[doc.Block]:
     part(
       "Hardest tracks",
       "Tracks whose true genre has the lowest probability, in per cent."
-      + doubt * (found["corpus"] != "synthetic"),
+      + doubt * (run["corpus"] != "synthetic"),
       _hardest(split["hardest"]),
     ),
   ]
 
 
-def _statement(found: Mapping) -> str:
+def _statement(run: Mapping) -> str:
   """Which split the headline numbers come from, and what they mean."""
-  name = found["headline"]
-  missing = found["splits"].get("test", {"missing": 0})["missing"]
+  name = run["headline"]
+  missing = run["splits"].get("test", {"missing": 0})["missing"]
   no_test = f"No test tracks at hand{f'; {missing} missing' * bool(missing)}."
   if name is None:
     return f"{no_test} No split was scored, so there are no numbers to show."
@@ -163,18 +163,18 @@ def _statement(found: Mapping) -> str:
       " chose the checkpoint: expect somewhat less on unseen tracks."
     )
   unseen = "which had no part in training or in choosing the checkpoint"
-  if "external" in found:
+  if "external" in run:
     return f"The numbers below are of an external test: of music {unseen}."
   text = f"The numbers below are of the {name} split"
-  text += f", {unseen}" * (not found["leak"])
+  text += f", {unseen}" * (not run["leak"])
   if missing:
     text += f"; {missing} of its tracks are missing from this corpus"
   return text + "."
 
 
-def _cards(found: Mapping) -> doc.Block:
-  name = found["headline"]
-  split = found["splits"][name]
+def _cards(run: Mapping) -> doc.Block:
+  name = run["headline"]
+  split = run["splits"][name]
   track, vote, segment = (split[level] for level in figures.LEVELS)
   accuracy, ends = track["accuracy"], track["ci95"]
   segments = f"{number(segment['n'])} segments"
@@ -198,12 +198,12 @@ def _cards(found: Mapping) -> doc.Block:
     ),
     doc.Card("Tracks scored", number(track["n"]), segments),
   ]
-  return doc.cards(*cards, css="first leaky" if found["leak"] else "first")
+  return doc.cards(*cards, css="first leaky" if run["leak"] else "first")
 
 
-def _levels(found: Mapping) -> doc.Block:
-  name, calibrated = found["headline"], found["calibration"]
-  split = found["splits"][name]
+def _levels(run: Mapping) -> doc.Block:
+  name, calibrated = run["headline"], run["calibration"]
+  split = run["splits"][name]
   resampled = "whole tracks"
   if split["clusters"] < split["track"]["n"]:
     resampled = (
@@ -211,8 +211,7 @@ def _levels(found: Mapping) -> doc.Block:
       " artist is not known stands for itself)"
     )
   scaled = calibrated["track"]["reliability"] if calibrated else ()
-  which = f"the {name} split"
-  drawn = figures.levels, split, 1 / len(found["genres"])
+  drawn = split["reliability"], "Reliability, tracks", scaled
   return part(
     "Accuracy by segment, by track (mean probability), by track (majority"
     " vote)",
@@ -222,17 +221,16 @@ def _levels(found: Mapping) -> doc.Block:
     " from accuracy. All in per cent, the loss in nats.",
     _level_table(split),
     doc.side(
-      doc.figure(f"{name}-levels", f"levels of {which}", *drawn),
-      doc.figure(
-        f"{name}-reliability",
-        f"reliability of {which}",
-        figures.reliability,
-        split["reliability"],
-        "Reliability, tracks",
-        scaled,
-      ),
+      _figure("levels", name, figures.levels, split, 1 / len(run["genres"])),
+      _figure("reliability", name, figures.reliability, *drawn),
     ),
     calibrated and _calibration(calibrated, name),
+  )
+
+
+def _figure(kind: str, name: str, draw: Callable, *args: Any) -> doc.Block:
+  return doc.figure(
+    f"{name}-{kind}", f"{kind} of the {name} split", draw, *args
   )
 
 
@@ -276,8 +274,8 @@ def _calibration(calibrated: Mapping, name: str) -> doc.Block:
   )
 
 
-def _confusion(found: Mapping, name: str) -> doc.Block:
-  track, genres = found["splits"][name]["track"], found["genres"]
+def _confusion(run: Mapping, name: str) -> doc.Block:
+  track, genres = run["splits"][name]["track"], run["genres"]
   rows = metrics.confused(track["confusion"], genres)
   columns = {
     "True": ("genre",),
@@ -286,16 +284,10 @@ def _confusion(found: Mapping, name: str) -> doc.Block:
     "% of the genre's": ("share", lambda x: doc.Bar(x, "warm")),
   }
   pairs = doc.records(rows, columns)
+  drawn = track["confusion"], genres, "Confusion matrix, tracks"
   none = f"No track of the {track['n']} was predicted as another genre."
   return doc.side(
-    doc.figure(
-      f"{name}-confusion",
-      f"confusion of the {name} split",
-      figures.confusion,
-      track["confusion"],
-      genres,
-      "Confusion matrix, tracks",
-    ),
+    _figure("confusion", name, figures.confusion, *drawn),
     part("Most confused pairs", pairs if rows else none),
     css="matrix",
   )
@@ -332,8 +324,8 @@ def _hardest(hardest: Sequence[Mapping]) -> doc.Block:
 # What every page has.
 
 
-def _external(found: Mapping) -> doc.Block:
-  test, data = found["external"], found["config"].get("data")
+def _external(run: Mapping) -> doc.Block:
+  test, data = run["external"], run["config"].get("data")
   synthetic = "the synthetic corpus"
   learnt, same = number(test["learnt"]), number(test["namesakes"])
   simulated = (
@@ -343,7 +335,7 @@ def _external(found: Mapping) -> doc.Block:
   facts = {
     "Run": test["workdir"],
     "Tested on": test["path"] or synthetic,
-    "Tracks tested, of all there": f"{number(found['tracks'])} of"
+    "Tracks tested, of all there": f"{number(run['tracks'])} of"
     f" {number(test['tracks'])}",
     "Genres compared": ", ".join(
       genre if genre == known else f"{genre} as {known}"
@@ -364,7 +356,7 @@ def _external(found: Mapping) -> doc.Block:
     " could still predict any of its own. Training tracks were recognised by"
     " their ids alone: not the same music under another name."
     + simulated
-    * (test["kind"] == "logmel" and found["source"] == "audio"),
+    * (test["kind"] == "logmel" and run["source"] == "audio"),
     test["learnt"]
     and doc.warning(
       "This collection is not all new to the model.",
@@ -382,8 +374,8 @@ def _external(found: Mapping) -> doc.Block:
   )
 
 
-def _size(found: Mapping) -> list[tuple[str, str]]:
-  size, time = number(found["num_params"]), doc.duration(found["seconds"])
+def _size(run: Mapping) -> list[tuple[str, str]]:
+  size, time = number(run["num_params"]), doc.duration(run["seconds"])
   return [("Parameters", size), ("Time", time)]
 
 
@@ -392,7 +384,7 @@ def _digest(value: str | None) -> doc.Mark:
   return code(value[:12] if value else "–", value or "")
 
 
-def _members(found: Mapping) -> doc.Block:
+def _members(run: Mapping) -> doc.Block:
   columns = {
     "Run folder": ("name", code),
     "Recipe": ("recipe",),
@@ -403,28 +395,28 @@ def _members(found: Mapping) -> doc.Block:
     "Members",
     "The probabilities are the mean of those of these runs, each with one"
     " vote. Nothing was trained; parameters and time are the members' sums.",
-    doc.records(found["config"]["members"], columns),
-    doc.facts(_size(found)),
+    doc.records(run["config"]["members"], columns),
+    doc.facts(_size(run)),
   )
 
 
-def _training(found: Mapping, content: Content) -> doc.Block:
-  best, monitor = found["best_epoch"], found["monitor"]
+def _training(run: Mapping, content: Content) -> doc.Block:
+  best, monitor = run["best_epoch"], run["monitor"]
   kept = "No evaluation was good enough to keep, or none took place."
   if best is not None:
     kept = (
-      f"The parameters of epoch {best} of {found['epochs_run']} were kept:"
+      f"The parameters of epoch {best} of {run['epochs_run']} were kept:"
       f" there {monitor['name']} was {number(monitor['value'])}."
     )
   epochs = [
     ("Best epoch", "–" if best is None else best),
-    ("Epochs run", found["epochs_run"]),
+    ("Epochs run", run["epochs_run"]),
   ]
-  history = found["history"]
+  history = run["history"]
   curves = doc.figure(
     "curves", content.curves, content.draw, history, best, css="broad"
   )
-  return part("Training", kept, curves, doc.facts(_size(found) + epochs))
+  return part("Training", kept, curves, doc.facts(_size(run) + epochs))
 
 
 def _explained(explained: Sequence[tuple[Mapping, bytes]]) -> doc.Block:
@@ -461,12 +453,12 @@ def _accuracies(split: Mapping) -> tuple:
   return (percent(track["accuracy"]), interval(track["ci95"]), *shares)
 
 
-def _splits(found: Mapping, content: Content) -> doc.Block:
-  data = {k: v for k, v in found["splits"].items() if k not in content.axes}
+def _splits(run: Mapping, content: Content) -> doc.Block:
+  data = {k: v for k, v in run["splits"].items() if k not in content.axes}
   scored = () if content.axes else _ACCURACIES
   rows = [
     (
-      doc.bold(name) if name == found["headline"] else name,
+      doc.bold(name) if name == run["headline"] else name,
       number(split["n"]),
       number(split["missing"]),
       *(_accuracies(split) if scored else ()),
@@ -480,11 +472,11 @@ def _splits(found: Mapping, content: Content) -> doc.Block:
     doc.details(
       f"More about {name}",
       _level_table(split),
-      _confusion(found, name),
+      _confusion(run, name),
       _genres(split["track"]["per_genre"]),
     )
     for name, split in data.items()
-    if split["track"]["n"] and name != found["headline"]
+    if split["track"]["n"] and name != run["headline"]
   ]
   return part(
     "Splits",
@@ -495,9 +487,9 @@ def _splits(found: Mapping, content: Content) -> doc.Block:
   )
 
 
-def _skipped(found: Mapping) -> doc.Block:
-  skipped = found["skipped"]
-  whole = number(found["tracks"] + len(skipped))
+def _skipped(run: Mapping) -> doc.Block:
+  skipped = run["skipped"]
+  whole = number(run["tracks"] + len(skipped))
   verb = "is" if len(skipped) == 1 else "are"
   columns = {"Track": ("track", code), "Reason": ("reason",)}
   return part(
@@ -508,16 +500,16 @@ def _skipped(found: Mapping) -> doc.Block:
   )
 
 
-def _repeat(found: Mapping) -> doc.Block:
-  config = ranges.flatten(found["config"])
+def _repeat(run: Mapping) -> doc.Block:
+  config = ranges.flatten(run["config"])
   shown = {k: "–" if v in (None, "") else v for k, v in config.items()}
   rows = [(code(key), code(value)) for key, value in shown.items()]
   facts = [
-    ("Commit", code(found["commit"] or "unknown")),
-    ("Data fingerprint", code(found["data_fingerprint"])),
-    ("Source", found["source"]),
-    ("Device", found["device"]),
-    *found["versions"].items(),
+    ("Commit", code(run["commit"] or "unknown")),
+    ("Data fingerprint", code(run["data_fingerprint"])),
+    ("Source", run["source"]),
+    ("Device", run["device"]),
+    *run["versions"].items(),
   ]
   details = doc.details(
     f"Configuration, {len(config)} keys", doc.table((), rows)

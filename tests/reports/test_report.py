@@ -54,6 +54,20 @@ def test_the_headline_is_of_test_else_of_validation():
   assert got["headline"] is None
 
 
+def test_known_artists_are_counted_or_given():
+  """Counted where the train predictions are at hand; never of train itself."""
+  by = {f"{genre}.{i:05d}": f"by {i % 3}" for i, genre in enumerate(GENRES)}
+  table = built()[1]["test"].with_artists(by)
+  given = {"test": {"tracks": 1, "of": 4}}
+  alone, both = (
+    report.build(RUN, tables, [], {}, {}, known_artists=given)["splits"]
+    for tables in ({"test": table}, {"train": table, "test": table})
+  )
+  assert alone["test"]["known_artists"] == given["test"]
+  assert both["test"]["known_artists"] == {"tracks": 10, "of": 10}
+  assert both["train"]["known_artists"] is None
+
+
 @pytest.mark.parametrize(
   ("keys", "value", "message"),
   [

@@ -12,6 +12,7 @@ from gtzan_jax.inference import ensemble
 from gtzan_jax.reports import leaderboard_page, stored_runs
 from gtzan_jax.scores import packed_predictions
 from gtzan_jax.studies.compare import run as compare_runs
+from gtzan_jax.studies.verify import run as verify
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +86,7 @@ def test_a_report_is_that_of_the_folder_but_for_rounding(folders, packed):
   assert noise.predicted.tolist() == made(9).predicted.tolist()
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
 def test_packed_runs_are_combined(folders, packed, tmp_path):
   one, other = tmp_path / "one", tmp_path / "other"
   for root, out in ((folders, one), (packed, other)):
@@ -110,35 +111,36 @@ def test_packing_what_is_packed_changes_nothing(packed, tmp_path):
 
 
 @pytest.mark.parametrize(
-  ("change", "words"),
+  ("keys", "value", "words"),
   [
-    (lambda x: x["shared"].pop("recipe"), "recipe: absent"),
-    (lambda x: x.pop("runs"), "runs: absent"),
+    ("shared recipe", None, "recipe: absent"),
+    ("runs", None, "runs: absent"),
     (
-      lambda x: x["runs"]["runs/seed1"]["splits"]["test"]["track"].update(
-        accuracy=0.99
-      ),
+      "runs runs/seed1 splits test track accuracy",
+      0.99,
       "accuracy: 0.99 stored, ",
     ),
-    (
-      lambda x: x["runs"]["runs/seed1"]["splits"]["test"].update(sha256="ab"),
-      'sha256: "ab" stored, ',
-    ),
+    ("runs runs/seed1 splits test sha256", "ab", 'sha256: "ab" stored, '),
   ],
 )
-def test_other_numbers_are_noticed(packed, tmp_path, change, words, capsys):
+def test_other_numbers_are_noticed(packed, tmp_path, keys, value, words):
   copy = shutil.copytree(packed, tmp_path / "copy")
-  value = json.loads((copy / "runs.json").read_text())
-  change(value)
-  (copy / "runs.json").write_text(json.dumps(value))
-  assert main(["launch.py", "verify", str(copy)]) == 1
-  lines = capsys.readouterr().out.splitlines()
-  assert any(words in line and "runs.json" in line for line in lines), lines
+  whole = inner = json.loads((copy / "runs.json").read_text())
+  *path, last = keys.split()
+  for key in path:
+    inner = inner[key]
+  inner[last] = value
+  if value is None:
+    del inner[last]
+  (copy / "runs.json").write_text(json.dumps(whole))
+  wrong = verify.verify([copy]).wrong
+  assert any(words in line and "runs.json" in line for line in wrong), wrong
 
 
 def test_what_is_no_run_is_one_line(folders, packed, tmp_path, capsys):
   for path, words in (
-    (packed, "give the runs in it|evaluate it first"),
+    (packed, "holds no report.json: evaluate it first"),
+    (folders / "runs", f"give the runs in it, as {folders}/runs/gan"),
     (packed / "runs" / "seed9", "no such folder"),
     (tmp_path / "none", "no such folder"),
   ):

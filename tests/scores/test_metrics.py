@@ -230,3 +230,15 @@ def test_confused_pairs_by_hand():
     {"genre": "rock", "predicted": "blues", "n": 2, "share": 0.2},
     {"genre": "jazz", "predicted": "blues", "n": 1, "share": 0.25},
   ]
+
+
+def test_tracks_of_artists_of_the_train_split_are_counted():
+  table = guesses([0] * 6, [0] * 6)
+  credits = ("Ann", "Ann; Bob", "Cy", "", "=t8 t9", "Dee")
+  names = dict(zip(table.track.tolist(), credits, strict=True))
+  train = guesses([0] * 3, [0] * 3)
+  sung = {"t0": "Bob", "t1": "Ann;Eve", "t2": "=t8 t9"}
+  got = metrics.known_artists(
+    table.with_artists(names), train.with_artists(sung)
+  )
+  assert got == {"tracks": 2, "of": 4}

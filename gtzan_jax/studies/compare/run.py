@@ -46,26 +46,26 @@ def again(folder: str | os.PathLike) -> dict:
   file = pathlib.Path(folder) / FILE
   side = {"workdirs": [str], ...: object}
   spec = {"a": side, "b": side, ...: object}
-  found = schema.read_json(file, spec, "compare")
-  named = [*found["a"]["workdirs"], *found["b"]["workdirs"]]
+  result = schema.read_json(file, spec, "compare")
+  named = [*result["a"]["workdirs"], *result["b"]["workdirs"]]
   return compare_runs([file.parent / name for name in named], seen_from=folder)
 
 
-def write(found: Mapping, out: str | os.PathLike) -> pathlib.Path:
+def write(result: Mapping, out: str | os.PathLike) -> pathlib.Path:
   """Writes compare.json into a folder, created if needed."""
   file = pathlib.Path(out) / FILE
   with writing(f"--out={out}"):
     file.parent.mkdir(parents=True, exist_ok=True)
-    report.save(file, found)
+    report.save(file, result)
   return file
 
 
-def lines(found: Mapping) -> list[str]:
+def lines(result: Mapping) -> list[str]:
   """The comparison as lines of text."""
-  split, track = found["split"], found["track"]
+  split, track = result["split"], result["track"]
   text, notes = [], []
   for name in ("a", "b"):
-    side = {**found[name], "track": track}
+    side = {**result[name], "track": track}
     seeds = ", ".join(map(str, side["seeds"]))
     leaks = f"; LEAKS: {side['leak']}" if side["leak"] else ""
     text.append(
@@ -84,7 +84,7 @@ def lines(found: Mapping) -> list[str]:
     f"{'':10}{'a':>7}{'b':>7}{'a - b':>9}   95 % interval",
   ]
   for level in ("track", "segment"):
-    if one := found[level]:
+    if one := result[level]:
       low, high = one["ci95"]
       text.append(
         f"{level:10}{one['accuracy_a']:7.3f}{one['accuracy_b']:7.3f}"
@@ -136,10 +136,10 @@ def _seed(member: Member) -> int:
   return member.report["seed"]
 
 
-def _experiment(found: Mapping) -> str:
+def _experiment(result: Mapping) -> str:
   """A key that runs differing only in the seed share."""
-  named = [found[key] for key in ("recipe", "corpus", "source", "protocol")]
-  return json.dumps([named, leaderboard.experiment(found)], sort_keys=True)
+  named = [result[key] for key in ("recipe", "corpus", "source", "protocol")]
+  return json.dumps([named, leaderboard.experiment(result)], sort_keys=True)
 
 
 def _facts(side: Sequence[Member], folder: str | os.PathLike) -> dict:
@@ -156,12 +156,12 @@ def _compared(sides, a: Sequence, b: Sequence) -> dict:
   """One level; with several seeds, McNemar's test names the seed of each."""
   if len(a) == len(b) == 1:
     return compare.compare(a[0], b[0])
-  found = compare.compare_many(a, b)
+  result = compare.compare_many(a, b)
   seeds = [[_seed(one) for one in side] for side in sides]
-  if found["mcnemar"]:
-    found["mcnemar"] = [
+  if result["mcnemar"]:
+    result["mcnemar"] = [
       {"seed": one, **test}
-      for one, other, test in zip(*seeds, found["mcnemar"], strict=False)
+      for one, other, test in zip(*seeds, result["mcnemar"], strict=False)
       if one == other
     ]
-  return found
+  return result

@@ -13,35 +13,35 @@ FILE = "failures.md"
 _SHOWN = 5  # of the confused pairs, on the terminal
 
 
-def lines(found: Mapping) -> list[str]:
+def lines(result: Mapping) -> list[str]:
   """The main lines, for the terminal."""
   text = [
     f"{run['workdir']}: {run['recipe']}, seed {run['seed']} ({run['protocol']})"
     f", accuracy {run['accuracy']:.3f}"
     + (f"; LEAKS: {run['leak']}" if run["leak"] else "")
-    for run in found["runs"]
+    for run in result["runs"]
   ]
-  text += [*_copies(found), _always(found)]
+  text += [*_copies(result), _always(result)]
   text += [
     f"confused: {pair['genre']} predicted as {pair['predicted']}: {pair['n']}"
     f" predictions, {percent(pair['share'])} % of the genre's"
-    for pair in found["confused"][:_SHOWN]
+    for pair in result["confused"][:_SHOWN]
   ]
-  for kind, test in found["faults"].items():
+  for kind, test in result["faults"].items():
     always, others = _shares(test)
     text.append(
       f"faults: {kind}: {always} always wrong, {others} others (Fisher's exact"
       f" test, p = {test['p']:.2g})"
     )
-  if not found["faults"]:
+  if not result["faults"]:
     text.append("faults: none are published of these tracks")
-  if found["position"]:
-    first, last = (_at(found["position"][i]) for i in (0, -1))
+  if result["position"]:
+    first, last = (_at(result["position"][i]) for i in (0, -1))
     text.append(f"position in the clip: {first}; {last}")
   return text
 
 
-def document(found: Mapping) -> doc.Document:
+def document(result: Mapping) -> doc.Document:
   """All results, as tables."""
   runs = [
     (
@@ -49,7 +49,7 @@ def document(found: Mapping) -> doc.Document:
       (run["protocol"], doc.bold(" (leaks)") if run["leak"] else ""),
       percent(run["accuracy"]),
     )
-    for run in found["runs"]
+    for run in result["runs"]
   ]
   noted = ("noted", "of the always wrong", "of the others", "odds ratio", "p")
   faults = [
@@ -58,7 +58,7 @@ def document(found: Mapping) -> doc.Document:
       "–" if test["odds_ratio"] is None else f"{test['odds_ratio']:.2f}",
       f"{test['p']:.3g}",
     )
-    for kind, test in found["faults"].items()
+    for kind, test in result["faults"].items()
   ]
   confused = {
     "genre": ("genre",),
@@ -78,23 +78,23 @@ def document(found: Mapping) -> doc.Document:
       *(row["track"], row["genre"], row["artist"] or "–", row["title"] or "–"),
       ", ".join(f"{genre} ({n})" for genre, n in row["heard"].items()),
       f"{row['true_probability']:.3f}",
-      "; ".join(found["notes"].get(row["track"], {}).values()) or "–",
+      "; ".join(result["notes"].get(row["track"], {}).values()) or "–",
     )
-    for row in found["always_wrong"]
+    for row in result["always_wrong"]
   ]
   return doc.Document(
     "Where these runs fail",
     [
       doc.table(("run", "recipe", "seed", "protocol", "track accuracy"), runs),
-      f"{_always(found).capitalize()}.",
-      *_copies(found),
+      f"{_always(result).capitalize()}.",
+      *_copies(result),
       doc.figure(
         "failures",
         "what is confused, how often, and where in the clip",
         draw,
-        found,
+        result,
       ),
-      doc.part("Most confused", doc.records(found["confused"], confused)),
+      doc.part("Most confused", doc.records(result["confused"], confused)),
       doc.part("Always wrong", doc.table((*head, "notes"), wrong)),
       doc.part(
         "Do published faults explain it?",
@@ -102,43 +102,43 @@ def document(found: Mapping) -> doc.Document:
         if faults
         else "Nothing is published of these tracks.",
       ),
-      found["position"]
+      result["position"]
       and doc.part(
-        "By position in the clip", doc.records(found["position"], position)
+        "By position in the clip", doc.records(result["position"], position)
       ),
     ],
   )
 
 
 @plot_style.style()
-def draw(found: Mapping) -> Figure:
+def draw(result: Mapping) -> Figure:
   """Confused pairs, wrong runs per track, accuracy by segment number."""
   figure = plot_style.new_figure(11, 3.9)
   panels = figure.subplots(1, 3, width_ratios=(1.25, 0.9, 1.1))
-  _draw_pairs(panels[0], found["confused"])
-  _draw_agreement(panels[1], found["wrong_in"])
-  _draw_position(panels[2], found["position"])
+  _draw_pairs(panels[0], result["confused"])
+  _draw_agreement(panels[1], result["wrong_in"])
+  _draw_position(panels[2], result["position"])
   return figure
 
 
-def _always(found: Mapping) -> str:
-  lost = found["always_wrong"]
+def _always(result: Mapping) -> str:
+  lost, runs = result["always_wrong"], len(result["runs"])
   artists = len({row["artist"] or row["track"] for row in lost})
   expected = ""
-  if found["by_chance"] is not None:
-    expected = f"; if mistakes were independent, {found['by_chance']:.1f}"
+  if result["by_chance"] is not None:
+    expected = f"; if mistakes were independent, {result['by_chance']:.1f}"
   return (
-    f"of {found['n']} {found['split']} tracks all {len(found['runs'])} runs get"
+    f"of {result['n']} {result['split']} tracks all {runs} runs get"
     f" {len(lost)} wrong, of {artists} artists{expected};"
-    f" {found['wrong_in'][0]} no run gets wrong"
+    f" {result['wrong_in'][0]} no run gets wrong"
   )
 
 
-def _copies(found: Mapping) -> list[str]:
+def _copies(result: Mapping) -> list[str]:
   return [
     f"warning: {run['workdir']} has the predictions of {run['copy_of']}, so it"
     " adds nothing"
-    for run in found["runs"]
+    for run in result["runs"]
     if run["copy_of"]
   ]
 

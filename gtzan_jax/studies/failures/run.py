@@ -30,15 +30,15 @@ _RAW = {
 def compute(
   paths: Sequence[str | os.PathLike],
   seen_from: str | os.PathLike = ".",
+  about: Callable | None = None,
 ) -> dict:
   """What failures.json holds (docs/measures.md) for two or more evaluated runs
-  of the same tracks; paths in it are relative to `seen_from`."""
-  from tfds_gtzan.facts import faults  # imports JAX, which `verify` does not
+  of the same tracks; paths in it are relative to `seen_from`. `about`(track id)
+  is (artist, title, published faults), by default those of GTZAN."""
+  if about is None:
+    from tfds_gtzan.facts import faults  # imports JAX, which `verify` does not
 
-  return _compute(paths, faults.about, seen_from)
-
-
-def _compute(paths, about: Callable, seen_from) -> dict:
+    about = faults.about
   members = ensemble.read_all(paths, "failures", given="")
   split = ensemble.same_test(members, given="")
   tables = [member.predictions[split] for member in members]
@@ -74,26 +74,27 @@ def _compute(paths, about: Callable, seen_from) -> dict:
 def again(folder: str | os.PathLike) -> dict:
   """Recomputes failures.json; published facts of tracks are taken as stored."""
   file = pathlib.Path(folder) / FILE
-  found = schema.read_json(file, _RAW, "failures")
-  paths = [file.parent / run["workdir"] for run in found["runs"]]
+  result = schema.read_json(file, _RAW, "failures")
+  paths = [file.parent / run["workdir"] for run in result["runs"]]
   names = {
-    row["track"]: (row["artist"], row["title"]) for row in found["always_wrong"]
+    row["track"]: (row["artist"], row["title"])
+    for row in result["always_wrong"]
   }
-  faults = found["notes"]
+  faults = result["notes"]
 
   def about(track: str) -> tuple[str, str, Mapping[str, str]]:
     return *names.get(track, ("", "")), faults.get(track, {})
 
-  return _compute(paths, about, folder)
+  return compute(paths, folder, about)
 
 
-def write(found: Mapping, out: str | os.PathLike) -> pathlib.Path:
+def write(result: Mapping, out: str | os.PathLike) -> pathlib.Path:
   """Writes failures.png, failures.md and, last, failures.json into a folder."""
   out = pathlib.Path(out)
   with writing(f"--out={out}"):
     out.mkdir(parents=True, exist_ok=True)
-    failures_page.document(found).write(out, failures_page.FILE)
-    report.save(out / FILE, found)
+    failures_page.document(result).write(out, failures_page.FILE)
+    report.save(out / FILE, result)
   return out / FILE
 
 
@@ -103,9 +104,9 @@ def run(
   """Prints the main lines of `compute` and writes the rest into `out`."""
   if not out:
     raise InputError("--out is needed: the folder for what is found")
-  found = compute(paths, out)
-  written = write(found, out)
-  print("\n".join(failures_page.lines(found)))
+  result = compute(paths, out)
+  written = write(result, out)
+  print("\n".join(failures_page.lines(result)))
   print(f"failures: {written}")
   return 0
 

@@ -10,9 +10,7 @@ import json
 import math
 import os
 import pathlib
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -86,21 +84,6 @@ def verify(paths: Iterable[str | os.PathLike]) -> Verified:
   return Verified(wrong, summary)
 
 
-def _board(folder: pathlib.Path) -> str:
-  """leaderboard.md of all reports below its folder."""
-  with tempfile.TemporaryDirectory() as out:
-    leaderboard_page.write([folder], out)
-    return (pathlib.Path(out) / leaderboard_page.FILE).read_text("utf-8")
-
-
-def _page(file: pathlib.Path) -> str:
-  """A page with the leaderboard of the folder of its name, redrawn."""
-  with tempfile.TemporaryDirectory() as out:
-    copy = shutil.copy(file, out)
-    leaderboard_page.write([file.with_suffix("")], copy)
-    return pathlib.Path(copy).read_text("utf-8")
-
-
 # The name of a file -> from its folder what it should hold.
 RECOMPUTED: dict[str, Callable[[pathlib.Path], object]] = {
   report.REPORT_FILE: rebuild.rebuild,
@@ -109,7 +92,7 @@ RECOMPUTED: dict[str, Callable[[pathlib.Path], object]] = {
   failures.FILE: failures.again,
   robustness.FILE: robustness.again,
   crossval.CROSSVAL_FILE: crossval.again,
-  leaderboard_page.FILE: _board,
+  leaderboard_page.FILE: lambda x: leaderboard_page.of_runs([x]).markdown(),
   leak.LEAK_FILE: leak.measure,
   steps.FILE: steps.again,
 }
@@ -130,8 +113,9 @@ def _again(file: pathlib.Path, known: dict[pathlib.Path, object]) -> object:
     if not source.is_file():
       raise errors.InputError(f"no {name} beside it")
     return draw(_again(source, known)).markdown()
-  if file.name not in RECOMPUTED:
-    return _page(file)
+  if file.name not in RECOMPUTED:  # a page with the leaderboard of a folder
+    board = leaderboard_page.of_runs([file.with_suffix("")])
+    return leaderboard_page.put(board, file)
   if file not in known:
     known[file] = RECOMPUTED[file.name](file.parent)
   return known[file]
