@@ -140,23 +140,18 @@ def _size(part: pathlib.Path) -> int:
 def _from_host(url: str, part: pathlib.Path, info: checksums.UrlInfo) -> None:
   """Completes the file; raises _HostError."""
   for resumed in (part.exists(), False):
-    _complete(url, part, info.size)
+    while (begin := _size(part)) < info.size:
+      try:
+        _ask(url, part, begin, int(info.size))
+        break
+      except _BrokenError:  # goes on as long as each answer brings some of it
+        if _size(part) <= begin:
+          raise
     if not (fault := _fault(part, info)):
       return
     part.unlink()
     if not resumed:
       raise _HostError(f"the download {fault}")
-
-
-def _complete(url: str, part: pathlib.Path, size: int) -> None:
-  """Asks for the rest as long as each answer brings some of it."""
-  while (begin := _size(part)) < size:
-    try:
-      _ask(url, part, begin, int(size))
-      return
-    except _BrokenError:
-      if _size(part) <= begin:
-        raise
 
 
 def _ask(url: str, part: pathlib.Path, begin: int, size: int) -> None:

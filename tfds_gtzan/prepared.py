@@ -10,7 +10,7 @@ import dataclasses
 import io
 import pathlib
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -92,16 +92,14 @@ def prepare(
   data_dir = pathlib.Path(data_dir).expanduser()
   if beam_options is not None:  # workers have another current folder
     data_dir = data_dir.absolute()
-  with _writing_to(data_dir):
-    data_dir.mkdir(parents=True, exist_ok=True)
-    (data_dir / ".locks").mkdir(exist_ok=True)
   if not isinstance(corpus, Corpus):
     corpus = open_corpus(corpus, tracks_per_genre, data_dir)
   fingerprint = dataset_builder.fingerprint(spec, corpus)
   folder = data_dir / f"{corpus.name}-{spec.name}-{fingerprint[:16]}"
   builder = dataset_builder.Builder
   directory = folder / builder.name / spec.name / str(builder.VERSION)
-  with _writing_to(data_dir):
+  try:
+    (data_dir / ".locks").mkdir(parents=True, exist_ok=True)
     _remove_leftovers(data_dir)
     sums = directory / atomic.SUMS
     if not sums.is_file():
@@ -111,22 +109,14 @@ def prepare(
         if not sums.is_file():
           _write(folder, spec.name, corpus, progress, config)
           atomic.write_checksums(directory)
-  prepared = _load(directory)
-  return dataclasses.replace(
-    prepared, passed_over=corpus.passed_over, hint=corpus.hint
-  )
-
-
-@contextlib.contextmanager
-def _writing_to(data_dir: pathlib.Path) -> Iterator[None]:
-  """A full disk or a folder without permission is the user's to mend."""
-  try:
-    yield
   except OSError as error:
     raise InputError(
       f"cannot prepare in {data_dir}: {error}; give another folder as"
       " config.data.dir"
     ) from error
+  return dataclasses.replace(
+    _load(directory), passed_over=corpus.passed_over, hint=corpus.hint
+  )
 
 
 def _lock(folder: pathlib.Path) -> pathlib.Path:

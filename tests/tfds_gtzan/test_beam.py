@@ -19,6 +19,7 @@ from gtzan_jax.data import open_dataset
 from gtzan_jax.errors import InputError
 from tfds_gtzan import beam as beam_shards
 from tfds_gtzan import tfds_gtzan_dataset_builder as dataset_builder
+from tfds_gtzan.corpora import types
 
 # TFDS 4.9.10 asks protobuf 6, which Beam brings, in its old way.
 pytestmark = pytest.mark.filterwarnings(
@@ -211,15 +212,25 @@ def test_tracks_of_every_corpus_are_read_where_they_are_sent(
   corpora.write_pictures(pathlib.Path("p"), {"blues": 1, "rock": 1})
   corpora.write_archive(pathlib.Path("a.npz"))
   rows = corpora.table_rows(["blues.00000.wav", "rock.00000.wav"])
-  corpora.write_table(pathlib.Path("t.csv"), rows)
-  packed = [f"packed.{form}" for form in ("zip", "tar", "tar.gz")]
-  for name in packed:
-    corpora.pack(sound, pathlib.Path(name))
-  for path in (None, "s", "p", "a.npz", "t.csv", *packed):
+  corpora.write_table(pathlib.Path("t.CSV"), rows)
+  kinds = {
+    None: ("synthetic", types.Audio),
+    "s": ("audio", types.Audio),
+    "a.npz": ("archive", types.LogMel),
+    "p": ("images", types.Picture),
+    "t.CSV": ("table", types.Table),
+  }
+  assert {name for name, _ in kinds.values()} == set(tfds_gtzan.CORPORA)
+  for form in ("zip", "tar", "tar.gz"):
+    corpora.pack(sound, pathlib.Path(f"packed.{form}"))
+    kinds[f"packed.{form}"] = kinds["s"]
+  for path, (name, kind) in kinds.items():
     monkeypatch.chdir(tmp_path)
-    tracks = tfds_gtzan.open_corpus(path, 1, "d").tracks
-    here = [str(track.read()) for track in tracks[:2]]
+    corpus = tfds_gtzan.open_corpus(path, 1, "d")
+    assert (corpus.name, corpus.kind) == (name, tfds_gtzan.CORPORA[name])
+    here = [track.read() for track in corpus.tracks[:2]]
+    assert {type(content) for content in here} == {kind}
     monkeypatch.chdir("/")
-    sent = pickle.loads(pickle.dumps(tracks))
-    assert sent == tracks
-    assert [str(track.read()) for track in sent[:2]] == here
+    sent = pickle.loads(pickle.dumps(corpus.tracks))
+    assert sent == corpus.tracks
+    assert [str(track.read()) for track in sent[:2]] == [*map(str, here)]

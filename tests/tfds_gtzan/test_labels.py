@@ -3,12 +3,9 @@
 import csv
 import dataclasses
 import json
-import shutil
 
 import corpora
-import numpy as np
 import pytest
-import soundfile
 import stored
 
 import tfds_gtzan
@@ -33,13 +30,9 @@ ROWS = [
 
 @pytest.fixture(scope="module")
 def music(tmp_path_factory):
-  """Files in numbered folders, of as many different sounds."""
+  """Files in numbered folders; none is decoded here."""
   root = tmp_path_factory.mktemp("labels") / "music"
-  for i, name in enumerate(FILES):
-    path = root / f"{name}.wav"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, np.random.default_rng(i).uniform(-1, 1, 99), 22_050)
-  return root
+  return corpora.write_names(root, [f"{name}.wav" for name in FILES])
 
 
 def write(path, rows, separator=","):
@@ -136,11 +129,9 @@ def test_what_has_no_genre_is_left_out_and_counted(music, tmp_path):
 
 def test_a_flat_folder_and_an_archive_are_labelled(music, tmp_path):
   table = write(tmp_path / "t.csv", ROWS)
-  flat = tmp_path / "flat"
-  flat.mkdir()
-  for name in FILES:
-    shutil.copy(music / f"{name}.wav", flat)
-  wanted = {name[4:]: said for name, said in WANTED.items()}
+  names = [f"{name[4:]}.wav" for name in FILES]
+  flat = corpora.write_names(tmp_path / "flat", names)
+  wanted = {name[4:]: given for name, given in WANTED.items()}
   assert opened(flat, table)[1] == wanted
   packed = corpora.pack(music, tmp_path / "m.zip")
   of_zip, found = opened(packed, table)
@@ -217,10 +208,7 @@ def test_folders_below_genres_give_artists(tmp_path):
     "rock/3": "",
     "jazz/Bob/4": "Bob",
   }
-  for name in artists:
-    path = tmp_path / f"{name}.wav"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch()
+  corpora.write_names(tmp_path, [f"{name}.wav" for name in artists])
   plain = tfds_gtzan.open_corpus(str(tmp_path))
   corpus = tfds_gtzan.open_corpus(str(tmp_path), artists="folder")
   assert {t.id: t.artist for t in corpus.tracks} == artists

@@ -3,7 +3,6 @@
 import errno
 import fcntl
 import gzip
-import hashlib
 import io
 import os
 import pathlib
@@ -218,29 +217,6 @@ def test_an_mp3_that_begins_with_padding(tmp_path):
   soundfile.write(file, np.tile(SQUARE, 3), 22_050)
   file.write_bytes(bytes(300) + file.read_bytes())
   assert len(held(opened(root).tracks[3])) > 8000
-
-
-@pytest.mark.parametrize("form", ARCHIVES)
-def test_an_archive_is_hashed_once(tmp_path, music, monkeypatch, form):
-  hashed, file_digest = [], hashlib.file_digest
-  monkeypatch.setattr(
-    hashlib,
-    "file_digest",
-    lambda file, name: hashed.append(file.name) or file_digest(file, name),
-  )
-  # Genres at its top: the archive and what is in it have the same path.
-  root = music / "Data" / "genres_original"
-  path = corpora.pack(root, tmp_path / f"a.{form}")
-
-  def fingerprint():
-    hashed.clear()
-    return opened(path, data_dir=tmp_path / "d").fingerprint
-
-  first = fingerprint()
-  assert len(hashed) == 6  # the archive and five files
-  assert (fingerprint(), hashed) == (first, [])
-  os.utime(path, ns=(1, 1))
-  assert (fingerprint(), hashed) == (first, [str(path)])
 
 
 def test_names_with_backslashes_are_those_of_windows(tmp_path, music):

@@ -65,9 +65,12 @@ def read(file: str) -> Labels:
   lines = [cells for _, cells in delimited.rows(named, text)]
   for number in range(1, _HEADERS + 1):
     columns = _columns(lines[:number])
-    name = _column(columns, delimited.NAMES)
-    genre = _column(columns, GENRES, "genre")
-    if None not in (name, genre):
+    places = [
+      _column(columns, delimited.NAMES),
+      _column(columns, GENRES, "genre"),
+      _column(columns, ARTISTS, "artist"),
+    ]
+    if None not in places[:2]:
       break
   else:
     columns = _columns(lines[:1])
@@ -78,23 +81,21 @@ def read(file: str) -> Labels:
       f"{named} has no column of {what} among {', '.join(columns) or 'none'};"
       f" call it one of {', '.join(known)}"
     )
-  artist = _column(columns, ARTISTS, "artist")
   rows = []
   for line in lines[number:]:
-    cells = [
-      line[at] if at is not None and at < len(line) else ""
-      for at in (name, genre, artist)
-    ]
-    for cell in cells:
+    row = Row(
+      *(line[i] if i is not None and i < len(line) else "" for i in places)
+    )
+    for cell in row:
       if not printable(cell):
         raise InputError(f"{named}: {cell!r} cannot be printed")
-    if len(cells[1].encode()) > _LONGEST:
+    if len(row.genre.encode()) > _LONGEST:
       raise InputError(
-        f"{named}: the genre {cells[1][:20]!r}... is longer than {_LONGEST}"
+        f"{named}: the genre {row.genre[:20]!r}... is longer than {_LONGEST}"
         " bytes"
       )
-    if cells[0] and cells[1].casefold() not in _NOT_GIVEN:
-      rows.append(Row(cells[0], cells[1], known_artist(cells[2])))
+    if row.name and row.genre.casefold() not in _NOT_GIVEN:
+      rows.append(row._replace(artist=known_artist(row.artist)))
   if not rows:
     raise InputError(f"{named} has no row with a name and a genre")
   return Labels(named, rows, hashlib.sha256(data).hexdigest())
