@@ -4,7 +4,7 @@ import html.parser
 import re
 
 import numpy as np
-from stored import FACTS
+import stored
 
 from gtzan_jax.reports import report
 from gtzan_jax.scores.predictions import Predictions
@@ -68,7 +68,7 @@ class Page(html.parser.HTMLParser):
 
 # Reports.
 
-RUN = FACTS | {
+RUN = stored.FACTS | {
   **{"corpus": "audio", "source": "audio", "num_params": 391_114},
   **{"commit": "9f2c1ab7e01d4b58f6a7", "versions": {"jax": "0.12.0"}},
   "config": {"data": {"protocol": "filtered"}, "model": {"sizes": (16, 32)}},
@@ -78,17 +78,7 @@ RUN = FACTS | {
 
 
 def made(tracks=40, segments=3, seed=0) -> Predictions:
-  rng = np.random.default_rng(seed)
-  label = np.repeat(np.arange(tracks) % 10, segments)
-  probabilities = rng.dirichlet(np.ones(10), tracks * segments)
-  probabilities[np.arange(len(label)), label] += 0.3
-  return Predictions(
-    np.repeat([f"{GENRES[i % 10]}.{i:05d}" for i in range(tracks)], segments),
-    np.tile(np.arange(segments), tracks),
-    label,
-    probabilities / probabilities.sum(axis=1, keepdims=True),
-    GENRES,
-  )
+  return stored.made(tracks, segments, seed, genres=GENRES)
 
 
 def history(epochs=3) -> list[dict]:
@@ -108,10 +98,9 @@ def history(epochs=3) -> list[dict]:
   ]
 
 
-def built(run=None, splits=("test",), missing=None, **kwargs):
+def built(run=(), splits=("test",), missing=(), **kwargs):
   tables = {name: made(seed=i) for i, name in enumerate(splits)}
   shas = {name: f"{name:0<64}" for name in ("train", "validation", "test")}
-  result = report.build(
-    {**RUN, **(run or {})}, tables, history(), missing or {}, shas, **kwargs
-  )
+  facts = RUN | dict(run)
+  result = report.build(facts, tables, history(), dict(missing), shas, **kwargs)
   return result, tables

@@ -70,12 +70,12 @@ def made(tracks=9, segments=2, seed=0, first=0, genres=GENRES, artists=0):
 
   Their artists are nobody known, or so many in turn.
   """
-  label = np.repeat(np.arange(tracks) % 3, segments)
+  label = np.repeat(np.arange(tracks) % len(genres), segments)
   rng = np.random.default_rng(seed)
-  probabilities = rng.dirichlet(np.ones(3), len(label))
+  probabilities = rng.dirichlet(np.ones(len(genres)), len(label))
   probabilities[np.arange(len(label)), label] += 0.2
   probabilities /= probabilities.sum(1, keepdims=True)
-  names = [f"{GENRES[i % 3]}.{first + i:05d}" for i in range(tracks)]
+  names = [f"{genres[i % len(genres)]}.{first + i:05d}" for i in range(tracks)]
   by = [f"by {i % artists}" if artists else "" for i in range(tracks)]
   return Predictions(
     np.repeat(names, segments),

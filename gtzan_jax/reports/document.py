@@ -410,8 +410,8 @@ class Document:
 
     for block in self.blocks:
       if figure := getattr(block, "figure", None):
-        name_, draw = figure
-        plot_style.save_png(draw(), folder / f"{name_}.png")
+        picture, draw = figure
+        atomic.write(folder / f"{picture}.png", plot_style.png(draw()))
     text = self.markdown()
     atomic.write(folder / name, text)
     return text

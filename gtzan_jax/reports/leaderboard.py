@@ -156,23 +156,21 @@ def experiment(run: Mapping) -> dict[str, object]:
   """What makes other experiments other rows: training data and config; of an
   ensemble, those of each member."""
   if members := run["config"].get("members"):
-    columns = zip(*sorted(map(_member, members.values())), strict=True)
-    joined = [" + ".join(column) for column in columns]
+    facts = sorted(
+      (
+        f"{member['recipe']} (seed {member['seed']})",
+        member["data_fingerprint"][:8],
+        member.get("config", "–")[:8],
+      )
+      for member in members.values()
+    )
+    joined = map(" + ".join, zip(*facts, strict=True))
     return dict(zip(("members", "data", "config"), joined, strict=True))
   return {"data": report.trained_on(run)[:8]} | {
     key: value
     for key, value in flatten(run["config"]).items()
     if key not in _SAME and not key.startswith(_SAME_SECTIONS)
   }
-
-
-def _member(member: Mapping) -> tuple[str, str, str]:
-  """Name, data and config of an ensemble's member."""
-  return (
-    f"{member['recipe']} (seed {member['seed']})",
-    member["data_fingerprint"][:8],
-    member.get("config", "–")[:8],
-  )
 
 
 def _varying(recipe: str, groups: Mapping[tuple, list[Mapping]]) -> list[str]:

@@ -1,13 +1,12 @@
 """Style and output of every picture: a matplotlib `Figure`, without pyplot.
 
-`save_png` writes a file; `inline_svg` returns HTML, with the colours of PALETTE
+`png` returns a file's bytes, `inline_svg` HTML, with the colours of PALETTE
 as CSS variables for the light and dark themes.
 """
 
 import functools
 import html
 import io
-import os
 import re
 import warnings
 from collections.abc import Sequence
@@ -18,8 +17,6 @@ import matplotlib.ticker
 from matplotlib import font_manager
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
-
-from gtzan_jax import atomic
 
 # name -> colour on white. No colour twice: `inline_svg` finds them by value.
 PALETTE = {
@@ -137,11 +134,6 @@ class _Canvas(FigureCanvasAgg):
     if self._lastKey != key:
       self.renderer, self._lastKey = _Renderer(*key), key
     return self.renderer
-
-
-def save_png(figure: Figure, path: str | os.PathLike) -> None:
-  """Writes `png` atomically."""
-  atomic.write(path, png(figure))
 
 
 def png(figure: Figure) -> bytes:

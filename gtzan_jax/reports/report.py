@@ -290,11 +290,11 @@ def _explained(
   file = folder / "explain.json"
   if not file.is_file():
     return []
-  found = schema.read_json(file, _EXPLAIN, "explain")
-  if found["best_epoch"] != best_epoch:
+  stored = schema.read_json(file, _EXPLAIN, "explain")
+  if stored["best_epoch"] != best_epoch:
     return []
   shown = []
-  for one in found["items"]:
+  for one in stored["items"]:
     picture = folder / one["picture"]
     if picture.resolve().parent != folder.resolve() or not picture.is_file():
       raise errors.InputError(

@@ -163,9 +163,9 @@ def violations(value, spec=SCHEMA, path: str = "") -> Iterator[str]:
       if key not in value and dot + key not in _OPTIONAL:
         yield f"{dot}{key}: absent"
     for key, item in value.items():
-      found = [spec[one] for one in others if one.holds(key)]
-      if key in named or ... in spec or found:
-        inner = spec.get(key, spec.get(..., *found))
+      specs = [spec[one] for one in others if one.holds(key)]
+      if key in named or ... in spec or specs:
+        inner = spec.get(key, spec.get(..., *specs))
         yield from violations(item, inner, dot + key)
       else:
         wanted = "".join(f", {one.accepted} is accepted" for one in others)

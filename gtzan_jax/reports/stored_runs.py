@@ -20,7 +20,7 @@ from gtzan_jax.scores.predictions import Predictions
 def find(paths: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
   """Every run in folders or report.json files, at any depth, each once; paths
   of packed runs need not exist. InputError for a path without a run."""
-  found = {}
+  every = {}
   for path in map(pathlib.Path, paths):
     if not path.exists() and not packed_runs.around(path):
       raise InputError(f"{path} does not exist: give folders of runs")
@@ -30,13 +30,13 @@ def find(paths: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
         f"{path} holds no {REPORT_FILE} at any depth: give folders of"
         " finished runs"
       )
-    found |= {run.resolve(): run for run in runs}
-  if not found:
+    every |= {run.resolve(): run for run in runs}
+  if not every:
     raise InputError(
       "no run given: give run folders, or folders that contain them, such as"
       " results/leaderboard"
     )
-  return list(found.values())
+  return list(every.values())
 
 
 def below(folder: str | os.PathLike) -> list[pathlib.Path]:
@@ -97,10 +97,10 @@ def table(path: str | os.PathLike, name: str) -> Predictions:
   return predictions.load(file)
 
 
-def tables(path: str | os.PathLike, found: Mapping) -> dict[str, Predictions]:
+def tables(path: str | os.PathLike, facts: Mapping) -> dict[str, Predictions]:
   """The predictions that a report is computed from; train may be absent."""
   path = pathlib.Path(path)
-  names = rebuild.scored(found["splits"])
+  names = rebuild.scored(facts["splits"])
   if (path / REPORT_FILE).exists():
     stored = path / "predictions"
     return {

@@ -9,6 +9,7 @@ is plain numpy. Two conventions:
 - A genre that has examples but is never predicted has precision 0.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -64,14 +65,10 @@ def scores(
     )
   from sklearn import metrics  # takes a second; `quick` does without it
 
-  present = np.unique(true)
-  averages = {
-    mean: metrics.precision_recall_fscore_support(
-      true, predicted, labels=present, average=mean, zero_division=0
-    )
-    for mean in ("macro", "weighted")
-  }
-  precision, recall, f1, _ = averages["macro"]
+  table = metrics.classification_report(
+    true, predicted, labels=np.unique(true), output_dict=True, zero_division=0
+  )
+  macro = table["macro avg"]
   labels = np.arange(len(predictions.genres))
   confusion = metrics.confusion_matrix(true, predicted, labels=labels)
   probabilities = lifted(predictions.probabilities)
@@ -82,13 +79,16 @@ def scores(
       predictions.clusters, predicted == true, resamples=resamples
     ),
     "top3": top3(predictions),
-    "macro_precision": float(precision),
-    "macro_recall": float(recall),
-    "macro_f1": float(f1),
-    "weighted_f1": float(averages["weighted"][2]),
+    "macro_precision": macro["precision"],
+    "macro_recall": macro["recall"],
+    "macro_f1": macro["f1-score"],
+    "weighted_f1": table["weighted avg"]["f1-score"],
     "loss": float(metrics.log_loss(true, probabilities, labels=labels)),
     "ece": ece(predictions.probabilities, predictions.correct),
-    "per_genre": _per_genre(predictions),
+    "per_genre": {
+      genre: _of_genre(table.get(str(label), _ABSENT))
+      for label, genre in enumerate(predictions.genres)
+    },
     "confusion": confusion.tolist(),
   }
 
@@ -185,21 +185,14 @@ def confused(
   return sorted(pairs, key=lambda p: (-p["n"], -p["share"]))[:count]
 
 
-def _per_genre(predictions: Predictions) -> dict[str, dict]:
-  from sklearn import metrics
+_ABSENT = {**dict.fromkeys(("precision", "recall", "f1-score")), "support": 0}
 
-  table = metrics.precision_recall_fscore_support(
-    predictions.label,
-    predictions.predicted,
-    labels=np.arange(len(predictions.genres)),
-    zero_division=0,
-  )
-  rows = {}
-  for genre, *scores, support in zip(predictions.genres, *table, strict=True):
-    given = [float(x) if support else None for x in scores]
-    rows[genre] = dict(zip(("precision", "recall", "f1"), given, strict=True))
-    rows[genre]["support"] = int(support)
-  return rows
+
+def _of_genre(row: Mapping) -> dict:
+  return {
+    **{key: row[key] for key in ("precision", "recall")},
+    **{"f1": row["f1-score"], "support": int(row["support"])},
+  }
 
 
 def _macro_f1(predictions: Predictions) -> float:

@@ -93,19 +93,19 @@ class Tables(Mapping[Key, Predictions]):
   """
 
   def __init__(self, path: str | os.PathLike):
-    self._columns = found = predictions.columns(path, tuple(_COLUMNS))
+    self._columns = columns = predictions.columns(path, tuple(_COLUMNS))
     self._path = path
     try:
-      sizes = found["sizes"].tolist()
+      sizes = columns["sizes"].tolist()
       starts = np.cumsum([0, *sizes])
       self._rows = [slice(a, b) for a, b in itertools.pairwise(starts)]
       self._places, used = {}, {8: 0, 16: 0}
       for i, key in enumerate(
-        zip(found["run"].tolist(), found["split"].tolist(), strict=True)
+        zip(columns["run"].tolist(), columns["split"].tolist(), strict=True)
       ):
-        bits = 8 if found["levels"][i] <= _NARROW else 16
-        names = found["genres"][found["genres_of"][i]].split("\n")
-        end = used[bits] + sizes[found["rows"][i]] * len(names)
+        bits = 8 if columns["levels"][i] <= _NARROW else 16
+        names = columns["genres"][columns["genres_of"][i]].split("\n")
+        end = used[bits] + sizes[columns["rows"][i]] * len(names)
         self._places[key] = i, names, f"codes{bits}", slice(used[bits], end)
         used[bits] = end
     except (IndexError, ValueError, TypeError) as error:
@@ -119,21 +119,21 @@ class Tables(Mapping[Key, Predictions]):
 
   def __getitem__(self, key: Key) -> Predictions:
     i, names, name, place = self._places[key]
-    found = self._columns
+    columns = self._columns
     try:
-      rows = self._rows[found["rows"][i]]
-      entry = found["entry"][rows]
-      code = found[name][place].reshape(len(names), len(entry)).T
+      rows = self._rows[columns["rows"][i]]
+      entry = columns["entry"][rows]
+      code = columns[name][place].reshape(len(names), len(entry)).T
       return Predictions(
-        track=found["track"][entry],
-        segment=found["segment"][rows],
+        track=columns["track"][entry],
+        segment=columns["segment"][rows],
         label=np.array(
-          [names.index(genre) for genre in found["genre"][entry].tolist()],
+          [names.index(genre) for genre in columns["genre"][entry].tolist()],
           np.int32,
         ),
-        probabilities=decode(code, int(found["levels"][i])),
+        probabilities=decode(code, int(columns["levels"][i])),
         genres=names,
-        artist=found["artist"][entry],
+        artist=columns["artist"][entry],
       )
     except (IndexError, ValueError) as error:
       raise InputError(f"{self._path} is damaged: {error}") from error

@@ -182,9 +182,9 @@ def load(path: str | os.PathLike) -> Predictions:
   Raises:
     InputError: see `columns`, or contents that `Predictions` refuses.
   """
-  found = columns(path, _COLUMNS)
+  arrays = columns(path, _COLUMNS)
   try:
-    return Predictions(**found)
+    return Predictions(**arrays)
   except InputError as error:
     raise InputError(f"{path}: {error}") from error
 
@@ -203,11 +203,11 @@ def columns(path: str | os.PathLike, names: Sequence[str]) -> dict[str, Any]:
       absent = [name for name in names if name not in held]
       if absent:
         raise InputError(f"{path}: no {', '.join(absent)} inside; {wanted}")
-      found: dict[str, Any] = {}
+      arrays: dict[str, Any] = {}
       for name in names:
         with archive.open(f"{name}.npy") as member:
-          found[name] = np.lib.format.read_array(member, allow_pickle=False)
-      return found
+          arrays[name] = np.lib.format.read_array(member, allow_pickle=False)
+      return arrays
   except InputError:
     raise
   except OSError as error:

@@ -475,6 +475,6 @@ def test_a_strangers_names_are_text_on_terminal_and_page(tmp_path, capsys):
     assert row.count("|") == head.count("|")
     assert not re.search(r"(?<!\\)\]\(", row)
   assert main(["launch.py", "predict", f"--workdir={out}/no"]) == 2
-  said = capsys.readouterr().err
-  assert said.isascii()
-  assert r"\x1b[31m\u202e/no" in said
+  printed = capsys.readouterr().err
+  assert printed.isascii()
+  assert r"\x1b[31m\u202e/no" in printed

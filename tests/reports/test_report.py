@@ -228,8 +228,8 @@ def test_a_picture_of_another_folder_is_not_put_into_the_page(tmp_path, name):
   folder.mkdir()
   (folder / "link.png").symlink_to(path / "secret.png")
   item = dict.fromkeys(("name", "where", "predicted"), "x") | {"picture": name}
-  found = {"best_epoch": 2, "items": [item]}
-  (folder / "explain.json").write_text(json.dumps(found))
+  result = {"best_epoch": 2, "items": [item]}
+  (folder / "explain.json").write_text(json.dumps(result))
   with pytest.raises(InputError, match=r"explain\.json.*\.png"):
     report.redraw(path)
   assert not (path / "report.html").exists()

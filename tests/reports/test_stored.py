@@ -62,10 +62,10 @@ def test_what_is_left_of_the_folders(folders, packed):
 
 
 def test_a_report_is_that_of_the_folder_but_for_rounding(folders, packed):
-  exact, found = (
+  exact, result = (
     stored_runs.read(root / "runs" / "seed1") for root in (folders, packed)
   )
-  test, other = found["splits"]["test"], exact["splits"]["test"]
+  test, other = result["splits"]["test"], exact["splits"]["test"]
   for level in ("segment", "track", "track_majority"):
     for key in ("n", "accuracy", "ci95", "macro_f1", "per_genre", "confusion"):
       assert test[level][key] == other[level][key]
@@ -77,9 +77,9 @@ def test_a_report_is_that_of_the_folder_but_for_rounding(folders, packed):
     for level in ("segment", "track"):
       whole = exact["splits"][split][level]
       numbers = {key: whole[key] for key in ("n", "accuracy")}
-      assert found["splits"][split][level] == numbers
+      assert result["splits"][split][level] == numbers
   for key in ("config", "seed", "seconds", "commit", "headline", "genres"):
-    assert found[key] == exact[key]
+    assert result[key] == exact[key]
   gans = [stored_runs.read(root / "runs" / "gan") for root in (folders, packed)]
   assert gans[0]["gan"] == gans[1]["gan"]
   noise = stored_runs.table(packed / "runs" / "seed0" / "noise", "mp3_1")
@@ -92,11 +92,11 @@ def test_packed_runs_are_combined(folders, packed, tmp_path):
   for root, out in ((folders, one), (packed, other)):
     given = [f"--workdir={root / 'runs' / f'seed{seed}'}" for seed in range(2)]
     assert main(["launch.py", "evaluate", *given, f"--out={out}"]) == 0
-  exact, found = map(stored_runs.read, (one, other))
+  exact, result = map(stored_runs.read, (one, other))
   for key in ("config", "num_params", "headline"):
-    assert exact[key] == found[key]
+    assert exact[key] == result[key]
   for key in ("n", "missing", "sha256", "known_artists"):
-    assert exact["splits"]["test"][key] == found["splits"]["test"][key]
+    assert exact["splits"]["test"][key] == result["splits"]["test"][key]
 
 
 def test_packing_what_is_packed_changes_nothing(packed, tmp_path):

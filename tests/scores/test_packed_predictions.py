@@ -20,21 +20,21 @@ def test_what_is_predicted_comes_back(tmp_path):
     ("d", "none"): made(0),
   }
   packed_predictions.save(tmp_path / "t.npz", tables)
-  found = packed_predictions.Tables(tmp_path / "t.npz")
-  assert list(found) == list(tables)
+  result = packed_predictions.Tables(tmp_path / "t.npz")
+  assert list(result) == list(tables)
   for key, table in tables.items():
     for name in ("track", "segment", "label", "artist"):
       np.testing.assert_array_equal(
-        getattr(found[key], name), getattr(table, name)
+        getattr(result[key], name), getattr(table, name)
       )
-    assert found[key].genres == table.genres
+    assert result[key].genres == table.genres
     for vote in ("mean", "majority"):
       np.testing.assert_array_equal(
-        found[key].by_track(vote).predicted, table.by_track(vote).predicted
+        result[key].by_track(vote).predicted, table.by_track(vote).predicted
       )
-    np.testing.assert_array_equal(found[key].predicted, table.predicted)
+    np.testing.assert_array_equal(result[key].predicted, table.predicted)
     np.testing.assert_allclose(
-      found[key].probabilities, table.probabilities, atol=0.06
+      result[key].probabilities, table.probabilities, atol=0.06
     )
   packed_predictions.save(tmp_path / "none.npz", {})
   assert not packed_predictions.Tables(tmp_path / "none.npz")

@@ -73,11 +73,11 @@ def published():
 
 
 @pytest.fixture(scope="module")
-def found(runs):
+def result(runs):
   return failures.compute(runs, runs[0].parent)
 
 
-def test_counts_are_those_of_scikit_learn_and_of_sets(found):
+def test_counts_are_those_of_scikit_learn_and_of_sets(result):
   wrong, confusion = collections.Counter(), np.zeros((3, 3), int)
   for seed in range(3):
     tracks = table(seed).by_track()
@@ -87,40 +87,40 @@ def test_counts_are_those_of_scikit_learn_and_of_sets(found):
     )
   np.fill_diagonal(confusion, 0)
   assert {
-    (row["genre"], row["predicted"]): row["n"] for row in found["confused"]
+    (row["genre"], row["predicted"]): row["n"] for row in result["confused"]
   } == {
     (stored.GENRES[i], stored.GENRES[j]): confusion[i, j]
     for i, j in zip(*np.nonzero(confusion), strict=True)
   }
-  assert found["confused"][0]["n"] == confusion.max()
+  assert result["confused"][0]["n"] == confusion.max()
   always = {track for track, times in wrong.items() if times == 3}
   assert {f"t{i:02d}" for i in range(10)} <= always
-  assert {row["track"] for row in found["always_wrong"]} == always
+  assert {row["track"] for row in result["always_wrong"]} == always
   times = collections.Counter(wrong.values())
-  assert found["wrong_in"] == [60 - len(wrong), *(times[i] for i in (1, 2, 3))]
-  errors = [1 - run["accuracy"] for run in found["runs"]]
-  assert found["by_chance"] == pytest.approx(60 * math.prod(errors))
-  assert found["by_chance"] < len(always) / 2  # what this is about
-  assert (found["n"], found["clusters"]) == (60, 20)
+  assert result["wrong_in"] == [60 - len(wrong), *(times[i] for i in (1, 2, 3))]
+  errors = [1 - run["accuracy"] for run in result["runs"]]
+  assert result["by_chance"] == pytest.approx(60 * math.prod(errors))
+  assert result["by_chance"] < len(always) / 2  # what this is about
+  assert (result["n"], result["clusters"]) == (60, 20)
 
 
-def test_the_always_wrong_are_named_least_probable_first(found):
-  rows = {row["track"]: row for row in found["always_wrong"]}
+def test_the_always_wrong_are_named_least_probable_first(result):
+  rows = {row["track"]: row for row in result["always_wrong"]}
   p_true = [row["true_probability"] for row in rows.values()]
   assert p_true == sorted(p_true)
   assert list(rows)[:10] == [f"t{i:02d}" for i in range(9, -1, -1)]
   row = rows["t04"]
   assert (row["genre"], row["heard"]) == ("jazz", {"rock": 3})
   assert (row["artist"], row["title"]) == ("Artist of t04", "A | song")
-  assert found["notes"]["t04"] == {FAULTY: "as X says"}
-  assert "t07" not in found["notes"]
+  assert result["notes"]["t04"] == {FAULTY: "as X says"}
+  assert "t07" not in result["notes"]
 
 
-def test_faults_are_tested_as_the_hypergeometric_distribution_says(found):
+def test_faults_are_tested_as_the_hypergeometric_distribution_says(result):
   """Fisher's p: all tables with these margins that are no likelier."""
-  test = found["faults"][FAULTY]
+  test = result["faults"][FAULTY]
   (a, b), (c, d) = test["always_wrong"], test["others"]
-  always = {row["track"] for row in found["always_wrong"]}
+  always = {row["track"] for row in result["always_wrong"]}
   faulty = {t for t in (f"t{i:02d}" for i in range(60)) if about(t)[2]}
   assert (a, b) == (len(always & faulty), len(always - faulty))
   assert (a + c, a + b + c + d) == (len(faulty), 60)
@@ -147,31 +147,31 @@ def by_artist(seed) -> Predictions:
 def test_position_is_scored_by_resampling_artists(tmp_path):
   tables = [by_artist(seed) for seed in range(3)]
   paths = [write(tmp_path / f"s{i}", x, i) for i, x in enumerate(tables)]
-  found = failures.compute(paths, tmp_path)
+  result = failures.compute(paths, tmp_path)
   right = np.mean([x.predicted == x.label for x in tables], axis=0)
   right = right.reshape(TRACKS, SEGMENTS)
   rng = np.random.default_rng(5)
   artists = right.reshape(20, 3, SEGMENTS)
   drawn = artists[rng.integers(20, size=(4000, 20))].mean(axis=(1, 2))
   low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
-  for i, row in enumerate(found["position"]):
+  for i, row in enumerate(result["position"]):
     assert (row["segment"], row["n"]) == (i, 60)
     assert row["accuracy"] == pytest.approx(right[:, i].mean())
     assert row["ci95"] == pytest.approx([low[i], high[i]], abs=0.03)
 
 
-def test_neither_order_nor_cut_matters_to_tracks(runs, found, tmp_path):
+def test_neither_order_nor_cut_matters_to_tracks(runs, result, tmp_path):
   shuffled = np.random.default_rng(0).permutation(TRACKS * SEGMENTS)
   write(tmp_path / "b", table(1).select(shuffled), 1)
   same = failures.compute([runs[0], tmp_path / "b", runs[2]])
-  assert {**same, "runs": None} == {**found, "runs": None}
+  assert {**same, "runs": None} == {**result, "runs": None}
   write(tmp_path / "c", table(2).by_track(), 2)
   same = failures.compute([*runs[:2], tmp_path / "c"])
   assert same["position"] is None
-  assert same["wrong_in"] == found["wrong_in"]
+  assert same["wrong_in"] == result["wrong_in"]
 
 
-def test_what_the_verb_writes_can_be_verified(runs, found, tmp_path, capsys):
+def test_what_the_verb_writes_can_be_verified(runs, result, tmp_path, capsys):
   moved = tmp_path / "moved"
   shutil.copytree(runs[0].parent, moved)
   files = [str(moved / run.name) for run in runs]
@@ -179,12 +179,12 @@ def test_what_the_verb_writes_can_be_verified(runs, found, tmp_path, capsys):
   assert verbs.failures(types.SimpleNamespace(files=files, flags=flags)) == 0
   out = capsys.readouterr().out
   assert "of 60 test tracks all 3 runs get" in out
-  noted, without = found["faults"][FAULTY]["always_wrong"]
+  noted, without = result["faults"][FAULTY]["always_wrong"]
   always = f"{noted} of {noted + without} always wrong"
   assert f"faults: {FAULTY}: {always}, " in out
   assert out.endswith(f"failures: {moved / 'failures.json'}\n")
-  assert json.loads((moved / "failures.json").read_text()) == found
-  assert not list(verify.differences(found, failures.again(moved)))
+  assert json.loads((moved / "failures.json").read_text()) == result
+  assert not list(verify.differences(result, failures.again(moved)))
   page = moved / "failures.md"
   text = page.read_text()
   assert "A &#124; song" in text  # no cell of its own
@@ -196,7 +196,7 @@ def test_what_the_verb_writes_can_be_verified(runs, found, tmp_path, capsys):
   table(7).save(moved / "s1" / "predictions" / "test.npz")
   with pytest.raises(InputError, match=r"in report.json: evaluate it again"):
     failures.again(moved)
-  (moved / "failures.json").write_text(json.dumps({**found, "runs": 3}))
+  (moved / "failures.json").write_text(json.dumps({**result, "runs": 3}))
   with pytest.raises(InputError, match="is damaged: runs: int, list wanted"):
     failures.again(moved)
 

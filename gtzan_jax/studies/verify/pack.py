@@ -63,7 +63,7 @@ def _tables(
   folder: pathlib.Path, reports: Mapping[str, Mapping]
 ) -> dict[packed_predictions.Key, predictions.Predictions]:
   """Headline predictions of each classifier, and all that have no report."""
-  found = {
+  tables = {
     (run, one["headline"]): stored_runs.table(folder / run, one["headline"])
     for run, one in reports.items()
     if one["headline"] and "gan" not in one
@@ -71,7 +71,7 @@ def _tables(
   for file in stored_runs.files(folder, packed_runs.RUNS_FILE):
     place = file.parent.relative_to(folder)
     for (run, name), table in packed_runs.study(file.parent).tables.items():
-      found[(place / run).as_posix(), name] = table
+      tables[(place / run).as_posix(), name] = table
   for file in stored_runs.files(folder, "*.npz"):
     run = file.parent.parent
     if (
@@ -80,5 +80,5 @@ def _tables(
       and not fnmatch.fnmatch(file.stem, _POOLED)
     ):
       name = run.relative_to(folder).as_posix()
-      found[name, file.stem] = predictions.load(file)
-  return found
+      tables[name, file.stem] = predictions.load(file)
+  return tables

@@ -123,7 +123,7 @@ def _again(file: pathlib.Path, known: dict[pathlib.Path, object]) -> object:
 
 def find(paths: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
   """The files that `verify` checks, each once, in the order of RECOMPUTED."""
-  found = {}
+  checked = {}
   for path in map(pathlib.Path, paths):
     if not path.is_dir():
       raise errors.InputError(f"{path}: no such folder; give one with results")
@@ -141,10 +141,10 @@ def find(paths: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
       raise errors.InputError(
         f"nothing to verify in {path}: no {', '.join(names)} at any depth"
       )
-    found |= {file.resolve(): file for file in files}
-  if not found:
+    checked |= {file.resolve(): file for file in files}
+  if not checked:
     raise errors.InputError("nothing to verify: give folders, as results")
-  return list(found.values())
+  return list(checked.values())
 
 
 def _held(file: pathlib.Path) -> object:
