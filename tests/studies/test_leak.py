@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import functools
 import json
+import pathlib
 import random
 import re
 import shutil
@@ -253,7 +254,7 @@ def plan_of(rows, *chosen, empty="", splits=""):
 
   config = find_recipe.load(find_recipe.HOME / "svm_stats.py")
   config.data.splits = splits
-  return leak_runs.plan(config.data, cut, list(chosen), list(PROTOCOLS))
+  return leak_runs.plan(config.data, cut, list(chosen))
 
 
 def test_where_no_arm_can_leak_the_protocols_are_left():
@@ -494,9 +495,7 @@ def test_the_meter_finds_the_leak_of_the_synthetic_corpus(
   assert "no numbers of GTZAN" in page
   assert leak_page._points(change["track"]) in page
   assert not verify.verify([out]).wrong
-  (out / "leak.json").rename(out / "elsewhere.json")
-  (line,) = verify.verify([out]).wrong
-  assert line == f"{out / 'leak.md'}: no leak.json beside it"
+  (out / "leak.json").unlink()
   with workdir.locked(out / "runs"):
     assert study("leak", "svm_stats", out, *asked, protocol="filtered") == 2
   assert f": --workdir={out} is in use by" in capsys.readouterr().err
@@ -544,148 +543,89 @@ def test_mistakes_are_one_line_and_start_nothing(
 
 # The page.
 
-
-def measured(**changes) -> dict:
-  level = {"accuracy": 0.5, "deviation": 0.01, "ci95": [0.4, 0.6]}
-  levels = {"track": level, "segment": level}
-  change = {"n": 84, "difference": 0.2, "ci95": [0.1, 0.3], "clusters": 30}
-  both = {"track": change, "segment": change}
-  other = {"n": 42, "difference": 0.06, "ci95": [-0.02, 0.12], "clusters": 9}
-  row = {"protocol": "p", "leak": None, "n_train": 3690, "touched": 0}
-  row |= {"known_artists": {"tracks": 3, "of": 124}, "commits": ["abc12345"]}
-  filtered = {"protocol": "filtered", "seeds": [0], "tracks": 197}
-  filtered |= {"n_train": 2340, "commits": ["abc12345", "dea12345+"]}
-  filtered |= {"track": level | {"deviation": None}, "split": "validation"}
-  return {
-    **{"recipe": "r", "corpus": "archive", "data_fingerprint": "0123456789"},
-    **{"split": "validation", "tracks": 126, "segments": 630, "seeds": [0, 1]},
-    **{"alike": False, "clusters": 69, "untested": []},
-    "arms": dict.fromkeys(ARMS, row | levels),
-    "differences": {
-      "tracks": {**both, "untouched": None},
-      "artists": {**both, "untouched": {"track": other, "segment": other}},
-    },
-    "tracks_over_artists": both,
-    "protocols": [row | levels | filtered],
-    **{"left_out": {}, "same": {}},
-    **changes,
-  }
+STORED = pathlib.Path(__file__).parents[2] / "results" / "leak"
+NAMES = [path.parent.name for path in sorted(STORED.glob("*/leak.json"))]
 
 
-CLEAN = {"arms": {"clean": measured()["arms"]["clean"]}, "differences": {}}
-CLEAN["tracks_over_artists"] = None
-MET = {"known_artists": {"tracks": 62, "of": 124}}
-(FILTERED,) = measured()["protocols"]
-MOST_MET = {
-  "arms": {name: arm | MET for name, arm in measured()["arms"].items()},
-  "protocols": [FILTERED, FILTERED | MET],
-}
+def measured(name) -> dict:
+  return json.loads((STORED / name / "leak.json").read_text("utf-8"))
 
 
-def few(clusters: int) -> dict:
-  """A difference that one track makes."""
-  one = {"n": 1, "difference": 0.0, "ci95": [-1e-4, 0.0], "clusters": clusters}
+@pytest.mark.parametrize("name", NAMES)
+def test_a_stored_page_is_what_its_numbers_say(name):
+  page = leak_page.document(measured(name)).markdown()
+  assert page == (STORED / name / "leak.md").read_text("utf-8")
+
+
+def test_few_artists_and_one_fit_are_said():
+  found = measured("resnet-archive")
+  one = {"n": 1, "difference": 0.0, "ci95": [-1e-4, 0.0], "clusters": 1}
   change = {"track": one, "segment": one, "untouched": None}
-  changes = {"clusters": 4, "tracks_over_artists": change}
-  return {**changes, "differences": {"tracks": change}}
+  found |= {"differences": {"tracks": change}, "tracks_over_artists": change}
+  found |= {"alike": True, "clusters": 4}
+  found["protocols"][0]["track"] |= {"deviation": None, "ci95": [0.4, 0.6]}
+  page = " ".join(leak_page.document(found).markdown().split())
+  for words in (
+    *("| +0.0 (artists: 1) | +0.0 (artists: 1) |", " (n=1) [40.0, 60.0] |"),
+    "On the 1 track that both leak, `tracks` has +0.0 (art",
+    "Warning: 4 artists are too few for an interval.",
+    "All seeds gave the same predictions, so that ± 0.0 is of one fit",
+  ):
+    assert words in page, words
+  differences = leak_page.picture(found).axes[1]
+  assert [len(line.get_xdata()) for line in differences.lines] == [2, 0, 1]
+  one["clusters"] = 5
+  assert "+0.0 [+0.0, +0.0]" in leak_page.document(found).markdown()
+
+
+MOSTLY = "mostly artist recognition"
 
 
 @pytest.mark.parametrize(
-  ("changes", "present", "absent"),
+  ("name", "changes", "titles"),
   [
     (
-      {},
-      (
-        *("| +20.0 [+10.0, +30.0] |", "50.0 (n=1) [40.0, 60.0]"),
-        "the code of abc12345, dea12345+ on data 01234567.",
-        "also chose the checkpoints, in all arms alike",
-        *("| +6.0 [-2.0, +12.0]", "| 3 of 124 |"),
-        "On the 84 tracks that both leak, `tracks` has +20.0 [",
-      ),
-      ("All seeds gave", "No arm can leak", "artist recognition"),
-    ),
-    ({"split": "test"}, ("(test split)",), ("also chose",)),
-    (CLEAN, ("No arm can leak here",), ("A difference is",)),
-    (
-      {"alike": True, "untested": ["pop", "rock"]},
-      (
-        "No track of pop, rock is tested.",
-        "All seeds gave the same predictions, so that ± 0.0 is of one fit",
-      ),
-      (),
+      *("resnet-archive", {}),
+      [
+        "resnet\nThe same 126 tracks",
+        "What the leak is worth",
+        f"Protocols, 2,340 train segments\n(pale: {MOSTLY})",
+      ],
     ),
     (
-      MOST_MET,
-      (
-        "**Mostly artist recognition**: 62 of 124 tested tracks are by",
-        "tracks or more are by artists met, that is mostly artist rec",
-        *("| `filtered` | no |", "| `filtered` | artists |"),
-      ),
-      (),
+      *("lstm-clips", {"protocols": []}),
+      [f"lstm\nThe same 20 tracks\n({MOSTLY})", "What the leak is worth"],
     ),
     (
-      few(1),
-      (
-        "| +0.0 (artists: 1) | +0.0 (artists: 1) |",
-        "On the 1 track that both leak, `tracks` has +0.0 (art",
-        "Warning: 4 artists are too few for an interval.",
-      ),
-      (),
+      *("fusion_cnn-clips", {}),
+      [f"Protocols, 66 train segments\n(pale: {MOSTLY})"],
     ),
-    (few(5), ("+0.0 [+0.0, +0.0]",), ()),
   ],
-  ids=["all", "test", "clean", "alike", "artists met", "few", "enough"],
 )
-def test_the_page_says_what_was_measured(changes, present, absent):
-  page = leak_page.document(measured(**changes)).markdown()
-  text = " ".join(page.split())
-  assert not [words for words in present if words not in text]
-  assert not [words for words in absent if words in text]
-  rows = [line for line in page.splitlines() if line.startswith("|")]
-  assert len({line.count("|") for line in rows[:3]}) == 1
+def test_the_picture_has_a_panel_for_each_question(name, changes, titles):
+  axes = leak_page.picture(measured(name) | changes).axes
+  assert [x.get_title(loc="left") for x in axes] == titles
 
 
-def titles(figure):
-  return [axes.get_title(loc="left") for axes in figure.axes]
-
-
-def test_the_picture_has_a_panel_for_each_question():
-  figure = leak_page.picture(measured())
-  assert titles(figure) == [
-    "r\nThe same 126 tracks",
-    "What the leak is worth",
-    "Protocols, 2,340 train segments",
-  ]
-  labels = [label.get_text() for label in figure.axes[1].get_yticklabels()]
+def test_the_picture_names_what_is_swapped_in_and_colours_what_leaks():
+  _, differences, protocols = leak_page.picture(measured("resnet-archive")).axes
+  labels = [label.get_text() for label in differences.get_yticklabels()]
   assert [" ".join(label.splitlines()[1:]) for label in labels] == [
-    "other segments (84 tracks)",
-    "other tracks (84 tracks)",
+    "other segments (126 tracks)",
+    "other tracks (85 tracks)",
   ]
-  assert len(leak_page.picture(measured(differences={})).axes) == 1
-  assert len(leak_page.picture(measured(protocols=[])).axes) == 2
-
-
-def test_the_picture_shows_what_is_mostly_artist_recognition():
-  figure = leak_page.picture(measured(**MOST_MET))
-  assert "(mostly artist recognition)" in titles(figure)[0]
-  assert titles(figure)[2].endswith("(pale: mostly artist recognition)")
-  colours = [line.get_color() for line in figure.axes[2].lines[1::2]]
-  assert colours == [plot_style.PALETTE["accent"], plot_style.PALETTE["middle"]]
-
-
-def test_of_few_artists_no_interval_is_drawn():
-  differences = leak_page.picture(measured(**few(1))).axes[1]
-  assert [len(line.get_xdata()) for line in differences.lines] == [2, 0, 1]
+  colours = [line.get_color() for line in protocols.lines[1::2]]
+  kinds = ["accent"] * 2 + ["middle"] * 4 + ["warm"] * 3
+  assert colours == [plot_style.PALETTE[kind] for kind in kinds]
 
 
 def test_evaluation_md_says_what_the_meters_measured(pytestconfig):
-  root = pytestconfig.rootpath
-  folder = root / "results" / "leak"
-  page, rows = (root / "docs" / "evaluation.md").read_text("utf-8"), set()
-  for line in page.splitlines():
+  page = pytestconfig.rootpath / "docs" / "evaluation.md"
+  rows = set()
+  for line in page.read_text("utf-8").splitlines():
     names = re.findall(r"\(\S*leak/([\w-]+)/leak\.md\)", line)[:1]
     for name in names if line.startswith("| ") else []:
-      found = json.loads((folder / name / "leak.json").read_text())
+      found = measured(name)
       means = {
         compare.as_text(arm["track"]).split(" [")[0]
         for arm in found["arms"].values()
@@ -697,67 +637,49 @@ def test_evaluation_md_says_what_the_meters_measured(pytestconfig):
       quoted = re.findall(r"([+-]\S+?)\** \((\S+) to (\S+)\)", line)
       assert {f"{x} [{low}, {high}]" for x, low, high in quoted} == changes
       rows.add(name)
-  meters = {path.parent.name for path in folder.glob("*/leak.json")}
   # one learns nothing, of the other nothing can leak: both are told in words
-  assert meters - rows == {"lstm-cuts", "fusion_cnn-clips"}
+  assert set(NAMES) - rows == {"lstm-cuts", "fusion_cnn-clips"}
 
 
 # Steps.
 
 
-def write_meter(folder, recipe, accuracies, size=2340):
-  """A leak.json of STEPS, with `tracks_80_20` under its other name."""
-  beside = [
-    {
-      **{"protocol": name, "split": split, "tracks": 143, "n_train": size},
-      **{"leak": None, "seeds": [0, 1]},
-      "segment": {"accuracy": right, "deviation": 0.01, "ci95": [0.1, 0.9]},
-    }
-    for name, split, right in zip(
-      ("leaky_segments_80_20", "tracks_70_10_20", "filtered"),
-      ("test", "test", "validation"),
-      accuracies,
-      strict=False,
-    )
-  ]
-  same = {"tracks_80_20": "tracks_70_10_20"}
-  found = measured(recipe=recipe, protocols=beside, same=same)
-  folder.mkdir(parents=True)
+def write_meter(folder, **changes):
+  """Another meter like that of resnet."""
+  folder.mkdir()
+  found = measured("resnet-archive") | changes
   (folder / "leak.json").write_text(json.dumps(found))
+  return found
 
 
-def test_meters_with_all_three_steps_stand_side_by_side(tmp_path):
-  write_meter(tmp_path / "low", "resnet", (0.7, 0.6, 0.4))
-  write_meter(tmp_path / "high", "cnn_gru", (0.81, 0.62, 0.43), size=3510)
-  write_meter(tmp_path / "two steps", "fcn", (0.9, 0.8))
-  text = steps.write(tmp_path)
-  assert text == (tmp_path / "steps.md").read_text()
-  rows = [
-    [cell.strip() for cell in line.strip("|").split("|")]
-    for line in text.splitlines()
-    if line.startswith("| [")
-  ]
-  assert [row[0] for row in rows] == [
-    *["[`cnn_gru`](high/leak.md)"] * 3,
-    *["[`resnet`](low/leak.md)"] * 3,
-  ]
-  assert rows[1][1:] == [
-    *("tracks", "`tracks_70_10_20`", "test, 143 tracks"),
-    *("3,510", "2", "62.0 ± 1.0 [10.0, 90.0]"),
-  ]
-  assert rows[5][1:4] == ["artists", "`filtered`", "validation, 143 tracks"]
-  (axes,) = steps.picture(steps.read(tmp_path)).axes
+def test_stored_steps_are_those_of_the_meters_that_have_all_three():
+  assert steps.again(STORED) == (STORED / "steps.md").read_text("utf-8")
+  meters = steps.read(STORED)
+  assert len(meters) == 3 < len(NAMES)
+  (axes,) = steps.picture(meters).axes
   dots = [p.get_xydata()[0] for p in axes.lines if len(p.get_xdata()) == 1]
   assert [(float(x), int(y)) for x, y in dots] == [
-    *((0.81, 0), (0.62, 0), (0.43, 0), (0.7, 1), (0.6, 1), (0.4, 1)),
+    (step["segment"]["accuracy"], y)
+    for y, one in enumerate(meters)
+    for step in one.steps
   ]
   words = {text.get_text() for text in axes.texts}
-  assert words >= {"81.0", "● tracks held out (test)", "40.0"}
+  assert f"{100 * dots[0][0]:.1f}" in words
+  assert "● tracks held out (test)" in words
   assert "● artists held out (validation)" in words
-  # verify draws the page anew
+
+
+def test_steps_are_written_and_verified(tmp_path):
+  write_meter(tmp_path / "one")
+  assert steps.write(tmp_path) == (tmp_path / "steps.md").read_text("utf-8")
+  assert (tmp_path / "steps.png").exists()
   (tmp_path / "steps.md").write_text("62.0 turned into 63.0")
-  wrong = " ".join(verify.verify([tmp_path]).wrong)
-  assert f"{tmp_path / 'steps.md'}: line 1" in wrong
+  alone = tmp_path / "two" / "leak.md"
+  alone.parent.mkdir()
+  alone.touch()
+  wrong = verify.verify([tmp_path]).wrong
+  assert f"{alone}: no leak.json beside it" in wrong
+  assert f"{tmp_path / 'steps.md'}: line 1" in " ".join(wrong)
 
 
 def test_steps_of_other_sizes_or_none_are_one_line(tmp_path):
@@ -765,15 +687,14 @@ def test_steps_of_other_sizes_or_none_are_one_line(tmp_path):
     with pytest.raises(InputError, match=words):
       steps.read(tmp_path)
 
+  write_meter(tmp_path / "none", protocols=[])
   refused(r"holds no leak\.json with the protocols")
-  write_meter(tmp_path / "one", "resnet", (0.7, 0.6, 0.4))
-  file = tmp_path / "one" / "leak.json"
-  found = json.loads(file.read_text())
-  found["protocols"][0]["n_train"] = 5598
-  file.write_text(json.dumps(found))
+  protocols = write_meter(tmp_path / "other")["protocols"]
+  protocols[-2]["n_train"] = 5598
+  write_meter(tmp_path / "sizes", protocols=protocols)
   refused("filtered differ in train segments")
-  del found["protocols"][0]["segment"]
-  file.write_text(json.dumps(found))
+  del protocols[0]["segment"]
+  write_meter(tmp_path / "damaged", protocols=protocols)
   refused(r"leak.json is damaged: protocols")
 
 
@@ -787,7 +708,7 @@ def test_what_is_quoted_of_the_steps_is_stored(pytestconfig):
     one.recipe.split("_10_")[0]: [
       100 * step["segment"]["accuracy"] for step in one.steps
     ]
-    for one in steps.read(root / "results" / "leak")
+    for one in steps.read(STORED)
   }
   segments, tracks, artists = meters["resnet"]
   quoted = re.findall(r"(\d+\.\d) %", readme.split("steps.png)")[1])[:3]

@@ -269,7 +269,7 @@ def _notes(
   if protocol.leak:
     return
   tracks = {split: {unit[0] for unit in splits[split]} for split in SPLITS}
-  same = collections.defaultdict(list)
+  same: dict[int, list[tuple[str, str]]] = collections.defaultdict(list)
   for row, recording in zip(rows, splitters.recordings(rows), strict=True):
     same[recording] += [(k, row.id) for k in SPLITS if row.id in tracks[k]]
   crossing = [own for own in same.values() if len(dict(own)) > 1]

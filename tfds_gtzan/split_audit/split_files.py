@@ -58,9 +58,9 @@ def read(files: Sequence[str]) -> list[Line]:
   if len(splits) < 2:
     full = {line.file for line in lines}
     empty = [file for file in files if splits and file not in full]
-    found = f"only {splits[0]}" if splits else "no track of a split"
-    found += f" in there, nothing in {empty[0]}" if empty else " in there"
-    raise InputError(f"{', '.join(files)}: {found}; give two splits or more")
+    held = f"only {splits[0]}" if splits else "no track of a split"
+    held += f" in there, nothing in {empty[0]}" if empty else " in there"
+    raise InputError(f"{', '.join(files)}: {held}; give two splits or more")
   return lines
 
 
@@ -135,9 +135,9 @@ def _records(
         row.get, (name, columns.get(column or ""), columns.get(ARTIST))
       )
     )
-    found = _normal(of, column) if column else split
-    if found and track:
-      yield Line(file, found, track, artist)
+    part = _normal(of, column) if column else split
+    if part and track:
+      yield Line(file, part, track, artist)
 
 
 def _json(file: str, text: str, split: str | None) -> Iterator[Line]:

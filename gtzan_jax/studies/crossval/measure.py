@@ -52,8 +52,8 @@ def collect(folder: str | pathlib.Path, plan: Mapping) -> Tested:
   runs, facts = pathlib.Path(folder) / "runs", {}
   tables = {
     seed: [
-      _read(runs / run_name(fold, seed), fold, seed, one, facts)
-      for fold, one in enumerate(plan["folds"])
+      _read(runs / run_name(fold, seed), fold, seed, planned, facts)
+      for fold, planned in enumerate(plan["folds"])
     ]
     for seed in plan["seeds"]
   }

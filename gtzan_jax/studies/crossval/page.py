@@ -16,26 +16,26 @@ from gtzan_jax.scores import compare
 FILE = "crossval.md"
 
 
-def document(found: Mapping) -> doc.Document:
+def document(facts: Mapping) -> doc.Document:
   """The page of what `crossval.measure` returned."""
-  first = found["pooled"][0]
+  first = facts["pooled"][0]
   warnings = []
-  if found["leak"]:
-    warnings += [doc.bold("Leaks"), f": {found['leak']} "]
-  if found["corpus"] == "synthetic":
+  if facts["leak"]:
+    warnings += [doc.bold("Leaks"), f": {facts['leak']} "]
+  if facts["corpus"] == "synthetic":
     warnings.append("The synthetic corpus: these are no numbers of GTZAN.")
-  genres = [(one["fold"], *one["genres"].values()) for one in found["folds"]]
+  genres = [(fold["fold"], *fold["genres"].values()) for fold in facts["folds"]]
   return doc.Document(
-    f"Cross-validation: {found['recipe']} on {found['corpus']}",
+    f"Cross-validation: {facts['recipe']} on {facts['corpus']}",
     [
       (
         "Protocol ",
-        doc.code(found["protocol"]),
-        f": {len(found['folds'])} folds, each tested by a model that was"
+        doc.code(facts["protocol"]),
+        f": {len(facts['folds'])} folds, each tested by a model that was"
         " trained on others. Pooled,"
         f" {first['segment']['n']} segments of {first['n']} tracks by"
         f" {first['clusters']} artists (a track, where an artist is not known),"
-        f" each tested once; seeds {', '.join(map(str, found['seeds']))}."
+        f" each tested once; seeds {', '.join(map(str, facts['seeds']))}."
         " Accuracies in per cent, mean ± standard deviation over seeds; in"
         " brackets the 95 % interval of the mean, a bootstrap over artists.",
       ),
@@ -44,32 +44,32 @@ def document(found: Mapping) -> doc.Document:
         "crossval",
         "accuracies of the folds, and the genres that they test",
         picture,
-        found,
+        facts,
       ),
-      _folds(found),
-      _spread(found["spread"]),
-      _pooled(found["pooled"]),
+      _folds(facts),
+      _spread(facts["spread"]),
+      _pooled(facts["pooled"]),
       "Tested tracks of each genre:",
-      doc.table(("fold", *found["genres"]), genres),
-      _balance(found["balance"]),
+      doc.table(("fold", *facts["genres"]), genres),
+      _balance(facts["balance"]),
     ],
   )
 
 
-def _folds(found: Mapping) -> doc.Block:
-  pooled = found["pooled"][0]
+def _folds(facts: Mapping) -> doc.Block:
+  pooled = facts["pooled"][0]
   rows = [
     (
-      one["fold"],
-      *(one[split]["tracks"] for split in SPLITS),
-      one["test"]["segments"],
-      one["artists"],
-      *_accuracies(one),
+      fold["fold"],
+      *(fold[split]["tracks"] for split in SPLITS),
+      fold["test"]["segments"],
+      fold["artists"],
+      *_accuracies(fold),
     )
-    for one in found["folds"]
+    for fold in facts["folds"]
   ]
   tested = pooled["n"], pooled["segment"]["n"], pooled["clusters"]
-  rows.append(("pooled", "", "", *tested, *_accuracies(found["accuracy"])))
+  rows.append(("pooled", "", "", *tested, *_accuracies(facts["accuracy"])))
   head = ("fold", "train tracks", "validation", "test", "test segments")
   head += ("test artists", "track accuracy", "segment accuracy")
   return doc.table(head, rows)
@@ -81,9 +81,9 @@ def _accuracies(levels: Mapping) -> list[str]:
 
 def _spread(spread: Mapping) -> str:
   texts = [
-    f"{level} {percent(one['mean'])} ± {percent(one['deviation'])}"
-    f" ({percent(one['lowest'])} to {percent(one['highest'])})"
-    for level, one in spread.items()
+    f"{level} {percent(row['mean'])} ± {percent(row['deviation'])}"
+    f" ({percent(row['lowest'])} to {percent(row['highest'])})"
+    for level, row in spread.items()
   ]
   return (
     f"Over the folds: {', '.join(texts)}. A fold is trained on what others"
@@ -96,13 +96,13 @@ def _pooled(pooled: Sequence[Mapping]) -> doc.Block:
   head += ("majority vote", "segments", "macro F1 of segments")
   rows = [
     (
-      one["seed"],
-      *(percent(one["track"][key]) for key in ("accuracy", "macro_f1", "top3")),
-      *(f"{one['track'][key]:.3f}" for key in ("loss", "ece")),
-      percent(one["track_majority"]["accuracy"]),
-      *(percent(one["segment"][key]) for key in ("accuracy", "macro_f1")),
+      row["seed"],
+      *(percent(row["track"][key]) for key in ("accuracy", "macro_f1", "top3")),
+      *(f"{row['track'][key]:.3f}" for key in ("loss", "ece")),
+      percent(row["track_majority"]["accuracy"]),
+      *(percent(row["segment"][key]) for key in ("accuracy", "macro_f1")),
     )
-    for one in pooled
+    for row in pooled
   ]
   return doc.table(head, rows)
 
@@ -130,12 +130,12 @@ def _balance(balance: Mapping) -> str:
 # The picture: accuracies of the folds, and what each tests.
 
 
-def picture(found: Mapping) -> Figure:
+def picture(facts: Mapping) -> Figure:
   """Track accuracies with their 95 % intervals, beside the genres tested."""
-  genres, folds = len(found["genres"]), len(found["folds"])
-  named = {f"fold {one['fold']}": one["track"] for one in found["folds"]}
-  named["pooled"] = found["accuracy"]["track"]
-  colour = "warm" if found["leak"] else "accent"
+  genres, folds = len(facts["genres"]), len(facts["folds"])
+  named = {f"fold {fold['fold']}": fold["track"] for fold in facts["folds"]}
+  named["pooled"] = facts["accuracy"]["track"]
+  colour = "warm" if facts["leak"] else "accent"
   with plot_style.style():
     figure = plot_style.new_figure(
       5.0 + 0.52 * genres, 1.9 + 0.36 * max(4, folds)
@@ -145,15 +145,15 @@ def picture(found: Mapping) -> Figure:
     low, high = named["pooled"]["ci95"]
     left.axvspan(low, high, color=PALETTE["grid"], alpha=0.6, linewidth=0)
     figures.accuracies(left, [(n, colour, x) for n, x in named.items()])
-    left.set_title(f"{found['recipe']}, {found['protocol']}", pad=10)
-    _draw_genres(right, found)
+    left.set_title(f"{facts['recipe']}, {facts['protocol']}", pad=10)
+    _draw_genres(right, facts)
   return figure
 
 
-def _draw_genres(axes, found: Mapping) -> None:
+def _draw_genres(axes, facts: Mapping) -> None:
   """Equal shares of a genre's tracks have equal colours."""
-  names, folds = found["genres"], range(len(found["folds"]))
-  counts = np.array([[*one["genres"].values()] for one in found["folds"]])
+  names, folds = facts["genres"], range(len(facts["folds"]))
+  counts = np.array([[*fold["genres"].values()] for fold in facts["folds"]])
   shades = LinearSegmentedColormap.from_list("", ["white", PALETTE["accent"]])
   axes.pcolormesh(
     counts / counts.mean(0),

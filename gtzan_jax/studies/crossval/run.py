@@ -74,11 +74,11 @@ def run(
   if status:
     return status
   tested = crossval.collect(out, facts)
-  found = crossval.measure(tested)
+  scores = crossval.measure(tested)
   crossval.save_pooled(tested, out)
   atomic.write_json(out / crossval.FOLDS_FILE, facts)
-  atomic.write_json(out / crossval.CROSSVAL_FILE, found)
-  text = crossval_page.document(found).write(out, crossval_page.FILE)
+  atomic.write_json(out / crossval.CROSSVAL_FILE, scores)
+  text = crossval_page.document(scores).write(out, crossval_page.FILE)
   print(f"\n{text}\ncross-validation: {out / crossval.CROSSVAL_FILE}")
   return 0
 

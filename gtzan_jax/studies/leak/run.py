@@ -44,13 +44,13 @@ def run(
   (None: SEEDS, at least 2); `chosen` protocols beside the arms (empty: all;
   [NONE]: none); the rest, and the exit status, as in `sweep.run_all`.
   InputError for a protocol that leaks or cannot be cut into arms."""
-  seeds, known = seeds or SEEDS, tuple(PROTOCOLS)
-  _check(seeds, chosen, known)
+  seeds = seeds or SEEDS
+  _check(seeds, chosen)
   default = workdir.default_path(config)
   out = out or default.with_name(f"leak-{default.name}")
   config.data.leak = leak.CLEAN  # a protocol without arms is refused at once
   cut, _ = open_splits(config)
-  facts, values = plan(config.data, cut, chosen, known)
+  facts, values = plan(config.data, cut, chosen)
   for name, reason in facts["left_out"].items():
     print(f"left out: {name}: {reason}")
   for name, twin in facts["same"].items():
@@ -77,18 +77,18 @@ def run(
   if status not in (0, 1):
     return status
   atomic.write_json(out / leak.PLAN_FILE, facts)
-  found = leak.measure(out)
-  atomic.write_json(out / leak.LEAK_FILE, found)
-  text = leak_page.document(found).write(out, leak_page.FILE)
+  scores = leak.measure(out)
+  atomic.write_json(out / leak.LEAK_FILE, scores)
+  text = leak_page.document(scores).write(out, leak_page.FILE)
   print(f"\n{text}\nleak: {out / leak.LEAK_FILE}")
   return status
 
 
-def _check(seeds: int, chosen: Sequence[str], known: Sequence[str]) -> None:
+def _check(seeds: int, chosen: Sequence[str]) -> None:
   for name in chosen:
-    if name not in known and name != NONE:
+    if name not in PROTOCOLS and name != NONE:
       raise InputError(
-        f"--protocol={name}: give some of {', '.join(known)}; or {NONE}"
+        f"--protocol={name}: give some of {', '.join(PROTOCOLS)}; or {NONE}"
       )
   if NONE in chosen and len(chosen) > 1:
     raise InputError(
@@ -100,9 +100,7 @@ def _check(seeds: int, chosen: Sequence[str], known: Sequence[str]) -> None:
     )
 
 
-def plan(
-  data, cut: Cut, chosen: Sequence[str], known: Sequence[str]
-) -> tuple[dict, dict[str, dict]]:
+def plan(data, cut: Cut, chosen: Sequence[str]) -> tuple[dict, dict[str, dict]]:
   """The content of plan.json, and overrides of each arm and protocol.
   InputError for a chosen protocol that the corpus does not allow."""
   left_out, same, beside = {}, {}, {}
@@ -112,7 +110,7 @@ def plan(
       arms[arm] = cut(leak=arm)
     except InputError as error:
       left_out[arm] = str(error)
-  names = [] if chosen == [NONE] else dict.fromkeys(chosen or known)
+  names = [] if chosen == [NONE] else dict.fromkeys(chosen or PROTOCOLS)
   for name in names:
     try:
       partition = cut(name=name, fold=0, leak="")

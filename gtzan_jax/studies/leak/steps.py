@@ -19,9 +19,9 @@ from gtzan_jax.reports import plot_style
 from gtzan_jax.reports import schema as report_schema
 from gtzan_jax.reports.plot_style import PALETTE
 from gtzan_jax.scores import compare
+from gtzan_jax.studies.leak.measure import LEAK_FILE
 
 FILE = "steps.md"
-LEAK_FILE = "leak.json"
 # What is held out -> the protocol, and its colour in the picture.
 STEPS = {
   "segments": ("leaky_segments_80_20", "warm"),
@@ -60,28 +60,30 @@ def read(folder: str | os.PathLike) -> list[Meter]:
   if the steps of one have different numbers of train segments."""
   meters = []
   for path in sorted(pathlib.Path(folder).glob(f"*/{LEAK_FILE}")):
-    found = report_schema.read_json(path, _METER, "leak")
-    by_name = {one["protocol"]: one for one in found["protocols"]}
-    names = [found["same"].get(name, name) for name, _ in STEPS.values()]
+    facts = report_schema.read_json(path, _METER, "leak")
+    by_name = {step["protocol"]: step for step in facts["protocols"]}
+    names = [facts["same"].get(name, name) for name, _ in STEPS.values()]
     if not by_name.keys() >= set(names):
       continue
     steps = [by_name[name] for name in names]
-    if len({one["n_train"] for one in steps}) > 1:
+    if len({step["n_train"] for step in steps}) > 1:
       raise InputError(f"{path}: {', '.join(names)} differ in train segments")
-    meters.append(Meter(path.parent.name, found["recipe"], steps))
+    meters.append(Meter(path.parent.name, facts["recipe"], steps))
   if not meters:
     raise InputError(
       f"{folder} holds no {LEAK_FILE} with the protocols"
       f" {', '.join(name for name, _ in STEPS.values())}"
     )
-  return sorted(meters, key=lambda one: -one.steps[0]["segment"]["accuracy"])
+  return sorted(
+    meters, key=lambda meter: -meter.steps[0]["segment"]["accuracy"]
+  )
 
 
 def document(meters: Sequence[Meter]) -> doc.Document:
   """A table with a row for each step."""
   rows = [
     (
-      doc.link(doc.code(one.recipe), f"{one.folder}/leak.md"),
+      doc.link(doc.code(meter.recipe), f"{meter.folder}/leak.md"),
       what,
       doc.code(step["protocol"]),
       f"{step['split']}, {step['tracks']} tracks",
@@ -89,8 +91,8 @@ def document(meters: Sequence[Meter]) -> doc.Document:
       len(step["seeds"]),
       compare.as_text(step["segment"]),
     )
-    for one in meters
-    for what, step in zip(STEPS, one.steps, strict=True)
+    for meter in meters
+    for what, step in zip(STEPS, meter.steps, strict=True)
   ]
   head = ("recipe", "held out", "protocol", "tested", "train segments", "seeds")
   return doc.Document(
@@ -111,26 +113,26 @@ def picture(meters: Sequence[Meter]) -> Figure:
   with plot_style.style():
     figure = plot_style.new_figure(8, 1.5 + 0.55 * len(meters))
     axes = figure.subplots()
-    for y, one in enumerate(meters):
-      values = [step["segment"]["accuracy"] for step in one.steps]
-      axes.plot(
-        [min(values), max(values)], [y, y], color=PALETTE["pale"], linewidth=5
-      )
-      for i, (_, colour) in enumerate(STEPS.values()):
-        axes.plot([values[i]], [y], "o", color=PALETTE[colour], markersize=9)
+    for y, meter in enumerate(meters):
+      values = [step["segment"]["accuracy"] for step in meter.steps]
+      ends = [min(values), max(values)]
+      axes.plot(ends, [y, y], color=PALETTE["pale"], linewidth=5)
+      # Text stands below the middle one: neighbours may be close.
+      for x, (_, colour), above in zip(
+        values, STEPS.values(), (9, -18, 9), strict=True
+      ):
+        axes.plot([x], [y], "o", color=PALETTE[colour], markersize=9)
         axes.annotate(
-          f"{100 * values[i]:.1f}",
-          (values[i], y),
-          (0, -18 if i == 1 else 9),  # neighbours may be close
+          f"{100 * x:.1f}",
+          (x, y),
+          (0, above),
           textcoords="offset points",
           ha="center",
           fontsize=9,
           color=PALETTE[colour],
         )
-    plot_style.name_rows(
-      axes,
-      [f"{one.recipe}\n{one.steps[0]['n_train']:,} segments" for one in meters],
-    )
+    names = [f"{x.recipe}\n{x.steps[0]['n_train']:,} segments" for x in meters]
+    plot_style.name_rows(axes, names)
     axes.set_xlim(0, 1)
     plot_style.percent(axes.xaxis)
     axes.set_xlabel("segment accuracy, mean of the seeds")
