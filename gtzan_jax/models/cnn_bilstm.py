@@ -6,8 +6,6 @@ within a band, then on to the next band. A step is one place (`CNNRNN`) or four
 neighbours in time (`CNNBiLSTM`).
 """
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -78,11 +76,10 @@ class CNNBiLSTM(Classifier):
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
     x = as_picture(layers.InputStats(name="standardise")(x))
-    norm = partial(layers.keras_batch_norm, use_running_average=not train)
     for number, (channels, side) in enumerate(((8, 4), (6, 3))):
       x = layers.keras_conv(channels, (side, side), name=f"conv{number}")(x)
-      x = nn.leaky_relu(norm(name=f"norm{number}")(x), 0.3)
-      x = layers.max_pool(x)
+      x = layers.keras_batch_norm(not train, name=f"norm{number}")(x)
+      x = layers.max_pool(nn.leaky_relu(x, 0.3))
     x = as_sequence(x, 24)
     x = Bidirectional(ScanLSTM, 128, name="lstm0")(x)
     x = Bidirectional(ScanLSTM, 32, name="lstm1")(x, last=True)

@@ -13,7 +13,7 @@ from flax import linen as nn
 
 from gtzan_jax.errors import InputError
 from gtzan_jax.models.base import Classifier
-from gtzan_jax.models.layers import InputStats, max_pool
+from gtzan_jax.models.layers import InputStats, conv_norm_relu, max_pool
 from gtzan_jax.models.scan_rnn import ScanGRU, ScanLSTM, torch_init
 
 
@@ -54,13 +54,10 @@ class CNNGRU(Classifier):
         f" pool_bins={self.pool_bins} need the same length, one entry a block"
       )
     x = InputStats(name="standardise")(x)[..., None]
-    for number, (channels, *window) in enumerate(zip(*options, strict=True)):
-      # BatchNorm has a bias of its own, so the convolution needs none.
-      x = nn.Conv(channels, (3, 3), use_bias=False, name=f"conv{number}")(x)
-      x = nn.BatchNorm(
-        use_running_average=not train, momentum=0.9, name=f"norm{number}"
-      )(x)
-      x = max_pool(nn.relu(x), tuple(window))
+    blocks = enumerate(zip(*options, strict=True))
+    for number, (channels, frames, bins) in blocks:
+      x = conv_norm_relu(x, channels, number, train)
+      x = max_pool(x, (frames, bins))
     x = x.reshape(*x.shape[:2], -1)
     drop = nn.Dropout(self.dropout, deterministic=not train)
     init = torch_init(self.hidden)

@@ -1,7 +1,5 @@
 """The CNN on stacked features (the Fusion project)."""
 
-from functools import partial
-
 import jax
 from flax import linen as nn
 
@@ -35,16 +33,15 @@ class FusionCNN(Classifier):
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-    norm = partial(layers.keras_batch_norm, use_running_average=not train)
     x = layers.InputStats(name="standardise")(x)[..., None]
     for number, channels in enumerate(self.channels):
       x = nn.relu(layers.keras_conv(channels, (3, 3), name=f"conv{number}")(x))
       if number < len(self.channels) - 1:
         x = layers.max_pool(x, padding="VALID")
-      x = norm(name=f"norm{number}")(x)
+      x = layers.keras_batch_norm(not train, name=f"norm{number}")(x)
       x = nn.Dropout(self.block_dropout, deterministic=not train)(x)
     x = x.mean((1, 2))
     x = nn.relu(layers.keras_dense(self.dense, name="dense")(x))
-    x = norm(name="dense_norm")(x)
+    x = layers.keras_batch_norm(not train, name="dense_norm")(x)
     x = nn.Dropout(self.dropout, deterministic=not train)(x)
     return layers.keras_dense(self.num_classes, name="head")(x)

@@ -41,8 +41,7 @@ class PairedCNN(Classifier):
       if number % 2:
         x = layers.max_pool(x)
       if self.batch_norm:
-        norm = layers.torch_batch_norm(name=f"norm{number}")
-        x = norm(x, use_running_average=not train)
+        x = layers.torch_batch_norm(not train, name=f"norm{number}")(x)
     x = x.reshape(x.shape[0], -1)
     x = nn.relu(layers.torch_dense(self.dense, x.shape[-1], name="dense")(x))
     return layers.torch_dense(self.num_classes, x.shape[-1], name="head")(x)

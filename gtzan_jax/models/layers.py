@@ -38,6 +38,22 @@ def keras_head(model: Any, x: jax.Array, width: int, train: bool) -> jax.Array:
   return keras_dense(model.num_classes, name="head")(x)
 
 
+def conv_norm_relu(
+  x: jax.Array,
+  channels: int,
+  number: int,
+  train: bool,
+  strides: tuple[int, int] = (1, 1),
+) -> jax.Array:
+  """3x3 convolution, BatchNorm, ReLU: layers `conv<number>`, `norm<number>`."""
+  # BatchNorm has a bias of its own, so the convolution needs none.
+  conv = nn.Conv(
+    channels, (3, 3), strides, use_bias=False, name=f"conv{number}"
+  )
+  norm = nn.BatchNorm(not train, momentum=0.9, name=f"norm{number}")
+  return nn.relu(norm(conv(x)))
+
+
 def uniform(bound: float):
   """An initialiser: uniform in ±`bound`."""
 

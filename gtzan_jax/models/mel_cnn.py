@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from gtzan_jax.models import layers
 from gtzan_jax.models.base import Classifier
-from gtzan_jax.models.layers import InputStats, axis_max, max_pool
 
 
 class MelCNN(Classifier):
@@ -34,18 +34,12 @@ class MelCNN(Classifier):
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-    x = InputStats(name="standardise")(x)[..., None]
+    x = layers.InputStats(name="standardise")(x)[..., None]
     for number, channels in enumerate(self.channels):
       stride = self.stem_stride if number == 0 else (1, 1)
-      # BatchNorm has a bias of its own, so the convolution needs none.
-      x = nn.Conv(
-        channels, (3, 3), stride, use_bias=False, name=f"conv{number}"
-      )(x)
-      x = nn.BatchNorm(
-        use_running_average=not train, momentum=0.9, name=f"norm{number}"
-      )(x)
-      x = max_pool(nn.relu(x))
-    x = jnp.concatenate([x.mean(1), axis_max(x, 1)], axis=-1)
+      x = layers.conv_norm_relu(x, channels, number, train, stride)
+      x = layers.max_pool(x)
+    x = jnp.concatenate([x.mean(1), layers.axis_max(x, 1)], axis=-1)
     x = x.reshape(x.shape[0], -1)
     x = nn.Dropout(self.dropout, deterministic=not train)(x)
     x = nn.relu(nn.Dense(self.dense, name="dense")(x))

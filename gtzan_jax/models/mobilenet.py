@@ -107,7 +107,7 @@ class ConvNorm(nn.Module):
     else:
       x = DepthwiseConv(self.stride, self.padding, name="conv")(x)
     norm = partial(nn.BatchNorm, momentum=0.999, epsilon=BN_EPSILON)
-    x = norm(use_running_average=fixed, name="norm")(x)
+    x = norm(fixed, name="norm")(x)
     return x if self.linear else nn.relu6(x)
 
 

@@ -20,8 +20,7 @@ class ConvReluNorm(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
     x = nn.relu(layers.keras_conv(self.features, (3, 3), name="conv")(x))
-    norm = layers.keras_batch_norm(name="norm")
-    return norm(x, use_running_average=not train)
+    return layers.keras_batch_norm(not train, name="norm")(x)
 
 
 class ResidualBlock(nn.Module):

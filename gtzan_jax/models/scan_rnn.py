@@ -109,8 +109,7 @@ def recur(
     bias: added to the product of the state, `[gates * hidden]`.
 
   Returns:
-    the state h after each frame, `[frames, batch, hidden]`, in the order
-    of the frames in either direction.
+    the state h after each frame, `[frames, batch, hidden]`, in their order.
   """
   return _forward(cell, reverse, x, kernel, bias)[0]
 

@@ -92,7 +92,7 @@ class SVM:
   def fit(self, x, label, track, seed) -> Arrays:
     from sklearn.model_selection import StratifiedGroupKFold
 
-    tracks = {pair[0]: pair[1] for pair in zip(track, label, strict=True)}
+    tracks = dict(zip(track, label, strict=True))
     fewest = min(collections.Counter(tracks.values()).values())
     folds = StratifiedGroupKFold(
       min(_FOLDS, fewest), shuffle=True, random_state=seed

@@ -46,6 +46,5 @@ class SliceCNN(Classifier):
         self.channels, (conv, conv), padding="VALID", name=f"conv{number}"
       )(x)
       x = layers.max_pool(nn.relu(x), (pool, pool), (2, 2))
-      norm = layers.keras_batch_norm(name=f"norm{number}")
-      x = norm(x, use_running_average=not train)
+      x = layers.keras_batch_norm(not train, name=f"norm{number}")(x)
     return layers.keras_head(self, x, self.dense, train)
