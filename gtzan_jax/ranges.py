@@ -8,6 +8,7 @@ allocations within a machine's memory and counts within 32 bits.
 import dataclasses
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from gtzan_jax.errors import InputError
 
@@ -254,6 +255,30 @@ _OPTIONS = {
 # Fields of models that the data and Linen set.
 _NO_OPTIONS = ("model.num_classes", "model.example_shape", "model.parent")
 _BY_TYPE = {bool: FLAG, int: whole(1, 2**16), float: _KEPT, str: NAME}
+
+
+def options(
+  what: str, given: Mapping[str, object], defaults: Mapping[str, object]
+) -> dict[str, Any]:
+  """The options of a model or a GAN, each of the range of its default.
+
+  A list becomes a tuple (JSON has none). InputError, naming `what`.
+  """
+  for key, value in given.items():
+    if key not in defaults:
+      raise InputError(
+        f"{what} has no option {key!r}; its options are {', '.join(defaults)}"
+      )
+    wanted = option(key, defaults[key])
+    if not wanted.holds(value):
+      raise InputError(
+        f"{what}: {key}={brief(value)}: give {wanted.accepted}, as"
+        f" {defaults[key]!r}"
+      )
+  return {
+    key: tuple(value) if isinstance(value, list) else value
+    for key, value in given.items()
+  }
 
 
 def option(key: str, default: object) -> Range:

@@ -64,21 +64,7 @@ def create(name: str, num_classes: int, **kwargs) -> Classifier:
     raise InputError(
       f"unknown model {name!r}; the models are {', '.join(sorted(MODELS))}"
     )
-  defaults = options(name)
-  for key, value in kwargs.items():
-    if key not in defaults:
-      raise InputError(
-        f"model {name!r} has no option {key!r}; its options are"
-        f" {', '.join(defaults)}"
-      )
-    wanted = ranges.option(key, defaults[key])
-    if not wanted.holds(value):
-      raise InputError(
-        f"model {name!r}: {key}={ranges.brief(value)}: give {wanted.accepted},"
-        f" as {defaults[key]!r}"
-      )
-    if isinstance(value, list):
-      kwargs[key] = tuple(value)
+  kwargs = ranges.options(f"model {name!r}", kwargs, options(name))
   return MODELS[name](num_classes=num_classes, **kwargs)
 
 

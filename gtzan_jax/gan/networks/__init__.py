@@ -36,22 +36,7 @@ def create(
   """
   if name not in GANS:
     raise InputError(f"unknown GAN {name!r}; there are {', '.join(GANS)}")
-  defaults = options(name)
-  for key, value in kwargs.items():
-    if key not in defaults:
-      raise InputError(
-        f"GAN {name!r} has no option {key!r}; its options are"
-        f" {', '.join(defaults)}"
-      )
-    wanted = ranges.option(key, defaults[key])
-    if not wanted.holds(value):
-      raise InputError(
-        f"GAN {name!r}: {key}={ranges.brief(value)}: give {wanted.accepted}, as"
-        f" {defaults[key]!r}"
-      )
-  kwargs = {
-    k: tuple(v) if isinstance(v, list) else v for k, v in kwargs.items()
-  }
+  kwargs = ranges.options(f"GAN {name!r}", kwargs, options(name))
   return GANS[name](num_classes, tuple(example_shape), **kwargs)
 
 

@@ -21,9 +21,8 @@ _OUTPUTS = {"tanh": jnp.tanh, "linear": lambda x: x}
 def _embed(num_classes: int, features: int, label: jax.Array) -> jax.Array:
   """`torch.nn.Embedding`, for use inside a compact method."""
   init = nn.initializers.normal(1.0)
-  return nn.Embed(num_classes, features, embedding_init=init, name="genre")(
-    label
-  )
+  genre = nn.Embed(num_classes, features, embedding_init=init, name="genre")
+  return genre(label)
 
 
 class DenseGenerator(Generator):

@@ -6,7 +6,9 @@ stride 1, because R1's gradient of a gradient takes ten times as long on a CPU
 through strided ones.
 """
 
+import itertools
 import math
+import operator
 
 import jax
 import jax.numpy as jnp
@@ -38,12 +40,11 @@ def _blocks(sides: tuple[int, ...], small: tuple[int, ...]) -> list[int]:
 def fold(x: jax.Array, small: tuple[int, ...]) -> jax.Array:
   """`[batch, *sides, c]` to `[batch, *small, c * cells]`, padded by zeros."""
   batch, *sides, channels = x.shape
-  blocks = _blocks(sides, small)
-  ends = [m * k - n for n, m, k in zip(sides, small, blocks, strict=True)]
+  split = list(zip(small, _blocks(sides, small), strict=True))
+  ends = [m * k - n for n, (m, k) in zip(sides, split, strict=True)]
   x = jnp.pad(x, [(0, 0), *((0, end) for end in ends), (0, 0)])
-  split = [n for pair in zip(small, blocks, strict=True) for n in pair]
-  x = x.reshape(batch, *split, channels)
-  axes = range(1, 1 + 2 * len(small))
+  x = x.reshape(batch, *itertools.chain(*split), channels)
+  axes = range(1, x.ndim - 1)
   x = x.transpose(0, *axes[::2], *axes[1::2], x.ndim - 1)
   return x.reshape(batch, *small, -1)
 
@@ -54,12 +55,11 @@ def unfold(x: jax.Array, sides: tuple[int, ...]) -> jax.Array:
   blocks = _blocks(sides, small)
   x = x.reshape(batch, *small, *blocks, -1)
   n = len(small)
-  order = [axis for i in range(n) for axis in (1 + i, 1 + n + i)]
-  x = x.transpose(0, *order, x.ndim - 1)
-  x = x.reshape(
-    batch, *(m * k for m, k in zip(small, blocks, strict=True)), x.shape[-1]
+  x = x.transpose(
+    0, *(i + j for i in range(1, 1 + n) for j in (0, n)), 1 + 2 * n
   )
-  return x[(slice(None), *(slice(n) for n in sides))]
+  x = x.reshape(batch, *map(operator.mul, small, blocks), x.shape[-1])
+  return x[(slice(None), *map(slice, sides))]
 
 
 def cells(sides: tuple[int, ...], small: tuple[int, ...]) -> int:
