@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,15 +40,9 @@ class Member:
 def combine(predictions: Sequence[Predictions]) -> Predictions:
   """The mean probability of several models, with equal weights.
 
-  Args:
-    predictions: a table for each model, of the same tracks, in any order.
-
-  Returns:
-    a table in the order of the first: its rows, or one row a track where models
-    have other segments.
-
-  Raises:
-    InputError: no table, or genres, tracks or labels that differ.
+  Takes a table for each, of the same tracks in any order; returns one in the
+  order of the first: its rows, or one row a track where models have other
+  segments. InputError: no table, or genres, tracks or labels that differ.
   """
   if not predictions:
     raise InputError("an ensemble of 0 predictions; give one table or more")
@@ -70,15 +64,10 @@ def evaluate(
   """Combines evaluated runs and writes a report into `out`.
 
   The report's `config.members` lists the runs; `num_params` and `seconds` are
-  sums, `seed` is theirs (0 if they differ), and there is no history.
-
-  Returns:
-    the path of report.html.
-
-  Raises:
-    InputError: fewer than two runs, or one twice; one without report or
-      predictions; other genres, protocols, tracks or test data; an `out` with
-      other content.
+  sums, `seed` is theirs (0 if they differ), and there is no history. Returns
+  the path of report.html. InputError: fewer than two runs, or one twice; one
+  without report or predictions; other genres, protocols, tracks or test data;
+  an `out` with other content.
   """
   members = read_all(workdirs, "an ensemble")
   first, *others = members
@@ -119,14 +108,13 @@ def evaluate(
 
 
 def _given(members: Sequence[Member], split: str) -> list[Predictions]:
-  tables = [member.predictions.get(split) for member in members]
-  return [table for table in tables if table is not None]
+  return [m.predictions[split] for m in members if split in m.predictions]
 
 
-def _common(values) -> Any:
+def _common(values: Iterable) -> Any:
   """The value that all have; None if they differ."""
-  found = set(values)
-  return found.pop() if len(found) == 1 else None
+  first, *others = {*values}
+  return None if others else first
 
 
 def _obstacles(first: Member, other: Member) -> Iterator[str]:
@@ -140,13 +128,13 @@ def _obstacles(first: Member, other: Member) -> Iterator[str]:
   if "synthetic" in corpora and len(corpora) > 1:
     yield "one is on the synthetic corpus, whose tracks share only their ids"
   for split in _QUOTED:
-    tables_of = _given((first, other), split)
-    if len(tables_of) == 1:
+    tables = _given((first, other), split)
+    if len(tables) == 1:
       yield f"only one of them has predictions of the {split} split"
-    elif tables_of:
-      for problem in alignment.differences(*tables_of):
+    elif tables:
+      for problem in alignment.differences(*tables):
         yield f"in the {split} split {problem}"
-      if first.report["leak"] and not alignment.same_rows(tables_of):
+      if first.report["leak"] and not alignment.same_rows(tables):
         # Other segments of the same tracks: one may test what another trained
         # on.
         yield f"in the {split} split their leaking protocol has other segments"
@@ -170,15 +158,10 @@ def _differing_tests(first: Mapping, other: Mapping) -> Iterator[str]:
 def read_all(
   paths: Sequence[str | os.PathLike], what: str, given: str = "--workdir="
 ) -> list[Member]:
-  """Reads two or more evaluated runs.
+  """Reads two or more evaluated runs; see `read`.
 
-  Args:
-    paths: their folders.
-    what: is made of them, for messages: "an ensemble".
-    given: the flag before each folder, for messages.
-
-  Raises:
-    InputError: fewer than two, or one twice; see `read`.
+  InputError: fewer than two, or one twice. It names `what` is made of them ("an
+  ensemble") and `given`, the flag before each folder.
   """
   paths = workdir.distinct(paths, given)
   members = [read(path) for path in paths]
@@ -194,22 +177,21 @@ def read_all(
 def read(path: pathlib.Path) -> Member:
   """An evaluated run; predictions of the train split may be missing.
 
-  Raises:
-    InputError: no folder, no valid report, a GAN's, or predictions that are
-      missing or do not match the report.
+  InputError: no folder, no valid report, a GAN's, or predictions that are
+  missing or do not match the report.
   """
-  found = stored_runs.read(path)
-  if "gan" in found:
+  stored = stored_runs.read(path)
+  if "gan" in stored:
     raise InputError(
       f"{path} is a GAN, which does not classify: give run folders of"
       " classifiers"
     )
-  tables = stored_runs.tables(path, found)
+  tables = stored_runs.tables(path, stored)
   for split, table in tables.items():
-    if problem := _not_of(table, found["splits"][split]):
+    if problem := _not_of(table, stored["splits"][split]):
       file = path / "predictions" / f"{split}.npz"
       raise InputError(f"{file}: {problem}")
-  return Member(path, found, tables)
+  return Member(path, stored, tables)
 
 
 def _not_of(table: Predictions, split: Mapping) -> str | None:
@@ -231,8 +213,7 @@ def _not_of(table: Predictions, split: Mapping) -> str | None:
 def same_test(members: Sequence[Member], given: str = "--workdir=") -> str:
   """The headline split of all; `given` as in `read_all`.
 
-  Raises:
-    InputError: no split was scored, or other splits or tracks.
+  InputError: no split was scored, or other splits or tracks.
   """
   first, *others = members
   split = first.report["headline"]
@@ -240,12 +221,10 @@ def same_test(members: Sequence[Member], given: str = "--workdir=") -> str:
     raise InputError(f"{given}{first.path} has no scored split")
   for other in others:
     theirs = other.report["headline"]
-    problem: str | None = None
-    if theirs != split:
-      problem = f"its headline is the {theirs} split, not {split}"
-    else:
-      tables_of = [one.predictions[split] for one in (first, other)]
-      problem = next(iter(alignment.differences(*tables_of)), None)
+    problem: str | None = f"its headline is the {theirs} split, not {split}"
+    if theirs == split:
+      tables = _given((first, other), split)
+      problem = next(alignment.differences(*tables), None)
     if problem:
       raise InputError(
         f"{given}{other.path} was not tested on what {given}{first.path} was:"
@@ -256,54 +235,48 @@ def same_test(members: Sequence[Member], given: str = "--workdir=") -> str:
 
 def _facts(members: Sequence[Member]) -> dict:
   """The ensemble's values of the report."""
-
-  def every(key: str) -> list:
-    return [member.report[key] for member in members]
+  reports = [member.report for member in members]
 
   def joined(key: str) -> str:
-    return " + ".join(dict.fromkeys(every(key)))
+    return _joined(reports, key)
 
-  skipped = {row["track"]: row for rows in every("skipped") for row in rows}
+  skipped = {row["track"]: row for one in reports for row in one["skipped"]}
   warnings: list[Mapping] = []
-  for member in members:
-    known = [one["title"] for one in warnings]
-    own = member.report.get("warnings", ())
-    warnings += [one for one in own if one["title"] not in known]
-  return _external(members) | {
+  for one in reports:
+    known = [warning["title"] for warning in warnings]
+    own = one.get("warnings", ())
+    warnings += [warning for warning in own if warning["title"] not in known]
+  facts = {
     "recipe": RECIPE,
     "corpus": joined("corpus"),
     "source": joined("source"),
-    "protocol": members[0].report["protocol"],
-    "leak": members[0].report["leak"],
-    "seed": _common(every("seed")) or 0,
-    "num_params": sum(every("num_params")),
+    "protocol": reports[0]["protocol"],
+    "leak": reports[0]["leak"],
+    "seed": _common(one["seed"] for one in reports) or 0,
+    "num_params": sum(one["num_params"] for one in reports),
     "commit": provenance.commit(),
     "versions": provenance.versions(),
     "device": joined("device"),
     "config": {"recipe": RECIPE, "members": _listed(members)},
     "data_fingerprint": joined("data_fingerprint"),
-    "tracks": min(every("tracks")),
+    "tracks": min(one["tracks"] for one in reports),
     "skipped": [skipped[track] for track in sorted(skipped)],
     "warnings": warnings,
     "best_epoch": None,
     "epochs_run": 0,
-    "seconds": sum(every("seconds")),
+    "seconds": sum(one["seconds"] for one in reports),
     "monitor": {"name": "none", "value": None},
   }
+  if "external" in reports[0]:
+    tests = [one["external"] for one in reports]
+    keys = ("workdir", "trained_on", "kind")
+    several = {key: _joined(tests, key) for key in keys}
+    facts["external"] = tests[0] | several
+  return facts
 
 
-def _external(members: Sequence[Member]) -> dict:
-  """{"external": ...} of external tests."""
-  if "external" not in members[0].report:
-    return {}
-  tests = [member.report["external"] for member in members]
-  return {
-    "external": tests[0]
-    | {
-      key: " + ".join(dict.fromkeys(test[key] for test in tests))
-      for key in ("workdir", "trained_on", "kind")
-    }
-  }
+def _joined(values: Iterable[Mapping], key: str) -> str:
+  return " + ".join(dict.fromkeys(one[key] for one in values))
 
 
 def _listed(members: Sequence[Member]) -> dict[str, dict]:

@@ -37,7 +37,7 @@ def evaluate(
   artists: Mapping[str, str] | None = None,
   warnings: Sequence[Mapping[str, str]] = (),
 ) -> pathlib.Path:
-  """Evaluates a run on another corpus and writes a report.
+  """Evaluates a run on another corpus; writes a report, returns report.html.
 
   Args:
     path: the run folder.
@@ -50,13 +50,9 @@ def evaluate(
     artists: {track: artist}.
     warnings: of the corpus: `check`, `title` and `text` each.
 
-  Returns:
-    the path of report.html.
-
-  Raises:
-    InputError: no model; a corpus of a kind that it does not accept, without
-      its genres, or of training tracks only; over 5 % unreadable tracks, or no
-      readable one; an `out` with other content.
+  InputError: no model; a corpus of a kind that it does not accept, without its
+  genres, or of training tracks only; over 5 % unreadable tracks, or no readable
+  one; an `out` with other content.
   """
   run = workdir.load(path)
   able = inputs.kinds(run)
@@ -117,18 +113,11 @@ def predict(
 ) -> tuple[Predictions, list[dict]]:
   """Predictions for tracks of a corpus that was not prepared.
 
-  Args:
-    model: features [b, ...] -> probabilities [b, genres].
-    run: its run.json.
-    corpus: the tracks' corpus.
-    tracks: some of its tracks, or changed ones.
-    genres: {a track's genre: the model's}.
-
-  Returns:
-    a row a segment; and {track, reason} of each unreadable track.
-
-  Raises:
-    InputError: see `errors.check_unreadable`; or no track can be read.
+  `model` maps features [b, ...] to probabilities [b, genres], `run` is its
+  run.json; `tracks` are some of the corpus, or changed ones; `genres` is
+  {a track's genre: the model's}. Returns a row a segment, and {track, reason}
+  of each unreadable track. InputError: see `errors.check_unreadable`; or no
+  track can be read.
   """
   skipped: list[dict] = []
   examples = _examples(run, corpus, tracks, genres, skipped)
@@ -140,9 +129,8 @@ def predict(
   track, segment, label, probabilities = map(
     np.concatenate, zip(*rows, strict=True)
   )
-  genres_of_model = tuple(run["genres"])
-  table = Predictions(track, segment, label, probabilities, genres_of_model)
-  return table, skipped
+  known = tuple(run["genres"])
+  return Predictions(track, segment, label, probabilities, known), skipped
 
 
 def _examples(

@@ -15,23 +15,23 @@ def out_of_range(level: waveform.Level, run: Mapping) -> list[str]:
   Far is a factor of two beyond the shortest and longest, the quietest and
   loudest training track.
   """
-  found = []
-  known = run.get("train_range") or {}
+  warnings = []
+  known, outside = run.get("train_range") or {}, "is outside the training range"
   if limits := known.get("seconds"):
     low, high = limits
     if not low / 2 <= level.seconds <= 2 * high:
-      found.append(
-        f"duration {level.seconds:,.1f} s is outside the training range of"
-        f" {low:,.1f} to {high:,.1f} s"
+      warnings.append(
+        f"duration {level.seconds:,.1f} s {outside} of {low:,.1f} to"
+        f" {high:,.1f} s"
       )
   if (limits := known.get("level")) and level.decibels is not None:
     low, high = limits
     if not low - FACTOR_2 <= level.decibels <= high + FACTOR_2:
-      found.append(
-        f"level {level.decibels:.0f} dBFS is outside the training range of"
-        f" {low:.0f} to {high:.0f} dBFS"
+      warnings.append(
+        f"level {level.decibels:.0f} dBFS {outside} of {low:.0f} to"
+        f" {high:.0f} dBFS"
       )
-  return found
+  return warnings
 
 
 def for_all(run: Mapping) -> list[str]:

@@ -61,12 +61,9 @@ def examples(content: Any, kind: str, run: Mapping) -> np.ndarray:
 def stream(blocks: Blocks, run: Mapping) -> Iterator[np.ndarray]:
   """Model inputs of a waveform of any length, `[s, ...]` at a time.
 
-  Memory holds a few tracks' length at most.
-
-  Args:
-    blocks: the waveform at 22,050 Hz; called twice where its length must be
-      known first.
-    run: as for `examples`.
+  Memory holds a few tracks' length at most. `blocks` gives the waveform at
+  22,050 Hz, and is called twice where its length must be known first; `run` as
+  for `examples`.
   """
   spec = features.FeatureSpec.from_dict(run["feature_spec"])
 
@@ -87,10 +84,10 @@ def stream(blocks: Blocks, run: Mapping) -> Iterator[np.ndarray]:
       yield from_logmel(*columns, run)
   else:
     length = spec.segment_samples
-    many = itertools.repeat(spec.segments_per_track * length)
-    for i, some in enumerate(_resized(rounded(), many)):
-      if i == 0 or len(some) >= length:
-        cut = waveform.segments(some, length, None)
+    sizes = itertools.repeat(spec.segments_per_track * length)
+    for i, samples in enumerate(_resized(rounded(), sizes)):
+      if i == 0 or len(samples) >= length:
+        cut = waveform.segments(samples, length, None)
         yield _computed(features.extract, cut, spec)
 
 
@@ -115,7 +112,7 @@ def _even(blocks: Blocks, rate: int, seconds: float) -> Iterator[np.ndarray]:
 def _resized(
   blocks: Iterable[np.ndarray], sizes: Iterator[int]
 ) -> Iterator[np.ndarray]:
-  """The samples in blocks of other sizes; the last may be shorter."""
+  """All rows or samples in blocks of other sizes; the last may be shorter."""
   kept: list[np.ndarray] = []
   count, size = 0, next(sizes)
   for block in blocks:
@@ -133,10 +130,8 @@ def _resized(
 def from_logmel(db: np.ndarray, n_frames: int, run: Mapping) -> np.ndarray:
   """Model inputs of a log-mel, float32 `[s, ...]`.
 
-  Args:
-    db: float32 `[columns, 128]`, absolute dB, columns picked evenly from ...
-    n_frames: ... so many frames.
-    run: of a model that was trained on an archive.
+  `db` is float32 `[columns, 128]`, absolute dB, columns picked evenly from
+  `n_frames`; `run` is of a model that was trained on an archive.
   """
   spec = features.FeatureSpec.from_dict(run["feature_spec"])
   if spec.whole_clip:
@@ -165,25 +160,16 @@ def _computed(
   spec: features.FeatureSpec,
 ) -> np.ndarray:
   """Features of segments, in the batch size of preparing."""
-  some = batches(cut, spec.segments_per_track)
-  return np.concatenate([compute(batch, spec)[:n] for batch, n in some])
+  padded = batches(cut, spec.segments_per_track)
+  return np.concatenate([compute(batch, spec)[:n] for batch, n in padded])
 
 
 def regrouped(
   groups: Iterable[np.ndarray], size: int
 ) -> Iterator[tuple[np.ndarray, int]]:
   """`batches` of all groups together."""
-  kept, count = [], 0
-  for group in groups:
-    kept.append(group)
-    count += len(group)
-    if count >= size:
-      together = np.concatenate(kept)
-      whole = count - count % size
-      yield from batches(together[:whole], size)
-      kept, count = [together[whole:]], count - whole
-  if count:
-    yield from batches(np.concatenate(kept), size)
+  for batch in _resized(groups, itertools.repeat(size)):
+    yield from batches(batch, size)
 
 
 def batches(

@@ -6,7 +6,6 @@ the mean over all segments, or over clips of about the training tracks' length.
 
 import collections
 import contextlib
-import functools
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -35,11 +34,13 @@ class Source(NamedTuple):
 
   Attributes:
     name: its path, which may continue inside an archive.
-    on_disk: a context manager that gives a readable path or raises InputError.
+    path: a readable path, or None ...
+    refusal: ... for this reason.
   """
 
   name: str
-  on_disk: Callable[[], contextlib.AbstractContextManager[pathlib.Path]]
+  path: pathlib.Path | None
+  refusal: str = ""
 
 
 def find(
@@ -50,20 +51,13 @@ def find(
   """The given files, and the files of the model's kind in folders and archives.
 
   A folder or archive that cannot be read, or holds no such file, is a Source
-  that raises InputError.
+  without a path.
 
-  Args:
-    paths: files, folders and archives.
-    kind: run.json's corpus kind.
-    data: a config's data section; archives are unpacked into its `dir`.
-
-  Returns:
-    the files, and {kind of ignored file: number}.
-
-  Raises:
-    InputError: no path.
+  `kind` is run.json's corpus kind; archives are unpacked into the `dir` of
+  `data`, a config's section. Returns the files, and {kind of ignored file:
+  number}. InputError: no path.
   """
-  found: list[Source] = []
+  sources: list[Source] = []
   passed_over: collections.Counter[str] = collections.Counter()
   what, takes = _takes(kind)
   for path in paths:
@@ -71,14 +65,14 @@ def find(
       with errors.reading(path):
         tree = open_tree(path, data)
     except errors.InputError as error:
-      found.append(Source(path, functools.partial(_refused, str(error))))
+      sources.append(Source(path, None, str(error)))
       continue
     if tree is None:  # a file: reading it shows whether it can be read
-      found.append(_readable(path, pathlib.Path(path)))
+      sources.append(Source(path, pathlib.Path(path)))
       continue
     names = [name for name in tree.files if name.lower().endswith(takes)]
-    found += [
-      _readable(os.path.join(tree.place, name), tree.files[name])
+    sources += [
+      Source(os.path.join(tree.place, name), tree.files[name])
       for name in sorted(names, key=lambda name: name.split("/"))
     ]
     refused = list(tree.unlisted)
@@ -86,39 +80,26 @@ def find(
       refused = [
         f"{errors.shown(path)} holds no {what} file ({', '.join(takes)})"
       ]
-    found += [Source(path, functools.partial(_refused, x)) for x in refused]
+    sources += [Source(path, None, reason) for reason in refused]
     passed_over.update(tree.passed_over(tree.files[x] for x in names))
-  if not found:
+  if not sources:
     raise errors.InputError("predict: no files or folders given")
-  return found, dict(passed_over.most_common())
-
-
-def _readable(name: str, path: pathlib.Path) -> Source:
-  return Source(name, functools.partial(_there, path))
-
-
-@contextlib.contextmanager
-def _there(path: pathlib.Path) -> Iterator[pathlib.Path]:
-  yield path
-
-
-@contextlib.contextmanager
-def _refused(reason: str) -> Iterator[pathlib.Path]:
-  raise errors.InputError(reason)
-  yield  # a context manager all the same
+  return sources, dict(passed_over.most_common())
 
 
 @contextlib.contextmanager
 def opened(source: Source) -> Iterator[pathlib.Path]:
-  """The readable path of a Source; errors name the file as the user did."""
-  with source.on_disk() as path:
-    try:
-      yield path
-    except errors.InputError as error:
-      reason = str(error).replace(
-        errors.shown(path), errors.shown(source.name), 1
-      )
-      raise type(error)(reason) from error
+  """The readable path of a Source; errors name the file as the user did.
+
+  InputError for a Source without a path.
+  """
+  if source.path is None:
+    raise errors.InputError(source.refusal)
+  try:
+    yield source.path
+  except errors.InputError as error:
+    shown = errors.shown(source.path), errors.shown(source.name)
+    raise type(error)(str(error).replace(*shown, 1)) from error
 
 
 def examples(file: pathlib.Path, run: Mapping) -> np.ndarray:
@@ -131,13 +112,9 @@ def stream(
 ) -> Iterator[np.ndarray]:
   """Model inputs of a file, `[s, ...]` at a time, in bounded memory.
 
-  Args:
-    file: audio, or a picture for a model of pictures.
-    run: as for `inputs.examples`.
-    level: measures the audio, if given.
-
-  Raises:
-    InputError: a file of the other kind, or one that cannot be read.
+  `file` is audio, or a picture for a model of pictures, `run` as for
+  `inputs.examples`; `level` measures the audio. InputError: a file of the other
+  kind, or one that cannot be read.
   """
   what, takes = _takes(run["kind"])
   given = "picture" if file.suffix.lower() in image.EXTENSIONS else "audio"
@@ -166,17 +143,11 @@ def load(
 ) -> Callable[..., dict[str, float]]:
   """The model in a run folder as a function: file -> {genre: probability}.
 
-  Args:
-    path: the run folder.
-    run: its run.json, if already read.
-
-  Returns:
-    predict(file, warnings=None): probabilities in descending order; the
-    warnings of `input_warnings.out_of_range` are added to the list.
-
-  Raises:
-    InputError: no run folder, or no checkpoint in it. The function raises it as
-      `stream` does, and where the model predicts NaN.
+  `run` is its run.json, if already read. Returns predict(file, warnings=None):
+  probabilities in descending order; the warnings of
+  `input_warnings.out_of_range` are added to the list. InputError: no run
+  folder, or no checkpoint in it; the function raises it as `stream` does, and
+  where the model predicts NaN.
   """
   run = run or workdir.load(path)
   model, _ = evaluate.load_model(path, run)

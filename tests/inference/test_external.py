@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import shutil
 import types
 import unicodedata
@@ -11,7 +12,6 @@ import corpora
 import ml_collections
 import numpy as np
 import pytest
-import soundfile
 from stored import run_json
 
 import tfds_gtzan
@@ -22,9 +22,9 @@ from gtzan_jax.cli.main import main
 from gtzan_jax.data.open_dataset import open_dataset
 from gtzan_jax.errors import InputError, StopError
 from gtzan_jax.features import logmel_archive
-from gtzan_jax.inference import external, inputs, predict
+from gtzan_jax.inference import external, inputs
 from gtzan_jax.reports import report
-from gtzan_jax.scores import predictions
+from gtzan_jax.scores import alignment, predictions
 from gtzan_jax.training import (
   evaluate,
   init_from,
@@ -67,24 +67,13 @@ def track(name, genre, seconds=3.0, read=None):
   """A track of noise, or of what `read` gives."""
   rng = np.random.default_rng(list(name.encode()))
   samples = rng.uniform(-0.5, 0.5, round(seconds * RATE)).astype(np.float32)
-  return Track(
-    id=name,
-    genre=genre,
-    artist="",
-    partition="unlisted",
-    read=read or (lambda: Audio(samples)),
-  )
+  return Track(name, genre, "", "unlisted", read or (lambda: Audio(samples)))
 
 
 def collection(*tracks, **changed):
   """An opened corpus of these tracks."""
-  opened = Corpus(
-    name="audio",
-    kind="audio",
-    genres=tuple(dict.fromkeys(t.genre for t in tracks)),
-    tracks=tracks,
-    fingerprint="ab" * 32,
-  )
+  genres = tuple(dict.fromkeys(track.genre for track in tracks))
+  opened = Corpus("audio", "audio", genres, tracks, fingerprint="ab" * 32)
   return dataclasses.replace(opened, **changed)
 
 
@@ -115,7 +104,7 @@ def report_of(path):
 
 @pytest.mark.slow
 def test_of_its_own_corpus_a_run_is_tested_on_the_test_part(
-  trained, dataset, tmp_path
+  trained, dataset, undrawn, tmp_path
 ):
   """With the numbers that evaluate has; all else would be a leak."""
   data, run = dataset[0], workdir.load(trained)
@@ -132,10 +121,11 @@ def test_of_its_own_corpus_a_run_is_tested_on_the_test_part(
   assert found["config"] == run["config"]
   assert len(found["history"]) == found["epochs_run"] == 1
   table = predictions.load(tmp_path / "out" / "predictions" / "test.npz")
-  place = {row: i for i, row in enumerate(_rows(table))}
-  assert place.keys() == set(_rows(stored))
+  assert alignment.same_rows([table, stored])
+  places = alignment.places(stored, table)
+  assert table.label[places].tolist() == stored.label.tolist()
   np.testing.assert_allclose(
-    table.probabilities[[place[row] for row in _rows(stored)]],
+    table.probabilities[places],
     stored.probabilities,
     atol=1e-5,  # batches of another size round otherwise
   )
@@ -146,27 +136,20 @@ def test_of_its_own_corpus_a_run_is_tested_on_the_test_part(
   assert all(named.values())
 
 
-def _rows(table):
-  return list(
-    zip(
-      table.track.tolist(),
-      table.segment.tolist(),
-      table.label.tolist(),
-      strict=True,
-    )
-  )
-
-
 @pytest.mark.slow
 def test_genres_of_other_music_are_compared_by_name(trained, tested):
   known = list(tfds_gtzan.GENRES)
   table = predictions.load(tested / "predictions" / "test.npz")
   assert list(table.genres) == known
-  assert _rows(table) == [
-    *[("Hip-Hop/one", segment, known.index("hiphop")) for segment in range(2)],
-    ("Hip-Hop/two", 0, known.index("hiphop")),
-    *[("ROCK/three", segment, known.index("rock")) for segment in range(34)],
+  assert alignment.rows(table) == [
+    *[("Hip-Hop/one", segment) for segment in range(2)],
+    ("Hip-Hop/two", 0),
+    *[("ROCK/three", segment) for segment in range(34)],
   ]
+  assert (
+    table.label.tolist()
+    == [known.index("hiphop")] * 3 + [known.index("rock")] * 34
+  )
   found = report_of(tested)
   assert found["genres"] == known
   assert (found["protocol"], found["corpus"]) == ("external", "audio")
@@ -186,26 +169,10 @@ def test_genres_of_other_music_are_compared_by_name(trained, tested):
   }
   page = (tested / "report.html").read_text()
   assert "not the same music under another name" in page
-
-
-def test_what_is_compared_is_said(trained):
-  _, found = shared_tracks.select(workdir.load(trained), collection(*OTHER))
-  said = shared_tracks.sentences(found)
-  assert said[0] == "genres compared: Hip-Hop as hiphop, ROCK as rock"
-  assert said[1].startswith("genres not in this corpus: blues, classical")
-  assert said[2].startswith("left out: 2 tracks of ska")
-  assert len(said) == 3
-
-
-def test_a_track_gets_what_predict_says_of_its_file(trained, tested, tmp_path):
-  stored = predictions.load(tested / "predictions" / "test.npz")
-  samples = waveform.to_int16(OTHER[0].read().samples)
-  soundfile.write(tmp_path / "one.wav", samples, RATE)
-  found = predict.load(trained, workdir.load(trained))(tmp_path / "one.wav")
-  for genre, probability in zip(
-    stored.genres, stored.by_track().probabilities[0], strict=True
-  ):
-    assert found[genre] == pytest.approx(probability, abs=1e-3)
+  first, second, third = shared_tracks.sentences(found["external"])
+  assert first == "genres compared: Hip-Hop as hiphop, ROCK as rock"
+  assert second.startswith("genres not in this corpus: blues, classical")
+  assert third.startswith("left out: 2 tracks of ska")
 
 
 def test_batches_are_of_one_size(trained, tmp_path, monkeypatch):
@@ -226,30 +193,26 @@ def test_batches_are_of_one_size(trained, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-  ("known", "other", "wanted"),
+  ("known", "others", "wanted"),
   [
-    ("hiphop", "Hip-Hop", True),
-    ("hiphop", "hip hop", True),
-    ("Drum & Bass", "drum_bass", True),
-    ("hiphop", "rap", False),
-    ("rock", "Post-Rock", False),
-    ("pop", "pops", False),
-    ("música", unicodedata.normalize("NFD", "Música"), True),
-    ("música", "musica", False),
-    ("???", "!!!", False),
+    ("hiphop", ["Hip-Hop"], ["hiphop"]),
+    ("hiphop", ["hip hop"], ["hiphop"]),
+    ("Drum & Bass", ["drum_bass"], ["Drum & Bass"]),
+    ("hiphop", ["rap"], []),
+    ("rock", ["Post-Rock"], []),
+    ("pop", ["pops"], []),
+    ("música", [unicodedata.normalize("NFD", "Música")], ["música"]),
+    ("música", ["musica"], []),
+    ("???", ["!!!"], []),
+    # several may be one of the model's, and exact names win
+    ("hiphop", ["Hip-Hop", "hiphop"], ["hiphop", "hiphop"]),
+    ("ab", ["ab", "a-b"], ["ab", "a-b"]),
   ],
 )
-def test_a_name_is_the_same_but_for_case_and_marks(known, other, wanted):
-  assert shared_tracks.match([known, "jazz"], [other]) == (
-    {other: known} if wanted else {}
-  )
-
-
-def test_several_genres_may_be_one_of_the_models_and_exact_names_win():
-  found = shared_tracks.match(["hiphop", "jazz"], ["Hip-Hop", "hiphop", "jazz"])
-  assert found == {"Hip-Hop": "hiphop", "hiphop": "hiphop", "jazz": "jazz"}
-  names = ["ab", "a-b"]
-  assert shared_tracks.match(names, names) == {"ab": "ab", "a-b": "a-b"}
+def test_a_name_is_the_same_but_for_case_and_marks(known, others, wanted):
+  names = [known, "a-b"] if known == "ab" else [known, "jazz"]
+  found = shared_tracks.match(names, others)
+  assert list(found.items()) == list(zip(others, wanted, strict=False))
 
 
 def run_of(kind="audio", name="mfcc_slices", **changed):
@@ -271,39 +234,22 @@ def run_of(kind="audio", name="mfcc_slices", **changed):
   } | changed
 
 
-def test_without_a_genre_in_common_there_is_no_test():
-  music = collection(track("ska/a", "ska"), track("dub/a", "dub"))
-  with pytest.raises(InputError) as caught:
-    shared_tracks.select(run_of(), music)
-  assert "ska, dub" in str(caught.value)
-  assert "the model has blues, rock" in str(caught.value)
-  assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("form", ["{}/a{}", "{}.0000{}"])
-def test_namesakes_in_another_collection_are_told_of(form, capsys):
-  """Ids of GTZAN's form are one track, whatever they lie in."""
-  known, held = form.format("rock", 1), form.format("rock", 2)
-  run = run_of(tracks={"train": [known, held], "validation": []})
-  dataset = types.SimpleNamespace(
-    genres=("blues", "rock"),
-    metadata={"feature_spec": None, "fingerprint": "ab" * 32},
-    example_shape=(130, 13),
-    leak=None,
-    parts={"train": [(known, 0)], "validation": [(held, 0)], "test": []},
+@pytest.mark.parametrize(
+  ("tracks", "message"),
+  [
+    (("ska/a", "dub/a"), "ska, dub; the model has blues, rock$"),
+    (("blues.00000", "rock.00000"), r"all 2 tracks .* as blues\.00000"),
+  ],
+)
+def test_without_new_music_of_the_models_genres_there_is_no_test(
+  tracks, message
+):
+  music = collection(
+    *(track(name, re.split(r"\W", name)[0]) for name in tracks)
   )
-  given = ("config.data.augment_with", "G", run, dataset, "/data/copy")
-  if form == "{}/a{}":
-    shared_tracks.check(*given, same=["genres"])
-    said = capsys.readouterr().out
-    assert said.startswith(
-      "warning: 1 validation or test tracks share ids with training tracks of"
-      " config.data.augment_with=G in another corpus (such as rock/a2); "
-    )
-  else:
-    with pytest.raises(InputError, match="was trained on 1 of this run"):
-      shared_tracks.check(*given, same=["genres"])
-    assert not capsys.readouterr().out
+  with pytest.raises(InputError, match=message) as caught:
+    shared_tracks.select(run_of(), music)
+  assert "\n" not in str(caught.value)
 
 
 # What the model has learnt from.
@@ -312,14 +258,19 @@ GTZAN, SYNTHETIC, OWN = FORMS = ("{}.0000{}", "{}.s0000{}", "{}/a.0000{}")
 GIVEN = {"train": {"init_from": "runs/donor"}}
 
 
-def named(form, genres=("blues", "rock"), numbers=(0, 1)):
-  return [form.format(genre, n) for genre in genres for n in numbers]
+def music_of(form, genres=("blues", "rock")):
+  """Two tracks of each genre."""
+  return collection(
+    *(track(form.format(g, n), g) for g in genres for n in (0, 1))
+  )
 
 
 def learnt(form):
   """run.json's list of a run that knows the first track of each genre."""
-  names = [[form.format(genre, 0)] for genre in ("blues", "rock")]
-  return dict(zip(("train", "validation"), names, strict=True))
+  return {
+    "train": [form.format("blues", 0)],
+    "validation": [form.format("rock", 0)],
+  }
 
 
 @pytest.mark.parametrize(
@@ -342,26 +293,21 @@ def learnt(form):
 def test_what_the_model_has_learnt_from_is_left_out(
   form, changed, same, left_out
 ):
-  run = run_of(tracks=learnt(form), **changed)
-  music = collection(*(track(n, n[: n.find(form[2])]) for n in named(form)))
+  run, music = run_of(tracks=learnt(form), **changed), music_of(form)
   tracks, found = shared_tracks.select(run, music, **same)
-  known = [form.format(genre, 0) for genre in ("blues", "rock")]
-  assert [t.id for t in tracks] == [
-    name for name in named(form) if not left_out or name not in known
-  ]
+  assert tracks == list(music.tracks[1::2] if left_out else music.tracks)
   assert found["learnt"] == left_out
   assert found["namesakes"] == 2 - left_out
-  said = " ".join(shared_tracks.sentences(found))
-  assert ("2 tracks that the model was trained on" in said) == bool(left_out)
-  assert ("warning: 2 tracks share ids" in said) != bool(left_out)
+  text = " ".join(shared_tracks.sentences(found))
+  assert ("2 tracks that the model was trained on" in text) == bool(left_out)
+  assert ("warning: 2 tracks share ids" in text) != bool(left_out)
 
 
 @pytest.mark.parametrize("genre", ["hip-hop", "HipHop"])
 def test_names_of_tracks_are_compared_as_those_of_genres_are(genre):
   """But for case and marks."""
   parts = {"train": ["hiphop.00000"], "validation": ["rock.00000"]}
-  run = run_of(tracks=parts, genres=["hiphop", "rock"])
-  music = collection(*(track(f"{genre}.0000{n}", genre) for n in (0, 1)))
+  run, music = run_of(tracks=parts, genres=["hiphop"]), music_of(GTZAN, [genre])
   tracks, found = shared_tracks.select(run, music)
   assert [t.id for t in tracks] == [f"{genre}.00001"]
   assert found["learnt"] == 1
@@ -369,12 +315,10 @@ def test_names_of_tracks_are_compared_as_those_of_genres_are(genre):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_one_names_tracks_are_no_others(form):
+  ids = {track.id for track in music_of(form).tracks}
   for other in FORMS:
-    run = run_of(tracks=learnt(other))
-    music = collection(*(track(n, n[: n.find(form[2])]) for n in named(form)))
-    known = shared_tracks.known(run, ("train",))
-    wanted = form == other != OWN
-    assert any(t.id in known for t in music.tracks) == wanted
+    known = shared_tracks.known(run_of(tracks=learnt(other)), ("train",))
+    assert bool(ids & known) == (form == other != OWN)
 
 
 @pytest.mark.parametrize(
@@ -387,28 +331,37 @@ def test_one_names_tracks_are_no_others(form):
   ],
 )
 def test_weights_to_begin_with_know_what_their_run_has_learnt_from(
-  tmp_path, form, fingerprint, place, refused
+  tmp_path, capsys, form, fingerprint, place, refused
 ):
+  tracks = {
+    "train": [form.format("rock", n) for n in (0, 1)],
+    "validation": [form.format("blues", 0)],
+  }
   run = run_json() | {
-    "tracks": learnt(form),
-    "data_path": "/data/gtzan",
+    **{"tracks": tracks, "data_path": "/data/gtzan"},
     "data_fingerprint": "ef" * 32,
   }
   atomic.write_json(tmp_path / workdir.RUN_FILE, run)
   metadata = {"fingerprint": fingerprint, "feature_spec": run["feature_spec"]}
-  held = [(form.format("rock", 0), 0)]
+  held = {"train": ("rock", 0), "validation": ("rock", 1), "test": ("blues", 0)}
   data = types.SimpleNamespace(
     genres=tuple(run["genres"]),
     metadata=metadata,
     example_shape=tuple(run["example_shape"]),
     leak=None,
-    parts={"train": [], "validation": [], "test": held},
+    parts={part: [(form.format(*one), 0)] for part, one in held.items()},
   )
   if refused:
-    with pytest.raises(InputError, match="trained on 1 of this run"):
+    with pytest.raises(InputError, match="trained on 2 of this run"):
       init_from.check(str(tmp_path), data, place)
+    assert not capsys.readouterr().out
   else:
     init_from.check(str(tmp_path), data, place)
+    assert capsys.readouterr().out.startswith(
+      "warning: 1 validation or test tracks share ids with training tracks of"
+      f" config.train.init_from={tmp_path} in another corpus (such as"
+      " rock/a.00001); "
+    )
 
 
 def test_a_test_says_which_collection_it_is_of(trained, tmp_path):
@@ -427,16 +380,10 @@ def test_a_test_says_which_collection_it_is_of(trained, tmp_path):
       external.evaluate(path, music, tmp_path / "out", **given)
 
 
-def test_nothing_new_to_the_model_is_no_test():
-  music = collection(*(track(f"{g}.00000", g) for g in ("blues", "rock")))
-  with pytest.raises(InputError, match=r"all 2 tracks .* as blues\.00000"):
-    shared_tracks.select(run_of(), music)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("given", ["music/Jazz", "music.zip", "music.zip/Jazz"])
 def test_music_of_one_genre_gives_its_recall(
-  trained, tmp_path, monkeypatch, capsys, given
+  trained, undrawn, tmp_path, monkeypatch, capsys, given
 ):
   music = corpora.write_folder(tmp_path / "music", {"Jazz": [3.0] * 4})
   for file in list((music / "Jazz").iterdir()):
@@ -449,10 +396,10 @@ def test_music_of_one_genre_gives_its_recall(
     *(f"--out={tmp_path / 'o'}", f"--config.data.path={path}"),
     f"--config.data.dir={tmp_path / 'd'}",
   )
-  status = main(list(words))
-  said = capsys.readouterr().out
-  assert status == 0, said
-  assert "only genre jazz is present: accuracy is its recall" in said
+  status = main([*words])
+  out = capsys.readouterr().out
+  assert status == 0, out
+  assert "only genre jazz is present: accuracy is its recall" in out
   measured = report_of(tmp_path / "o")["splits"]["test"]["track"]
   table = predictions.load(tmp_path / "o" / "predictions" / "test.npz")
   jazz = table.genres.index("jazz")
@@ -482,52 +429,48 @@ def broken(name="rock.00099", error=InputError):
   return track(name, "rock", read=read)
 
 
-def many(number):
-  one = track("blues/x", "blues").read
-  return [track(f"blues/{i}", "blues", read=one) for i in range(number)]
+def many(number, genre="blues"):
+  one = track(f"{genre}/x", genre).read
+  return [track(f"{genre}/{i}", genre, read=one) for i in range(number)]
 
 
 @pytest.mark.slow
-def test_an_unreadable_track_is_skipped_by_name(trained, tmp_path, capsys):
-  # one of 20, of which one is of a genre that the model does not know
-  ska = track("ska/a", "ska")
-  music = collection(*many(10), broken(), *many(18)[10:], ska)
+@pytest.mark.parametrize("count", [3, 18])
+def test_an_unreadable_track_is_skipped_by_name(
+  trained, undrawn, tmp_path, capsys, count
+):
+  """One in few, or one of 20, of which one is of an unknown genre."""
+  music = collection(broken(), *many(count), *many(1, "ska"))
   external.evaluate(trained, music, tmp_path)
   found = report_of(tmp_path)
   reason = "rock.00099.wav: empty file (0 bytes)"
   assert found["skipped"] == [{"track": "rock.00099", "reason": reason}]
-  assert found["tracks"] == found["splits"]["test"]["track"]["n"] == 18
+  assert found["tracks"] == found["splits"]["test"]["track"]["n"] == count
   table = predictions.load(tmp_path / "predictions" / "test.npz")
-  assert table.track.tolist() == [f"blues/{i}" for i in range(18)]
+  assert table.track.tolist() == [f"blues/{i}" for i in range(count)]
   assert f"skipped: rock.00099: {reason}" in capsys.readouterr().out
 
 
-@pytest.mark.slow
-def test_one_odd_file_ends_no_small_test(trained, tmp_path):
-  external.evaluate(trained, collection(*many(3), broken()), tmp_path)
-  found = report_of(tmp_path)
-  assert found["tracks"] == 3
-  assert [one["track"] for one in found["skipped"]] == ["rock.00099"]
-
-
-def test_more_than_one_in_twenty_is_an_error(trained, tmp_path):
-  music = collection(*many(18), broken(), broken("b"))
-  with pytest.raises(InputError, match=r"2 of 20 tracks .* more than 5%"):
-    external.evaluate(trained, music, tmp_path / "out")
+@pytest.mark.parametrize(
+  ("tracks", "error", "message"),
+  [
+    (
+      [*many(18), broken(), broken("b")],
+      InputError,
+      "2 of 20 tracks .* more than 5%",
+    ),
+    # where few are of the model's genres, all may be among the 5 %
+    ([broken(), *many(30, "ska")], InputError, "none of the 1 tracks .* empty"),
+    ([*many(30), broken(error=StopError)], StopError, "empty file"),
+  ],
+  ids=["many", "all", "stop"],
+)
+def test_what_cannot_be_skipped_ends_the_test(
+  trained, tmp_path, tracks, error, message
+):
+  with pytest.raises(error, match=message):
+    external.evaluate(trained, collection(*tracks), tmp_path / "out")
   assert [file.name for file in (tmp_path / "out").iterdir()] == [".lock"]
-
-
-def test_what_ends_the_work_is_never_skipped(trained, tmp_path):
-  music = collection(*many(30), broken(error=StopError))
-  with pytest.raises(StopError):
-    external.evaluate(trained, music, tmp_path / "out")
-
-
-def test_a_test_of_no_track_is_an_error(trained, tmp_path):
-  """Where few are of the model's genres, all may be among the 5 %."""
-  others = [track("ska/a", "ska")] * 30
-  with pytest.raises(InputError, match=r"none of the 1 tracks .* empty"):
-    external.evaluate(trained, collection(broken(), *others), tmp_path / "out")
 
 
 # What a model can be asked about.
@@ -550,11 +493,12 @@ def test_kinds_that_can_serve(trained_on, name, wanted):
 
 def test_a_kind_that_cannot_serve_is_refused(trained, tmp_path):
   music = collection(*OTHER, name="archive", kind="logmel")
-  with pytest.raises(InputError) as caught:
+  with pytest.raises(
+    InputError,
+    match=f"{trained} was trained on audio .* archive corpus of kind logmel:"
+    " give one of kind audio$",
+  ):
     external.evaluate(trained, music, tmp_path / "out")
-  for word in (trained, "trained on audio", "archive", "of kind logmel"):
-    assert str(word) in str(caught.value)
-  assert str(caught.value).endswith("give one of kind audio")
   assert not (tmp_path / "out").exists()
 
 
@@ -595,14 +539,13 @@ def test_examples_are_those_that_are_prepared(tmp_path, form, name):
 
 @pytest.mark.parametrize("name", ["logmel_1024", "image_180"])
 def test_a_model_of_an_archive_hears_what_that_would_hold(name):
-  samples = OTHER[0].read().samples
-  run = run_of("logmel", name)
-  sound = waveform.to_float(waveform.to_int16(samples))
-  held = types.SimpleNamespace()
-  held.db, held.n_frames = logmel_archive.from_audio(sound, 0.3)
+  content, run = OTHER[0].read(), run_of("logmel", name)
+  sound = waveform.to_float(waveform.to_int16(content.samples))
+  db, n_frames = logmel_archive.from_audio(sound, 0.3)
+  stored = types.SimpleNamespace(db=db, n_frames=n_frames)
   np.testing.assert_array_equal(
-    inputs.examples(OTHER[0].read(), "audio", run),
-    inputs.examples(held, "logmel", run),
+    inputs.examples(content, "audio", run),
+    inputs.examples(stored, "logmel", run),
   )
 
 
@@ -610,8 +553,8 @@ def test_a_long_log_mel_is_clips_of_about_30_s():
   frames = 90 * RATE // logmel_archive.HOP
   db = np.random.default_rng(0).uniform(-80, 0, (frames // 3, 128))
   run = run_of("logmel", "image_180")
-  held = types.SimpleNamespace(db=db.astype(np.float32), n_frames=frames)
-  assert inputs.examples(held, "logmel", run).shape == (3, 180, 180, 3)
+  stored = types.SimpleNamespace(db=db.astype(np.float32), n_frames=frames)
+  assert inputs.examples(stored, "logmel", run).shape == (3, 180, 180, 3)
 
 
 # Where the report goes.
@@ -633,40 +576,21 @@ def test_the_same_test_again_gives_the_same_bytes(
     assert (out / name).read_bytes() == (tested / name).read_bytes(), name
 
 
-@pytest.mark.parametrize("changed", ["corpus", "config", "workdir", "damaged"])
-def test_another_report_is_never_written_over(
-  trained, tested, tmp_path, changed
+def test_the_report_of_another_test_is_never_written_over(
+  trained, undrawn, tmp_path
 ):
-  found, music = report_of(tested), collection(*OTHER)
-  if changed == "corpus":
-    music = collection(*OTHER, fingerprint="cd" * 32)
-  elif changed == "config":
-    found["config"]["seed"] = 99
-  elif changed == "workdir":
-    found["external"]["workdir"] = "another"
-  text = "{" if changed == "damaged" else json.dumps(found)
-  (tmp_path / "report.json").write_text(text)
+  music = collection(*many(1))
+  external.evaluate(trained, music, tmp_path)
+  before = (tmp_path / "report.json").read_bytes()
+  other = dataclasses.replace(music, fingerprint="cd" * 32)
   with pytest.raises(InputError, match=f"--out={tmp_path} contains the report"):
-    external.evaluate(trained, music, tmp_path)
-  assert [file.name for file in tmp_path.iterdir()] == ["report.json"]
-  assert (tmp_path / "report.json").read_text() == text
-
-
-def test_a_folder_of_other_things_is_refused(trained, tmp_path):
-  before = {file: file.stat().st_mtime_ns for file in trained.iterdir()}
-  with pytest.raises(InputError, match=f"--out={trained} contains other files"):
-    external.evaluate(trained, collection(*OTHER), trained)
-  assert {f: f.stat().st_mtime_ns for f in trained.iterdir()} == before
-  (tmp_path / "file").touch()
-  with pytest.raises(InputError, match="is a file"):
-    external.evaluate(trained, collection(*OTHER), tmp_path / "file")
+    external.evaluate(trained, other, tmp_path)
+  assert (tmp_path / "report.json").read_bytes() == before
 
 
 def test_a_run_that_was_never_trained(trained, tmp_path):
   (tmp_path / "run").mkdir()
-  (tmp_path / "run" / "run.json").write_bytes(
-    (trained / "run.json").read_bytes()
-  )
+  shutil.copy(trained / "run.json", tmp_path / "run")
   with pytest.raises(InputError, match="train first"):
     external.evaluate(tmp_path / "run", collection(*OTHER), tmp_path / "out")
   assert not (tmp_path / "out").exists()
