@@ -10,6 +10,8 @@ visible and never best. So does a ratio to a distance of 0. Empty sets and sets
 of different widths raise InputError.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from gtzan_jax.errors import InputError
@@ -24,22 +26,28 @@ COLLAPSED = 0.5
 _ROUNDING = 1e-12
 
 
-def measure(
-  fake: np.ndarray,
-  fake_labels: np.ndarray,
-  probabilities: np.ndarray,
-  held_out: np.ndarray,
-  held_out_labels: np.ndarray,
-  train: np.ndarray,
-  *,
-  seed: int = 0,
-) -> dict[str, float]:
-  """All measures (MEASURES) of one set of generated examples.
+class Embeddings(NamedTuple):
+  """Examples as a classifier has them, float32.
 
-  Fakes `fake` [n, d] with requested genres and the classifier's `probabilities`
-  [n, genres]; real `held_out` [m, d] of validation or test; `train` [t, d], the
-  GAN's train split. frechet_real is the distance of train and held-out
-  examples, frechet_ratio that of the fakes divided by it.
+  Attributes:
+    embedding: `[n, d]`.
+    probabilities: `[n, genres]`.
+    label: `[n]` genres, those requested of generated examples.
+  """
+
+  embedding: np.ndarray
+  probabilities: np.ndarray
+  label: np.ndarray
+
+
+def measure(
+  fake: Embeddings, held_out: Embeddings, train: Embeddings
+) -> dict[str, float]:
+  """All measures (MEASURES) of one set of generated examples, `fake`.
+
+  `held_out` are real examples of validation or test, `train` the GAN's train
+  split. frechet_real is the distance of train and held-out examples,
+  frechet_ratio that of the fakes divided by it.
 
   Equally many examples of each set are drawn, because the Fréchet distance and
   coverage depend on the number; only `nearest` uses the whole train split, any
@@ -50,30 +58,30 @@ def measure(
   split. Overfitting makes frechet_real large: with resnet three segments a
   genre, repeated, have a ratio of 1.2 (median of 8 draws), with mel_cnn 2.6.
   """
-  if not (_comparable(fake, held_out, train) & _comparable(probabilities)):
+  sets = [x.embedding for x in (fake, held_out, train)]
+  if not (_comparable(*sets) & _comparable(fake.probabilities)):
     return dict.fromkeys(MEASURES, np.nan)
-  rng = np.random.default_rng(seed)
-  count = min(LARGEST, len(fake), len(held_out), len(train))
+  rng = np.random.default_rng(0)
+  count = min(LARGEST, *map(len, sets))
 
-  def draw(*arrays):
-    chosen = rng.choice(len(arrays[0]), count, replace=False)
-    return [np.asarray(array)[chosen] for array in arrays]
+  def draw(x: Embeddings) -> tuple[np.ndarray, np.ndarray]:
+    chosen = rng.choice(len(x.embedding), count, replace=False)
+    return x.embedding[chosen], x.label[chosen]
 
   # The reals first: the same ones whatever the fakes.
-  held_out, held_out_labels = draw(held_out, held_out_labels)
-  real = frechet_distance(*draw(train), held_out)
-  share, _ = genre_share(probabilities, fake_labels)
-  fake, fake_labels = draw(fake, fake_labels)
-  distance = frechet_distance(fake, held_out)
+  real, real_labels = draw(held_out)
+  reference = frechet_distance(draw(train)[0], real)
+  made, labels = draw(fake)
+  distance = frechet_distance(made, real)
   return {
     "frechet_distance": distance,
-    "frechet_real": real,
-    "frechet_ratio": _ratio(distance, real),
-    "coverage": coverage(held_out, fake),
-    "density": density(held_out, fake),
-    "diversity": diversity(fake, fake_labels, held_out, held_out_labels),
-    "nearest": nearest(fake, train, held_out),
-    "genre_share": share,
+    "frechet_real": reference,
+    "frechet_ratio": _ratio(distance, reference),
+    "coverage": coverage(real, made),
+    "density": density(real, made),
+    "diversity": diversity(made, labels, real, real_labels),
+    "nearest": nearest(made, train.embedding, real),
+    "genre_share": genre_share(fake.probabilities, fake.label)[0],
   }
 
 
@@ -134,11 +142,12 @@ def diversity(
   """
   if not _comparable(fake, real):
     return np.nan
-  ratios = []
-  for genre in np.intersect1d(fake_labels, real_labels):
-    ours = _spread(np.asarray(fake)[np.asarray(fake_labels) == genre])
-    theirs = _spread(np.asarray(real)[np.asarray(real_labels) == genre])
-    ratios.append(_ratio(ours, theirs))
+  ratios = [
+    _ratio(
+      _spread(fake[fake_labels == genre]), _spread(real[real_labels == genre])
+    )
+    for genre in np.intersect1d(fake_labels, real_labels)
+  ]
   known = [ratio for ratio in ratios if not np.isnan(ratio)]
   return float(np.mean(known)) if known else np.nan
 
@@ -165,7 +174,6 @@ def genre_share(
   NaN for a genre without examples; probabilities with a NaN count as wrong.
   """
   _comparable(probabilities)
-  probabilities, labels = np.asarray(probabilities), np.asarray(labels)
   correct = probabilities.argmax(axis=1) == labels
   correct &= np.isfinite(probabilities).all(axis=1)
   each = [correct[labels == i] for i in range(probabilities.shape[1])]

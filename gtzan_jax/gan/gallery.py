@@ -30,40 +30,37 @@ class Gallery(NamedTuple):
 
 
 def build(
-  generator, train, seed: int, *, first: int = 0, shown: int = 5, heard: int = 2
+  generator,
+  train,
+  seed: int,
+  *,
+  first: int = 0,
+  pictures: int = 5,
+  wavs: int = 2,
 ) -> Gallery:
   """Pictures and audio of a trained GAN, for the first MOST genres.
 
-  From example number `first` of each genre, `shown` real and generated ones are
-  drawn; `heard` of these become audio, if finite.
+  From example number `first` of each genre, `pictures` real and generated ones
+  are drawn; `wavs` of these become audio, if finite.
   """
   genres = generator.run["genres"][:MOST]
-  label = np.repeat(np.arange(len(genres), dtype=np.int32), shown)
-  made = sampling.join(list(generator.examples(label, seed, first)))
-  of = train.labels()
-  real = [
-    train.take(_spread(np.flatnonzero(of == i), shown))
-    for i in range(len(genres))
-  ]
-  made = [
-    {key: value[label == i] for key, value in made.items()}
-    for i in range(len(genres))
-  ]
-  source, spec = generator.source, generator.spec
-  rate = generator.run["columns_per_frame"]
-  sounds = {
-    genre: [w for one in _rows(some, heard) if (w := _wav(one, spec, rate))]
-    for genre, some in zip(genres, made, strict=True)
-  }
+  label = np.repeat(np.arange(len(genres), dtype=np.int32), pictures)
+  generated = sampling.join(generator.examples(label, seed, first))
+  train_label = train.labels()
+  spec, rate = generator.spec, generator.run["columns_per_frame"]
+  rows, sounds = [], {}
+  for i, genre in enumerate(genres):
+    real = train.take(_spread(np.flatnonzero(train_label == i), pictures))
+    made = {key: value[label == i] for key, value in generated.items()}
+    rows.append([_frames(x, generator.source, spec) for x in (real, made)])
+    if files := _wavs(made, spec, rate, wavs):
+      sounds[genre] = files
   figure = grid(
-    [_frames(some, source, spec) for some in real],
-    [_frames(some, source, spec) for some in made],
+    *zip(*rows, strict=True),
     genres,
-    decibels=source == "audio" or spec.parts == ("logmel",),
+    decibels=generator.source == "audio" or spec.parts == ("logmel",),
   )
-  return Gallery(
-    plot_style.png(figure), {k: files for k, files in sounds.items() if files}
-  )
+  return Gallery(plot_style.png(figure), sounds)
 
 
 def grid(
@@ -79,55 +76,58 @@ def grid(
   below their maximum (`decibels`), or deviations from each bin's mean. NaN is
   grey; n may be 0.
   """
-  scaled, limits, colours, unit = _scale(real, decibels)
-  counts = [max(1, *map(len, some)) for some in (real, generated)]
+  frames = np.concatenate([x.reshape(-1, x.shape[-1]) for x in real])
+  if decibels:
+    high, unit, colours = float(frames.max()), "dB", COLOUR_MAP
+    low, mean, deviation = high - FeatureSpec.top_db, 0.0, 1.0
+  else:
+    high, unit, colours = _DEVIATIONS, "deviations", "RdBu_r"
+    low, mean, deviation = -high, frames.mean(axis=0), frames.std(axis=0)
+    deviation = np.where(deviation > 0, deviation, 1)
+  missing = plot_style.PALETTE["grid"]
+  colours = matplotlib.colormaps[colours].with_extremes(bad=missing)
+  left, right = (max(1, *map(len, some)) for some in (real, generated))
   with plot_style.style():
-    figure = plot_style.new_figure(1.6 + sum(counts), 0.9 + 0.68 * len(genres))
+    figure = plot_style.new_figure(1.6 + left + right, 0.9 + 0.68 * len(genres))
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02)
     axes = figure.subplots(
       len(genres),
-      sum(counts) + 1,
+      left + 1 + right,
       squeeze=False,
-      gridspec_kw={"width_ratios": [1] * counts[0] + [0.12] + [1] * counts[1]},
+      gridspec_kw={"width_ratios": [1] * left + [0.12] + [1] * right},
     )
-    for one in axes.flat:
-      one.set_axis_off()
-    halves = axes[:, : counts[0]], axes[:, counts[0] + 1 :]
-    titles = "Real, of the train split", "Generated"
-    for half, title, some in zip(
-      halves, titles, (real, generated), strict=True
+    for cell in axes.flat:
+      cell.set_axis_off()
+    for column, title, examples in (
+      (0, "Real, of the train split", real),
+      (left + 1, "Generated", generated),
     ):
-      half[0, 0].set_title(title, pad=8)
-      for row, pictures in zip(half, some, strict=True):
-        for one, picture in zip(row, pictures, strict=False):
-          drawn = one.imshow(
-            scaled(picture).T,
+      axes[0, column].set_title(title, pad=8)
+      for row, pictures in zip(axes, examples, strict=True):
+        for cell, picture in zip(row[column:], pictures, strict=False):
+          drawn = cell.imshow(
+            ((picture - mean) / deviation).T,
             cmap=colours,
-            vmin=limits[0],
-            vmax=limits[1],
+            vmin=low,
+            vmax=high,
             origin="lower",
             aspect="auto",
             interpolation="none",
           )
-    for row, genre in zip(axes, genres, strict=True):
-      _name(row[0], genre)
+    for cell, genre in zip(axes[:, 0], genres, strict=True):
+      cell.text(
+        -0.08,
+        0.5,
+        genre if len(genre) <= 16 else f"{genre[:15]}…",
+        transform=cell.transAxes,
+        ha="right",
+        va="center",
+      )
     bar = figure.colorbar(drawn, ax=axes, aspect=40, pad=0.01, fraction=0.02)
     bar.solids.set_rasterized(True)
     bar.outline.set_visible(False)
     bar.set_label(unit)
   return figure
-
-
-def _name(axes, genre: str) -> None:
-  """Left of a row's first picture, shortened."""
-  axes.text(
-    -0.08,
-    0.5,
-    genre if len(genre) <= 16 else f"{genre[:15]}…",
-    transform=axes.transAxes,
-    ha="right",
-    va="center",
-  )
 
 
 def _spread(places: np.ndarray, count: int) -> np.ndarray:
@@ -136,26 +136,24 @@ def _spread(places: np.ndarray, count: int) -> np.ndarray:
   return places[np.linspace(0, len(places), count, endpoint=False).astype(int)]
 
 
-def _rows(examples: Mapping[str, np.ndarray], count: int) -> list[dict]:
-  return [
-    {key: value[i] for key, value in examples.items()}
-    for i in range(min(count, len(examples["label"])))
-  ]
-
-
-def _wav(
-  example: Mapping, spec: FeatureSpec, columns_per_frame: float | None
-) -> bytes | None:
-  """A WAV file; None where no audio can be made."""
-  if "audio" in example:
-    samples = example["audio"]
-  elif spec.parts == ("logmel",) and np.isfinite(example["features"]).all():
-    samples = griffin_lim.from_logmel(
-      example["features"], spec, columns_per_frame
-    )
+def _wavs(
+  examples: Mapping,
+  spec: FeatureSpec,
+  columns_per_frame: float | None,
+  count: int,
+) -> list[bytes]:
+  """WAV files of the first so many; none where no audio can be made."""
+  if "audio" in examples:
+    samples = examples["audio"][:count]
+  elif spec.parts == ("logmel",):
+    samples = [
+      griffin_lim.from_logmel(db, spec, columns_per_frame)
+      for db in examples["features"][:count]
+      if np.isfinite(db).all()
+    ]
   else:
-    return None
-  return griffin_lim.wav(samples, spec.sample_rate)
+    samples = []
+  return [griffin_lim.wav(x, spec.sample_rate) for x in samples]
 
 
 def _frames(examples: Mapping, source: str, spec: FeatureSpec) -> np.ndarray:
@@ -170,24 +168,3 @@ def _frames(examples: Mapping, source: str, spec: FeatureSpec) -> np.ndarray:
   if values.ndim == 4:  # a picture's brightness, its first row on top
     return values.mean(axis=3)[:, ::-1].swapaxes(1, 2)
   return values
-
-
-def _scale(real: Sequence[np.ndarray], decibels: bool):
-  """(values -> shown values, limits, colours, unit), by the real examples."""
-  frames = np.concatenate([some.reshape(-1, some.shape[-1]) for some in real])
-  if decibels:
-    top = float(frames.max())
-    name, unit, limits = COLOUR_MAP, "dB", (top - FeatureSpec.top_db, top)
-    mean, deviation = 0.0, 1.0
-  else:
-    name, unit, limits = "RdBu_r", "deviations", (-_DEVIATIONS, _DEVIATIONS)
-    mean, deviation = frames.mean(axis=0), frames.std(axis=0)
-    deviation = np.where(deviation > 0, deviation, 1)
-  colours = matplotlib.colormaps[name].with_extremes(
-    bad=plot_style.PALETTE["grid"]
-  )
-
-  def scaled(values):
-    return (values - mean) / deviation
-
-  return scaled, limits, colours, unit

@@ -7,11 +7,10 @@ from typing import NamedTuple
 import jax
 import ml_collections
 import numpy as np
-import soundfile
 
 from gtzan_jax import atomic, errors
 from gtzan_jax.audio import waveform
-from gtzan_jax.features import FeatureSpec
+from gtzan_jax.features import FeatureSpec, griffin_lim
 from gtzan_jax.gan import networks as gans
 from gtzan_jax.gan import sampling, step
 from gtzan_jax.training import checkpoint, workdir
@@ -55,9 +54,9 @@ class Generator(NamedTuple):
       self.variables,
       self.networks.generator.noise,
       label=label,
-      index=first + sampling.numbered(label),
       seed=seed,
       batch_size=_BATCH,
+      first=first,
     )
 
 
@@ -138,10 +137,9 @@ def write(
 def _write(
   generator: Generator, genre: str, example: np.ndarray, path: pathlib.Path
 ) -> None:
+  spec = generator.spec
+  if generator.source == "audio":
+    atomic.write(path, griffin_lim.wav(example, spec.sample_rate))
+    return
   with atomic.opened(path) as file:
-    if generator.source == "audio":
-      rate = generator.spec.sample_rate
-      soundfile.write(file, example, rate, "PCM_16", format="WAV")
-    else:
-      name = generator.spec.name
-      np.savez(file, features=example, genre=genre, feature_set=name)
+    np.savez(file, features=example, genre=genre, feature_set=spec.name)

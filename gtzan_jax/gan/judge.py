@@ -5,8 +5,7 @@ distance.
 """
 
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
 
 import flax.linen as nn
 import jax
@@ -15,7 +14,7 @@ import numpy as np
 
 from gtzan_jax import errors
 from gtzan_jax.data import pipeline
-from gtzan_jax.gan import upstream
+from gtzan_jax.gan import fidelity, sampling, upstream
 from gtzan_jax.inference import inputs
 from gtzan_jax.recipes import judge as recipe
 from gtzan_jax.training import evaluate, shared_tracks, workdir
@@ -45,14 +44,7 @@ def path_of(
   return workdir / FOLDER
 
 
-class Embeddings(NamedTuple):
-  """The judge's float32 outputs: `[n, d]` and `[n, genres]`."""
-
-  embedding: np.ndarray
-  probabilities: np.ndarray
-
-
-EmbedFn = Callable[[np.ndarray], Embeddings]
+EmbedFn = Callable[[np.ndarray, np.ndarray], fidelity.Embeddings]
 
 
 def embed(
@@ -72,22 +64,18 @@ def embed(
 
 
 def load(path: pathlib.Path, batch_size: int) -> EmbedFn:
-  """The judge of a run folder: features [n, ...] -> Embeddings."""
+  """The judge of a run folder: features [n, ...], genres [n] -> Embeddings."""
   model, variables, _ = evaluate.restore_best(path, workdir.load(path, KEY))
   apply = jax.jit(lambda x: embed(model, variables, x))
 
-  def embed_fn(x: np.ndarray) -> Embeddings:
-    found = []
-    for batch, count in inputs.batches(x, batch_size):
-      found.append([np.asarray(array)[:count] for array in apply(batch)])
-    return join(found)
+  def embed_fn(x: np.ndarray, label: np.ndarray) -> fidelity.Embeddings:
+    outputs = sampling.join(
+      [np.asarray(output)[:count] for output in apply(batch)]
+      for batch, count in inputs.batches(x, batch_size)
+    )
+    return fidelity.Embeddings(*outputs, label)
 
   return embed_fn
-
-
-def join(parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> Embeddings:
-  """Several Embeddings as one, in order."""
-  return Embeddings(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 def check(

@@ -114,8 +114,8 @@ def content(report: Mapping, gallery: Gallery | None = None) -> Content:
 
 
 def _banners(gan: Mapping) -> Iterator[doc.Block]:
-  found = gan["measures"]["validation"]
-  if gan["collapsed"] and found["diversity"] is None:
+  measured = gan["measures"]["validation"]
+  if gan["collapsed"] and measured["diversity"] is None:
     yield warning(
       "The generator has diverged.",
       "Its output, or the judge's embedding of it, is not finite: nothing of it"
@@ -126,23 +126,23 @@ def _banners(gan: Mapping) -> Iterator[doc.Block]:
     yield warning(
       "The generator has collapsed.",
       "Within a genre its examples are nearly the same: two generated ones are"
-      f" {found['diversity']:.2f} times as far apart as two real ones. Real"
+      f" {measured['diversity']:.2f} times as far apart as two real ones. Real"
       f" music has 1; below {fidelity.COLLAPSED}, less than segments of one"
       " single song, counts as collapsed.",
       stop=True,
     )
-  if gan["memorised"] and found["nearest"] is not None:
+  if gan["memorised"] and measured["nearest"] is not None:
     yield warning(
       "The generator may reproduce training examples.",
-      f"Its examples are {found['nearest']:.2f} times as far from the nearest"
-      " train example as unseen music is.",
+      f"Its examples are {measured['nearest']:.2f} times as far from the"
+      " nearest train example as unseen music is.",
     )
 
 
 def _numbers(report: Mapping) -> Iterator[Any]:
   gan = report["gan"]
-  found, chance = gan["measures"]["validation"], gan["chance"]
-  share, real = found["genre_share"], gan["judge"]["accuracy"]
+  measured, chance = gan["measures"]["validation"], gan["chance"]
+  share, real = measured["genre_share"], gan["judge"]["accuracy"]
   yield doc.text(
     "The generator has not collapsed. "
     * (not gan["collapsed"])
@@ -160,7 +160,7 @@ def _numbers(report: Mapping) -> Iterator[Any]:
     None if share is None else (chance, real, share),
   )
   others = [
-    doc.Card(name, number(found[key], 3), real)
+    doc.Card(name, number(measured[key], 3), real)
     for key, (name, _, real) in MEASURES.items()
     if real
   ]
@@ -187,10 +187,15 @@ def _measures(gan: Mapping) -> doc.Block:
 def _samples(report: Mapping, gallery: Gallery | None) -> Iterator[doc.Block]:
   if gallery is None:
     return
-  waveforms = report["gan"]["domain"] == "audio"
-  shown = (
-    "Log-mels of generated waveforms" if waveforms else "Generated features"
-  )
+  shown, how = "Generated features", _ROUGH
+  if report["gan"]["domain"] == "audio":
+    shown = "Log-mels of generated waveforms"
+    how = "Waveforms as they were generated."
+  elif report["source"] == "archive":
+    how += (
+      " An archive keeps only some columns; those between were interpolated,"
+      " which blurs it further."
+    )
   yield part(
     "Pictures",
     f"{shown} beside real ones, on one scale. Time goes to the right, bins"
@@ -200,12 +205,6 @@ def _samples(report: Mapping, gallery: Gallery | None) -> Iterator[doc.Block]:
       gallery.picture, "image/png", "Real and generated examples of each genre"
     ),
   )
-  how = "Waveforms as they were generated." if waveforms else _ROUGH
-  if not waveforms and report["source"] == "archive":
-    how += (
-      " An archive keeps only some columns; those between were interpolated,"
-      " which blurs it further."
-    )
   players = [
     part(genre, *[doc.media(file, "audio/wav") for file in files])
     for genre, files in gallery.sounds.items()
@@ -237,11 +236,15 @@ def _genres(report: Mapping) -> doc.Block:
     for name, axes in AXES.items()
   ]
   real = splits["real"]["track"]["per_genre"]
+  head = (
+    "Genre",
+    "Generated: predicted as requested, %",
+    "Real: predicted as labelled, %",
+  )
   rows = [
     (genre, Bar(share), Bar(real[genre]["recall"], "middle"))
     for genre, share in report["gan"]["genre_share"].items()
   ]
-  head = "Genre", "Generated: predicted as requested, %"
   return part(
     "Requested / predicted by the judge",
     "Rows are the requested genres, or the labels"
@@ -249,7 +252,7 @@ def _genres(report: Mapping) -> doc.Block:
     " judge errs on real music, its predictions on generated music mean"
     " little.",
     doc.side(*matrices, css="even"),
-    doc.table((*head, "Real: predicted as labelled, %"), rows),
+    doc.table(head, rows),
   )
 
 

@@ -56,44 +56,42 @@ def evaluate(
     if split != "train":
       label = validation.requested(real[split].label, config.gan.samples)
       made = sampling.join(generator.examples(label, config.seed, FIRST))
-      generated[split] = label, embed_fn(made["features"])
+      generated[split] = embed_fn(made["features"], label)
   measures = {
-    split: validation.measure(*generated[split], real[split], real["train"])
+    split: fidelity.measure(generated[split], real[split], real["train"])
     for split in ("validation", "test")
     if split in generated
   }
-  label, embeddings = generated["validation"]
+  judged = {"generated": generated["validation"], "real": real["validation"]}
+  shares = {
+    name: fidelity.genre_share(x.probabilities, x.label)
+    for name, x in judged.items()
+  }
+  requested = judged["generated"].label
   facts, history = evaluation.facts_of(path, run, mesh)
   task = step.create(config, dataset, np.ones(len(dataset.genres)), 1)
-  shares = fidelity.genre_share(embeddings.probabilities, label)[1]
-  held_out, found = real["validation"], measures["validation"]
+  params = jax.eval_shape(task.init, jax.random.key(0)).params
   facts |= about_data | {
-    "num_params": sum(
-      leaf.size
-      for leaf in jax.tree.leaves(
-        jax.eval_shape(task.init, jax.random.key(0)).params
-      )
-    ),
+    "num_params": sum(leaf.size for leaf in jax.tree.leaves(params)),
     "gan": {
       "domain": generator.source,
-      "generated": len(label),
+      "generated": len(requested),
       # at most what a constant prediction of the most requested genre gives
-      "chance": float(np.bincount(label).max() / len(label)),
-      **verdicts(found),
+      "chance": float(np.bincount(requested).max() / len(requested)),
+      **verdicts(measures["validation"]),
       "judge": {
         "recipe": workdir.load(judge_path, judge.KEY)["recipe"],
         "path": str(judge_path),
-        "accuracy": fidelity.genre_share(
-          held_out.embeddings.probabilities, held_out.label
-        )[0],
+        "accuracy": shares["real"][0],
       },
       "measures": measures,
-      "genre_share": dict(zip(dataset.genres, shares, strict=True)),
+      "genre_share": dict(
+        zip(dataset.genres, shares["generated"][1], strict=True)
+      ),
     },
   }
   predictions = {
-    "generated": _predictions(label, embeddings, dataset.genres),
-    "real": _predictions(held_out.label, held_out.embeddings, dataset.genres),
+    name: _predictions(x, dataset.genres) for name, x in judged.items()
   }
   built = report.build(
     facts,
@@ -111,25 +109,25 @@ def evaluate(
   return report.write(path, built, predictions, page.content(built, shown))
 
 
-def verdicts(found: Mapping[str, float]) -> dict[str, bool]:
+def verdicts(measures: Mapping[str, float]) -> dict[str, bool]:
   """Warnings of a report, from fidelity's measures."""
   return {
     # a diverged generator has NaN, which is collapse too
-    "collapsed": not found["diversity"] >= fidelity.COLLAPSED,
-    "memorised": found["nearest"] < MEMORISED,
+    "collapsed": not measures["diversity"] >= fidelity.COLLAPSED,
+    "memorised": measures["nearest"] < MEMORISED,
   }
 
 
 def _predictions(
-  label: np.ndarray, embeddings: judge.Embeddings, genres: tuple[str, ...]
+  judged: fidelity.Embeddings, genres: tuple[str, ...]
 ) -> Predictions:
   """Each example as a track of one segment."""
-  numbers = zip(label, sampling.numbered(label), strict=True)
+  numbers = zip(judged.label, sampling.numbered(judged.label), strict=True)
   names = [f"{genres[genre]}.{index:05d}" for genre, index in numbers]
   return Predictions(
     track=np.array(names, dtype=str),
-    segment=np.zeros(len(label), np.int32),
-    label=np.asarray(label, np.int32),
-    probabilities=embeddings.probabilities,
+    segment=np.zeros(len(names), np.int32),
+    label=np.asarray(judged.label, np.int32),
+    probabilities=judged.probabilities,
     genres=genres,
   )

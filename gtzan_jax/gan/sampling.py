@@ -7,6 +7,7 @@ at equal places in a batch.
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +18,7 @@ from gtzan_jax.audio import waveform
 from gtzan_jax.features import FeatureSpec
 from gtzan_jax.gan import networks as gans
 from gtzan_jax.gan import step
+from gtzan_jax.inference import inputs
 
 Sampler = Callable[[Mapping, jax.Array, jax.Array], dict[str, jax.Array]]
 
@@ -33,8 +35,10 @@ def sampler(networks: gans.Networks, source: str, spec: FeatureSpec) -> Sampler:
     if source == "features":
       return {"features": x}
     pcm = jnp.clip(jnp.rint(x * 32768), -32768, 32767).astype(jnp.int16)
-    found = features.extract(waveform.to_float(pcm), spec)
-    return {"audio": pcm, "features": found}
+    return {
+      "audio": pcm,
+      "features": features.extract(waveform.to_float(pcm), spec),
+    }
 
   return jax.jit(sample)
 
@@ -58,32 +62,26 @@ def batches(
   size: int,
   *,
   label: np.ndarray,
-  index: np.ndarray,
   seed: int,
   batch_size: int,
+  first: int = 0,
 ) -> Iterator[dict[str, np.ndarray]]:
   """Examples in order, with their "label"; padding of a batch is removed.
 
-  `size` is that of the generator's noise; `label` [n] int32 are the genres,
-  `index` [n] int32 the number of each example within its genre.
+  `size` is that of the generator's noise; `label` [n] int32 are the genres;
+  `first` numbers the first example of each genre.
   """
-  for start in range(0, len(label), batch_size):
-    here = slice(start, start + batch_size)
-    count = len(label[here])
-    pad = (0, batch_size - count)
-    genre = np.pad(label[here], pad).astype(np.int32)
-    each = np.pad(index[here], pad).astype(np.int32)
-    found = sample(variables, noise(np.uint32(seed), genre, each, size), genre)
-    found = {key: np.asarray(value)[:count] for key, value in found.items()}
-    yield found | {"label": genre[:count]}
+  rows = np.stack([label, first + numbered(label)], axis=1).astype(np.int32)
+  for batch, count in inputs.batches(rows, batch_size):
+    genre, index = batch.T
+    made = sample(variables, noise(np.uint32(seed), genre, index, size), genre)
+    made = {key: np.asarray(value)[:count] for key, value in made.items()}
+    yield made | {"label": genre[:count]}
 
 
-def join(blocks: Iterable[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-  """Several batches as one, in order."""
-  blocks = list(blocks)
-  return {
-    key: np.concatenate([block[key] for block in blocks]) for key in blocks[0]
-  }
+def join(blocks: Iterable[Any]) -> Any:
+  """Several batches, pytrees of one structure, as one, in order."""
+  return jax.tree.map(lambda *arrays: np.concatenate(arrays), *blocks)
 
 
 def numbered(label: np.ndarray) -> np.ndarray:

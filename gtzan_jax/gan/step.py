@@ -15,7 +15,7 @@ import ml_collections
 import numpy as np
 import optax
 
-from gtzan_jax import errors, models
+from gtzan_jax import errors, models, ranges
 from gtzan_jax.audio import waveform
 from gtzan_jax.data import pipeline
 from gtzan_jax.gan import adversarial_losses
@@ -65,13 +65,14 @@ class Gan:
         discriminator_key, self.networks.view(example), label
       ),
     }
-    params = {name: one["params"] for name, one in params.items()}
+    params = {name: network["params"] for name, network in params.items()}
     bins = _scales(self.source, self.shape)
     model_state = {"scale": {"mean": jnp.zeros(bins), "std": jnp.ones(bins)}}
     if self.average:
       model_state["average"] = jax.tree.map(jnp.copy, params["generator"])
     opt_state = {
-      name: self.optimizers[name].init(one) for name, one in params.items()
+      name: optimizer.init(params[name])
+      for name, optimizer in self.optimizers.items()
     }
     return begin(key, params, model_state, opt_state, _TOTALS)
 
@@ -109,9 +110,8 @@ class Gan:
     self, state: TrainState, x: jax.Array, label: jax.Array
   ) -> jax.Array:
     """The discriminator's score `[b]`, a logit: high means real."""
-    return self._score(
-      state.params["discriminator"], self.networks.view(x), label
-    )
+    params = state.params["discriminator"]
+    return self._score(params, self.networks.view(x), label)
 
   def _score(self, params, view: jax.Array, label: jax.Array) -> jax.Array:
     params = {"params": params}
@@ -122,8 +122,8 @@ class Gan:
     noise_key, label_key = jax.random.split(key)
     noise = jax.random.normal(noise_key, (size, self.networks.generator.noise))
     label = jax.random.randint(label_key, (size,), 0, self.genres)
-    params = {"params": params}
-    return self.networks.generator.apply(params, noise, label), label
+    fake = self.networks.generator.apply({"params": params}, noise, label)
+    return fake, label
 
   def _discriminator_loss(self, params, real, label, fake, fake_label):
     real, fake = self.networks.view(real), self.networks.view(fake)
@@ -145,13 +145,18 @@ class Gan:
     score = self._score(discriminator, self.networks.view(fake), label)
     return adversarial_losses.ADVERSARIAL[self.loss].generator(score)
 
-  def _update(self, state: TrainState, name: str, gradients):
-    """New parameters and optimizer state of one of the two."""
+  def _updated(self, state: TrainState, name: str, gradients) -> TrainState:
+    """The state after a step of one of the two networks."""
+    params, opt_state = state.params[name], state.opt_state[name]
     updates, opt_state = self.optimizers[name].update(
-      gradients, state.opt_state[name], state.params[name]
+      gradients, opt_state, params
     )
     updates = jax.tree.map(lambda u: u * state.lr_scale, updates)
-    return optax.apply_updates(state.params[name], updates), opt_state
+    params = optax.apply_updates(params, updates)
+    return state.replace(
+      params={**state.params, name: params},
+      opt_state={**state.opt_state, name: opt_state},
+    )
 
   def train_step(
     self, state: TrainState, batch: Batch
@@ -166,15 +171,17 @@ class Gan:
     gradients, (discriminator_loss, real_score, fake_score) = jax.grad(
       self._discriminator_loss, has_aux=True
     )(state.params["discriminator"], real, label, fake, fake_label)
-    discriminator = self._update(state, "discriminator", gradients)
+    state = self._updated(state, "discriminator", gradients)
     generator_loss, gradients = jax.value_and_grad(self._generator_loss)(
-      state.params["generator"], discriminator[0], generator_key, size
+      state.params["generator"],
+      state.params["discriminator"],
+      generator_key,
+      size,
     )
-    generator = self._update(state, "generator", gradients)
-    both = {"generator": generator, "discriminator": discriminator}
+    state = self._updated(state, "generator", gradients)
     model_state = dict(state.model_state)
     if self.average:
-      model_state["average"] = self._averaged(state, generator[0])
+      model_state["average"] = self._averaged(state)
     sums = {
       "discriminator_loss": discriminator_loss * size,
       "generator_loss": generator_loss * size,
@@ -184,8 +191,6 @@ class Gan:
     }
     state = state.replace(
       step=state.step + 1,
-      params={name: one[0] for name, one in both.items()},
-      opt_state={name: one[1] for name, one in both.items()},
       model_state=model_state,
       totals={
         name: total + jnp.float32(sums[name])
@@ -197,14 +202,14 @@ class Gan:
       "train/step_generator_loss": generator_loss,
     }
 
-  def _averaged(self, state: TrainState, generator):
+  def _averaged(self, state: TrainState):
     """Averages over few steps at first, so that early steps are forgotten."""
     step = state.step.astype(jnp.float32)
     decay = jnp.minimum(self.average, (1 + step) / (10 + step))
     return jax.tree.map(
       lambda old, new: decay * old + (1 - decay) * new,
       state.model_state["average"],
-      generator,
+      state.params["generator"],
     )
 
   def summarize(self, totals: Mapping[str, float]) -> dict[str, float]:
@@ -243,12 +248,12 @@ def shapes(
   noise = jax.ShapeDtypeStruct((1, networks.generator.noise), jnp.float32)
   label = jax.ShapeDtypeStruct((1,), jnp.int32)
   key = jax.random.key(0)
-  found = jax.eval_shape(networks.generator.init, key, noise, label)
-  models.check_size("this GAN's generator", found)
-  each = jax.ShapeDtypeStruct((_scales(source, shape),), jnp.float32)
+  variables = jax.eval_shape(networks.generator.init, key, noise, label)
+  models.check_size("this GAN's generator", variables)
+  bins = jax.ShapeDtypeStruct((_scales(source, shape),), jnp.float32)
   return {
-    "generator": found["params"],
-    "scale": {"mean": each, "std": each},
+    "generator": variables["params"],
+    "scale": {"mean": bins, "std": bins},
   }
 
 
@@ -277,32 +282,31 @@ def check_config(config: ml_collections.ConfigDict) -> None:
       f"config.data.standardize={config.data.standardize!r}: waveforms are not"
       " standardised; give none"
     )
-  for section, key in (("train", "init_from"), ("data", "augment_with")):
-    if config[section][key]:
+  given = ranges.flatten(config.to_dict())
+  for key in ("train.init_from", "data.augment_with"):
+    if given[key]:
       raise errors.InputError(
-        f"config.{section}.{key}={config[section][key]}: a GAN starts at random"
-        " and trains on real examples; leave it out"
+        f"config.{key}={given[key]}: a GAN starts at random and trains on real"
+        " examples; leave it out"
       )
-  for section, unused in _UNUSED.items():
-    for key, off in unused.items():
-      if config[section][key] != off:
-        raise errors.InputError(
-          f"config.{section}.{key}={config[section][key]!r}: not used by a GAN;"
-          f" leave it {off!r}"
-        )
+  for key, off in _UNUSED.items():
+    if given[key] != off:
+      raise errors.InputError(
+        f"config.{key}={given[key]!r}: not used by a GAN; leave it {off!r}"
+      )
 
 
 # Options of classifiers, and the value that leaves them out.
 _UNUSED = {
-  "loss": {"label_smoothing": 0.0, "class_weights": "none", "l2": 0.0},
-  "augment": {
-    "gain_db": 0.0,
-    "shift_s": 0.0,
-    "noise_probability": 0.0,
-    "time_masks": 0,
-    "bin_masks": 0,
-    "mixup_alpha": 0.0,
-  },
+  "loss.label_smoothing": 0.0,
+  "loss.class_weights": "none",
+  "loss.l2": 0.0,
+  "augment.gain_db": 0.0,
+  "augment.shift_s": 0.0,
+  "augment.noise_probability": 0.0,
+  "augment.time_masks": 0,
+  "augment.bin_masks": 0,
+  "augment.mixup_alpha": 0.0,
 }
 
 

@@ -2,7 +2,6 @@
 
 import pathlib
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 import jax
 import ml_collections
@@ -15,19 +14,17 @@ from gtzan_jax.training.state import TrainState
 _BLOCK = 512  # examples read at a time
 
 
-class Real(NamedTuple):
-  """Real examples of a split: their Embeddings and genres `[n]`."""
-
-  embeddings: judge.Embeddings
-  label: np.ndarray
-
-
-def embed_records(embed_fn: judge.EmbedFn, records: pipeline.Records) -> Real:
-  found = []
-  for start in range(0, len(records), _BLOCK):
-    stop = min(start + _BLOCK, len(records))
-    found.append(embed_fn(records.take(np.arange(start, stop))["features"]))
-  return Real(judge.join(found), records.labels())
+def embed_records(
+  embed_fn: judge.EmbedFn, records: pipeline.Records
+) -> fidelity.Embeddings:
+  """Real examples of a split."""
+  blocks = np.split(
+    np.arange(len(records)), range(_BLOCK, len(records), _BLOCK)
+  )
+  return sampling.join(
+    embed_fn(records.take(block)["features"], records.labels()[block])
+    for block in blocks
+  )
 
 
 def requested(label: np.ndarray, count: int) -> np.ndarray:
@@ -37,20 +34,6 @@ def requested(label: np.ndarray, count: int) -> np.ndarray:
   """
   places = np.linspace(0, len(label), count, endpoint=False).astype(int)
   return np.sort(label)[places].astype(np.int32)
-
-
-def measure(
-  label: np.ndarray, generated: judge.Embeddings, held_out: Real, train: Real
-) -> dict[str, float]:
-  """fidelity.measure of generated examples of the genres `label` `[n]`."""
-  return fidelity.measure(
-    generated.embedding,
-    label,
-    generated.probabilities,
-    held_out.embeddings.embedding,
-    held_out.label,
-    train.embeddings.embedding,
-  )
 
 
 def validator(
@@ -84,7 +67,6 @@ def validator(
       task.variables_of(state),
       task.networks.generator.noise,
       label=label,
-      index=sampling.numbered(label),
       seed=config.seed,
       batch_size=size,
     ):
@@ -94,8 +76,8 @@ def validator(
     some = np.linspace(0, len(label) - 1, size).astype(int)
     few = {key: value[some] for key, value in generated.items()}
     scores = {"real": score(state, real), "generated": score(state, few)}
-    embeddings = embed_fn(generated["features"])
-    return measure(label, embeddings, held_out, train) | {
+    embeddings = embed_fn(generated["features"], label)
+    return fidelity.measure(embeddings, held_out, train) | {
       f"score_{name}": float(np.mean(value)) for name, value in scores.items()
     }
 

@@ -58,9 +58,8 @@ def test_a_log_mel_sounds_as_what_it_was_made_of(kept):
   assert loudest(samples[13_500:19_000]) == pytest.approx(1760, abs=60)
   level = np.sqrt(np.square(waveform.to_float(samples)[3000:18_000]).mean())
   assert level == pytest.approx(0.3 / np.sqrt(2), rel=0.35)
-  np.testing.assert_array_equal(
-    samples, griffin_lim.from_logmel(db, HALF, kept)
-  )
+  again = griffin_lim.from_logmel(db, HALF, kept)
+  np.testing.assert_array_equal(again, samples)
 
 
 def test_columns_of_an_archive_become_every_frame():
@@ -68,12 +67,11 @@ def test_columns_of_an_archive_become_every_frame():
   frames = np.stack([np.arange(1293.0), np.full(1293, -3.0)], axis=1)
   kept = frames[logmel_archive.frames_of(1293, 387)][:38]
   got = griffin_lim.every_frame(kept, 127)
-  assert got.shape == (127, 2)
-  np.testing.assert_array_equal(got[:, 1], -3)
+  np.testing.assert_array_equal(got[:, 1], np.full(127, -3))
   # Half a distance of two columns at both ends has nothing beyond it.
-  inner = slice(2, -2)
-  assert np.abs(got[inner, 0] - frames[:127][inner, 0]).max() <= 1
-  assert np.abs((got - frames[:127])[inner, 0].mean()) < 0.5
+  off = (got - frames[:127])[2:-2, 0]
+  assert np.abs(off).max() <= 1
+  assert np.abs(off.mean()) < 0.5
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf])
@@ -85,10 +83,12 @@ def test_a_log_mel_that_is_not_finite_is_refused(wrong):
 
 
 def test_what_no_music_reaches_is_turned_down():
-  db = np.full((20, 128), 1e6, np.float32)
-  samples = griffin_lim.from_logmel(db, HALF)
-  assert np.abs(samples.astype(int)).max() >= 32_767
-  assert (np.abs(samples.astype(int)) >= 32_767).sum() < 3  # nothing clipped
+  loud = griffin_lim.from_logmel(np.full((20, 128), 1e6, np.float32), HALF)
+  assert 1 <= (np.abs(loud.astype(int)) >= 32_767).sum() < 3  # none clipped
+
+
+def drawn(figure):
+  return [image for axes in figure.axes for image in axes.images]
 
 
 def test_the_grid_is_drawn_on_the_scale_of_the_real_ones():
@@ -97,21 +97,18 @@ def test_the_grid_is_drawn_on_the_scale_of_the_real_ones():
   made = [rng.uniform(-90, 90, (3, 30, 8)) for _ in range(2)]
   made[1][0] = np.nan
   figure = gallery.grid(real, made, ["jazz", "x" * 40], decibels=True)
-  pictures = [image for axes in figure.axes for image in axes.images]
+  pictures = drawn(figure)
   assert len(pictures) == 2 + 3 + 3
   top = real[0].max()
   assert {image.get_clim() for image in pictures} == {(top - 80, top)}
   # Time to the right, bins upwards.
   np.testing.assert_array_equal(pictures[0].get_array(), real[0][0].T)
   assert all(image.origin == "lower" for image in pictures)
-  assert pictures[-3].get_array().mask.all()
+  assert sum(image.get_array().mask.all() for image in pictures) == 1
   words = [text.get_text() for axes in figure.axes for text in axes.texts]
   assert words == ["jazz", "x" * 15 + "…"]
   titles = [axes.get_title("left") for axes in figure.axes]
-  assert [title for title in titles if title] == [
-    "Real, of the train split",
-    "Generated",
-  ]
+  assert [*filter(None, titles)] == ["Real, of the train split", "Generated"]
 
 
 def test_rows_that_are_no_log_mel_are_drawn_bin_by_bin():
@@ -119,52 +116,44 @@ def test_rows_that_are_no_log_mel_are_drawn_bin_by_bin():
   scale = np.array([1000.0, 1.0, 0.0])
   real = [np.random.default_rng(0).normal(size=(4, 50, 3)) * scale + 7]
   figure = gallery.grid(real, [real[0][:1]], ["jazz"], decibels=False)
-  drawn = np.stack([i.get_array() for axes in figure.axes for i in axes.images])
-  np.testing.assert_allclose(drawn[:4].std(axis=(0, 2)), [1, 1, 0], atol=1e-9)
-  np.testing.assert_allclose(drawn[:4].mean(axis=(0, 2)), 0, atol=1e-9)
-  np.testing.assert_array_equal(drawn[4], drawn[0])
+  shown = np.stack([image.get_array() for image in drawn(figure)])
+  np.testing.assert_allclose(shown[:4].std(axis=(0, 2)), [1, 1, 0], atol=1e-9)
+  np.testing.assert_allclose(shown[:4].mean(axis=(0, 2)), 0, atol=1e-9)
+  np.testing.assert_array_equal(shown[4], shown[0])
 
 
 def fake(source: str, spec: FeatureSpec, wrong: int | None = None, shape=None):
-  """A generator that makes tones, one a genre, and a train part of them."""
+  """A generator that makes tones, one a genre, and a train split of them."""
 
-  def example(label):
+  def made(label):
     hz = 300.0 * (1 + label)
-    return {"audio": waveform.to_int16(tones(hz, hz)[:11_025])}
+    audio = [waveform.to_int16(tones(each, each)[:11_025]) for each in hz]
+    audio = np.stack(audio)
+    values = np.array(features.extract(waveform.to_float(audio), spec))
+    if shape:
+      values = np.random.default_rng(0).normal(size=(len(label), *shape))
+    values[label == wrong] = np.nan
+    stored = {"features": values, "label": label}
+    return stored | {"audio": audio} if source == "audio" else stored
 
   def examples(label, seed=0, first=0):
-    found = {"audio": np.stack([example(i)["audio"] for i in label])}
-    found["features"] = np.array(
-      features.extract(waveform.to_float(found["audio"]), spec)
-    )
-    if shape:
-      rng = np.random.default_rng(0)
-      found["features"] = rng.normal(size=(len(label), *shape))
-    if wrong is not None:
-      found["features"][label == wrong] = np.nan
-    if source == "features":
-      del found["audio"]
-    found |= {"label": label, "first": np.full(len(label), first)}
     half = len(label) // 2
-    yield {key: value[:half] for key, value in found.items()}
-    yield {key: value[half:] for key, value in found.items()}
+    yield made(label[:half])
+    yield made(label[half:])
 
-  of = np.array([0, 1, 1, 1], np.int32)
-  stored = [next(examples(np.repeat(of, 2)))] if source else []
+  label = np.array([0, 1, 1, 1], np.int32)
   train = types.SimpleNamespace(
-    labels=lambda: of,
-    take=lambda i: {key: value[i] for key, value in stored[0].items()},
+    labels=lambda: label, take=lambda places: made(label[places])
   )
   run = {"genres": ["jazz", "pop"], "columns_per_frame": None}
-  made = types.SimpleNamespace(
+  return types.SimpleNamespace(
     source=source, spec=spec, run=run, examples=examples
-  )
-  return made, train
+  ), train
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-  ("source", "spec", "wrong", "heard"),
+  ("source", "spec", "wrong", "sounds"),
   [
     ("audio", features.get("mfcc"), None, {"jazz": 300, "pop": 600}),
     ("features", HALF, None, {"jazz": 300, "pop": 600}),
@@ -174,12 +163,12 @@ def fake(source: str, spec: FeatureSpec, wrong: int | None = None, shape=None):
   ids=["waveform", "log-mel", "diverged", "mfcc"],
 )
 def test_each_kind_of_gan_has_its_pictures_and_sounds(
-  source, spec, wrong, heard
+  source, spec, wrong, sounds
 ):
-  made = gallery.build(*fake(source, spec, wrong), 0, shown=3, heard=1)
+  made = gallery.build(*fake(source, spec, wrong), 0, pictures=3, wavs=1)
   assert made.picture.startswith(b"\x89PNG")
-  assert set(made.sounds) == set(heard)
-  for genre, hz in heard.items():
+  assert set(made.sounds) == set(sounds)
+  for genre, hz in sounds.items():
     (wav,) = made.sounds[genre]
     samples, rate = read(wav)
     assert rate == RATE
@@ -188,19 +177,17 @@ def test_each_kind_of_gan_has_its_pictures_and_sounds(
 
 @pytest.mark.parametrize("shape", [(57,), (6, 9, 3)], ids=str)
 def test_rows_and_pictures_are_drawn_as_well(shape, monkeypatch):
-  drawn, grid = [], gallery.grid
+  seen, grid = [], gallery.grid
 
-  def seen(real, generated, *args, **kwargs):
-    drawn.append(generated[0])
+  def spied(real, generated, *args, **kwargs):
+    seen.append(generated[0][0])
     return grid(real, generated, *args, **kwargs)
 
-  monkeypatch.setattr(gallery, "grid", seen)
-  spec = features.get("mfcc")
-  made, train = fake("features", spec, shape=shape)
-  found = gallery.build(made, train, 0, shown=1)
-  assert not found.sounds
+  monkeypatch.setattr(gallery, "grid", spied)
+  made, train = fake("features", features.get("mfcc"), shape=shape)
+  assert not gallery.build(made, train, 0, pictures=1).sounds
   stored = next(made.examples(np.array([0, 1])))["features"][0]
   if len(shape) == 1:
-    np.testing.assert_array_equal(drawn[0], stored[None, None])
+    np.testing.assert_array_equal(seen[0], stored[None])
   else:  # the first row of a picture is its top, bins go upwards
-    np.testing.assert_allclose(drawn[0][0, 4, -1], stored[0, 4].mean())
+    np.testing.assert_allclose(seen[0][4, -1], stored[0, 4].mean())

@@ -26,17 +26,9 @@ REAL, FAKE = jnp.array([2.0, -1.0]), jnp.array([0.5, -3.0])
   ],
 )
 def test_what_each_side_minimises(loss, discriminator, generator):
-  found = adversarial_losses.ADVERSARIAL[loss]
-  assert found.discriminator(REAL, FAKE) == pytest.approx(discriminator)
-  assert found.generator(FAKE) == pytest.approx(generator, rel=1e-5)
-
-
-def test_the_squared_gradient_of_a_linear_score():
-  x = jnp.asarray(np.random.default_rng(0).normal(size=(5, 2)), jnp.float32)
-  got = adversarial_losses.squared_gradient(
-    lambda x: x @ jnp.array([3.0, 4.0]) - 7, x
-  )
-  assert got == pytest.approx(25)
+  losses = adversarial_losses.ADVERSARIAL[loss]
+  assert losses.discriminator(REAL, FAKE) == pytest.approx(discriminator)
+  assert losses.generator(FAKE) == pytest.approx(generator, rel=1e-5)
 
 
 class Generator(networks.Generator):
@@ -101,12 +93,10 @@ def test_a_step_is_the_one_worked_out_by_hand(toy):
     map(np.asarray, task._draw(state.params["generator"], key, 4))
     for key in keys
   )
+  label = np.asarray(batch["label"])
   assert len({*at.tolist()}) > 1
-  assert at.tolist() != batch["label"].tolist()
-  real, label = (
-    (np.asarray(batch["features"]) - [1, 2]) / [0.5, 4],
-    np.asarray(batch["label"]),
-  )
+  assert at.tolist() != label.tolist()
+  real = (np.asarray(batch["features"]) - [1, 2]) / [0.5, 4]
 
   # The discriminator: real ones up, generated ones under their own genres down.
   slope, bias = (old["discriminator"][key] for key in ("slope", "bias"))
@@ -122,26 +112,21 @@ def test_a_step_is_the_one_worked_out_by_hand(toy):
   np.testing.assert_allclose(new["bias"], bias, rtol=1e-5)
 
   # The generator, against what the discriminator has become.
-  noise = (again - old["generator"]["offset"][at_again]) / old["generator"][
-    "gain"
-  ]
+  gain, offset = (old["generator"][key] for key in ("gain", "offset"))
+  noise = (again - offset[at_again]) / gain
   score = again @ slope + bias[at_again]
   pull = (-sigmoid(-score) / 4)[:, None] * slope
-  new = after.params["generator"]
-  wanted = {
-    "gain": old["generator"]["gain"] - 0.5 * 0.1 * (pull * noise).sum(0),
-    "offset": old["generator"]["offset"] - 0.5 * 0.1 * summed(at_again, pull),
-  }
-  for name, value in wanted.items():
-    np.testing.assert_allclose(new[name], value, rtol=1e-5, atol=1e-6)
+  best = task.variables_of(after)["generator"]
+  for name, before, change in (
+    ("gain", gain, (pull * noise).sum(0)),
+    ("offset", offset, summed(at_again, pull)),
+  ):
+    value, new = before - 0.5 * 0.1 * change, after.params["generator"][name]
+    np.testing.assert_allclose(new, value, rtol=1e-5, atol=1e-6)
     # What best/ holds is the average: (1 + 0) / (10 + 0) of the old at first.
-    np.testing.assert_allclose(
-      task.variables_of(after)["generator"][name],
-      0.1 * old["generator"][name] + 0.9 * value,
-      atol=1e-6,
-    )
-  found = task.summarize(jax.device_get(after.totals))
-  assert found == pytest.approx(
+    average = 0.1 * before + 0.9 * value
+    np.testing.assert_allclose(best[name], average, atol=1e-6)
+  assert task.summarize(jax.device_get(after.totals)) == pytest.approx(
     {
       "train/discriminator_loss": loss,
       "train/generator_loss": np.log1p(np.exp(-score)).mean(),
