@@ -191,9 +191,7 @@ def warn_unfinished(
 
   if not (path / "last").is_dir():
     return  # fitted at once, without steps
-  last = checkpoint.Store(path / "last")
-  facts = last.facts()
-  last.close()
+  facts = checkpoint.read_facts(path / "last")
   warn_damaged(path, ("last",))
   if not progress.finished(config.train, facts):
     print(

@@ -9,8 +9,9 @@ import bisect
 import collections
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 from gtzan_jax.errors import InputError
 from gtzan_jax.features.spec import FeatureSpec
@@ -81,12 +82,12 @@ def _rates(tracks: Iterable) -> dict[str, int]:
   genres = collections.defaultdict(list)
   for track in tracks:
     genres[track.genre].append(track)
-  some = [
-    track
+  return {
+    track.id: rate
     for own in genres.values()
     for track in own[:: -(-len(own) // _HEADERS)]
-  ]
-  return {t.id: rate for t in some if t.rate and (rate := t.rate())}
+    if track.rate and (rate := track.rate())
+  }
 
 
 def facts_of_rows(genres: Sequence[str], rows: Sequence) -> dict:
@@ -119,26 +120,25 @@ def find(facts: Mapping) -> list[Finding]:
   tracks, `unused` names); `splits`, the survey of a user's splits; `rates` and
   `bandwidths` in Hz, {track: value}.
   """
-  genres: dict[str, list[Mapping]] = {
-    genre: [] for genre in facts.get("genres", ())
-  }
+  genres: dict[str, list] = {name: [] for name in facts.get("genres", ())}
   for row in facts["tracks"]:
     genres.setdefault(row["genre"], []).append(row)
-  found = [
-    one._replace(check=name)
+  facts = {**_UNKNOWN, **facts, "genres": genres}
+  findings = [
+    finding._replace(check=name)
     for name, check in CHECKS.items()
-    for one in check(facts, genres)
-    if one.examples is None or one.examples
+    for finding in check(facts)
+    if finding.examples is None or finding.examples
   ]
-  return sorted(found, key=lambda one: not one.refused)
+  return sorted(findings, key=lambda finding: not finding.refused)
 
 
-def refuse(found: Iterable[Finding], allowed: Collection[str]) -> None:
+def refuse(findings: Iterable[Finding], allowed: Collection[str]) -> None:
   """Raises InputError for a refusing finding that `allowed` does not name."""
-  refused = [x for x in found if x.refused and x.check not in allowed]
+  refused = [x for x in findings if x.refused and x.check not in allowed]
   if refused:
     names = ",".join(dict.fromkeys([*allowed, *(x.check for x in refused)]))
-    text = "; ".join(f"{one.line()}. {one.why}" for one in refused)
+    text = "; ".join(f"{x.line()}. {x.why}" for x in refused)
     raise InputError(
       f"{text.rstrip('.')}; --config.data.allow={names} permits it"
     )
@@ -146,15 +146,15 @@ def refuse(found: Iterable[Finding], allowed: Collection[str]) -> None:
 
 def allowed(names: Iterable[str]) -> tuple[str, ...]:
   """The checks of config.data.allow, which may be joined by commas."""
-  given = [one for name in names for one in re.split(r"[\s,]+", str(name))]
-  given = list(dict.fromkeys(filter(None, given)))
-  for name in given:
+  given = re.split(r"[\s,]+", ",".join(map(str, names)))
+  checks = tuple(dict.fromkeys(filter(None, given)))
+  for name in checks:
     if name not in REFUSING:
       raise InputError(
         f"config.data.allow={name}: unknown check; accepted:"
         f" {', '.join(REFUSING)}"
       )
-  return tuple(given)
+  return checks
 
 
 def noted(text: str) -> Finding:
@@ -183,15 +183,19 @@ def _is_number(name: str) -> bool:
   return bool(_NUMBER.fullmatch(name.strip().casefold()))
 
 
-# The checks. `genres` are the tracks of each, {genre: [row]}; a genre of which
-# none can be read has none.
-Genres = Mapping[str, Sequence[Mapping]]
+# The checks get the facts of `find`, with these defaults and `genres`
+# {genre: [row]}; a genre of which none can be read has no row.
+_UNKNOWN: Mapping[str, Any] = {
+  "duplicates": {"groups": ()},
+  **dict.fromkeys(("skipped", "faults", "tables"), ()),
+  **{key: {} for key in ("labels", "splits", "rates", "bandwidths")},
+}
 
 
-def _folders_below(genres: Genres) -> tuple[list[str], set[str]]:
+def _folders_below(facts: Mapping) -> tuple[list[str], set[str]]:
   """Names of the folders that every genre has, and that any has."""
   below = []
-  for genre, rows in genres.items():
+  for genre, rows in facts["genres"].items():
     # Ids of GTZAN's form, or of labels that a table gives, name no folder.
     paths = [row["id"].split("/") for row in rows]
     below.append(
@@ -200,239 +204,182 @@ def _folders_below(genres: Genres) -> tuple[list[str], set[str]]:
   return sorted(set.intersection(*below)), set.union(*below)
 
 
-def _split_names(facts: Mapping, genres: Genres) -> Iterable[Finding]:
-  found = [genre for genre in genres if _is_split(genre)]
-  below, _ = _folders_below(genres)
+def _split_names(facts: Mapping) -> Iterable[Finding]:
+  genres = facts["genres"]
+  named = [genre for genre in genres if _is_split(genre)]
+  below, _ = _folders_below(facts)
   instead = "a table of the tracks and their genres as config.data.labels"
   if below:
     names = ", ".join(below[:_NAMED])
     instead = f"the level below, whose folders are the genres ({names})"
-  like = "is named like a split" if len(found) == 1 else "are named like splits"
+  like = "is named like a split" if len(named) == 1 else "are named like splits"
   yield Finding(
-    f"{len(found)} of {_count(genres, 'genre')} {like}",
-    found,
+    f"{len(named)} of {_count(len(genres), 'genre')} {like}",
+    named,
     f"Folder names are genres, so these would become classes. Give {instead},"
     " or put all genres into one folder and the splits into"
     " config.data.splits.",
-    len(found) > 1,
+    len(named) > 1,
   )
 
 
-def _numbers(facts: Mapping, genres: Genres) -> Iterable[Finding]:
-  found = list(filter(_is_number, genres))
-  if facts.get("labels") or len(found) < max(2, len(genres) / 2):
+def _numbers(facts: Mapping) -> Iterable[Finding]:
+  genres = facts["genres"]
+  numbers = list(filter(_is_number, genres))
+  if facts["labels"] or len(numbers) < max(2, len(genres) / 2):
     return  # those of a table are meant
-  names = " or ".join(facts.get("tables", ())[:_LISTED]) or "FILE.csv"
+  names = " or ".join(facts["tables"][:_LISTED]) or "FILE.csv"
   yield Finding(
-    f"{len(found)} of {_count(genres, 'genre')} are numbers",
-    found,
+    f"{len(numbers)} of {_count(len(genres), 'genre')} are numbers",
+    numbers,
     "Folder names are genres, so these would become classes. Give a table of"
     f" the tracks and their genres as config.data.labels={names}.",
     True,
   )
 
 
-def _same_folders(facts: Mapping, genres: Genres) -> Iterable[Finding]:
-  names, whole = _folders_below(genres)
+def _same_folders(facts: Mapping) -> Iterable[Finding]:
+  genres, (names, whole) = facts["genres"], _folders_below(facts)
   if len(genres) < 2 or len(names) < max(2, SAME_FOLDERS * len(whole)):
     return
   if any(map(_is_split, genres)):
     return  # found by split_names
-  title = f"every genre has the same {_count(names, 'folder')}"
-  if all(map(_is_split, names)):
-    yield Finding(
-      title,
-      names,
+  why = (
+    f"{', '.join(list(genres)[:_LISTED])} would become classes. If these"
+    " folders are the genres, give the level above them, of one at a time."
+  )
+  splits = all(map(_is_split, names))
+  if splits:
+    why = (
       "The protocol splits all tracks again; give your own split as"
-      " config.data.splits.",
+      " config.data.splits."
     )
-  else:
-    yield Finding(
-      title,
-      names,
-      f"{', '.join(list(genres)[:_LISTED])} would become classes. If these"
-      " folders are the genres, give the level above them, of one at a time.",
-      not all(map(_is_number, names)),
-    )
+  yield Finding(
+    f"every genre has the same {_count(len(names), 'folder')}",
+    names,
+    why,
+    not splits and not all(map(_is_number, names)),
+  )
 
 
-def _spellings(facts: Mapping, genres: Genres) -> Iterable[Finding]:
+def _spellings(facts: Mapping) -> list[str]:
   same = collections.defaultdict(list)
-  for genre in genres:
+  for genre in facts["genres"]:
     same[spelling(genre)].append(genre)
-  twins = [" = ".join(names) for names in same.values() if len(names) > 1]
-  yield Finding(
-    f"{_count(twins, 'genre')} in two spellings or more",
-    twins,
-    "They would become different classes: give them one name.",
-    True,
-  )
+  return [" = ".join(names) for names in same.values() if len(names) > 1]
 
 
-def _labels(facts: Mapping, genres: Genres) -> Iterable[Finding]:
-  given = facts.get("labels") or {"file": "", "unlisted": (), "unused": ()}
-  lost, unused = given["unlisted"], given["unused"]
-  yield Finding(
-    f"{_tracks(len(lost))} without a genre in {given['file']} left out, and"
-    f" {_count(unused, 'name')} in it that match no track or several",
-    [*lost[:_LISTED], *unused],
-    "Names are compared without case, folders above and extension.",
-  )
+def _labels(facts: Mapping) -> Iterable[Finding]:
+  if labels := facts["labels"]:
+    lost, unused = labels["unlisted"], labels["unused"]
+    yield Finding(
+      f"{_count(len(lost), 'track')} without a genre in {labels['file']} left"
+      f" out, and {_count(len(unused), 'name')} in it that match no track or"
+      " several",
+      [*lost[:_LISTED], *unused],
+      "Names are compared without case, folders above and extension.",
+    )
 
 
-def _crossing(
-  facts: Mapping, kind: str, noun: str, title: str, why: str, **more
-) -> Finding:
-  """Groups of tracks in two of the user's splits."""
-  found = facts.get("splits", {}).get("crossings", {}).get(kind) or {}
-  where = [
-    ", ".join(f"{ids[0]} in {split}" for split, ids in one["parts"].items())
-    for one in found.get("groups", ())
+def _crossing(facts: Mapping, kind: str) -> list[str]:
+  """Groups of one kind with tracks in two of the user's splits."""
+  crossing = facts["splits"].get("crossings", {}).get(kind) or {}
+  return [
+    ", ".join(f"{ids[0]} in {split}" for split, ids in group["parts"].items())
+    for group in crossing.get("groups", ())
   ]
-  return Finding(title.format(_count(where, noun)), where, why, **more)
 
 
-def _split_tracks(facts: Mapping, genres: Genres) -> Iterable[Finding]:
-  yield _crossing(
-    *(facts, "tracks", "track", "{} in two of config.data.splits"),
-    "Training tracks would also be test tracks: name each track once.",
-    refused=True,
-  )
-
-
-def _split_copies(facts: Mapping, genres: Genres) -> Iterable[Finding]:
+def _split_copies(facts: Mapping) -> Iterable[Finding]:
   for noun in ("song", "artist"):
-    yield _crossing(
-      *(facts, f"{noun}s", "group"),
-      f"{{}} of one {noun} across config.data.splits",
+    groups = _crossing(facts, f"{noun}s")
+    yield Finding(
+      f"{_count(len(groups), 'group')} of one {noun} across config.data.splits",
+      groups,
       "A model may know the test split by them; launch.py check-splits compares"
       " the sound as well.",
     )
 
 
-def _split_lists(facts: Mapping, genres: Genres) -> Iterable[Finding]:
-  if not (splits := facts.get("splits")):
+def _split_lists(facts: Mapping) -> Iterable[Finding]:
+  if not (splits := facts["splits"]):
     return
+  unknown, unused = splits["unknown"], splits["in_no_part"]
   yield Finding(
-    f"{_count(splits['unknown'], 'name')} of config.data.splits that match no"
+    f"{_count(len(unknown), 'name')} of config.data.splits that match no"
     " track here or several",
-    splits["unknown"],
+    unknown,
     "They are left out.",
   )
   yield Finding(
-    f"{_tracks(len(splits['in_no_part']))} in none of config.data.splits",
-    splits["in_no_part"],
+    f"{_count(len(unused), 'track')} in none of config.data.splits",
+    unused,
     "They are neither trained on nor tested.",
   )
   for split, row in splits["parts"].items():
-    lacking = [g for g, n in row["genres"].items() if not n and g in genres]
+    lacking = [
+      g for g, n in row["genres"].items() if not n and g in facts["genres"]
+    ]
     yield Finding(
-      f"{split} of config.data.splits lacks {_count(lacking, 'genre')}",
+      f"{split} of config.data.splits lacks {_count(len(lacking), 'genre')}",
       lacking,
       "A genre without training tracks is never predicted; one without test"
       " tracks is not scored.",
     )
 
 
-def _separated(
-  genres: Genres, values: Mapping[str, float | None], gap: float = 0.0
-) -> list[str]:
-  """The value that separates most genres: those up to it, and those above.
+def _separated(facts: Mapping, key: str, gap: float = 0.0) -> list[str]:
+  """The value of `key` that separates most genres: up to it, and above.
 
   Needs APART of a genre's tracks on one side, by `gap` from the others.
   """
   known = {
     genre: own
-    for genre, rows in genres.items()
-    if len(own := sorted(x for r in rows if (x := values.get(r["id"])))) > 2
+    for genre, rows in facts["genres"].items()
+    if len(own := sorted(x for r in rows if (x := facts[key].get(r["id"])))) > 2
   }
-  best = None
-  for edge in sorted({value for own in known.values() for value in own}):
-    below = [
-      genre
-      for genre, own in known.items()
-      if bisect.bisect_right(own, edge) >= APART * len(own)
-    ]
-    above = [
-      genre
-      for genre, own in known.items()
-      if len(own) - bisect.bisect_right(own, edge + gap) >= APART * len(own)
-    ]
+  most, sides = (0, 0), []
+  for edge in sorted(set().union(*known.values())):
+    below, above = [], []
+    for genre, own in known.items():
+      if bisect.bisect_right(own, edge) >= APART * len(own):
+        below.append(genre)
+      if len(own) - bisect.bisect_right(own, edge + gap) >= APART * len(own):
+        above.append(genre)
     size = min(len(below), len(above)), len(below) + len(above)
-    if all(size) and (best is None or size > best[0]):
-      best = size, edge, below, above
-  if best is None:
-    return []
-  _, edge, below, above = best
-  return [
-    f"{', '.join(below)} up to {edge:,.0f} Hz",
-    f"{', '.join(above)} above",
-  ]
+    if below and above and size > most:
+      most = size
+      sides = [
+        f"{', '.join(below)} up to {edge:,.0f} Hz",
+        f"{', '.join(above)} above",
+      ]
+  return sides
 
 
-_CHAIN = "A model may learn the recording chain instead of the music. "
-
-
-def _sample_rate(facts: Mapping, genres: Genres) -> Iterable[Finding]:
-  yield Finding(
-    "Sample rates separate genres",
-    _separated(genres, facts.get("rates", {})),
-    f"{_CHAIN}Use one source for all genres, or resample all to the lowest"
-    " rate.",
-  )
-
-
-def _bandwidth(facts: Mapping, genres: Genres) -> Iterable[Finding]:
-  yield Finding(
-    "Bandwidths separate genres",
-    _separated(genres, facts.get("bandwidths", {}), BANDWIDTHS),
-    f"{_CHAIN}All energy above that is more than 70 dB below the loudest band.",
-  )
-
-
-def _groups(facts: Mapping, key: str = "id", nowhere: str = "") -> list[str]:
+def _identical(facts: Mapping, key: str = "id", nowhere: str = "") -> list[str]:
   """Groups of identical tracks that differ in a key, but for `nowhere`."""
   value = {row["id"]: row[key] for row in facts["tracks"]}
   return [
     " = ".join(ids)
-    for ids in facts.get("duplicates", {}).get("groups", ())
+    for ids in facts["duplicates"]["groups"]
     if len({value[name] for name in ids} - {nowhere}) > 1
   ]
 
 
-def _two_genres(facts: Mapping, genres: Genres) -> Iterable[Finding]:
-  across = _groups(facts, "genre")
-  yield Finding(
-    f"{_count(across, 'group')} of identical tracks across genres",
-    across,
-    "One recording has two labels.",
-  )
-
-
-def _two_splits(facts: Mapping, genres: Genres) -> Iterable[Finding]:
-  across = _groups(facts, "partition", "unlisted")
-  yield Finding(
-    f"{_count(across, 'group')} of identical tracks across splits of the"
-    " published partition",
-    across,
-    "Training tracks would also be test tracks.",
-  )
-
-
-def _replicas(facts: Mapping, genres: Genres) -> Iterable[Finding]:
-  groups = facts.get("duplicates", {}).get("groups", ())
+def _replicas(facts: Mapping) -> Iterable[Finding]:
+  groups = facts["duplicates"]["groups"]
   spare = sum(len(ids) - 1 for ids in groups)
   yield Finding(
-    f"{spare:,} of {_tracks(len(facts['tracks']))}"
+    f"{spare:,} of {_count(len(facts['tracks']), 'track')}"
     f" {'is a replica' if spare == 1 else 'are replicas'}",
-    _groups(facts),
+    _identical(facts),
     "Random protocols treat copies as one unit; published lists are used as"
     " they are.",
   )
 
 
-def _skipped(facts: Mapping, genres: Genres) -> Iterable[Finding]:
-  lost = [row["track"] for row in facts.get("skipped", ())]
+def _skipped(facts: Mapping) -> Iterable[Finding]:
+  lost = [row["track"] for row in facts["skipped"]]
   yield Finding(
     f"{len(lost):,} of {len(lost) + len(facts['tracks']):,} tracks cannot be"
     " read",
@@ -442,38 +389,30 @@ def _skipped(facts: Mapping, genres: Genres) -> Iterable[Finding]:
   )
 
 
-def _faults(facts: Mapping, genres: Genres) -> Iterable[Finding]:
-  found = facts.get("faults", ())
+def _faults(facts: Mapping) -> Iterable[Finding]:
+  faults = facts["faults"]
   yield Finding(
-    f"{_count({row['track'] for row in found}, 'track')} with faults",
-    [f"{row['track']}: {row['fault']}" for row in found],
+    f"{_count(len({row['track'] for row in faults}), 'track')} with faults",
+    [f"{row['track']}: {row['fault']}" for row in faults],
   )
 
 
-def _one_artist(facts: Mapping, genres: Genres) -> Iterable[Finding]:
+def _one_artist(facts: Mapping) -> list[str]:
   heavy = []
-  for genre, rows in genres.items():
-    artists = collections.Counter(row["artist"] for row in rows)
+  for genre, rows in facts["genres"].items():
+    artists = collections.Counter(sorted(row["artist"] for row in rows))
     del artists[""]
-    known = artists.total()
-    name, most = min(
-      artists.items(), key=lambda pair: (-pair[1], pair[0]), default=("", 0)
-    )
-    if most >= max(2, ARTIST_SHARE * known):
-      heavy.append(f"{genre}: {name}, {most} of {known}")
-  yield Finding(
-    f"One artist has half or more of {_count(heavy, 'genre')}",
-    heavy,
-    "A model may learn the artist instead of the genre; protocols that keep"
-    " artists apart measure it.",
-  )
+    for name, most in artists.most_common(1):
+      if most >= max(2, ARTIST_SHARE * artists.total()):
+        heavy.append(f"{genre}: {name}, {most} of {artists.total()}")
+  return heavy
 
 
-def _unknown_artists(facts: Mapping, genres: Genres) -> Iterable[Finding]:
+def _unknown_artists(facts: Mapping) -> Iterable[Finding]:
   total = len(facts["tracks"])
   unknown = sum(not row["artist"] for row in facts["tracks"])
   if unknown:
-    share = f"{_tracks(unknown)} of {total:,}"
+    share = f"{_count(unknown, 'track')} of {total:,}"
     yield Finding(
       f"Unknown artist: {'all tracks' if unknown == total else share}",
       None,
@@ -482,10 +421,9 @@ def _unknown_artists(facts: Mapping, genres: Genres) -> Iterable[Finding]:
     )
 
 
-def _imbalance(facts: Mapping, genres: Genres) -> Iterable[Finding]:
-  sizes = {genre: len(rows) for genre, rows in genres.items()}
-  size = sizes.__getitem__
-  few, many = min(sizes, key=size), max(sizes, key=size)
+def _imbalance(facts: Mapping) -> Iterable[Finding]:
+  sizes = {genre: len(rows) for genre, rows in facts["genres"].items()}
+  few, many = min(sizes, key=sizes.get), max(sizes, key=sizes.get)
   if sizes[many] >= IMBALANCE * sizes[few] and sizes[few]:
     yield Finding(
       f"{many} has {sizes[many] / sizes[few]:.1f} times the tracks of {few}",
@@ -495,16 +433,7 @@ def _imbalance(facts: Mapping, genres: Genres) -> Iterable[Finding]:
     )
 
 
-def _small(facts: Mapping, genres: Genres) -> Iterable[Finding]:
-  small = [f"{g} ({len(rows)})" for g, rows in genres.items() if len(rows) < 3]
-  yield Finding(
-    f"{_count(small, 'genre')} of fewer than three tracks",
-    small,
-    "Train, validation and test need one each.",
-  )
-
-
-def _lengths(facts: Mapping, genres: Genres) -> Iterable[Finding]:
+def _lengths(facts: Mapping) -> Iterable[Finding]:
   seconds = [
     row["values"]["seconds"]
     for row in facts["tracks"]
@@ -513,7 +442,7 @@ def _lengths(facts: Mapping, genres: Genres) -> Iterable[Finding]:
   short = sum(value < SEGMENT_SECONDS for value in seconds)
   if short:
     yield Finding(
-      f"{_tracks(short)} shorter than one segment",
+      f"{_count(short, 'track')} shorter than one segment",
       None,
       f"A segment lasts {SEGMENT_SECONDS:.2f} s (most feature sets); a shorter"
       " track is one segment, padded with zeros.",
@@ -527,26 +456,88 @@ def _lengths(facts: Mapping, genres: Genres) -> Iterable[Finding]:
     )
 
 
-CHECKS = {
+def _small(facts: Mapping) -> list[str]:
+  sizes = {genre: len(rows) for genre, rows in facts["genres"].items()}
+  return [f"{genre} ({size})" for genre, size in sizes.items() if size < 3]
+
+
+Check = Callable[[Mapping], Iterable[Finding]]
+
+
+def _listing(
+  examples: Callable[[Mapping], list[str]],
+  title: str,
+  why: str,
+  refused: bool = False,
+) -> Check:
+  """A check that lists examples; "{group}" in a title counts them as groups."""
+  noun = (re.search(r"{(\w+)}", title) or ["", ""])[1]
+
+  def check(facts: Mapping) -> Iterable[Finding]:
+    names = examples(facts)
+    count = {noun: _count(len(names), noun)}
+    yield Finding(title.format(**count), names, why, refused)
+
+  return check
+
+
+_CHAIN = "A model may learn the recording chain instead of the music. "
+CHECKS: dict[str, Check] = {
   "split_names": _split_names,
   "numbers": _numbers,
   "same_folders": _same_folders,
-  "spellings": _spellings,
+  "spellings": _listing(
+    _spellings,
+    "{genre} in two spellings or more",
+    "They would become different classes: give them one name.",
+    refused=True,
+  ),
   "labels": _labels,
-  "sample_rate": _sample_rate,
-  "bandwidth": _bandwidth,
-  "split_tracks": _split_tracks,
+  "sample_rate": _listing(
+    partial(_separated, key="rates"),
+    "Sample rates separate genres",
+    f"{_CHAIN}Use one source for all genres, or resample all to the lowest"
+    " rate.",
+  ),
+  "bandwidth": _listing(
+    partial(_separated, key="bandwidths", gap=BANDWIDTHS),
+    "Bandwidths separate genres",
+    f"{_CHAIN}All energy above that is more than 70 dB below the loudest band.",
+  ),
+  "split_tracks": _listing(
+    partial(_crossing, kind="tracks"),
+    "{track} in two of config.data.splits",
+    "Training tracks would also be test tracks: name each track once.",
+    refused=True,
+  ),
   "split_copies": _split_copies,
   "split_lists": _split_lists,
-  "identical_genres": _two_genres,
-  "identical_splits": _two_splits,
+  "identical_genres": _listing(
+    partial(_identical, key="genre"),
+    "{group} of identical tracks across genres",
+    "One recording has two labels.",
+  ),
+  "identical_splits": _listing(
+    partial(_identical, key="partition", nowhere="unlisted"),
+    "{group} of identical tracks across splits of the published partition",
+    "Training tracks would also be test tracks.",
+  ),
   "replicas": _replicas,
   "skipped": _skipped,
   "faults": _faults,
-  "one_artist": _one_artist,
+  "one_artist": _listing(
+    _one_artist,
+    "One artist has half or more of {genre}",
+    "A model may learn the artist instead of the genre; protocols that keep"
+    " artists apart measure it.",
+  ),
   "unknown_artists": _unknown_artists,
   "imbalance": _imbalance,
-  "small": _small,
+  "small": _listing(
+    _small,
+    "{genre} of fewer than three tracks",
+    "Train, validation and test need one each.",
+  ),
   "lengths": _lengths,
 }
 # What config.data.allow may name.
@@ -556,15 +547,10 @@ REFUSING = (
 )
 
 
-def _some(items: Iterable[str], most: int = _NAMED) -> str:
-  items = list(items)
+def _some(items: Sequence[str], most: int = _NAMED) -> str:
   more = f" and {len(items) - most:,} more" if len(items) > most else ""
   return "; ".join(items[:most]) + more
 
 
-def _count(items: Collection, noun: str) -> str:
-  return f"{len(items):,} {noun}{'' if len(items) == 1 else 's'}"
-
-
-def _tracks(number: int) -> str:
-  return f"{number:,} track{'' if number == 1 else 's'}"
+def _count(number: int, noun: str) -> str:
+  return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -23,6 +23,7 @@ import tensorflow_datasets as tfds
 
 from gtzan_jax import errors, features
 from gtzan_jax.features import logmel_archive
+from gtzan_jax.scores.predictions import Predictions
 
 if TYPE_CHECKING:
   from tfds_gtzan import Partition
@@ -188,6 +189,11 @@ class Records:
       return self._read(indices)
     return {key: value[indices] for key, value in self._cache.items()}
 
+  def blocks(self, size: int = 256) -> Iterator[dict[str, np.ndarray]]:
+    """Every example once, in order, `size` at a time."""
+    for start in range(0, len(self), size):
+      yield self.take(np.arange(start, min(start + size, len(self))))
+
   def _read(self, indices: Indices) -> dict[str, np.ndarray]:
     batch = {
       name: np.empty((len(indices), *shape), dtype)
@@ -206,6 +212,18 @@ class Records:
   def labels(self) -> np.ndarray:
     """`[n]` int32, without reading the examples."""
     return self._labels
+
+  def predictions(
+    self, probabilities: np.ndarray, genres: tuple[str, ...]
+  ) -> Predictions:
+    """The table of these examples; probabilities [n, genres]."""
+    return Predictions(
+      track=np.asarray([track for track, _ in self.ids], dtype=str),
+      segment=np.asarray([segment for _, segment in self.ids], np.int32),
+      label=self._labels,
+      probabilities=probabilities,
+      genres=genres,
+    )
 
 
 @contextlib.contextmanager
@@ -337,9 +355,8 @@ def input_statistics(
   repeated.
   """
   count, total, squares = 0, np.zeros(()), np.zeros(())
-  for start in range(0, len(records), 256):
-    stop = min(start + 256, len(records))
-    x = records.take(np.arange(start, stop))["features"].astype(np.float64)
+  for batch in records.blocks():
+    x = batch["features"].astype(np.float64)
     x = x.reshape(-1, x.shape[-1])
     count += len(x)
     total = total + x.sum(0)

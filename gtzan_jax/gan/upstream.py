@@ -18,9 +18,7 @@ def check(key: str, path: str) -> dict:
   """
   place = pathlib.Path(path).expanduser()
   length = workdir.load(place, key)["config"]["train"]
-  last = checkpoint.Store(place / "last")
-  facts = last.facts()
-  last.close()
+  facts = checkpoint.read_facts(place / "last")
   done = facts["progress"]
   if not progress.finished(length, facts):
     raise errors.InputError(

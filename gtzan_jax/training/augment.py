@@ -21,15 +21,6 @@ import jax.numpy as jnp
 from gtzan_jax.errors import InputError
 
 
-def gain(key: jax.Array, audio: jax.Array, max_db: float) -> jax.Array:
-  """Waveforms `[b, n]` made louder or softer by up to `max_db` dB, uniformly.
-
-  Samples may leave [-1, 1]: nothing is clipped, as features are computed next.
-  """
-  db = _uniform(key, audio.shape[0], -max_db, max_db)
-  return audio * (10.0 ** (db / 20.0))[:, None]
-
-
 def shift(key: jax.Array, x: jax.Array, max_steps: int) -> jax.Array:
   """`x` `[b, time, ...]` rolled in time by up to `max_steps` either way.
 
@@ -58,14 +49,6 @@ def noise(
   power = signal_power * 10.0 ** (-snr / 10.0) / jnp.mean(white**2, axis=1)
   scale = jnp.where(chosen, jnp.sqrt(power), 0.0)
   return audio + scale[:, None] * white
-
-
-def gain_logmel(key: jax.Array, db: jax.Array, max_db: float) -> jax.Array:
-  """Log-mel `[b, columns, mels]` in dB, moved by up to `max_db` dB.
-
-  Equal to `gain` on the waveform wherever the floor is relative to the maximum.
-  """
-  return db + _uniform(key, db.shape[0], -max_db, max_db)[:, None, None]
 
 
 def mask(
@@ -133,11 +116,13 @@ def on_audio(
 ) -> jax.Array:
   """Waveforms `[b, n]`, float in [-1, 1], augmented: noise, gain, shift.
 
+  Samples may leave [-1, 1]: nothing is clipped, as features are computed next.
+
   Args:
     key: a key of this step.
     audio: `[b, n]`.
     sample_rate: Hz.
-    gain_db: largest gain or loss, dB.
+    gain_db: largest gain or loss, dB, of a uniform draw.
     shift_s: largest roll either way, seconds.
     noise_probability: share of the examples that get noise.
     noise_snr_db: range of their signal-to-noise ratio, dB.
@@ -147,7 +132,8 @@ def on_audio(
       jax.random.fold_in(key, 0), audio, noise_probability, noise_snr_db
     )
   if gain_db:
-    audio = gain(jax.random.fold_in(key, 1), audio, gain_db)
+    db = _uniform(jax.random.fold_in(key, 1), len(audio), -gain_db, gain_db)
+    audio = audio * (10.0 ** (db / 20.0))[:, None]
   steps = round(shift_s * sample_rate)
   if steps:
     audio = shift(jax.random.fold_in(key, 2), audio, steps)
@@ -166,9 +152,11 @@ def on_logmel(
 
   The arguments are those of `on_audio`, less the noise, which only a waveform
   can take (`check` refuses it); `columns_per_second` is the archive's rate.
+  Equal to `on_audio` wherever the floor is relative to the maximum.
   """
   if gain_db:
-    db = gain_logmel(jax.random.fold_in(key, 1), db, gain_db)
+    key_1 = jax.random.fold_in(key, 1)
+    db = db + _uniform(key_1, len(db), -gain_db, gain_db)[:, None, None]
   steps = round(shift_s * columns_per_second)
   if steps:
     db = shift(jax.random.fold_in(key, 2), db, steps)

@@ -22,8 +22,6 @@ from gtzan_jax import atomic, errors
 
 PyTree = Any
 _PLAIN = re.compile(r"[\w./+=,@ -]+", re.ASCII)
-# Orbax's error for a checkpoint with other names.
-_OTHER_MODEL = re.compile("tree structures do not match")
 
 
 class _Summed(ocp.path.atomicity.AtomicRenameTemporaryPath):
@@ -199,7 +197,7 @@ class Store:
       )
     except Exception as error:
       reason = errors.first_line(error)
-    if _OTHER_MODEL.search(reason):
+    if "tree structures do not match" in reason:
       raise self._does_not_fit(reason)
     raise errors.InputError(self._damaged(reason))
 
@@ -216,6 +214,12 @@ class Store:
         ends.callback(link.cleanup)
       if manager is not None:
         manager.close()
+
+
+def read_facts(folder: pathlib.Path) -> dict:
+  """The facts of a checkpoint; InputError where it has none or is damaged."""
+  with contextlib.closing(Store(folder)) as store:
+    return store.facts()
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ version of scikit-learn changes the predictions.
 
 import collections
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -27,7 +27,6 @@ from gtzan_jax.scores.predictions import Predictions
 from gtzan_jax.training import scalars as logs
 
 MODEL_FILE = "model.npz"
-_CHUNK = 256  # examples read at a time
 
 Model = Callable[[np.ndarray], np.ndarray]
 
@@ -112,21 +111,19 @@ def train(
   records = pipeline.load_parts(
     dataset, {part: ["features"] for part in parts}, config.data.cache_mb
   )
-  batches = [
-    (statistics(batch["features"]), batch["label"])
-    for batch in _batches(records["train"])
-  ]
-  x, label = map(np.concatenate, zip(*batches, strict=True))
+  x = np.concatenate(
+    [statistics(block["features"]) for block in records["train"].blocks()]
+  )
   print(f"examples: {', '.join(f'{len(records[p])} {p}' for p in parts)}")
   track = np.array([track for track, _ in records["train"].ids])
-  classes, index = np.unique(label, return_inverse=True)
+  classes, index = np.unique(records["train"].labels(), return_inverse=True)
   arrays = classifier.fit(x, index, track, config.seed) | {"classes": classes}
   model = _model(type(classifier), arrays, len(dataset.genres))
   row: dict[str, float] = {"epoch": 1}
   for part in parts:
-    found = metrics.quick(predict_part(model, records[part], dataset.genres))
-    keys = ("loss", "accuracy") if part == "train" else found
-    row |= {f"{part}/{key}": found[key] for key in keys}
+    scores = metrics.quick(predict_part(model, records[part], dataset.genres))
+    keys = ("loss", "accuracy") if part == "train" else scores
+    row |= {f"{part}/{key}": scores[key] for key in keys}
   scalars.write(0, row)
   scalars.close()
   with atomic.opened(workdir / MODEL_FILE) as file:
@@ -189,35 +186,20 @@ def is_reported(
 
 
 def predict_part(
-  model: Model, records: pipeline.Records, genres: Sequence[str], *unused
+  model: Model, records: pipeline.Records, genres: tuple[str, ...], *unused
 ) -> Predictions:
   """Every example of a split exactly once, on the host."""
-  rows = [
-    (model(batch["features"]), batch["label"]) for batch in _batches(records)
-  ]
-  probabilities, label = map(np.concatenate, zip(*rows, strict=True))
-  track, segment = zip(*records.ids, strict=True)
-  return Predictions(
-    track=np.asarray(track),
-    segment=np.asarray(segment),
-    label=label,
-    probabilities=probabilities,
-    genres=tuple(genres),
-  )
-
-
-def _batches(records: pipeline.Records):
-  for start in range(0, len(records), _CHUNK):
-    yield records.take(np.arange(start, min(start + _CHUNK, len(records))))
+  probabilities = [model(block["features"]) for block in records.blocks()]
+  return records.predictions(np.concatenate(probabilities), genres)
 
 
 def _model(kind: Any, arrays: Mapping[str, np.ndarray], genres: int) -> Model:
   """Probabilities of all genres: 0 for those without train tracks."""
 
   def probabilities(x: np.ndarray) -> np.ndarray:
-    found = np.zeros((len(x), genres), np.float32)
-    found[:, arrays["classes"]] = kind.probabilities(arrays, statistics(x))
-    return found
+    all_genres = np.zeros((len(x), genres), np.float32)
+    all_genres[:, arrays["classes"]] = kind.probabilities(arrays, statistics(x))
+    return all_genres
 
   return probabilities
 

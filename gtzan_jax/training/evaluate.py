@@ -28,13 +28,12 @@ from gtzan_jax.training.state import TrainState
 
 def predictor(
   model: nn.Module, mesh: jax.sharding.Mesh
-) -> Callable[[Mapping, Mapping[str, jax.Array]], jax.Array]:
-  """Jitted (variables, batch) -> probabilities [b, genres] over the mesh."""
-
-  def probabilities(variables, batch):
-    return classify.predict(model, variables, batch["features"])
-
-  return jax.jit(probabilities, out_shardings=sharding.batched(mesh))
+) -> Callable[[Mapping, jax.Array], jax.Array]:
+  """Jitted (variables, features [b, ...]) -> probabilities [b, genres]."""
+  return jax.jit(
+    functools.partial(classify.predict, model),
+    out_shardings=sharding.batched(mesh),
+  )
 
 
 def validator(
@@ -48,24 +47,18 @@ def validator(
   """Validation after each epoch: state -> scalars."""
   del workdir
   apply = predictor(task.model, mesh)
+  size = config.eval.batch_size
 
   def validate(state, check):
-    return metrics.quick(
-      predict_part(
-        functools.partial(apply, task.variables_of(state)),
-        records["validation"],
-        dataset.genres,
-        config.eval.batch_size,
-        mesh,
-        check,
-      )
-    )
+    model = functools.partial(apply, task.variables_of(state))
+    given = (records["validation"], dataset.genres, size, mesh, check)
+    return metrics.quick(predict_part(model, *given))
 
   return validate
 
 
 def predict_part(
-  probabilities_of: Callable[[Mapping[str, jax.Array]], jax.Array],
+  model: Callable[[jax.Array], jax.Array],
   records: pipeline.Records,
   genres: tuple[str, ...],
   batch_size: int,
@@ -74,25 +67,18 @@ def predict_part(
 ) -> Predictions:
   """Every example of a split exactly once, without the padding.
 
-  `probabilities_of` maps a batch on the devices to [b, genres]; `genres` are in
-  label order; `batch_size` is over all devices. What `check`, called before
-  each batch, raises ends the evaluation.
+  `model` maps features on the devices to probabilities [b, genres]; `genres`
+  are in label order; `batch_size` is over all devices. What `check`, called
+  before each batch, raises ends the evaluation.
   """
   outputs = []
   for batch in pipeline.eval_batches(records, batch_size):
     check()
     placed = sharding.put(batch, mesh)
-    outputs.append((probabilities_of(placed), placed["mask"]))
+    outputs.append((model(placed["features"]), placed["mask"]))
   rows = [sharding.fetch(out)[sharding.fetch(mask)] for out, mask in outputs]
-  return Predictions(
-    track=np.asarray([track for track, _ in records.ids], dtype=str),
-    segment=np.asarray([segment for _, segment in records.ids], np.int32),
-    label=records.labels(),
-    probabilities=np.concatenate(
-      [np.zeros((0, len(genres)), np.float32), *rows]
-    ),
-    genres=genres,
-  )
+  none = np.zeros((0, len(genres)), np.float32)
+  return records.predictions(np.concatenate([none, *rows]), genres)
 
 
 def restore_best(
@@ -135,8 +121,7 @@ def load_model(
 def _load_network(path, run, mesh) -> tuple[Callable, int]:
   model, variables, size = restore_best(path, run)
   variables = jax.device_put(variables, sharding.replicated(mesh))
-  apply = predictor(model, mesh)
-  return lambda x: apply(variables, {"features": x}), size
+  return functools.partial(predictor(model, mesh), variables), size
 
 
 def check_shape(path: pathlib.Path, run: Mapping, x: np.ndarray) -> None:
@@ -158,9 +143,9 @@ def predict_parts(
   """A run's predictions of every split, and its number of parameters."""
   config = ml_collections.ConfigDict(run["config"])
   model, num_params = load_model(path, run, mesh)
+  predict = _of_task(path, run).predict
   fields = {part: ["features"] for part, ids in dataset.parts.items() if ids}
   records = pipeline.load_parts(dataset, fields, config.data.cache_mb)
-  predict = _of_task(path, run).predict
   return {
     part: predict(
       model, records[part], dataset.genres, config.eval.batch_size, mesh
@@ -169,26 +154,15 @@ def predict_parts(
   }, num_params
 
 
-def _predict_network(model, records, genres, batch_size, mesh) -> Predictions:
-  return predict_part(
-    lambda batch: model(batch["features"]), records, genres, batch_size, mesh
-  )
-
-
 def trained(path: pathlib.Path, config: ml_collections.ConfigDict) -> dict:
   """Facts of the training: best_epoch, epochs_run and the monitor's value."""
-  last = checkpoint.Store(path / "last")
-  facts = last.facts()
-  last.close()
+  facts = checkpoint.read_facts(path / "last")
   progress = facts["progress"]
   scalars.read(path / "metrics.jsonl", facts["rows"])
   return {
     "best_epoch": progress["best_epoch"],
     "epochs_run": progress["evaluations"],
-    "monitor": {
-      "name": config.train.monitor,
-      "value": progress["best_value"],
-    },
+    "monitor": {"name": config.train.monitor, "value": progress["best_value"]},
   }
 
 
@@ -201,7 +175,7 @@ class _Classifier(NamedTuple):
 
 
 _CLASSIFIERS = {
-  "classify": _Classifier(_load_network, _predict_network),
+  "classify": _Classifier(_load_network, predict_part),
   "classical": _Classifier(
     classical.load, classical.predict_part, classical.trained
   ),

@@ -28,9 +28,9 @@ def load(path: str, model: str, variables: Mapping) -> Mapping:
     raise errors.InputError(
       f"{KEY}={path} is a run of model {name!r}; this run trains {model!r}"
     )
-  _, found, _ = evaluate.restore_best(place, run)
-  _check(path, found, variables)
-  return found
+  _, best, _ = evaluate.restore_best(place, run)
+  _check(path, best, variables)
+  return best
 
 
 def check(
@@ -48,18 +48,18 @@ def check(
   shared_tracks.check(KEY, path, run, dataset, place)
 
 
-def _check(path: str, found: Mapping, wanted: Mapping) -> None:
+def _check(path: str, given: Mapping, wanted: Mapping) -> None:
   """Names the first array that only one side has, or of another shape."""
-  shapes = [
-    {key: leaf.shape for key, leaf in flat.items()}
-    for flat in (
-      traverse_util.flatten_dict(dict(tree), sep="/")
-      for tree in (found, wanted)
-    )
-  ]
-  for key in sorted(shapes[0].keys() | shapes[1].keys()):
-    here, there = (each.get(key, "nothing") for each in shapes)
-    if here != there:
+  there, here = (
+    {
+      key: leaf.shape
+      for key, leaf in traverse_util.flatten_dict(dict(tree), sep="/").items()
+    }
+    for tree in (given, wanted)
+  )
+  for key in sorted(there.keys() | here.keys()):
+    shape, own = there.get(key, "nothing"), here.get(key, "nothing")
+    if shape != own:
       raise errors.InputError(
-        f"{KEY}={path}: {key} is {here} there, and {there} in this run's model"
+        f"{KEY}={path}: {key} is {shape} there, and {own} in this run's model"
       )

@@ -149,6 +149,17 @@ def train(
     start_step=step,
   )
   last_step = progress.last_step(config.train, epoch_steps)
+  rule: dict[str, Any] = {
+    "monitor": config.train.monitor,
+    "ties": config.train.ties,
+  }
+  if config.optim.schedule == "plateau":
+    least, rate = config.optim.min_learning_rate, config.optim.learning_rate
+    rule |= {
+      "plateau_factor": config.optim.plateau_factor,
+      "plateau_patience": config.optim.plateau_patience,
+      "min_lr_scale": least / rate,
+    }
 
   def facts():  # stored with last/
     return {
@@ -157,7 +168,13 @@ def train(
       "epoch_steps": epoch_steps,
     }
 
-  with Interrupt() as interrupt, checkpoint.without_pages():
+  with (
+    Interrupt() as interrupt,
+    checkpoint.without_pages(),
+    contextlib.closing(scalars),
+    contextlib.closing(best),
+    contextlib.closing(last),
+  ):
     try:
       while not progress.finished(config.train, facts()):
         epoch = done.evaluations + 1
@@ -186,15 +203,9 @@ def train(
         if "validation" in records:
           validation = validate(state, interrupt.check)
           row |= {f"validation/{key}": x for key, x in validation.items()}
-        row["learning_rate"] = float(task.learning_rate(step - 1))
-        row["learning_rate"] *= done.lr_scale
-        done, is_best = progress.update(
-          done,
-          row,
-          monitor=config.train.monitor,
-          ties=config.train.ties,
-          **_plateau(config),
-        )
+        rate = float(task.learning_rate(step - 1))
+        row["learning_rate"] = rate * done.lr_scale
+        done, is_best = progress.update(done, row, **rule)
         if is_best:
           best.save(task.variables_of(state), {"epoch": epoch})
         scalars.write(step, {"epoch": epoch} | row)
@@ -214,25 +225,11 @@ def train(
       last.wait()
       print(f"interrupted: saved at step {step}; the same command continues")
       raise
-    finally:
-      with contextlib.ExitStack() as closing:
-        for resource in (scalars, best, last):
-          closing.callback(resource.close)
   if not done.best_epoch:
     raise errors.InputError(
       f"{config.train.monitor} was NaN in all {done.evaluations} epochs:"
       " training diverged; lower config.optim.learning_rate"
     )
-
-
-def _plateau(config) -> dict[str, Any]:
-  if config.optim.schedule != "plateau":
-    return {}
-  return {
-    "plateau_factor": config.optim.plateau_factor,
-    "plateau_patience": config.optim.plateau_patience,
-    "min_lr_scale": config.optim.min_learning_rate / config.optim.learning_rate,
-  }
 
 
 def is_reported(
@@ -241,13 +238,10 @@ def is_reported(
   """Whether training is finished and the report is written."""
   from gtzan_jax.reports import report  # scores and schemas, for no step
 
-  last = checkpoint.Store(workdir / "last")
   try:
-    facts = last.facts()
+    facts = checkpoint.read_facts(workdir / "last")
     reported = report.read(workdir / report.REPORT_FILE)
   except errors.InputError:
     return False
-  finally:
-    last.close()
   is_current = facts["progress"]["evaluations"] == reported["epochs_run"]
   return is_current and progress.finished(config.train, facts)

@@ -46,11 +46,6 @@ class Progress:
 _KEYS = {"evals_since_best": "bad", "evals_since_drop": "plateau_bad"}
 
 
-def lower_is_better(monitor: str) -> bool:
-  """Whether lower values are better: those of losses and distances."""
-  return monitor.endswith(("loss", "frechet_distance"))
-
-
 def update(
   progress: Progress,
   scalars: Mapping[str, float],
@@ -74,7 +69,7 @@ def update(
       f"config.train.monitor={monitor!r} is not reported; this run reports"
       f" {', '.join(sorted(scalars))}"
     )
-  sign = 1.0 if lower_is_better(monitor) else -1.0
+  sign = 1.0 if monitor.endswith(("loss", "frechet_distance")) else -1.0
   value = float(scalars[monitor])
   tie = float(scalars.get(f"{monitor.split('/')[0]}/loss", math.nan))
   is_best = not math.isnan(value) and (
@@ -87,28 +82,26 @@ def update(
       and tie < progress.best_tie
     )
   )
-  done = dataclasses.replace(progress, evaluations=progress.evaluations + 1)
+  evaluations = progress.evaluations + 1
   if is_best:
-    done = dataclasses.replace(
-      done,
-      best_epoch=done.evaluations,
+    return Progress(
+      evaluations=evaluations,
+      best_epoch=evaluations,
       best_value=value,
       best_tie=None if math.isnan(tie) else tie,
-      evals_since_best=0,
-      evals_since_drop=0,
-    )
-    return done, True
+      lr_scale=progress.lr_scale,
+    ), True
   since_drop, lr_scale = progress.evals_since_drop + 1, progress.lr_scale
   if plateau_factor < 1.0 and since_drop >= plateau_patience:
     since_drop = 0
     lr_scale = max(lr_scale * plateau_factor, min_lr_scale)
-  done = dataclasses.replace(
-    done,
+  return dataclasses.replace(
+    progress,
+    evaluations=evaluations,
     evals_since_best=progress.evals_since_best + 1,
     evals_since_drop=since_drop,
     lr_scale=lr_scale,
-  )
-  return done, False
+  ), False
 
 
 def should_stop(progress: Progress, patience: int) -> bool:

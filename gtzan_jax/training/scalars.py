@@ -54,16 +54,19 @@ class Scalars:
     self._path = workdir / "metrics.jsonl"
     self._workdir = workdir
     kept = read(self._path, rows)[:rows]
-    self._rows = len(kept)
+    self.rows = len(kept)  # written so far, saved in last/
     text = "".join(json.dumps(row) + "\n" for row in kept)
-    self._start = time.monotonic()
-    self._elapsed = kept[-1]["time/seconds"] if kept else 0.0
+    elapsed = kept[-1]["time/seconds"] if kept else 0.0
+    self._start = time.monotonic() - elapsed
     self._events = None
     with self._writing():
       atomic.write(self._path, text)
       self._file = self._path.open("a", buffering=1)
       if tensorboard:
-        self._events = _events_file(workdir).open("ab")
+        folder = workdir / "tensorboard"
+        folder.mkdir(exist_ok=True)
+        name = f"{time.time():.3f}.{socket.gethostname()}"
+        self._events = (folder / f"events.out.tfevents.{name}").open("ab")
         self._add_event(file_version="brain.Event:2")
         if step:  # hides what an earlier start wrote from here on
           start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
@@ -81,23 +84,16 @@ class Scalars:
       self._events.write(part + struct.pack("<I", masked_crc32c(part)))
     self._events.flush()
 
-  @property
-  def rows(self) -> int:
-    """Lines written so far, saved in `last/`."""
-    return self._rows
-
-  @property
-  def seconds(self) -> float:
-    """Time spent in this run, earlier starts included."""
-    return round(self._elapsed + time.monotonic() - self._start, 3)
-
   def write(self, step: int, scalars: Mapping[str, float]) -> None:
     """One line; a scalar that is not a number is written as null."""
-    row: dict[str, float | None] = {"step": step, "time/seconds": self.seconds}
-    row |= {key: _plain(value) for key, value in scalars.items()}
+    seconds = round(time.monotonic() - self._start, 3)  # earlier starts too
+    row: dict[str, float | None] = {"step": step, "time/seconds": seconds}
+    for key, value in scalars.items():
+      plain = value if isinstance(value, int) else float(value)
+      row[key] = plain if math.isfinite(plain) else None
     with self._writing():
       self._file.write(json.dumps(row) + "\n")
-      self._rows += 1
+      self.rows += 1
       if self._events is not None:
         values = [
           summary_pb2.Summary.Value(tag=key, simple_value=float(value))
@@ -110,16 +106,3 @@ class Scalars:
       files.callback(self._file.close)
       if self._events is not None:
         files.callback(self._events.close)
-
-
-def _events_file(workdir: pathlib.Path) -> pathlib.Path:
-  folder = workdir / "tensorboard"
-  folder.mkdir(exist_ok=True)
-  name = f"events.out.tfevents.{time.time():.3f}.{socket.gethostname()}"
-  return folder / name
-
-
-def _plain(value: float) -> float | int | None:
-  if isinstance(value, int):
-    return value
-  return float(value) if math.isfinite(value) else None

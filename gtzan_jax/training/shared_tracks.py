@@ -22,8 +22,11 @@ def match(known: Sequence[str], others: Iterable[str]) -> dict[str, str]:
   """
   same = {_plain(name): name for name in known}
   same |= {name: name for name in known}
-  found = {name: same.get(name) or same.get(_plain(name)) for name in others}
-  return {other: name for other, name in found.items() if name}
+  return {
+    other: name
+    for other in others
+    if (name := same.get(other) or same.get(_plain(other)))
+  }
 
 
 def _plain(name: str) -> str:
@@ -33,8 +36,8 @@ def _plain(name: str) -> str:
 
 def identity(track: str) -> str:
   """An id as it is compared: Blues.00000 and blues.00000 are one track."""
-  found = _EVERYWHERE.fullmatch(track)
-  return f"{_plain(found[1])}.{found[2]}" if found else track
+  parts = _EVERYWHERE.fullmatch(track)
+  return f"{_plain(parts[1])}.{parts[2]}" if parts else track
 
 
 def known(
@@ -104,7 +107,7 @@ def check(
   learnt &= known(run, ["train"], *music)
   learnt |= held["test"] & known(run, ["validation"], *music)
   namesakes = held["validation"] | held["test"]
-  namesakes &= {identity(track) for track in run["tracks"]["train"]}
+  namesakes &= known(run, ["train"], run["data_fingerprint"])
   if namesakes and not learnt:
     print(
       f"warning: {len(namesakes)} validation or test tracks share ids with"
@@ -171,11 +174,7 @@ def select(
       f" its genres in corpus {corpus.name} (such as {comparable[0].id}); give"
       " another corpus"
     )
-  ids = {
-    identity(one)
-    for part in ("train", "validation")
-    for one in run["tracks"][part]
-  }
+  ids = known(run, ("train", "validation"), run["data_fingerprint"])
   unmatched = collections.Counter(
     track.genre for track in corpus.tracks if track.genre not in genres
   )

@@ -37,7 +37,7 @@ PATHS = (
 def comparable(key: str, value: object) -> object:
   """A value as it is compared and hashed: paths without links and ".."."""
   if key == "data.splits" and isinstance(value, str):
-    return [comparable("data.path", one) for one in ranges.listed(value)]
+    return [comparable("data.path", path) for path in ranges.listed(value)]
   if key not in PATHS or not isinstance(value, str) or not value:
     return value
   try:
@@ -123,13 +123,12 @@ def distinct(
   paths: Iterable[str | os.PathLike], given: str = "--workdir="
 ) -> list[pathlib.Path]:
   """The folders as paths; InputError where two are the same one."""
-  found = [pathlib.Path(path) for path in paths]
-  seen = set()
-  for path in found:
-    if path.resolve() in seen:
+  places: dict[pathlib.Path, pathlib.Path] = {}
+  for path in map(pathlib.Path, paths):
+    if path.resolve() in places:
       raise errors.InputError(f"{given}{path} was given twice: give each once")
-    seen.add(path.resolve())
-  return found
+    places[path.resolve()] = path
+  return [*places.values()]
 
 
 def is_workdir(path: str | None) -> bool:
@@ -146,9 +145,7 @@ def check(path: pathlib.Path, config: ml_collections.ConfigDict) -> bool:
   path = pathlib.Path(path)
   if path.exists() and not path.is_dir():
     raise errors.InputError(f"--workdir={path} is a file: give a folder")
-  if not path.exists() or not any(
-    entry.name != ".lock" for entry in path.iterdir()
-  ):
+  if not path.exists() or {file.name for file in path.iterdir()} <= {".lock"}:
     return False
   if not (path / RUN_FILE).is_file():
     raise errors.InputError(
@@ -202,11 +199,13 @@ def check_unchanged(
   path: pathlib.Path, before: Mapping[str, Mapping], now: Mapping[str, Mapping]
 ) -> None:
   """Refuses a run whose GAN or judge has been retrained: another `built_on`."""
-  for key, found in now.items():
-    if found != before.get(key):
+  for key, current in now.items():
+    if current != before.get(key):
       was, is_now = (
-        f"{one['best_value']} at epoch {one['best_epoch']}" if one else "none"
-        for one in (before.get(key), found)
+        f"{best['best_value']} at epoch {best['best_epoch']}"
+        if best
+        else "none"
+        for best in (before.get(key), current)
       )
       raise errors.InputError(
         f"config.{key} was retrained after --workdir={path} started: its best"
@@ -221,12 +220,9 @@ def check_fingerprint(
   if run["data_fingerprint"] == fingerprint:
     return
   was = run["data_path"]
+  why = f"config.data.path was {was!r} and is now {place!r}, with other content"
   if comparable("data.path", was) == comparable("data.path", place):
     why = "the corpus or the features have changed"
-  else:
-    why = (
-      f"config.data.path was {was!r} and is now {place!r}, with other content"
-    )
   raise errors.InputError(
     f"--workdir={path} was trained on data {run['data_fingerprint'][:12]}, but"
     f" the current data is {fingerprint[:12]}: {why}; give another --workdir"
@@ -269,9 +265,11 @@ def _inherited(config: ml_collections.ConfigDict) -> dict[str, set[str]]:
 
 
 def _range(dataset, tracks: set[str], key: str) -> list[float] | None:
-  rows = dataset.metadata["rows"]
-  values = [row.get(key) for row in rows if row["id"] in tracks]
-  values = [value for value in values if value is not None]
+  values = [
+    value
+    for row in dataset.metadata["rows"]
+    if row["id"] in tracks and (value := row.get(key)) is not None
+  ]
   return [min(values), max(values)] if values else None
 
 

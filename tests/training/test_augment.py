@@ -36,44 +36,29 @@ ENTRIES = {
 }
 
 
-def array_of(out):
-  return out[0] if isinstance(out, tuple) else out
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(ENTRIES))
-def test_no_augmentation_is_a_no_op(name):
+def test_each_example_has_its_own_draw_and_the_key_decides(name):
   stage, strength, given = ENTRIES[name]
-  run = partial(stage, **strength)
-  assert array_of(jax.eval_shape(run)).shape == given.shape  # so it traces
-  found = array_of(run())
+  rest = stage.args[2:]
+
+  def augmented(key, x, strength=strength):
+    out = stage.func(key, x, *rest, **{**stage.keywords, **strength})
+    return out[0] if isinstance(out, tuple) else out
+
+  assert augmented(KEY, given, dict.fromkeys(strength, 0)) is given
+  assert jax.eval_shape(augmented, KEY, given).shape == given.shape  # it traces
+  found = augmented(KEY, given)
   assert bool(jnp.isfinite(found).all())
   changed = np.abs(np.asarray(found - given)).reshape(8, -1).max(1) > 1e-6
   assert changed.sum() >= 4, f"{name} changed {changed.sum()} of 8 examples"
-
-
-@pytest.mark.parametrize("name", sorted(ENTRIES))
-def test_zero_strength_is_the_identity(name):
-  stage, strength, given = ENTRIES[name]
-  off = dict.fromkeys(strength, 0)
-  assert array_of(stage(**off)) is given
-
-
-@pytest.mark.parametrize("name", sorted(ENTRIES))
-def test_draws_differ_by_example_and_key_and_repeat(name):
-  stage, strength, given = ENTRIES[name]
   same = jnp.broadcast_to(given[:1], given.shape)
-  run = stage.func
-  rest = stage.args[2:] if run is augment.on_features else ()
-  keywords = {**stage.keywords, **strength}
   first, again, other = (
-    array_of(run(key, same, *rest, **keywords))
-    for key in (KEY, KEY, jax.random.key(8))
+    np.asarray(augmented(key, same)) for key in (KEY, KEY, jax.random.key(8))
   )
   np.testing.assert_array_equal(first, again)
   assert not np.array_equal(first, other)
   if name != "mixup":  # mixing an example with its copy changes nothing
-    assert len(np.unique(np.asarray(first).reshape(8, -1), axis=0)) >= 4
+    assert len(np.unique(first.reshape(8, -1), axis=0)) >= 4
 
 
 def rms_db(x):
@@ -81,12 +66,21 @@ def rms_db(x):
 
 
 def test_gain_moves_the_level_by_a_uniform_number_of_db():
-  moved = rms_db(on_audio(gain_db=6.0)) - rms_db(AUDIO)
-  assert np.all(np.abs(moved) <= 6.0 + 1e-4)
-  assert moved.min() < 0 < moved.max()
-  many = augment.gain(KEY, jnp.ones((4_000, 1)), 6.0)
-  db = 20 * np.log10(np.asarray(many))
-  np.testing.assert_allclose(db.std(), 12 / np.sqrt(12), rtol=0.05)
+  """On a waveform it is what it is on its log-mel: an offset."""
+  audio, ones = on_audio(gain_db=6.0), jnp.ones((4_000, 1))
+  db = rms_db(audio) - rms_db(AUDIO)
+  many = augment.on_audio(KEY, ones, sample_rate=RATE, gain_db=6.0)
+  logmel = np.asarray(on_logmel(gain_db=6.0) - LOGMEL)
+  assert np.all(np.ptp(logmel.reshape(8, -1), axis=1) < 1e-4)
+  for moved in (db, 20 * np.log10(np.asarray(many)), logmel[:, 0, 0]):
+    assert np.all(np.abs(moved) <= 6.0 + 1e-4)
+    assert moved.min() < 0 < moved.max()
+    np.testing.assert_allclose(
+      moved.std(), 12 / np.sqrt(12), rtol=0.05 if len(moved) > 8 else 0.5
+    )
+  before, after = (features.extract(x, "logmel_1024") for x in (AUDIO, audio))
+  offset = jnp.asarray(db, jnp.float32)[:, None, None]
+  np.testing.assert_allclose(after, before + offset, atol=2e-3)
 
 
 @pytest.mark.parametrize(
@@ -123,22 +117,6 @@ def test_noise_touches_its_share_and_leaves_silence_silent():
   assert abs(share - 0.3) < 0.04
   silent = augment.noise(KEY, jnp.zeros((2, 100)), 1.0, (10.0, 10.0))
   np.testing.assert_array_equal(silent, 0.0)
-
-
-def test_gain_on_the_waveform_is_an_offset_of_the_log_mel():
-  louder = on_audio(gain_db=6.0)
-  db = rms_db(louder) - rms_db(AUDIO)
-  before = features.extract(AUDIO, "logmel_1024")
-  after = features.extract(louder, "logmel_1024")
-  offset = jnp.asarray(db, jnp.float32)[:, None, None]
-  np.testing.assert_allclose(after, before + offset, atol=2e-3)
-
-
-def test_logmel_gain_is_one_offset_an_example():
-  offset = np.asarray(on_logmel(gain_db=6.0) - LOGMEL)
-  assert np.all(np.ptp(offset.reshape(8, -1), axis=1) < 1e-4)
-  assert np.abs(offset).max() <= 6.0 + 1e-4
-  assert np.ptp(offset[:, 0, 0]) > 1.0
 
 
 @pytest.mark.slow
@@ -180,18 +158,21 @@ def test_mixup_is_linear_in_examples_and_labels_alike():
   np.testing.assert_allclose(labels.sum(1), 1.0, rtol=1e-6)
   assert np.all((np.asarray(labels) > 0).sum(1) <= 2)
   assert np.any((np.asarray(labels) > 0.01).sum(1) == 2)
+  pictures = jnp.broadcast_to(LABELS[:, None, :, None], (8, 5, 10, 3))
+  mixed, same = augment.mixup(KEY, pictures, LABELS, 0.4)
+  np.testing.assert_array_equal(same, labels)
+  np.testing.assert_array_equal(mixed[:, 2, :, 1], labels)
 
 
 def test_mixup_draws_its_share_from_beta():
   """Beta(a, a) has mean 1/2 and variance 1 / (4 (2 a + 1))."""
   x = jnp.arange(8.0) + 1.0
   shares = []
-  for seed in range(60):
-    key = jax.random.key(seed)
+  for key in jax.random.split(KEY, 60):
     mixed, labels = augment.mixup(key, x, jnp.eye(8), 0.4)
+    np.testing.assert_allclose(mixed, labels @ x, rtol=1e-5)
     paired = np.asarray((labels > 0).sum(1) == 2)  # not mixed with itself
     shares.extend(np.asarray(jnp.diagonal(labels))[paired])
-    np.testing.assert_allclose(mixed, labels @ x, rtol=1e-5)
   shares = np.asarray(shares)
   np.testing.assert_allclose(shares.mean(), 0.5, atol=0.05)
   np.testing.assert_allclose(shares.var(), 1 / (4 * 1.8), rtol=0.1)
@@ -216,16 +197,3 @@ def test_check_refuses_what_examples_cannot_carry(raw, shape, change, message):
   refused = pytest.raises(InputError, match=message)
   with refused if message else contextlib.nullcontext():
     augment.check(raw, shape, strengths)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("shape", [(57,), (6, 5, 3)])
-def test_mixup_takes_examples_of_any_shape(shape):
-  x = jax.random.normal(jax.random.key(0), (8, *shape))
-  labels = jax.nn.one_hot(jnp.arange(8) % 3, 3)
-  mixed, soft = augment.on_features(
-    jax.random.key(1), x, labels, mixup_alpha=0.5, fill=jnp.zeros(shape[-1])
-  )
-  assert mixed.shape == x.shape
-  assert not np.allclose(mixed, x)
-  np.testing.assert_allclose(soft.sum(1), 1, atol=1e-6)

@@ -5,6 +5,7 @@ import errno
 import os
 import pathlib
 import resource
+import shutil
 import subprocess
 
 import jax
@@ -18,30 +19,59 @@ from gtzan_jax.training import checkpoint
 STATE = {"kernel": jnp.arange(6000.0), "bias": jnp.ones((3, 4))}
 
 
+@contextlib.contextmanager
+def opened(folder, **how):
+  with contextlib.closing(checkpoint.Store(folder, **how)) as store:
+    yield store
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+  folder = tmp_path_factory.mktemp("saved")
+  with opened(folder, writable=True) as store:
+    store.save(STATE, {"epoch": 3})
+  return folder
+
+
 @pytest.fixture
-def stored(tmp_path):
+def stored(saved, tmp_path):
   """A checkpoint in a folder, closed."""
-  store = checkpoint.Store(tmp_path, writable=True)
-  store.save(STATE, {"epoch": 3})
-  store.wait()
-  store.close()
-  return tmp_path
+  return shutil.copytree(saved, tmp_path / "stored")
 
 
-def like(state):
+def restored(folder, like=STATE):
+  """The arrays and the facts of a folder."""
   here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-  return jax.tree.map(
-    lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), state
+  shapes = jax.tree.map(
+    lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), like
+  )
+  with opened(folder) as store:
+    return store.restore(shapes)
+
+
+def assert_whole(folder, facts, scale=1.0):
+  state, stored_facts = restored(folder)
+  assert stored_facts == facts
+  assert jax.tree.all(
+    jax.tree.map(lambda a, b: (a == scale * b).all(), state, STATE)
   )
 
 
-def refusal(folder, read):
-  store = checkpoint.Store(folder)
+def refusal(read, *given):
   with pytest.raises(InputError) as caught:
-    read(store)
-  store.close()
+    read(*given)
   assert "\n" not in str(caught.value)
   return str(caught.value)
+
+
+def facts_of(folder):
+  with opened(folder) as store:
+    return store.facts()
+
+
+def damage(folder):
+  with opened(folder) as store:
+    return store.damage()
 
 
 def largest(folder):
@@ -53,26 +83,19 @@ def cut(file):
   file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
 
 
+@pytest.mark.parametrize("spoil", [cut, pathlib.Path.unlink])
 @pytest.mark.parametrize(
-  ("damage", "also_facts"),
-  [
-    (lambda at: cut(largest(at)), False),
-    (lambda at: largest(at).unlink(), False),
-    (lambda at: cut(at / "1" / "state" / "_METADATA"), False),
-    (lambda at: (at / "1" / "state" / "manifest.ocdbt").unlink(), False),
-    (lambda at: cut(at / "1" / "facts" / "metadata"), True),
-    (lambda at: (at / "1" / "facts" / "metadata").unlink(), True),
-  ],
-  ids=["data cut", "data gone", "tree", "manifest", "facts cut", "facts gone"],
+  "name",
+  ["data", "state/_METADATA", "state/manifest.ocdbt", "facts/metadata"],
 )
-def test_what_is_damaged_is_said_to_be(stored, damage, also_facts, capfd):
-  damage(stored)
-  said = refusal(stored, lambda store: store.restore(like(STATE)))
-  assert said.startswith(
+def test_what_is_damaged_is_said_to_be(stored, spoil, name, capfd):
+  spoil(largest(stored) if name == "data" else stored / "1" / name)
+  message = refusal(restored, stored)
+  assert message.startswith(
     f"the checkpoint in {stored} is damaged; train again: "
   )
-  if also_facts:
-    assert "is damaged" in refusal(stored, lambda store: store.facts())
+  if name.startswith("facts"):
+    assert "is damaged" in refusal(facts_of, stored)
   assert "Traceback" not in capfd.readouterr().err
 
 
@@ -90,39 +113,33 @@ def test_a_flipped_bit_of_any_file_is_named(stored):
     damaged = bytearray(whole)
     damaged[len(whole) // 2] ^= 16
     file.write_bytes(damaged)
-    name = file.relative_to(stored)
-    wanted = f"train again: {name.relative_to('1')} is not what was written"
-    said = refusal(stored, lambda store: store.restore(like(STATE)))
-    assert wanted in said
-    store = checkpoint.Store(stored)
-    assert wanted in store.damage()
-    store.close()
-    if name.parts[1] == "state":  # which facts are read without
-      assert store.facts() == {"epoch": 3}
+    name = file.relative_to(stored / "1")
+    wanted = f"train again: {name} is not what was written"
+    assert wanted in refusal(restored, stored)
+    assert wanted in damage(stored)
+    if name.parts[0] == "state":  # which facts are read without
+      assert facts_of(stored) == {"epoch": 3}
     else:
-      assert wanted in refusal(stored, lambda store: store.facts())
+      assert wanted in refusal(facts_of, stored)
     file.write_bytes(whole)
-  store = checkpoint.Store(stored)
-  assert store.damage() is None
-  store.close()
+  assert damage(stored) is None
 
 
 def test_no_flipped_bit_of_the_checksums_goes_unnoticed(stored):
   sums = stored / "1" / atomic.SUMS
   whole = sums.read_bytes()
-  store = checkpoint.Store(stored)
-  for place in range(0, len(whole), 3):
-    damaged = bytearray(whole)
-    damaged[place] ^= 1 << place % 8
-    sums.write_bytes(damaged)
-    assert store.damage(), place
-  *kept, last = whole.splitlines(keepends=True)  # cut at the end of a line
-  sums.write_bytes(b"".join(kept))
-  name = last.decode().split("  ")[1].strip()
-  assert f"SHA256SUMS does not name {name}" in store.damage()
-  sums.unlink()
-  assert "SHA256SUMS: No such file" in store.damage()
-  store.close()
+  with opened(stored) as store:
+    for place in range(0, len(whole), 3):
+      damaged = bytearray(whole)
+      damaged[place] ^= 1 << place % 8
+      sums.write_bytes(damaged)
+      assert store.damage(), place
+    *kept, last = whole.splitlines(keepends=True)  # cut at the end of a line
+    sums.write_bytes(b"".join(kept))
+    name = last.decode().split("  ")[1].strip()
+    assert f"SHA256SUMS does not name {name}" in store.damage()
+    sums.unlink()
+    assert "SHA256SUMS: No such file" in store.damage()
 
 
 @contextlib.contextmanager
@@ -150,11 +167,7 @@ def test_a_save_that_does_not_fit_leaves_the_one_before(stored, capfd):
       save()
     with contextlib.suppress(InputError):  # it may be said once more
       store.close()
-  again = checkpoint.Store(stored, writable=True)
-  state, facts = again.restore(like(STATE))
-  again.close()
-  assert facts == {"epoch": 3}
-  assert state["kernel"].tolist() == STATE["kernel"].tolist()
+  assert_whole(stored, {"epoch": 3})
   assert "Traceback" not in capfd.readouterr().err
 
 
@@ -170,21 +183,18 @@ def test_a_folder_that_takes_no_save_is_one_line(stored, monkeypatch):
   monkeypatch.setattr(
     checkpoint.ocp.CheckpointManager, "save", lambda *_, **__: begun.append(1)
   )
-  store = checkpoint.Store(stored, writable=True)
-  with pytest.raises(InputError, match="probe: Permission denied; the prev"):
+  with (
+    opened(stored, writable=True) as store,
+    pytest.raises(InputError, match="probe: Permission denied; the prev"),
+  ):
     store.save(STATE, {"epoch": 4})
-  store.close()
   assert not begun  # its threads would go on and print
 
 
-def test_a_damaged_last_names_what_is_left(tmp_path):
-  store = checkpoint.Store(tmp_path / "last", writable=True)
-  store.save(STATE, {"epoch": 3})
-  store.close()
-  cut(largest(tmp_path))
-  store = checkpoint.Store(tmp_path / "last")
-  assert f"--config.train.init_from={tmp_path}" in store.damage()
-  store.close()
+def test_a_damaged_last_names_what_is_left(stored):
+  last = stored.rename(stored.with_name("last"))
+  cut(largest(last))
+  assert f"--config.train.init_from={last.parent}" in damage(last)
 
 
 @pytest.mark.parametrize(
@@ -198,34 +208,28 @@ def test_a_damaged_last_names_what_is_left(tmp_path):
   ids=["shape", "fewer", "more", "names"],
 )
 def test_what_is_another_models_is_not_called_damaged(stored, other, capfd):
-  said = refusal(stored, lambda store: store.restore(like(other)))
-  assert said.startswith(f"the checkpoint in {stored} does not fit this model:")
-  assert len(said) < len(str(stored)) + 260
+  message = refusal(restored, stored, other)
+  assert message.startswith(
+    f"the checkpoint in {stored} does not fit this model:"
+  )
+  assert len(message) < len(str(stored)) + 260
   assert "Traceback" not in capfd.readouterr().err
 
 
-def test_a_checkpoint_comes_back_and_nothing_is_said(stored, caplog):
-  caplog.clear()
-  store = checkpoint.Store(stored)
-  state, facts = store.restore(like(STATE))
-  store.close()
-  assert not [one for one in caplog.records if one.levelname != "INFO"]
-  assert facts == {"epoch": 3}
-  assert state["kernel"].tolist() == STATE["kernel"].tolist()
-
-
-def test_who_reads_leaves_a_save_under_way_alone(stored):
+def test_who_reads_says_nothing_and_leaves_a_save_under_way_alone(
+  stored, caplog
+):
   """It is another process's, and the run would die of its loss."""
   under_way = stored / "9.orbax-checkpoint-tmp"
   under_way.mkdir()
-  store = checkpoint.Store(stored)
-  assert (store.latest(), store.facts()) == (1, {"epoch": 3})
-  store.close()
+  caplog.clear()
+  assert_whole(stored, {"epoch": 3})
+  assert {record.levelname for record in caplog.records} <= {"INFO"}
   assert under_way.is_dir()
-  owner = checkpoint.Store(stored, writable=True)  # taken up after a kill
-  assert owner.latest() == 1
-  owner.save(STATE, {"epoch": 4})  # which waits until the removal is through
-  owner.close()
+  # taken up after a kill
+  with opened(stored, writable=True) as owner:
+    assert owner.latest() == 1
+    owner.save(STATE, {"epoch": 4})  # which waits until the removal is through
   assert not under_way.exists()
 
 
@@ -246,37 +250,35 @@ def test_who_reads_leaves_a_save_under_way_alone(stored):
 )
 def test_a_folder_of_any_name_gives_back_what_it_was_given(tmp_path, name):
   """Orbax takes a path for a pattern, TensorStore for a part of a URL."""
+  folder = tmp_path / name / "best"
   for number in (1.0, 2.0):  # the second takes the first one's place
-    store = checkpoint.Store(tmp_path / name / "best", writable=True)
-    state = jax.tree.map(lambda x, by=number: by * x, STATE)
-    store.save(state, {"epoch": number})
-    store.wait()
-    store.close()
-  assert [one.name for one in tmp_path.iterdir()] == [name]
-  store = checkpoint.Store(tmp_path / name / "best")
-  found, facts = store.restore(like(STATE))
-  assert store.damage() is None
-  store.close()
-  assert facts == {"epoch": 2.0}
-  assert jax.tree.all(jax.tree.map(lambda a, b: (a == b).all(), found, state))
-
-
-@pytest.mark.parametrize("name", ["/dev/zero", "../other", "state/../../x"])
-def test_checksums_name_files_of_their_folder(stored, name):
-  file = stored / "1" / atomic.SUMS
-  file.write_text(f"{'0' * 64}  {name}\n")
-  said = atomic.find_damage(stored / "1")
-  assert said == f"{atomic.SUMS} names {name}, which is no file of its folder"
+    with opened(folder, writable=True) as store:
+      state = jax.tree.map(lambda x, by=number: by * x, STATE)
+      store.save(state, {"epoch": number})
+  assert [file.name for file in tmp_path.iterdir()] == [name]
+  assert_whole(folder, {"epoch": 2.0}, scale=2.0)
+  assert damage(folder) is None
 
 
 @pytest.mark.parametrize(
-  "left", [0, 10, 63, 64, 66, 80, 100], ids="{} bytes left".format
+  ("text", "message"),
+  [
+    *(
+      (f"{'0' * 64}  {name}\n", f"names {name}, which is no file of its folder")
+      for name in ("/dev/zero", "../other", "state/../../x")
+    ),
+    *((left, "is cut short or garbled") for left in (0, 10, 63, 64, 66, 100)),
+    (80, None),  # cut within the name of a file
+  ],
 )
-def test_checksums_that_are_cut_short_are_told_so(stored, left):
-  file = stored / "1" / atomic.SUMS
-  file.write_bytes(file.read_bytes()[:left])
-  said = atomic.find_damage(stored / "1")
-  if left == 80:  # within the name of a file
-    assert said.endswith("No such file or directory")
+def test_checksums_that_are_garbled_are_told_so(tmp_path, text, message):
+  for name in ("a", "b"):
+    (tmp_path / f"{name}_file_of_a_long_name").write_text(name)
+  atomic.write_checksums(tmp_path)
+  file = tmp_path / atomic.SUMS
+  file.write_text(text if isinstance(text, str) else file.read_text()[:text])
+  found = atomic.find_damage(tmp_path)
+  if message:
+    assert found == f"{atomic.SUMS} {message}"
   else:
-    assert said == f"{atomic.SUMS} is cut short or garbled"
+    assert found.endswith("No such file or directory")

@@ -1,7 +1,9 @@
 """Baselines without a network: scikit-learn's numbers, kept as plain arrays."""
 
+import contextlib
 import json
 import pickle
+import shutil
 import types
 
 import ml_collections
@@ -15,8 +17,6 @@ from gtzan_jax.errors import InputError
 from gtzan_jax.models import scikit_learn
 from gtzan_jax.scores import metrics, predictions
 from gtzan_jax.training import classical, evaluate, sharding, workdir
-
-FITTED = ("logreg", "svm")
 
 
 def clouds(genres, tracks=6, segments=4, columns=5, seed=0):
@@ -36,14 +36,10 @@ def test_statistics_by_hand():
     *(np.sqrt(26 / 3), np.sqrt(8.0)),  # deviations
     *(1.5, 3.0),  # of (2, 5) and of (0, 6)
   ]
-  found = classical.statistics(x)
-  assert found.dtype == np.float64
-  np.testing.assert_allclose(found, [wanted])
-
-
-def test_rows_of_a_table_stay():
-  rows = np.random.default_rng(0).normal(size=(3, 57)).astype(np.float32)
-  np.testing.assert_array_equal(classical.statistics(rows), rows)
+  rows = classical.statistics(x)
+  assert rows.dtype == np.float64
+  np.testing.assert_allclose(rows, [wanted])
+  np.testing.assert_array_equal(classical.statistics(x[0]), x[0])  # a table's
 
 
 def test_majority_knows_the_shares_alone():
@@ -55,32 +51,25 @@ def test_majority_knows_the_shares_alone():
 
 
 @pytest.mark.parametrize("genres", [2, 4])
-def test_logistic_regression_is_scikit_learns(genres):
-  from sklearn import linear_model, pipeline, preprocessing
+def test_numbers_are_scikit_learns(genres):
+  from sklearn import linear_model, pipeline, preprocessing, svm
 
   x, label, track = clouds(genres)
-  arrays = scikit_learn.create("logreg", C=0.7).fit(x, label, track, 0)
-  theirs = pipeline.make_pipeline(
-    preprocessing.StandardScaler(),
-    linear_model.LogisticRegression(C=0.7, max_iter=10_000),
-  ).fit(x, label)
   new = clouds(genres, seed=1)[0]
+
+  def fit(estimator):
+    scaler = preprocessing.StandardScaler()
+    return pipeline.make_pipeline(scaler, estimator).fit(x, label)
+
+  arrays = scikit_learn.create("logreg", C=0.7).fit(x, label, track, 0)
   found = scikit_learn.LogisticRegression.probabilities(arrays, new)
+  theirs = fit(linear_model.LogisticRegression(C=0.7, max_iter=10_000))
   np.testing.assert_allclose(found, theirs.predict_proba(new), atol=1e-9)
   assert found.std() > 0.1  # or anything would be close
 
-
-@pytest.mark.parametrize("genres", [2, 4])
-def test_svm_scores_are_scikit_learns(genres):
-  from sklearn import pipeline, preprocessing, svm
-
-  x, label, track = clouds(genres)
   arrays = scikit_learn.create("svm", C=2.0, gamma=0.8).fit(x, label, track, 0)
-  theirs = pipeline.make_pipeline(
-    preprocessing.StandardScaler(), svm.SVC(C=2.0, gamma=0.8 / x.shape[1])
-  ).fit(x, label)
-  new = clouds(genres, seed=1)[0]
   found = scikit_learn.SVM.scores(arrays, new)
+  theirs = fit(svm.SVC(C=2.0, gamma=0.8 / x.shape[1]))
   if genres == 2:  # theirs is one margin: above 0 the second genre
     winner = (theirs.decision_function(new) > 0).astype(int)
     np.testing.assert_array_equal(found.argmax(1), winner)
@@ -119,6 +108,13 @@ def test_a_genre_that_was_not_learnt_has_no_probability(name):
   np.testing.assert_allclose(found.sum(1), 1.0, atol=1e-6)
 
 
+@contextlib.contextmanager
+def refused(message):
+  with pytest.raises(InputError, match=message) as caught:
+    yield
+  assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
   ("name", "options", "message"),
   [
@@ -133,58 +129,45 @@ def test_a_genre_that_was_not_learnt_has_no_probability(name):
   ],
 )
 def test_a_wrong_option_is_one_clear_line(name, options, message):
-  with pytest.raises(InputError, match=message) as caught:
+  with refused(message):
     scikit_learn.create(name, **options)
-  assert "\n" not in str(caught.value)
 
 
-def cut(train, shape=(130, 13)):
-  """As much of a Dataset as `check` looks at."""
-  rows = [
-    {"id": f"{g}.{i}", "genre": g} for g in ("jazz", "pop") for i in "012"
-  ]
-  return types.SimpleNamespace(
+JAZZ, POP = ("jazz.0", "jazz.1"), ("pop.0", "pop.1")
+
+
+@pytest.mark.parametrize(
+  ("name", "train", "shape", "message"),
+  [
+    ("majority", (), (130, 13), "leaves no train tracks"),
+    (
+      *("logreg", JAZZ, (130, 13)),
+      "leaves 2 jazz train tracks: .* 2 genres or more",
+    ),
+    (
+      *("svm", (*JAZZ, "pop.0"), (130, 13)),
+      "2 jazz, 1 pop train tracks: .* 2 tracks",
+    ),
+    (
+      *("svm", (*JAZZ, *POP), (180, 180, 3)),
+      r"gives pictures \[180, 180, 3\]: .*mfcc",
+    ),
+    ("svm", (*JAZZ, *POP), (130, 13), None),
+  ],
+)
+def test_too_few_tracks_and_pictures_are_refused(name, train, shape, message):
+  config = ml_collections.ConfigDict(
+    {"data": {"features": "image_180"}, "model": {"name": name}}
+  )
+  rows = [{"id": i, "genre": i.split(".")[0]} for i in (*JAZZ, *POP)]
+  dataset = types.SimpleNamespace(  # as much as `check` looks at
     example_shape=shape,
     metadata={"rows": rows},
     parts={"train": [(track, s) for track in train for s in (0, 1)]},
     protocol="filtered",
   )
-
-
-def recipe(name):
-  return ml_collections.ConfigDict(
-    {"data": {"features": "image_180"}, "model": {"name": name}}
-  )
-
-
-@pytest.mark.parametrize(
-  ("name", "train", "message"),
-  [
-    ("majority", (), "leaves no train tracks"),
-    (
-      "logreg",
-      ("jazz.0", "jazz.1"),
-      "leaves 2 jazz train tracks: .* 2 genres or more",
-    ),
-    (
-      "svm",
-      ("jazz.0", "jazz.1", "pop.0"),
-      "2 jazz, 1 pop train tracks: .* 2 tracks",
-    ),
-  ],
-)
-def test_too_few_tracks_are_refused(name, train, message):
-  with pytest.raises(InputError, match=message) as caught:
-    classical.check(recipe(name), cut(train))
-  assert "\n" not in str(caught.value)
-  classical.check(recipe(name), cut(("jazz.0", "jazz.1", "pop.0", "pop.1")))
-
-
-def test_pictures_are_refused():
-  with pytest.raises(
-    InputError, match=r"gives pictures \[180, 180, 3\]: .*mfcc"
-  ):
-    classical.check(recipe("svm"), cut(("jazz.0",), (180, 180, 3)))
+  with refused(message) if message else contextlib.nullcontext():
+    classical.check(config, dataset)
 
 
 def test_genres_far_apart_are_not_certain():
@@ -201,27 +184,32 @@ def test_genres_far_apart_are_not_certain():
 # Runs.
 
 
-@pytest.fixture
-def make_run(make_config, tmp_path):
-  """Fits a classifier on the small synthetic corpus."""
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+  return tmp_path_factory.mktemp("runs")
 
-  def make(name, folder="run", **options):
+
+@pytest.fixture
+def make_run(make_config, runs):
+  """Fits a classifier on the small synthetic corpus, once for each folder."""
+
+  def make(name, folder="", **options):
     config = make_config()
     config.recipe, config.task = f"{name}_stats", "classical"
     config.model = ml_collections.ConfigDict({"name": name, **options})
-    dataset = open_dataset(config)
-    path = tmp_path / folder
-    path.mkdir()
-    workdir.begin(path, config, dataset)
-    tasks.train(config, dataset, path, sharding.make_mesh())
+    dataset, path = open_dataset(config), runs / (folder or name)
+    if not path.exists():
+      path.mkdir()
+      workdir.begin(path, config, dataset)
+      tasks.train(config, dataset, path, sharding.make_mesh())
     return path, dataset, config
 
   return make
 
 
 @pytest.mark.slow
-def test_a_run_from_fit_to_report(make_run, capsys):
-  path, dataset, config = make_run("svm")
+def test_a_run_from_fit_to_report(make_run, capsys, undrawn):
+  path, dataset, config = make_run("svm", "reported")
   assert "epoch   1  train/loss" in capsys.readouterr().out
   assert sorted(file.name for file in path.iterdir()) == [
     "SHA256SUMS",
@@ -239,17 +227,16 @@ def test_a_run_from_fit_to_report(make_run, capsys):
   assert (found["best_epoch"], found["epochs_run"]) == (1, 1)
   with np.load(path / "model.npz", allow_pickle=False) as stored:
     sizes = {key: stored[key].size for key in stored}
-  fitted = {"mean", "scale", "gamma", "support", "dual", "intercept"}
   assert found["num_params"] == sum(
-    sizes[key] for key in fitted | {"temperature"}
+    sizes[key] for key in scikit_learn.SVM.arrays if key != "count"
   )
   (row,) = found["history"]
   assert (row["epoch"], row["step"]) == (1, 0)
   stored = predictions.load(path / "predictions" / "validation.npz")
   quick = metrics.quick(stored)
-  assert {
-    f"validation/{key}": quick[key] for key in quick
-  }.items() <= row.items()
+  assert {f"validation/{key}": x for key, x in quick.items()}.items() <= (
+    row.items()
+  )
   assert found["monitor"]["value"] == quick["track_accuracy"]
   train = found["splits"]["train"]["segment"]
   assert row["train/accuracy"] == train["accuracy"]
@@ -271,9 +258,9 @@ def test_the_workdir_is_enough_to_predict(make_run, name):
   np.testing.assert_allclose(found.sum(1), 1.0, atol=1e-6)
 
 
-def test_a_flipped_bit_of_a_model_is_named(make_run):
+def test_a_flipped_bit_of_a_model_is_named(make_run, tmp_path):
   """The first of them stands where zip keeps no checksum: a file's date."""
-  path, _, _ = make_run("svm")
+  path = shutil.copytree(make_run("svm")[0], tmp_path / "run")
   model, run = path / "model.npz", workdir.load(path)
   whole = model.read_bytes()
   for place in (10, len(whole) // 2, len(whole) - 1):
@@ -289,13 +276,33 @@ def test_a_flipped_bit_of_a_model_is_named(make_run):
     evaluate.load_model(path, run)
 
 
-@pytest.mark.parametrize("name", FITTED)
+@pytest.mark.parametrize("name", ["logreg", "svm"])
 def test_fitted_twice_the_bytes_are_the_same(make_run, name):
-  one, *_ = make_run(name, "one", C=0.5)
-  two, *_ = make_run(name, "two", C=0.5)
-  assert (one / "model.npz").read_bytes() == (two / "model.npz").read_bytes()
-  other, *_ = make_run(name, "other", C=0.05)
-  assert (one / "model.npz").read_bytes() != (other / "model.npz").read_bytes()
+  one, two, other = (
+    (make_run(name, folder, **options)[0] / "model.npz").read_bytes()
+    for folder, options in (
+      (name, {}),
+      (f"{name}-again", {}),
+      (f"{name}-other", {"C": 0.05}),
+    )
+  )
+  assert one == two != other
+
+
+def load_model(path, name="svm", content=None):
+  """Loads a model.npz of these bytes or arrays, with right checksums."""
+  if isinstance(content, bytes):
+    (path / "model.npz").write_bytes(content)
+  elif content:
+    np.savez(path / "model.npz", **content)
+  if content is not None:
+    atomic.write_checksums(path, [path / "model.npz"])
+  run = {
+    "config": {"task": "classical", "model": {"name": name}},
+    "genres": ["blues", "jazz"],
+    "example_shape": [130, 13],
+  }
+  return evaluate.load_model(path, run)
 
 
 @pytest.mark.parametrize(
@@ -311,33 +318,15 @@ def test_fitted_twice_the_bytes_are_the_same(make_run, name):
 def test_a_model_that_cannot_be_read_is_one_clear_line(
   tmp_path, content, message
 ):
-  if content is not None:
-    (tmp_path / "model.npz").write_bytes(content)
-    atomic.write_checksums(tmp_path, [tmp_path / "model.npz"])
-  run = {
-    "config": {"task": "classical", "model": {"name": "svm"}},
-    "genres": ["blues", "jazz"],
-  }
-  with pytest.raises(InputError, match=message) as caught:
-    evaluate.load_model(tmp_path, run)
-  assert "\n" not in str(caught.value)
+  with refused(message):
+    load_model(tmp_path, content=content)
 
 
 @pytest.mark.parametrize("name", sorted(scikit_learn.CLASSIFIERS))
 def test_a_model_of_another_classifier_is_one_clear_line(tmp_path, name):
-  run = {
-    "config": {"task": "classical", "model": {"name": name}},
-    "genres": ["blues", "jazz"],
-    "example_shape": [130, 13],
-  }
-  np.savez(tmp_path / "model.npz", classes=np.arange(2), other=np.ones(3))
-  atomic.write_checksums(tmp_path, [tmp_path / "model.npz"])
-  with pytest.raises(InputError, match=r"lacks array .* train again"):
-    evaluate.load_model(tmp_path, run)
-  arrays = scikit_learn.CLASSIFIERS[name].arrays
-  np.savez(
-    tmp_path / "model.npz", classes=np.arange(2), **dict.fromkeys(arrays, 0)
-  )
-  atomic.write_checksums(tmp_path, [tmp_path / "model.npz"])
-  with pytest.raises(InputError, match=r"does not fit \[130, 13\] examples"):
-    evaluate.load_model(tmp_path, run)
+  classes = {"classes": np.arange(2)}
+  with refused("lacks array .* train again"):
+    load_model(tmp_path, name, {**classes, "other": np.ones(3)})
+  arrays = dict.fromkeys(scikit_learn.CLASSIFIERS[name].arrays, 0)
+  with refused(r"does not fit \[130, 13\] examples"):
+    load_model(tmp_path, name, {**classes, **arrays})

@@ -25,51 +25,35 @@ def step_with(optimizer, params, gradients):
 # --- schedules
 
 
-@pytest.mark.parametrize("name", sorted(optim.SCHEDULES))
-def test_every_schedule_is_jittable_and_stays_under_its_peak(name):
-  schedule = jax.jit(optim.create_schedule(name, **RATE))
-  rates = [float(schedule(step)) for step in range(0, 240, 12)]
-  assert all(0 <= rate <= 1e-3 * (1 + 1e-6) for rate in rates)
-
-
-def test_exponential_gives_the_rates_that_keras_printed_for_the_source():
-  schedule = optim.create_schedule("exponential", **RATE)
-  # "Epoch N/60 ... learning_rate" of the source's notebook; N counts from 1.
-  printed = {1: 1e-3, 10: 1e-3, 25: 4.6329e-4, 26: 4.4013e-4, 60: 7.6945e-5}
-  for epoch, rate in printed.items():
-    for step in (4 * (epoch - 1), 4 * epoch - 1):
-      np.testing.assert_allclose(schedule(step), rate, rtol=2e-5)
-  np.testing.assert_allclose(schedule(4 * 10), 0.95e-3, rtol=1e-6)
-
-
-def test_cosine_rises_linearly_and_ends_at_zero():
-  schedule = optim.create_schedule("cosine", **{**RATE, "warmup_epochs": 10})
-  expected = {
-    0: 0.0,
-    20: 0.5e-3,
-    40: 1e-3,
-    140: 0.5e-3,  # half of the 200 steps after the rise
-    240: 0.0,
-  }
-  for step, rate in expected.items():
-    np.testing.assert_allclose(schedule(step), rate, atol=1e-9)
-  at_once = optim.create_schedule("cosine", **RATE)
-  np.testing.assert_allclose(at_once(0), 1e-3, rtol=1e-6)
-
-
-@pytest.mark.parametrize("name", ["constant", "plateau"])
-def test_constant_and_plateau_do_not_move(name):
-  schedule = optim.create_schedule(name, **RATE)
-  assert float(schedule(0)) == float(schedule(239)) == 1e-3
-
-
-def test_cosine_of_a_run_shorter_than_its_rise_peaks_half_way():
-  rate = {**RATE, "warmup_epochs": 60, "epochs": 2}
-  schedule = optim.create_schedule("cosine", **rate)
-  steps = 2 * RATE["steps_per_epoch"]
-  values = [float(schedule(step)) for step in range(steps + 1)]
-  assert int(np.argmax(values)) == steps // 2
-  assert max(values) == pytest.approx(RATE["learning_rate"])
+@pytest.mark.parametrize(
+  ("name", "options", "expected"),
+  [
+    # "Epoch N/60 ... learning_rate" that Keras printed in a source's notebook:
+    # N of 1, 10, 25, 26 and 60, at the first and last of four steps
+    (
+      *("exponential", {}),
+      {0: 1e-3, 39: 1e-3, 40: 0.95e-3, 96: 4.6329e-4, 99: 4.6329e-4}
+      | {100: 4.4013e-4, 103: 4.4013e-4, 236: 7.6945e-5, 239: 7.6945e-5},
+    ),
+    # half of the 200 steps after the rise is half of the rate
+    (
+      *("cosine", {"warmup_epochs": 10}),
+      {0: 0.0, 20: 0.5e-3, 40: 1e-3, 140: 0.5e-3, 240: 0.0},
+    ),
+    ("cosine", {}, {0: 1e-3}),
+    # a run shorter than its rise peaks half way
+    (
+      *("cosine", {"warmup_epochs": 60, "epochs": 2}),
+      {0: 0.0, 2: 0.5e-3, 4: 1e-3, 6: 0.5e-3, 8: 0.0},
+    ),
+    ("constant", {}, {0: 1e-3, 239: 1e-3}),
+    ("plateau", {}, {0: 1e-3, 239: 1e-3}),
+  ],
+)
+def test_schedule_by_hand(name, options, expected):
+  schedule = jax.jit(optim.create_schedule(name, **{**RATE, **options}))
+  rates = [float(schedule(step)) for step in expected]
+  np.testing.assert_allclose(rates, [*expected.values()], rtol=2e-5, atol=1e-9)
 
 
 # --- optimisers
@@ -91,75 +75,31 @@ def test_every_optimizer_descends_and_takes_lr_scale(name):
   assert updates["kernel"][0, 0] < 0 < updates["kernel"][0, 1]
 
 
-def test_rmsprop_is_torchs():
-  """v = 0.99 v + 0.01 g^2; w -= lr g / (sqrt(v) + 1e-8): torch's defaults."""
-  gradients = [1e-8, -3e-8, 2.0]  # small ones first: epsilon has to matter
-  expected, v = 1.0, 0.0
-  for g in gradients:
-    v = 0.99 * v + 0.01 * g * g
-    expected -= 0.01 * g / (np.sqrt(v) + 1e-8)
-  optimizer = optim.create("rmsprop", optax.constant_schedule(0.01))
-  found = step_with(optimizer, jnp.ones(1), [jnp.full(1, g) for g in gradients])
-  np.testing.assert_allclose(found, expected, rtol=1e-6)
+KERAS = {"eps": 1e-7, "eps_rule": "keras"}
+TINY = [1e-6, -3e-6, 2e-7]
 
 
-def test_sgd_with_momentum_by_hand():
-  # Velocities 1, then 0.9 * 1 + 2 = 2.9: 1 - 0.1 * (1 + 2.9) = 0.61.
-  optimizer = optim.create("sgd", optax.constant_schedule(0.1), momentum=0.9)
-  found = step_with(optimizer, jnp.ones(1), [jnp.ones(1), jnp.full(1, 2.0)])
-  np.testing.assert_allclose(found, 0.61, rtol=1e-6)
-
-
-def test_adam_by_hand():
-  m, v, expected = 0.0, 0.0, 1.0
-  for t, g in enumerate([0.5, -0.25], start=1):
-    m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
-    root = np.sqrt(v / (1 - 0.999**t)) + 1e-8
-    expected -= 0.01 * m / (1 - 0.9**t) / root
-  optimizer = optim.create("adam", optax.constant_schedule(0.01))
-  found = step_with(
-    optimizer, jnp.ones(1), [jnp.full(1, 0.5), jnp.full(1, -0.25)]
-  )
-  np.testing.assert_allclose(found, expected, rtol=1e-5)
-
-
-@pytest.mark.parametrize("name", ["adam", "adamw"])
-def test_keras_adds_epsilon_before_the_bias_correction(name):
-  """lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + eps): Keras's Adam.
-
-  At a gradient of 1e-6 the first step is 0.24 of the rate; torch's rule with
-  the same epsilon makes 0.91 of it.
-  """
-  gradients = [1e-6, -3e-6, 2e-7]
-  m, v, expected = 0.0, 0.0, [0.0]
-  for t, g in enumerate(gradients, start=1):
-    m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
-    alpha = 0.01 * np.sqrt(1 - 0.999**t) / (1 - 0.9**t)
-    expected.append(expected[-1] - alpha * m / (np.sqrt(v) + 1e-7))
-  optimizer = optim.create(
-    name, optax.constant_schedule(0.01), eps=1e-7, eps_rule="keras"
-  )
-  for t in range(1, 4):
-    found = step_with(
-      optimizer, jnp.zeros(1), [jnp.full(1, g) for g in gradients[:t]]
-    )
-    np.testing.assert_allclose(found, expected[t], rtol=5e-4)
-  assert -expected[1] / 0.01 == pytest.approx(0.240, abs=1e-3)
-
-
-def test_epsilon_by_the_two_rules_is_the_same_once_rescaled():
-  """Keras's rule is torch's with epsilon / sqrt(1 - b2^t)."""
-  params = {"kernel": jnp.ones((1, 2))}
-  gradients = {"kernel": jnp.array([[1e-6, -1e-3]])}
-  hat = 1e-7 / np.sqrt(1 - 0.999)
-  updates = []
-  for eps, rule in ((1e-7, "keras"), (hat, "torch")):
-    optimizer = optim.create(
-      "adam", optax.constant_schedule(0.1), eps=eps, eps_rule=rule
-    )
-    found, _ = optimizer.update(gradients, optimizer.init(params), params)
-    updates.append(found["kernel"])
-  np.testing.assert_allclose(*updates, rtol=1e-5)
+@pytest.mark.parametrize(
+  ("name", "options", "gradients", "updates"),
+  [
+    # v = 0.99 v + 0.01 g^2; g / (sqrt(v) + 1e-8): torch's defaults
+    ("rmsprop", {}, [1e-8, -3e-8, 2.0], [0.909091, -2.279517, 10.0]),
+    # velocities 1, then 0.9 * 1 + 2
+    ("sgd", {"momentum": 0.9}, [1.0, 2.0], [1.0, 2.9]),
+    ("adam", {}, [0.5, -0.25], [1.0, 0.26634]),
+    # sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + eps), and torch's rule
+    ("adam", KERAS, TINY, [0.240253, -0.247089, -0.170575]),
+    ("adamw", KERAS, TINY, [0.240253, -0.247089, -0.170575]),
+    ("adam", {"eps": 1e-7}, TINY, [0.909091, -0.473039, -0.323234]),
+  ],
+)
+def test_optimizer_by_hand(name, options, gradients, updates):
+  optimizer = optim.create(name, optax.constant_schedule(0.01), **options)
+  expected = -0.01 * np.cumsum(updates)
+  for steps in range(1, len(gradients) + 1):
+    given = [jnp.full(1, g) for g in gradients[:steps]]
+    found = step_with(optimizer, jnp.zeros(1), given)
+    np.testing.assert_allclose(found, expected[steps - 1], rtol=5e-4)
 
 
 def test_weight_decay_shrinks_kernels_only():
@@ -178,32 +118,56 @@ def test_clipping_bounds_the_global_norm():
   np.testing.assert_allclose(found, [-0.6, -0.8], rtol=1e-6)
 
 
-def test_mistakes_are_named():
-  rate = optax.constant_schedule(0.1)
-  with pytest.raises(InputError, match=r"'lion'.*adam, adamw, rmsprop, sgd"):
-    optim.create("lion", rate)
-  with pytest.raises(InputError, match=r"'step'.*constant, cosine"):
-    optim.create_schedule("step", **RATE)
-  with pytest.raises(InputError, match=r"'adam' has no weight decay.*adamw"):
-    optim.create("adam", rate, weight_decay=0.1)
-  with pytest.raises(InputError, match=r"'tf'.*torch, keras"):
-    optim.create("adam", rate, eps_rule="tf")
+@pytest.mark.parametrize(
+  ("create", "name", "options", "message"),
+  [
+    (optim.create, "lion", {}, r"'lion'.*adam, adamw, rmsprop, sgd"),
+    (optim.create_schedule, "step", RATE, r"'step'.*constant, cosine"),
+    (
+      *(optim.create, "adam", {"weight_decay": 0.1}),
+      r"'adam' has no weight decay.*adamw",
+    ),
+    (optim.create, "adam", {"eps_rule": "tf"}, r"'tf'.*torch, keras"),
+  ],
+)
+def test_mistakes_are_named(create, name, options, message):
+  given = [optax.constant_schedule(0.1)] * (create is optim.create)
+  with pytest.raises(InputError, match=message):
+    create(name, *given, **options)
 
 
 # --- losses
 
 
-def test_cross_entropy_of_integers_soft_labels_and_smoothing():
-  logits = jnp.array([[0.0, 0.0], [np.log(3.0), 0.0]])
-  hard = losses.cross_entropy(logits, jnp.array([0, 1]))
-  np.testing.assert_allclose(hard, [np.log(2), np.log(4)], rtol=1e-6)
-  soft = losses.cross_entropy(logits, jnp.array([[1.0, 0.0], [0.5, 0.5]]))
-  second = 0.5 * np.log(4 / 3) + 0.5 * np.log(4)
-  np.testing.assert_allclose(soft, [np.log(2), second], rtol=1e-6)
-  # Smoothing 0.2 over two classes: labels 0.9 and 0.1.
-  smooth = losses.cross_entropy(logits, jnp.array([0, 1]), smoothing=0.2)
-  second = 0.1 * np.log(4 / 3) + 0.9 * np.log(4)
-  np.testing.assert_allclose(smooth, [np.log(2), second], rtol=1e-6)
+LOGITS = np.array([[0.0, 0.0], [np.log(3.0), 0.0]])  # shares 1/2, 1/2; 3/4, 1/4
+HALF, LIKELY, UNLIKELY = np.log(2), np.log(4 / 3), np.log(4)  # and their losses
+
+
+@pytest.mark.parametrize(
+  ("labels", "smoothing", "weights", "expected"),
+  [
+    ([0, 1], 0.0, None, [HALF, UNLIKELY]),
+    ([[1.0, 0.0], [0.5, 0.5]], 0.0, None, [HALF, (LIKELY + UNLIKELY) / 2]),
+    # Smoothing 0.2 over two classes: labels 0.9 and 0.1.
+    ([0, 1], 0.2, None, [HALF, 0.1 * LIKELY + 0.9 * UNLIKELY]),
+    # A mixture weighs each label by its own class.
+    (
+      *([[1.0, 0.0], [0.75, 0.25]], 0.0, [4.0, 1.0]),
+      [4 * HALF, 3 * LIKELY + 0.25 * UNLIKELY],
+    ),
+    # A label alone: its weight times its loss, smoothing included.
+    ([0, 0], 0.2, [4.0, 1], [4 * HALF, 4 * (0.9 * LIKELY + 0.1 * UNLIKELY)]),
+    ([0, 1], 0.2, [4.0, 1], [4 * HALF, 0.1 * LIKELY + 0.9 * UNLIKELY]),
+  ],
+)
+def test_cross_entropy_by_hand(labels, smoothing, weights, expected):
+  found = losses.cross_entropy(
+    jnp.asarray(LOGITS, jnp.float32),
+    jnp.asarray(labels),
+    smoothing=smoothing,
+    class_weights=weights and np.array(weights, np.float32),
+  )
+  np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 def test_class_weights_are_scikit_learns_and_survive_an_absent_class():
@@ -214,23 +178,6 @@ def test_class_weights_are_scikit_learns_and_survive_an_absent_class():
   with_gap = losses.balanced_class_weights([5, 0, 1, 2])
   np.testing.assert_allclose(with_gap[[0, 2, 3]], expected, rtol=1e-6)
   assert with_gap[1] == 0
-
-
-def test_a_mixture_weighs_each_label_by_its_own_class():
-  """0.75 of class 0 (weight 4), 0.25 of class 1 (weight 1); p = 3/4, 1/4."""
-  logits = jnp.array([[np.log(3.0), 0.0]])
-  weights = np.array([4.0, 1.0], np.float32)
-  mixed = jnp.array([[0.75, 0.25]])
-  found = losses.cross_entropy(logits, mixed, class_weights=weights)
-  one, two = np.log(4 / 3), np.log(4)
-  np.testing.assert_allclose(found, [3 * one + 0.25 * two], rtol=1e-6)
-  # A label alone: its weight times its loss, smoothing included.
-  for label, own in ((0, 4.0), (1, 1.0)):
-    plain = losses.cross_entropy(logits, jnp.array([label]), smoothing=0.2)
-    found = losses.cross_entropy(
-      logits, jnp.array([label]), smoothing=0.2, class_weights=weights
-    )
-    np.testing.assert_allclose(found, own * plain, rtol=1e-6)
 
 
 def test_l2_takes_the_chosen_kernels_only():

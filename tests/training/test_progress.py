@@ -27,36 +27,44 @@ def follow(values, monitor="validation/accuracy", losses=None, **rule):
   return states, best
 
 
-def test_accuracy_is_to_rise_and_loss_to_fall():
-  assert follow([0.2, 0.5, 0.4, 0.6])[1] == [True, True, False, True]
-  falls = follow([2.0, 1.0, 1.5, 0.5], monitor="validation/loss")
-  assert falls[1] == [True, True, False, True]
-  assert falls[0][-1].best_epoch == 4
-  assert falls[0][-1].best_value == 0.5
+LOSS = {"monitor": "validation/loss"}
+PLATEAU = {"plateau_factor": 0.5, "plateau_patience": 2}
+FIRST = {"ties": "first"}
 
 
-def test_ties_are_broken_by_the_loss_of_the_same_part():
-  states, best = follow([0.5, 0.5, 0.5], losses=[1.0, 0.9, 0.95])
-  assert best == [True, True, False]
-  assert states[-1].best_epoch == 2
-  # without a loss the first of equals stays
-  assert follow([0.5, 0.5])[1] == [True, False]
-
-
-def test_a_tie_is_no_improvement_where_the_first_of_equals_is_kept():
-  """Keras: the third of these is no best, whatever its loss, and ends it."""
-  rule = {"losses": [1.0, 0.9, 0.8, 0.7], "ties": "first"}
-  states, best = follow([0.5, 0.5, 0.5, 0.6], **rule)
-  assert best == [True, False, False, True]
-  assert [progress.should_stop(state, 2) for state in states] == [
-    *(False, False, True, False)
-  ]
-  assert states[2].best_epoch == 1
-  # and so plateaus begin: Keras's callback counts the same evaluations
-  plateau = {"plateau_factor": 0.5, "plateau_patience": 2}
-  assert follow([0.5] * 3, **rule, **plateau)[0][-1].lr_scale == 0.5
-  by_loss = rule | {"ties": "loss"}
-  assert follow([0.5] * 3, **by_loss, **plateau)[0][-1].lr_scale == 1.0
+@pytest.mark.parametrize(
+  ("values", "losses", "rule", "best", "scales"),
+  [
+    # an accuracy is to rise and a loss to fall
+    ([0.2, 0.5, 0.4, 0.6], None, {}, (1, 1, 0, 1), 1.0),
+    ([2.0, 1.0, 1.5, 0.5], None, LOSS, (1, 1, 0, 1), 1.0),
+    # ties are broken by the loss of the same part; without one the first stays
+    ([0.5, 0.5, 0.5], [1.0, 0.9, 0.95], {}, (1, 1, 0), 1.0),
+    ([0.5, 0.5], None, {}, (1, 0), 1.0),
+    # Keras's rule: no tie is a best, whatever its loss, also for a plateau
+    ([0.5] * 3 + [0.6], [1.0, 0.9, 0.8, 0.7], FIRST, (1, 0, 0, 1), 1.0),
+    ([0.5] * 3, [1.0, 0.9, 0.8], FIRST | PLATEAU, (1, 0, 0), (1, 1, 0.5)),
+    ([0.5] * 3, [1.0, 0.9, 0.8], PLATEAU, (1, 1, 1), 1.0),
+    # NaN is never best
+    ([math.nan, 0.1, math.nan, 0.2], None, {}, (0, 1, 0, 1), 1.0),
+    # a plateau starts again after a reduction, down to a floor; a best ends it
+    (
+      *([0.5] + [0.4] * 6, None, PLATEAU | {"min_lr_scale": 0.2}),
+      *((1, *[0] * 6), (1, 1, 0.5, 0.5, 0.25, 0.25, 0.2)),
+    ),
+    ([0.5, 0.4, 0.6, 0.4], None, PLATEAU, (1, 0, 1, 0), 1.0),
+  ],
+)
+def test_best_and_plateau_by_hand(values, losses, rule, best, scales):
+  states, found = follow(values, losses=losses, **rule)
+  assert found == [*map(bool, best)]
+  wanted = scales if isinstance(scales, tuple) else [scales] * len(values)
+  assert [state.lr_scale for state in states] == [*wanted]
+  for number, state in enumerate(states, start=1):
+    epoch = max((i for i in range(1, number + 1) if best[i - 1]), default=0)
+    assert (state.evaluations, state.best_epoch) == (number, epoch)
+    assert state.best_value == (values[epoch - 1] if epoch else None)
+    assert state.evals_since_best == number - epoch
 
 
 def test_patience_counts_as_keras_does():
@@ -65,34 +73,6 @@ def test_patience_counts_as_keras_does():
   stops = [progress.should_stop(state, 3) for state in states]
   assert stops == [False, False, False, True, False]
   assert not any(progress.should_stop(state, 0) for state in states)
-
-
-def test_nan_is_never_best():
-  states, best = follow([math.nan, 0.1, math.nan, 0.2])
-  assert best == [False, True, False, True]
-  assert states[0].best_value is None
-  assert states[0].best_epoch == 0
-  assert states[2].evals_since_best == 1
-
-
-def test_plateau_counts_evaluations_and_starts_again_after_a_reduction():
-  """Factor 0.5 after two bad ones: 1 1 .5 .5 .25, then a floor of 0.2."""
-  states, _ = follow(
-    [0.5, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4],
-    plateau_factor=0.5,
-    plateau_patience=2,
-    min_lr_scale=0.2,
-  )
-  scales = [state.lr_scale for state in states]
-  assert scales == [1.0, 1.0, 0.5, 0.5, 0.25, 0.25, 0.2]
-  assert states[-1].evals_since_best == 6  # early stopping goes on counting
-
-
-def test_a_best_ends_the_plateau():
-  states, _ = follow(
-    [0.5, 0.4, 0.6, 0.4], plateau_factor=0.5, plateau_patience=2
-  )
-  assert [state.lr_scale for state in states] == [1.0] * 4
 
 
 def test_what_is_saved_comes_back():
