@@ -485,7 +485,7 @@ def test_a_setting_of_the_step_changes_its_loss(make_config):
     {"augment.shift_s": 0.5},
     {"augment.noise_probability": 0.5},
     {"augment.time_masks": 1},
-    {"augment.bin_masks": 1},
+    {"augment.bin_masks": 2, "augment.bin_width": 0.5},
     {"augment.mixup_alpha": 0.3},
     {"loss.class_weights": "balanced"},
     {"loss.label_smoothing": 0.1},
