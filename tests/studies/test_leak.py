@@ -310,10 +310,11 @@ def test_train_segments_are_exact_nested_and_in_proportion(base):
 # Statistics.
 
 
-def finished(folder, said, touched):
-  """W with finished runs of each arm, 30 tracks of the first genre: `said` is
-  {arm: of each seed, [60] whether a segment is predicted correctly}."""
-  for arm, seeds in said.items():
+def finished(folder, correct, touched):
+  """W with finished runs of each arm, 30 tracks of the first genre; its plan.
+  `correct`: {arm: of each seed, [60] which segments are predicted correctly}.
+  """
+  for arm, seeds in correct.items():
     for seed, right in enumerate(seeds):
       table = Predictions(
         track=np.repeat([f"t{i:02d}" for i in range(30)], 2),
@@ -342,26 +343,28 @@ def test_a_difference_is_of_the_tracks_that_the_arm_leaks_alone(tmp_path):
   """Six of ten tracks are leaked; the others differ the other way."""
   touched = np.arange(60) < 36
   rng = np.random.default_rng(0)
-  said = {
+  correct = {
     "clean": [np.where(touched, rng.random(60) < 0.3, 1) for _ in range(2)],
     "tracks": [np.where(touched, 1, 0) for _ in range(2)],
     "artists": [np.zeros(60, int) for _ in range(2)],
   }
   every = [f"t{i:02d}" for i in range(30)]
-  plan = finished(tmp_path, said, {"tracks": every[:18], "artists": every[8:]})
-  measured = leak.measure(tmp_path)
-  assert (measured["clusters"], measured["untested"]) == (30, ["b"])
-  clean = measured["arms"]["clean"]
+  plan = finished(
+    tmp_path, correct, {"tracks": every[:18], "artists": every[8:]}
+  )
+  scores = leak.measure(tmp_path)
+  assert (scores["clusters"], scores["untested"]) == (30, ["b"])
+  clean = scores["arms"]["clean"]
   assert clean["known_artists"] == {"tracks": 4, "of": 30}
   assert (clean["commits"], clean["n_train"]) == (["abcabcab+"], 8)
-  found = measured["differences"]["tracks"]
-  right = np.mean([one[touched].mean() for one in said["clean"]])
+  found = scores["differences"]["tracks"]
+  right = np.mean([one[touched].mean() for one in correct["clean"]])
   assert found["segment"]["n"] == touched.sum()
   assert found["segment"]["difference"] == pytest.approx(1 - right)
   assert found["track"]["n"] == 18
   rest = found["untouched"]
   assert (rest["track"]["n"], rest["segment"]["difference"]) == (12, -1)
-  both = measured["tracks_over_artists"]["track"]
+  both = scores["tracks_over_artists"]["track"]
   assert (both["n"], both["difference"]) == (10, 1)
   plan["arms"] |= {"tracks": every[:18], "artists": every[18:]}
   replan(tmp_path, plan)

@@ -87,14 +87,15 @@ def groups(split: Split, contents: Contents) -> dict[str, list[Group] | None]:
   artist = {track: credited(split.artists.get(track, "")) for track in placed}
   content = {t: {digest: ""} for t, digest in contents.digests.items()}
   same: list[Group] = [(ids, {"by": "content"}) for ids, _ in _alike(content)]
-  together = [set(ids) for ids, _ in same]
+
+  def apart(a: str, b: str) -> bool:
+    return not any({a, b} <= {*ids} for ids, _ in same)
+
   same += [
     (pair, {"by": "published"})
     for pair in track_lists.duplicates()
-    if set(pair) <= set(placed)
-    and not any(set(pair) <= ids for ids in together)
+    if {*pair} <= {*placed} and apart(*pair)
   ]
-  together = [set(ids) for ids, _ in same]
   near: list[Group] | None = contents.near and [  # type: ignore
     (
       (a, b),
@@ -102,7 +103,7 @@ def groups(split: Split, contents: Contents) -> dict[str, list[Group] | None]:
       | (_shared(a, b, "song", song) or _shared(a, b, "artist", artist)),
     )
     for a, b, likeness, offset in contents.near
-    if not any({a, b} <= ids for ids in together)
+    if apart(a, b)
   ]
   return {
     "tracks": [((track,), _pieces(track, split)) for track in placed],

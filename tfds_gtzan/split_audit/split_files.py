@@ -127,14 +127,11 @@ def _records(
     raise InputError(
       f"{file} has no column {' or '.join(COLUMNS)}; without one {_NAMED}"
     )
+  keys = name, columns.get(column or ""), columns.get(ARTIST)
   for row in rows:
     # A cell may be missing; 0 is a fold.
-    track, of, artist = (
-      "" if value is None else str(value).strip()
-      for value in map(
-        row.get, (name, columns.get(column or ""), columns.get(ARTIST))
-      )
-    )
+    cells = ("" if x is None else str(x).strip() for x in map(row.get, keys))
+    track, of, artist = cells
     part = _normal(of, column) if column else split
     if part and track:
       yield Line(file, part, track, artist)
@@ -146,28 +143,23 @@ def _json(file: str, text: str, split: str | None) -> Iterator[Line]:
   except (ValueError, RecursionError) as error:
     raise InputError(f"{file} is no JSON: {error}") from error
   if isinstance(value, list) and all(isinstance(row, dict) for row in value):
-    return _records(file, value[0] if value else (), value, split)
+    yield from _records(file, value[0] if value else (), value, split)
+    return
   if isinstance(value, list):
     value = {split: value}
   if not isinstance(value, dict):
     raise _refused(file, value)
   if None in value:
     raise InputError(f"{file}: {_NAMED}")
+  parts = list(value.items())
   if all(isinstance(of, str) and _is_split(of) for of in value.values()):
-    return (Line(file, _normal(of, "fold"), name) for name, of in value.items())
-  if split and not any(map(_is_split, value)):
-    return (Line(file, split, name) for name in value)  # with their labels
-  return (
-    Line(file, _normal(of, "fold"), name)
-    for of, names in value.items()
-    for name in _names(file, names)
-  )
-
-
-def _names(file: str, value: object) -> list[str]:
-  if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
-    raise _refused(file, value)
-  return value
+    parts = [(of, [name]) for name, of in parts]
+  elif split and not any(map(_is_split, value)):
+    parts = [(split, list(value))]  # the values are labels
+  for of, names in parts:
+    if not (isinstance(names, list) and all(isinstance(x, str) for x in names)):
+      raise _refused(file, names)
+    yield from (Line(file, _normal(of, "fold"), name) for name in names)
 
 
 def _refused(file: str, value: object) -> InputError:

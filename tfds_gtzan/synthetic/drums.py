@@ -6,7 +6,7 @@ about unit peak: a kit is the artist's, and every stroke on it is the same.
 
 import numpy as np
 
-SAMPLE_RATE = 22_050
+from tfds_gtzan.synthetic.voices import SAMPLE_RATE
 
 
 def _time(seconds) -> np.ndarray:
