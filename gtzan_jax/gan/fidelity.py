@@ -22,6 +22,7 @@ LARGEST = 1_000  # examples of each set that `measure` uses
 # GTZAN tracks, the segments of one song a genre have 0.53 to 0.66 (90 % of
 # draws) and two segments a genre, repeated, 0.3 to 0.6.
 COLLAPSED = 0.5
+_NEIGHBOURS = 5
 # Squared distances below this part of the squared lengths are rounding: 0.
 _ROUNDING = 1e-12
 
@@ -105,27 +106,27 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
   return float(max(squares, 0.0))  # equal sets: a rounding below 0
 
 
-def coverage(real: np.ndarray, fake: np.ndarray, k: int = 5) -> float:
-  """Share of reals with a fake nearer than the k-th nearest real (Naeem 2020).
+def coverage(real: np.ndarray, fake: np.ndarray) -> float:
+  """Share of reals with a fake nearer than the 5th nearest real (Naeem 2020).
 
-  Equally many independent real examples have nearly 1 - 2^-k (0.97); few or
+  Equally many independent real examples have nearly 1 - 2^-5 (0.97); few or
   unreal modes about 0. Segments of a song lie close together: GTZAN's train
   split covers 0.6 to 0.7 of the validation segments. NaN for one real example.
   """
   if not _comparable(real, fake) or len(real) < 2:
     return np.nan
-  return float(_inside(real, fake, k).any(axis=1).mean())
+  return float(_inside(real, fake).any(axis=1).mean())
 
 
-def density(real: np.ndarray, fake: np.ndarray, k: int = 5) -> float:
-  """Mean number of real neighbourhoods with a fake, over k (Naeem 2020).
+def density(real: np.ndarray, fake: np.ndarray) -> float:
+  """Mean number of real neighbourhoods with a fake, over 5 (Naeem 2020).
 
   1 for real examples; about 0 far from them; above 1 in their densest regions.
   """
   if not _comparable(real, fake) or len(real) < 2:
     return np.nan
-  count = _inside(real, fake, k).sum(axis=0).mean()
-  return float(count / min(k, len(real) - 1))
+  count = _inside(real, fake).sum(axis=0).mean()
+  return float(count / min(_NEIGHBOURS, len(real) - 1))
 
 
 def diversity(
@@ -181,9 +182,9 @@ def genre_share(
   return float(correct.mean()), np.array(shares)
 
 
-def _inside(real: np.ndarray, fake: np.ndarray, k: int) -> np.ndarray:
-  """[n, m]: whether a fake is nearer than the k-th nearest other real."""
-  k = min(k, len(real) - 1)  # the 0th is the example itself
+def _inside(real: np.ndarray, fake: np.ndarray) -> np.ndarray:
+  """[n, m]: whether a fake is nearer than the 5th nearest other real."""
+  k = min(_NEIGHBOURS, len(real) - 1)  # the 0th is the example itself
   radius = np.partition(_distances(real, real), k, axis=1)[:, k]
   return _distances(real, fake) < radius[:, None]
 

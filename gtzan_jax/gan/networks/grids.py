@@ -16,19 +16,19 @@ from flax import linen as nn
 
 
 def shrinking(
-  sides: tuple[int, ...], smallest: int, first: int, then: int = 2
+  sides: tuple[int, ...], smallest: int, first: int
 ) -> list[tuple[int, ...]]:
   """Grids from the given one to one whose sides are all at most `smallest`.
 
   Each side above `smallest` is divided, rounded up: by `first`, thereafter by
-  `then`. (38, 128), 5, 4: [(38, 128), (10, 32), (5, 16), (5, 8), (5, 4)].
+  two. (38, 128), 5, 4: [(38, 128), (10, 32), (5, 16), (5, 8), (5, 4)].
   """
-  grids = [tuple(sides)]
+  grids, step = [tuple(sides)], first
   while max(grids[-1]) > smallest:
-    step = first if len(grids) == 1 else then
     grids.append(
       tuple(n if n <= smallest else -(-n // step) for n in grids[-1])
     )
+    step = 2
   return grids
 
 
