@@ -102,14 +102,12 @@ def confusion(
   for i, row in enumerate(matrix):
     for j, count in enumerate(row):
       _cell(axes, i, j, count, count / max(sum(row), 1))
-  axes.set_xlim(-0.5, len(genres) - 0.5)
-  axes.set_ylim(len(genres) - 0.5, -0.5)
-  axes.set_aspect("equal")
+  ends = (-0.5, len(genres) - 0.5)
+  axes.set(xlim=ends, ylim=ends[::-1], aspect="equal")
+  axes.set(xlabel=columns, ylabel=rows)
   axes.spines["bottom"].set_visible(False)
   axes.set_xticks(places, genres, rotation=40, ha="right")
   axes.set_yticks(places, genres)
-  axes.set_xlabel(columns)
-  axes.set_ylabel(rows)
   axes.set_title(title, pad=12)
   return figure
 
@@ -133,11 +131,9 @@ def per_genre(table: dict[str, dict], title: str) -> Figure:
       axes.text(i, 0.02, "absent", ha="center", color=PALETTE["muted"])
   names = [f"{genre}\n{row['support']}" for genre, row in table.items()]
   axes.set_xticks(places, names)
-  axes.set_xlim(-0.6, len(table) - 0.4)
-  axes.set_ylim(0, 1)
+  axes.set(xlim=(-0.6, len(table) - 0.4), ylim=(0, 1), title=title)
   percent(axes.yaxis)
   axes.grid(axis="y")
-  axes.set_title(title)
   _legend(axes)
   return figure
 
@@ -166,9 +162,8 @@ def accuracies(axes, rows: Sequence[tuple[str, str, Mapping]]) -> None:
   for y, (_, colour, level) in enumerate(rows):
     text = f"{100 * level['accuracy']:.1f}"
     interval(axes, y, level["accuracy"], level["ci95"], colour, text)
-  axes.set_xlim(0, 1)
+  axes.set(xlim=(0, 1), xlabel="track accuracy, 95 % interval")
   percent(axes.xaxis)
-  axes.set_xlabel("track accuracy, 95 % interval")
   name_rows(axes, [name for name, _, _ in rows])
 
 
@@ -191,12 +186,10 @@ def reliability(
     axes.plot(x, y, color=PALETTE[line], linewidth=1.2, label=name)
     sizes = [16 + 240 * row["n"] / total for row in rows]
     axes.scatter(x, y, s=sizes, color=PALETTE[dots], alpha=0.85, zorder=3)
-  axes.set_xlim(-0.03, 1.05)
-  axes.set_ylim(-0.03, 1.05)
+  ends = (-0.03, 1.05)
+  axes.set(xlim=ends, ylim=ends, xlabel="confidence", ylabel="accuracy")
   percent(axes.xaxis)
   percent(axes.yaxis)
-  axes.set_xlabel("confidence")
-  axes.set_ylabel("accuracy")
   axes.grid()
   if scaled:
     axes.legend(loc="upper left", borderaxespad=0)

@@ -121,6 +121,8 @@ def test_packing_what_is_packed_changes_nothing(packed, tmp_path):
       "accuracy: 0.99 stored, ",
     ),
     ("runs runs/seed1 splits test sha256", "ab", 'sha256: "ab" stored, '),
+    ("runs runs/seed1 splits test n", "9", "test.n: str, int wanted"),
+    ("runs runs/seed1 history", [], "history: list, dict wanted"),
   ],
 )
 def test_other_numbers_are_noticed(packed, tmp_path, keys, value, words):

@@ -9,6 +9,7 @@ import types
 
 import numpy as np
 import pytest
+import scipy.stats
 import stored
 from sklearn import metrics as sk
 
@@ -124,12 +125,8 @@ def test_faults_are_tested_as_the_hypergeometric_distribution_says(result):
   faulty = {t for t in (f"t{i:02d}" for i in range(60)) if about(t)[2]}
   assert (a, b) == (len(always & faulty), len(always - faulty))
   assert (a + c, a + b + c + d) == (len(faulty), 60)
-
-  def likely(k):
-    return math.comb(a + c, k) * math.comb(b + d, a + b - k)
-
-  ways = [likely(k) for k in range(a + b + 1)]
-  p = sum(w for w in ways if w <= likely(a) * (1 + 1e-9)) / sum(ways)
+  ways = scipy.stats.hypergeom(60, a + c, a + b).pmf(np.arange(a + b + 1))
+  p = ways[ways <= ways[a] * (1 + 1e-9)].sum()
   assert test["p"] == pytest.approx(p)
   assert p < 0.1
   assert test["odds_ratio"] == pytest.approx(a * d / (b * c))

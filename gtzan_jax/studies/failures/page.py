@@ -160,10 +160,9 @@ def _draw_pairs(axes, pairs: list[Mapping]) -> None:
   rows, counts = range(len(shown)), [pair["n"] for pair in shown]
   axes.barh(rows, counts, 0.62, color=PALETTE["accent"])
   axes.set_yticks(rows, [f"{p['genre']} → {p['predicted']}" for p in shown])
-  axes.set_ylim(7.5, -0.5)
+  axes.set(ylim=(7.5, -0.5), xlabel="predictions, all runs")
   axes.xaxis.get_major_locator().set_params(integer=True, nbins=5)
   axes.grid(axis="x")
-  axes.set_xlabel("predictions, all runs")
   axes.set_title("Most confused", pad=10)
 
 
@@ -174,9 +173,9 @@ def _draw_agreement(axes, wrong_in: list[int]) -> None:
   axes.bar(range(len(wrong_in)), wrong_in, 0.72, color=colours)
   for x, count in enumerate(wrong_in):
     plot_style.label(axes, f"{count:,}", (x, count), (0, 3), "muted")
-  axes.set_ylim(0, 1.1 * max(wrong_in))
+  top, name = 1.1 * max(wrong_in), f"runs of {last} that get a track wrong"
+  axes.set(ylim=(0, top), xlabel=name)
   axes.xaxis.get_major_locator().set_params(integer=True)
-  axes.set_xlabel(f"runs of {last} that get a track wrong")
   axes.set_title("Tracks", pad=10)
 
 
@@ -192,8 +191,7 @@ def _draw_position(axes, rows: list[Mapping] | None) -> None:
   ends = zip(*(row["ci95"] for row in rows), strict=True)
   axes.vlines(x, *ends, color=PALETTE["middle"], linewidth=3)
   axes.plot(x, [row["accuracy"] for row in rows], "o", color=PALETTE["accent"])
-  axes.set_ylim(0, 1)
+  axes.set(ylim=(0, 1), xlabel="segment of the clip, from 0; bars: 95 %")
   plot_style.percent(axes.yaxis)
   axes.grid(axis="y")
   axes.xaxis.get_major_locator().set_params(integer=True)
-  axes.set_xlabel("segment of the clip, from 0; bars: 95 %")
