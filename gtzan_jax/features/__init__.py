@@ -23,7 +23,7 @@ __all__ = [
   "get",
 ]
 
-_BLOCK = 256  # frames; clips are padded to a multiple, see extract_clip
+BLOCK = 256  # frames; whole clips are padded to a multiple: few programs
 
 FEATURES: dict[str, FeatureSpec] = {
   spec.name: spec
@@ -167,7 +167,7 @@ def extract_clip(samples: np.ndarray, name: str | FeatureSpec) -> np.ndarray:
   count = stft.frames(n, spec.n_fft, spec.hop_length, spec.center)
   if count < 1:
     raise InputError(f"{n} samples are fewer than one window of {spec.n_fft}")
-  padded = np.pad(samples, (0, -n % (_BLOCK * spec.hop_length)))
+  padded = np.pad(samples, (0, -n % (BLOCK * spec.hop_length)))
   values = np.asarray(parts.extract(padded, spec, np.int32(n)))
   fixed = spec.max_frames is not None or spec.parts == ("picture",)
   return values if fixed else values[:count]

@@ -13,10 +13,6 @@ import numpy as np
 from gtzan_jax import features
 from gtzan_jax.features import image, kaggle_table
 
-# Log-mels are padded to a multiple of this many columns, so that clips of any
-# length share a few compiled programs.
-_BLOCK = 256
-
 
 def shape(spec: features.FeatureSpec) -> tuple[int, ...]:
   """Shape of one example: [frames, bins], [size, size, 3] or [57]."""
@@ -39,7 +35,7 @@ def from_audio(samples: np.ndarray, spec: features.FeatureSpec) -> np.ndarray:
 
 def from_logmel(db: np.ndarray, spec: features.FeatureSpec) -> np.ndarray:
   """From a log-mel, float32 `[columns, bands]`, absolute dB: `[1, ...]`."""
-  padded = np.pad(db, ((0, -len(db) % _BLOCK), (0, 0)))
+  padded = np.pad(db, ((0, -len(db) % features.BLOCK), (0, 0)))
   return np.asarray(_render(padded, spec.size, spec.top_db, len(db)))[None]
 
 

@@ -5,8 +5,6 @@ pre-norm encoder (Xiong et al. 2020, arXiv:2002.04745) on a convolutional stem
 over time, as Whisper's (Radford et al. 2022, arXiv:2212.04356).
 """
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,9 +13,8 @@ from flax import linen as nn
 from gtzan_jax.errors import InputError
 from gtzan_jax.models.base import Classifier
 from gtzan_jax.models.layers import InputStats
-
-conv = partial(nn.Conv, kernel_init=nn.initializers.xavier_uniform())
-dense = partial(nn.Dense, kernel_init=nn.initializers.xavier_uniform())
+from gtzan_jax.models.layers import keras_conv as conv
+from gtzan_jax.models.layers import keras_dense as dense
 
 
 def positions(length: int, width: int) -> np.ndarray:

@@ -90,7 +90,7 @@ def _keras(entries: Entries) -> Conversion:
   def find(layer: str, weight: str) -> str:
     return places.get(f"{layer}/{weight}", f"{layer}/{weight}")
 
-  rows = {}
+  rows: dict = {}
   for unit, (conv, norm) in layers.items():
     depthwise = unit.endswith("depthwise")
     # In Keras 3 a depthwise kernel is called kernel.
@@ -122,7 +122,7 @@ def _keras_layers(unit: str) -> tuple[str, str]:
 
 def _torch(entries: Entries) -> Conversion:
   """torchvision.models.mobilenet_v2's state dict."""
-  rows = {}
+  rows: dict = {}
   for unit in UNITS:
     conv, norm = _torch_layers(unit)
     weights = ("weight", "bias", "running_mean", "running_var")
