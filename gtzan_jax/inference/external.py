@@ -4,10 +4,10 @@ Nothing is prepared: each track becomes model inputs as in `predict`, so any
 corpus of an accepted kind will do.
 """
 
-import itertools
 import os
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import grain
 import jax
@@ -23,9 +23,6 @@ from gtzan_jax.training import sharding, shared_tracks, workdir
 
 PROTOCOL = "external"
 SPLIT = "test"
-
-# track id, segment, label, features [...]
-Example = tuple[str, int, int, np.ndarray]
 
 
 def evaluate(
@@ -119,54 +116,44 @@ def predict(
   of each unreadable track. InputError: see `errors.check_unreadable`; or no
   track can be read.
   """
+  rows: list[tuple[str, int, int]] = []
   skipped: list[dict] = []
-  examples = _examples(run, corpus, tracks, genres, skipped)
-  rows = []
-  while some := list(itertools.islice(examples, inputs.BATCH)):
-    *ids, x = zip(*some, strict=True)
-    ((batch, n),) = inputs.batches(np.stack(x))
-    rows.append((*ids, np.asarray(model(batch))[:n]))
-  track, segment, label, probabilities = map(
-    np.concatenate, zip(*rows, strict=True)
-  )
-  known = tuple(run["genres"])
-  return Predictions(track, segment, label, probabilities, known), skipped
 
-
-def _examples(
-  run: Mapping,
-  corpus,
-  tracks: Sequence,
-  genres: Mapping[str, str],
-  skipped: list[dict],
-) -> Iterator[Example]:
-  """Examples of all tracks in order; unreadable tracks go into `skipped`."""
-
-  def read(track) -> tuple[object, np.ndarray | InputError]:
+  def read(track) -> tuple[Any, np.ndarray | InputError]:
     try:
       return track, inputs.examples(track.read(), corpus.kind, run)
     except InputError as error:
       return track, error
 
-  # Threads, not processes: JAX has started and must not be forked.
-  threads = min(8, os.cpu_count() or 1)
-  stream = grain.MapDataset.source(tracks).map(read)
-  for track, x in stream.to_iter_dataset(
-    grain.ReadOptions(threads, 2 * threads)
-  ):
-    if isinstance(x, StopError):
-      raise x
-    if isinstance(x, InputError):
-      print(shown(f"skipped: {track.id}: {x}"))
-      skipped.append({"track": track.id, "reason": str(x)})
-      first = skipped[0]["reason"]
-      errors.check_unreadable(len(skipped), len(corpus.tracks), first)
-      continue
-    label = run["genres"].index(genres[track.genre])
-    for segment, example in enumerate(x):
-      yield track.id, segment, label, example
-  if len(skipped) == len(tracks):
+  def examples() -> Iterator[np.ndarray]:
+    """`[s, ...]` of each readable track."""
+    # Threads, not processes: JAX has started and must not be forked.
+    threads = min(8, os.cpu_count() or 1)
+    options = grain.ReadOptions(threads, 2 * threads)
+    stream = grain.MapDataset.source(tracks).map(read)
+    for track, x in stream.to_iter_dataset(options):
+      if isinstance(x, StopError):
+        raise x
+      if isinstance(x, InputError):
+        print(shown(f"skipped: {track.id}: {x}"))
+        skipped.append({"track": track.id, "reason": str(x)})
+        first = skipped[0]["reason"]
+        errors.check_unreadable(len(skipped), len(corpus.tracks), first)
+        continue
+      label = run["genres"].index(genres[track.genre])
+      rows.extend((track.id, segment, label) for segment in range(len(x)))
+      yield x
+
+  batches = inputs.regrouped(examples(), inputs.BATCH)
+  probabilities = [np.asarray(model(batch))[:n] for batch, n in batches]
+  if not rows:
     raise InputError(
       f"none of the {len(tracks)} tracks that the model can be tested on can be"
       f" read; first reason: {skipped[0]['reason']}"
     )
+  track, segment, label = map(np.array, zip(*rows, strict=True))
+  known = tuple(run["genres"])
+  table = Predictions(
+    track, segment, label, np.concatenate(probabilities), known
+  )
+  return table, skipped
