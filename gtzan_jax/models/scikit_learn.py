@@ -6,7 +6,6 @@ depend on the version of scikit-learn.
 
 import collections
 import dataclasses
-import itertools
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -137,15 +136,11 @@ class SVM:
     kernel = rbf_kernel(z, arrays["support"], gamma=float(arrays["gamma"]))
     genres, dual = len(arrays["count"]), arrays["dual"]
     owner = np.repeat(np.arange(genres), arrays["count"])
-    pairs = list(itertools.combinations(range(genres), 2))
-    weights = [
-      np.where(owner == i, dual[j - 1], 0) + np.where(owner == j, dual[i], 0)
-      for i, j in pairs
-    ]
-    margins = kernel @ np.transpose(weights) + arrays["intercept"]
-    sign = np.zeros((len(pairs), genres))
-    for row, (i, j) in zip(sign, pairs, strict=True):
-      row[i], row[j] = 1.0, -1.0
+    i, j = np.triu_indices(genres, 1)  # the pairs
+    weights = np.where(owner == i[:, None], dual[j - 1], 0)
+    weights += np.where(owner == j[:, None], dual[i], 0)
+    margins = kernel @ weights.T + arrays["intercept"]
+    sign = np.eye(genres)[i] - np.eye(genres)[j]
     won = np.where(margins >= 0, 1.0, -1.0) @ sign
     total = margins @ sign
     return (won + genres - 1) / 2 + total / (3 * (np.abs(total) + 1))
