@@ -10,7 +10,6 @@ import corpora
 import numpy as np
 import pytest
 
-import tfds_gtzan
 from gtzan_jax import features
 from gtzan_jax.audio import waveform
 from gtzan_jax.errors import InputError
@@ -59,7 +58,7 @@ def sounds(**genres):
 def written(corpus, path, *rate):
   """The archive of a corpus, opened, and what `write` returned."""
   done = archive_writer.write(corpus, path, *rate)
-  return tfds_gtzan.open_corpus(str(done.path)), done
+  return corpora.opened(done.path), done
 
 
 def arrays(path):
@@ -147,14 +146,14 @@ def test_segments_are_as_wide_as_the_rate_says(tmp_path):
   stored = arrays(done.path)
   stored.pop("columns_per_second")
   np.savez(tmp_path / "old.npz", **stored)
-  old = tfds_gtzan.open_corpus(str(tmp_path / "old.npz"))
+  old = corpora.opened(tmp_path / "old.npz")
   assert old.columns_per_frame == pytest.approx(387 / 87)
 
 
 def test_a_folder_of_gtzans_names(tmp_path):
   """From files on disk: artists and partition come with the ids."""
   root = corpora.write_folder(tmp_path / "in", {"blues": [2, 1], "rock": [1]})
-  given = tfds_gtzan.open_corpus(str(root))
+  given = corpora.opened(root)
   opened, done = written(given, tmp_path / "made" / "here" / "a.npz")
   assert (done.tracks, done.skipped) == (3, ())
   assert opened.tracks == given.tracks  # compared by all but how they are read
@@ -201,21 +200,36 @@ def test_unreadable_tracks_are_left_out_and_named(tmp_path):
   assert "blues.00010" not in arrays(done.path)["track"]
 
 
+GIVEN = sounds(blues=[fading(0.2)], rock=[fading(0.2)])
+MANY = [fading(0.1)] * 30
+
+
 @pytest.mark.parametrize(
-  ("rock", "message"),
+  ("given", "message"),
   [
-    ([None, None], r"2 of 32 tracks cannot be read, more than 5%; .*song\.wav"),
-    ([None], r"no track of the genre rock can be read; .*song\.wav"),
+    (
+      sounds(blues=MANY, rock=[None, None]),
+      r"2 of 32 tracks cannot be read, more than 5%; .*song\.wav",
+    ),
+    (
+      sounds(blues=MANY, rock=[None]),
+      r"no track of the genre rock can be read; .*song\.wav",
+    ),
+    (
+      dataclasses.replace(GIVEN, name="archive", kind="logmel"),
+      "corpus archive hold logmel: give",
+    ),
+    (  # it must not swell all others
+      sounds(blues=[fading(1)], rock=[fading(9)]),
+      r"rock.00000 lasts 9 s: 2 tracks of as many columns are 0.0 GB",
+    ),
   ],
 )
-def test_too_many_unreadable_tracks(tmp_path, rock, message):
-  given = sounds(blues=[fading(0.1)] * 30, rock=rock)
+def test_corpora_that_make_no_archive(tmp_path, monkeypatch, given, message):
+  monkeypatch.setattr(archive_writer, "_MOST_GB", 1e-5)
   with pytest.raises(InputError, match=message):
-    archive_writer.write(given, tmp_path / "a.npz")
+    archive_writer.write(given, tmp_path / "a.npz", 12.9)
   assert list(tmp_path.iterdir()) == []
-
-
-GIVEN = sounds(blues=[fading(0.2)], rock=[fading(0.2)])
 
 
 @pytest.mark.parametrize(
@@ -243,28 +257,6 @@ def test_what_cannot_be_written(tmp_path, name, rate, message):
   assert (tmp_path / "taken.npz").read_text() == "mine"
 
 
-def test_only_audio_makes_an_archive(tmp_path):
-  path = corpora.write_archive(tmp_path / "a.npz")
-  given = tfds_gtzan.open_corpus(str(path))
-  with pytest.raises(InputError, match="corpus archive hold logmel: give"):
-    archive_writer.write(given, tmp_path / "b.npz")
-
-
-def test_one_long_track_must_not_swell_all_others(tmp_path, monkeypatch):
-  monkeypatch.setattr(archive_writer, "_MOST_GB", 1e-5)
-  given = sounds(blues=[fading(1)], rock=[fading(9)])
-  message = r"rock.00000 lasts 9 s: 2 tracks of as many columns are 0.0 GB"
-  with pytest.raises(InputError, match=message):
-    archive_writer.write(given, tmp_path / "a.npz", 12.9)
-  assert list(tmp_path.iterdir()) == []
-
-
-def test_an_ending_in_capitals(tmp_path):
-  opened, done = written(GIVEN, tmp_path / "A.NPZ")
-  assert list(tmp_path.iterdir()) == [done.path] == [tmp_path / "A.NPZ"]
-  assert len(opened.tracks) == 2
-
-
 def test_the_second_of_two_writers_is_told_so(tmp_path):
   out, refused = tmp_path / "a.npz", []
 
@@ -288,14 +280,17 @@ def test_the_second_of_two_writers_is_told_so(tmp_path):
 def test_an_archive_has_its_name_only_when_all_of_it_is_written(
   tmp_path, monkeypatch
 ):
+  """And the name's ending may be in capitals."""
   replace, sizes = archive_writer.os.replace, []
   monkeypatch.setattr(
     archive_writer.os,
     "replace",
     lambda old, new: sizes.append(old.stat().st_size) or replace(old, new),
   )
-  _, done = written(GIVEN, tmp_path / "a.npz")
+  opened, done = written(GIVEN, tmp_path / "A.NPZ")
   assert sizes == [done.path.stat().st_size]
+  assert list(tmp_path.iterdir()) == [done.path] == [tmp_path / "A.NPZ"]
+  assert len(opened.tracks) == 2
 
 
 @pytest.mark.parametrize(
@@ -326,8 +321,8 @@ def test_real_clips_agree_with_the_real_archive(tmp_path, gtzan_data):
   """
   names = ("blues.00000", "classical.00000", "jazz.00000", "metal.00000")
   short = ("blues.00003", "classical.00007", "reggae.00001", "rock.00003")
-  given = tfds_gtzan.open_corpus(str(gtzan_data / "gtzan"))
-  held = tfds_gtzan.open_corpus(str(gtzan_data / "gtzan_logmel.npz"))
+  given = corpora.opened(gtzan_data / "gtzan")
+  held = corpora.opened(gtzan_data / "gtzan_logmel.npz")
   theirs = {track.id: track for track in held.tracks}
   tracks = tuple(t for t in given.tracks if t.id in (*names, *short))
   genres = tuple(dict.fromkeys(track.genre for track in tracks))

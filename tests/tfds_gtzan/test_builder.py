@@ -369,7 +369,7 @@ def test_what_is_old_or_without_checksums_is_prepared_anew(once):
 @pytest.mark.parametrize("what", ["content", "code", "facts", "spec"])
 def test_a_change_is_a_new_folder(folder, what, monkeypatch):
   spec = features.get("logmel_1024")
-  opened = tfds_gtzan.open_corpus(str(folder))
+  opened = corpora.opened(folder)
   before = dataset_builder.fingerprint(spec, opened)
   if what == "content":
     opened = tfds_gtzan.open_corpus(None, 1)
@@ -602,7 +602,7 @@ def test_a_pickled_builder_and_another_file_format(folder, tmp_path):
 
 
 def test_real_tracks(gtzan_data, tmp_path):
-  opened = tfds_gtzan.open_corpus(str(gtzan_data / "gtzan"))
+  opened = corpora.opened(gtzan_data / "gtzan")
   few = {t.id: t for t in opened.tracks if t.id.endswith(("00000", "00009"))}
   part = dataclasses.replace(opened, tracks=tuple(few.values()))
   done = tfds_gtzan.prepare(part, "mfcc_slices", tmp_path)

@@ -3,6 +3,7 @@
 import corpora
 import numpy as np
 import pytest
+from corpora import opened
 from PIL import Image
 
 import tfds_gtzan
@@ -11,10 +12,9 @@ from gtzan_jax.features import image
 PAIR = {"blues": 2, "rock": 1}
 
 
-def noise(mode: str) -> Image.Image:
-  rng = np.random.default_rng(0)
-  rgb = Image.fromarray(rng.integers(0, 256, (8, 6, 3), np.uint8))
-  return rgb.convert("P", palette=1) if mode == "P" else rgb.convert(mode)
+def repaint(file, size=(48, 32)) -> None:
+  rgb = np.random.default_rng(9).integers(0, 256, (*size[::-1], 3), np.uint8)
+  Image.fromarray(rgb).save(file)
 
 
 # The corpus.
@@ -25,38 +25,40 @@ def test_a_folder_of_pictures_is_a_corpus(tmp_path, below):
   root = corpora.write_pictures(tmp_path / "here" / below, PAIR)
   (tmp_path / "here" / "features_30_sec.csv").write_text("filename\n")
   (root / "blues" / ".DS_Store").write_bytes(b"x")
-  opened = tfds_gtzan.open_corpus(str(tmp_path / "here"))
-  assert (opened.name, opened.kind) == ("images", "picture")
-  assert opened.genres == ("blues", "rock")
-  names = [track.id for track in opened.tracks]
+  corpus = opened(tmp_path / "here")
+  assert (corpus.name, corpus.kind) == ("images", "picture")
+  assert corpus.genres == ("blues", "rock")
+  names = [track.id for track in corpus.tracks]
   assert names == ["blues.00000", "blues.00001", "rock.00000"]
-  assert opened.tracks[0].artist == "John Lee Hooker"
-  assert opened.tracks[0].partition == "validation"
+  assert corpus.tracks[0].artist == "John Lee Hooker"
+  assert corpus.tracks[0].partition == "validation"
   plain = corpora.write_pictures(tmp_path / "plain", PAIR)
-  assert opened.fingerprint == tfds_gtzan.open_corpus(str(plain)).fingerprint
-  (root / "rock" / "rock00000.png").unlink()
-  noise("RGB").resize((48, 32)).save(root / "rock" / "rock00000.png")
-  again = tfds_gtzan.open_corpus(str(tmp_path / "here"))
-  assert again.fingerprint != opened.fingerprint
+  assert corpus.fingerprint == opened(plain).fingerprint
+  repaint(root / "rock" / "rock00000.png")
+  assert opened(tmp_path / "here").fingerprint != corpus.fingerprint
 
 
-def test_pictures_beside_audio_are_had_by_their_own_folder(tmp_path):
-  corpora.write_pictures(tmp_path / "images_original", PAIR)
-  corpora.write_folder(tmp_path / "genres_original", {"pop": [1], "jazz": [1]})
-  assert tfds_gtzan.open_corpus(str(tmp_path)).name == "audio"
-  pictures = tfds_gtzan.open_corpus(str(tmp_path / "images_original"))
-  assert pictures.name == "images"
-
-
-def test_covers_beside_sound_do_not_make_it_pictures(tmp_path):
-  root = corpora.write_folder(tmp_path / "c", {"pop": [1], "jazz": [1]})
-  noise("RGB").save(root / "pop" / "cover.png")
-  assert tfds_gtzan.open_corpus(str(root)).name == "audio"
+@pytest.mark.parametrize(
+  ("pictures", "sound"),
+  [
+    ("images_original/{0}/{0}00000.png", "genres_original/{0}/{0}.00000.wav"),
+    ("{0}/cover.png", "{0}/{0}.00000.wav"),
+  ],
+)
+def test_beside_sound_pictures_are_their_own_corpus_or_covers(
+  tmp_path, pictures, sound
+):
+  genres = ("blues", "rock")
+  names = [form.format(x) for form in (pictures, sound) for x in genres]
+  corpora.write_names(tmp_path, names)
+  assert opened(tmp_path).name == "audio"
+  if "images_original" in pictures:
+    assert opened(tmp_path / "images_original").name == "images"
 
 
 def test_pictures_of_several_sizes_are_refused(tmp_path):
   root = corpora.write_pictures(tmp_path, PAIR)
-  noise("RGB").save(root / "rock" / "rock00000.png")
+  repaint(root / "rock" / "rock00000.png", (6, 8))
   corpora.refused(
     root,
     r"pictures of 2 sizes: blues00000.png is 48 x 32, rock00000.png is 6 x 8"
@@ -72,26 +74,26 @@ def test_jpegs_are_read_as_torchvision_reads_them(tmp_path, mode, ext):
     with Image.open(file) as picture:
       picture.convert("RGB").convert(mode).save(file.with_suffix(f".{ext}"))
     file.unlink()
-  opened = tfds_gtzan.open_corpus(str(root))
-  assert opened.tracks[0].id == "blues.00000"
+  corpus = opened(root)
+  assert corpus.tracks[0].id == "blues.00000"
   with Image.open(root / "blues" / f"blues00000.{ext}") as picture:
     wanted = np.asarray(picture.convert("RGB"))
-  np.testing.assert_array_equal(opened.tracks[0].read().rgb, wanted)
+  np.testing.assert_array_equal(corpus.tracks[0].read().rgb, wanted)
 
 
 def test_pictures_of_other_names(tmp_path):
   root = corpora.write_pictures(tmp_path / "c", PAIR)
   for file in root.rglob("*.png"):
     file.rename(file.with_stem(f"{file.stem[:-5]}.{file.stem[-5:]}"))
-  opened = tfds_gtzan.open_corpus(str(root))  # as sound is named: GTZAN's still
-  assert opened.tracks[0].artist == "John Lee Hooker"
+  corpus = opened(root)  # as sound is named: GTZAN's still
+  assert corpus.tracks[0].artist == "John Lee Hooker"
   for file in sorted(root.rglob("*.png")):
     (file.parent / "deep").mkdir(exist_ok=True)
     file.rename(file.parent / "deep" / f"a-{file.name}")
-  opened = tfds_gtzan.open_corpus(str(root))
-  assert (opened.name, opened.genres) == ("images", ("blues", "rock"))
-  assert opened.tracks[2].id == "rock/deep/a-rock.00000"
-  assert opened.tracks[2].read().rgb.shape == (32, 48, 3)
+  corpus = opened(root)
+  assert (corpus.name, corpus.genres) == ("images", ("blues", "rock"))
+  assert corpus.tracks[2].id == "rock/deep/a-rock.00000"
+  assert corpus.tracks[2].read().rgb.shape == (32, 48, 3)
 
 
 # Prepared.
