@@ -84,7 +84,7 @@ def test_the_verb_is_the_first_word_that_is_no_flags_value(words, verb):
 
 
 @pytest.mark.parametrize(
-  ("words", "said"),
+  ("words", "message"),
   [
     ("--config=README.md", "README.md fails: SyntaxError"),
     ("--config=configs", "--config=configs: no such file; give one of conf"),
@@ -156,9 +156,9 @@ def test_the_verb_is_the_first_word_that_is_no_flags_value(words, verb):
     ("verfy results", "unexpected 'verfy': the verbs are train, "),
   ],
 )
-def test_mistakes(monkeypatch, words, said):
+def test_mistakes(monkeypatch, words, message):
   monkeypatch.chdir(ROOT)
-  assert said in refusal(*words.replace("RECIPE", RECIPE).split(" "))
+  assert message in refusal(*words.replace("RECIPE", RECIPE).split(" "))
 
 
 @pytest.mark.parametrize(
@@ -187,13 +187,13 @@ def test_places_may_lie_at_home():
 
 def test_a_recipe_that_is_none(tmp_path):
   file = tmp_path / "mine.py"
-  for text, said in (
+  for text, message in (
     ("def get_config(): return {}", "returns {}: give a ml_collections"),
     ("import no_such_module", "fails: ModuleNotFoundError"),
     ("def get_config(): return 1 / 0", "fails: ZeroDivisionError"),
   ):
     file.write_text(text)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
       find_recipe.load(file)
 
 
@@ -240,14 +240,14 @@ def test_who_has_read_enough_gets_no_traceback(arguments):
 
 
 @pytest.mark.parametrize(
-  ("done", "said"),
+  ("done", "message"),
   [
     ({"evaluations": 8}, "warning: this run stopped at epoch 8 of 400"),
     ({"evaluations": 400}, ""),
     ({"evaluations": 8, "evals_since_best": 5}, ""),  # stopped early
   ],
 )
-def test_a_run_that_was_stopped_half_way(tmp_path, capsys, done, said):
+def test_a_run_that_was_stopped_half_way(tmp_path, capsys, done, message):
   last = checkpoint.Store(tmp_path / "last", writable=True)
   facts = {"progress": progress.Progress(**done).to_dict(), "epoch_steps": 3}
   last.save({"x": np.zeros(1)}, facts)
@@ -259,5 +259,5 @@ def test_a_run_that_was_stopped_half_way(tmp_path, capsys, done, said):
   config.train.patience = 5
   verbs.warn_unfinished(tmp_path, config)
   out = capsys.readouterr().out
-  assert out.startswith(said)
-  assert bool(out) == bool(said)
+  assert out.startswith(message)
+  assert bool(out) == bool(message)

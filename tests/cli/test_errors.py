@@ -11,7 +11,7 @@ import time
 import jax
 import numpy as np
 import pytest
-from corpora import archive_arrays, write_folder
+from corpora import archive_arrays, write_archive, write_folder
 from stored import run_json
 
 from gtzan_jax.cli.command_line import Verb
@@ -91,40 +91,116 @@ def assert_nothing_left(tmp_path: pathlib.Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def shared_music(tmp_path_factory):
+def music(tmp_path_factory):
   return write_folder(tmp_path_factory.mktemp("music"), MUSIC)
 
 
-# Recipe, flags after --config., and words of the error: the value received and
-# those accepted. M stands for a folder of sound.
-WRONG = [
-  ("quickstart", "model.name=vgg", "'vgg' mel_cnn resnet"),
-  ("quickstart", "data.features=mfc", "'mfc' mfcc_slices"),
-  ("quickstart", "data.path=/no/such", "/no/such does not exist folder"),
-  ("majority", "train.init_from=x.npz", "init_from=x.npz: remove it"),
-  ("mobilenet_v2", "train.epochs=1", "frozen=True init_from"),
-  ("mobilenet_v2", "train.init_from=X.SAFETENSORS", "='tf' padding=torch"),
-  ("quickstart", "M data.protocol=kfold", "'kfold' kfold10"),
-  ("quickstart", "M data.protocol=kfold10 data.fold=10", "fold 10 0 to 9"),
-  ("quickstart", "M data.protocol=kfold10 data.fold=-1", "fold -1 0 to 9"),
-  ("quickstart", "M data.fold=1", "fold 1 only 0"),
+@pytest.fixture
+def begun(tmp_path) -> pathlib.Path:
+  """The folder of a run of another recipe that has just begun."""
+  path = tmp_path / "begun"
+  path.mkdir()
+  (path / workdir.RUN_FILE).write_text(json.dumps(run_json(tmp_path / "data")))
+  return path
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+  """Of enough tracks, so that nothing else is wrong with it."""
+  path = tmp_path_factory.mktemp("archive") / "music.npz"
+  tracks = [f"{genre}.{i:05d}" for genre in MUSIC for i in range(20)]
+  return write_archive(path, **archive_arrays(tracks))
+
+
+def contents(path: pathlib.Path) -> dict[str, bytes]:
+  files = (file for file in path.rglob("*") if file.is_file())
+  return {str(file.relative_to(path)): file.read_bytes() for file in files}
+
+
+# A command line -> words of its error: the value received and those accepted.
+# It stands for options with --config., MUSIC, ARCHIVE and BEGUN for folders.
+MISTAKES = [
+  ("train lstm .model.name=vgg", "'vgg' mel_cnn resnet"),
+  ("train lstm .data.features=mfc", "'mfc' mfcc_slices"),
+  ("train lstm .data.path=/no/such", "/no/such does not exist folder"),
+  ("train majority .train.init_from=x.npz", "init_from=x.npz: remove it"),
+  ("train mobilenet_v2 .train.epochs=1", "frozen=True init_from"),
+  ("train mobilenet_v2 .train.init_from=X.SAFETENSORS", "='tf' padding=torch"),
+  ("train lstm MUSIC .data.protocol=kfold", "'kfold' kfold10"),
+  ("train lstm MUSIC .data.protocol=kfold10 .data.fold=10", "fold 10 0 to 9"),
+  ("train lstm MUSIC .data.protocol=kfold10 .data.fold=-1", "fold -1 0 to 9"),
+  ("train lstm MUSIC .data.fold=1", "fold 1 only 0"),
   (
-    *("quickstart", "M data.splits=a.csv data.fold=1"),
+    "train lstm MUSIC .data.splits=a.csv .data.fold=1",
     "fold 1 config.data.splits config.data.fold=0",
   ),
-  ("quickstart", "M data.train_fraction=0.0", "train_fraction (0, 1]"),
-  ("quickstart", "M optim.name=lion", "'lion' adamw"),
-  ("quickstart", "M optim.schedule=step", "'step' cosine"),
+  ("train lstm MUSIC .data.train_fraction=0.0", "train_fraction (0, 1]"),
+  ("train lstm MUSIC .optim.name=lion", "'lion' adamw"),
+  ("train lstm MUSIC .optim.schedule=step", "'step' cosine"),
+  (
+    "train quickstart ARCHIVE .augment.noise_probability=0.5",
+    "noise_probability waveform",
+  ),
+  (
+    "prepare lstm --download .data.path=/music",
+    "--download --config.data.path=/music one of the two",
+  ),
+  ("prepare lstm --download .data.protocol=kfold", "'kfold'"),
+  (
+    "prepare lstm --columns_per_second=12.9",
+    "--columns_per_second=12.9 --archive",
+  ),
+  ("prepare lstm --archive=a.npz --columns_per_second=50", "50 43.07"),
+  (
+    "prepare lstm --archive=a.npz .data.genres=('a',)",
+    "--config.data.genres the whole corpus --config.data.path",
+  ),
+  (
+    "prepare lstm --archive=a.npz --beam_options=x",
+    "--beam_options in this process",
+  ),
+  ("prepare lstm --archive=a.zip .data.path=/no", "a.zip .npz"),
+  ("explore .data.path=/no/such", "/no/such not exist"),
+  ("sweep --sweep=no.py", "no.py configs/sweeps/seeds.py"),
+  ("sweep", "--sweep is needed configs/sweeps/seeds.py"),
+  ("evaluate BEGUN .train.epochs=3", "train.epochs=3 --config.data.path"),
+  ("evaluate BEGUN .data.pth=/music", "data.pth=/music 'pth' path"),
+  ("evaluate BEGUN .data.tracks_per_genre=3", "tracks_per_genre data.path"),
+  ("evaluate BEGUN .data.path=/no/such", "/no/such does not exist"),
+  ("evaluate BEGUN --out=results", "--out=results --config.data.path=OTHER"),
+  ("evaluate BEGUN .data.path=", "data.path=: the run's own corpus"),
+  ("evaluate BEGUN --config=lstm", "--config is for train evaluate does not"),
+  ("evaluate BEGUN --workdir=b .data.path=/music", "/music each run"),
+  ("predict BEGUN", "files or folders"),
+  ("predict BEGUN launch.py", "begun/best no checkpoint train first"),
+  ("verify LONG", "xxx File name too long"),
+  ("leaderboard LONG", "xxx File name too long"),
+  ("check-splits LONG", "xxx File name too long"),
 ]
 
 
-@pytest.mark.parametrize(("recipe", "given", "words"), WRONG)
-def test_a_wrong_value(train, tmp_path, shared_music, recipe, given, words):
-  keys = given.replace("M ", f"data.path={shared_music} ").split()
-  flags = [f"--config.{key}" for key in keys]
-  assert_one_line(train(*flags, config=f"--config={recipe}"), *words.split())
+@pytest.mark.parametrize(("command", "words"), MISTAKES)
+def test_a_mistake_is_one_line_and_leaves_nothing(
+  call, train, monkeypatch, tmp_path, music, archive, begun, command, words
+):
+  monkeypatch.setattr(download, "fetch", lambda *_: pytest.fail("downloads"))
+  monkeypatch.chdir(ROOT)
+  command = command.replace("BEGUN", f"--workdir={begun}")
+  command = command.replace("LONG", "x" * 256)
+  for name, path in (("MUSIC", music), ("ARCHIVE", archive)):
+    command = command.replace(name, f".data.path={path}")
+  verb, *rest = command.replace(" .", " --config.").split()
+  before = contents(begun)
+  if verb == "train":
+    answer = train(*rest[1:], config=f"--config={rest[0]}")
+  else:
+    answer = call(verb, *rest)
+  assert_one_line(answer, *words.split())
   assert_nothing_left(tmp_path)
-  if not given.startswith("M "):
+  assert contents(begun) == before
+  if not {str(music), str(archive)} & {
+    word.rpartition("=")[2] for word in rest
+  }:
     assert not list(tmp_path.glob("prepared/*/tfds_gtzan")), "prepared first"
 
 
@@ -216,55 +292,15 @@ def test_one_unreadable_track_in_twenty_is_skipped_by_name(call, tmp_path):
   assert "19 tracks" in out
 
 
-@pytest.mark.parametrize(
-  ("command", "words"),
-  [
-    (
-      "prepare RECIPE --download --config.data.path=/music",
-      "--download --config.data.path=/music one of the two",
-    ),
-    (
-      "prepare RECIPE --columns_per_second=12.9",
-      "--columns_per_second=12.9 --archive",
-    ),
-    ("prepare RECIPE --archive=a.npz --columns_per_second=50", "50 43.07"),
-    (
-      "prepare RECIPE --archive=a.npz --config.data.genres=('a',)",
-      "--config.data.genres the whole corpus --config.data.path",
-    ),
-    (
-      "prepare RECIPE --archive=a.npz --beam_options=x",
-      "--beam_options in this process",
-    ),
-    ("prepare RECIPE --archive=a.zip --config.data.path=/no", "a.zip .npz"),
-    ("explore --config.data.path=/no/such", "/no/such not exist"),
-    ("sweep --sweep=no.py", "no.py configs/sweeps/seeds.py"),
-    ("sweep", "--sweep is needed configs/sweeps/seeds.py"),
-  ],
-)
-def test_a_flag_of_another_verb_or_value(
-  call, monkeypatch, tmp_path, command, words
-):
-  monkeypatch.chdir(tmp_path)
-  answer = call(*command.replace("RECIPE", QUICKSTART).split())
-  assert_one_line(answer, *words.split())
-
-
-def test_a_protocol_is_checked_before_a_download(call, monkeypatch):
-  monkeypatch.setattr(download, "fetch", lambda *_: pytest.fail("downloads"))
-  wrong = "--config.data.protocol=kfold"
-  assert_one_line(call("prepare", QUICKSTART, "--download", wrong), "'kfold'")
-
-
 def test_prepare_can_write_an_archive(call, tmp_path):
   root = write_folder(tmp_path / "music", {"blues": [3.0] * 2, "rock": [3.0]})
   out = tmp_path / "out.npz"
-  status, said, _ = call(
+  status, printed, _ = call(
     *("prepare", QUICKSTART, f"--config.data.path={root}"),
     *(f"--config.data.dir={tmp_path / 'prepared'}", f"--archive={out}"),
   )
   assert status == 0
-  assert f"archive: {out}, 3 tracks of 39 columns, 12.90 a second" in said
+  assert f"archive: {out}, 3 tracks of 39 columns, 12.90 a second" in printed
   with np.load(out) as arrays:
     assert arrays["mel"].shape == (3, 128, 39)
 
@@ -315,36 +351,7 @@ def test_splits_may_be_genres_on_request(call, tmp_path, split_folders):
   assert "identical_genres" in found
 
 
-def test_waveform_noise_is_refused_on_a_log_mel_archive(train, tmp_path):
-  """An archive of enough tracks, so that nothing else is wrong with it."""
-  tracks = [f"{genre}.{i:05d}" for genre in MUSIC for i in range(20)]
-  path = tmp_path / "music.npz"
-  np.savez(path, **archive_arrays(tracks))
-  answer = train(
-    f"--config.data.path={path}", "--config.augment.noise_probability=0.5"
-  )
-  assert_one_line(answer, "noise_probability", "waveform")
-  assert_nothing_left(tmp_path)
-
-
 # Workdirs.
-
-
-@pytest.fixture
-def run_of_resnet(tmp_path) -> pathlib.Path:
-  """What a run of another recipe leaves when it has just begun."""
-  path = tmp_path / "run"
-  path.mkdir()
-  run = run_json(tmp_path / "prepared")
-  (path / workdir.RUN_FILE).write_text(json.dumps(run))
-  return path
-
-
-def _listing(path: pathlib.Path) -> dict[str, bytes]:
-  return {
-    file.name: file.read_bytes() if file.is_file() else b""
-    for file in path.iterdir()
-  }
 
 
 @pytest.mark.slow
@@ -364,21 +371,21 @@ def test_the_fingerprint_decides_whether_data_is_the_same(
 
   assert again("music")[0] == 0
   for path in (music, "music/", tmp_path / "prepared" / ".." / "music", "link"):
-    status, said, _ = again(path)
+    status, out, _ = again(path)
     assert status == 0
-    assert "already finished" in said
+    assert "already finished" in out
   music.rename(tmp_path / "moved")
   assert "already finished" in again("moved")[1]
   run = json.loads((tmp_path / "run" / workdir.RUN_FILE).read_text())
   assert run["data_path"] == str(tmp_path / "moved")
   # Other content, under another path and under the same one.
-  before = _listing(tmp_path / "prepared")
+  before = contents(tmp_path / "prepared")
   write_folder(tmp_path / "other", dict.fromkeys(MUSIC, [3.0] * 4))
   assert_one_line(again("other"), "was trained on data", "is now 'other'")
   one, other = (tmp_path / f"moved/{g}/{g}.00000.wav" for g in MUSIC)
   one.write_bytes(other.read_bytes())
   assert_one_line(again("moved"), "was trained on data", "have changed")
-  assert _listing(tmp_path / "prepared") == before
+  assert contents(tmp_path / "prepared") == before
 
 
 @pytest.mark.parametrize(
@@ -425,28 +432,6 @@ def test_verbs_that_need_a_run_folder(call, tmp_path, verb, content, words):
   assert len([*path.glob("*")]) == bool(content)
 
 
-@pytest.mark.parametrize(
-  ("arguments", "words"),
-  [
-    ("--config.train.epochs=3", "train.epochs=3 --config.data.path"),
-    ("--config.data.pth=/music", "data.pth=/music 'pth' path"),
-    ("--config.data.tracks_per_genre=3", "tracks_per_genre data.path"),
-    ("--config.data.path=/no/such", "/no/such does not exist"),
-    ("--out=results", "--out=results --config.data.path=OTHER"),
-    ("--config.data.path=", "data.path=: the run's own corpus"),
-    (QUICKSTART, "--config is for train evaluate does not take it"),
-    ("--workdir=b --config.data.path=/music", "/music each run"),
-  ],
-)
-def test_evaluate_takes_the_workdirs_config(
-  call, run_of_resnet, arguments, words
-):
-  before = _listing(run_of_resnet)
-  answer = call("evaluate", f"--workdir={run_of_resnet}", *arguments.split())
-  assert_one_line(answer, *words.split())
-  assert _listing(run_of_resnet) == before
-
-
 @pytest.mark.slow
 def test_an_external_test_of_a_corpus(call, data_dir, tmp_path):
   """Trained on the synthetic corpus; tested on a folder of audio."""
@@ -470,37 +455,27 @@ def test_an_external_test_of_a_corpus(call, data_dir, tmp_path):
 
 
 def test_a_strangers_config_names_no_place_to_write_or_load_from(
-  call, run_of_resnet, shared_music, tmp_path
+  call, begun, music, tmp_path
 ):
   """They are those of the command line; only data is read, and named."""
   run = run_json(tmp_path / "evil")
   run["config"]["log"]["compilation_cache"] = str(tmp_path / "evil")
-  run["data_path"] = str(shared_music)
-  (run_of_resnet / workdir.RUN_FILE).write_text(json.dumps(run))
+  run["data_path"] = str(music)
+  (begun / workdir.RUN_FILE).write_text(json.dumps(run))
   cache = jax.config.jax_compilation_cache_dir
   for verb in ("robustness", "evaluate", "explain"):
     answer = call(
       verb,
-      f"--workdir={run_of_resnet}",
+      f"--workdir={begun}",
       f"--config.data.dir={tmp_path / 'own'}",
       "--config.log.compilation_cache=",
       *(["blues/0.wav"] if verb == "explain" else []),
     )
     assert answer[0] == 2, answer  # never trained, and of other data
-    assert f"data: {shared_music}, as {run_of_resnet}" in answer[1]
+    assert f"data: {music}, as {begun}" in answer[1]
   assert jax.config.jax_compilation_cache_dir == cache
   assert not (tmp_path / "evil").exists()
   assert (tmp_path / "own").is_dir()
-
-
-def test_predict_needs_files_and_a_checkpoint(call, run_of_resnet):
-  answer = call("predict", f"--workdir={run_of_resnet}")
-  assert_one_line(answer, "files or folders")
-  answer = call("predict", f"--workdir={run_of_resnet}", __file__)
-  assert_one_line(
-    answer, run_of_resnet / "best", "no checkpoint", "train first"
-  )
-  assert [file.name for file in run_of_resnet.iterdir()] == [workdir.RUN_FILE]
 
 
 # As a user meets it: another process, whatever libraries print included.
@@ -595,11 +570,6 @@ def test_a_value_of_a_million_letters_is_cut_short(call, tmp_path):
   answer = call("check-splits", *files)
   assert_one_line(answer, files[0], "none of its 1 names", "xxx ... xxx")
   assert len(answer[2][0]) <= LONGEST + len("error: ")
-
-
-@pytest.mark.parametrize("verb", ["leaderboard", "verify", "check-splits"])
-def test_a_name_that_no_file_can_have(call, verb):
-  assert_one_line(call(verb, "x" * 256), "xxx", "File name too long")
 
 
 @pytest.mark.parametrize("error", [FileNotFoundError(2, "no"), KeyError("x")])

@@ -4,6 +4,7 @@ Runs are stood in for by a small script that has launch.py's command line.
 """
 
 import collections
+import contextlib
 import json
 import os
 import pathlib
@@ -93,12 +94,16 @@ def run(work, overrides=None, **options) -> int:
   )
 
 
-def started(work) -> list[str]:
-  """Names of the runs that were started since the last call."""
+def calls(work) -> list[list[str]]:
+  """Command lines of the runs that were started since the last call."""
   file = work / "calls"
   lines = file.read_text().splitlines() if file.exists() else []
   file.unlink(missing_ok=True)
-  return [json.loads(line)[-1].rsplit("/", 1)[1] for line in lines]
+  return [json.loads(line) for line in lines]
+
+
+def started(work) -> list[str]:
+  return [call[-1].rsplit("/", 1)[1] for call in calls(work)]
 
 
 def states(work) -> dict[str, str]:
@@ -109,22 +114,17 @@ def states(work) -> dict[str, str]:
 def test_every_run_is_a_process_with_its_own_command_line(work, capfd):
   overrides = {"data.path": "my music", "log.tensorboard": False}
   assert run(work, overrides) == 0
-  calls = [json.loads(x) for x in (work / "calls").read_text().splitlines()]
-  common = ["--config.data.path=my music", "--config.log.tensorboard=False"]
-  assert calls == [
+  common = ["data.path=my music", "log.tensorboard=False"]
+  assert calls(work) == [
     [
       f"--config={RECIPE}",
-      *common,
-      "--config.optim.learning_rate=0.0001",
-      f"--workdir={work / 'out' / 'slow'}",
-    ],
-    [
-      f"--config={RECIPE}",
-      *common,
-      "--config.optim.learning_rate=0.01",
-      "--config.optim.name=sgd",
-      f"--workdir={work / 'out' / 'fast'}",
-    ],
+      *(f"--config.{key}" for key in common + own),
+      f"--workdir={work / 'out' / name}",
+    ]
+    for name, own in (
+      ("slow", ["optim.learning_rate=0.0001"]),
+      ("fast", ["optim.learning_rate=0.01", "optim.name=sgd"]),
+    )
   ]
   assert (work / "out" / "slow.log").read_text() == "epoch 1\n"
   out, err = capfd.readouterr()
@@ -257,14 +257,11 @@ def test_a_run_that_outlives_its_sweep_keeps_others_out(work):
     os.kill(int((work / "waiting").read_text()), signal.SIGKILL)
   behave(work)
   deadline = time.monotonic() + 30
-  while True:  # the lock goes when the run has gone
-    try:
+  while states(work) != {"slow": "done", "fast": "done"}:
+    assert time.monotonic() < deadline
+    time.sleep(0.05)
+    with contextlib.suppress(errors.InputError):  # the lock goes with the run
       assert run(work) == 0
-      break
-    except errors.InputError:
-      assert time.monotonic() < deadline
-      time.sleep(0.05)
-  assert states(work) == {"slow": "done", "fast": "done"}
 
 
 # Refusals, all before the first run starts.
@@ -335,8 +332,7 @@ def test_a_run_may_name_its_own_recipe(work):
   mine = str(work / "mine.py")
   write_sweep(work, f"Run('a', {{}}), Run('b', {{'sizes': (2,)}}, {mine!r})")
   assert run(work) == 0
-  calls = [json.loads(x) for x in (work / "calls").read_text().splitlines()]
-  assert [call[:-1] for call in calls] == [
+  assert [call[:-1] for call in calls(work)] == [
     [f"--config={RECIPE}"],
     [f"--config={work / 'mine.py'}", "--config.sizes=(2,)"],
   ]
@@ -388,38 +384,35 @@ def test_the_sweeps_here_fit_the_recipes(path):
   assert f"--sweep=configs/sweeps/{path.name}" in path.read_text()
 
 
-def leaderboard(name) -> dict:
-  """{run: (its recipe's name in the report, epochs of the full recipe, run)}"""
-  runs, plans = planned(ROOT / "configs" / "sweeps" / f"{name}.py")
-  return {
-    run.name: (
-      plans[run.name].recipe,
-      find_recipe.load(ROOT / run.recipe).train.epochs,
-      run,
-    )
-    for run in runs
-  }
+def leaderboard(*names) -> list[tuple]:
+  """(run, its recipe's name in the report), of sweeps."""
+  found = []
+  for name in names:
+    runs, plans = planned(ROOT / "configs" / "sweeps" / f"{name}.py")
+    found += [(run, plans[run.name].recipe) for run in runs]
+  return found
 
 
 def test_what_the_quick_leaderboard_cuts_short_has_another_name():
-  runs = leaderboard("leaderboard_quick")
-  short = {name for name, (*_, run) in runs.items() if len(run.overrides) > 1}
-  assert {"mel_cnn_quick", "cnn_gru_quick", "transformer_quick"} <= short
-  assert {"majority", "svm_stats", "logreg_logmel"} <= runs.keys() - short
-  for name, (recipe, epochs, run) in runs.items():
-    assert recipe == name
-    assert run.overrides.get("train.epochs", 0) < epochs
+  short, whole = set(), set()
+  for run, recipe in leaderboard("leaderboard_quick"):
+    assert recipe == run.name
+    (short if len(run.overrides) > 1 else whole).add(run.name)
+    full = find_recipe.load(ROOT / run.recipe).train.epochs
+    assert run.overrides.get("train.epochs", 0) < full
     assert run.overrides["data.protocol"] == "filtered"
-    assert (name in short) == name.endswith("_quick")
+  assert {"mel_cnn_quick", "cnn_gru_quick", "transformer_quick"} <= short
+  assert {"majority", "svm_stats", "logreg_logmel"} <= whole
+  assert {name.endswith("_quick") for name in short} == {True}
+  assert {name.endswith("_quick") for name in whole} == {False}
   assert not short & PUBLISHED.keys()
 
 
 def test_the_leaderboard_has_every_recipe_honestly_and_as_its_source_split():
-  runs = leaderboard("leaderboard") | leaderboard("leaderboard_audio")
   seeds = collections.defaultdict(set)
-  for name, (recipe, _, run) in runs.items():
+  for run, recipe in leaderboard("leaderboard", "leaderboard_audio"):
     protocol, seed = run.overrides["data.protocol"], run.overrides["seed"]
-    assert name == f"{recipe}-{protocol}-seed{seed}"
+    assert run.name == f"{recipe}-{protocol}-seed{seed}"
     assert "train.epochs" not in run.overrides
     seeds[recipe, protocol].add(seed)
   wanted = {(recipe, "filtered") for recipe in sources.REFERENCE}

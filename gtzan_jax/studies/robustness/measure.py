@@ -66,7 +66,7 @@ def again(folder: str | os.PathLike) -> dict:
 _COMPUTED = ("n", "clusters", "undistorted", "distortions")
 
 
-def said(
+def line(
   kind: Distortion, level: float, table: Predictions, clean: Predictions
 ) -> str:
   """One level in words."""

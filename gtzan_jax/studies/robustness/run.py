@@ -55,7 +55,7 @@ def run(
       one = robustness.name(key, level)
       kind = DISTORTIONS[key]
       tables[one] = predict([distorted(track, kind, level) for track in tracks])
-      print(robustness.said(kind, level, tables[one], tables[robustness.CLEAN]))
+      print(robustness.line(kind, level, tables[one], tables[robustness.CLEAN]))
     return page.write(
       robustness.build(_facts(path, member), tables), tables, out
     )
