@@ -26,10 +26,8 @@ def run(
   """Predicts a run's held-out tracks undistorted and distorted, whole, as in
   external tests; returns the path of robustness.json. `names` are of
   DISTORTIONS (default: all)."""
-  chosen, prepared = (
-    check_names(names),
-    fingerprint(facts["feature_spec"], corpus),
-  )
+  chosen = check_names(names)
+  prepared = fingerprint(facts["feature_spec"], corpus)
   model, _ = evaluate.load_model(path, facts)
   member = ensemble.read(path)
   if facts["data_fingerprint"] != prepared:
@@ -50,12 +48,13 @@ def run(
 
   with workdir.locked(out, f"--out={out}"):
     tracks = [track for track in corpus.tracks if track.id in artist]
-    tables = {robustness.CLEAN: predict(tracks)}
+    clean = predict(tracks)
+    tables = {robustness.CLEAN: clean}
     for key, level in chosen:
-      one = robustness.name(key, level)
       kind = DISTORTIONS[key]
-      tables[one] = predict([distorted(track, kind, level) for track in tracks])
-      print(robustness.line(kind, level, tables[one], tables[robustness.CLEAN]))
+      table = predict([distorted(track, kind, level) for track in tracks])
+      print(robustness.line(kind, level, table, clean))
+      tables[robustness.name(key, level)] = table
     return page.write(
       robustness.build(_facts(path, member), tables), tables, out
     )
