@@ -55,21 +55,17 @@ def locked(
   A child that inherits the descriptor holds the lock too. `waits` is called
   before waiting for another process; without it None is yielded at once.
   """
-  with open(path, "r+b", opener=_made_if_missing) as file:
-    held = True
+  # No mode of `open` makes a missing file and leaves what another has.
+  descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+  with open(descriptor, "r+b") as file:
     try:
       fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-      held = False
-    if not held and waits is not None:
-      waits()
-      fcntl.flock(file, fcntl.LOCK_EX)
       held = True
+    except BlockingIOError:
+      if held := waits is not None:
+        waits()
+        fcntl.flock(file, fcntl.LOCK_EX)
     yield file if held else None
-
-
-def _made_if_missing(path: str, flags: int) -> int:
-  return os.open(path, flags | os.O_CREAT, 0o666)
 
 
 def _sha256(path: pathlib.Path) -> str:

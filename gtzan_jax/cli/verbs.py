@@ -312,24 +312,22 @@ def sweep(given: Given) -> int:
   """
   from gtzan_jax.studies.sweep import run as runs
 
-  file = given.flags.sweep
+  file, flags = given.flags.sweep, given.flags
   if file is not None and not pathlib.Path(file).is_file():
     file = find_recipe.find(file)
   if file is None:
-    known = find_recipe.files("sweeps/*.py")
-    what = (
-      "--sweep is needed"
-      if given.flags.sweep is None
-      else f"--sweep={given.flags.sweep}: no file"
-    )
-    raise InputError(f"{what}: give one of {known}")
-  return runs.run(
-    file,
+    what = f"--sweep={flags.sweep}: no file"
+    if flags.sweep is None:
+      what = "--sweep is needed"
+    raise InputError(f"{what}: give one of {find_recipe.files('sweeps/*.py')}")
+  return runs.run_all(
+    runs.load(file),
+    name=str(file),
     launcher=LAUNCHER,
     recipe=given.recipe,
     overrides=given.overrides,
-    out=given.flags.out,
-    retry=given.flags.retry,
+    out=pathlib.Path(flags.out or runs.OUT / pathlib.Path(file).stem),
+    retry=flags.retry,
   )
 
 

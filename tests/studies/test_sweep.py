@@ -84,8 +84,9 @@ def write_sweep(work, runs: str) -> None:
 
 
 def run(work, overrides=None, **options) -> int:
-  return sweep.run(
-    work / "two.py",
+  return sweep.run_all(
+    sweep.load(work / "two.py"),
+    name="two.py",
     launcher=work / "launch.py",
     recipe=str(RECIPE),
     overrides=overrides or {},
@@ -210,9 +211,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a terminal
 sys.path.insert(0, {root!r})
 from gtzan_jax.studies.sweep import run as sweep
 work = pathlib.Path({work!r})
-sys.exit(sweep.run(
-  work / "two.py", launcher=work / "launch.py", recipe={recipe!r},
-  overrides={{}}, out=work / "out",
+sys.exit(sweep.run_all(
+  sweep.load(work / "two.py"), name="two.py", launcher=work / "launch.py",
+  recipe={recipe!r}, overrides={{}}, out=work / "out",
 ))
 """
 

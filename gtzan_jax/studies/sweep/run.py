@@ -147,27 +147,6 @@ def _check_override(
     )
 
 
-def run(
-  sweep: str | os.PathLike,
-  *,
-  launcher: pathlib.Path,
-  recipe: str,
-  overrides: Mapping[str, object],
-  out: str | os.PathLike | None = None,
-  retry: bool = False,
-) -> int:
-  """`run_all` for a sweep file; `out` defaults to runs/sweeps/<its name>."""
-  return run_all(
-    load(sweep),
-    name=str(sweep),
-    launcher=launcher,
-    recipe=recipe,
-    overrides=overrides,
-    out=pathlib.Path(out or OUT / pathlib.Path(sweep).stem),
-    retry=retry,
-  )
-
-
 def run_all(
   runs: list[Run],
   *,
