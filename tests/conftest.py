@@ -10,6 +10,7 @@ import os
 import pathlib
 import signal
 import tempfile
+import types
 
 # A shell's background job ignores Ctrl-C and hands that down to every child.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
@@ -64,9 +65,10 @@ def _rendered_once():
   """A synthetic track takes a quarter of a second to render: keep some."""
   from tfds_gtzan.corpora import open_corpus
 
+  kept = {**vars(open_corpus.synthetic)}
+  kept["render"] = functools.lru_cache(64)(kept["render"])
   with pytest.MonkeyPatch.context() as patch:
-    kept = functools.lru_cache(64)(open_corpus._render)
-    patch.setattr(open_corpus, "_render", kept)
+    patch.setattr(open_corpus, "synthetic", types.SimpleNamespace(**kept))
     yield
 
 
