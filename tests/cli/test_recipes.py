@@ -1,6 +1,5 @@
 """Every recipe of configs/ takes two steps, in one process, on 20 tracks."""
 
-import functools
 import importlib
 import pathlib
 
@@ -39,12 +38,6 @@ SHRUNK = {
   "image_cnn_bn": {"channels": (4, 4, 4, 4), "dense": 8},
   "image_cnn_bn_rmsprop": {"channels": (4, 4, 4, 4), "dense": 8},
 }
-
-
-# Compiling takes longer than two steps: the less is optimised, the better.
-jit = functools.partial(
-  jax.jit, compiler_options={"xla_backend_optimization_level": 0}
-)
 
 
 @pytest.fixture
@@ -98,9 +91,9 @@ def test_recipe_takes_two_steps(recipe_config, name, tmp_path, monkeypatch):
   create = interface.STEPS.create if config.task == "gan" else classify.create
   task = create(config, dataset, np.ones(10), 1)
   everywhere = sharding.replicated(mesh)
-  state = jit(task.init, out_shardings=everywhere)(jax.random.key(0))
+  state = jax.jit(task.init, out_shardings=everywhere)(jax.random.key(0))
   before = jax.device_get(state.params)
-  step = jit(task.train_step, out_shardings=(everywhere, everywhere))
+  step = jax.jit(task.train_step, out_shardings=(everywhere, everywhere))
   records = pipeline.Records(dataset, "train", [task.source])
   batches = pipeline.train_batches(records, batch_size=8, seed=0, start_step=0)
   for _ in range(2):
