@@ -221,7 +221,7 @@ def test_log_mel_tells_silence_from_sound():
 
 
 @pytest.mark.parametrize(
-  ("name", "shape", "options", "says"),
+  ("name", "shape", "options", "message"),
   [
     ("cgan", (9, 4), {}, "unknown GAN 'cgan'; there are cgan_conv"),
     ("cgan_conv", (9, 4), {"width": 3}, "no option 'width'.*critic_channels"),
@@ -235,7 +235,7 @@ def test_log_mel_tells_silence_from_sound():
     ("cgan_waveform_conv", (500,), {}, r"960 or more, not \[500\]"),
   ],
 )
-def test_mistakes_are_told_in_a_line(name, shape, options, says):
-  with pytest.raises(InputError, match=says) as caught:
+def test_mistakes_are_told_in_a_line(name, shape, options, message):
+  with pytest.raises(InputError, match=message) as caught:
     gans.create(name, 10, shape, **options)
   assert "\n" not in str(caught.value)
