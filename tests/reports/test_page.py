@@ -45,6 +45,10 @@ WARNING = {
   **{"check": "identical_genres", "title": "1 group"},
   "text": "a/1 <b> = b/1. One recording stands under two labels.",
 }
+MEMBER = {
+  **{"recipe": "mel_cnn", "seed": 7, "data_fingerprint": "f" * 64},
+  "config": "c" * 64,
+}
 
 
 @pytest.mark.usefixtures("text_only")
@@ -86,8 +90,14 @@ WARNING = {
       (),
     ),
     ({"warnings": []}, {}, (), ("Warnings about this corpus",)),
+    (
+      {"config": {"members": {"runs/a": MEMBER, "b": MEMBER | {"seed": 8}}}},
+      {},
+      ("Members", "runs/a mel_cnn 7 ffffffffffff b mel_cnn 8 ffffffffffff"),
+      ("Training",),
+    ),
   ],
-  ids=["test", "validation", "banners", "warnings", "no warnings"],
+  ids=["test", "validation", "banners", "warnings", "none", "members"],
 )
 def test_the_page_says_what_it_shows(run, given, words, others):
   got, _ = built(run, **given)
