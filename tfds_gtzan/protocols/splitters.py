@@ -152,21 +152,6 @@ def artist_folds(rows: Sequence[Row], fold: int, seed: int) -> Splits:
   return _fold_parts([[(rows[i].id,) for i in test] for _, test in split], fold)
 
 
-def require_learnt(
-  train: Iterable[Unit],
-  genre_of: Mapping[str, str],
-  genres: Iterable[str],
-  fold: int,
-) -> None:
-  """Raises InputError where a fold has no train track of some genre."""
-  learnt = {genre_of[unit[0]] for unit in train}
-  for genre in sorted(set(genres) - learnt):
-    raise InputError(
-      f"fold {fold} leaves no {genre} to train on: it has too few artists or"
-      " recordings of its own; take a protocol that splits tracks"
-    )
-
-
 def _fold_parts(folds: Sequence[Sequence[Unit]], fold: int) -> Splits:
   """Fold `fold` is tested, the next one validates, the others train."""
   validation = (fold + 1) % len(folds)

@@ -6,11 +6,11 @@ names are train_validation_test in per cent. Only `leaky_*` protocols leak.
 
 import collections
 import dataclasses
-import hashlib
 import itertools
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from gtzan_jax.errors import InputError
+from gtzan_jax.scores import predictions
 from gtzan_jax.scores.artist_credits import credited
 from tfds_gtzan.corpora.types import Row, in_genre_order
 from tfds_gtzan.protocols import leak_arms, splitters
@@ -155,7 +155,10 @@ def apply(
     parts={split: _segments(present[split], by_id) for split in SPLITS},
     missing=missing,
     leak=arm.leak if arm else protocol.leak,
-    sha256={split: _digest(present[split]) for split in SPLITS},
+    sha256={
+      split: predictions.digest(unit[0] for unit in present[split])
+      for split in SPLITS
+    },
     touched=tuple(touched),
     notes=notes,
   )
@@ -321,7 +324,12 @@ def _cut(
       for split in SPLITS
     }
   if protocol.needs in ("", "artists"):
-    splitters.require_learnt(cut["train"], genre_of, kept, fold)
+    learnt = {genre_of[unit[0]] for unit in cut["train"]}
+    for genre in sorted(kept - learnt):
+      raise InputError(
+        f"fold {fold} leaves no {genre} to train on: it has too few artists or"
+        " recordings of its own; take a protocol that splits tracks"
+      )
   return cut
 
 
@@ -333,11 +341,6 @@ def _segments(
     whole = range(by_id[unit[0]].segments)
     pairs += [unit] if len(unit) == 2 else [(unit[0], s) for s in whole]
   return tuple(sorted(pairs))
-
-
-def _digest(units: Iterable[Unit]) -> str:
-  lines = "".join(f"{name}\n" for name in sorted({unit[0] for unit in units}))
-  return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def _shuffled(
