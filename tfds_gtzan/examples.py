@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import tensorflow_datasets as tfds
 
-from gtzan_jax import errors, features
+from gtzan_jax import features, input_limits
 from gtzan_jax.audio import waveform as audio
 from gtzan_jax.errors import InputError, StopError
 from gtzan_jax.features import logmel_archive, whole_clip
@@ -81,17 +81,17 @@ def read(spec: features.FeatureSpec, corpus: Corpus, track: Track) -> Stacked:
 def content(spec: features.FeatureSpec, track: Track) -> Content:
   """What a track holds; of a long waveform no more than examples need.
 
-  InputError where one example would be longer than `errors.LIMITS`.
+  InputError where one example would be longer than `input_limits.LIMITS`.
   """
   if track.blocks is None:
     return track.read()
   if not spec.whole_clip:
     most = spec.segments_per_track * spec.segment_samples
     return Audio.start(track.blocks(), most)
-  most = round(60 * errors.limit("CLIP_MINUTES") * spec.sample_rate)
+  most = round(60 * input_limits.limit("CLIP_MINUTES") * spec.sample_rate)
   waveform = Audio.start(track.blocks(), most)
   minutes = waveform.facts["seconds"] / 60
-  errors.check_limit(
+  input_limits.check_limit(
     "CLIP_MINUTES",
     minutes,
     f"{track.id}: {minutes:,.1f} minutes, one example of {spec.name} in all",
@@ -235,12 +235,12 @@ def skip(
 ) -> None:
   """Adds an unreadable track to `skipped`.
 
-  InputError: too many (`errors.check_unreadable`), or all of a genre.
+  InputError: too many (`input_limits.check_unreadable`), or all of a genre.
   """
   skipped.append({"track": track.id, "reason": reason})
   reasons = {skip["track"]: skip["reason"] for skip in skipped}
   first = skipped[0]["reason"]
-  errors.check_unreadable(len(reasons), len(corpus.tracks), first)
+  input_limits.check_unreadable(len(reasons), len(corpus.tracks), first)
   of_genre = [t.id for t in corpus.tracks if t.genre == track.genre]
   if reasons.keys() >= set(of_genre):
     raise InputError(

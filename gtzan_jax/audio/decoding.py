@@ -20,7 +20,7 @@ from typing import BinaryIO
 import numpy as np
 import soundfile
 
-from gtzan_jax import errors
+from gtzan_jax import errors, input_limits
 from gtzan_jax.errors import InputError, install
 
 BLOCK = 2**17  # samples of all channels together
@@ -128,9 +128,11 @@ def rate(file: BinaryIO) -> int | None:
 
 
 def check_length(seconds: float, name: str) -> None:
-  """Raises InputError for a file that lasts longer than `errors.LIMITS`."""
+  """Raises InputError for a file longer than `input_limits.LIMITS` accepts."""
   hours = seconds / 3600
-  errors.check_limit("HOURS", hours, f"{name}: {hours:,.1f} hours of audio")
+  input_limits.check_limit(
+    "HOURS", hours, f"{name}: {hours:,.1f} hours of audio"
+  )
 
 
 class _Sound(soundfile.SoundFile):

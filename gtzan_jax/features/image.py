@@ -15,11 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from gtzan_jax import errors
+from gtzan_jax import errors, input_limits
 from gtzan_jax.errors import InputError, StopError
 from gtzan_jax.features import mel
 
-# errors.LIMITS replaces Pillow's limit, which only warns at first.
+# input_limits.LIMITS replaces Pillow's limit, which only warns at first.
 Image.MAX_IMAGE_PIXELS = None
 EXTENSIONS = (".png", ".jpg", ".jpeg")
 _FORMATS = ("PNG", "JPEG")
@@ -111,7 +111,7 @@ def _opened(file: BinaryIO, name: str) -> Iterator[Image.Image]:
   try:
     with Image.open(file, formats=_FORMATS) as picture:
       pixels = picture.width * picture.height / 1e6
-      errors.check_limit(
+      input_limits.check_limit(
         "MEGAPIXELS",
         pixels,
         f"{name}: {picture.width:,} x {picture.height:,} pixels,"

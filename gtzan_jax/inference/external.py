@@ -13,7 +13,7 @@ import grain
 import jax
 import numpy as np
 
-from gtzan_jax import errors
+from gtzan_jax import input_limits
 from gtzan_jax.errors import InputError, StopError, shown
 from gtzan_jax.inference import inputs
 from gtzan_jax.reports import report
@@ -113,8 +113,8 @@ def predict(
   `model` maps features [b, ...] to probabilities [b, genres], `run` is its
   run.json; `tracks` are some of the corpus, or changed ones; `genres` is
   {a track's genre: the model's}. Returns a row a segment, and {track, reason}
-  of each unreadable track. InputError: see `errors.check_unreadable`; or no
-  track can be read.
+  of each unreadable track. InputError: see `input_limits.check_unreadable`;
+  or no track can be read.
   """
   rows: list[tuple[str, int, int]] = []
   skipped: list[dict] = []
@@ -138,7 +138,7 @@ def predict(
         print(shown(f"skipped: {track.id}: {x}"))
         skipped.append({"track": track.id, "reason": str(x)})
         first = skipped[0]["reason"]
-        errors.check_unreadable(len(skipped), len(corpus.tracks), first)
+        input_limits.check_unreadable(len(skipped), len(corpus.tracks), first)
         continue
       label = run["genres"].index(genres[track.genre])
       rows.extend((track.id, segment, label) for segment in range(len(x)))

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from gtzan_jax import atomic, errors
+from gtzan_jax import atomic, input_limits
 from gtzan_jax.errors import DAMAGED_NPZ, InputError
 from gtzan_jax.scores import artist_credits, voting
 
@@ -197,7 +197,7 @@ def columns(path: str | os.PathLike, names: Sequence[str]) -> dict[str, Any]:
   """
   wanted = f"an .npz with {', '.join(names)} is accepted"
   try:
-    errors.check_npz(path, f"{path}: ")
+    input_limits.check_npz(path, f"{path}: ")
     with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
       held = {name.removesuffix(".npy") for name in archive.namelist()}
       absent = [name for name in names if name not in held]

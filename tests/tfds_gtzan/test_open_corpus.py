@@ -9,7 +9,7 @@ import soundfile
 from corpora import opened, refused, write_names
 
 import tfds_gtzan
-from gtzan_jax import errors
+from gtzan_jax import input_limits
 from gtzan_jax.audio import waveform
 from gtzan_jax.errors import InputError
 from tfds_gtzan import synthetic
@@ -518,7 +518,7 @@ def test_an_archive_may_unpack_to_so_much_and_no_more(tmp_path, monkeypatch):
   monkeypatch.setenv("GTZAN_JAX_MAX_GIGABYTES", "0.0001")
   refused(path, r"a.npz: unpacked it has 0.0 GB; accept")
   monkeypatch.delenv("GTZAN_JAX_MAX_GIGABYTES")
-  monkeypatch.setattr(errors, "SMALL", 200_000)
+  monkeypatch.setattr(input_limits, "SMALL", 200_000)
   np.savez_compressed(path, mel=np.zeros((60, 128, 387), np.uint8))
   refused(path, r"GB, more than 100 times its [\d,]+ byt")
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from gtzan_jax import errors
+from gtzan_jax import input_limits
 from gtzan_jax.errors import DAMAGED_NPZ, InputError
 from gtzan_jax.features import logmel_archive
 from tfds_gtzan.corpora import digests
@@ -60,7 +60,7 @@ def _load(path: pathlib.Path) -> dict[str, np.ndarray]:
     raise InputError(f"{path} is no .npz archive; accepted are {FORMS}")
   arrays = {}
   try:
-    errors.check_npz(path, f"{path}: ")
+    input_limits.check_npz(path, f"{path}: ")
     with np.load(path, allow_pickle=False) as data:
       missing = [key for key in KEYS if key not in data.files]
       if missing:

@@ -27,7 +27,8 @@ from typing import IO, NamedTuple
 from absl import logging
 
 from gtzan_jax import atomic, errors
-from gtzan_jax.errors import RATIO, SMALL, InputError
+from gtzan_jax.errors import InputError
+from gtzan_jax.input_limits import RATIO, SMALL
 from tfds_gtzan.corpora import digests, file_tree
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")

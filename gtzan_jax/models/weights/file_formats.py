@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import safetensors.numpy
 
-from gtzan_jax import errors
+from gtzan_jax import input_limits
 from gtzan_jax.errors import InputError
 
 
@@ -53,7 +53,7 @@ def _h5(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 def _npz(path: pathlib.Path) -> dict[str, np.ndarray]:
   if zipfile.is_zipfile(path):
-    errors.check_npz(path)
+    input_limits.check_npz(path)
   # numpy does not close a damaged file that it opened itself.
   with open(path, "rb") as file:
     arrays = np.load(file, allow_pickle=False)
