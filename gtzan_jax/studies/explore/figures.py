@@ -54,8 +54,7 @@ def tracks(balance: Mapping[str, Mapping]) -> Figure:
     fontsize=8,
     color=PALETTE["muted"],
   )
-  axes.set_xlim(0, 1.14 * max(1, *np.add(sizes, lost)))
-  axes.set_xlabel("tracks")
+  axes.set(xlim=(0, 1.14 * max(1, *np.add(sizes, lost))), xlabel="tracks")
   axes.xaxis.get_major_locator().set_params(integer=True, nbins=6)
   return figure
 
@@ -77,9 +76,8 @@ def artists(balance: Mapping[str, Mapping]) -> Figure:
       left += share
     if row["artist_unknown"]:
       axes.barh(y, 1 - left, 0.7, left, color=PALETTE["grid"])
-  axes.set_xlim(0, 1)
+  axes.set(xlim=(0, 1), xlabel="share of the genre's tracks")
   plot_style.percent(axes.xaxis)
-  axes.set_xlabel("share of the genre's tracks")
   return figure
 
 
@@ -135,9 +133,8 @@ def correlation(names: Sequence[str], matrix: Sequence[Sequence]) -> Figure:
         path = Path.make_compound_path(*squares)
         look = {"facecolor": PALETTE[colour], "alpha": level / _DEPTHS}
         axes.add_patch(PathPatch(path, linewidth=0, **look))
-  axes.set_xlim(-0.5, len(names) - 0.5)
-  axes.set_ylim(len(names) - 0.5, -0.5)
-  axes.set_aspect("equal")
+  ends = (-0.5, len(names) - 0.5)
+  axes.set(xlim=ends, ylim=ends[::-1], aspect="equal")
   axes.spines["bottom"].set_visible(False)
   small = 6.5 if len(names) > 30 else 9
   axes.set_xticks(range(len(names)), names, rotation=90, fontsize=small)
@@ -157,8 +154,7 @@ def excerpt(media: Mapping, start: float, seconds: float) -> Figure:
   if wave:
     x = start + (np.arange(len(wave[0])) + 0.5) * seconds / len(wave[0])
     panels[0].fill_between(x, *wave, color=PALETTE["accent"], linewidth=0.4)
-    panels[0].set_ylim(-1, 1)
-    panels[0].set_yticks((-1, 0, 1))
+    panels[0].set(ylim=(-1, 1), yticks=(-1, 0, 1))
     panels[0].set_ylabel("amplitude", fontsize=8)
     panels[0].grid(axis="y")
   panels[-1].imshow(

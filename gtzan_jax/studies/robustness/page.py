@@ -100,8 +100,7 @@ def _panel(axes, kind: Distortion, one: Mapping, clean: float) -> None:
   )
   names = ["none" if level is CLEAN else f"{level:g}" for level in shown]
   axes.set_xticks(range(len(shown)), names)
-  axes.set_xlim(-0.4, len(shown) - 0.6)
-  axes.set_ylim(0, 1)
+  axes.set(xlim=(-0.4, len(shown) - 0.6), ylim=(0, 1))
   plot_style.percent(axes.yaxis)
   axes.grid(axis="y")
   axes.set_title(one["label"], pad=8, fontsize=10)
