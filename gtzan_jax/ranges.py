@@ -305,12 +305,12 @@ def flatten(config: Mapping, prefix: str = "") -> dict[str, object]:
 def listed(paths: str) -> list[str]:
   """The files of config.data.splits: "a.txt,b.txt", or a tuple's text."""
   words = paths.strip().strip("()").split(",")
-  found = [word for one in words if (word := one.strip().strip("'\""))]
-  if len(words) > 1 and not found:  # as of variables of a shell that are unset
+  files = [word for one in words if (word := one.strip().strip("'\""))]
+  if len(words) > 1 and not files:  # as of variables of a shell that are unset
     raise InputError(
       f"config.data.splits={paths}: no file name between the commas"
     )
-  return found
+  return files
 
 
 def problems(
@@ -338,9 +338,9 @@ def brief(value: object) -> str:
 
 def spec_problems(values: Mapping[str, object]) -> Iterator[str]:
   """Problems of a feature spec, and of its numbers together."""
-  found = list(problems(values, SPEC))
-  yield from found
-  if found:
+  wrong = list(problems(values, SPEC))
+  yield from wrong
+  if wrong:
     return
   fft, hop = values["n_fft"], values["hop_length"]
   if not fft / 64 <= hop <= fft:
@@ -363,9 +363,9 @@ def spec_problems(values: Mapping[str, object]) -> Iterator[str]:
 
 def config_problems(values: Mapping[str, object]) -> Iterator[str]:
   """Problems of a flat config, and of its values together."""
-  found = list(problems(values, CONFIG))
-  yield from found
-  if found:
+  wrong = list(problems(values, CONFIG))
+  yield from wrong
+  if wrong:
     return
   monitors: Sequence[str] = MONITORS[values["task"]]
   if values["train.monitor"] not in monitors:

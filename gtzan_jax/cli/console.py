@@ -22,9 +22,9 @@ def _generated(gan: Mapping) -> None:
     f" (chance at most {gan['chance']:.3f}, real examples"
     f" {gan['judge']['accuracy']:.3f})"
   )
-  for part, found in parts.items():
+  for part, measures in parts.items():
     shown = ("frechet_ratio", "coverage", "diversity", "nearest")
-    values = (f"{name} {_three(found[name])}" for name in shown)
+    values = (f"{name} {_three(measures[name])}" for name in shown)
     print(f"{part}: {', '.join(values)}")
 
 
@@ -34,11 +34,11 @@ def _three(value: float | None) -> str:
 
 def result(path: pathlib.Path) -> None:
   """Prints the scores of the report in a folder, and its path."""
-  found = report.read(path / report.REPORT_FILE)
-  if "gan" in found:
-    _generated(found["gan"])
+  facts = report.read(path / report.REPORT_FILE)
+  if "gan" in facts:
+    _generated(facts["gan"])
   else:
-    _classified(found["splits"])
+    _classified(facts["splits"])
   print(f"report: {path / 'report.html'}\n        {path / report.REPORT_FILE}")
 
 

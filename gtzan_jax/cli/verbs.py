@@ -135,8 +135,8 @@ def evaluate(given: Given) -> int:
   if other:
     corpus = data.open_corpus(config.data, genres=1)
     out = pathlib.Path(out or path / f"external-{corpus.fingerprint[:8]}")
-    found = corpus_checks.find(corpus_checks.facts_of(corpus))
-    notices.warnings(found)
+    findings = corpus_checks.find(corpus_checks.facts_of(corpus))
+    notices.warnings(findings)
     external.evaluate(
       path,
       corpus,
@@ -144,7 +144,7 @@ def evaluate(given: Given) -> int:
       config.data.path,
       prepared=data.fingerprint(run["feature_spec"], corpus),
       artists=artist_clusters.clusters(corpus.tracks),
-      warnings=[one.plain() for one in found],
+      warnings=[one.plain() for one in findings],
     )
   else:
     out, dataset = path, data.open_dataset(config)
@@ -216,7 +216,7 @@ def predict(given: Given) -> int:
 
   path, as_json = given.workdir(), given.flags.json
   run = workdir.load(path)
-  found, passed_over = prediction.find(
+  sources, passed_over = prediction.find(
     given.files, run["kind"], given.config.data
   )
   notices.passed_over(passed_over, sys.stderr)
@@ -227,7 +227,7 @@ def predict(given: Given) -> int:
   with (
     _json_list() if as_json else contextlib.nullcontext(_print_answer) as put
   ):
-    for source in found:
+    for source in sources:
       name = os.fsencode(source.name).decode("utf-8", "backslashreplace")
       answer = {"file": name}
       warnings = [*of_all]
@@ -367,9 +367,9 @@ def compare(given: Given) -> int:
   from gtzan_jax.studies.compare import run as compare_runs
 
   out = given.flags.out
-  found = compare_runs.compare_runs(given.flags.workdir, out or ".")
-  written = out and compare_runs.write(found, out)
-  print("\n".join(compare_runs.lines(found)))
+  comparison = compare_runs.compare_runs(given.flags.workdir, out or ".")
+  written = out and compare_runs.write(comparison, out)
+  print("\n".join(compare_runs.lines(comparison)))
   if written:
     print(f"comparison: {written}")
   return 0
@@ -386,9 +386,9 @@ def verify(given: Given) -> int:
   out = given.flags.out
   if out and len(given.files) != 1:
     raise InputError(f"--out={out}: give one folder, whose runs it is to hold")
-  found = verification.verify(given.files)
-  print("\n".join([*found.wrong, found.summary]))
-  if found.wrong:
+  outcome = verification.verify(given.files)
+  print("\n".join([*outcome.wrong, outcome.summary]))
+  if outcome.wrong:
     return 1
   if out:
     pack.pack(given.files[0], out)

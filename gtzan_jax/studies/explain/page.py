@@ -1,4 +1,4 @@
-"""What `explain` found, as pictures, as one page and as explain.json."""
+"""Integrated gradients as pictures, as one page and as explain.json."""
 
 import dataclasses
 import functools
@@ -64,16 +64,17 @@ def line(one: Explained) -> str:
 def facts_of(one: Explained) -> dict:
   """The entry of explain.json; nats are means over the segments."""
   genres = {}
-  for genre, found in one.attributions.items():
-    difference = np.array([a.difference for a in found])
-    total = np.array([a.total for a in found])
+  for genre, segments in one.attributions.items():
+    difference = np.array([a.difference for a in segments])
+    total = np.array([a.total for a in segments])
     gaps = np.abs(total - difference)
+    by_bin = np.mean([a.values.sum(axis=0) for a in segments], axis=0)
     genres[genre] = {
       "difference": float(difference.mean()),
       "total": float(total.mean()),
       "largest_gap": float(gaps.max()),
       "off": bool((gaps > _GAP * np.abs(difference).clip(1)).any()),
-      "by_bin": np.mean([a.values.sum(axis=0) for a in found], axis=0).tolist(),
+      "by_bin": by_bin.tolist(),
     }
   return {
     "name": one.name,
@@ -105,12 +106,12 @@ def draw(one: Explained, run: Mapping) -> Figure:
   title = f"{name} ({one.where}): {_predicted(one._asdict(), 2)}"
   panels[0, 0].set_title(title, pad=10)
   panels[0, 1].set_axis_off()
-  for (wide, narrow), (genre, found) in zip(
+  for (wide, narrow), (genre, segments) in zip(
     panels[1:], one.attributions.items(), strict=True
   ):
-    values = np.concatenate([a.values for a in found]).T
+    values = np.concatenate([a.values for a in segments]).T
     _cells(wide, values, extent)
-    _sums(narrow, values.sum(axis=1) / len(found))
+    _sums(narrow, values.sum(axis=1) / len(segments))
     truth = " (true)" if genre == one.genre else ""
     wide.set_title(f"for {genre}{truth}", pad=6, fontsize=10)
   panels[-1, 0].set_xlabel(label)
@@ -136,26 +137,26 @@ def write(
     stem = re.sub("[^a-zA-Z0-9.]+", "_", pathlib.PurePath(one.name).name)
     items.append({"picture": f"{i:02d}-{stem[-60:]}.png", **facts_of(one)})
     pictures.append(plot_style.png(draw(one, run)))
-  found = {**facts, "items": items}
+  result = {**facts, "items": items}
   (folder / FILE).unlink(missing_ok=True)
   for file in folder.glob("*.png"):
     file.unlink()
   for item, picture in zip(items, pictures, strict=True):
     atomic.write(folder / item["picture"], picture)
-  atomic.write(folder / PAGE, render(found, pictures))
-  atomic.write_json(folder / FILE, found, indent=1)
+  atomic.write(folder / PAGE, render(result, pictures))
+  atomic.write_json(folder / FILE, result, indent=1)
   return folder / PAGE
 
 
-def render(found: Mapping, pictures: Sequence[bytes]) -> str:
+def render(result: Mapping, pictures: Sequence[bytes]) -> str:
   paper = "https://arxiv.org/abs/1703.01365"
   names = "seed", "best_epoch", "features", "steps"
   parts = [
     _part(item, picture)
-    for item, picture in zip(found["items"], pictures, strict=True)
+    for item, picture in zip(result["items"], pictures, strict=True)
   ]
   return doc.Document(
-    f"{found['recipe']}: integrated gradients",
+    f"{result['recipe']}: integrated gradients",
     [
       doc.part(
         "How to read it",
@@ -175,7 +176,7 @@ def render(found: Mapping, pictures: Sequence[bytes]) -> str:
       ),
       *parts,
     ],
-    chips=[(name.replace("best_", ""), found[name]) for name in names],
+    chips=[(name.replace("best_", ""), result[name]) for name in names],
     footer="Means over the segments. explain.json has these numbers, and the"
     " sums by bin.",
   ).html()

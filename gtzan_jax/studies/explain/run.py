@@ -126,9 +126,9 @@ def _items(
   if not os.path.exists(word):
     yield _of_data(word, opened())
     return
-  found, passed_over = predict.find([word], run["kind"], data)
+  sources, passed_over = predict.find([word], run["kind"], data)
   notices.passed_over(passed_over, sys.stderr)
-  for source in found:
+  for source in sources:
     try:
       with predict.opened(source) as file:
         x = predict.examples(file, run)

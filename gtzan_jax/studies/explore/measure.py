@@ -129,9 +129,9 @@ def measure(kind: str, content) -> Measured:
   if wrong:
     fault = f"{wrong:,} of {array.size:,} values are not finite"
     return Measured({}, (fault,), digest=facts["content"])
-  found = function(content)
-  return found._replace(
-    values={name: float(value) for name, value in found.values.items()},
+  measured = function(content)
+  return measured._replace(
+    values={name: float(value) for name, value in measured.values.items()},
     digest=facts["content"],
     bandwidth=facts.get("bandwidth"),
   )

@@ -345,23 +345,21 @@ def _correlation(facts: Mapping) -> doc.Block:
 
 
 def _replicas(facts: Mapping) -> doc.Block:
-  found = facts["duplicates"]
+  duplicates = facts["duplicates"]
   genre_of = {row["id"]: row["genre"] for row in facts["tracks"]}
   lead = "No two tracks have the same content to the last bit."
-  if found["groups"]:
+  if duplicates["groups"]:
     lead = "Tracks whose content is the same to the last bit."
   lead += " Other excerpts, codings or versions of a recording are not found."
-  if found["published"]:
-    lead += (
-      f" Pairs published as replicas that are at hand: {found['published']}"
-    )
-    pairs = [" and ".join(pair) for pair in found["not_identical"]]
+  if number_of_pairs := duplicates["published"]:
+    lead += f" Pairs published as replicas that are at hand: {number_of_pairs}"
+    pairs = [" and ".join(pair) for pair in duplicates["not_identical"]]
     if pairs:
       lead += f"; {len(pairs)} not the same to the last bit: {', '.join(pairs)}"
     lead += "."
   rows = [
     (code(" = ".join(ids)), ", ".join(sorted({genre_of[name] for name in ids})))
-    for ids in found["groups"]
+    for ids in duplicates["groups"]
   ]
   listed = rows and _table(("Tracks", "Genres"), rows, most=MOST_ROWS)
   return part("Replicas", lead, *listed)

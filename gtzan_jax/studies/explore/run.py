@@ -43,20 +43,20 @@ def survey(
     unit="track",
     disable=None if progress else True,
   )
-  for track, found in tracks:
+  for track, result in tracks:
     named = {"track": track.id, "genre": track.genre}
-    if isinstance(found, InputError):
-      skipped.append({**named, "reason": str(found)})
+    if isinstance(result, InputError):
+      skipped.append({**named, "reason": str(result)})
       continue
-    facts = found._replace(excerpt=None)._asdict()
+    facts = result._replace(excerpt=None)._asdict()
     rows.append({key: getattr(track, key) for key in _TRACK} | facts)
     wanted = track.genre not in examples and len(examples) < SHOWN
-    if wanted and found.excerpt is not None:
+    if wanted and result.excerpt is not None:
       examples[track.genre] = {
         **named,
-        "start": found.start,
-        "seconds": found.seconds,
-        "media": measures.media(corpus.kind, found),
+        "start": result.start,
+        "seconds": result.seconds,
+        "media": measures.media(corpus.kind, result),
       }
   if not rows:
     raise InputError(

@@ -52,13 +52,13 @@ def again(folder: str | os.PathLike) -> dict:
   levels = [{"level": float, ...: object}]
   tables = {ranges.FILE: {"levels": levels, ...: object}}
   spec = {"distortions": tables, ...: object}
-  found = report_schema.read_json(folder / FILE, spec, "robustness")
+  stored = report_schema.read_json(folder / FILE, spec, "robustness")
   names = [
     name(key, row["level"])
-    for key, one in found["distortions"].items()
+    for key, one in stored["distortions"].items()
     for row in one["levels"]
   ]
-  facts = {key: value for key, value in found.items() if key not in _COMPUTED}
+  facts = {key: value for key, value in stored.items() if key not in _COMPUTED}
   tables = {key: stored_runs.table(folder, key) for key in (CLEAN, *names)}
   return build(facts, tables)
 

@@ -17,7 +17,7 @@ PAGE = "robustness.md"
 
 
 def write(
-  found: Mapping, tables: Mapping[str, Predictions], out: pathlib.Path
+  result: Mapping, tables: Mapping[str, Predictions], out: pathlib.Path
 ) -> pathlib.Path:
   """Writes tables (removing old ones), picture, Markdown, last
   robustness.json."""
@@ -27,32 +27,32 @@ def write(
   for file in stored.glob("*.npz"):
     if file.stem.rpartition("_")[0] in DISTORTIONS and file.stem not in tables:
       file.unlink()
-  document(found).write(out, PAGE)
-  report.save(out / FILE, found)
+  document(result).write(out, PAGE)
+  report.save(out / FILE, result)
   return out / FILE
 
 
-def document(found: Mapping) -> doc.Document:
+def document(result: Mapping) -> doc.Document:
   """All levels as a table, in per cent."""
-  clean = found["undistorted"]
+  clean = result["undistorted"]
   rows = [
     (
       *(one["label"], f"{row['level']:g}", percent(row["accuracy"])),
       *(points(row["difference"]), " to ".join(map(points, row["ci95"]))),
       f"{row['p']:.2g}",
     )
-    for one in found["distortions"].values()
+    for one in result["distortions"].values()
     for row in one["levels"]
   ]
   head = ("distortion", "level", "accuracy, %", "difference", "95 % interval")
   return doc.Document(
-    f"Distorted test audio: {found['recipe']} (seed {found['seed']})",
+    f"Distorted test audio: {result['recipe']} (seed {result['seed']})",
     [
-      f"{found['n']} {found['split']} tracks of {found['protocol']}:"
+      f"{result['n']} {result['split']} tracks of {result['protocol']}:"
       f" {percent(clean['accuracy'])} % undistorted (95 %"
       f" {interval(clean['ci95'], ' to ')}). Differences are paired.",
       doc.figure(
-        "robustness", "track accuracy by distortion and level", draw, found
+        "robustness", "track accuracy by distortion and level", draw, result
       ),
       doc.table((*head, "p"), rows, "lr"),
     ],
@@ -60,17 +60,17 @@ def document(found: Mapping) -> doc.Document:
 
 
 @plot_style.style()
-def draw(found: Mapping) -> Figure:
+def draw(result: Mapping) -> Figure:
   """A panel for each distortion: accuracy by level, with the 95 % interval of
   the difference around the undistorted accuracy."""
-  kinds = found["distortions"]
+  kinds = result["distortions"]
   columns = min(4, len(kinds))
   rows = -(-len(kinds) // columns)
   figure = plot_style.new_figure(0.6 + 2.6 * columns, 0.5 + 2.35 * rows)
   figure.get_layout_engine().set(h_pad=0.1)
   cells = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
   for axes, (key, one) in zip(cells, kinds.items(), strict=False):
-    _panel(axes, DISTORTIONS[key], one, found["undistorted"]["accuracy"])
+    _panel(axes, DISTORTIONS[key], one, result["undistorted"]["accuracy"])
   for axes in cells[len(kinds) :]:
     axes.set_axis_off()
   figure.supxlabel(

@@ -242,16 +242,16 @@ def _report(out: pathlib.Path, states: Mapping[str, dict]) -> None:
 
 def _scores(path: pathlib.Path) -> tuple[str, str, str, str]:
   """Headline split, its track accuracy, macro-F1 and segment accuracy."""
-  found = report.read(path / report.REPORT_FILE)
-  if found["headline"] is None:
+  result = report.read(path / report.REPORT_FILE)
+  if result["headline"] is None:
     return ("none", "", "", "")
-  split = found["splits"][found["headline"]]
+  split = result["splits"][result["headline"]]
   values = (
     split["track"]["accuracy"],
     split["track"]["macro_f1"],
     split["segment"]["accuracy"],
   )
-  return (found["headline"], *(f"{value:.3f}" for value in values))
+  return (result["headline"], *(f"{value:.3f}" for value in values))
 
 
 def _read_states(
