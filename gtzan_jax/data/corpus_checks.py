@@ -423,7 +423,7 @@ def _unknown_artists(facts: Mapping) -> Iterable[Finding]:
 
 def _imbalance(facts: Mapping) -> Iterable[Finding]:
   sizes = {genre: len(rows) for genre, rows in facts["genres"].items()}
-  few, many = min(sizes, key=sizes.get), max(sizes, key=sizes.get)
+  few, many = (end(sizes, key=sizes.__getitem__) for end in (min, max))
   if sizes[many] >= IMBALANCE * sizes[few] and sizes[few]:
     yield Finding(
       f"{many} has {sizes[many] / sizes[few]:.1f} times the tracks of {few}",

@@ -315,16 +315,13 @@ def train_batches(
   share = batch_size // jax.process_count()
   first = jax.process_index() * share
 
-  def gather(indices: np.ndarray) -> dict[str, np.ndarray]:
-    return records.take(indices[first : first + share])
-
   stream = (
     grain.MapDataset.range(len(records))
     .seed(seed)
     .shuffle()
     .repeat(None)
     .batch(batch_size, drop_remainder=True)
-    .map(gather)
+    .map(lambda indices: records.take(indices[first : first + share]))
     .to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=4))
   )
   iterator = iter(stream)

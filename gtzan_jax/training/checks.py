@@ -8,7 +8,7 @@ import numpy as np
 
 from gtzan_jax import errors, models, ranges
 from gtzan_jax.data import pipeline
-from gtzan_jax.training import classify, init_from, sharding
+from gtzan_jax.training import classify, init_from
 
 
 def check_values(
@@ -22,7 +22,11 @@ def check_values(
     raise errors.InputError(f"config.{problem}")
   for key in ("train", "eval"):
     size = config[key].batch_size
-    sharding.check_batch_size(size, mesh, f"config.{key}.batch_size")
+    if size % mesh.size:
+      raise errors.InputError(
+        f"config.{key}.batch_size={size} cannot be divided over"
+        f" {mesh.size} devices: give a positive multiple of {mesh.size}"
+      )
 
 
 def check_splits(

@@ -59,16 +59,6 @@ _PRINTED = (
 )
 
 
-def _print_start(state, mesh, dataset, config, epoch_steps: int) -> None:
-  print(parameter_overview.get_parameter_overview(state.params))
-  parts = dataset.parts
-  sizes = ", ".join(f"{len(ids)} {split}" for split, ids in parts.items())
-  print(
-    f"devices: {sharding.describe(mesh)}\nexamples: {sizes}\n"
-    f"up to {config.train.epochs} epochs of {epoch_steps} steps"
-  )
-
-
 def _print_epoch(epoch: int, row: Mapping[str, float], is_best: bool) -> None:
   text = "  ".join(f"{key} {row[key]:.4f}" for key in _PRINTED if key in row)
   tqdm.tqdm.write(f"epoch {epoch:3d}  {text}{'  *best' if is_best else ''}")
@@ -125,7 +115,12 @@ def train(
       records["train"], config.data.standardize
     )
     state = jax.device_put(task.with_input_stats(state, mean, std), replicated)
-  _print_start(state, mesh, dataset, config, epoch_steps)
+  sizes = [f"{len(ids)} {split}" for split, ids in dataset.parts.items()]
+  print(
+    f"{parameter_overview.get_parameter_overview(state.params)}\n"
+    f"devices: {sharding.describe(mesh)}\nexamples: {', '.join(sizes)}\n"
+    f"up to {config.train.epochs} epochs of {epoch_steps} steps"
+  )
 
   best = checkpoint.Store(workdir / "best", writable=True)
   done, rows = progress.Progress(), 0

@@ -92,11 +92,6 @@ def create_schedule(name: str, **rate) -> optax.Schedule:
   return SCHEDULES[name](Rate(**rate))
 
 
-def _kernels(params):
-  """Which parameters decay: those of rank 2 and more, no bias and no scale."""
-  return jax.tree.map(lambda leaf: leaf.ndim >= 2, params)
-
-
 class Numbers(NamedTuple):
   """Inputs of an optimiser, beside its rate.
 
@@ -145,13 +140,13 @@ def _scale_by_adam(n: Numbers) -> optax.GradientTransformation:
 
 def _adam(schedule: optax.Schedule, n: Numbers):
   """Adam, and AdamW where there is a weight decay (as optax chains them)."""
-  return optax.chain(
-    _scale_by_adam(n),
-    optax.add_decayed_weights(n.weight_decay, _kernels)
-    if n.weight_decay
-    else optax.identity(),
-    optax.scale_by_learning_rate(schedule),
-  )
+  decay = optax.identity()
+  if n.weight_decay:  # of rank 2 and more: no bias and no scale
+    decay = optax.add_decayed_weights(
+      n.weight_decay, lambda params: jax.tree.map(lambda x: x.ndim >= 2, params)
+    )
+  rate = optax.scale_by_learning_rate(schedule)
+  return optax.chain(_scale_by_adam(n), decay, rate)
 
 
 # Each entry: (schedule, Numbers) -> transformation. RMSprop has torch's alpha

@@ -104,11 +104,6 @@ def update(
   ), False
 
 
-def should_stop(progress: Progress, patience: int) -> bool:
-  """Early stopping; `patience` 0 never stops."""
-  return patience > 0 and progress.evals_since_best >= patience
-
-
 def last_step(length: Mapping, epoch_steps: int) -> int:
   """The last step without early stop; `length` is config.train."""
   limit = length["max_steps"] or math.inf
@@ -118,9 +113,10 @@ def last_step(length: Mapping, epoch_steps: int) -> int:
 def finished(length: Mapping, facts: Mapping) -> bool:
   """Whether a run has reached its last epoch or stopped early.
 
-  `length` is config.train, `facts` those of its last/.
+  `length` is config.train, whose `patience` 0 never stops; `facts` are those of
+  last/.
   """
   done, steps = Progress.from_dict(facts["progress"]), facts["epoch_steps"]
-  return done.evaluations >= math.ceil(
-    last_step(length, steps) / steps
-  ) or should_stop(done, length["patience"])
+  last_epoch = math.ceil(last_step(length, steps) / steps)
+  stopped = 0 < length["patience"] <= done.evals_since_best
+  return stopped or done.evaluations >= last_epoch

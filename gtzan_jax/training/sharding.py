@@ -12,8 +12,6 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from gtzan_jax import errors
-
 
 def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
   """One axis, `data`, over `devices` (default: all)."""
@@ -29,15 +27,6 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 def batched(mesh: Mesh) -> NamedSharding:
   return NamedSharding(mesh, PartitionSpec("data"))
-
-
-def check_batch_size(batch_size: int, mesh: Mesh, key: str) -> None:
-  """Raises InputError unless the batch divides over the devices."""
-  if batch_size < 1 or batch_size % mesh.size:
-    raise errors.InputError(
-      f"{key}={batch_size} cannot be divided over {mesh.size} devices: give a"
-      f" positive multiple of {mesh.size}"
-    )
 
 
 def put(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:

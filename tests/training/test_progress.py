@@ -70,9 +70,14 @@ def test_best_and_plateau_by_hand(values, losses, rule, best, scales):
 def test_patience_counts_as_keras_does():
   """patience=3 stops after the third evaluation in a row without a best."""
   states, _ = follow([0.5, 0.4, 0.4, 0.4, 0.9])
-  stops = [progress.should_stop(state, 3) for state in states]
-  assert stops == [False, False, False, True, False]
-  assert not any(progress.should_stop(state, 0) for state in states)
+
+  def stops(patience):
+    length = {"epochs": 9, "max_steps": 0, "patience": patience}
+    facts = [{"progress": x.to_dict(), "epoch_steps": 4} for x in states]
+    return [progress.finished(length, x) for x in facts]
+
+  assert stops(3) == [False, False, False, True, False]
+  assert not any(stops(0))
 
 
 def test_what_is_saved_comes_back():
