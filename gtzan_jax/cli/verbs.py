@@ -558,9 +558,9 @@ def check_splits(given: Given) -> int:
 @_verb("out", "runs/seeds/* --out=runs/failures", files="FOLDER")
 def failures(given: Given) -> int:
   """Tracks that all given runs get wrong; into --out."""
-  from gtzan_jax.studies.failures import run as shared
+  from gtzan_jax.studies.failures import run as study
 
-  return shared.run(given.files, given.flags.out)
+  return study.run(given.files, given.flags.out)
 
 
 @_verb(

@@ -16,8 +16,9 @@ from sklearn import metrics as sk
 from gtzan_jax.cli import verbs
 from gtzan_jax.errors import InputError
 from gtzan_jax.scores.predictions import Predictions
+from gtzan_jax.studies.failures import measure as failures
 from gtzan_jax.studies.failures import page as failures_page
-from gtzan_jax.studies.failures import run as failures
+from gtzan_jax.studies.failures import run
 from gtzan_jax.studies.verify import run as verify
 from tfds_gtzan.facts import faults, track_lists
 
@@ -228,7 +229,7 @@ def test_mistakes_get_one_line(runs, tmp_path):
     with pytest.raises(InputError, match=message):
       failures.compute(paths)
   with pytest.raises(InputError, match="--out is needed"):
-    failures.run(runs, None)
+    run.run(runs, None)
 
 
 # What is published.

@@ -26,8 +26,8 @@ from gtzan_jax.reports import stored_runs as stored
 from gtzan_jax.studies.compare import run as compare_runs
 from gtzan_jax.studies.crossval import measure as crossval
 from gtzan_jax.studies.crossval import page as crossval_page
+from gtzan_jax.studies.failures import measure as failures
 from gtzan_jax.studies.failures import page as failures_page
-from gtzan_jax.studies.failures import run as failures
 from gtzan_jax.studies.leak import measure as leak
 from gtzan_jax.studies.leak import page as leak_page
 from gtzan_jax.studies.leak import steps
