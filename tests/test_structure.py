@@ -18,7 +18,7 @@ import pytest
 from packaging import requirements
 
 import tfds_gtzan
-from gtzan_jax import errors, features, models, ranges
+from gtzan_jax import config_ranges, errors, features, models
 from gtzan_jax.cli.tasks import TASKS
 from gtzan_jax.gan import networks
 from gtzan_jax.models import scikit_learn
@@ -68,7 +68,7 @@ def imports(file: pathlib.Path) -> set[str]:
 
 def test_there_is_one_loop():
   """Only the loop runs a training step; tasks define it."""
-  tasks = {"gtzan_jax/training/classify.py", "gtzan_jax/gan/step.py"}
+  tasks = {"gtzan_jax/training/classify.py", "gtzan_jax/gan/train_step.py"}
   callers = set()
   for file in sources("gtzan_jax", "tfds_gtzan", "launch.py"):
     for node in ast.walk(ast.parse((ROOT / file).read_text())):
@@ -145,9 +145,9 @@ def test_a_recipe_is_the_default_config_and_a_delta(name):
   recipe = importlib.import_module(f"configs.{name}")
   config = recipe.get_config()
   assert config.recipe == name
-  ours = ranges.flatten(config.to_dict())
+  ours = config_ranges.flatten(config.to_dict())
   default = importlib.import_module("configs.default").get_config()
-  default = ranges.flatten(default.to_dict())
+  default = config_ranges.flatten(default.to_dict())
   assert not default.keys() - ours.keys(), "a key of default.py is gone"
   added = ours.keys() - default.keys()
   assert all(key.startswith("model.") for key in added), added
@@ -155,7 +155,7 @@ def test_a_recipe_is_the_default_config_and_a_delta(name):
     if value is not None:
       assert type(ours[key]) is type(value), key
   for values in (ours, json.loads(json.dumps(ours))):  # as run.json has it
-    assert not list(ranges.config_problems(values))
+    assert not list(config_ranges.config_problems(values))
   if name == "default":
     return
   # It names what exists, and its header shows how to run it.

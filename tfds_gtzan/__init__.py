@@ -5,8 +5,8 @@ Importing this package registers the TFDS data set `tfds_gtzan`.
 
 from tfds_gtzan.corpora.open_corpus import CORPORA, GENRES, open_corpus
 from tfds_gtzan.corpora.types import Row
-from tfds_gtzan.prepared import Prepared, prepare
-from tfds_gtzan.protocols.table import PROTOCOLS, Partition, apply
+from tfds_gtzan.prepared_data import Prepared, prepare
+from tfds_gtzan.protocols.protocol_table import PROTOCOLS, Partition, apply
 from tfds_gtzan.tfds_gtzan_dataset_builder import Builder
 
 __all__ = [

@@ -17,7 +17,7 @@ mobilenet_v2 needs trained weights (docs/weights.md): put them beside the runs,
 as mobilenet_v2_imagenet.npz in runs/sweeps/leaderboard or what --out names.
 """
 
-from gtzan_jax.reports.published import PUBLISHED
+from gtzan_jax.reports.published_scores import PUBLISHED
 from gtzan_jax.studies.sweep.run import Run
 
 FITTED = ("majority", "logreg_stats", "svm_stats", "logreg_logmel")

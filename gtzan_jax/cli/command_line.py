@@ -17,7 +17,7 @@ import ml_collections
 from absl import flags as absl_flags
 from ml_collections import config_flags
 
-from gtzan_jax import ranges
+from gtzan_jax import config_ranges
 from gtzan_jax.errors import InputError
 from gtzan_jax.training import find_recipe
 
@@ -129,16 +129,16 @@ def _value(name: str, text: str) -> object:
     raise argparse.ArgumentTypeError(
       f"--{name}=: give a value, or leave it out"
     )
-  value, accepted = text, ranges.FLAGS.get(name)
+  value, accepted = text, config_ranges.FLAGS.get(name)
   if accepted:
     try:
       value = FLAGS[name][0](text)
     except ValueError:
       value = None
-  elif name in ranges.PATH_FLAGS:
-    value, accepted = os.path.expanduser(text), ranges.NAME
+  elif name in config_ranges.PATH_FLAGS:
+    value, accepted = os.path.expanduser(text), config_ranges.NAME
   if accepted and not accepted.holds(value):
-    shown = text if name in ranges.FLAGS else ranges.brief(text)
+    shown = text if name in config_ranges.FLAGS else config_ranges.brief(text)
     raise argparse.ArgumentTypeError(
       f"--{name}={shown}: give {accepted.accepted}"
     )
@@ -257,7 +257,9 @@ def _override(
     text = re.sub("invalid literal for int.*", "an int is wanted", text)
     text = re.sub("could not convert string.*", "a float is wanted", text)
     raise InputError(text) from error
-  for problem in ranges.config_problems(ranges.flatten(config.to_dict())):
+  for problem in config_ranges.config_problems(
+    config_ranges.flatten(config.to_dict())
+  ):
     raise InputError(f"config.{problem}")
   return config_flags.get_override_values(values["config"])
 

@@ -7,7 +7,7 @@ import ml_collections
 
 from gtzan_jax.data import pipeline
 from gtzan_jax.errors import InputError
-from gtzan_jax.training import checks, tasks
+from gtzan_jax.training import config_checks, tasks
 
 try:
   from gtzan_jax.gan import augment_train, upstream
@@ -32,7 +32,7 @@ def check_config(
   config: ml_collections.ConfigDict, mesh: jax.sharding.Mesh
 ) -> None:
   """Checks of a config that need no data."""
-  checks.check_values(config, mesh)
+  config_checks.check_values(config, mesh)
   task = of(config)
   if task.takes_generated and interface:
     augment_train.check_config(config)
@@ -51,7 +51,7 @@ def check_data(
 ) -> None:
   """Checks a config against its data: empty splits, generated examples that do
   not fit, and the task's own. `begun`: the run is resumed."""
-  checks.check_splits(config, dataset)
+  config_checks.check_splits(config, dataset)
   task = of(config)
   if task.takes_generated and interface:
     augment_train.check(config, dataset)

@@ -64,7 +64,7 @@ def _opened(given: Given, **other) -> tuple[pathlib.Path, dict, object]:
 @_verb("config workdir", _DATA, keys=None)
 def train(given: Given) -> int:
   """Train, evaluate and report; the same command again resumes."""
-  from gtzan_jax.cli import console, tasks
+  from gtzan_jax.cli import print_scores, tasks
   from gtzan_jax.data import open_dataset as data
   from gtzan_jax.training import compilation_cache, sharding, workdir
 
@@ -94,7 +94,7 @@ def train(given: Given) -> int:
     print(f"run folder: {path}")
     tasks.train(config, dataset, path, mesh)
     task.evaluate(path, dataset, mesh)
-  console.result(path)
+  print_scores.result(path)
   return 0
 
 
@@ -108,7 +108,7 @@ def evaluate(given: Given) -> int:
   """Evaluate a run's best checkpoint; several --workdir: their mean
   probability, into --out; --config.data.path=OTHER: on another corpus.
   """
-  from gtzan_jax.cli import console, tasks
+  from gtzan_jax.cli import print_scores, tasks
   from gtzan_jax.data import corpus_checks, notices
   from gtzan_jax.data import open_dataset as data
   from gtzan_jax.inference import external
@@ -151,12 +151,12 @@ def evaluate(given: Given) -> int:
     with workdir.locked(path):
       tasks.of(config).evaluate(path, dataset, sharding.make_mesh())
   warn_unfinished(path, config)
-  console.result(out)
+  print_scores.result(out)
   return 0
 
 
 def _ensemble(given: Given) -> int:
-  from gtzan_jax.cli import console
+  from gtzan_jax.cli import print_scores
   from gtzan_jax.inference import ensemble
 
   if given.overrides:
@@ -168,7 +168,7 @@ def _ensemble(given: Given) -> int:
   if not given.flags.out:
     raise InputError("--out is needed: the folder for the ensemble's report")
   ensemble.evaluate(given.flags.workdir, given.flags.out)
-  console.result(pathlib.Path(given.flags.out))
+  print_scores.result(pathlib.Path(given.flags.out))
   return 0
 
 
@@ -187,13 +187,13 @@ def warn_unfinished(
   path: pathlib.Path, config, what: str = "the report uses"
 ) -> None:
   """Prints whether a run was stopped half way, or its last/ is damaged."""
-  from gtzan_jax.training import checkpoint, progress
+  from gtzan_jax.training import checkpoint, early_stopping
 
   if not (path / "last").is_dir():
     return  # fitted at once, without steps
   facts = checkpoint.read_facts(path / "last")
   warn_damaged(path, ("last",))
-  if not progress.finished(config.train, facts):
+  if not early_stopping.finished(config.train, facts):
     print(
       f"warning: this run stopped at epoch {facts['progress']['evaluations']}"
       f" of {config.train.epochs}; {what} its best checkpoint so far"
@@ -334,12 +334,12 @@ def sweep(given: Given) -> int:
 @_verb("out")
 def models(given: Given) -> int:
   """Print the table of models, or update it in the page --out."""
-  from gtzan_jax.models import sources
+  from gtzan_jax.models import published_sizes
 
   if given.flags.out:
-    sources.redraw(given.flags.out)
+    published_sizes.redraw(given.flags.out)
   else:
-    print(sources.table())
+    print(published_sizes.table())
   return 0
 
 
@@ -537,7 +537,7 @@ def check_splits(given: Given) -> int:
   if any, or if a name matches no track; --out keeps the result.
   """
   from gtzan_jax.data import open_dataset
-  from gtzan_jax.studies.split_audit import run as audit
+  from gtzan_jax.studies.check_splits import run as audit
 
   if not given.files:
     raise InputError(

@@ -8,7 +8,7 @@ import jax
 import ml_collections
 
 import tfds_gtzan
-from gtzan_jax import errors, features, ranges
+from gtzan_jax import config_ranges, errors, features
 from gtzan_jax.data import corpus_checks, notices, pipeline
 from tfds_gtzan import beam
 from tfds_gtzan import tfds_gtzan_dataset_builder as dataset_builder
@@ -16,7 +16,7 @@ from tfds_gtzan.corpora import file_tree
 from tfds_gtzan.corpora.open_corpus import tree_at
 from tfds_gtzan.corpora.types import Corpus
 from tfds_gtzan.facts import artist_clusters
-from tfds_gtzan.protocols import table as protocols
+from tfds_gtzan.protocols import protocol_table as protocols
 from tfds_gtzan.split_audit import crossings
 
 
@@ -139,7 +139,7 @@ def _prepare(data: ml_collections.ConfigDict, beam_options: str | None = None):
   allowed = corpus_checks.allowed(data.allow)
   corpus = open_corpus(data, announced=False)
   own_splits, facts = None, {}
-  if paths := ranges.listed(data.splits):
+  if paths := config_ranges.listed(data.splits):
     own_splits, facts["splits"] = crossings.given(paths, corpus)
   findings = _checked(corpus, allowed, facts)
   prepared = tfds_gtzan.prepare(

@@ -11,7 +11,7 @@ import numpy as np
 
 from gtzan_jax.errors import InputError
 from gtzan_jax.features import kaggle_table, parts, stft
-from gtzan_jax.features.spec import FEATURES_VERSION, FeatureSpec
+from gtzan_jax.features.feature_spec import FEATURES_VERSION, FeatureSpec
 
 __all__ = [
   "FEATURES",

@@ -15,7 +15,7 @@ from gtzan_jax.gan import (
   judge,
   page,
   sampling,
-  step,
+  train_step,
   upstream,
   validation,
 )
@@ -25,7 +25,7 @@ from gtzan_jax.training import evaluate as evaluation
 from gtzan_jax.training import workdir
 
 # Number of the first example: validation, which chose the checkpoint, uses
-# those from 0 to ranges.MOST_SAMPLES.
+# those from 0 to config_ranges.MOST_SAMPLES.
 FIRST = 100_000
 # A fidelity.nearest below this counts as memorised.
 MEMORISED = 0.5
@@ -69,7 +69,7 @@ def evaluate(
   }
   requested = judged["generated"].label
   facts, history = evaluation.facts_of(path, run, mesh)
-  task = step.create(config, dataset, np.ones(len(dataset.genres)), 1)
+  task = train_step.create(config, dataset, np.ones(len(dataset.genres)), 1)
   params = jax.eval_shape(task.init, jax.random.key(0)).params
   facts |= about_data | {
     "num_params": sum(leaf.size for leaf in jax.tree.leaves(params)),

@@ -8,10 +8,10 @@ import ml_collections
 import numpy as np
 
 from gtzan_jax.data import pipeline
-from gtzan_jax.gan import judge, report, step, validation
+from gtzan_jax.gan import judge, report, train_step, validation
 from gtzan_jax.training import loop, tasks, workdir
 
-STEPS = loop.Steps(step.fields, step.create, validation.validator)
+STEPS = loop.Steps(train_step.fields, train_step.create, validation.validator)
 
 
 def check_data(
@@ -23,7 +23,7 @@ def check_data(
   del begun
   if config.gan.judge:
     judge.check(config.gan.judge, dataset, config.data.path)
-  gan_task = step.create(config, dataset, np.ones(len(dataset.genres)), 1)
+  gan_task = train_step.create(config, dataset, np.ones(len(dataset.genres)), 1)
   gan_task.check(dataset.fields, config.train.batch_size)
 
 
@@ -54,7 +54,7 @@ def _train_judge(config, dataset, path: pathlib.Path, mesh) -> None:
 
 
 TASK = tasks.Task(
-  check_config=step.check_config,
+  check_config=train_step.check_config,
   check_data=check_data,
   train=train,
   is_reported=loop.is_reported,

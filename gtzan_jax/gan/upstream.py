@@ -8,7 +8,7 @@ import pathlib
 import ml_collections
 
 from gtzan_jax import errors
-from gtzan_jax.training import checkpoint, progress, workdir
+from gtzan_jax.training import checkpoint, early_stopping, workdir
 
 
 def check(key: str, path: str) -> dict:
@@ -20,7 +20,7 @@ def check(key: str, path: str) -> dict:
   length = workdir.load(place, key)["config"]["train"]
   facts = checkpoint.read_facts(place / "last")
   done = facts["progress"]
-  if not progress.finished(length, facts):
+  if not early_stopping.finished(length, facts):
     raise errors.InputError(
       f"{key}={path} is at epoch {done['evaluations']} of {length['epochs']}:"
       " let it finish first, by the command that started it"

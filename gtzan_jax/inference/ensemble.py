@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from gtzan_jax import provenance
 from gtzan_jax.errors import InputError
-from gtzan_jax.reports import report, stored_runs
+from gtzan_jax.reports import provenance, report, stored_runs
 from gtzan_jax.scores import alignment
 from gtzan_jax.scores.predictions import Predictions
 from gtzan_jax.training import workdir

@@ -1,4 +1,5 @@
-"""Models by name. To add one: a file, a line in MODELS, a row in sources.py."""
+"""Models by name. To add one: a file, a line in MODELS, a row in
+published_sizes.py."""
 
 import dataclasses
 import functools
@@ -8,7 +9,7 @@ from collections.abc import Mapping
 import flax.linen as nn
 import jax
 
-from gtzan_jax import errors, ranges
+from gtzan_jax import config_ranges, errors
 from gtzan_jax.errors import InputError
 from gtzan_jax.models.base import Classifier
 from gtzan_jax.models.cnn_bilstm import CNNRNN, CNNBiLSTM
@@ -58,13 +59,13 @@ def create(name: str, num_classes: int, **kwargs) -> Classifier:
 
   Raises:
     InputError: no such model or field, or a value out of its range
-      (gtzan_jax.ranges).
+      (gtzan_jax.config_ranges).
   """
   if name not in MODELS:
     raise InputError(
       f"unknown model {name!r}; the models are {', '.join(sorted(MODELS))}"
     )
-  kwargs = ranges.options(f"model {name!r}", kwargs, options(name))
+  kwargs = config_ranges.options(f"model {name!r}", kwargs, options(name))
   return MODELS[name](num_classes=num_classes, **kwargs)
 
 

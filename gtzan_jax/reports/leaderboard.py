@@ -15,10 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gtzan_jax import provenance
-from gtzan_jax.ranges import flatten
-from gtzan_jax.reports import report
-from gtzan_jax.reports.published import PUBLISHED
+from gtzan_jax.config_ranges import flatten
+from gtzan_jax.reports import provenance, report
+from gtzan_jax.reports.published_scores import PUBLISHED
 from gtzan_jax.scores import metrics
 
 # Keys of the config that do not make another experiment: the seed, what the

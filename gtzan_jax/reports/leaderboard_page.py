@@ -11,7 +11,7 @@ from gtzan_jax import atomic, errors
 from gtzan_jax.reports import document as doc
 from gtzan_jax.reports import leaderboard, report, stored_runs
 from gtzan_jax.reports.leaderboard import Spread
-from gtzan_jax.reports.published import PUBLISHED, Published
+from gtzan_jax.reports.published_scores import PUBLISHED, Published
 
 FILE = "leaderboard.md"
 

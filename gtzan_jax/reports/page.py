@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
-from gtzan_jax import provenance, ranges
+from gtzan_jax import config_ranges
 from gtzan_jax.reports import document as doc
-from gtzan_jax.reports import figures, report
+from gtzan_jax.reports import figures, provenance, report
 from gtzan_jax.reports.document import code, interval, number, part, percent
 from gtzan_jax.scores import metrics
 
@@ -501,7 +501,7 @@ def _skipped(run: Mapping) -> doc.Block:
 
 
 def _repeat(run: Mapping) -> doc.Block:
-  config = ranges.flatten(run["config"])
+  config = config_ranges.flatten(run["config"])
   shown = {k: "–" if v in (None, "") else v for k, v in config.items()}
   rows = [(code(key), code(value)) for key, value in shown.items()]
   facts = [

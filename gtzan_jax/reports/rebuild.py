@@ -4,7 +4,7 @@ import os
 import pathlib
 from collections.abc import Mapping
 
-from gtzan_jax import ranges
+from gtzan_jax import config_ranges
 from gtzan_jax.errors import InputError
 from gtzan_jax.reports import report, schema
 from gtzan_jax.reports.report import REPORT_FILE
@@ -14,12 +14,12 @@ from gtzan_jax.scores.predictions import Predictions
 # What a report is computed from, of whatever version it is.
 RAW = {
   "config": {
-    "eval": {"bootstrap": ranges.CONFIG["eval.bootstrap"], ...: object},
+    "eval": {"bootstrap": config_ranges.CONFIG["eval.bootstrap"], ...: object},
     ...: object,
   },
   "history": [{...: object}],
   "splits": {
-    ranges.FILE: {
+    config_ranges.FILE: {
       "n": int,
       "missing": int,
       "sha256": (str, type(None)),

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from gtzan_jax import atomic, errors, ranges
+from gtzan_jax import atomic, config_ranges, errors
 from gtzan_jax.reports import schema
 from gtzan_jax.scores import bootstrap, calibration, metrics
 from gtzan_jax.scores.predictions import Predictions
@@ -37,7 +37,7 @@ _EXPLAIN: dict = {
   "items": [
     {
       **dict.fromkeys(("name", "where", "predicted"), str),
-      "picture": ranges.FILE,
+      "picture": config_ranges.FILE,
       ...: object,
     }
   ],

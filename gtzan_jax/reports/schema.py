@@ -4,7 +4,7 @@ import json
 import pathlib
 from collections.abc import Callable, Iterator, Mapping
 
-from gtzan_jax import ranges
+from gtzan_jax import config_ranges
 from gtzan_jax.errors import InputError
 from gtzan_jax.scores import calibration
 
@@ -126,7 +126,7 @@ SCHEMA = {
   "gan": _GAN,
   "genres": [str],
   "headline": (str, _MAYBE),
-  "splits": {ranges.FILE: SPLIT},  # predictions/<name>.npz
+  "splits": {config_ranges.FILE: SPLIT},  # predictions/<name>.npz
   "calibration": (
     {"fitted_on": str, **dict.fromkeys(calibration.LEVELS, _SCALED)},
     _MAYBE,
@@ -158,7 +158,7 @@ def violations(value, spec=SCHEMA, path: str = "") -> Iterator[str]:
   elif isinstance(spec, dict):
     dot = f"{path}." if path else ""
     named = [key for key in spec if isinstance(key, str)]
-    others = [key for key in spec if isinstance(key, ranges.Range)]
+    others = [key for key in spec if isinstance(key, config_ranges.Range)]
     for key in named:
       if key not in value and dot + key not in _OPTIONAL:
         yield f"{dot}{key}: absent"
@@ -170,9 +170,9 @@ def violations(value, spec=SCHEMA, path: str = "") -> Iterator[str]:
       else:
         wanted = "".join(f", {one.accepted} is accepted" for one in others)
         yield f"{dot}{key}: unknown{wanted}"
-  elif isinstance(spec, ranges.Range):
+  elif isinstance(spec, config_ranges.Range):
     if not spec.holds(value):
-      yield f"{path}={ranges.brief(value)}: give {spec.accepted}"
+      yield f"{path}={config_ranges.brief(value)}: give {spec.accepted}"
   elif not _is(value, spec):
     yield f"{path}: {type(value).__name__}, {spec.__name__} wanted"
 

@@ -24,7 +24,7 @@ from gtzan_jax.models.scikit_learn import Arrays, create
 from gtzan_jax.reports import report
 from gtzan_jax.scores import metrics
 from gtzan_jax.scores.predictions import Predictions
-from gtzan_jax.training import scalars as logs
+from gtzan_jax.training import metrics_log as logs
 
 MODEL_FILE = "model.npz"
 

@@ -10,16 +10,16 @@ import jax
 import ml_collections
 import numpy as np
 
-from gtzan_jax import errors, models, provenance
+from gtzan_jax import errors, models
 from gtzan_jax.data import pipeline
-from gtzan_jax.reports import report
+from gtzan_jax.reports import provenance, report
 from gtzan_jax.scores import metrics
 from gtzan_jax.scores.predictions import Predictions
 from gtzan_jax.training import (
   checkpoint,
   classical,
   classify,
-  scalars,
+  metrics_log,
   sharding,
   workdir,
 )
@@ -158,7 +158,7 @@ def trained(path: pathlib.Path, config: ml_collections.ConfigDict) -> dict:
   """Facts of the training: best_epoch, epochs_run and the monitor's value."""
   facts = checkpoint.read_facts(path / "last")
   progress = facts["progress"]
-  scalars.read(path / "metrics.jsonl", facts["rows"])
+  metrics_log.read(path / "metrics.jsonl", facts["rows"])
   return {
     "best_epoch": progress["best_epoch"],
     "epochs_run": progress["evaluations"],
@@ -197,7 +197,7 @@ def facts_of(
   path: pathlib.Path, run: Mapping, mesh: jax.sharding.Mesh
 ) -> tuple[dict, list[Mapping]]:
   """A report's facts of a run, for any test data; and its history."""
-  rows = scalars.read(path / "metrics.jsonl")
+  rows = metrics_log.read(path / "metrics.jsonl")
   config = ml_collections.ConfigDict(run["config"])
   of_task = _CLASSIFIERS.get(config.task, _CLASSIFIERS["classify"])
   facts = {

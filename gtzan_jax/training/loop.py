@@ -20,8 +20,8 @@ from clu import parameter_overview
 
 from gtzan_jax import errors
 from gtzan_jax.data import pipeline
-from gtzan_jax.training import checkpoint, progress, sharding
-from gtzan_jax.training import scalars as logs
+from gtzan_jax.training import checkpoint, early_stopping, sharding
+from gtzan_jax.training import metrics_log as logs
 from gtzan_jax.training.preemption import Interrupt, Interrupted
 
 
@@ -123,10 +123,10 @@ def train(
   )
 
   best = checkpoint.Store(workdir / "best", writable=True)
-  done, rows = progress.Progress(), 0
+  done, rows = early_stopping.Progress(), 0
   if last.latest() is not None:
     state, saved = last.restore(state)
-    done = progress.Progress.from_dict(saved["progress"])
+    done = early_stopping.Progress.from_dict(saved["progress"])
     rows = saved["rows"]
     print(f"resumed at step {int(state.step)}, epoch {done.evaluations + 1}")
   step = int(state.step)
@@ -143,7 +143,7 @@ def train(
     seed=config.seed,
     start_step=step,
   )
-  last_step = progress.last_step(config.train, epoch_steps)
+  last_step = early_stopping.last_step(config.train, epoch_steps)
   rule: dict[str, Any] = {
     "monitor": config.train.monitor,
     "ties": config.train.ties,
@@ -171,7 +171,7 @@ def train(
     contextlib.closing(last),
   ):
     try:
-      while not progress.finished(config.train, facts()):
+      while not early_stopping.finished(config.train, facts()):
         epoch = done.evaluations + 1
         epoch_end = min(epoch * epoch_steps, last_step)
         began, waited = time.monotonic(), 0.0
@@ -200,7 +200,7 @@ def train(
           row |= {f"validation/{key}": x for key, x in validation.items()}
         rate = float(task.learning_rate(step - 1))
         row["learning_rate"] = rate * done.lr_scale
-        done, is_best = progress.update(done, row, **rule)
+        done, is_best = early_stopping.update(done, row, **rule)
         if is_best:
           best.save(task.variables_of(state), {"epoch": epoch})
         scalars.write(step, {"epoch": epoch} | row)
@@ -239,4 +239,4 @@ def is_reported(
   except errors.InputError:
     return False
   is_current = facts["progress"]["evaluations"] == reported["epochs_run"]
-  return is_current and progress.finished(config.train, facts)
+  return is_current and early_stopping.finished(config.train, facts)

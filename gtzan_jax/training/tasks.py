@@ -22,9 +22,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from gtzan_jax.training import (
-  checks,
   classical,
   classify,
+  config_checks,
   evaluate,
   init_from,
   loop,
@@ -55,8 +55,8 @@ class Task(NamedTuple):
 
 
 CLASSIFY = Task(
-  check_config=checks.check_classify_config,
-  check_data=checks.check_classify_data,
+  check_config=config_checks.check_classify_config,
+  check_data=config_checks.check_classify_data,
   train=functools.partial(
     loop.train,
     loop.Steps(

@@ -19,7 +19,7 @@ from typing import IO
 
 import ml_collections
 
-from gtzan_jax import atomic, errors, ranges
+from gtzan_jax import atomic, config_ranges, errors
 from gtzan_jax.training import run_json
 
 RUN_FILE = "run.json"
@@ -37,7 +37,9 @@ PATHS = (
 def comparable(key: str, value: object) -> object:
   """A value as it is compared and hashed: paths without links and ".."."""
   if key == "data.splits" and isinstance(value, str):
-    return [comparable("data.path", path) for path in ranges.listed(value)]
+    return [
+      comparable("data.path", path) for path in config_ranges.listed(value)
+    ]
   if key not in PATHS or not isinstance(value, str) or not value:
     return value
   try:
@@ -55,7 +57,7 @@ def default_path(config: ml_collections.ConfigDict) -> pathlib.Path:
   """runs/<recipe>-<hash of the keys that a resume may not change>."""
   keys = {
     key: comparable(key, value)
-    for key, value in ranges.flatten(as_plain(config)).items()
+    for key, value in config_ranges.flatten(as_plain(config)).items()
     if not key.startswith(FREE_KEYS)
   }
   digest = hashlib.sha256(json.dumps(keys, sort_keys=True).encode())
@@ -107,7 +109,7 @@ def config_of(
     if place and key not in overrides:
       named = key.replace("data.path", "data")
       print(f"{named}: {place}, as {path / RUN_FILE} has it")
-  places = ranges.flatten(given.to_dict())
+  places = config_ranges.flatten(given.to_dict())
   config.update_from_flattened_dict(
     {**data, **overrides, **{key: places[key] for key in PLACES}}
   )
@@ -152,8 +154,8 @@ def check(path: pathlib.Path, config: ml_collections.ConfigDict) -> bool:
       f"--workdir={path} is not empty and has no {RUN_FILE}: give an empty or"
       " new folder"
     )
-  before = ranges.flatten(load(path)["config"])
-  now = ranges.flatten(as_plain(config))
+  before = config_ranges.flatten(load(path)["config"])
+  now = config_ranges.flatten(as_plain(config))
   if before.get("recipe") != now["recipe"]:
     raise errors.InputError(
       f"--workdir={path} belongs to the recipe {before.get('recipe')!r}, not to"
@@ -306,7 +308,8 @@ def begin(
       "data_files": {
         "data.labels": _absolute(config.data.labels),
         "data.splits": ",".join(
-          _absolute(place) or "" for place in ranges.listed(config.data.splits)
+          _absolute(place) or ""
+          for place in config_ranges.listed(config.data.splits)
         ),
       },
       "genres": list(dataset.genres),

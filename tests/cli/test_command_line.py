@@ -15,7 +15,7 @@ from gtzan_jax.cli.command_line import FLAGS
 from gtzan_jax.cli.main import main
 from gtzan_jax.cli.verbs import VERBS
 from gtzan_jax.errors import InputError
-from gtzan_jax.training import checkpoint, find_recipe, progress
+from gtzan_jax.training import checkpoint, early_stopping, find_recipe
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LSTM = str(ROOT / "configs" / "lstm.py")
@@ -249,7 +249,10 @@ def test_who_has_read_enough_gets_no_traceback(arguments):
 )
 def test_a_run_that_was_stopped_half_way(tmp_path, capsys, done, message):
   last = checkpoint.Store(tmp_path / "last", writable=True)
-  facts = {"progress": progress.Progress(**done).to_dict(), "epoch_steps": 3}
+  facts = {
+    "progress": early_stopping.Progress(**done).to_dict(),
+    "epoch_steps": 3,
+  }
   last.save({"x": np.zeros(1)}, facts)
   last.wait()
   last.close()

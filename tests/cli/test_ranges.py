@@ -6,16 +6,16 @@ import json
 import pytest
 from stored import run_json
 
-from gtzan_jax import features, ranges
+from gtzan_jax import config_ranges, features
 from gtzan_jax.errors import InputError
 from gtzan_jax.training import workdir
 
 
 def test_the_table_holds_every_key_of_a_feature_set():
   fields = {field.name for field in dataclasses.fields(features.FeatureSpec)}
-  assert ranges.SPEC.keys() == fields
+  assert config_ranges.SPEC.keys() == fields
   for spec in features.FEATURES.values():
-    assert not list(ranges.spec_problems(spec.to_dict()))
+    assert not list(config_ranges.spec_problems(spec.to_dict()))
 
 
 def load(path, key, value):

@@ -16,7 +16,7 @@ from gtzan_jax.data import pipeline
 from gtzan_jax.data.open_dataset import open_dataset
 from gtzan_jax.gan import generate
 from gtzan_jax.gan import task as interface
-from gtzan_jax.models import sources
+from gtzan_jax.models import published_sizes
 from gtzan_jax.training import classify, sharding
 from tfds_gtzan.facts import track_lists
 
@@ -109,24 +109,24 @@ def test_recipe_takes_two_steps(recipe_config, name, tmp_path, monkeypatch):
     assert has_moved == (not frozen or key.startswith("head/")), key
 
 
-@pytest.mark.parametrize("name", sources.REFERENCE)
+@pytest.mark.parametrize("name", published_sizes.REFERENCE)
 def test_model_has_the_parameters_of_its_source(name):
   """At the source's input size and class count, BatchNorm's statistics in."""
-  counts = sources.count(name)
-  published = sources.REFERENCE[name].published
+  counts = published_sizes.count(name)
+  published = published_sizes.REFERENCE[name].published
   whole = counts["params"] + counts.get("batch_stats", 0)
   if published is not None:
     assert whole == published
   config = importlib.import_module(f"configs.{name}").get_config()
   features_name = config.data.features
-  assert features_name == sources.REFERENCE[name].features
+  assert features_name == published_sizes.REFERENCE[name].features
   if features_name != "table57":  # on the host: no shape without the numbers
     samples = features.get(features_name).segment_samples
     x = jax.eval_shape(
       lambda x: features.extract(x, features_name),
       jax.ShapeDtypeStruct((samples,), np.float32),
     )
-    assert x.shape == sources.REFERENCE[name].input
+    assert x.shape == published_sizes.REFERENCE[name].input
 
 
 def test_every_recipe_with_a_network_has_a_source_or_is_known_as_ours():
@@ -138,8 +138,8 @@ def test_every_recipe_with_a_network_has_a_source_or_is_known_as_ours():
   }
   ours = {"judge", "quickstart", "lstm_standardised"}
   ours |= {"lstm_cgan", "lstm_feature_gan"}  # the LSTM, with more to learn from
-  assert deep == set(sources.REFERENCE) | ours
+  assert deep == set(published_sizes.REFERENCE) | ours
 
 
 def test_table_of_models_in_the_docs_is_the_one_drawn():
-  assert sources.table() in (ROOT / "docs" / "models.md").read_text()
+  assert published_sizes.table() in (ROOT / "docs" / "models.md").read_text()

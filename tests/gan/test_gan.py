@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from gtzan_jax import atomic, errors, features, models, ranges
+from gtzan_jax import atomic, config_ranges, errors, features, models
 from gtzan_jax.cli import command_line, tasks
 from gtzan_jax.cli.main import VERBS, main
 from gtzan_jax.data import pipeline
@@ -31,7 +31,7 @@ from gtzan_jax.reports import report
 from gtzan_jax.training import (
   checkpoint,
   evaluate,
-  scalars,
+  metrics_log,
   sharding,
   shared_tracks,
   workdir,
@@ -156,7 +156,7 @@ def stopped(tmp_path):
 
 
 def test_each_epoch_is_measured_and_the_least_distance_is_best(features_gan):
-  rows = scalars.read(features_gan / "metrics.jsonl")
+  rows = metrics_log.read(features_gan / "metrics.jsonl")
   rows = [row for row in rows if "epoch" in row]
   assert len(rows) == 2
   keys = ("frechet_ratio", "coverage", "diversity", "nearest")
@@ -558,7 +558,7 @@ def test_killed_it_ends_with_the_same_bits(make_gan, tmp_path, monkeypatch):
   rows = [
     [
       {k: v for k, v in row.items() if not k.startswith("time/")}
-      for row in scalars.read(path / "metrics.jsonl")
+      for row in metrics_log.read(path / "metrics.jsonl")
     ]
     for path in (whole, killed)
   ]
@@ -594,7 +594,7 @@ def test_the_report_says_how_good_it_is(
   page = gan_report.evaluate(features_gan, dataset, one_device())
   assert "samples.png" in {file.name for file in page.parent.iterdir()}
   # other noise than the checkpoint was chosen by, however much that was
-  assert min(firsts) >= ranges.MOST_SAMPLES
+  assert min(firsts) >= config_ranges.MOST_SAMPLES
   read = report.read(features_gan / "report.json")
   assert read["headline"] is None  # it classifies nothing
   gan = read["gan"]

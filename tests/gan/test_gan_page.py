@@ -6,7 +6,7 @@ import types
 import pytest
 from pages import GENRES, RUN, Page, made
 
-from gtzan_jax.cli import console
+from gtzan_jax.cli import print_scores
 from gtzan_jax.gan import fidelity
 from gtzan_jax.gan import page as gan_page
 from gtzan_jax.reports import page, report
@@ -148,7 +148,7 @@ def test_what_is_said_of_a_gan_is_checked(changes, problem):
 @pytest.mark.parametrize("changes", [{}, DIVERGED], ids=["well", "diverged"])
 def test_the_command_line_says_how_good_a_gan_is(tmp_path, capsys, changes):
   (tmp_path / "report.json").write_text(json.dumps(of_gan(**changes)[0]))
-  console.result(tmp_path)
+  print_scores.result(tmp_path)
   out = capsys.readouterr().out
   assert ("COLLAPSED: " in out) == bool(changes)
   for words in (

@@ -11,7 +11,7 @@ from report_maker import level, made, split
 from gtzan_jax import errors
 from gtzan_jax.cli.main import main
 from gtzan_jax.reports import leaderboard, leaderboard_page, stored_runs
-from gtzan_jax.reports.published import PUBLISHED
+from gtzan_jax.reports.published_scores import PUBLISHED
 
 LEAK = "Segments of one track stand in train and test."
 

@@ -6,7 +6,7 @@ from stored import FACTS, made, run
 from gtzan_jax.reports import leaderboard, leaderboard_page, stored_runs
 from gtzan_jax.scores import metrics
 from gtzan_jax.studies.crossval import measure as crossval
-from tfds_gtzan.protocols.table import PROTOCOLS
+from tfds_gtzan.protocols.protocol_table import PROTOCOLS
 
 SIZES = (9, 6, 12)  # tracks of each fold
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pages import GENRES, RUN, Page, built, history, made
 
-from gtzan_jax.cli import console
+from gtzan_jax.cli import print_scores
 from gtzan_jax.reports import figures, page, plot_style, report
 from gtzan_jax.scores.predictions import Predictions
 
@@ -165,7 +165,7 @@ def test_tracks_by_artists_of_the_train_split_are_noted(
   assert note in text
   assert ("by artists of the train split" in text) == bool(note)
   report.save(tmp_path / "report.json", got)
-  console.result(tmp_path)
+  print_scores.result(tmp_path)
   printed = capsys.readouterr().out
   assert note.strip() in printed
   assert ("warning: " in printed) == ("mostly artist" in printed)

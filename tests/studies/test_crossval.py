@@ -20,7 +20,7 @@ from gtzan_jax.studies.crossval import page as crossval_page
 from gtzan_jax.studies.crossval import run as crossval_runs
 from gtzan_jax.studies.verify import run as verify
 from tfds_gtzan.corpora.types import Row
-from tfds_gtzan.protocols.table import apply
+from tfds_gtzan.protocols.protocol_table import apply
 
 SIZES = (9, 6, 9)
 

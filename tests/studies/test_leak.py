@@ -28,7 +28,7 @@ from gtzan_jax.training import find_recipe, workdir
 from tfds_gtzan.corpora.types import GENRES, Row
 from tfds_gtzan.facts import track_lists
 from tfds_gtzan.protocols import leak_arms, splitters
-from tfds_gtzan.protocols.table import PROTOCOLS, apply
+from tfds_gtzan.protocols.protocol_table import PROTOCOLS, apply
 
 ARMS = ("clean", "tracks", "artists")
 GTZAN, SYNTHETIC = gtzan_rows(), synthetic_rows()

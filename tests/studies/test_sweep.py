@@ -16,15 +16,15 @@ import time
 import pytest
 from report_maker import made
 
-from gtzan_jax import errors, ranges
+from gtzan_jax import config_ranges, errors
 from gtzan_jax.cli import command_line
 from gtzan_jax.cli.verbs import VERBS
-from gtzan_jax.models import sources
-from gtzan_jax.reports.published import PUBLISHED
+from gtzan_jax.models import published_sizes
+from gtzan_jax.reports.published_scores import PUBLISHED
 from gtzan_jax.studies.sweep import process
 from gtzan_jax.studies.sweep import run as sweep
 from gtzan_jax.training import find_recipe
-from tfds_gtzan.protocols.table import PROTOCOLS
+from tfds_gtzan.protocols.protocol_table import PROTOCOLS
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RECIPE = ROOT / "configs" / "resnet.py"
@@ -416,7 +416,7 @@ def test_the_leaderboard_has_every_recipe_honestly_and_as_its_source_split():
     assert run.name == f"{recipe}-{protocol}-seed{seed}"
     assert "train.epochs" not in run.overrides
     seeds[recipe, protocol].add(seed)
-  wanted = {(recipe, "filtered") for recipe in sources.REFERENCE}
+  wanted = {(recipe, "filtered") for recipe in published_sizes.REFERENCE}
   wanted |= {(r, p.protocol) for r, p in PUBLISHED.items() if p.protocol}
   assert wanted <= seeds.keys()
   assert seeds["mel_cnn", "filtered"] == seeds["mlp", "filtered"] == {0, 1, 2}
@@ -439,7 +439,7 @@ def test_flags_give_each_value_back_as_it_was(tmp_path):
     out=tmp_path,
   )
   given = command_line.parse(plans["a"].command[2:], VERBS)
-  flat = ranges.flatten(given.config.to_dict())
+  flat = config_ranges.flatten(given.config.to_dict())
   assert {key: flat[key] for key in overrides} == overrides
   assert given.overrides == overrides
   assert given.flags.workdir == [str(tmp_path / "a")]

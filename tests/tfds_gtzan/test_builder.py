@@ -26,7 +26,7 @@ from gtzan_jax.data import pipeline
 from gtzan_jax.errors import InputError
 from gtzan_jax.features import whole_clip
 from tfds_gtzan import examples
-from tfds_gtzan import prepared as preparing
+from tfds_gtzan import prepared_data as preparing
 from tfds_gtzan import tfds_gtzan_dataset_builder as dataset_builder
 from tfds_gtzan.corpora.types import Audio
 

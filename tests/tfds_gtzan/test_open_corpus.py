@@ -16,7 +16,7 @@ from tfds_gtzan import synthetic
 from tfds_gtzan.corpora import file_tree
 from tfds_gtzan.corpora.types import Row
 from tfds_gtzan.facts import track_lists
-from tfds_gtzan.protocols import table as protocols
+from tfds_gtzan.protocols import protocol_table as protocols
 
 TINY = {"blues": (0.1, 0.1), "rock": (0.1,)}
 

@@ -11,8 +11,8 @@ from gtzan_jax.scores.artist_credits import credited
 from tfds_gtzan.corpora.types import GENRES, Row
 from tfds_gtzan.facts import track_lists
 from tfds_gtzan.protocols import splitters
+from tfds_gtzan.protocols.protocol_table import PROTOCOLS, apply
 from tfds_gtzan.protocols.splitters import SPLITS
-from tfds_gtzan.protocols.table import PROTOCOLS, apply
 
 GTZAN, SYNTHETIC = gtzan_rows(), synthetic_rows()
 SOME = ("rock", "blues", "jazz")

@@ -28,7 +28,7 @@ from gtzan_jax.training import (
   workdir,
 )
 from gtzan_jax.training import loop as train
-from gtzan_jax.training import scalars as logs
+from gtzan_jax.training import metrics_log as logs
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 

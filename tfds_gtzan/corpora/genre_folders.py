@@ -19,7 +19,7 @@ from gtzan_jax import errors
 from gtzan_jax.audio import waveform
 from gtzan_jax.errors import InputError
 from gtzan_jax.features import image
-from tfds_gtzan.corpora import digests, file_tree, gtzan_names, labels
+from tfds_gtzan.corpora import digests, file_tree, labels, recognise_gtzan
 from tfds_gtzan.corpora.types import (
   GENRES,
   Content,
@@ -100,7 +100,7 @@ def inner(tree: file_tree.Tree) -> file_tree.Tree | None:
     )
   if known:
     return tree.below(known[0])
-  if len(top) != 1 or gtzan_names.genre(top[0]):
+  if len(top) != 1 or recognise_gtzan.genre(top[0]):
     return None
   below = tree.below(top[0])
   sound, pictures = (
@@ -193,7 +193,7 @@ def _ids(
   ids = [f"{match[1]}.{match[2]}" for match in gtzan]
   if len(ids) == len(names) and {match[1] for match in gtzan} <= set(GENRES):
     return ids, {}, ""
-  near = gtzan_names.recognise(names)
+  near = recognise_gtzan.recognise(names)
   if near.ids:
     return near.ids, near.genres, near.hint
   if len(ids) == len(names):

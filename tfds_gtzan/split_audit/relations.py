@@ -8,7 +8,7 @@ from typing import NamedTuple
 import tqdm
 
 from gtzan_jax.errors import InputError, StopError
-from gtzan_jax.features import fingerprint
+from gtzan_jax.features import audio_fingerprint
 from gtzan_jax.scores.artist_credits import artist_key, credited
 from tfds_gtzan.corpora.types import Track
 from tfds_gtzan.facts import track_lists
@@ -20,8 +20,8 @@ Group = tuple[Iterable[str], Mapping[str, object]]
 Names = Mapping[str, str]
 # The fingerprint of a track's content, by kind; pictures and tables have none.
 _FINGERPRINTS = {
-  "audio": lambda held: fingerprint.of_audio(held.samples),
-  "logmel": lambda held: fingerprint.fingerprint(held.db, held.n_frames),
+  "audio": lambda held: audio_fingerprint.of_audio(held.samples),
+  "logmel": lambda held: audio_fingerprint.fingerprint(held.db, held.n_frames),
 }
 
 
@@ -56,7 +56,7 @@ def read(kind: str, tracks: Sequence[Track]) -> Contents:
     if of_content is None
     else [
       (ids[pair.first], ids[pair.second], pair.likeness, pair.offset)
-      for pair in fingerprint.alike(list(prints.values()))
+      for pair in audio_fingerprint.alike(list(prints.values()))
     ]
   )
   return Contents(digests, near, skipped)

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable
 
-from gtzan_jax import ranges
+from gtzan_jax import config_ranges
 from gtzan_jax.errors import InputError
 from gtzan_jax.gan.networks.base import Discriminator, Generator, Networks
 from gtzan_jax.gan.networks.conv import cgan_conv
@@ -36,7 +36,7 @@ def create(
   """
   if name not in GANS:
     raise InputError(f"unknown GAN {name!r}; there are {', '.join(GANS)}")
-  kwargs = ranges.options(f"GAN {name!r}", kwargs, options(name))
+  kwargs = config_ranges.options(f"GAN {name!r}", kwargs, options(name))
   return GANS[name](num_classes, tuple(example_shape), **kwargs)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from flax import traverse_util
 
 from gtzan_jax.errors import InputError
-from gtzan_jax.models.weights import file_formats, matching, mobilenet_v2
+from gtzan_jax.models.weights import file_formats, match_arrays, mobilenet_v2
 
 COLLECTIONS = ("params/", "batch_stats/")
 HEAD = "params/head/"
@@ -41,14 +41,16 @@ def load(path: str, variables: Mapping, *, head: bool = False) -> dict:
   )
   names = [name for name in wanted if name.startswith(COLLECTIONS)]
   if any(name.startswith(COLLECTIONS) for name in entries):
-    convert = matching.same_names(path, entries, names, HEAD)
+    convert = match_arrays.same_names(path, entries, names, HEAD)
   else:
     convert = mobilenet_v2.conversion(path, entries, names)
   shapes = {name: tuple(wanted[name].shape) for name in names}
-  if not head and not matching.fits(entries, convert.head, shapes):
+  if not head and not match_arrays.fits(entries, convert.head, shapes):
     convert = convert._replace(head={})
   rows = {**convert.backbone, **convert.head}
-  arrays = convert.finish(matching.take(path, entries, rows, shapes), shapes)
+  arrays = convert.finish(
+    match_arrays.take(path, entries, rows, shapes), shapes
+  )
   for name, value in arrays.items():
     if not np.isfinite(value.astype(np.float32)).all():
       raise InputError(f"{path}: {name} is not finite: the file is damaged")

@@ -11,7 +11,7 @@ import numpy as np
 
 from gtzan_jax.errors import InputError
 from gtzan_jax.models.mobilenet import BLOCKS, BN_EPSILON
-from gtzan_jax.models.weights.matching import Conversion, Entries, Shapes
+from gtzan_jax.models.weights.match_arrays import Conversion, Entries, Shapes
 
 TORCH_EPSILON = 1e-5  # torch.nn.BatchNorm2d's
 PARTS = ("expand", "depthwise", "project")

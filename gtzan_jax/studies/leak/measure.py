@@ -13,10 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gtzan_jax import provenance
 from gtzan_jax.errors import InputError
+from gtzan_jax.reports import provenance, stored_runs
 from gtzan_jax.reports import schema as report_schema
-from gtzan_jax.reports import stored_runs
 from gtzan_jax.scores import alignment, compare
 from gtzan_jax.scores.predictions import Predictions
 

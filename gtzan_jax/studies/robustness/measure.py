@@ -4,7 +4,7 @@ import os
 import pathlib
 from collections.abc import Mapping
 
-from gtzan_jax import ranges
+from gtzan_jax import config_ranges
 from gtzan_jax.audio.distortions import DISTORTIONS, Distortion
 from gtzan_jax.reports import schema as report_schema
 from gtzan_jax.reports import stored_runs
@@ -50,7 +50,7 @@ def again(folder: str | os.PathLike) -> dict:
   """Recomputes a folder's robustness.json."""
   folder = pathlib.Path(folder)
   levels = [{"level": float, ...: object}]
-  tables = {ranges.FILE: {"levels": levels, ...: object}}
+  tables = {config_ranges.FILE: {"levels": levels, ...: object}}
   spec = {"distortions": tables, ...: object}
   stored = report_schema.read_json(folder / FILE, spec, "robustness")
   names = [

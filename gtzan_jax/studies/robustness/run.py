@@ -5,11 +5,11 @@ import pathlib
 import zlib
 from collections.abc import Mapping, Sequence
 
-from gtzan_jax import provenance
 from gtzan_jax.audio.distortions import DISTORTIONS, Distortion
 from gtzan_jax.data.open_dataset import fingerprint
 from gtzan_jax.errors import InputError
 from gtzan_jax.inference import ensemble, external
+from gtzan_jax.reports import provenance
 from gtzan_jax.scores.predictions import Predictions
 from gtzan_jax.studies.robustness import measure as robustness
 from gtzan_jax.studies.robustness import page

@@ -21,7 +21,7 @@ from typing import IO, NamedTuple
 
 import ml_collections
 
-from gtzan_jax import atomic, ranges
+from gtzan_jax import atomic, config_ranges
 from gtzan_jax.errors import InputError, shown
 from gtzan_jax.reports import leaderboard_page, report
 from gtzan_jax.studies.sweep import process
@@ -123,7 +123,7 @@ def _check_override(
   config: ml_collections.ConfigDict, key: str, value: object, where: str
 ) -> None:
   """Refuses an override that the run's own command line would refuse."""
-  known = ranges.flatten(config.to_dict())
+  known = config_ranges.flatten(config.to_dict())
   if key not in known:
     section = [one for one in known if one.split(".")[0] == key.split(".")[0]]
     near = difflib.get_close_matches(key, known, 1) or section or known
@@ -140,10 +140,10 @@ def _check_override(
     raise InputError(
       f"{where}: {key}={value!r}: give a value like {known[key]!r}"
     ) from error
-  accepted = ranges.CONFIG.get(key)
+  accepted = config_ranges.CONFIG.get(key)
   if accepted and not accepted.holds(value):
     raise InputError(
-      f"{where}: {key}={ranges.brief(value)}: give {accepted.accepted}"
+      f"{where}: {key}={config_ranges.brief(value)}: give {accepted.accepted}"
     )
 
 

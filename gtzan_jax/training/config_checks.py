@@ -6,7 +6,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from gtzan_jax import errors, models, ranges
+from gtzan_jax import config_ranges, errors, models
 from gtzan_jax.data import pipeline
 from gtzan_jax.training import classify, init_from
 
@@ -14,11 +14,13 @@ from gtzan_jax.training import classify, init_from
 def check_values(
   config: ml_collections.ConfigDict, mesh: jax.sharding.Mesh
 ) -> None:
-  """InputError for a value out of range (ranges.CONFIG), whatever the task.
+  """InputError for a value out of config_ranges.CONFIG, whatever the task.
 
   Also for a batch that does not divide over the devices.
   """
-  for problem in ranges.config_problems(ranges.flatten(config.to_dict())):
+  for problem in config_ranges.config_problems(
+    config_ranges.flatten(config.to_dict())
+  ):
     raise errors.InputError(f"config.{problem}")
   for key in ("train", "eval"):
     size = config[key].batch_size

@@ -6,8 +6,8 @@ import scipy.signal
 
 import tfds_gtzan
 from gtzan_jax.audio import distortions
-from gtzan_jax.features import fingerprint
-from gtzan_jax.features.fingerprint import RATE, THRESHOLD
+from gtzan_jax.features import audio_fingerprint
+from gtzan_jax.features.audio_fingerprint import RATE, THRESHOLD
 from tfds_gtzan.facts import track_lists
 from tfds_gtzan.split_audit import relations
 from tfds_gtzan.synthetic import rendering
@@ -36,40 +36,40 @@ def songs():
 def test_a_copy_is_found_and_where(songs, copy):
   change, offset = COPIES[copy]
   sounds = [*songs, change(songs[3])]
-  (pair,) = fingerprint.alike([*map(fingerprint.of_audio, sounds)])
+  (pair,) = audio_fingerprint.alike([*map(audio_fingerprint.of_audio, sounds)])
   assert pair[:2] == (3, 4)
   assert pair.likeness > THRESHOLD + 0.05
   assert pair.offset == pytest.approx(offset, abs=0.12)
 
 
 def test_silence_is_like_nothing():
-  silent = fingerprint.of_audio(np.zeros(5 * HZ, np.float32))
+  silent = audio_fingerprint.of_audio(np.zeros(5 * HZ, np.float32))
   assert not silent.any()
-  assert fingerprint.alike([silent, silent]) == []
-  assert fingerprint.alike([]) == []
+  assert audio_fingerprint.alike([silent, silent]) == []
+  assert audio_fingerprint.alike([]) == []
 
 
 def test_a_fingerprint_has_rows_of_length_one_and_an_end():
   db = np.random.default_rng(0).uniform(-60, 0, (387, 128)).astype(np.float32)
-  rows = fingerprint.fingerprint(db, 1293)
-  assert rows.shape == (int(1293 * 512 / HZ * RATE), fingerprint.BANDS)
+  rows = audio_fingerprint.fingerprint(db, 1293)
+  assert rows.shape == (int(1293 * 512 / HZ * RATE), audio_fingerprint.BANDS)
   assert np.linalg.norm(rows, axis=1) == pytest.approx(1, abs=1e-4)
-  louder = fingerprint.fingerprint(db + 30, 1293)
+  louder = audio_fingerprint.fingerprint(db + 30, 1293)
   assert louder == pytest.approx(rows, abs=1e-5)
-  long = fingerprint.fingerprint(np.tile(db, (9, 1)), 9 * 1293)
-  assert len(long) == int(fingerprint.LONGEST * RATE)
-  assert len(fingerprint.fingerprint(db[:1], 1)) == 1
+  long = audio_fingerprint.fingerprint(np.tile(db, (9, 1)), 9 * 1293)
+  assert len(long) == int(audio_fingerprint.LONGEST * RATE)
+  assert len(audio_fingerprint.fingerprint(db[:1], 1)) == 1
 
 
 def test_the_likeness_is_that_of_a_plain_correlation(monkeypatch):
   """Of tracks of many lengths, in tiles that do not come out even."""
-  monkeypatch.setattr(fingerprint, "_TILE", 3)
+  monkeypatch.setattr(audio_fingerprint, "_TILE", 3)
   rng = np.random.default_rng(3)
   prints = [
-    rng.normal(size=(n, fingerprint.BANDS)).astype(np.float32) / 6
+    rng.normal(size=(n, audio_fingerprint.BANDS)).astype(np.float32) / 6
     for n in (40, 1, 200, 7, 131, 64, 200)
   ]
-  pairs = fingerprint.alike(prints, threshold=-1.0)
+  pairs = audio_fingerprint.alike(prints, threshold=-1.0)
   assert len(pairs) == 7 * 6 // 2
   likenesses = [pair.likeness for pair in pairs]
   assert likenesses == sorted(likenesses, reverse=True)
@@ -96,13 +96,13 @@ def test_of_gtzans_duplicates_all_are_found_and_nothing_else(gtzan_data):
   corpus = tfds_gtzan.open_corpus(str(gtzan_data / "gtzan_logmel.npz"))
   tracks = [track for track in corpus.tracks if track.genre in genres]
   prints = [
-    fingerprint.fingerprint(held.db, held.n_frames)
+    audio_fingerprint.fingerprint(held.db, held.n_frames)
     for held in (track.read() for track in tracks)
   ]
   ids = [track.id for track in tracks]
   likeness = {
     (ids[pair.first], ids[pair.second]): pair.likeness
-    for pair in fingerprint.alike(prints)
+    for pair in audio_fingerprint.alike(prints)
   }
   published = [pair for pair in track_lists.duplicates() if {*pair} <= {*ids}]
   assert len(published) == 9

@@ -10,18 +10,20 @@ from tensorboardX.proto import event_pb2
 from tensorboardX.record_writer import masked_crc32c
 
 from gtzan_jax.errors import InputError
-from gtzan_jax.training import progress
-from gtzan_jax.training import scalars as logs
+from gtzan_jax.training import early_stopping
+from gtzan_jax.training import metrics_log as logs
 
 
 def follow(values, monitor="validation/accuracy", losses=None, **rule):
   """Progress after each of `values`, and which of them were best."""
-  done, states, best = progress.Progress(), [], []
+  done, states, best = early_stopping.Progress(), [], []
   for i, value in enumerate(values):
     scalars = {monitor: value}
     if losses is not None:
       scalars["validation/loss"] = losses[i]
-    done, is_best = progress.update(done, scalars, monitor=monitor, **rule)
+    done, is_best = early_stopping.update(
+      done, scalars, monitor=monitor, **rule
+    )
     states.append(done)
     best.append(is_best)
   return states, best
@@ -74,7 +76,7 @@ def test_patience_counts_as_keras_does():
   def stops(patience):
     length = {"epochs": 9, "max_steps": 0, "patience": patience}
     facts = [{"progress": x.to_dict(), "epoch_steps": 4} for x in states]
-    return [progress.finished(length, x) for x in facts]
+    return [early_stopping.finished(length, x) for x in facts]
 
   assert stops(3) == [False, False, False, True, False]
   assert not any(stops(0))
@@ -83,13 +85,15 @@ def test_patience_counts_as_keras_does():
 def test_what_is_saved_comes_back():
   states, _ = follow([0.5, 0.4], losses=[1.0, 1.0])
   saved = json.loads(json.dumps(states[-1].to_dict()))
-  assert progress.Progress.from_dict(saved) == states[-1]
+  assert early_stopping.Progress.from_dict(saved) == states[-1]
 
 
 def test_an_unreported_monitor_is_named_with_those_there_are():
   with pytest.raises(InputError, match=r"'train/f1'.*validation/accuracy"):
-    progress.update(
-      progress.Progress(), {"validation/accuracy": 1.0}, monitor="train/f1"
+    early_stopping.update(
+      early_stopping.Progress(),
+      {"validation/accuracy": 1.0},
+      monitor="train/f1",
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 import tfds_gtzan
-from gtzan_jax import ranges
+from gtzan_jax import config_ranges
 from gtzan_jax.cli import verbs
 from gtzan_jax.data import corpus_checks
 from gtzan_jax.errors import InputError
@@ -524,11 +524,11 @@ def test_other_splits_are_refused(collection, tmp_path, files, message):
   ],
 )
 def test_files_of_a_split_are_listed(value, wanted):
-  assert ranges.listed(value) == wanted
+  assert config_ranges.listed(value) == wanted
 
 
 @pytest.mark.parametrize("value", [",", " , ", "('',)"])
 def test_commas_without_names_are_refused(value):
   """As of a shell's variables that are not set."""
   with pytest.raises(InputError, match="no file name between"):
-    ranges.listed(value)
+    config_ranges.listed(value)

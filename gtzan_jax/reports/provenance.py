@@ -33,7 +33,7 @@ def versions() -> dict[str, str]:
 
 def commit() -> str | None:
   """The commit of this checkout, "+" behind it where files differ; or None."""
-  here = pathlib.Path(__file__).resolve().parent.parent
+  here = pathlib.Path(__file__).resolve().parents[2]
   try:
     described = subprocess.run(
       # --exclude: a tag's name would stand in the place of the commit.

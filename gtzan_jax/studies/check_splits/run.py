@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from gtzan_jax import atomic
 from gtzan_jax.errors import writing
-from gtzan_jax.studies.split_audit import page as split_report
+from gtzan_jax.studies.check_splits import page as split_report
 from tfds_gtzan.corpora.types import Corpus
 from tfds_gtzan.split_audit import crossings
 

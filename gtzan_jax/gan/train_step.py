@@ -15,7 +15,7 @@ import ml_collections
 import numpy as np
 import optax
 
-from gtzan_jax import errors, models, ranges
+from gtzan_jax import config_ranges, errors, models
 from gtzan_jax.audio import waveform
 from gtzan_jax.data import pipeline
 from gtzan_jax.gan import adversarial_losses
@@ -282,7 +282,7 @@ def check_config(config: ml_collections.ConfigDict) -> None:
       f"config.data.standardize={config.data.standardize!r}: waveforms are not"
       " standardised; give none"
     )
-  given = ranges.flatten(config.to_dict())
+  given = config_ranges.flatten(config.to_dict())
   for key in ("train.init_from", "data.augment_with"):
     if given[key]:
       raise errors.InputError(

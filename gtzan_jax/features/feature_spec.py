@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from gtzan_jax import ranges
+from gtzan_jax import config_ranges
 from gtzan_jax.errors import InputError
 
 # Part of the fingerprint of prepared data: raise it by one whenever the same
@@ -66,9 +66,9 @@ class FeatureSpec:
     """Inverse of `to_dict`.
 
     Raises:
-      InputError: the keys differ, or a value is out of ranges.SPEC.
+      InputError: the keys differ, or a value is out of config_ranges.SPEC.
     """
-    for problem in ranges.spec_problems(values):
+    for problem in config_ranges.spec_problems(values):
       raise InputError(f"feature_spec.{problem}; prepare or train again")
     fields: dict[str, Any] = {
       key: tuple(value) if isinstance(value, list) else value
