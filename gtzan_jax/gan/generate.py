@@ -11,8 +11,8 @@ import numpy as np
 from gtzan_jax import atomic, errors
 from gtzan_jax.audio import waveform
 from gtzan_jax.features import FeatureSpec, griffin_lim
+from gtzan_jax.gan import adversarial_step, sampling
 from gtzan_jax.gan import networks as gans
-from gtzan_jax.gan import sampling, train_step
 from gtzan_jax.training import checkpoint, workdir
 
 _BATCH = 32  # constant: other sizes round sums differently
@@ -79,11 +79,11 @@ def load(path: str | pathlib.Path, key: str = "--workdir") -> Generator:
   shape = tuple(run["example_shape"])
   if config.gan.domain == "audio":
     shape = (run["feature_spec"]["segment_samples"],)
-  networks = train_step.create_networks(config, len(run["genres"]), shape)
+  networks = adversarial_step.create_networks(config, len(run["genres"]), shape)
   here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
   like = jax.tree.map(
     lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here),
-    train_step.shapes(networks, config.gan.domain, shape),
+    adversarial_step.shapes(networks, config.gan.domain, shape),
   )
   store = checkpoint.Store(path / "best")
   variables, _ = store.restore(like)

@@ -9,13 +9,13 @@ import numpy as np
 
 from gtzan_jax.data import pipeline
 from gtzan_jax.gan import (
+  adversarial_step,
   fidelity,
   gallery,
   generate,
   judge,
   page,
   sampling,
-  train_step,
   upstream,
   validation,
 )
@@ -69,7 +69,9 @@ def evaluate(
   }
   requested = judged["generated"].label
   facts, history = evaluation.facts_of(path, run, mesh)
-  task = train_step.create(config, dataset, np.ones(len(dataset.genres)), 1)
+  task = adversarial_step.create(
+    config, dataset, np.ones(len(dataset.genres)), 1
+  )
   params = jax.eval_shape(task.init, jax.random.key(0)).params
   facts |= about_data | {
     "num_params": sum(leaf.size for leaf in jax.tree.leaves(params)),

@@ -16,8 +16,8 @@ import numpy as np
 from gtzan_jax import features
 from gtzan_jax.audio import waveform
 from gtzan_jax.features import FeatureSpec
+from gtzan_jax.gan import adversarial_step
 from gtzan_jax.gan import networks as gans
-from gtzan_jax.gan import train_step
 from gtzan_jax.inference import inputs
 
 Sampler = Callable[[Mapping, jax.Array, jax.Array], dict[str, jax.Array]]
@@ -31,7 +31,7 @@ def sampler(networks: gans.Networks, source: str, spec: FeatureSpec) -> Sampler:
   """
 
   def sample(variables, noise, label):
-    x = train_step.generate(networks, variables, noise, label)
+    x = adversarial_step.generate(networks, variables, noise, label)
     if source == "features":
       return {"features": x}
     pcm = jnp.clip(jnp.rint(x * 32768), -32768, 32767).astype(jnp.int16)

@@ -8,10 +8,12 @@ import ml_collections
 import numpy as np
 
 from gtzan_jax.data import pipeline
-from gtzan_jax.gan import judge, report, train_step, validation
+from gtzan_jax.gan import adversarial_step, judge, report, validation
 from gtzan_jax.training import loop, tasks, workdir
 
-STEPS = loop.Steps(train_step.fields, train_step.create, validation.validator)
+STEPS = loop.Steps(
+  adversarial_step.fields, adversarial_step.create, validation.validator
+)
 
 
 def check_data(
@@ -23,7 +25,9 @@ def check_data(
   del begun
   if config.gan.judge:
     judge.check(config.gan.judge, dataset, config.data.path)
-  gan_task = train_step.create(config, dataset, np.ones(len(dataset.genres)), 1)
+  gan_task = adversarial_step.create(
+    config, dataset, np.ones(len(dataset.genres)), 1
+  )
   gan_task.check(dataset.fields, config.train.batch_size)
 
 
@@ -54,7 +58,7 @@ def _train_judge(config, dataset, path: pathlib.Path, mesh) -> None:
 
 
 TASK = tasks.Task(
-  check_config=train_step.check_config,
+  check_config=adversarial_step.check_config,
   check_data=check_data,
   train=train,
   is_reported=loop.is_reported,

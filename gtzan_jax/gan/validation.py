@@ -8,7 +8,7 @@ import ml_collections
 import numpy as np
 
 from gtzan_jax.data import pipeline
-from gtzan_jax.gan import fidelity, judge, sampling, train_step
+from gtzan_jax.gan import adversarial_step, fidelity, judge, sampling
 from gtzan_jax.training.state import TrainState
 
 _BLOCK = 512  # examples read at a time
@@ -39,7 +39,7 @@ def requested(label: np.ndarray, count: int) -> np.ndarray:
 def validator(
   config: ml_collections.ConfigDict,
   dataset: pipeline.Dataset,
-  task: train_step.Gan,
+  task: adversarial_step.Gan,
   records: Mapping[str, pipeline.Records],
   mesh: jax.sharding.Mesh,
   workdir: pathlib.Path,

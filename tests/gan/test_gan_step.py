@@ -11,7 +11,7 @@ import pytest
 from flax import linen as nn
 
 from gtzan_jax.gan import adversarial_losses, networks
-from gtzan_jax.gan import train_step as gan
+from gtzan_jax.gan import adversarial_step as gan
 
 REAL, FAKE = jnp.array([2.0, -1.0]), jnp.array([0.5, -3.0])
 
