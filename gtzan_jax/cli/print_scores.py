@@ -4,7 +4,7 @@ import pathlib
 from collections.abc import Mapping
 
 from gtzan_jax.data import notices
-from gtzan_jax.reports import report
+from gtzan_jax.reports import artist_note, report
 
 
 def _generated(gan: Mapping) -> None:
@@ -55,5 +55,5 @@ def _classified(splits: Mapping) -> None:
       f" {high:.3f}), macro-F1 {track['macro_f1']:.3f}, {track['n']} tracks;"
       f" segment accuracy {split['segment']['accuracy']:.3f}"
     )
-    if note := report.artist_note(name, split):
-      print(f"{'warning: ' * report.artists_decide(split)}{note}")
+    if note := artist_note.note(name, split):
+      print(f"{'warning: ' * artist_note.artists_decide(split)}{note}")

@@ -17,7 +17,7 @@ from gtzan_jax.data import pipeline
 from gtzan_jax.gan import fidelity, sampling, upstream
 from gtzan_jax.inference import inputs
 from gtzan_jax.recipes import judge as recipe
-from gtzan_jax.training import evaluate, shared_tracks, workdir
+from gtzan_jax.training import evaluate, shared_tracks, tasks, workdir
 
 KEY = "config.gan.judge"
 FOLDER = "judge"  # in a GAN's run folder, where KEY names none
@@ -42,6 +42,19 @@ def path_of(
   if config.gan.judge:
     return pathlib.Path(config.gan.judge).expanduser()
   return workdir / FOLDER
+
+
+def train(config, dataset: pipeline.Dataset, path: pathlib.Path, mesh) -> None:
+  """Trains or resumes the judge of a GAN's config, in a folder of its run."""
+  config, path = config_for(config), path / FOLDER
+  classifier = tasks.CLASSIFY
+  if workdir.check(path, config) and classifier.is_reported(config, path):
+    return
+  path.mkdir(exist_ok=True)
+  workdir.begin(path, config, dataset)
+  print(f"training the judge first: {path}")
+  classifier.train(config, dataset, path, mesh)
+  classifier.evaluate(path, dataset, mesh)
 
 
 EmbedFn = Callable[[np.ndarray, np.ndarray], fidelity.Embeddings]

@@ -9,7 +9,7 @@ import numpy as np
 
 from gtzan_jax.data import pipeline
 from gtzan_jax.gan import adversarial_step, judge, report, validation
-from gtzan_jax.training import loop, tasks, workdir
+from gtzan_jax.training import loop, tasks
 
 STEPS = loop.Steps(
   adversarial_step.fields, adversarial_step.create, validation.validator
@@ -41,20 +41,8 @@ def train(
   """Trains or resumes a GAN; first its judge, if config.gan.judge is unset."""
   assert generated is None, "a GAN trains on real examples only"
   if not config.gan.judge:
-    _train_judge(judge.config_for(config), dataset, path, mesh)
+    judge.train(config, dataset, path, mesh)
   loop.train(STEPS, config, dataset, path, mesh)
-
-
-def _train_judge(config, dataset, path: pathlib.Path, mesh) -> None:
-  path = path / judge.FOLDER
-  classifier = tasks.CLASSIFY
-  if workdir.check(path, config) and classifier.is_reported(config, path):
-    return
-  path.mkdir(exist_ok=True)
-  workdir.begin(path, config, dataset)
-  print(f"training the judge first: {path}")
-  classifier.train(config, dataset, path, mesh)
-  classifier.evaluate(path, dataset, mesh)
 
 
 TASK = tasks.Task(

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gtzan_jax.config_ranges import flatten
-from gtzan_jax.reports import provenance, report
+from gtzan_jax.reports import artist_note, provenance, report
 from gtzan_jax.reports.published_scores import PUBLISHED
 from gtzan_jax.scores import metrics
 
@@ -116,7 +116,7 @@ def _table(reports: list[Mapping]) -> dict:
     "split": first["headline"],
     "n": _headline(first)["track"]["n"],
     "synthetic": first["corpus"] == "synthetic",
-    "artists_decide": report.artists_decide(artists),
+    "artists_decide": artist_note.artists_decide(artists),
     "notes": _notes(first, artists),
     "rows": rows,
   }
@@ -142,7 +142,7 @@ def _notes(run: Mapping, artists: Mapping) -> list[str]:
     )
   if missing := _headline(run)["missing"]:
     notes.append(f"{missing} tracks of this split are missing from the corpus.")
-  if note := report.artist_note(run["headline"], artists):
+  if note := artist_note.note(run["headline"], artists):
     notes.append(note)
   if run["source"] == "archive":
     notes.append(

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from gtzan_jax import atomic, errors
+from gtzan_jax.reports import artist_note, leaderboard, report, stored_runs
 from gtzan_jax.reports import document as doc
-from gtzan_jax.reports import leaderboard, report, stored_runs
 from gtzan_jax.reports.leaderboard import Spread
 from gtzan_jax.reports.published_scores import PUBLISHED, Published
 
@@ -198,7 +198,7 @@ def _where(table: Mapping) -> tuple:
   after = f", {table['fold']}" * bool(table["fold"])
   after += f", {table['split']}, {table['n']} tracks"
   if table["artists_decide"] and not table["leak"]:
-    after += f", {report.MOSTLY}"
+    after += f", {artist_note.MOSTLY}"
   return (f"{_corpus(table)}, ", doc.code(table["protocol"]), after)
 
 

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 from matplotlib.figure import Figure
 
 from gtzan_jax import config_ranges
+from gtzan_jax.reports import artist_note, figures, provenance, report
 from gtzan_jax.reports import document as doc
-from gtzan_jax.reports import figures, provenance, report
 from gtzan_jax.reports.document import code, interval, number, part, percent
 from gtzan_jax.scores import metrics
 
@@ -110,7 +110,7 @@ def of_classifier(run: Mapping) -> Content:
   split = run["splits"].get(name)
   top = [
     doc.text(_statement(run), "statement"),
-    split and report.artist_note(name, split),
+    split and artist_note.note(name, split),
     run["source"] == "archive" and _ARCHIVE,
     split and _cards(run),
   ]

@@ -22,8 +22,6 @@ EXPLAINED = "explain"  # a folder with what explain.py found, by explain.json
 SPLITS = ("train", "validation", "test")
 
 LEAKS = "This protocol leaks: do not quote these numbers as results."
-# What a score measures where `artists_decide`.
-MOSTLY = "mostly artist recognition"
 
 # What `write` leaves in a folder, but for its hidden files.
 _FILES = re.compile(
@@ -112,26 +110,6 @@ def trained_on(report: Mapping) -> str:
   if "external" in report:
     return report["external"]["trained_on"]
   return report["data_fingerprint"]
-
-
-def artist_note(name: str, split: Mapping) -> str:
-  """How many tracks of a split are by artists of the train split, or ""."""
-  known = split["known_artists"]
-  if not known or not known["tracks"]:
-    return ""
-  whole = f"{known['of']} {name} tracks"
-  if known["of"] < split["track"]["n"]:
-    whole = f"the {whole} whose artist is known"
-  verdict = f": {MOSTLY}" if artists_decide(split) else ""
-  return (
-    f"{known['tracks']} of {whole} are by artists of the train split{verdict}."
-  )
-
-
-def artists_decide(split: Mapping) -> bool:
-  """Whether at least half of a split is by artists of the train split."""
-  known = split["known_artists"]
-  return bool(known) and 2 * known["tracks"] >= known["of"] > 0
 
 
 def check_out(out: pathlib.Path, run: Mapping) -> None:

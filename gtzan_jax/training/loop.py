@@ -19,7 +19,7 @@ import tqdm
 from clu import parameter_overview
 
 from gtzan_jax import errors
-from gtzan_jax.data import pipeline
+from gtzan_jax.data import pipeline, standardize
 from gtzan_jax.training import checkpoint, early_stopping, sharding
 from gtzan_jax.training import metrics_log as logs
 from gtzan_jax.training.preemption import Interrupt, Interrupted
@@ -111,7 +111,7 @@ def train(
     )
     state = jax.device_put(task.with_variables(state, initial), replicated)
   if config.data.standardize != "none":  # generated examples excluded
-    mean, std = pipeline.input_statistics(
+    mean, std = standardize.input_statistics(
       records["train"], config.data.standardize
     )
     state = jax.device_put(task.with_input_stats(state, mean, std), replicated)

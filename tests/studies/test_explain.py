@@ -16,7 +16,7 @@ from scipy import integrate, special
 from gtzan_jax import features, models
 from gtzan_jax.audio import waveform
 from gtzan_jax.cli import verbs
-from gtzan_jax.data import pipeline
+from gtzan_jax.data import pipeline, standardize
 from gtzan_jax.data.open_dataset import open_dataset
 from gtzan_jax.errors import InputError
 from gtzan_jax.inference import predict
@@ -116,7 +116,7 @@ def begin(path, config):
   variables = dict(init(jax.random.key(0)))
   if config.data.standardize != "none":
     records = pipeline.Records(dataset, "train", ["features"])
-    stats = pipeline.input_statistics(records, config.data.standardize)
+    stats = standardize.input_statistics(records, config.data.standardize)
     variables = layers.fill_input_stats(variables, *stats)
   best = checkpoint.Store(path / "best", writable=True)
   best.save(variables, {"epoch": 3})

@@ -16,7 +16,7 @@ import pytest
 
 from gtzan_jax import atomic, errors
 from gtzan_jax.cli import tasks, verbs
-from gtzan_jax.data import pipeline
+from gtzan_jax.data import pipeline, standardize
 from gtzan_jax.data.open_dataset import open_dataset
 from gtzan_jax.scores import metrics, predictions
 from gtzan_jax.training import (
@@ -526,10 +526,10 @@ def train_records(make_config):
 def test_training_standardises_by_the_train_part(finished, train_records):
   x = train_records.take(np.arange(len(train_records)))["features"]
   x = x.astype(np.float64)
-  mean, std = pipeline.input_statistics(train_records, "bin")
+  mean, std = standardize.input_statistics(train_records, "bin")
   np.testing.assert_allclose(mean, x.mean((0, 1)), rtol=1e-4, atol=1e-4)
   np.testing.assert_allclose(std, x.std((0, 1)), rtol=1e-4)
-  one_mean, one_std = pipeline.input_statistics(train_records, "global")
+  one_mean, one_std = standardize.input_statistics(train_records, "global")
   np.testing.assert_allclose(one_mean, np.full(13, x.mean()), rtol=1e-4)
   np.testing.assert_allclose(one_std, np.full(13, x.std()), rtol=1e-4)
   _, variables, _ = evaluate.restore_best(finished, workdir.load(finished))

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from gtzan_jax.errors import InputError, writing
 from gtzan_jax.inference import ensemble
 from gtzan_jax.inference.ensemble import Member
-from gtzan_jax.reports import leaderboard, report, schema
+from gtzan_jax.reports import artist_note, leaderboard, report, schema
 from gtzan_jax.scores import alignment, compare
 from gtzan_jax.training import workdir
 
@@ -71,8 +71,8 @@ def lines(result: Mapping) -> list[str]:
     text.append(
       f"{name}: {side['recipe']}, seed {seeds} ({side['protocol']}){leaks}"
     )
-    if report.artists_decide(side):
-      notes.append(f"{name}: {report.artist_note(split, side)}")
+    if artist_note.artists_decide(side):
+      notes.append(f"{name}: {artist_note.note(split, side)}")
   if split != "test":
     text.append(
       f"no test tracks present: the {split} split also chose the checkpoints"

@@ -14,7 +14,7 @@ import ml_collections
 import numpy as np
 
 from gtzan_jax import errors, features
-from gtzan_jax.data import notices, pipeline
+from gtzan_jax.data import notices, pipeline, standardize
 from gtzan_jax.data.open_dataset import open_dataset
 from gtzan_jax.errors import InputError, shown
 from gtzan_jax.inference import ensemble, inputs, predict
@@ -169,7 +169,7 @@ def _baseline(
     (stats,) = variables["input_stats"].values()
     return np.asarray(stats["mean"])
   records = pipeline.Records(opened(), "train", ["features"])
-  return pipeline.input_statistics(records, "bin")[0]
+  return standardize.input_statistics(records, "bin")[0]
 
 
 def _explained(

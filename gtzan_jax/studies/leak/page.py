@@ -5,8 +5,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from gtzan_jax.reports import artist_note, figures, plot_style
 from gtzan_jax.reports import document as doc
-from gtzan_jax.reports import figures, plot_style, report
 from gtzan_jax.reports.document import code, points
 from gtzan_jax.reports.plot_style import PALETTE
 from gtzan_jax.scores import compare
@@ -75,9 +75,9 @@ def _notes(facts: Mapping) -> Iterator[Any]:
   if facts["split"] != "test":
     yield f"No test tracks at hand: the {facts['split']} split also chose the"
     yield " checkpoints, in all arms alike. "
-  if report.artists_decide(clean):
+  if artist_note.artists_decide(clean):
     met = clean["known_artists"]
-    yield doc.bold(report.MOSTLY.capitalize())
+    yield doc.bold(artist_note.MOSTLY.capitalize())
     yield f": {met['tracks']} of {met['of']} tested tracks are by artists of"
     yield " the train split, in every arm. "
   if facts["untested"]:
@@ -113,13 +113,13 @@ def _protocols(facts: Mapping) -> Iterator[Any]:
     return
   note = (
     " Where half of the tracks or more are by artists met, that is"
-    f" {report.MOSTLY}."
+    f" {artist_note.MOSTLY}."
   )
   yield (
     "Protocols as they stand, with as many train segments each. Each tests"
     " other tracks, so these accuracies differ by more than by leaks."
     + note
-    * any(map(report.artists_decide, protocols))
+    * any(map(artist_note.artists_decide, protocols))
   )
   rows = [
     (
@@ -148,7 +148,7 @@ def _kind(run: Mapping) -> str:
   """A key of _LEAKS, and its colour."""
   if run["leak"]:
     return "warm"
-  return "middle" if report.artists_decide(run) else "accent"
+  return "middle" if artist_note.artists_decide(run) else "accent"
 
 
 _LEAKS = {"warm": "yes", "middle": "artists", "accent": "no"}
@@ -196,7 +196,7 @@ def _draw_arms(axes, facts: Mapping) -> str:
   arms = facts["arms"]
   rows = [(_LABELS[k], _kind(arm), arm["track"]) for k, arm in arms.items()]
   figures.accuracies(axes, rows)
-  met = f"\n({report.MOSTLY})" * report.artists_decide(arms["clean"])
+  met = f"\n({artist_note.MOSTLY})" * artist_note.artists_decide(arms["clean"])
   return f"{facts['recipe']}\nThe same {facts['tracks']} tracks{met}"
 
 
@@ -208,7 +208,7 @@ def _draw_protocols(axes, facts: Mapping) -> str:
   figures.accuracies(axes, sorted(rows, key=lambda row: order.index(row[1])))
   size = facts["protocols"][0]["n_train"]
   met = any(kind == "middle" for _, kind, _ in rows)
-  pale = f"\n(pale: {report.MOSTLY})" * met
+  pale = f"\n(pale: {artist_note.MOSTLY})" * met
   return f"Protocols, {size:,} train segments{pale}"
 
 
