@@ -15,7 +15,7 @@ import re
 import statistics
 
 from gtzan_jax.reports import stored_runs
-from gtzan_jax.scores import compare
+from gtzan_jax.scores import paired_tests
 
 LSTM = re.compile(r"lstm_(?:(\d+)_)?(.+)_seed\d+")
 MEASURES = ("genre_share", "frechet_ratio", "coverage", "diversity", "nearest")
@@ -39,7 +39,7 @@ def cell(tables: list, real: list) -> str:
   text = f"{statistics.fmean(values):.1f} ± {statistics.stdev(values):.1f}"
   if tables is real:
     return text
-  found = compare.compare_many(tables, real)
+  found = paired_tests.compare_many(tables, real)
   low, high = (100 * bound for bound in found["ci95"])
   difference = 100 * found["difference"]
   return f"{text} ({difference:+z.1f}; {low:+z.1f} to {high:+z.1f})"

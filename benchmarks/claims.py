@@ -22,7 +22,7 @@ import numpy as np
 from gtzan_jax.errors import InputError
 from gtzan_jax.inference import ensemble
 from gtzan_jax.reports import stored_runs
-from gtzan_jax.scores import alignment, bootstrap, compare
+from gtzan_jax.scores import alignment, bootstrap, paired_tests
 from gtzan_jax.scores.predictions import Predictions
 from gtzan_jax.studies.crossval import measure as crossval
 
@@ -138,11 +138,11 @@ def load(folder: pathlib.Path) -> tuple[Variants, Tables]:
 def paired(a: list[Predictions], b: list[Predictions]) -> dict:
   """Seeds on the same tracks by `compare_many`, folds as one table each."""
   if len(a) > 1 and set(a[0].track) == set(a[1].track):
-    return compare.compare_many(a, b)
+    return paired_tests.compare_many(a, b)
   one, other = crossval.pool(a), crossval.pool(b)
   if len(one) > len(set(one.track.tolist())):
     other = for_each(one, other)
-  found = compare.compare(
+  found = paired_tests.compare(
     one.select(np.isin(one.track, other.track)),
     other.select(np.isin(other.track, one.track)),
   )
@@ -257,7 +257,7 @@ def genre_table(tables: Tables) -> list[str]:
     here = first.label == g
     right = all_correct[:, here]
     low, high = bootstrap.interval(
-      clusters[here], right.mean(0), resamples=compare.RESAMPLES
+      clusters[here], right.mean(0), resamples=paired_tests.RESAMPLES
     )
     each = right.mean(1)
     artists = len(np.unique(clusters[here]))

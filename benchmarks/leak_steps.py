@@ -6,14 +6,14 @@ python benchmarks/leak_steps.py results/leak
 import argparse
 
 from gtzan_jax.errors import InputError
-from gtzan_jax.studies.leak import steps
+from gtzan_jax.studies.leak import holdout_steps
 
 
 def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument("folder")
   try:
-    print(steps.write(parser.parse_args().folder))
+    print(holdout_steps.write(parser.parse_args().folder))
   except InputError as error:
     parser.error(str(error))
 

@@ -24,7 +24,7 @@ import librosa
 import numpy as np
 
 from gtzan_jax import features
-from gtzan_jax.audio.waveform import SAMPLE_RATE
+from gtzan_jax.audio.mono_waveform import SAMPLE_RATE
 
 SPEC = features.get("logmel_1024")
 

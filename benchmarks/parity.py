@@ -19,7 +19,7 @@ import librosa
 import numpy as np
 
 from gtzan_jax import features
-from gtzan_jax.audio import waveform
+from gtzan_jax.audio import mono_waveform
 from gtzan_jax.errors import InputError
 
 EXTENSIONS = {".wav", ".au", ".flac", ".ogg", ".mp3"}
@@ -76,10 +76,12 @@ def compare(ours: np.ndarray, theirs: dict[str, np.ndarray]) -> dict:
 
 def examples(path: pathlib.Path, spec: features.FeatureSpec) -> list:
   """(ours, theirs) of each example in a file."""
-  sound = waveform.read(path)
+  sound = mono_waveform.read(path)
   if spec.whole_clip:
     return [(features.extract_clip(sound, spec), reference(sound, spec))]
-  cut = waveform.segments(sound, spec.segment_samples, spec.segments_per_track)
+  cut = mono_waveform.segments(
+    sound, spec.segment_samples, spec.segments_per_track
+  )
   ours = np.asarray(features.extract(cut, spec))
   return [
     (mine, reference(segment, spec))

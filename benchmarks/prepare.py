@@ -26,7 +26,7 @@ import jax
 
 import tfds_gtzan
 from gtzan_jax import features
-from tfds_gtzan import examples
+from tfds_gtzan import track_examples
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SIDES = ("prepare", "compute")
@@ -47,9 +47,9 @@ def one_run(given: argparse.Namespace) -> dict:
   else:
     corpus = tfds_gtzan.open_corpus(given.path, given.tracks_per_genre)
     spec = features.get(given.features)
-    read = functools.partial(examples.read, spec, corpus)
+    read = functools.partial(track_examples.read, spec, corpus)
     segments = 0
-    for _, found in examples.read_ahead(read, corpus.tracks):
+    for _, found in track_examples.read_ahead(read, corpus.tracks):
       if not isinstance(found, Exception):
         segments += len(found["features"])
     seconds = time.perf_counter() - began

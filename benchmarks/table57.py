@@ -14,7 +14,7 @@ import pathlib
 import numpy as np
 
 import tfds_gtzan
-from gtzan_jax.features import kaggle_table
+from gtzan_jax.features import kaggle_columns
 
 FULL = 660_000  # samples of the shortest track of GTZAN
 WAVEFORMS = ("harmony", "perceptr")
@@ -25,7 +25,7 @@ def differences(found: np.ndarray, wanted: np.ndarray) -> np.ndarray:
   scale = np.maximum(np.abs(wanted), np.finfo(np.float32).tiny)
   for name in WAVEFORMS:
     mean, var = (
-      kaggle_table.COLUMNS.index(f"{name}_{s}") for s in ("mean", "var")
+      kaggle_columns.COLUMNS.index(f"{name}_{s}") for s in ("mean", "var")
     )
     scale[:, mean] = np.sqrt(wanted[:, var])
   return np.abs(found - wanted) / scale
@@ -43,13 +43,13 @@ def main() -> None:
   for track in tfds_gtzan.open_corpus(str(arguments.folder)).tracks:
     samples = track.read().samples
     if track.id in rows and len(samples) >= FULL:
-      found.append(kaggle_table.from_audio(samples, 22_050))
+      found.append(kaggle_columns.from_audio(samples, 22_050))
       wanted.append(rows[track.id])
   if not found:
     parser.error("no clip of the full 30 s is in the table")
   off = differences(np.array(found, float), np.array(wanted, float))
   print(f"{len(found)} clips; relative difference, median and largest")
-  for name, column in zip(kaggle_table.COLUMNS, off.T, strict=True):
+  for name, column in zip(kaggle_columns.COLUMNS, off.T, strict=True):
     print(f"{name:24} {np.median(column):8.1e} {column.max():8.1e}")
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 import tfds_gtzan
 from gtzan_jax.errors import InputError
-from gtzan_jax.features import kaggle_table
+from gtzan_jax.features import kaggle_columns
 from tfds_gtzan import synthetic
 from tfds_gtzan.corpora.types import Corpus
 from tfds_gtzan.facts import track_lists
@@ -117,7 +117,7 @@ def table_rows(filenames: Sequence[str]) -> list[dict[str, str]]:
   rng = np.random.default_rng(0)
   return [
     {"filename": name, "length": "661794"}
-    | {column: str(rng.normal()) for column in kaggle_table.COLUMNS}
+    | {column: str(rng.normal()) for column in kaggle_columns.COLUMNS}
     | {"label": name.split(".")[0]}
     for name in filenames
   ]

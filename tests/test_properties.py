@@ -26,7 +26,7 @@ import stored
 from hypothesis import strategies as st
 
 import tfds_gtzan
-from gtzan_jax.audio import waveform
+from gtzan_jax.audio import mono_waveform
 from gtzan_jax.errors import InputError
 from gtzan_jax.models.weights import file_formats
 from gtzan_jax.scores import predictions
@@ -158,7 +158,7 @@ def table(folder: pathlib.Path) -> bytes:
 
 def read_sound(path: pathlib.Path) -> None:
   """At 1 Hz a second of samples is hours of sound: a block at a time."""
-  collections.deque(waveform.blocks(path), maxlen=0)
+  collections.deque(mono_waveform.blocks(path), maxlen=0)
 
 
 def read_corpus(path: pathlib.Path) -> None:

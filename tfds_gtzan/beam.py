@@ -16,7 +16,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from gtzan_jax.errors import InputError, install
-from tfds_gtzan import examples
+from tfds_gtzan import track_examples
 from tfds_gtzan.corpora.types import Track
 
 
@@ -50,8 +50,10 @@ def options(text: str) -> Any:
 def write(
   shards: Mapping[str, Sequence[Sequence[Track]]],
   templates: Mapping[str, tfds.core.ShardedFileTemplate],
-  write_shard: Callable[[tfds.core.Path, Sequence[Track], examples.Note], None],
-  note: examples.Note,
+  write_shard: Callable[
+    [tfds.core.Path, Sequence[Track], track_examples.Note], None
+  ],
+  note: track_examples.Note,
   config: tfds.download.DownloadConfig,
 ) -> tfds.core.SplitDict:
   """Writes each shard ({split: tracks of each}) on some worker.
@@ -92,8 +94,8 @@ def _on_worker(write_shard: Callable, task: bytes) -> None:
   path, tracks = pickle.loads(task)
   if not path.parent.is_dir():
     return  # see _note_all
-  outcomes: list[examples.Outcome] = []
-  noted: list[examples.Outcome] | str = outcomes
+  outcomes: list[track_examples.Outcome] = []
+  noted: list[track_examples.Outcome] | str = outcomes
   try:
     with tfds.core.utils.incomplete_file(path) as part:
       write_shard(part, tracks, lambda _, outcome: outcomes.append(outcome))
@@ -108,7 +110,7 @@ def _notes(path: tfds.core.Path) -> tfds.core.Path:
 
 
 def _note_all(
-  path: tfds.core.Path, tracks: Sequence[Track], note: examples.Note
+  path: tfds.core.Path, tracks: Sequence[Track], note: track_examples.Note
 ) -> int:
   """Notes a shard's outcomes, removes their file and counts its examples."""
   try:

@@ -22,7 +22,7 @@ from tensorflow_datasets.core import writer as tfds_writer
 
 from gtzan_jax import features
 from gtzan_jax.errors import InputError, StopError
-from tfds_gtzan import beam, examples, record_format
+from tfds_gtzan import beam, record_format, track_examples
 from tfds_gtzan.corpora.open_corpus import CORPORA, open_corpus
 from tfds_gtzan.corpora.types import Corpus, Track
 from tfds_gtzan.facts import track_lists
@@ -115,7 +115,7 @@ class Builder(tfds.core.ShardBasedBuilder):
     check_kind(self.spec, self.corpus)
     return self.dataset_info_from_configs(
       features=tfds.features.FeaturesDict(
-        examples.example_features(self.spec, self.corpus)
+        track_examples.example_features(self.spec, self.corpus)
       ),
       supervised_keys=("features", "label"),
       homepage="https://github.com/boblsturm/GTZAN",
@@ -155,7 +155,7 @@ class Builder(tfds.core.ShardBasedBuilder):
   def _shard_iterators_per_split(self, dl_manager):
     del dl_manager
     write = functools.partial(
-      examples.of_tracks, self.spec, self.corpus, note=self._note
+      track_examples.of_tracks, self.spec, self.corpus, note=self._note
     )
     return {
       split: [functools.partial(write, tracks) for tracks in shards]
@@ -176,7 +176,7 @@ class Builder(tfds.core.ShardBasedBuilder):
           tfds.core.ExampleSerializer(self.info.features.get_serialized_info()),
           self._example_writer(),
         ),
-        functools.partial(examples.of_tracks, self.spec, corpus),
+        functools.partial(track_examples.of_tracks, self.spec, corpus),
       ),
       self._note,
       config,
@@ -205,24 +205,26 @@ class Builder(tfds.core.ShardBasedBuilder):
           tracks[start:stop] for start, stop in itertools.pairwise(bounds)
         ]
       else:
-        for _ in examples.of_tracks(self.spec, self.corpus, tracks, self._note):
+        for _ in track_examples.of_tracks(
+          self.spec, self.corpus, tracks, self._note
+        ):
           pass  # there is none: this notes why
     return shards
 
   def _readable(self, track: Track) -> bool:
     try:
-      examples.content(self.spec, track)
+      track_examples.content(self.spec, track)
     except StopError:
       raise
     except InputError:
       return False
     return True
 
-  def _note(self, track: Track, outcome: examples.Outcome) -> None:
+  def _note(self, track: Track, outcome: track_examples.Outcome) -> None:
     """Keeps, of each track in record order, a row or why it was skipped."""
     self._bar.update()
     if isinstance(outcome, str):
-      examples.skip(self.corpus, track, outcome, self._skipped)
+      track_examples.skip(self.corpus, track, outcome, self._skipped)
       return
     segments, facts = outcome
     names = ("id", "genre", "artist", "partition")
@@ -235,7 +237,7 @@ def _write_shard(
   of_tracks: Callable,
   path: tfds.core.Path,
   tracks: Sequence[Track],
-  note: examples.Note,
+  note: track_examples.Note,
 ) -> None:
   writer.write(of_tracks(tracks, note), path)
 

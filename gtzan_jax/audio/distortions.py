@@ -23,7 +23,7 @@ import numpy as np
 import soundfile
 from scipy import signal
 
-from gtzan_jax.audio.waveform import SAMPLE_RATE
+from gtzan_jax.audio.mono_waveform import SAMPLE_RATE
 
 _N_FFT = 2048  # of the phase vocoder, librosa's default
 _ALONE = threading.Lock()

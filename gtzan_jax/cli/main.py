@@ -25,10 +25,10 @@ if _STARTED:
 import contextlib
 
 from gtzan_jax import __version__
-from gtzan_jax.cli import command_line
+from gtzan_jax.cli import parse_flags
 from gtzan_jax.cli.verbs import VERBS
 from gtzan_jax.errors import InputError, shown, system_reason
-from gtzan_jax.training import preemption
+from gtzan_jax.training import stop_signals
 
 LONGEST = 4000  # characters of an error that names what is accepted
 
@@ -81,7 +81,7 @@ def main(argv: list[str] | None = None) -> int:
   out = sys.stdout and _Stream(sys.stdout, "standard output")
   errors = _Stream(sys.stderr or open(os.devnull, "w"))  # noqa: SIM115
   with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
-    with preemption.kept() as pressed:
+    with stop_signals.kept() as pressed:
       try:
         return _answer(argv)
       except KeyboardInterrupt:
@@ -102,10 +102,10 @@ def _answer(argv: list[str]) -> int:
     if argv[1:2] == ["--version"]:
       print(f"gtzan_jax {__version__}", flush=True)
       return 0
-    if text := command_line.help_text(argv[1:], VERBS):
+    if text := parse_flags.help_text(argv[1:], VERBS):
       print(text, end="", flush=True)
       return 0
-    given = command_line.parse(argv[1:], VERBS)
+    given = parse_flags.parse(argv[1:], VERBS)
     status = VERBS[given.verb].function(given)
     sys.stdout.flush()
     return status

@@ -11,7 +11,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 
-from gtzan_jax.cli.command_line import Given, Verb
+from gtzan_jax.cli.parse_flags import Given, Verb
 from gtzan_jax.errors import InputError, shown
 from gtzan_jax.training import find_recipe
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gtzan_jax.errors import InputError
-from gtzan_jax.features import kaggle_table, parts, stft
+from gtzan_jax.features import kaggle_columns, parts, stft
 from gtzan_jax.features.feature_spec import FEATURES_VERSION, FeatureSpec
 
 __all__ = [
@@ -114,7 +114,7 @@ def extract(
   if spec.parts == ("table57",):
     clips = np.asarray(audio, np.float32)
     rows = [
-      kaggle_table.from_audio(clip, spec.sample_rate)
+      kaggle_columns.from_audio(clip, spec.sample_rate)
       for clip in clips.reshape(-1, clips.shape[-1])
     ]
     return jnp.asarray(np.stack(rows)).reshape(*clips.shape[:-1], -1)

@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 
 from gtzan_jax import errors
-from gtzan_jax.audio import waveform
+from gtzan_jax.audio import mono_waveform
 from gtzan_jax.features import FeatureSpec, logmel_archive, mel
 
 _ITERATIONS = 32  # twice as many gain 0.05 dB
@@ -64,7 +64,7 @@ def from_logmel(
     center=spec.center,
     init=None,
   )
-  return waveform.to_int16(samples / max(1.0, np.abs(samples).max()))
+  return mono_waveform.to_int16(samples / max(1.0, np.abs(samples).max()))
 
 
 def _bins(power: np.ndarray, bank: np.ndarray) -> np.ndarray:

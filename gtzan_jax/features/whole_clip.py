@@ -11,13 +11,13 @@ import jax
 import numpy as np
 
 from gtzan_jax import features
-from gtzan_jax.features import image, kaggle_table
+from gtzan_jax.features import image, kaggle_columns
 
 
 def shape(spec: features.FeatureSpec) -> tuple[int, ...]:
   """Shape of one example: [frames, bins], [size, size, 3] or [57]."""
   if "table57" in spec.parts:
-    return (len(kaggle_table.COLUMNS),)
+    return (len(kaggle_columns.COLUMNS),)
   clip = jax.ShapeDtypeStruct((spec.sample_rate,), np.float32)
   extract = functools.partial(features.extract, name=spec)
   return jax.eval_shape(extract, clip).shape
@@ -26,7 +26,7 @@ def shape(spec: features.FeatureSpec) -> tuple[int, ...]:
 def from_audio(samples: np.ndarray, spec: features.FeatureSpec) -> np.ndarray:
   """From a waveform, float32 `[n]` at the set's rate: `[1, ...]`."""
   if "table57" in spec.parts:
-    return kaggle_table.from_audio(samples, spec.sample_rate)[None]
+    return kaggle_columns.from_audio(samples, spec.sample_rate)[None]
   if "picture" in spec.parts:
     logmel = dataclasses.replace(spec, parts=("logmel",))
     return from_logmel(features.extract_clip(samples, logmel), spec)

@@ -16,7 +16,7 @@ import numpy as np
 import optax
 
 from gtzan_jax import config_ranges, errors, models
-from gtzan_jax.audio import waveform
+from gtzan_jax.audio import mono_waveform
 from gtzan_jax.data import pipeline
 from gtzan_jax.gan import adversarial_losses
 from gtzan_jax.gan import networks as gans
@@ -102,7 +102,7 @@ class Gan:
   def real(self, state: TrainState, batch: Batch) -> jax.Array:
     """Real examples in the networks' scale."""
     if self.source == "audio":
-      return waveform.to_float(batch["audio"])
+      return mono_waveform.to_float(batch["audio"])
     mean, std = _along_last(state.model_state["scale"], len(self.shape))
     return (batch["features"] - mean) / std
 

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from gtzan_jax import features
-from gtzan_jax.audio import waveform
+from gtzan_jax.audio import mono_waveform
 from gtzan_jax.features import FeatureSpec, griffin_lim
 from gtzan_jax.features.image import COLOUR_MAP
 from gtzan_jax.gan import sampling
@@ -160,7 +160,7 @@ def _frames(examples: Mapping, source: str, spec: FeatureSpec) -> np.ndarray:
   """`[n, frames, bins]`."""
   if source == "audio":
     logmel = FeatureSpec("gallery", sample_rate=spec.sample_rate)
-    samples = waveform.to_float(examples["audio"])
+    samples = mono_waveform.to_float(examples["audio"])
     return np.asarray(features.extract(samples, logmel))
   values = examples["features"]
   if values.ndim == 2:  # a row is one frame

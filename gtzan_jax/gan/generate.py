@@ -9,7 +9,7 @@ import ml_collections
 import numpy as np
 
 from gtzan_jax import atomic, errors
-from gtzan_jax.audio import waveform
+from gtzan_jax.audio import mono_waveform
 from gtzan_jax.features import FeatureSpec, griffin_lim
 from gtzan_jax.gan import adversarial_step, sampling
 from gtzan_jax.gan import networks as gans
@@ -113,7 +113,7 @@ def write(
     raise errors.InputError(f"--seed={seed}: give 0 to {2**32 - 1}")
   folder = pathlib.Path(folder)
   ending = "wav" if generator.source == "audio" else "npz"
-  stem = f"{waveform.GENERATED}{genre.replace('/', '_')}"
+  stem = f"{mono_waveform.GENERATED}{genre.replace('/', '_')}"
   files = [folder / f"{stem}-{i:05d}.{ending}" for i in range(count)]
   label = np.full(count, genres.index(genre), np.int32)
   with errors.writing(f"--out={folder}"):

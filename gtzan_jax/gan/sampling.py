@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gtzan_jax import features
-from gtzan_jax.audio import waveform
+from gtzan_jax.audio import mono_waveform
 from gtzan_jax.features import FeatureSpec
 from gtzan_jax.gan import adversarial_step
 from gtzan_jax.gan import networks as gans
@@ -37,7 +37,7 @@ def sampler(networks: gans.Networks, source: str, spec: FeatureSpec) -> Sampler:
     pcm = jnp.clip(jnp.rint(x * 32768), -32768, 32767).astype(jnp.int16)
     return {
       "audio": pcm,
-      "features": features.extract(waveform.to_float(pcm), spec),
+      "features": features.extract(mono_waveform.to_float(pcm), spec),
     }
 
   return jax.jit(sample)

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from gtzan_jax.audio import waveform
+from gtzan_jax.audio import mono_waveform
 
 FACTOR_2 = 20 * np.log10(2)  # in dB
 
 
-def out_of_range(level: waveform.Level, run: Mapping) -> list[str]:
+def out_of_range(level: mono_waveform.Level, run: Mapping) -> list[str]:
   """Warnings for a length or level far outside the training range.
 
   Far is a factor of two beyond the shortest and longest, the quietest and

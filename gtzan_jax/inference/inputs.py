@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from gtzan_jax import features
-from gtzan_jax.audio import waveform
+from gtzan_jax.audio import mono_waveform
 from gtzan_jax.features import logmel_archive, whole_clip
 
 BATCH = 32  # one size, padded: nothing is compiled for the last batch
@@ -69,7 +69,9 @@ def stream(blocks: Blocks, run: Mapping) -> Iterator[np.ndarray]:
 
   def rounded() -> Iterator[np.ndarray]:
     for block in blocks():
-      yield waveform.to_float(waveform.to_int16(block))  # as in prepared data
+      yield mono_waveform.to_float(
+        mono_waveform.to_int16(block)
+      )  # as in prepared data
 
   if spec.whole_clip:
     for part in _even(rounded, spec.sample_rate, run["clip_seconds"]):
@@ -87,7 +89,7 @@ def stream(blocks: Blocks, run: Mapping) -> Iterator[np.ndarray]:
     sizes = itertools.repeat(spec.segments_per_track * length)
     for i, samples in enumerate(_resized(rounded(), sizes)):
       if i == 0 or len(samples) >= length:
-        cut = waveform.segments(samples, length, None)
+        cut = mono_waveform.segments(samples, length, None)
         yield _computed(features.extract, cut, spec)
 
 

@@ -15,7 +15,7 @@ import ml_collections
 import numpy as np
 
 from gtzan_jax import errors
-from gtzan_jax.audio import waveform
+from gtzan_jax.audio import mono_waveform
 from gtzan_jax.data.open_dataset import open_tree
 from gtzan_jax.features import image
 from gtzan_jax.inference import input_warnings, inputs
@@ -26,7 +26,7 @@ def _takes(kind: str) -> tuple[str, tuple[str, ...]]:
   """("picture" or "audio", extensions) of the files that a model accepts."""
   if kind == "picture":
     return "picture", image.EXTENSIONS
-  return "audio", waveform.EXTENSIONS
+  return "audio", mono_waveform.EXTENSIONS
 
 
 class Source(NamedTuple):
@@ -108,7 +108,7 @@ def examples(file: pathlib.Path, run: Mapping) -> np.ndarray:
 
 
 def stream(
-  file: pathlib.Path, run: Mapping, level: waveform.Level | None = None
+  file: pathlib.Path, run: Mapping, level: mono_waveform.Level | None = None
 ) -> Iterator[np.ndarray]:
   """Model inputs of a file, `[s, ...]` at a time, in bounded memory.
 
@@ -130,7 +130,7 @@ def stream(
 
   def blocks() -> Iterator[np.ndarray]:
     to = to_measure.pop() if to_measure else None  # it may be read twice
-    for block in waveform.blocks(file):
+    for block in mono_waveform.blocks(file):
       if to is not None:
         to.add(block)
       yield block
@@ -157,7 +157,7 @@ def load(
   def predict(
     file: pathlib.Path, warnings: list[str] | None = None
   ) -> dict[str, float]:
-    level = waveform.Level()
+    level = mono_waveform.Level()
     batches = inputs.regrouped(stream(file, run, level), size)
     rows = [np.asarray(model(batch))[:n] for batch, n in batches]
     mean = np.concatenate(rows).astype(np.float64).mean(0)

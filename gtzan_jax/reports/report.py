@@ -18,7 +18,7 @@ from gtzan_jax.scores import bootstrap, calibration, metrics
 from gtzan_jax.scores.predictions import Predictions
 
 REPORT_FILE = "report.json"
-EXPLAINED = "explain"  # a folder with what explain.py found, by explain.json
+EXPLAINED = "explain"  # a folder with explain.json and its pictures
 SPLITS = ("train", "validation", "test")
 
 LEAKS = "This protocol leaks: do not quote these numbers as results."

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from gtzan_jax.errors import InputError
-from gtzan_jax.scores import artist_credits, bootstrap, voting
+from gtzan_jax.scores import artist_names, bootstrap, segment_voting
 from gtzan_jax.scores.calibration import ece, lifted, loss
 from gtzan_jax.scores.predictions import Predictions
 
@@ -101,7 +101,7 @@ def known_artists(
   Returns:
     {tracks, of}: their number, and the number of tracks whose artist is named.
   """
-  known, first = artist_credits.known, voting.tracks(predictions.track)[0]
+  known, first = artist_names.known, segment_voting.tracks(predictions.track)[0]
   credits = list(filter(None, map(known, predictions.artist[first].tolist())))
   trained = set().union(*map(known, set(train.artist.tolist())))
   shared = sum(not trained.isdisjoint(names) for names in credits)

@@ -16,7 +16,7 @@ import numpy as np
 
 from gtzan_jax import atomic
 from gtzan_jax.errors import InputError
-from gtzan_jax.scores import metrics, predictions, voting
+from gtzan_jax.scores import metrics, predictions, segment_voting
 from gtzan_jax.scores.calibration import ece, loss
 from gtzan_jax.scores.predictions import Predictions
 
@@ -175,7 +175,8 @@ def _codes(table: Predictions, levels: int) -> np.ndarray:
   codes = np.rint(levels * np.cbrt(table.probabilities)).astype(np.int64)
   winner = table.predicted
   by_track = table.by_track()
-  tracks = voting.tracks(table.track)[1]  # rows and by_track: the same order
+  # Rows and by_track have the same order.
+  _, tracks = segment_voting.tracks(table.track)
   for _ in range(_TRIES):
     rows = np.flatnonzero(codes.argmax(axis=1) != winner)
     codes[rows, winner[rows]] = codes[rows].max(axis=1)

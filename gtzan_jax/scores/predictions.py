@@ -15,7 +15,7 @@ import numpy as np
 
 from gtzan_jax import atomic, input_limits
 from gtzan_jax.errors import DAMAGED_NPZ, InputError
-from gtzan_jax.scores import artist_credits, voting
+from gtzan_jax.scores import artist_names, segment_voting
 
 TRACK_ROW = -1  # the segment number of a row for a whole track
 
@@ -97,11 +97,11 @@ class Predictions:
     """
     pairs = zip(self.artist.tolist(), self.track.tolist(), strict=True)
     labels = [
-      [f"artist {name}" for name in artist_credits.names(credit)]
+      [f"artist {name}" for name in artist_names.names(credit)]
       or [f"track {track}"]
       for credit, track in pairs
     ]
-    group = artist_credits.joined(labels)
+    group = artist_names.joined(labels)
     # Numbered alphabetically, independent of the order of the rows.
     first: dict[int, str] = {}
     for number, own in zip(group, labels, strict=True):
@@ -140,7 +140,7 @@ class Predictions:
     """
     if vote not in ("mean", "majority"):
       raise InputError(f"vote {vote!r}: 'mean' or 'majority' is accepted")
-    first, group = voting.tracks(self.track)
+    first, group = segment_voting.tracks(self.track)
     total = np.zeros((len(first), len(self.genres)))
     np.add.at(total, group, self.probabilities)
     rows = np.bincount(group, minlength=len(first))[:, None]
@@ -149,7 +149,7 @@ class Predictions:
       ballots = self.predicted[:, None] == np.arange(len(self.genres))
       votes = np.zeros_like(total)
       np.add.at(votes, group, ballots)
-      probabilities = voting.shares(votes, probabilities)
+      probabilities = segment_voting.shares(votes, probabilities)
     return Predictions(
       track=self.track[first],
       segment=np.full(len(first), TRACK_ROW, np.int32),
@@ -274,7 +274,7 @@ def _check_values(p: Predictions) -> None:
       f"probabilities: a row of track {p.track[bad[0]]} sums to"
       f" {sums[bad[0]]:.4g} or has a negative part; 1 and none are accepted"
     )
-  first, group = voting.tracks(p.track)
+  first, group = segment_voting.tracks(p.track)
   for name, what in (("label", "genres"), ("artist", "artists")):
     column = getattr(p, name)
     bad = np.flatnonzero(column != column[first][group])

@@ -12,7 +12,7 @@ import numpy as np
 import optax
 
 from gtzan_jax import features, models
-from gtzan_jax.audio import waveform
+from gtzan_jax.audio import mono_waveform
 from gtzan_jax.data import pipeline
 from gtzan_jax.models import layers
 from gtzan_jax.training import augment, losses, optim
@@ -100,7 +100,7 @@ class Classify:
     """Augmented features [b, ...] and soft labels [b, genres]."""
     raw_key, feature_key = jax.random.split(key)
     if self.source == "audio":
-      wave = waveform.to_float(batch["audio"])
+      wave = mono_waveform.to_float(batch["audio"])
       x = features.extract(
         augment.on_audio(raw_key, wave, **self.raw_augment), self.spec
       )

@@ -17,8 +17,8 @@ from gtzan_jax.scores import metrics
 from gtzan_jax.scores.predictions import Predictions
 from gtzan_jax.training import (
   checkpoint,
-  classical,
   classify,
+  fit_scikit_learn,
   metrics_log,
   sharding,
   workdir,
@@ -177,7 +177,9 @@ class _Classifier(NamedTuple):
 _CLASSIFIERS = {
   "classify": _Classifier(_load_network, predict_part),
   "classical": _Classifier(
-    classical.load, classical.predict_part, classical.trained
+    fit_scikit_learn.load,
+    fit_scikit_learn.predict_part,
+    fit_scikit_learn.trained,
   ),
 }
 

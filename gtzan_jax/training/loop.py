@@ -22,7 +22,7 @@ from gtzan_jax import errors
 from gtzan_jax.data import pipeline, standardize
 from gtzan_jax.training import checkpoint, early_stopping, sharding
 from gtzan_jax.training import metrics_log as logs
-from gtzan_jax.training.preemption import Interrupt, Interrupted
+from gtzan_jax.training.stop_signals import Interrupt, Interrupted
 
 
 class Steps(NamedTuple):

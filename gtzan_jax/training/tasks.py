@@ -22,10 +22,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from gtzan_jax.training import (
-  classical,
   classify,
   config_checks,
   evaluate,
+  fit_scikit_learn,
   init_from,
   loop,
 )
@@ -68,10 +68,10 @@ CLASSIFY = Task(
   takes_generated=True,
 )
 CLASSICAL = Task(
-  check_config=classical.check_config,
-  check_data=classical.check,
-  train=classical.train,
-  is_reported=classical.is_reported,
+  check_config=fit_scikit_learn.check_config,
+  check_data=fit_scikit_learn.check,
+  train=fit_scikit_learn.train,
+  is_reported=fit_scikit_learn.is_reported,
   evaluate=evaluate.evaluate,
 )
 TASKS = {"classify": CLASSIFY, "classical": CLASSICAL}

@@ -13,11 +13,11 @@ import pytest
 import soundfile
 import soxr
 
-from gtzan_jax.audio import decoding, waveform
+from gtzan_jax.audio import decoding, mono_waveform
 from gtzan_jax.data import notices
 from gtzan_jax.errors import InputError, StopError
 
-RATE = waveform.SAMPLE_RATE
+RATE = mono_waveform.SAMPLE_RATE
 
 
 def tone(seconds=1.0, rate=RATE, hz=440.0, level=0.5):
@@ -46,7 +46,7 @@ def read(tmp_path):
 
   def read(name, content, **options):
     (tmp_path / name).write_bytes(content)
-    return waveform.read(tmp_path / name, **options)
+    return mono_waveform.read(tmp_path / name, **options)
 
   return read
 
@@ -127,12 +127,12 @@ def test_rate_is_an_argument_and_channels_are_averaged(read):
 def test_every_16_bit_value_survives_the_round_trip(read):
   pcm = np.arange(-32768, 32768).astype(np.int16)
   samples = read("a.wav", encoded(pcm, subtype="PCM_16"))
-  np.testing.assert_array_equal(waveform.to_int16(samples), pcm)
-  np.testing.assert_array_equal(waveform.to_float(pcm), samples)
-  assert waveform.to_float(pcm).dtype == np.float32
+  np.testing.assert_array_equal(mono_waveform.to_int16(samples), pcm)
+  np.testing.assert_array_equal(mono_waveform.to_float(pcm), samples)
+  assert mono_waveform.to_float(pcm).dtype == np.float32
   rounded = np.array([1.0, 2.0, -2.0, 0.6 / 32768, -0.6 / 32768], np.float32)
   np.testing.assert_array_equal(
-    waveform.to_int16(rounded),
+    mono_waveform.to_int16(rounded),
     np.array([32767, 32767, -32768, 1, -1], np.int16),
   )
 
@@ -141,7 +141,7 @@ def test_blocks_and_whole_files_are_the_same_samples(tmp_path, monkeypatch):
   noise = np.random.default_rng(0).uniform(-0.5, 0.5, (50_000, 2))
   soundfile.write(tmp_path / "a.wav", noise, 44_100)
   monkeypatch.setattr(decoding, "BLOCK", 6_666)
-  blocks = list(waveform.blocks(tmp_path / "a.wav"))
+  blocks = list(mono_waveform.blocks(tmp_path / "a.wav"))
   assert max(map(len, blocks)) < 3_000
   whole, rate = soundfile.read(tmp_path / "a.wav", dtype="float32")
   wanted = soxr.resample(whole.mean(axis=1), rate, RATE, quality="HQ")
@@ -155,9 +155,9 @@ def test_an_hour_takes_no_more_memory_than_a_minute(tmp_path):
   with soundfile.SoundFile(tmp_path / "a.flac", "w", 8_000, 1) as file:
     for _ in range(60):
       file.write(minute)
-  level = waveform.Level()
+  level = mono_waveform.Level()
   tracemalloc.start()
-  for block in waveform.blocks(tmp_path / "a.flac"):
+  for block in mono_waveform.blocks(tmp_path / "a.flac"):
     level.add(block)
   _, peak = tracemalloc.get_traced_memory()
   tracemalloc.stop()
@@ -173,9 +173,15 @@ def test_bandwidth(tmp_path, rate, low, high):
   """Noise at 8,000 Hz ends at 4,000 Hz, whatever rate it has later."""
   noise = np.random.default_rng(0).normal(0, 0.1, 3 * rate)
   soundfile.write(tmp_path / "a.wav", noise, rate)
-  soundfile.write(tmp_path / "b.wav", waveform.read(tmp_path / "a.wav"), RATE)
-  samples = waveform.read(tmp_path / "b.wav")
-  whole, pieces, silent = waveform.Level(), waveform.Level(), waveform.Level()
+  soundfile.write(
+    tmp_path / "b.wav", mono_waveform.read(tmp_path / "a.wav"), RATE
+  )
+  samples = mono_waveform.read(tmp_path / "b.wav")
+  whole, pieces, silent = (
+    mono_waveform.Level(),
+    mono_waveform.Level(),
+    mono_waveform.Level(),
+  )
   whole.add(samples)
   for block in np.array_split(samples, 99):
     pieces.add(block)
@@ -191,7 +197,7 @@ def test_bandwidth(tmp_path, rate, low, high):
 @pytest.mark.parametrize("name", ["a.wav", ".", "a" * 300])
 def test_missing_files(tmp_path, name):
   with pytest.raises(InputError) as caught:
-    waveform.read(tmp_path / name)
+    mono_waveform.read(tmp_path / name)
   reason = "no such audio file" if len(name) < 300 else "File name too long"
   assert str(caught.value) == f"{tmp_path / name}: {reason}"
 
@@ -219,7 +225,7 @@ def test_truncation_is_counted_in_bytes(error, form):
 
 
 @pytest.mark.parametrize(
-  "extension", [x for x in waveform.EXTENSIONS if x not in decoding.FFMPEG]
+  "extension", [x for x in mono_waveform.EXTENSIONS if x not in decoding.FFMPEG]
 )
 def test_half_a_file_is_refused_unless_it_is_a_stream(
   tmp_path, read, error, extension
@@ -298,7 +304,7 @@ def test_the_limit_of_hours(read, error, monkeypatch, form):
 
 def test_a_long_file_is_refused_before_it_is_resampled(error, monkeypatch):
   """400 kB at 1 Hz are 55 hours."""
-  monkeypatch.setattr(waveform, "soxr", None)
+  monkeypatch.setattr(mono_waveform, "soxr", None)
   reason = error("a.wav", encoded(np.resize(TONE, 200_000), 1))
   assert reason.startswith("55.6 hours of audio; accepted")
 
@@ -479,7 +485,7 @@ def write_by_ffmpeg(path, samples, rate):
 def test_formats_of_pyav(tmp_path, error, extension):
   path, rate = tmp_path / f"a{extension}", 48_000
   write_by_ffmpeg(path, np.stack([tone(2.0, rate)] * 2, 1), rate)
-  samples = waveform.read(path)
+  samples = mono_waveform.read(path)
   assert len(samples) == pytest.approx(2 * RATE, abs=0.06 * RATE)
   assert pitch(samples) == pytest.approx(440, abs=2)
   assert np.abs(samples).max() == pytest.approx(0.5, abs=0.1)
@@ -521,7 +527,7 @@ def test_without_pyav_the_message_says_how_to_install_it(
 )
 def test_segments(samples, segment, most, expected):
   sound = np.arange(1, samples + 1, dtype=np.int32)
-  split = waveform.segments(sound, segment, most)
+  split = mono_waveform.segments(sound, segment, most)
   assert split.shape == (expected, segment)
   assert split.dtype == np.int32
   kept = min(samples, split.size)
@@ -532,11 +538,13 @@ def test_segments(samples, segment, most, expected):
 def test_real_clips(gtzan_data):
   """Full clips give ten segments, the shortened ones one."""
   path = gtzan_data / "gtzan" / "genres" / "blues" / "blues.00000.wav"
-  full = waveform.read(path)
+  full = mono_waveform.read(path)
   assert len(full) == 661_794
   pcm, _ = soundfile.read(path, dtype="int16")
-  np.testing.assert_array_equal(waveform.to_int16(full), pcm)
-  assert len(waveform.segments(full, 66_000, 10)) == 10
+  np.testing.assert_array_equal(mono_waveform.to_int16(full), pcm)
+  assert len(mono_waveform.segments(full, 66_000, 10)) == 10
   clips = sorted((gtzan_data / "gtzan_cuts" / "genres").glob("*/*.wav"))[::40]
   for clip in clips:
-    assert len(waveform.segments(waveform.read(clip), 66_000, 10)) == 1
+    assert (
+      len(mono_waveform.segments(mono_waveform.read(clip), 66_000, 10)) == 1
+    )

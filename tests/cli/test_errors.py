@@ -14,9 +14,9 @@ import pytest
 from corpora import archive_arrays, write_archive, write_folder
 from stored import run_json
 
-from gtzan_jax.cli.command_line import Verb
 from gtzan_jax.cli.main import LONGEST
 from gtzan_jax.cli.main import main as run_main
+from gtzan_jax.cli.parse_flags import Verb
 from gtzan_jax.cli.verbs import VERBS
 from gtzan_jax.data.open_dataset import open_dataset
 from gtzan_jax.training import find_recipe, workdir
@@ -490,7 +490,7 @@ def shell(command: str, verb: str = "", *words: str, **environment: str):
 import gc, os, signal, sys, time
 sys.argv[0] = "launch.py"
 from gtzan_jax.cli.main import VERBS, main
-from gtzan_jax.cli.command_line import Verb
+from gtzan_jax.cli.parse_flags import Verb
 def verb(given):
   {body}
   return 0

@@ -9,7 +9,7 @@ from gtzan_jax.audio import distortions
 from gtzan_jax.features import audio_fingerprint
 from gtzan_jax.features.audio_fingerprint import RATE, THRESHOLD
 from tfds_gtzan.facts import track_lists
-from tfds_gtzan.split_audit import relations
+from tfds_gtzan.split_audit import track_relations
 from tfds_gtzan.synthetic import rendering
 
 HZ = 22_050
@@ -107,7 +107,7 @@ def test_of_gtzans_duplicates_all_are_found_and_nothing_else(gtzan_data):
   published = [pair for pair in track_lists.duplicates() if {*pair} <= {*ids}]
   assert len(published) == 9
   assert min(likeness.get(pair, 0) for pair in published) > 0.999
-  titles = relations.songs()
+  titles = track_relations.songs()
   other = {
     (one, two)
     for one, two in likeness

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import parity
 from gtzan_jax import features
-from gtzan_jax.audio import waveform as audio
+from gtzan_jax.audio import mono_waveform as audio
 from gtzan_jax.errors import InputError
 from gtzan_jax.features import contrast, logmel_archive, parts
 

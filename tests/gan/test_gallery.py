@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from gtzan_jax import errors, features
-from gtzan_jax.audio import waveform
+from gtzan_jax.audio import mono_waveform
 from gtzan_jax.features import FeatureSpec, griffin_lim, logmel_archive
 from gtzan_jax.gan import gallery
 
@@ -36,7 +36,7 @@ def read(wav: bytes) -> tuple[np.ndarray, int]:
 
 
 def test_a_waveform_is_kept_to_the_bit():
-  samples = waveform.to_int16(tones())
+  samples = mono_waveform.to_int16(tones())
   again, rate = read(griffin_lim.wav(samples, 16_000))
   np.testing.assert_array_equal(again, samples)
   assert rate == 16_000
@@ -56,7 +56,9 @@ def test_a_log_mel_sounds_as_what_it_was_made_of(kept):
   # As near as mel bands are wide there.
   assert loudest(samples[2000:9000]) == pytest.approx(440, abs=25)
   assert loudest(samples[13_500:19_000]) == pytest.approx(1760, abs=60)
-  level = np.sqrt(np.square(waveform.to_float(samples)[3000:18_000]).mean())
+  level = np.sqrt(
+    np.square(mono_waveform.to_float(samples)[3000:18_000]).mean()
+  )
   assert level == pytest.approx(0.3 / np.sqrt(2), rel=0.35)
   again = griffin_lim.from_logmel(db, HALF, kept)
   np.testing.assert_array_equal(again, samples)
@@ -127,9 +129,9 @@ def fake(source: str, spec: FeatureSpec, wrong: int | None = None, shape=None):
 
   def made(label):
     hz = 300.0 * (1 + label)
-    audio = [waveform.to_int16(tones(each, each)[:11_025]) for each in hz]
+    audio = [mono_waveform.to_int16(tones(each, each)[:11_025]) for each in hz]
     audio = np.stack(audio)
-    values = np.array(features.extract(waveform.to_float(audio), spec))
+    values = np.array(features.extract(mono_waveform.to_float(audio), spec))
     if shape:
       values = np.random.default_rng(0).normal(size=(len(label), *shape))
     values[label == wrong] = np.nan

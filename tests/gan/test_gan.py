@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from gtzan_jax import atomic, config_ranges, errors, features, models
-from gtzan_jax.cli import command_line, tasks
+from gtzan_jax.cli import parse_flags, tasks
 from gtzan_jax.cli.main import VERBS, main
 from gtzan_jax.data import pipeline
 from gtzan_jax.data.open_dataset import open_dataset
@@ -490,7 +490,7 @@ def test_what_the_docs_chain_together_fits(monkeypatch):
     text = re.sub(r"\\+\n\s*", " ", text)
     made = {}
     for line in re.findall(r"^ *python launch.py (--config=.*)", text, re.M):
-      given = command_line.parse(line.split(), VERBS)
+      given = parse_flags.parse(line.split(), VERBS)
       config = given.config
       made |= dict.fromkeys(given.flags.workdir, config)
       for path in filter(None, (config.data.augment_with, config.gan.judge)):

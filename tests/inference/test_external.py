@@ -16,7 +16,7 @@ from stored import run_json
 
 import tfds_gtzan
 from gtzan_jax import atomic, features
-from gtzan_jax.audio import waveform
+from gtzan_jax.audio import mono_waveform
 from gtzan_jax.cli import tasks
 from gtzan_jax.cli.main import main
 from gtzan_jax.data.open_dataset import open_dataset
@@ -32,7 +32,7 @@ from gtzan_jax.training import (
   shared_tracks,
   workdir,
 )
-from tfds_gtzan import examples
+from tfds_gtzan import track_examples
 from tfds_gtzan.corpora.types import Audio, Corpus, Track
 from tfds_gtzan.facts import artist_clusters, track_lists
 
@@ -531,7 +531,7 @@ def test_examples_are_those_that_are_prepared(tmp_path, form, name):
   opened = tfds_gtzan.open_corpus(str(path))
   run = run_of(opened.kind, name, columns_per_frame=opened.columns_per_frame)
   first = opened.tracks[0]
-  wanted = examples.read(features.get(name), opened, first)["features"]
+  wanted = track_examples.read(features.get(name), opened, first)["features"]
   found = inputs.examples(first.read(), opened.kind, run)
   assert found.shape == wanted.shape
   np.testing.assert_allclose(found, wanted, atol=2e-4)
@@ -540,7 +540,7 @@ def test_examples_are_those_that_are_prepared(tmp_path, form, name):
 @pytest.mark.parametrize("name", ["logmel_1024", "image_180"])
 def test_a_model_of_an_archive_hears_what_that_would_hold(name):
   content, run = OTHER[0].read(), run_of("logmel", name)
-  sound = waveform.to_float(waveform.to_int16(content.samples))
+  sound = mono_waveform.to_float(mono_waveform.to_int16(content.samples))
   db, n_frames = logmel_archive.from_audio(sound, 0.3)
   stored = types.SimpleNamespace(db=db, n_frames=n_frames)
   np.testing.assert_array_equal(

@@ -14,7 +14,7 @@ import soxr
 
 import tfds_gtzan
 from gtzan_jax import errors, features
-from gtzan_jax.audio import waveform
+from gtzan_jax.audio import mono_waveform
 from gtzan_jax.cli import tasks
 from gtzan_jax.cli.main import main
 from gtzan_jax.data.open_dataset import open_dataset
@@ -23,7 +23,7 @@ from gtzan_jax.inference import input_warnings, inputs, predict
 from gtzan_jax.recipes import default
 from gtzan_jax.scores import predictions
 from gtzan_jax.training import evaluate, sharding, workdir
-from tfds_gtzan import examples, synthetic
+from tfds_gtzan import synthetic, track_examples
 from tfds_gtzan.corpora.types import Audio
 
 CLOSE = 1e-5  # batches of another size round otherwise
@@ -94,7 +94,7 @@ def write(path, samples):
 @pytest.mark.slow
 def test_a_file_gets_the_probabilities_of_its_track(trained, track, tmp_path):
   samples, stored = track
-  file = write(tmp_path / "song.wav", waveform.to_int16(samples))
+  file = write(tmp_path / "song.wav", mono_waveform.to_int16(samples))
   found = predict.load(trained)(file)
   assert sum(found.values()) == pytest.approx(1.0, abs=1e-12)
   assert list(found.values()) == sorted(found.values(), reverse=True)
@@ -228,7 +228,7 @@ def test_a_file_outside_the_training_range_is_warned_of(
 
 
 def test_an_older_run_has_no_range_to_be_outside_of():
-  level = waveform.Level()
+  level = mono_waveform.Level()
   level.add(np.full(99, 0.1, np.float32))
   assert not input_warnings.out_of_range(level, {})
   assert not input_warnings.out_of_range(
@@ -341,12 +341,12 @@ def run_of(kind, name, columns_per_frame=None):
 @pytest.mark.parametrize("name", ["logmel_1024", "fusion", "image_180"])
 def test_a_files_examples_are_those_that_are_prepared(tmp_path, name):
   samples = np.random.default_rng(0).uniform(-0.4, 0.4, 4 * 22_050)
-  file = write(tmp_path / "a.wav", waveform.to_int16(samples))
+  file = write(tmp_path / "a.wav", mono_waveform.to_int16(samples))
   opened = tfds_gtzan.open_corpus(None, 1)
   track = dataclasses.replace(
     opened.tracks[0], read=lambda: Audio(samples.astype(np.float32))
   )
-  wanted = examples.read(features.get(name), opened, track)["features"]
+  wanted = track_examples.read(features.get(name), opened, track)["features"]
   found = predict.examples(file, run_of("audio", name))
   np.testing.assert_allclose(found, wanted, atol=2e-4)
 
@@ -414,12 +414,12 @@ def test_blocks_make_the_examples_of_the_whole(monkeypatch, name, seconds):
     return iter(np.array_split(sound, 77))
 
   found = np.concatenate(list(inputs.stream(blocks, run)))
-  rounded = waveform.to_float(waveform.to_int16(sound))
+  rounded = mono_waveform.to_float(mono_waveform.to_int16(sound))
   if spec.whole_clip:
     parts = np.array_split(rounded, max(1, round(seconds / 30)))
     wanted = np.stack([part[:1000] for part in parts])
   else:
-    cut = waveform.segments(rounded, spec.segment_samples, None)
+    cut = mono_waveform.segments(rounded, spec.segment_samples, None)
     wanted = inputs._computed(features.extract, cut, spec)
   np.testing.assert_array_equal(found, wanted)
 
@@ -430,7 +430,7 @@ def test_preparing_holds_what_examples_are_made_of():
     tfds_gtzan.open_corpus(None, 1).tracks[0], blocks=hour, read=None
   )
   spec, contents = features.get("logmel_1024"), []
-  assert held(lambda: contents.append(examples.content(spec, track))) < 20
+  assert held(lambda: contents.append(track_examples.content(spec, track))) < 20
   assert contents[0].samples.shape == (660_000,)
   facts = contents[0].facts
   assert facts["seconds"] == 3600
@@ -438,11 +438,11 @@ def test_preparing_holds_what_examples_are_made_of():
   (second,) = hour(1)
   again = Audio(np.tile(second, 100))
   some = dataclasses.replace(track, blocks=lambda: hour(100))
-  assert examples.content(spec, some).facts == again.facts
+  assert track_examples.content(spec, some).facts == again.facts
   with pytest.raises(
     errors.InputError, match=r": 60.0 minutes, one example of"
   ):
-    examples.content(features.get("fusion"), track)
+    track_examples.content(features.get("fusion"), track)
 
 
 def test_what_the_archive_would_show_is_drawn(gtzan_data):
@@ -451,7 +451,7 @@ def test_what_the_archive_would_show_is_drawn(gtzan_data):
   run = run_of("logmel", "image_180", opened.columns_per_frame)
   for name in ("blues.00000", "metal.00000"):  # the full 30 s
     track = next(track for track in opened.tracks if track.id == name)
-    wanted = examples.read(features.get("image_180"), opened, track)
+    wanted = track_examples.read(features.get("image_180"), opened, track)
     folder = gtzan_data / "gtzan" / "genres" / name.split(".")[0]
     found = predict.examples(folder / f"{name}.wav", run)
     assert np.abs(found - wanted["features"]).mean() < 0.01

@@ -7,7 +7,7 @@ import types
 import pytest
 
 from gtzan_jax.cli.main import main
-from gtzan_jax.studies.sweep import process
+from gtzan_jax.studies.sweep import child_process
 from gtzan_jax.training import find_recipe
 
 
@@ -32,7 +32,7 @@ def started(monkeypatch, undrawn):
       return 1, "error: no luck\n"
     return main(command[1:]), ""
 
-  monkeypatch.setattr(process, "run", run)
+  monkeypatch.setattr(child_process, "run", run)
   return names
 
 

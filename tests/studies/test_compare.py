@@ -12,7 +12,7 @@ from stored import made, parts, run
 
 from gtzan_jax.cli.main import main
 from gtzan_jax.errors import InputError
-from gtzan_jax.scores import compare
+from gtzan_jax.scores import paired_tests
 from gtzan_jax.scores.predictions import Predictions
 from gtzan_jax.studies.compare import run as compare_runs
 
@@ -44,7 +44,7 @@ def test_mcnemars_test_by_hand(only_a, only_b):
   are both right 5 times and both wrong 4 times."""
   a = answers([1] * only_a + [0] * only_b + [1] * 5 + [0] * 4)
   b = answers([0] * only_a + [1] * only_b + [1] * 5 + [0] * 4)
-  got = compare.compare(a, b, resamples=2)
+  got = paired_tests.compare(a, b, resamples=2)
   n, least = only_a + only_b, min(only_a, only_b)
   tail = sum(math.comb(n, k) for k in range(least + 1)) / 2**n
   p = pytest.approx(min(1, 2 * tail))
@@ -60,25 +60,27 @@ def test_the_interval_of_artists_by_enumeration():
   a = np.array([1, 1, 1, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 1, 0])
   b = np.array([0, 1, 1, 0, 0, 1, 1, 1, 1, 0, 1, 1, 1, 1, 0])
   tables = answers(a, artist), answers(b, artist)
-  got = compare.compare(*tables, resamples=50_000)
+  got = paired_tests.compare(*tables, resamples=50_000)
   wanted = resampled([(a - b)[artist == one] for one in "vwxyz"])
   np.testing.assert_allclose(got["ci95"], wanted, atol=0.02)
   assert got["clusters"] == 5
   many = ([table] * 2 for table in tables)  # nothing is learnt from a copy
-  assert compare.compare_many(*many, resamples=50_000)["ci95"] == got["ci95"]
+  assert (
+    paired_tests.compare_many(*many, resamples=50_000)["ci95"] == got["ci95"]
+  )
 
 
 def test_neither_the_order_of_rows_nor_of_models_matters():
   a, b = made(12, seed=1), made(12, seed=2)
-  got = compare.compare(a, b)
-  assert compare.compare(a, b.select(np.arange(len(b))[::-1])) == got
-  assert compare.compare(b, a)["difference"] == -got["difference"] != 0
+  got = paired_tests.compare(a, b)
+  assert paired_tests.compare(a, b.select(np.arange(len(b))[::-1])) == got
+  assert paired_tests.compare(b, a)["difference"] == -got["difference"] != 0
   # Segments of a track are no trials of McNemar's test.
   assert got["mcnemar"] is None
   assert (got["n"], got["clusters"]) == (24, 12)
-  assert compare.compare_many([a] * 2, [b] * 2)["mcnemar"] is None
+  assert paired_tests.compare_many([a] * 2, [b] * 2)["mcnemar"] is None
   tracks = a.by_track()
-  same = compare.compare(tracks, tracks)
+  same = paired_tests.compare(tracks, tracks)
   assert (same["difference"], same["ci95"]) == (0, [0, 0])
   assert same["mcnemar"] == {"only_a": 0, "only_b": 0, "p": 1}
 
@@ -86,7 +88,7 @@ def test_neither_the_order_of_rows_nor_of_models_matters():
 def test_seeds_by_hand():
   a = [answers([1, 1, 1, 0]), answers([1, 1, 0, 0])]
   b = [answers([1, 0, 0, 0]), answers([0, 0, 0, 0]), answers([0, 1, 0, 1])]
-  got = compare.compare_many(a, b, resamples=20_000)
+  got = paired_tests.compare_many(a, b, resamples=20_000)
   assert got["accuracy_a"] == pytest.approx(5 / 8)
   assert got["accuracy_b"] == pytest.approx(3 / 12)
   assert got["difference"] == pytest.approx(3 / 8)
@@ -115,7 +117,7 @@ def test_an_accuracy_is_a_mean_over_seeds_and_its_interval_scipys():
   rng = np.random.default_rng(1)
   right = rng.random((2, 60)) < np.array([[0.8], [0.7]])
   tables = [segments_of(one) for one in right]
-  got = compare.mean_accuracy(tables)
+  got = paired_tests.mean_accuracy(tables)
   assert got["accuracy"] == pytest.approx(right.mean())
   assert got["deviation"] == pytest.approx(right.mean(1).std(ddof=1))
   wanted = scipy.stats.bootstrap(
@@ -127,10 +129,10 @@ def test_an_accuracy_is_a_mean_over_seeds_and_its_interval_scipys():
   ).confidence_interval
   assert got["ci95"] == pytest.approx(wanted, abs=0.015)
   shuffled = tables[1].select(rng.permutation(60))
-  assert compare.mean_accuracy([tables[0], shuffled]) == got
-  assert compare.mean_accuracy(tables[:1])["deviation"] is None
+  assert paired_tests.mean_accuracy([tables[0], shuffled]) == got
+  assert paired_tests.mean_accuracy(tables[:1])["deviation"] is None
   with pytest.raises(InputError, match="have other segments"):
-    compare.mean_accuracy([made(segments=2), made(segments=3)])
+    paired_tests.mean_accuracy([made(segments=2), made(segments=3)])
 
 
 @pytest.mark.parametrize(
@@ -163,9 +165,9 @@ def test_an_accuracy_is_a_mean_over_seeds_and_its_interval_scipys():
   ],
 )
 def test_what_cannot_be_compared_is_refused(a, b, words):
-  calls = [lambda: compare.compare_many(a, b)]
+  calls = [lambda: paired_tests.compare_many(a, b)]
   if len(a) == len(b):
-    calls.append(lambda: compare.compare(a[0], b[1]))
+    calls.append(lambda: paired_tests.compare(a[0], b[1]))
   for call in calls:
     with pytest.raises(InputError, match=words) as caught:
       call()
@@ -193,8 +195,8 @@ def test_two_runs_are_compared_by_one_command(tmp_path, capsys):
   leaky = {"recipe": "fcn", "leak": "It leaks.", "workdirs": ["../runs/b"]}
   assert got == {
     **{"split": "validation", "a": side | named, "b": side | leaky},
-    "track": compare.compare(one.by_track(), other.by_track()),
-    "segment": compare.compare(one, other),
+    "track": paired_tests.compare(one.by_track(), other.by_track()),
+    "segment": paired_tests.compare(one, other),
   }
   assert compare_runs.again(tmp_path / "out") == got
   track = got["track"]
@@ -249,7 +251,7 @@ def test_several_seeds_are_told_apart_from_two_recipes(tmp_path):
   assert got["a"]["seeds"] == [2, 3, 0]
   assert got["b"]["seeds"] == [2, 3, 1]
   assert got["b"]["workdirs"] == ["cnn2", "cnn3", "cnn1"]
-  wanted = compare.compare_many(
+  wanted = paired_tests.compare_many(
     *(
       [parts(seed + shift)["validation"].by_track() for seed in seeds]
       for seeds, shift in (([2, 3, 0], 0), ([2, 3, 1], 50))

@@ -14,7 +14,7 @@ import stored
 from scipy import integrate, special
 
 from gtzan_jax import features, models
-from gtzan_jax.audio import waveform
+from gtzan_jax.audio import mono_waveform
 from gtzan_jax.cli import verbs
 from gtzan_jax.data import pipeline, standardize
 from gtzan_jax.data.open_dataset import open_dataset
@@ -238,7 +238,7 @@ def test_of_a_long_file_the_middle_is_shown_and_all_is_predicted(run, tmp_path):
   samples = synthetic.render("jazz.s00001")
   file = tmp_path / "song, of 12 segments.wav"
   long = np.resize(samples, 12 * 66_150)
-  soundfile.write(file, waveform.to_int16(long), 22_050)
+  soundfile.write(file, mono_waveform.to_int16(long), 22_050)
   page = explain.explain(path, [str(file)], config)
   item = item_of(page)
   assert (item["name"], item["where"]) == (str(file), "file")
@@ -255,7 +255,7 @@ def test_of_a_long_file_the_middle_is_shown_and_all_is_predicted(run, tmp_path):
 def test_an_unreadable_file_is_skipped(run, tmp_path, capsys):
   path, config = run
   soundfile.write(tmp_path / "a.wav", np.zeros(66_150), 22_050)
-  samples = waveform.to_int16(synthetic.render("jazz.s00001"))
+  samples = mono_waveform.to_int16(synthetic.render("jazz.s00001"))
   soundfile.write(tmp_path / "b.wav", samples, 22_050)
   (tmp_path / "c.txt").touch()
   skipped = []

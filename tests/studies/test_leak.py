@@ -17,12 +17,12 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from gtzan_jax.errors import InputError
 from gtzan_jax.reports import plot_style, report
-from gtzan_jax.scores import compare
+from gtzan_jax.scores import paired_tests
 from gtzan_jax.scores.predictions import Predictions
+from gtzan_jax.studies.leak import holdout_steps
 from gtzan_jax.studies.leak import measure as leak
 from gtzan_jax.studies.leak import page as leak_page
 from gtzan_jax.studies.leak import run as leak_runs
-from gtzan_jax.studies.leak import steps
 from gtzan_jax.studies.verify import run as verify
 from gtzan_jax.training import find_recipe, workdir
 from tfds_gtzan.corpora.types import GENRES, Row
@@ -448,10 +448,10 @@ def test_a_leak_is_found_where_tracks_have_a_voice_and_only_there(voice, leaks):
     for cut in cuts("filtered", SYNTHETIC, *ARMS)
   )
   for arm in others:
-    low, high = compare.compare_many(arm, clean)["ci95"]
+    low, high = paired_tests.compare_many(arm, clean)["ci95"]
     assert (low > 0) == leaks
     assert leaks or high > 0
-  nothing = compare.compare_many(clean, clean)
+  nothing = paired_tests.compare_many(clean, clean)
   assert (nothing["difference"], nothing["ci95"]) == (0, [0, 0])
 
 
@@ -630,7 +630,7 @@ def test_evaluation_md_says_what_the_meters_measured(pytestconfig):
     for name in names if line.startswith("| ") else []:
       found = measured(name)
       means = {
-        compare.as_text(arm["track"]).split(" [")[0]
+        paired_tests.as_text(arm["track"]).split(" [")[0]
         for arm in found["arms"].values()
       }
       changes = {
@@ -656,10 +656,10 @@ def write_meter(folder, **changes):
 
 
 def test_stored_steps_are_those_of_the_meters_that_have_all_three():
-  assert steps.again(STORED) == (STORED / "steps.md").read_text("utf-8")
-  meters = steps.read(STORED)
+  assert holdout_steps.again(STORED) == (STORED / "steps.md").read_text("utf-8")
+  meters = holdout_steps.read(STORED)
   assert len(meters) == 3 < len(NAMES)
-  (axes,) = steps.picture(meters).axes
+  (axes,) = holdout_steps.picture(meters).axes
   dots = [p.get_xydata()[0] for p in axes.lines if len(p.get_xdata()) == 1]
   assert [(float(x), int(y)) for x, y in dots] == [
     (step["segment"]["accuracy"], y)
@@ -674,7 +674,9 @@ def test_stored_steps_are_those_of_the_meters_that_have_all_three():
 
 def test_steps_are_written_and_verified(tmp_path):
   write_meter(tmp_path / "one")
-  assert steps.write(tmp_path) == (tmp_path / "steps.md").read_text("utf-8")
+  assert holdout_steps.write(tmp_path) == (tmp_path / "steps.md").read_text(
+    "utf-8"
+  )
   assert (tmp_path / "steps.png").exists()
   (tmp_path / "steps.md").write_text("62.0 turned into 63.0")
   alone = tmp_path / "two" / "leak.md"
@@ -688,7 +690,7 @@ def test_steps_are_written_and_verified(tmp_path):
 def test_steps_of_other_sizes_or_none_are_one_line(tmp_path):
   def refused(words):
     with pytest.raises(InputError, match=words):
-      steps.read(tmp_path)
+      holdout_steps.read(tmp_path)
 
   write_meter(tmp_path / "none", protocols=[])
   refused(r"holds no leak\.json with the protocols")
@@ -711,7 +713,7 @@ def test_what_is_quoted_of_the_steps_is_stored(pytestconfig):
     one.recipe.split("_10_")[0]: [
       100 * step["segment"]["accuracy"] for step in one.steps
     ]
-    for one in steps.read(STORED)
+    for one in holdout_steps.read(STORED)
   }
   segments, tracks, artists = meters["resnet"]
   quoted = re.findall(r"(\d+\.\d) %", readme.split("steps.png)")[1])[:3]

@@ -17,11 +17,11 @@ import pytest
 from report_maker import made
 
 from gtzan_jax import config_ranges, errors
-from gtzan_jax.cli import command_line
+from gtzan_jax.cli import parse_flags
 from gtzan_jax.cli.verbs import VERBS
 from gtzan_jax.models import published_sizes
 from gtzan_jax.reports.published_scores import PUBLISHED
-from gtzan_jax.studies.sweep import process
+from gtzan_jax.studies.sweep import child_process
 from gtzan_jax.studies.sweep import run as sweep
 from gtzan_jax.training import find_recipe
 from tfds_gtzan.protocols.protocol_table import PROTOCOLS
@@ -198,9 +198,9 @@ def test_an_exceptions_line_is_found_among_others():
     "Traceback (most recent call last):\n  File ...\njax.errors.JaxError: bad\n"
     "--------------------\nFor simplicity, JAX has removed its frames.\n"
   )
-  assert process.error_line(1, notes) == "jax.errors.JaxError: bad"
-  assert process.error_line(3, "last words\n\n") == "last words"
-  assert "status 3" in process.error_line(3, "")
+  assert child_process.error_line(1, notes) == "jax.errors.JaxError: bad"
+  assert child_process.error_line(3, "last words\n\n") == "last words"
+  assert "status 3" in child_process.error_line(3, "")
 
 
 # A sweep as a process: signals.
@@ -438,7 +438,7 @@ def test_flags_give_each_value_back_as_it_was(tmp_path):
     overrides={},
     out=tmp_path,
   )
-  given = command_line.parse(plans["a"].command[2:], VERBS)
+  given = parse_flags.parse(plans["a"].command[2:], VERBS)
   flat = config_ranges.flatten(given.config.to_dict())
   assert {key: flat[key] for key in overrides} == overrides
   assert given.overrides == overrides

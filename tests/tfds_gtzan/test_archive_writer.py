@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from gtzan_jax import features
-from gtzan_jax.audio import waveform
+from gtzan_jax.audio import mono_waveform
 from gtzan_jax.errors import InputError
 from gtzan_jax.features import logmel_archive
-from tfds_gtzan import examples
+from tfds_gtzan import track_examples
 from tfds_gtzan.corpora import archive_writer
 from tfds_gtzan.corpora.types import Audio, Corpus, Track
 
@@ -81,7 +81,7 @@ def test_every_frame_is_read_back_to_half_a_step(tmp_path):
   for track, samples, range_db in zip(
     opened.tracks, held, stored["range_db"], strict=True
   ):
-    sixteen_bits = waveform.to_float(waveform.to_int16(samples))
+    sixteen_bits = mono_waveform.to_float(mono_waveform.to_int16(samples))
     wanted = features.extract_clip(sixteen_bits, CLIP)
     content = track.read()
     assert content.n_frames == len(wanted) == 1 + len(samples) // 512
@@ -125,7 +125,7 @@ def test_the_time_axis_of_short_tracks(tmp_path, per_second):
     column = content.db.mean(1).argmax()
     column_s = content.n_frames / len(content.db) / logmel_archive.EVERY_FRAME
     assert column * column_s == pytest.approx(at, abs=tolerance)
-    cut, starts = examples.cut(LOGMEL, opened, content)
+    cut, starts = track_examples.cut(LOGMEL, opened, content)
     i, column = np.unravel_index(cut.mean(2).argmax(), cut.shape[:2])
     heard = starts[i] + column / cut.shape[1] * 66_000 / 22_050
     assert heard == pytest.approx(at, abs=2 * tolerance + 0.05)
@@ -138,7 +138,7 @@ def test_segments_are_as_wide_as_the_rate_says(tmp_path):
   assert done.columns == 387
   assert logmel_archive.segment_columns(LOGMEL, opened.columns_per_frame) == 38
   counts = [
-    len(examples.cut(LOGMEL, opened, track.read())[0])
+    len(track_examples.cut(LOGMEL, opened, track.read())[0])
     for track in opened.tracks
   ]
   assert counts == [10, 1, 1]
@@ -355,5 +355,5 @@ def test_real_clips_agree_with_the_real_archive(tmp_path, gtzan_data):
   ]
   assert widths == [38, 25, 38, 25]
   for track in held.tracks[::25]:
-    segments, _ = examples.cut(LOGMEL, held, track.read())
+    segments, _ = track_examples.cut(LOGMEL, held, track.read())
     assert segments.shape == (10, 38, 128)

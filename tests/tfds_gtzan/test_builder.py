@@ -21,13 +21,13 @@ from array_record.python import array_record_module
 
 import tfds_gtzan
 from gtzan_jax import atomic, features
-from gtzan_jax.audio import waveform
+from gtzan_jax.audio import mono_waveform
 from gtzan_jax.data import pipeline
 from gtzan_jax.errors import InputError
 from gtzan_jax.features import whole_clip
-from tfds_gtzan import examples
 from tfds_gtzan import prepared_data as preparing
 from tfds_gtzan import tfds_gtzan_dataset_builder as dataset_builder
+from tfds_gtzan import track_examples
 from tfds_gtzan.corpora.types import Audio
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -126,15 +126,17 @@ def test_features_are_those_of_what_was_read(prepared, paths, which):
       assert not {"audio", "logmel", "picture"} & set(record)
       assert record["start"] == record["segment"] == 0
       if done.kind == "audio":
-        samples = waveform.to_float(waveform.to_int16(read(row.id).samples))
+        samples = mono_waveform.to_float(
+          mono_waveform.to_int16(read(row.id).samples)
+        )
         (own,) = whole_clip.from_audio(samples, spec)
       else:
         (own,) = whole_clip.from_logmel(read(row.id).db, spec)
     elif done.kind == "audio":
-      own = features.extract(waveform.to_float(record["audio"]), spec)
+      own = features.extract(mono_waveform.to_float(record["audio"]), spec)
       assert record["start"] == pytest.approx(record["segment"] * seconds)
       start = record["segment"] * spec.segment_samples
-      pcm = waveform.to_int16(read(row.id).samples)[start:]
+      pcm = mono_waveform.to_int16(read(row.id).samples)[start:]
       pcm = pcm[: spec.segment_samples]
       # A short track is padded and never lost.
       pcm = np.pad(pcm, (0, spec.segment_samples - len(pcm)))
@@ -175,7 +177,7 @@ def test_segment_rule_on_audio(prepared):
 def test_segments_a_track(samples, name, number):
   spec = features.get(name)
   content = Audio(np.zeros(samples, np.float32))
-  segments, starts = examples.cut(spec, None, content)
+  segments, starts = track_examples.cut(spec, None, content)
   assert segments.shape == (number, spec.segment_samples)
   np.testing.assert_allclose(
     starts, np.arange(number) * spec.segment_samples / 22_050
@@ -349,7 +351,7 @@ def once(folder, tmp_path):
 
 def test_what_is_prepared_is_not_decoded_again(once, monkeypatch, capfd):
   first = once()
-  monkeypatch.setattr(examples, "of_content", None)
+  monkeypatch.setattr(track_examples, "of_content", None)
   assert once() == first
   assert capfd.readouterr().out == ""  # stdout is the caller's
 
@@ -385,12 +387,12 @@ def test_a_change_is_a_new_folder(folder, what, monkeypatch):
 SLOW = """
 import time
 import tfds_gtzan
-from tfds_gtzan import examples
-of_content = examples.of_content
+from tfds_gtzan import track_examples
+of_content = track_examples.of_content
 def slow(*arguments):
   time.sleep(1)
   return of_content(*arguments)
-examples.of_content = slow
+track_examples.of_content = slow
 tfds_gtzan.prepare({path!r}, "mfcc_slices", {data_dir!r})
 """
 
@@ -481,7 +483,7 @@ def test_a_second_process_waits_and_writes_nothing(once, monkeypatch):
   first = once()
   place = first.directory
   away = place.rename(once.dir / "away")
-  monkeypatch.setattr(examples, "of_content", None)  # it must not compute
+  monkeypatch.setattr(track_examples, "of_content", None)  # it must not compute
   with (
     (once.dir / ".locks" / place.parts[-4]).open("w") as lock,
     futures.ThreadPoolExecutor(1) as pool,

@@ -11,7 +11,7 @@ from corpora import opened, refused
 
 import tfds_gtzan
 from gtzan_jax import features
-from gtzan_jax.features import kaggle_table
+from gtzan_jax.features import kaggle_columns
 from tfds_gtzan import tfds_gtzan_dataset_builder
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -26,14 +26,19 @@ PARTS = (
 
 def values(row) -> np.ndarray:
   return np.array(
-    [float(row[name]) for name in kaggle_table.COLUMNS], np.float32
+    [float(row[name]) for name in kaggle_columns.COLUMNS], np.float32
   )
 
 
 def test_columns_are_kaggles(gtzan_data):
   with (gtzan_data / "gtzan" / "features_30_sec.csv").open() as file:
     header = next(csv.reader(file))
-  assert tuple(header) == ("filename", "length", *kaggle_table.COLUMNS, "label")
+  assert tuple(header) == (
+    "filename",
+    "length",
+    *kaggle_columns.COLUMNS,
+    "label",
+  )
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 import stored
 
 import tfds_gtzan
-from gtzan_jax.cli import command_line
+from gtzan_jax.cli import parse_flags
 from gtzan_jax.cli.verbs import VERBS
 from gtzan_jax.data import corpus_checks
 from gtzan_jax.data import open_dataset as opening
@@ -260,7 +260,7 @@ def test_other_music_is_not_given_the_labels_of_a_run(tmp_path, monkeypatch):
     argv = ["evaluate", f"--workdir={tmp_path}"]
     argv += ["--config.data.path=/other", *more]
     verb = VERBS["evaluate"]
-    line = command_line.parse(argv, VERBS)
+    line = parse_flags.parse(argv, VERBS)
     with pytest.raises(InputError, match="enough"):
       verb.function(line)
     assert opened.pop() == ("/other", wanted, "")

@@ -10,7 +10,7 @@ from corpora import opened, refused, write_names
 
 import tfds_gtzan
 from gtzan_jax import input_limits
-from gtzan_jax.audio import waveform
+from gtzan_jax.audio import mono_waveform
 from gtzan_jax.errors import InputError
 from tfds_gtzan import synthetic
 from tfds_gtzan.corpora import file_tree
@@ -155,7 +155,7 @@ def test_an_unreadable_track_says_why_without_our_folders(
 
   root = corpora.write_folder(tmp_path / "c", TINY)
   if isinstance(data, Exception):
-    monkeypatch.setattr(waveform, "read", fail)
+    monkeypatch.setattr(mono_waveform, "read", fail)
   else:
     (root / SONG).write_bytes(data)
   with pytest.raises(InputError, match=reason) as caught:

@@ -7,7 +7,7 @@ import pytest
 from corpora import gtzan_rows, own_rows, synthetic_rows
 
 from gtzan_jax.errors import InputError
-from gtzan_jax.scores.artist_credits import credited
+from gtzan_jax.scores.artist_names import credited
 from tfds_gtzan.corpora.types import GENRES, Row
 from tfds_gtzan.facts import track_lists
 from tfds_gtzan.protocols import splitters

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from gtzan_jax.scores.artist_credits import artist_key, credited
+from gtzan_jax.scores.artist_names import artist_key, credited
 from tfds_gtzan import GENRES
 from tfds_gtzan.facts import track_lists
 

@@ -23,8 +23,8 @@ from gtzan_jax.training import (
   checkpoint,
   classify,
   evaluate,
-  preemption,
   sharding,
+  stop_signals,
   workdir,
 )
 from gtzan_jax.training import loop as train
@@ -190,7 +190,7 @@ def test_sigterm_saves_and_the_same_command_goes_on(
 
     with monkeypatch.context() as patched:
       patched.setattr(owner, name, call_and_signal)
-      with pytest.raises(preemption.Interrupted) as stop:
+      with pytest.raises(stop_signals.Interrupted) as stop:
         fit(make_config(), tmp_path)
     assert stop.value.code == 128 + signal.SIGTERM
     assert len(calls) == number
@@ -202,7 +202,7 @@ def test_sigterm_saves_and_the_same_command_goes_on(
 def interrupt(request):
   """An armed Interrupt, of a process that handles Ctrl-C so."""
   before = signal.signal(signal.SIGINT, request.param)
-  with preemption.Interrupt() as interrupt:
+  with stop_signals.Interrupt() as interrupt:
     interrupt.arm()
     yield interrupt
     interrupt._signal = None
@@ -213,7 +213,7 @@ def test_a_second_ctrl_c_waits_for_nothing(interrupt):
   signal.raise_signal(signal.SIGINT)
   with pytest.raises(KeyboardInterrupt):
     signal.raise_signal(signal.SIGINT)
-  with pytest.raises(preemption.Interrupted):
+  with pytest.raises(stop_signals.Interrupted):
     interrupt.check()
 
 
@@ -227,7 +227,7 @@ def test_a_signal_that_is_ignored_stays_so(interrupt):
 def test_a_signal_after_the_last_check_is_not_lost(interrupt):
   interrupt.check()
   signal.raise_signal(signal.SIGTERM)
-  with pytest.raises(preemption.Interrupted) as caught:
+  with pytest.raises(stop_signals.Interrupted) as caught:
     interrupt.__exit__(None)
   assert caught.value.code == 128 + signal.SIGTERM
 

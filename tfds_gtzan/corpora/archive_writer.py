@@ -16,11 +16,11 @@ import numpy as np
 import tqdm
 
 from gtzan_jax import atomic
-from gtzan_jax.audio import waveform
+from gtzan_jax.audio import mono_waveform
 from gtzan_jax.errors import InputError
 from gtzan_jax.features import logmel_archive
-from tfds_gtzan import examples
-from tfds_gtzan.corpora.logmel_archive import KEYS, RATE
+from tfds_gtzan import track_examples
+from tfds_gtzan.corpora.archive_reader import KEYS, RATE
 from tfds_gtzan.corpora.types import Audio, Corpus, Track
 
 COLUMNS_PER_SECOND = 12.9  # GTZAN's own archive: 387 of a 30 s track
@@ -127,7 +127,7 @@ def _spool(
   kept: list[dict[str, Any]] = []
   skipped: list[dict[str, str]] = []
   with tqdm.tqdm(
-    examples.read_ahead(_encode, corpus.tracks),
+    track_examples.read_ahead(_encode, corpus.tracks),
     total=len(corpus.tracks),
     desc=f"{corpus.name} -> archive",
     unit=" tracks",
@@ -135,7 +135,7 @@ def _spool(
   ) as read:
     for track, result in read:
       if isinstance(result, InputError):
-        examples.skip(corpus, track, str(result), skipped)
+        track_examples.skip(corpus, track, str(result), skipped)
         continue
       frames, levels = result
       _check_length(corpus, track, len(frames), rate)
@@ -150,7 +150,7 @@ def _encode(track: Track) -> tuple[np.ndarray, dict[str, float]]:
   content = track.read()
   assert isinstance(content, Audio)  # the corpus's kind
   # The 16 bits that prepared data and predictions are computed from.
-  samples = waveform.to_float(waveform.to_int16(content.samples))
+  samples = mono_waveform.to_float(mono_waveform.to_int16(content.samples))
   db = logmel_archive.logmel(samples)
   top = db.max()
   span = top - db.min()

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gtzan_jax.audio import waveform
+from gtzan_jax.audio import mono_waveform
 from gtzan_jax.errors import InputError
-from gtzan_jax.features import kaggle_table
+from gtzan_jax.features import kaggle_columns
 from tfds_gtzan.corpora import delimited, digests
 from tfds_gtzan.corpora.types import (
   GENRES,
@@ -77,7 +77,7 @@ def _read(path: str, file: pathlib.Path) -> tuple[list[_Line], bool]:
   """The rows below the header; are decimals written with a comma?"""
   data = file.read_bytes()
   header, rows = delimited.table(path, data)
-  wanted = ("filename", *kaggle_table.COLUMNS, "label")
+  wanted = ("filename", *kaggle_columns.COLUMNS, "label")
   missing = [name for name in wanted if name not in header]
   if missing:
     by = delimited.SEPARATORS[delimited.separator(delimited.decode(data))]
@@ -95,7 +95,7 @@ def _read(path: str, file: pathlib.Path) -> tuple[list[_Line], bool]:
     for n, cells in rows
   ]
   comma = not any(
-    "." in line.cells[name] for line in lines for name in kaggle_table.COLUMNS
+    "." in line.cells[name] for line in lines for name in kaggle_columns.COLUMNS
   )
   return lines, comma
 
@@ -151,7 +151,7 @@ def _stem(filename: str, label: str) -> str:
   """ "<label>/<name below it, without extension>", as in folders of sound."""
   *folders, name = filename.replace("\\", "/").split("/")
   stem, _, extension = name.rpartition(".")
-  if f".{extension.lower()}" in waveform.EXTENSIONS and stem:
+  if f".{extension.lower()}" in mono_waveform.EXTENSIONS and stem:
     name = stem
   if label in folders:
     folders = folders[len(folders) - folders[::-1].index(label) :]
@@ -177,7 +177,7 @@ def _lines(
 
 def _values(line: _Line, comma: bool) -> np.ndarray:
   values = []
-  for name in kaggle_table.COLUMNS:
+  for name in kaggle_columns.COLUMNS:
     cell = line.cells[name]
     text = cell.replace(",", ".", 1) if comma else cell
     # float() would take digits of any script, underscores, nan and inf.

@@ -12,13 +12,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from gtzan_jax.audio import waveform
+from gtzan_jax.audio import mono_waveform
 from gtzan_jax.features import image
 from tfds_gtzan.corpora.types import GENRES
 
 _ENOUGH = 90  # of a genre's 100 numbers
 _EXTENSIONS = "|".join(
-  re.escape(one) for one in (*waveform.EXTENSIONS, *image.EXTENSIONS)
+  re.escape(one) for one in (*mono_waveform.EXTENSIONS, *image.EXTENSIONS)
 )
 _NAME = re.compile(
   r"(?P<folder>[^/]+)/(?:.*/)?(?P<genre>[^/]*[^\W\d_])[ ._-]*"

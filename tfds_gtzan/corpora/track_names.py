@@ -9,11 +9,11 @@ import unicodedata
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from gtzan_jax.audio import waveform
+from gtzan_jax.audio import mono_waveform
 
 # Of sound, pictures and what people keep features in.
 _EXTENSION = re.compile(
-  rf"({'|'.join(map(re.escape, waveform.EXTENSIONS))}"
+  rf"({'|'.join(map(re.escape, mono_waveform.EXTENSIONS))}"
   r"|\.(png|jpe?g|npy|npz|pt|pth|pkl|h5|csv|json))+$"
 )
 _NUMBERED = re.compile(r"([^\W\d_]+)[._-]?(s?\d{5})(?!\d)(.*)")

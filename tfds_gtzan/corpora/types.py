@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from gtzan_jax.audio import waveform
+from gtzan_jax.audio import mono_waveform
 from tfds_gtzan.facts import track_lists
 
 GENRES = (
@@ -62,13 +62,13 @@ class Audio:
   def start(cls, blocks: Iterable[np.ndarray], most: int) -> "Audio":
     """The first `most` samples, with facts of all; the rest is not kept."""
     kept, count = [np.zeros(0, np.float32)], 0
-    level, digest = waveform.Level(), hashlib.sha256()
+    level, digest = mono_waveform.Level(), hashlib.sha256()
     for block in blocks:
       kept.append(block[: max(0, most - count)].copy())
       count += len(block)
       level.add(block)
       with np.errstate(invalid="ignore"):  # NaN has no 16 bits
-        digest.update(waveform.to_int16(block))
+        digest.update(mono_waveform.to_int16(block))
     digest.update(f"int16 ({count},)".encode())
     facts = {
       "content": digest.hexdigest(),
@@ -93,7 +93,7 @@ class LogMel:
   def facts(self) -> dict[str, Any]:
     return {
       "content": _sha256(self.db),
-      "seconds": self.n_frames * _HOP / waveform.SAMPLE_RATE,
+      "seconds": self.n_frames * _HOP / mono_waveform.SAMPLE_RATE,
     }
 
 

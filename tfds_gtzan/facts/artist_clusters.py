@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from gtzan_jax.scores import artist_credits
+from gtzan_jax.scores import artist_names
 from tfds_gtzan.corpora.types import Row, Track
 from tfds_gtzan.protocols import splitters
 
@@ -21,12 +21,12 @@ def clusters(tracks: Sequence[Row | Track]) -> dict[str, str]:
   credits: dict[str, str] = {}
   for group in groups.values():
     names = set().union(
-      *(artist_credits.credited(track.artist) for track in group)
+      *(artist_names.credited(track.artist) for track in group)
     )
     if not names and len(group) > 1:
       # Copies by unknown artists share a mark, which is no name.
-      names = {artist_credits.of_copies(min(track.id for track in group))}
+      names = {artist_names.of_copies(min(track.id for track in group))}
     credits |= dict.fromkeys(
-      (track.id for track in group), artist_credits.credit(names)
+      (track.id for track in group), artist_names.credit(names)
     )
   return credits

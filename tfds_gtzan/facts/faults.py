@@ -9,7 +9,7 @@ import functools
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from gtzan_jax.scores.artist_credits import artist_key, credited
+from gtzan_jax.scores.artist_names import artist_key, credited
 from tfds_gtzan.facts import track_lists
 
 STRUCK = "left out of the filtered lists"

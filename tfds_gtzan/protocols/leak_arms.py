@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from gtzan_jax.errors import InputError
-from gtzan_jax.scores.artist_credits import artist_key
+from gtzan_jax.scores.artist_names import artist_key
 from tfds_gtzan.corpora.types import Row
 from tfds_gtzan.facts import track_lists
 from tfds_gtzan.protocols.splitters import (

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from gtzan_jax.errors import InputError
 from gtzan_jax.scores import predictions
-from gtzan_jax.scores.artist_credits import credited
+from gtzan_jax.scores.artist_names import credited
 from tfds_gtzan.corpora.types import Row, in_genre_order
 from tfds_gtzan.protocols import leak_arms, splitters
 from tfds_gtzan.protocols.splitters import SPLITS, Splits, Unit

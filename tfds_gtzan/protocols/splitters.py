@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from gtzan_jax.errors import InputError
-from gtzan_jax.scores.artist_credits import credited, joined
+from gtzan_jax.scores.artist_names import credited, joined
 from tfds_gtzan.corpora.types import Row, Track
 from tfds_gtzan.facts import track_lists
 

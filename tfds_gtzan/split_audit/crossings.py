@@ -12,9 +12,9 @@ from gtzan_jax.errors import InputError
 from tfds_gtzan.corpora.types import Corpus, in_genre_order
 from tfds_gtzan.facts import track_lists
 from tfds_gtzan.protocols.splitters import SPLITS
-from tfds_gtzan.split_audit import match_tracks, relations, split_files
+from tfds_gtzan.split_audit import match_tracks, split_files, track_relations
 from tfds_gtzan.split_audit.match_tracks import Split
-from tfds_gtzan.split_audit.relations import Group
+from tfds_gtzan.split_audit.track_relations import Group
 
 _PAIRED = 3  # splits up to which each is compared with each, not with all
 
@@ -26,11 +26,11 @@ def survey(files: Sequence[str], corpus: Corpus | None) -> dict:
   duplicates and near-duplicates.
   """
   split = match_tracks.understand(split_files.read(files), corpus)
-  contents = relations.Contents()
+  contents = track_relations.Contents()
   if corpus is not None:
     placed = set(split.tracks())
     tracks = [track for track in corpus.tracks if track.id in placed]
-    contents = relations.read(corpus.kind, tracks)
+    contents = track_relations.read(corpus.kind, tracks)
   return _facts(files, corpus, split, contents)
 
 
@@ -54,14 +54,14 @@ def given(
     part: [track for track in split.parts[part] if track in split.genres]
     for part in SPLITS
   }
-  return ids, _facts(files, corpus, split, relations.Contents())
+  return ids, _facts(files, corpus, split, track_relations.Contents())
 
 
 def _facts(
   files: Sequence[str],
   corpus: Corpus | None,
   split: Split,
-  contents: relations.Contents,
+  contents: track_relations.Contents,
 ) -> dict:
   placed = set(split.tracks())
   tracks = corpus.tracks if corpus else ()
@@ -79,7 +79,7 @@ def _facts(
     "skipped": dict(contents.skipped),
     "crossings": {
       kind: None if groups is None else _crossing(split, groups)
-      for kind, groups in relations.groups(split, contents).items()
+      for kind, groups in track_relations.groups(split, contents).items()
     },
   }
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from gtzan_jax.audio import waveform
+from gtzan_jax.audio import mono_waveform
 from gtzan_jax.errors import InputError, shown
 from tfds_gtzan.corpora import delimited
 
@@ -27,7 +27,7 @@ _NAMED = (
 )
 # "blues/blues.00012.wav 0": what follows the file's name is a label.
 _LABELLED = re.compile(
-  rf"(.*?({'|'.join(map(re.escape, waveform.EXTENSIONS))}))[\s,;].*", re.I
+  rf"(.*?({'|'.join(map(re.escape, mono_waveform.EXTENSIONS))}))[\s,;].*", re.I
 )
 
 

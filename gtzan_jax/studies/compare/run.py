@@ -14,7 +14,7 @@ from gtzan_jax.errors import InputError, writing
 from gtzan_jax.inference import ensemble
 from gtzan_jax.inference.ensemble import Member
 from gtzan_jax.reports import artist_note, leaderboard, report, schema
-from gtzan_jax.scores import alignment, compare
+from gtzan_jax.scores import alignment, paired_tests
 from gtzan_jax.training import workdir
 
 FILE = "compare.json"
@@ -155,8 +155,8 @@ def _facts(side: Sequence[Member], folder: str | os.PathLike) -> dict:
 def _compared(sides, a: Sequence, b: Sequence) -> dict:
   """One level; with several seeds, McNemar's test names the seed of each."""
   if len(a) == len(b) == 1:
-    return compare.compare(a[0], b[0])
-  result = compare.compare_many(a, b)
+    return paired_tests.compare(a[0], b[0])
+  result = paired_tests.compare_many(a, b)
   seeds = [[_seed(one) for one in side] for side in sides]
   if result["mcnemar"]:
     result["mcnemar"] = [

@@ -18,7 +18,7 @@ import numpy as np
 from gtzan_jax.errors import InputError
 from gtzan_jax.reports import report, stored_runs
 from gtzan_jax.reports import schema as report_schema
-from gtzan_jax.scores import artist_credits, compare, predictions
+from gtzan_jax.scores import artist_names, paired_tests, predictions
 from gtzan_jax.scores.predictions import Predictions
 
 FOLDS_FILE, CROSSVAL_FILE = "folds.json", "crossval.json"
@@ -153,7 +153,7 @@ def balance(tables: Sequence[Predictions]) -> dict:
   share = counts / sizes[:, None]
   fold, genre = np.unravel_index(np.abs(share - corpus).argmax(), share.shape)
   artists = [
-    list(map(artist_credits.known, table.by_track().artist.tolist()))
+    list(map(artist_names.known, table.by_track().artist.tolist()))
     for table in tables
   ]
   folds_of = collections.Counter(
@@ -228,8 +228,8 @@ def _by_genre(table: Predictions) -> np.ndarray:
 
 def _levels(tables: Sequence[Predictions]) -> dict:
   return {
-    "track": compare.mean_accuracy([one.by_track() for one in tables]),
-    "segment": compare.mean_accuracy(tables),
+    "track": paired_tests.mean_accuracy([one.by_track() for one in tables]),
+    "segment": paired_tests.mean_accuracy(tables),
   }
 
 

@@ -11,7 +11,7 @@ from gtzan_jax.reports import figures, plot_style
 from gtzan_jax.reports.document import percent
 from gtzan_jax.reports.plot_style import PALETTE
 from gtzan_jax.reports.report import SPLITS
-from gtzan_jax.scores import compare
+from gtzan_jax.scores import paired_tests
 
 FILE = "crossval.md"
 
@@ -76,7 +76,7 @@ def _folds(facts: Mapping) -> doc.Block:
 
 
 def _accuracies(levels: Mapping) -> list[str]:
-  return [compare.as_text(levels[level]) for level in ("track", "segment")]
+  return [paired_tests.as_text(levels[level]) for level in ("track", "segment")]
 
 
 def _spread(spread: Mapping) -> str:

@@ -10,7 +10,7 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 from PIL import Image
 
-from gtzan_jax.audio.waveform import SAMPLE_RATE
+from gtzan_jax.audio.mono_waveform import SAMPLE_RATE
 from gtzan_jax.features import mel
 from gtzan_jax.features.image import COLOUR_MAP
 from gtzan_jax.reports import plot_style

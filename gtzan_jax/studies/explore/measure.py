@@ -9,8 +9,8 @@ import soundfile
 from PIL import Image
 
 from gtzan_jax import features
-from gtzan_jax.audio import waveform
-from gtzan_jax.features import FeatureSpec, kaggle_table, mel
+from gtzan_jax.audio import mono_waveform
+from gtzan_jax.features import FeatureSpec, kaggle_columns, mel
 from gtzan_jax.features.logmel_archive import HOP
 from gtzan_jax.features.spectral import ROLL
 
@@ -64,7 +64,7 @@ _TABLE = {
     _UNITS.get(name, ""),
     "more" if name.startswith("mfcc") or "var" in name else "sound",
   )
-  for name in kaggle_table.COLUMNS
+  for name in kaggle_columns.COLUMNS
 }
 
 MEASURES: dict[str, dict[str, Measure]] = {
@@ -142,7 +142,7 @@ def _values(kind: str, *numbers: float) -> dict[str, float]:
 
 
 def _of_audio(content) -> Measured:
-  samples, rate = content.samples, waveform.SAMPLE_RATE
+  samples, rate = content.samples, mono_waveform.SAMPLE_RATE
   frames = features.extract_clip(_middle(samples, LONGEST)[1], _SOUND)
   means = frames.mean(axis=0, dtype=np.float64)
   of_parts, chroma, cepstra = np.split(means, (len(_PARTS), -len(_MFCC)))
@@ -169,7 +169,7 @@ def _of_audio(content) -> Measured:
 
 def _middle(samples: np.ndarray, seconds: float) -> tuple[int, np.ndarray]:
   """Start and content of the middle part of that length."""
-  length = round(seconds * waveform.SAMPLE_RATE)
+  length = round(seconds * mono_waveform.SAMPLE_RATE)
   start = max(0, len(samples) - length) // 2
   return start, samples[start : start + length]
 
@@ -184,7 +184,7 @@ def _of_logmel(content) -> Measured:
   spread = (weight * (hz - centroid[:, None]) ** 2).sum(axis=1)
   rolled = (weight.cumsum(axis=1) < ROLL).sum(axis=1)
   cepstra = np.asarray(features.from_logmel(db, _CEPSTRA)).mean(axis=0)
-  seconds = content.n_frames * HOP / waveform.SAMPLE_RATE
+  seconds = content.n_frames * HOP / mono_waveform.SAMPLE_RATE
   kept = np.linspace(0, len(db) - 1, min(len(db), _COLUMNS)).astype(int)
   return Measured(
     _values(
@@ -207,7 +207,7 @@ def _of_logmel(content) -> Measured:
 def _bands(magnitude: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
   """Centre of each mel band in Hz, and its share of each column's magnitude:
   the band's mean times its width."""
-  edge = mel.hz_to_mel(waveform.SAMPLE_RATE / 2)
+  edge = mel.hz_to_mel(mono_waveform.SAMPLE_RATE / 2)
   edges = mel.mel_to_hz(np.linspace(0, edge, magnitude.shape[1] + 2))
   weight = magnitude * (edges[2:] - edges[:-2])
   return edges[1:-1], weight / weight.sum(axis=1, keepdims=True)
@@ -227,7 +227,7 @@ def _of_picture(content) -> Measured:
 
 def _of_table(content) -> Measured:
   means = content.rows.mean(axis=0, dtype=np.float64)
-  columns = dict(zip(kaggle_table.COLUMNS, means, strict=True))
+  columns = dict(zip(kaggle_columns.COLUMNS, means, strict=True))
   return Measured({"lines": len(content.rows), **columns})
 
 
@@ -265,7 +265,7 @@ def media(kind: str, measured: Measured) -> dict | None:
     "sound": _encoded(
       soundfile.write,
       np.clip(shown, -1, 1),
-      waveform.SAMPLE_RATE,
+      mono_waveform.SAMPLE_RATE,
       format="MP3",
       subtype="MPEG_LAYER_III",
       bitrate_mode="CONSTANT",

@@ -10,7 +10,7 @@ import numpy as np
 from gtzan_jax.inference import ensemble
 from gtzan_jax.inference.ensemble import Member
 from gtzan_jax.reports import schema
-from gtzan_jax.scores import alignment, bootstrap, compare, metrics
+from gtzan_jax.scores import alignment, bootstrap, metrics, paired_tests
 from gtzan_jax.scores.predictions import Predictions
 from gtzan_jax.training import workdir
 
@@ -190,6 +190,6 @@ def _by_position(tables: Sequence[Predictions]) -> list[dict] | None:
     drawn = clusters[here], share[here]
     row = {"segment": number, "n": int(here.sum())}
     row["accuracy"] = float(share[here].mean())
-    row["ci95"] = bootstrap.interval(*drawn, resamples=compare.RESAMPLES)
+    row["ci95"] = bootstrap.interval(*drawn, resamples=paired_tests.RESAMPLES)
     rows.append(row)
   return rows

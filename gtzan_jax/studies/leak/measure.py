@@ -16,7 +16,7 @@ import numpy as np
 from gtzan_jax.errors import InputError
 from gtzan_jax.reports import provenance, stored_runs
 from gtzan_jax.reports import schema as report_schema
-from gtzan_jax.scores import alignment, compare
+from gtzan_jax.scores import alignment, paired_tests
 from gtzan_jax.scores.predictions import Predictions
 
 # The reference arm, and the arms that are compared with it.
@@ -72,7 +72,7 @@ def measure(folder: str | pathlib.Path) -> dict:
       [x.select(np.isin(x.track, list(tracks))) for _, x in arms[name]]
       for name in (arm, other)
     )
-    return _by_level(compare.compare_many, *tables)
+    return _by_level(paired_tests.compare_many, *tables)
 
   return {
     **{key: first[key] for key in _FACTS},
@@ -162,7 +162,7 @@ def _report_facts(runs: Sequence[_Finished]) -> dict:
 
 
 def _accuracies(runs: Sequence[_Finished]) -> dict:
-  return _by_level(compare.mean_accuracy, [run.table for run in runs])
+  return _by_level(paired_tests.mean_accuracy, [run.table for run in runs])
 
 
 def _by_level(score: Callable, *groups: Sequence[Predictions]) -> dict:

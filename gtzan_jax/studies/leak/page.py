@@ -9,7 +9,7 @@ from gtzan_jax.reports import artist_note, figures, plot_style
 from gtzan_jax.reports import document as doc
 from gtzan_jax.reports.document import code, points
 from gtzan_jax.reports.plot_style import PALETTE
-from gtzan_jax.scores import compare
+from gtzan_jax.scores import paired_tests
 
 FILE = "leak.md"
 FEWEST = 5  # artists behind an interval that is shown
@@ -95,7 +95,7 @@ def _arms(facts: Mapping) -> doc.Block:
   rows = []
   for name, arm in facts["arms"].items():
     row = [code(name), WORDS[name], doc.number(arm["n_train"]), _met(arm)]
-    row += [compare.as_text(arm[level]) for level in LEVELS]
+    row += [paired_tests.as_text(arm[level]) for level in LEVELS]
     if change := facts["differences"].get(name):
       other = change["untouched"]
       row += [change["track"]["n"], *(_points(change[x]) for x in LEVELS)]
@@ -129,7 +129,7 @@ def _protocols(facts: Mapping) -> Iterator[Any]:
       f"{run['tracks']} tracks ({run['split']})",
       _met(run),
       len(run["seeds"]),
-      *(compare.as_text(run[level]) for level in LEVELS),
+      *(paired_tests.as_text(run[level]) for level in LEVELS),
     )
     for run in protocols
   ]

@@ -8,7 +8,7 @@ from gtzan_jax import config_ranges
 from gtzan_jax.audio.distortions import DISTORTIONS, Distortion
 from gtzan_jax.reports import schema as report_schema
 from gtzan_jax.reports import stored_runs
-from gtzan_jax.scores import compare, metrics
+from gtzan_jax.scores import metrics, paired_tests
 from gtzan_jax.scores.predictions import Predictions
 
 FILE = "robustness.json"
@@ -26,7 +26,7 @@ def build(facts: Mapping, tables: Mapping[str, Predictions]) -> dict:
   bootstrap interval over artists and the p of McNemar's exact test."""
   tracks = {key: table.by_track("mean") for key, table in tables.items()}
   clean = tracks[CLEAN]
-  scored = metrics.scores(clean, resamples=compare.RESAMPLES)
+  scored = metrics.scores(clean, resamples=paired_tests.RESAMPLES)
   return {
     **facts,
     "n": len(clean),
@@ -79,7 +79,7 @@ def line(
 
 
 def _row(level: float, table: Predictions, clean: Predictions) -> dict:
-  paired = compare.compare(table, clean)
+  paired = paired_tests.compare(table, clean)
   return {
     "level": level,
     "accuracy": paired["accuracy_a"],

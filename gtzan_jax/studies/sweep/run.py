@@ -24,7 +24,7 @@ import ml_collections
 from gtzan_jax import atomic, config_ranges
 from gtzan_jax.errors import InputError, shown
 from gtzan_jax.reports import leaderboard_page, report
-from gtzan_jax.studies.sweep import process
+from gtzan_jax.studies.sweep import child_process
 from gtzan_jax.training import find_recipe, workdir
 
 OUT = pathlib.Path("runs/sweeps")
@@ -167,7 +167,7 @@ def run_all(
     runs, launcher=launcher, recipe=recipe, overrides=overrides, out=out
   )
   folder = folder or f"--out={out}"
-  with workdir.locked(out, folder) as lock, process.Stop() as stop:
+  with workdir.locked(out, folder) as lock, child_process.Stop() as stop:
     states = _read_states(out, plans, folder)
     for i, (run_name, one) in enumerate(plans.items(), 1):
       label = f"[{i}/{len(plans)}] {run_name}"
@@ -192,7 +192,11 @@ def run_all(
 
 
 def _stages(
-  one: Plan, seconds: float, path: pathlib.Path, lock: IO, stop: process.Stop
+  one: Plan,
+  seconds: float,
+  path: pathlib.Path,
+  lock: IO,
+  stop: child_process.Stop,
 ) -> Iterator[dict]:
   """A run's state for sweep.json: before its process, then after it."""
   state = {"recipe": one.recipe, "overrides": one.overrides}
@@ -200,13 +204,16 @@ def _stages(
   yield {**state, "seconds": seconds}
   begin = time.monotonic()
   log = path.with_name(f"{path.name}.log")
-  status, text = process.run(one.command, log, stop, lock.fileno())
+  status, text = child_process.run(one.command, log, stop, lock.fileno())
   seconds = round(seconds + time.monotonic() - begin, 3)
   state |= {"state": "done", "exit_status": status, "seconds": seconds}
-  if status in process.STOPPED:
+  if status in child_process.STOPPED:
     state["state"] = "interrupted"
   elif status:
-    state |= {"state": "failed", "error": process.error_line(status, text)}
+    state |= {
+      "state": "failed",
+      "error": child_process.error_line(status, text),
+    }
   elif not (path / report.REPORT_FILE).is_file():
     state |= {"state": "failed", "error": "exited 0 but wrote no report.json"}
   yield state

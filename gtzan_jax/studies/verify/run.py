@@ -28,9 +28,9 @@ from gtzan_jax.studies.crossval import measure as crossval
 from gtzan_jax.studies.crossval import page as crossval_page
 from gtzan_jax.studies.failures import measure as failures
 from gtzan_jax.studies.failures import page as failures_page
+from gtzan_jax.studies.leak import holdout_steps
 from gtzan_jax.studies.leak import measure as leak
 from gtzan_jax.studies.leak import page as leak_page
-from gtzan_jax.studies.leak import steps
 from gtzan_jax.studies.robustness import measure as robustness
 from gtzan_jax.studies.robustness import page as robustness_page
 
@@ -94,7 +94,7 @@ RECOMPUTED: dict[str, Callable[[pathlib.Path], object]] = {
   crossval.CROSSVAL_FILE: crossval.again,
   leaderboard_page.FILE: lambda x: leaderboard_page.of_runs([x]).markdown(),
   leak.LEAK_FILE: leak.measure,
-  steps.FILE: steps.again,
+  holdout_steps.FILE: holdout_steps.again,
 }
 # A page -> the one of these that it shows, and how.
 PAGES: dict[str, tuple[str, Callable[[Mapping], document.Document]]] = {

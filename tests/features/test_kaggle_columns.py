@@ -9,15 +9,15 @@ import pytest
 
 import tfds_gtzan
 from gtzan_jax import features
-from gtzan_jax.audio import waveform
-from gtzan_jax.features import kaggle_table, whole_clip
+from gtzan_jax.audio import mono_waveform
+from gtzan_jax.features import kaggle_columns, whole_clip
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def row(samples) -> dict[str, float]:
-  values = kaggle_table.from_audio(samples.astype(np.float32), 22_050)
-  return dict(zip(kaggle_table.COLUMNS, values.tolist(), strict=True))
+  values = kaggle_columns.from_audio(samples.astype(np.float32), 22_050)
+  return dict(zip(kaggle_columns.COLUMNS, values.tolist(), strict=True))
 
 
 def test_simple_sounds_have_their_values():
@@ -47,11 +47,11 @@ def test_short_and_silent_sounds_have_rows(samples, level):
 THREADS = """
 from concurrent import futures
 import numpy as np
-from gtzan_jax.features import kaggle_table
+from gtzan_jax.features import kaggle_columns
 sounds = np.random.default_rng(0).uniform(-0.3, 0.3, (8, 22050)).astype("f")
 with futures.ThreadPoolExecutor(8) as pool:
-  rows = list(pool.map(lambda x: kaggle_table.from_audio(x, 22050), sounds))
-again = [kaggle_table.from_audio(x, 22050) for x in sounds]
+  rows = list(pool.map(lambda x: kaggle_columns.from_audio(x, 22050), sounds))
+again = [kaggle_columns.from_audio(x, 22050) for x in sounds]
 np.testing.assert_array_equal(rows, again)
 """
 
@@ -78,7 +78,7 @@ def test_computed_rows_are_the_tables(gtzan_data):
   rows = {track.id: track.read().rows[0] for track in opened.tracks}
   for name in ("blues.00001", "metal.00000"):
     genre = name.split(".")[0]
-    samples = waveform.read(root / "genres" / genre / f"{name}.wav")
+    samples = mono_waveform.read(root / "genres" / genre / f"{name}.wav")
     assert len(samples) > 661_000
     for (column, ours), wanted in zip(
       row(samples).items(), rows[name], strict=True

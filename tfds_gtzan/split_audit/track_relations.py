@@ -9,7 +9,7 @@ import tqdm
 
 from gtzan_jax.errors import InputError, StopError
 from gtzan_jax.features import audio_fingerprint
-from gtzan_jax.scores.artist_credits import artist_key, credited
+from gtzan_jax.scores.artist_names import artist_key, credited
 from tfds_gtzan.corpora.types import Track
 from tfds_gtzan.facts import track_lists
 from tfds_gtzan.split_audit.match_tracks import Split

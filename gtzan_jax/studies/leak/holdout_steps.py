@@ -18,7 +18,7 @@ from gtzan_jax.reports import document as doc
 from gtzan_jax.reports import plot_style
 from gtzan_jax.reports import schema as report_schema
 from gtzan_jax.reports.plot_style import PALETTE
-from gtzan_jax.scores import compare
+from gtzan_jax.scores import paired_tests
 from gtzan_jax.studies.leak.measure import LEAK_FILE
 
 FILE = "steps.md"
@@ -89,7 +89,7 @@ def document(meters: Sequence[Meter]) -> doc.Document:
       f"{step['split']}, {step['tracks']} tracks",
       doc.number(step["n_train"]),
       len(step["seeds"]),
-      compare.as_text(step["segment"]),
+      paired_tests.as_text(step["segment"]),
     )
     for meter in meters
     for what, step in zip(STEPS, meter.steps, strict=True)

@@ -10,9 +10,9 @@ import ml_collections
 import numpy as np
 import pytest
 
-from gtzan_jax.cli import command_line, verbs
-from gtzan_jax.cli.command_line import FLAGS
+from gtzan_jax.cli import parse_flags, verbs
 from gtzan_jax.cli.main import main
+from gtzan_jax.cli.parse_flags import FLAGS
 from gtzan_jax.cli.verbs import VERBS
 from gtzan_jax.errors import InputError
 from gtzan_jax.training import checkpoint, early_stopping, find_recipe
@@ -22,8 +22,8 @@ LSTM = str(ROOT / "configs" / "lstm.py")
 RECIPE = f"--config={LSTM}"
 
 
-def parse(*words: str) -> command_line.Given:
-  return command_line.parse(words, VERBS)
+def parse(*words: str) -> parse_flags.Given:
+  return parse_flags.parse(words, VERBS)
 
 
 def refusal(*words: str) -> str:

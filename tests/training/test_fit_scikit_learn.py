@@ -16,7 +16,7 @@ from gtzan_jax.data.open_dataset import open_dataset
 from gtzan_jax.errors import InputError
 from gtzan_jax.models import scikit_learn
 from gtzan_jax.scores import metrics, predictions
-from gtzan_jax.training import classical, evaluate, sharding, workdir
+from gtzan_jax.training import evaluate, fit_scikit_learn, sharding, workdir
 
 
 def clouds(genres, tracks=6, segments=4, columns=5, seed=0):
@@ -36,10 +36,12 @@ def test_statistics_by_hand():
     *(np.sqrt(26 / 3), np.sqrt(8.0)),  # deviations
     *(1.5, 3.0),  # of (2, 5) and of (0, 6)
   ]
-  rows = classical.statistics(x)
+  rows = fit_scikit_learn.statistics(x)
   assert rows.dtype == np.float64
   np.testing.assert_allclose(rows, [wanted])
-  np.testing.assert_array_equal(classical.statistics(x[0]), x[0])  # a table's
+  np.testing.assert_array_equal(
+    fit_scikit_learn.statistics(x[0]), x[0]
+  )  # a table's
 
 
 def test_majority_knows_the_shares_alone():
@@ -101,7 +103,7 @@ def test_a_genre_that_was_not_learnt_has_no_probability(name):
   x, label, track = clouds(3)
   kind = scikit_learn.CLASSIFIERS[name]
   arrays = kind().fit(x, label, track, 0) | {"classes": np.array([0, 2, 3])}
-  found = classical._model(kind, arrays, genres=5)(x)
+  found = fit_scikit_learn._model(kind, arrays, genres=5)(x)
   assert found.dtype == np.float32
   assert found.shape == (len(x), 5)
   assert not found[:, [1, 4]].any()
@@ -167,7 +169,7 @@ def test_too_few_tracks_and_pictures_are_refused(name, train, shape, message):
     protocol="filtered",
   )
   with refused(message) if message else contextlib.nullcontext():
-    classical.check(config, dataset)
+    fit_scikit_learn.check(config, dataset)
 
 
 def test_genres_far_apart_are_not_certain():
@@ -217,12 +219,12 @@ def test_a_run_from_fit_to_report(make_run, capsys, undrawn):
     "model.npz",
     "run.json",
   ]
-  assert not classical.is_reported(config, path)
+  assert not fit_scikit_learn.is_reported(config, path)
   evaluate.evaluate(path, dataset, sharding.make_mesh())
-  assert classical.is_reported(config, path)
+  assert fit_scikit_learn.is_reported(config, path)
   text = (path / "report.json").read_text()
   (path / "report.json").write_text(text[:-9])  # what a full disk leaves
-  assert not classical.is_reported(config, path)
+  assert not fit_scikit_learn.is_reported(config, path)
   found = json.loads(text)
   assert (found["best_epoch"], found["epochs_run"]) == (1, 1)
   with np.load(path / "model.npz", allow_pickle=False) as stored:

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from gtzan_jax import features, input_limits
-from gtzan_jax.audio import waveform as audio
+from gtzan_jax.audio import mono_waveform as audio
 from gtzan_jax.errors import InputError, StopError
 from gtzan_jax.features import logmel_archive, whole_clip
 from tfds_gtzan.corpora.types import (
