@@ -1,6 +1,5 @@
 """The loop with a toy, end to end: through early stop, kill, resume, report."""
 
-import functools
 import json
 import os
 import pathlib
@@ -236,15 +235,15 @@ def test_a_signal_after_the_last_check_is_not_lost(interrupt):
 KILLED = """
 import os, signal
 import ml_collections
-from gtzan_jax.training import scalars
+from gtzan_jax.training import metrics_log
 
 def get_config():
-  write = scalars.Scalars.write
+  write = metrics_log.Scalars.write
   def write_and_die(self, step, row):
     write(self, step, row)
     if step == int(os.environ["KILLED_AT"]):
       os.kill(os.getpid(), signal.SIGKILL)
-  scalars.Scalars.write = write_and_die
+  metrics_log.Scalars.write = write_and_die
   return ml_collections.ConfigDict({config})
 """
 
@@ -459,9 +458,6 @@ def test_a_setting_of_the_loop_changes_the_run(finished, tmp_path, make_config):
   assert rate < 2.9e-3
 
 
-QUICKLY = {"xla_backend_optimization_level": 0}  # to compile, not to run
-
-
 def first_step(config):
   """The loss of one step on the first examples; its gradients are not made."""
   dataset = open_dataset(config)
@@ -469,7 +465,7 @@ def first_step(config):
   task = classify.create(config, dataset, counts, 4)
   records = pipeline.Records(dataset, "train", [task.source])
 
-  @functools.partial(jax.jit, compiler_options=QUICKLY)
+  @jax.jit
   def loss(batch):
     state = task.init(jax.random.key(0))
     return task.train_step(state, batch)[1]["train/step_loss"]
