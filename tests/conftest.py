@@ -65,10 +65,16 @@ def _rendered_once():
   """A synthetic track takes a quarter of a second to render: keep some."""
   from tfds_gtzan.corpora import open_corpus
 
-  kept = {**vars(open_corpus.synthetic)}
-  kept["render"] = functools.lru_cache(64)(kept["render"])
+  @functools.lru_cache(64)
+  def render(track_id):
+    samples = synthetic.render(track_id)
+    samples.flags.writeable = False  # every test gets the same array
+    return samples
+
+  synthetic = open_corpus.synthetic
+  kept = types.SimpleNamespace(**vars(synthetic) | {"render": render})
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(open_corpus, "synthetic", types.SimpleNamespace(**kept))
+    patch.setattr(open_corpus, "synthetic", kept)
     yield
 
 

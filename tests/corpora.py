@@ -194,7 +194,9 @@ def own_rows(
   """Somebody's folder: no artists, no partition; by default tracks of one to
   three segments."""
   return [
-    tfds_gtzan.Row(f"{genre}.x{i}", genre, "", "", segments or 1 + i % 3)
+    tfds_gtzan.Row(
+      f"{genre}.x{i}", genre, "", "unlisted", segments or 1 + i % 3
+    )
     for genre in genres
     for i in range(tracks)
   ]

@@ -46,13 +46,15 @@ def test_fifteen_patches_of_25_columns_are_stretched_to_80(n_frames):
   """Values are read between columns, at the middles of 80 pixels."""
   cut = logmel_archive.segments(numbered(387), n_frames, PATCHES, 25, 15)
   assert cut.shape == (15, 25, 128)
-  stretched = np.asarray(features.from_logmel(cut, PATCHES))
+  slope = 0.1 * np.arange(128, dtype=np.float32)
+  stretched = np.asarray(features.from_logmel(cut + slope, PATCHES))
   assert stretched.shape == (15, 80, 80)
   at = (np.arange(80) + 0.5) * 25 / 80 - 0.5
-  wanted = cut[:, :1, 0] + at
-  inside = slice(4, -4)  # at the edges there is no neighbour
+  at_band = (np.arange(80) + 0.5) * 128 / 80 - 0.5
+  wanted = (cut[:, :1, 0] + at)[..., None] + 0.1 * at_band
+  # At the edges there is no neighbour.
   np.testing.assert_allclose(
-    stretched[:, inside, 40], wanted[:, inside], atol=0.02
+    stretched[:, 4:-4, 2:-2], wanted[:, 4:-4, 2:-2], atol=0.02
   )
 
 

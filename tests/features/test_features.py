@@ -1,6 +1,7 @@
 """Feature sets against librosa, hand calculation and their own contract."""
 
 import dataclasses
+import json
 
 import jax
 import jax.numpy as jnp
@@ -354,3 +355,31 @@ def test_values_change_only_with_the_version(name):
   advice = "raise FEATURES_VERSION, then put the new values here: "
   assert features.FEATURES_VERSION == GOLDEN_VERSION, advice + str(now)
   assert GOLDEN[name] == pytest.approx(now, abs=2e-3), advice + str(now)
+
+
+@pytest.mark.parametrize("name", sorted(features.FEATURES))
+def test_a_set_comes_back_from_json(name):
+  spec = features.get(name)
+  assert spec.name == name
+  plain = json.loads(json.dumps(spec.to_dict()))
+  assert features.FeatureSpec.from_dict(plain) == spec
+
+
+@pytest.mark.parametrize(
+  ("name", "shape"), [("mfcc", (129, 13)), ("mfcc_clip", (1290, 13))]
+)
+def test_shapes_of_the_mfcc_sets(name, shape):
+  length = features.get(name).segment_samples
+  sound = jax.ShapeDtypeStruct((2, length), "float32")
+  x = jax.eval_shape(lambda x: features.extract(x, name), sound)
+  assert (x.shape, x.dtype) == ((2, *shape), jnp.float32)
+
+
+def test_tables_are_computed_clip_by_clip(monkeypatch):
+  def from_audio(clip, rate):
+    return np.full(57, clip[0] * rate, np.float32)
+
+  monkeypatch.setattr(features.kaggle_columns, "from_audio", from_audio)
+  clips = np.repeat(np.arange(6.0).reshape(2, 3, 1), 100, axis=2)
+  table = features.extract(clips, "table57")
+  np.testing.assert_allclose(table, np.repeat(RATE * clips[..., :1], 57, 2))

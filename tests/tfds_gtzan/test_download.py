@@ -235,7 +235,8 @@ def test_a_host_that_refuses_does_no_harm_to_what_is_here(
   vars(host).update(changes)
   assert f"127.0.0.1:{host.server_port}: " in (text := refused(fetch, host))
   assert words in text
-  assert (fetch.part.read_bytes() if here else b"") == here
+  kept = fetch.part.read_bytes() if fetch.part.exists() else b""
+  assert kept == here
 
 
 SHA256 = [hashlib.sha256(content(seed)).hexdigest() for seed in (0, 1)]
@@ -277,6 +278,9 @@ def test_a_silent_host_is_given_up(fetch, host, monkeypatch):
   host.stalls.set()
   host.breaks = [HALF, 0]
   assert "silent for 0.2 s" in refused(fetch, host)
+  host.stalls.clear()
+  fetch(host)
+  assert host.ranges_asked[-1]
 
 
 @pytest.mark.parametrize("found", [content(), content(1), content(size=HALF)])
@@ -328,12 +332,14 @@ def until(condition, seconds=60):
 def test_of_two_at_once_one_downloads_and_one_waits(fetch, host):
   host.stalls.set()
   host.breaks = [HALF]
+  arguments = fetch.folder.parent, fetch.write_sources(host)
   with futures.ThreadPoolExecutor(2) as pool:
-    both = [pool.submit(fetch, host) for _ in "ab"]
+    both = [pool.submit(download.fetch, *arguments) for _ in "ab"]
     until(lambda: any("waiting" in line for line in fetch.said))
     host.stalls.clear()
     first, second = (each.result() for each in both)
   assert first == second
+  assert first.read_bytes() == content()
   assert fetch.said.count(download.LICENCE) == 1
   assert len(host.asked) == 2  # one request, and one for its rest
 

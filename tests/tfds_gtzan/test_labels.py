@@ -67,8 +67,8 @@ NUMBERS = [row[0] for row in ROWS[1:]]
     ([("filename", "class", "band")], [f"{x[4:]}.WAV" for x in FILES], ","),
     (  # three lines, as FMA has it
       [
-        ("", "track", "artist", "album"),
-        ("", "genre_top", "name", "title"),
+        ("", "track", "artist", "track"),
+        ("", "genre_top", "name", "genres"),
         ("track_id", "", "", ""),
       ],
       *(NUMBERS, ","),

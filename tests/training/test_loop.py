@@ -13,8 +13,9 @@ import jax
 import numpy as np
 import pytest
 
-from gtzan_jax import atomic, errors
+from gtzan_jax import atomic, config_ranges, errors
 from gtzan_jax.cli import tasks, verbs
+from gtzan_jax.cli.main import main
 from gtzan_jax.data import pipeline, standardize
 from gtzan_jax.data.open_dataset import open_dataset
 from gtzan_jax.scores import metrics, predictions
@@ -119,6 +120,7 @@ def test_a_run_leaves_a_whole_report(finished):
     scores = metrics.evaluate(saved, resamples=resamples)
     assert (scores["segment"]["ci95"] == test["segment"]["ci95"]) == same
 
+  assert found["history"][-1].keys() >= {*config_ranges.MONITORS["classify"]}
   # of the best checkpoint
   key = "validation/track_accuracy"
   best = max(
@@ -241,7 +243,7 @@ def get_config():
   write = metrics_log.Scalars.write
   def write_and_die(self, step, row):
     write(self, step, row)
-    if step == int(os.environ["KILLED_AT"]):
+    if step == int(os.environ.get("KILLED_AT", 0)):
       os.kill(os.getpid(), signal.SIGKILL)
   metrics_log.Scalars.write = write_and_die
   return ml_collections.ConfigDict({config})
@@ -250,25 +252,29 @@ def get_config():
 
 @pytest.mark.slow
 def test_killed_twice_in_mid_epoch_it_ends_with_the_same_bits(
-  finished, tmp_path, make_config, capfd
+  finished, tmp_path, make_config, capfd, monkeypatch
 ):
-  config, killed = make_config(), tmp_path / "killed"
-  recipe = tmp_path / "recipe.py"
-  recipe.write_text(KILLED.format(config=config.to_dict()))
-  command = [sys.executable, "launch.py"]
-  command += [f"--config={recipe}", f"--workdir={killed}"]
+  killed, recipe = tmp_path / "killed", tmp_path / "recipe.py"
+  recipe.write_text(KILLED.format(config=make_config().to_dict()))
+  command = ["launch.py", f"--config={recipe}", f"--workdir={killed}"]
   compiled = {
     "JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir,
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
   }
   for step in (2, 10):  # of 12
     environment = {**os.environ, **compiled, "KILLED_AT": str(step)}
-    process = subprocess.run(command, env=environment, cwd=ROOT, timeout=300)
+    process = subprocess.run(
+      [sys.executable, *command], env=environment, cwd=ROOT, timeout=300
+    )
     assert process.returncode == -signal.SIGKILL
     assert scalars(killed)[-1]["step"] == step
     assert not (killed / "report.json").exists()
-  run(config, killed)
-  assert "resumed at step" in capfd.readouterr().out
+  writer = logs.Scalars
+  monkeypatch.setattr(writer, "write", writer.write)  # put back afterwards
+  assert main(command) == 0
+  out = capfd.readouterr().out
+  assert "resumed at step" in out
+  assert "test: track accuracy" in out
   assert [row["step"] for row in scalars(killed)] == [*range(1, 13)]
   assert_same_training(finished, killed)
   first, second = report(finished), report(killed)
