@@ -76,13 +76,6 @@ def test_a_pool_keeps_nan():
     assert np.isnan(layers.max_pool(x)).all()
 
 
-# As outside of the tests, where compiling need not be quick.
-OPTIMISED = {
-  "xla_backend_optimization_level": 3,
-  "xla_llvm_disable_expensive_passes": False,
-}
-
-
 @pytest.mark.slow
 def test_gradients_through_pooling_survive_fusion():
   """The gradient under jit is that of the model run operation by operation."""
@@ -101,7 +94,7 @@ def test_gradients_through_pooling_survive_fusion():
   expected = jax.grad(loss)(params, x)
   for devices in (1, 4):
     mesh = sharding.make_mesh(jax.devices()[:devices])
-    gradient = jax.jit(jax.grad(loss), compiler_options=OPTIMISED)(
+    gradient = jax.jit(jax.grad(loss))(
       jax.device_put(params, sharding.replicated(mesh)),
       jax.device_put(x, sharding.batched(mesh)),
     )
