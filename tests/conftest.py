@@ -39,6 +39,14 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+# Fixtures that train or evaluate a run: whoever first needs one waits for it.
+TRAINED = {"finished", "trained", "evaluated"}
+
+
+def pytest_collection_modifyitems(items):
+  for item in items:
+    if TRAINED & {*getattr(item, "fixturenames", ())}:
+      item.add_marker("slow")
 
 
 @pytest.fixture(scope="session")

@@ -89,6 +89,7 @@ def test_every_file_has_a_subject_and_says_it():
     assert not text.strip() or ast.get_docstring(ast.parse(text)), file
 
 
+@pytest.mark.slow
 def test_the_metadata_name_every_import():
   """And none is TensorFlow, which is not needed at run time."""
   project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -109,6 +109,7 @@ def test_recipe_takes_two_steps(recipe_config, name, tmp_path, monkeypatch):
     assert has_moved == (not frozen or key.startswith("head/")), key
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", published_sizes.REFERENCE)
 def test_model_has_the_parameters_of_its_source(name):
   """At the source's input size and class count, BatchNorm's statistics in."""

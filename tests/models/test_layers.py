@@ -57,6 +57,7 @@ def test_pools_agree_with_linen(shape, window, strides, padding):
   np.testing.assert_allclose(ours[1], expected[1], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_gradient_of_a_maximum_goes_to_the_first_of_equal_values():
   x = jnp.ones((1, 3, 3, 1))
   pool = partial(layers.max_pool, window=(3, 3), strides=(2, 2))

@@ -322,6 +322,7 @@ def test_layers_and_gradients_are_those_of_the_source_in_its_order(name):
   )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LAYERS)
 def test_dropout_and_batch_norm_are_the_sources(name):
   """Calls in training, in order, with rates; Keras's and torch's constants."""

@@ -156,6 +156,7 @@ def test_every_format_gives_the_same_logits(file, written, mobilenet, predict):
   )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ("place", "top", "depthwise"),
   [

@@ -126,7 +126,7 @@ def begin(path, config):
 
 
 @pytest.fixture
-def run(folder, make_config):
+def evaluated(folder, make_config):
   """A run folder, in which its report before is before.html; its config."""
   path = folder / "run"
   if not path.exists():
@@ -146,9 +146,9 @@ def run(folder, make_config):
 
 
 @pytest.fixture
-def explained(run, folder):
+def explained(evaluated, folder):
   """The run folder and explain.json of the two tracks chosen by default."""
-  path, config = run
+  path, config = evaluated
   file = folder / "explain.json"
   if not file.exists():
     explain.explain(path, [], config)
@@ -196,10 +196,10 @@ def test_explain_json_adds_up(explained):
       assert not row["off"]
 
 
-def test_differences_are_those_of_their_genre(explained, run):
+def test_differences_are_those_of_their_genre(explained, evaluated):
   """Of a track, between the log probability of it and of the baseline."""
   path, found = explained
-  dataset, item = open_dataset(run[1]), found["items"][0]
+  dataset, item = open_dataset(evaluated[1]), found["items"][0]
   here = [track == item["name"] for track, _ in dataset.parts["test"]]
   x = pipeline.Records(dataset, "test", ["features"]).take(np.flatnonzero(here))
   baseline = np.array(found["baseline"], np.float32)
@@ -233,8 +233,10 @@ def test_pictures_are_in_a_page_and_in_the_report_of_these_parameters(
 
 
 @pytest.mark.slow
-def test_of_a_long_file_the_middle_is_shown_and_all_is_predicted(run, tmp_path):
-  path, config = run
+def test_of_a_long_file_the_middle_is_shown_and_all_is_predicted(
+  evaluated, tmp_path
+):
+  path, config = evaluated
   samples = synthetic.render("jazz.s00001")
   file = tmp_path / "song, of 12 segments.wav"
   long = np.resize(samples, 12 * 66_150)
@@ -252,8 +254,8 @@ def test_of_a_long_file_the_middle_is_shown_and_all_is_predicted(run, tmp_path):
 
 
 @pytest.mark.slow
-def test_an_unreadable_file_is_skipped(run, tmp_path, capsys):
-  path, config = run
+def test_an_unreadable_file_is_skipped(evaluated, tmp_path, capsys):
+  path, config = evaluated
   soundfile.write(tmp_path / "a.wav", np.zeros(66_150), 22_050)
   samples = mono_waveform.to_int16(synthetic.render("jazz.s00001"))
   soundfile.write(tmp_path / "b.wav", samples, 22_050)
@@ -297,8 +299,8 @@ def test_the_baseline_of_a_run_without_standardisation_is_computed(
   )
 
 
-def test_mistakes_get_one_line(run, tmp_path):
-  path, config = run
+def test_mistakes_get_one_line(evaluated, tmp_path):
+  path, config = evaluated
   (tmp_path / "empty").mkdir()
   begun = workdir.load(path)
   gans = begun["config"]["train"] | {"monitor": "validation/coverage"}

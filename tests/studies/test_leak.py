@@ -65,6 +65,7 @@ TABLES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TABLES)
 def test_arms_differ_in_nothing_but_whose_segments_fill_the_slots(name):
   rows, base, fold = TABLES[name]

@@ -110,6 +110,7 @@ def test_a_filter_passes_what_butterworth_says(level):
     assert passed == pytest.approx(wanted, abs=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ("key", "keyword"),
   [("time_stretch", "rate"), ("pitch_shift", "n_steps")],

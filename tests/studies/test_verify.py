@@ -157,6 +157,7 @@ def test_a_leaderboard_of_other_reports_is_noticed(copy):
   assert "deep/two: no such folder" in wrong[0]
 
 
+@pytest.mark.slow
 def test_the_page_beside_a_folder_is_its_leaderboard(copy, capsys):
   page = copy.with_suffix(".md")
   marks = "<!-- drawn by us -->", "<!-- end of the leaderboard -->"

@@ -314,6 +314,7 @@ def test_nothing_half_written_stays(tmp_path, monkeypatch, problem, expected):
 # Real clips.
 
 
+@pytest.mark.slow
 def test_real_clips_agree_with_the_real_archive(tmp_path, gtzan_data):
   """Half a dB in every cell, rounded twice: the archive's steps and ours.
 

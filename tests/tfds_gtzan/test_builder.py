@@ -80,6 +80,7 @@ def info_of(done):
 # What is written.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", PREPARED)
 def test_records_are_in_row_order_and_metadata_say_where_from(prepared, which):
   done, (name, set_name) = prepared[which], which
@@ -249,6 +250,7 @@ def whole(data_dir):
   return sorted(data_dir.glob("*/tfds_gtzan/*/[0-9]*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ("change", "tracks", "skipped", "reason"),
   [
@@ -298,6 +300,7 @@ def test_too_much_unreadable_leaves_nothing(
   assert not [p for p in (tmp_path / "d").iterdir() if p.name[0] != "."]
 
 
+@pytest.mark.slow
 def test_progress_counts_every_track(prepare_many, monkeypatch):
   bars = []
 
@@ -426,6 +429,7 @@ def flip(file):
   file.write_bytes(data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   "damage",
   [
@@ -603,6 +607,7 @@ def test_a_pickled_builder_and_another_file_format(folder, tmp_path):
 # The real thing.
 
 
+@pytest.mark.slow
 def test_real_tracks(gtzan_data, tmp_path):
   opened = corpora.opened(gtzan_data / "gtzan")
   few = {t.id: t for t in opened.tracks if t.id.endswith(("00000", "00009"))}

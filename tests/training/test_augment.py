@@ -36,6 +36,7 @@ ENTRIES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(ENTRIES))
 def test_each_example_has_its_own_draw_and_the_key_decides(name):
   stage, strength, given = ENTRIES[name]
@@ -164,6 +165,7 @@ def test_mixup_is_linear_in_examples_and_labels_alike():
   np.testing.assert_array_equal(mixed[:, 2, :, 1], labels)
 
 
+@pytest.mark.slow
 def test_mixup_draws_its_share_from_beta():
   """Beta(a, a) has mean 1/2 and variance 1 / (4 (2 a + 1))."""
   x = jnp.arange(8.0) + 1.0
