@@ -10,7 +10,7 @@ import dataclasses
 import io
 import pathlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -92,14 +92,14 @@ def prepare(
   data_dir = pathlib.Path(data_dir).expanduser()
   if beam_options is not None:  # workers have another current folder
     data_dir = data_dir.absolute()
+  make_folder(data_dir)
   if not isinstance(corpus, Corpus):
     corpus = open_corpus(corpus, tracks_per_genre, data_dir)
   fingerprint = dataset_builder.fingerprint(spec, corpus)
   folder = data_dir / f"{corpus.name}-{spec.name}-{fingerprint[:16]}"
   builder = dataset_builder.Builder
   directory = folder / builder.name / spec.name / str(builder.VERSION)
-  try:
-    (data_dir / ".locks").mkdir(parents=True, exist_ok=True)
+  with _writing_to(data_dir):
     _remove_leftovers(data_dir)
     sums = directory / atomic.SUMS
     if not sums.is_file():
@@ -109,14 +109,27 @@ def prepare(
         if not sums.is_file():
           _write(folder, spec.name, corpus, progress, config)
           atomic.write_checksums(directory)
+  return dataclasses.replace(
+    _load(directory), passed_over=corpus.passed_over, hint=corpus.hint
+  )
+
+
+def make_folder(data_dir: str | pathlib.Path) -> None:
+  """Makes a folder of prepared data; InputError where that cannot be."""
+  data_dir = pathlib.Path(data_dir).expanduser()
+  with _writing_to(data_dir):
+    (data_dir / ".locks").mkdir(parents=True, exist_ok=True)
+
+
+@contextlib.contextmanager
+def _writing_to(data_dir: pathlib.Path) -> Iterator[None]:
+  try:
+    yield
   except OSError as error:
     raise InputError(
       f"cannot prepare in {data_dir}: {error}; give another folder as"
       " config.data.dir"
     ) from error
-  return dataclasses.replace(
-    _load(directory), passed_over=corpus.passed_over, hint=corpus.hint
-  )
 
 
 def _lock(folder: pathlib.Path) -> pathlib.Path:

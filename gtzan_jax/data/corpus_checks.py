@@ -423,7 +423,8 @@ def _unknown_artists(facts: Mapping) -> Iterable[Finding]:
 
 def _imbalance(facts: Mapping) -> Iterable[Finding]:
   sizes = {genre: len(rows) for genre, rows in facts["genres"].items()}
-  few, many = (end(sizes, key=sizes.__getitem__) for end in (min, max))
+  few = min(sizes, key=sizes.__getitem__)
+  many = max(sizes, key=sizes.__getitem__)
   if sizes[many] >= IMBALANCE * sizes[few] and sizes[few]:
     yield Finding(
       f"{many} has {sizes[many] / sizes[few]:.1f} times the tracks of {few}",

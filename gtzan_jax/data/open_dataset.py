@@ -10,7 +10,7 @@ import ml_collections
 import tfds_gtzan
 from gtzan_jax import config_ranges, errors, features
 from gtzan_jax.data import corpus_checks, notices, pipeline
-from tfds_gtzan import beam
+from tfds_gtzan import beam, prepared_data
 from tfds_gtzan import tfds_gtzan_dataset_builder as dataset_builder
 from tfds_gtzan.corpora import file_tree
 from tfds_gtzan.corpora.open_corpus import tree_at
@@ -134,9 +134,10 @@ def _prepare(data: ml_collections.ConfigDict, beam_options: str | None = None):
   The splits are {split: track ids}, None if unset.
   """
   # What can be refused before anything is opened.
-  options = None if beam_options is None else beam.options(beam_options)
-  features.get(data.features)
   allowed = corpus_checks.allowed(data.allow)
+  features.get(data.features)
+  options = None if beam_options is None else beam.options(beam_options)
+  prepared_data.make_folder(data.dir)
   corpus = open_corpus(data, announced=False)
   own_splits, facts = None, {}
   if paths := config_ranges.listed(data.splits):

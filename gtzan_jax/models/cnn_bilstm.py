@@ -39,7 +39,7 @@ class CNNRNN(Classifier):
   """Phase P1.2: two linear convolutions, two LSTMs, Dense 200.
 
   "Valid" padding, 80 -> 77 -> 38 -> 36 -> 18, so 324 steps of 6. 98,510
-  parameters at any size; sides shorter than 11 are padded.
+  parameters with eight classes, at any size; sides shorter than 11 are padded.
 
   Attributes:
     dropout: dropout rate of the Dense layer.
@@ -65,7 +65,8 @@ class CNNBiLSTM(Classifier):
   """Phase P2: convolution, BatchNorm, LeakyReLU, pool, twice; two BiLSTMs.
 
   "Same" padding, 80 -> 40 -> 20, so 100 steps of 24: four places of six
-  channels. 245,894 values with BatchNorm statistics, at any size.
+  channels. 245,894 values with BatchNorm statistics and eight classes, at any
+  size.
 
   Attributes:
     dropout: dropout rate of the Dense layer.

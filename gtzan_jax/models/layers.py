@@ -162,17 +162,18 @@ def max_pool(
     InputError: no window fits ("VALID").
   """
   strides = strides or window
-  pads = jax.lax.padtype_to_pads(x.shape[1:3], window, strides, padding)
-  x = jnp.pad(x, [(0, 0), *pads, (0, 0)], constant_values=-jnp.inf)
+  padded = jax.lax.padtype_to_pads(x.shape[1:3], window, strides, padding)
   for axis, size, stride in zip((1, 2), window, strides, strict=True):
+    pads = [(0, 0)] * x.ndim
+    pads[axis] = padded[axis - 1]
+    x = jnp.pad(x, pads, constant_values=-jnp.inf)
     if x.shape[axis] < size:
       raise InputError(
         f"a pool of {size} does not fit what the layers before it leave of the"
         f" input, {x.shape[axis]} (frames or bins); give the model more of them"
       )
-    last = (
-      (x.shape[axis] - size) // stride * stride
-    )  # where the last window starts
+    # Where the last window starts.
+    last = (x.shape[axis] - size) // stride * stride
     cut = functools.partial(jax.lax.slice_in_dim, stride=stride, axis=axis)
     places = (cut(x, start, start + last + 1) for start in range(size))
     x = functools.reduce(larger, places)

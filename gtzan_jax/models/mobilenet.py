@@ -165,7 +165,7 @@ class MobileNetV2(Classifier):
 
   def __post_init__(self):
     for name, values in (
-      ("padding", tuple(SCALING)),
+      ("padding", ("tf", "torch")),
       ("scaling", tuple(SCALING)),
       ("trainable_from", range(len(BLOCKS) + 1)),
     ):

@@ -175,7 +175,8 @@ def _statement(run: Mapping) -> str:
 def _cards(run: Mapping) -> doc.Block:
   name = run["headline"]
   split = run["splits"][name]
-  track, vote, segment = (split[level] for level in figures.LEVELS)
+  track, vote = split["track"], split["track_majority"]
+  segment = split["segment"]
   accuracy, ends = track["accuracy"], track["ci95"]
   segments = f"{number(segment['n'])} segments"
   artists = f", {number(split['clusters'])} artists"
@@ -440,12 +441,16 @@ def _explained(explained: Sequence[tuple[Mapping, bytes]]) -> doc.Block:
 
 
 _ACCURACIES = (
-  *("Track accuracy", "95 % interval", "Majority vote", "Segment accuracy"),
+  "Track accuracy",
+  "95 % interval",
+  "Majority vote",
+  "Segment accuracy",
 )
 
 
 def _accuracies(split: Mapping) -> tuple:
-  track, vote, segment = (split[level] for level in figures.LEVELS)
+  track, vote = split["track"], split["track_majority"]
+  segment = split["segment"]
   if not track["n"]:
     why = "not scored" if split["n"] else "no tracks at hand"
     return (doc.muted(why), "–", "–", "–")

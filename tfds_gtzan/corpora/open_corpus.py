@@ -210,13 +210,13 @@ def _open_tree(
       f"{tree.place} holds sound in {sound[0]}/ and pictures without sound in"
       f" {odd[0]}/: a corpus is of one of the two; remove the other"
     )
-  for name, file in whole.files.items():
-    is_archive = name.lower().endswith((*unpack.SUFFIXES, ".npz"))
-    if is_archive and not sound and not pictures:  # the path is a step short
-      raise InputError(
-        f"{whole.place} holds no track, but the archive {name}: give its path,"
-        f" {file}"
-      )
+  if not sound and not pictures:
+    for name, file in whole.files.items():
+      if name.lower().endswith((*unpack.SUFFIXES, ".npz")):
+        raise InputError(  # the path is a step short
+          f"{whole.place} holds no track, but the archive {name}: give its"
+          f" path, {file}"
+        )
   which = bool(pictures and not sound)
   # They may hold more about the tracks than their folders do.
   tables = [str(whole.files[x]) for x in sorted(filter(_is_table, whole.files))]

@@ -35,9 +35,10 @@ class Arm(NamedTuple):
   leak: str | None
 
 
+# Stored with the runs: runs of equal text are compared.
 _LEAK = (
-  "Other {} stand in train, on purpose: only the difference to the leakage"
-  " meter's clean arm means anything."
+  "Other {} stand in train, on purpose: only the difference to the leak meter's"
+  " clean arm means anything."
 )
 ARMS: dict[str, Arm] = {
   "clean": Arm("leak_meter_clean", None),

@@ -88,14 +88,17 @@ def groups(split: Split, contents: Contents) -> dict[str, list[Group] | None]:
   content = {t: {digest: ""} for t, digest in contents.digests.items()}
   same: list[Group] = [(ids, {"by": "content"}) for ids, _ in _alike(content)]
 
+  together = [{*ids} for ids, _ in same]
+
   def apart(a: str, b: str) -> bool:
-    return not any({a, b} <= {*ids} for ids, _ in same)
+    return not any({a, b} <= ids for ids in together)
 
   same += [
     (pair, {"by": "published"})
     for pair in track_lists.duplicates()
     if {*pair} <= {*placed} and apart(*pair)
   ]
+  together = [{*ids} for ids, _ in same]
   near: list[Group] | None = contents.near and [  # type: ignore
     (
       (a, b),

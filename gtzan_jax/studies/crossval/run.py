@@ -54,7 +54,7 @@ def run(
   out = out or default.with_name(f"crossval-{default.name}")
   cut, rows = open_splits(config)
   facts = {
-    "seeds": list(range(seeds or 1)),
+    "seeds": list(range(1 if seeds is None else seeds)),
     **plan(config.data, cut, rows, folds[config.data.protocol]),
   }
   status = sweep.run_all(

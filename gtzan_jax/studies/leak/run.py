@@ -44,7 +44,7 @@ def run(
   (None: SEEDS, at least 2); `chosen` protocols beside the arms (empty: all;
   [NONE]: none); the rest, and the exit status, as in `sweep.run_all`.
   InputError for a protocol that leaks or cannot be cut into arms."""
-  seeds = seeds or SEEDS
+  seeds = SEEDS if seeds is None else seeds
   _check(seeds, chosen)
   default = workdir.default_path(config)
   out = out or default.with_name(f"leak-{default.name}")
@@ -62,7 +62,7 @@ def run(
       for seed in range(seeds)
       for name in facts[group]
     ],
-    name="leakage meter",
+    name="leak meter",  # stored in sweep.json
     launcher=launcher,
     recipe=recipe,
     overrides={
