@@ -28,7 +28,7 @@ import numpy as np
 
 import tfds_gtzan
 from gtzan_jax.features import logmel_archive
-from tfds_gtzan.corpora import archive_writer
+from tfds_gtzan.corpora import write_logmel_archive
 from tfds_gtzan.corpora.types import Corpus, LogMel
 
 _WINDOW = (
@@ -54,7 +54,9 @@ def read_back(given: Corpus, rate: float) -> tuple[dict[str, LogMel], float]:
   """{id: what an archive of that rate holds}, and the seconds it took."""
   with tempfile.TemporaryDirectory() as folder:
     start = time.perf_counter()
-    done = archive_writer.write(given, pathlib.Path(folder, "a.npz"), rate)
+    done = write_logmel_archive.write(
+      given, pathlib.Path(folder, "a.npz"), rate
+    )
     seconds = time.perf_counter() - start
     tracks = tfds_gtzan.open_corpus(str(done.path)).tracks
     return {track.id: track.read() for track in tracks}, seconds

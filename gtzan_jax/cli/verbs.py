@@ -111,7 +111,7 @@ def evaluate(given: Given) -> int:
   from gtzan_jax.cli import print_scores, tasks
   from gtzan_jax.data import corpus_checks, notices
   from gtzan_jax.data import open_dataset as data
-  from gtzan_jax.inference import external
+  from gtzan_jax.inference import external_evaluation
   from gtzan_jax.training import sharding, workdir
   from tfds_gtzan.facts import artist_clusters
 
@@ -137,7 +137,7 @@ def evaluate(given: Given) -> int:
     out = pathlib.Path(out or path / f"external-{corpus.fingerprint[:8]}")
     findings = corpus_checks.find(corpus_checks.facts_of(corpus))
     notices.warnings(findings)
-    external.evaluate(
+    external_evaluation.evaluate(
       path,
       corpus,
       out,
@@ -407,7 +407,7 @@ def prepare(given: Given) -> int:
   """Only prepare the data set."""
   from gtzan_jax.data import notices, open_dataset
   from tfds_gtzan import download
-  from tfds_gtzan.corpora import archive_writer
+  from tfds_gtzan.corpora import write_logmel_archive
 
   data, flags = given.config.data, given.flags
   rate = {}
@@ -421,7 +421,7 @@ def prepare(given: Given) -> int:
         f"{unused[0]}: --archive writes the whole corpus, in this process; it"
         f" takes {', '.join(f'--config.{key}' for key in CORPUS)}"
       )
-    archive_writer.check_out(flags.archive, **rate)
+    write_logmel_archive.check_out(flags.archive, **rate)
   elif rate:
     raise InputError(
       f"--columns_per_second={flags.columns_per_second} is for the log-mel"
@@ -438,7 +438,7 @@ def prepare(given: Given) -> int:
     data.path = str(download.fetch(data.dir))
   if flags.archive is not None:
     corpus = open_dataset.open_checked(data)
-    notices.archive(archive_writer.write(corpus, flags.archive, **rate))
+    notices.archive(write_logmel_archive.write(corpus, flags.archive, **rate))
   else:
     open_dataset.open_dataset(given.config, flags.beam_options)
   if flags.download:

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from gtzan_jax.errors import InputError
-from gtzan_jax.features.feature_spec import FeatureSpec
+from gtzan_jax.features.feature_sets import FeatureSpec
 
 SEGMENT_SECONDS = FeatureSpec.segment_samples / FeatureSpec.sample_rate
 IMBALANCE = 1.5  # size of the largest genre over the smallest

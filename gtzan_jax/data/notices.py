@@ -78,7 +78,7 @@ def skipped(tracks: Iterable[Mapping[str, str]]) -> None:
 
 
 def archive(written) -> None:
-  """A log-mel archive, from tfds_gtzan.corpora.archive_writer.write."""
+  """A log-mel archive, from tfds_gtzan.corpora.write_logmel_archive.write."""
   skipped(written.skipped)
   print(
     f"archive: {written.path}, {written.tracks} tracks of {written.columns}"

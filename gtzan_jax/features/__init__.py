@@ -11,7 +11,12 @@ import numpy as np
 
 from gtzan_jax.errors import InputError
 from gtzan_jax.features import kaggle_columns, parts, stft
-from gtzan_jax.features.feature_spec import FEATURES_VERSION, FeatureSpec
+from gtzan_jax.features.feature_sets import (
+  FEATURES,
+  FEATURES_VERSION,
+  FeatureSpec,
+  get,
+)
 
 __all__ = [
   "FEATURES",
@@ -24,73 +29,6 @@ __all__ = [
 ]
 
 BLOCK = 256  # frames; whole clips are padded to a multiple: few programs
-
-FEATURES: dict[str, FeatureSpec] = {
-  spec.name: spec
-  for spec in (
-    FeatureSpec("logmel_1024", n_fft=1024, hop_length=256),
-    FeatureSpec("mfcc", parts=("mfcc",)),
-    FeatureSpec("mfcc_slices", parts=("mfcc",), segment_samples=66_150),
-    FeatureSpec(
-      "mfcc_clip",
-      parts=("mfcc",),
-      segment_samples=660_000,
-      segments_per_track=1,
-    ),
-    FeatureSpec(
-      "sequence",
-      kinds=("audio",),
-      parts=("mfcc", "centroid", "chroma", "contrast"),
-      n_fft=4084,
-      hop_length=1024,
-      center=False,
-    ),
-    FeatureSpec(
-      "fusion",
-      kinds=("audio",),
-      parts=("logmel", "mfcc", "chroma", "contrast"),
-      n_mfcc=40,
-      max_frames=130,
-      whole_clip=True,
-      segments_per_track=1,
-    ),
-    FeatureSpec(
-      "patches",
-      n_mels=80,
-      hop_length=550,
-      max_frames=80,
-      segment_samples=44_000,
-      segments_per_track=15,
-    ),
-    *(
-      FeatureSpec(
-        f"image_{size}",
-        kinds=("audio", "logmel", "picture"),
-        parts=("picture",),
-        size=size,
-        whole_clip=True,
-        segments_per_track=1,
-      )
-      for size in (180, 256)
-    ),
-    FeatureSpec(
-      "table57",
-      kinds=("audio", "table"),
-      parts=("table57",),
-      whole_clip=True,
-    ),
-  )
-}
-
-
-def get(name: str | FeatureSpec) -> FeatureSpec:
-  """The feature set of that name, InputError for none; a spec as it is."""
-  if isinstance(name, FeatureSpec):
-    return name
-  if name not in FEATURES:
-    known = ", ".join(sorted(FEATURES))
-    raise InputError(f"unknown feature set {name!r}; accepted are {known}")
-  return FEATURES[name]
 
 
 def extract(

@@ -9,7 +9,7 @@ n_frames)`; a track of fewer frames than columns has frames more than once.
 import numpy as np
 
 from gtzan_jax import features
-from gtzan_jax.features.feature_spec import FeatureSpec
+from gtzan_jax.features.feature_sets import FeatureSpec
 
 SAMPLE_RATE = 22_050
 N_FFT = 2048

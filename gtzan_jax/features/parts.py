@@ -17,7 +17,7 @@ from gtzan_jax.features import (
   spectral,
   stft,
 )
-from gtzan_jax.features.feature_spec import FeatureSpec
+from gtzan_jax.features.feature_sets import FeatureSpec
 
 
 class Views(NamedTuple):

@@ -13,13 +13,13 @@ from functools import partial
 from gtzan_jax.errors import InputError
 from tfds_gtzan import synthetic
 from tfds_gtzan.corpora import (
-  archive_reader,
   audio_folder,
   file_tree,
   genre_folders,
   image_folder,
   kaggle_table,
   labels,
+  read_logmel_archive,
   unpack,
 )
 from tfds_gtzan.corpora.types import (
@@ -123,7 +123,7 @@ def _open(
     if place.is_file() and _is_table(place.name):
       return kaggle_table.open_table(str(place), place, cache_dir)
     if place.is_file():
-      return archive_reader.open_archive(place, cache_dir)
+      return read_logmel_archive.open_archive(place, cache_dir)
     there = place.exists()
   except OSError as error:
     raise InputError(f"{path} cannot be read: {error.strerror}") from error

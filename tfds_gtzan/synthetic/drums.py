@@ -6,7 +6,7 @@ about unit peak: a kit is the artist's, and every stroke on it is the same.
 
 import numpy as np
 
-from tfds_gtzan.synthetic.voices import SAMPLE_RATE
+from tfds_gtzan.synthetic.instruments import SAMPLE_RATE
 
 
 def _time(seconds) -> np.ndarray:

@@ -7,7 +7,7 @@ spread, each drawn independently of the genre: what remains happens in time.
 
 import numpy as np
 
-from tfds_gtzan.synthetic.voices import SAMPLE_RATE
+from tfds_gtzan.synthetic.instruments import SAMPLE_RATE
 
 # Set by measurement (docs/synthetic.md): finer curves and a larger spread
 # between takes make the average spectrum say less about the genre, a larger

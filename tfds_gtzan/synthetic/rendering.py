@@ -4,9 +4,9 @@ import numpy as np
 
 from tfds_gtzan.synthetic.catalogue import generator, track
 from tfds_gtzan.synthetic.genre_styles import PLAYERS
+from tfds_gtzan.synthetic.instruments import SAMPLE_RATE
 from tfds_gtzan.synthetic.mastering import master
 from tfds_gtzan.synthetic.stage import Stage
-from tfds_gtzan.synthetic.voices import SAMPLE_RATE
 
 VERSION = 1  # goes up whenever the audio of any id changes
 SECONDS = (10.0, 30.0)

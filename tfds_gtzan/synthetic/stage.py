@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from tfds_gtzan.synthetic.voices import SAMPLE_RATE, Voice, note
+from tfds_gtzan.synthetic.instruments import SAMPLE_RATE, Voice, note
 
 
 class Stage:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from gtzan_jax.audio.distortions import DISTORTIONS, Distortion
 from gtzan_jax.data.open_dataset import fingerprint
 from gtzan_jax.errors import InputError
-from gtzan_jax.inference import ensemble, external
+from gtzan_jax.inference import ensemble, external_evaluation
 from gtzan_jax.reports import provenance
 from gtzan_jax.scores.predictions import Predictions
 from gtzan_jax.studies.robustness import measure as robustness
@@ -41,7 +41,9 @@ def run(
   genres = {genre: genre for genre in facts["genres"]}
 
   def predict(tracks: Sequence) -> Predictions:
-    table, skipped = external.predict(model, facts, corpus, tracks, genres)
+    table, skipped = external_evaluation.predict(
+      model, facts, corpus, tracks, genres
+    )
     for one in skipped:
       raise InputError(f"{one['track']} cannot be read: {one['reason']}")
     return table.with_artists(artist)

@@ -3,7 +3,7 @@
 The functions follow the same rule as those of `roots`.
 """
 
-from tfds_gtzan.synthetic import drums, voices
+from tfds_gtzan.synthetic import drums, instruments
 from tfds_gtzan.synthetic.arrangement import arrangement
 from tfds_gtzan.synthetic.harmony import (
   BLUES,
@@ -20,8 +20,8 @@ from tfds_gtzan.synthetic.harmony import (
 
 def disco(stage, artist, song) -> None:
   """Four on the floor, open hats between, octave bass, strings, chops."""
-  guitar, low = voices.plucked(artist, 0.08), voices.bass(artist, 0.3)
-  strings = voices.bowed(artist, 0.06)
+  guitar, low = instruments.plucked(artist, 0.08), instruments.bass(artist, 0.3)
+  strings = instruments.bowed(artist, 0.06)
   kick, clap = drums.kick(artist), drums.clap(artist)
   hat, shut = drums.hat(artist, 0.25), drums.hat(artist)
   mixes = arrangement(artist, song, 6)
@@ -56,9 +56,11 @@ def disco(stage, artist, song) -> None:
 
 def hiphop(stage, artist, song) -> None:
   """Boom-bap with air in it: late sixteenths, a sub bass, a chopped loop."""
-  sampled = (voices.keys, voices.plucked, voices.reed)[artist.integers(3)]
-  sample, low = sampled(artist), voices.sub(artist)
-  rapper = voices.singer(artist)
+  sampled = (instruments.keys, instruments.plucked, instruments.reed)[
+    artist.integers(3)
+  ]
+  sample, low = sampled(artist), instruments.sub(artist)
+  rapper = instruments.singer(artist)
   kick = drums.kick(artist, 0.35, 0.1)
   snare = (drums.snare, drums.clap)[artist.integers(2)](artist)
   hat, mixes = drums.hat(artist), arrangement(artist, song, 6)
@@ -90,9 +92,9 @@ def hiphop(stage, artist, song) -> None:
 
 def metal(stage, artist, song) -> None:
   """Muted sixteenths on the low string over double bass drums."""
-  mute = voices.distorted(artist, decay=0.07)
-  ring = voices.distorted(artist)
-  low = voices.distorted(artist, decay=0.2, power=False)
+  mute = instruments.distorted(artist, decay=0.07)
+  ring = instruments.distorted(artist)
+  low = instruments.distorted(artist, decay=0.2, power=False)
   kick, snare = drums.kick(artist, 0.1, 0.6), drums.snare(artist, 0.15)
   crash, mixes = drums.crash(artist), arrangement(artist, song, 4)
   key = int(song.integers(38, 44))
@@ -120,8 +122,8 @@ def metal(stage, artist, song) -> None:
 
 def pop(stage, artist, song) -> None:
   """I-V-vi-IV on bright synthesisers, arpeggios, a sung hook."""
-  synth, pad = voices.saw(artist, 0.2), voices.saw(artist)
-  low, hook = voices.saw(artist, 0.4), voices.singer(artist)
+  synth, pad = instruments.saw(artist, 0.2), instruments.saw(artist)
+  low, hook = instruments.saw(artist, 0.4), instruments.singer(artist)
   kick, clap = drums.kick(artist), drums.clap(artist)
   hat, mixes = drums.hat(artist), arrangement(artist, song, 6)
   key = int(song.integers(43, 55))
@@ -150,9 +152,9 @@ def pop(stage, artist, song) -> None:
 
 def rock(stage, artist, song) -> None:
   """Driving power chords over a backbeat, and a guitar on top."""
-  chords = voices.distorted(artist, decay=0.5)
-  lead = voices.distorted(artist, power=False)
-  low = voices.bass(artist)
+  chords = instruments.distorted(artist, decay=0.5)
+  lead = instruments.distorted(artist, power=False)
+  low = instruments.bass(artist)
   kick, snare = drums.kick(artist), drums.snare(artist)
   hat, crash = drums.hat(artist, 0.12), drums.crash(artist)
   mixes = arrangement(artist, song, 5)

@@ -22,7 +22,7 @@ from gtzan_jax.cli.main import main
 from gtzan_jax.data.open_dataset import open_dataset
 from gtzan_jax.errors import InputError, StopError
 from gtzan_jax.features import logmel_archive
-from gtzan_jax.inference import external, inputs
+from gtzan_jax.inference import external_evaluation, inputs
 from gtzan_jax.reports import report
 from gtzan_jax.scores import alignment, predictions
 from gtzan_jax.training import (
@@ -91,7 +91,7 @@ def tested(folder, trained):
   """The report of the classifier on OTHER."""
   path = folder / "tested"
   if not (path / "report.json").exists():
-    external.evaluate(trained, collection(*OTHER), path, "/music")
+    external_evaluation.evaluate(trained, collection(*OTHER), path, "/music")
   return path
 
 
@@ -112,7 +112,7 @@ def test_of_its_own_corpus_a_run_is_tested_on_the_test_part(
   stored = evaluate.predict_parts(trained, run, data, mesh)[0]["test"]
   opened = tfds_gtzan.open_corpus(None, 4)
   names = artist_clusters.clusters(opened.tracks)
-  external.evaluate(trained, opened, tmp_path / "out", artists=names)
+  external_evaluation.evaluate(trained, opened, tmp_path / "out", artists=names)
   found = report_of(tmp_path / "out")
   learnt = {t for part in ("train", "validation") for t, _ in data.parts[part]}
   assert found["external"]["learnt"] == len(learnt) > 0
@@ -185,7 +185,7 @@ def test_batches_are_of_one_size(trained, tmp_path, monkeypatch):
 
   monkeypatch.setattr(evaluate, "load_model", watched)
   monkeypatch.setattr(report, "write", lambda *args: None)
-  external.evaluate(trained, collection(*OTHER), tmp_path)
+  external_evaluation.evaluate(trained, collection(*OTHER), tmp_path)
   assert shapes == [(inputs.BATCH, 130, 13)] * 2  # of 37 segments
 
 
@@ -377,7 +377,7 @@ def test_a_test_says_which_collection_it_is_of(trained, tmp_path):
     {"place": "/data/own"},
   ):
     with pytest.raises(InputError, match=r"trained on .* all 1 tracks"):
-      external.evaluate(path, music, tmp_path / "out", **given)
+      external_evaluation.evaluate(path, music, tmp_path / "out", **given)
 
 
 @pytest.mark.slow
@@ -441,7 +441,7 @@ def test_an_unreadable_track_is_skipped_by_name(
 ):
   """One in few, or one of 20, of which one is of an unknown genre."""
   music = collection(broken(), *many(count), *many(1, "ska"))
-  external.evaluate(trained, music, tmp_path)
+  external_evaluation.evaluate(trained, music, tmp_path)
   found = report_of(tmp_path)
   reason = "rock.00099.wav: empty file (0 bytes)"
   assert found["skipped"] == [{"track": "rock.00099", "reason": reason}]
@@ -469,7 +469,7 @@ def test_what_cannot_be_skipped_ends_the_test(
   trained, tmp_path, tracks, error, message
 ):
   with pytest.raises(error, match=message):
-    external.evaluate(trained, collection(*tracks), tmp_path / "out")
+    external_evaluation.evaluate(trained, collection(*tracks), tmp_path / "out")
   assert [file.name for file in (tmp_path / "out").iterdir()] == [".lock"]
 
 
@@ -498,7 +498,7 @@ def test_a_kind_that_cannot_serve_is_refused(trained, tmp_path):
     match=f"{trained} was trained on audio .* archive corpus of kind logmel:"
     " give one of kind audio$",
   ):
-    external.evaluate(trained, music, tmp_path / "out")
+    external_evaluation.evaluate(trained, music, tmp_path / "out")
   assert not (tmp_path / "out").exists()
 
 
@@ -570,7 +570,9 @@ def test_the_same_test_again_gives_the_same_bytes(
   (out / "predictions" / "test.npz").unlink()
   if killed:
     (out / "report.json").unlink()
-  page = external.evaluate(trained, collection(*OTHER), out, "/music")
+  page = external_evaluation.evaluate(
+    trained, collection(*OTHER), out, "/music"
+  )
   assert page == out / "report.html"
   for name in ("report.json", "report.html", "predictions/test.npz"):
     assert (out / name).read_bytes() == (tested / name).read_bytes(), name
@@ -580,11 +582,11 @@ def test_the_report_of_another_test_is_never_written_over(
   trained, undrawn, tmp_path
 ):
   music = collection(*many(1))
-  external.evaluate(trained, music, tmp_path)
+  external_evaluation.evaluate(trained, music, tmp_path)
   before = (tmp_path / "report.json").read_bytes()
   other = dataclasses.replace(music, fingerprint="cd" * 32)
   with pytest.raises(InputError, match=f"--out={tmp_path} contains the report"):
-    external.evaluate(trained, other, tmp_path)
+    external_evaluation.evaluate(trained, other, tmp_path)
   assert (tmp_path / "report.json").read_bytes() == before
 
 
@@ -592,5 +594,7 @@ def test_a_run_that_was_never_trained(trained, tmp_path):
   (tmp_path / "run").mkdir()
   shutil.copy(trained / "run.json", tmp_path / "run")
   with pytest.raises(InputError, match="train first"):
-    external.evaluate(tmp_path / "run", collection(*OTHER), tmp_path / "out")
+    external_evaluation.evaluate(
+      tmp_path / "run", collection(*OTHER), tmp_path / "out"
+    )
   assert not (tmp_path / "out").exists()

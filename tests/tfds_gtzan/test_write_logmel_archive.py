@@ -15,10 +15,10 @@ from gtzan_jax.audio import mono_waveform
 from gtzan_jax.errors import InputError
 from gtzan_jax.features import logmel_archive
 from tfds_gtzan import track_examples
-from tfds_gtzan.corpora import archive_writer
+from tfds_gtzan.corpora import write_logmel_archive
 from tfds_gtzan.corpora.types import Audio, Corpus, Track
 
-EVERY = archive_writer.FASTEST
+EVERY = write_logmel_archive.FASTEST
 LOGMEL = features.get("logmel_1024")
 # What the archive's own parameters make of a clip.
 CLIP = features.FeatureSpec("clip", n_fft=2048, hop_length=512)
@@ -57,7 +57,7 @@ def sounds(**genres):
 
 def written(corpus, path, *rate):
   """The archive of a corpus, opened, and what `write` returned."""
-  done = archive_writer.write(corpus, path, *rate)
+  done = write_logmel_archive.write(corpus, path, *rate)
   return corpora.opened(done.path), done
 
 
@@ -95,9 +95,11 @@ def test_every_track_holds_the_columns_of_the_rule(tmp_path):
   """Whatever its length; the levels are those of all frames."""
   held = [fading(s, seed) for seed, s in enumerate([6.1, 6, 4.4, 1.1])]
   given = sounds(blues=held[:2], rock=held[2:])
-  done = archive_writer.write(given, tmp_path / "a.npz", 12.9)
+  done = write_logmel_archive.write(given, tmp_path / "a.npz", 12.9)
   assert done.columns == round(np.median([263, 259]) * 12.9 * 512 / 22_050)
-  every = arrays(archive_writer.write(given, tmp_path / "b.npz", EVERY).path)
+  every = arrays(
+    write_logmel_archive.write(given, tmp_path / "b.npz", EVERY).path
+  )
   stored = arrays(done.path)
   assert stored["mel"].shape == (4, 128, done.columns)
   for name in ("track", "genre", "range_db", "top_db", "n_frames"):
@@ -180,9 +182,9 @@ def test_ids_of_other_collections_are_read_back(tmp_path):
 def test_same_corpus_same_bytes(tmp_path):
   """Over what a killed process left, too."""
   given = sounds(blues=[fading(2), fading(1, 1)], rock=[fading(1, 2)])
-  one = archive_writer.write(given, tmp_path / "1.npz").path
+  one = write_logmel_archive.write(given, tmp_path / "1.npz").path
   (tmp_path / ".2.npz.tmp").write_bytes(bytes(one.stat().st_size + 1000))
-  two = archive_writer.write(given, tmp_path / "2.npz").path
+  two = write_logmel_archive.write(given, tmp_path / "2.npz").path
   assert one.read_bytes() == two.read_bytes()
   assert {file.name for file in tmp_path.iterdir()} == {"1.npz", "2.npz"}
   members = zipfile.ZipFile(one).infolist()
@@ -193,7 +195,7 @@ def test_same_corpus_same_bytes(tmp_path):
 def test_unreadable_tracks_are_left_out_and_named(tmp_path):
   many = [fading(0.2, seed) for seed in range(10)]
   given = sounds(blues=[*many, None], rock=many)
-  done = archive_writer.write(given, tmp_path / "a.npz")
+  done = write_logmel_archive.write(given, tmp_path / "a.npz")
   assert done.tracks == 20
   reason = "song.wav: not decodable as audio"
   assert done.skipped == ({"track": "blues.00010", "reason": reason},)
@@ -226,9 +228,9 @@ MANY = [fading(0.1)] * 30
   ],
 )
 def test_corpora_that_make_no_archive(tmp_path, monkeypatch, given, message):
-  monkeypatch.setattr(archive_writer, "_MOST_GB", 1e-5)
+  monkeypatch.setattr(write_logmel_archive, "_MOST_GB", 1e-5)
   with pytest.raises(InputError, match=message):
-    archive_writer.write(given, tmp_path / "a.npz", 12.9)
+    write_logmel_archive.write(given, tmp_path / "a.npz", 12.9)
   assert list(tmp_path.iterdir()) == []
 
 
@@ -245,14 +247,14 @@ def test_corpora_that_make_no_archive(tmp_path, monkeypatch, given, message):
 )
 def test_what_cannot_be_written(tmp_path, name, rate, message):
   with pytest.raises(InputError, match=r"^'' does not end in \.npz"):
-    archive_writer.check_out("")
+    write_logmel_archive.check_out("")
   (tmp_path / "taken.npz").write_text("mine")
   with pytest.raises(InputError, match=message) as caught:
-    archive_writer.write(GIVEN, tmp_path / name, rate)
+    write_logmel_archive.write(GIVEN, tmp_path / name, rate)
   assert "\n" not in str(caught.value)
   if name != "taken.npz/a.npz":  # the rest is known beforehand
     with pytest.raises(InputError, match=message):
-      archive_writer.check_out(tmp_path / name, rate)
+      write_logmel_archive.check_out(tmp_path / name, rate)
   assert [file.name for file in tmp_path.iterdir()] == ["taken.npz"]
   assert (tmp_path / "taken.npz").read_text() == "mine"
 
@@ -264,12 +266,12 @@ def test_the_second_of_two_writers_is_told_so(tmp_path):
     """While one writes, another comes."""
     if not refused:
       with pytest.raises(InputError, match="another process writes") as caught:
-        archive_writer.write(GIVEN, out)
+        write_logmel_archive.write(GIVEN, out)
       refused.append(str(caught.value))
     return Audio(fading(0.2))
 
   tracks = (dataclasses.replace(GIVEN.tracks[0], read=read), GIVEN.tracks[1])
-  archive_writer.write(dataclasses.replace(GIVEN, tracks=tracks), out)
+  write_logmel_archive.write(dataclasses.replace(GIVEN, tracks=tracks), out)
   assert refused == [
     f"another process writes {out}: wait for it or name another file"
   ]
@@ -281,9 +283,9 @@ def test_an_archive_has_its_name_only_when_all_of_it_is_written(
   tmp_path, monkeypatch
 ):
   """And the name's ending may be in capitals."""
-  replace, sizes = archive_writer.os.replace, []
+  replace, sizes = write_logmel_archive.os.replace, []
   monkeypatch.setattr(
-    archive_writer.os,
+    write_logmel_archive.os,
     "replace",
     lambda old, new: sizes.append(old.stat().st_size) or replace(old, new),
   )
@@ -307,7 +309,7 @@ def test_nothing_half_written_stays(tmp_path, monkeypatch, problem, expected):
 
   monkeypatch.setattr(np, "savez_compressed", save)
   with pytest.raises(expected, match=r"No space|^$"):
-    archive_writer.write(GIVEN, tmp_path / "a.npz")
+    write_logmel_archive.write(GIVEN, tmp_path / "a.npz")
   assert list(tmp_path.iterdir()) == []
 
 

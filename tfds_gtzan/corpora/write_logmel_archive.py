@@ -20,7 +20,7 @@ from gtzan_jax.audio import mono_waveform
 from gtzan_jax.errors import InputError
 from gtzan_jax.features import logmel_archive
 from tfds_gtzan import track_examples
-from tfds_gtzan.corpora.archive_reader import KEYS, RATE
+from tfds_gtzan.corpora.read_logmel_archive import KEYS, RATE
 from tfds_gtzan.corpora.types import Audio, Corpus, Track
 
 COLUMNS_PER_SECOND = 12.9  # GTZAN's own archive: 387 of a 30 s track

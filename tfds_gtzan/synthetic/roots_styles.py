@@ -4,7 +4,7 @@ Each function fills a stage with one excerpt. What is drawn from `artist` is the
 same in all songs of an artist, from `song` in all excerpts of a song.
 """
 
-from tfds_gtzan.synthetic import drums, voices
+from tfds_gtzan.synthetic import drums, instruments
 from tfds_gtzan.synthetic.arrangement import arrangement
 from tfds_gtzan.synthetic.harmony import (
   BLUES,
@@ -19,8 +19,8 @@ from tfds_gtzan.synthetic.harmony import (
 
 def blues(stage, artist, song) -> None:
   """Twelve bars of shuffle: boogie guitar, walking bass, bent answers."""
-  guitar, low = voices.plucked(artist, 0.35), voices.bass(artist)
-  lead = (voices.reed, voices.steel)[artist.integers(2)](artist)
+  guitar, low = instruments.plucked(artist, 0.35), instruments.bass(artist)
+  lead = (instruments.reed, instruments.steel)[artist.integers(2)](artist)
   kick, snare = drums.kick(artist), drums.snare(artist)
   hat, mixes = drums.hat(artist), arrangement(artist, song, 6)
   key = int(song.integers(40, 52))
@@ -52,9 +52,11 @@ def blues(stage, artist, song) -> None:
 
 def classical(stage, artist, song) -> None:
   """No drums: broken chords and a long line that swells and sinks."""
-  keys = (voices.keys, voices.plucked)[artist.integers(2)](artist, 0.9)
-  strings = voices.bowed(artist, 0.2)
-  lead = (voices.bowed, voices.reed)[artist.integers(2)](artist)
+  keys = (instruments.keys, instruments.plucked)[artist.integers(2)](
+    artist, 0.9
+  )
+  strings = instruments.bowed(artist, 0.2)
+  lead = (instruments.bowed, instruments.reed)[artist.integers(2)](artist)
   mixes = arrangement(artist, song, 3)
   key = int(song.integers(45, 57))
   minor = bool(song.integers(2))
@@ -86,8 +88,11 @@ def classical(stage, artist, song) -> None:
 
 def country(stage, artist, song) -> None:
   """Boom-chick: root and fifth, a strum between, a steel that slides."""
-  guitar, low = voices.plucked(artist, 0.25), voices.bass(artist, 0.35)
-  lead = voices.steel(artist)
+  guitar, low = (
+    instruments.plucked(artist, 0.25),
+    instruments.bass(artist, 0.35),
+  )
+  lead = instruments.steel(artist)
   brush, kick = drums.brush(artist), drums.kick(artist, 0.15)
   mixes = arrangement(artist, song, 5)
   key = int(song.integers(43, 55))
@@ -115,8 +120,8 @@ def country(stage, artist, song) -> None:
 
 def jazz(stage, artist, song) -> None:
   """Ride cymbal, walking bass, sparse seventh chords and a busy horn."""
-  piano, low = voices.keys(artist, 0.4), voices.bass(artist, 0.5)
-  horn = voices.reed(artist, 0.15)
+  piano, low = instruments.keys(artist, 0.4), instruments.bass(artist, 0.5)
+  horn = instruments.reed(artist, 0.15)
   ride, hat = drums.ride(artist), drums.hat(artist, 0.08)
   kick, mixes = drums.kick(artist, 0.15), arrangement(artist, song, 5)
   key = int(song.integers(41, 53))
@@ -153,8 +158,8 @@ def jazz(stage, artist, song) -> None:
 
 def reggae(stage, artist, song) -> None:
   """The skank off the beat, the drum on three, a bass that leaves holes."""
-  guitar, low = voices.plucked(artist, 0.12), voices.bass(artist, 0.7)
-  organ = voices.organ(artist)
+  guitar, low = instruments.plucked(artist, 0.12), instruments.bass(artist, 0.7)
+  organ = instruments.organ(artist)
   kick, rim = drums.kick(artist), drums.rim(artist)
   hat, mixes = drums.hat(artist), arrangement(artist, song, 5)
   key = int(song.integers(43, 55))
