@@ -17,7 +17,6 @@ import numpy as np
 
 from gtzan_jax.data import pipeline
 from gtzan_jax.data.open_dataset import open_dataset
-from gtzan_jax.gan import task as interface
 from gtzan_jax.training import classify, find_recipe
 
 
@@ -30,7 +29,11 @@ def prepare(recipe: str, batch_size: int | None):
     config.train.init_from = "not read here"
   batch_size = batch_size or config.train.batch_size
   dataset = open_dataset(config)
-  create = interface.STEPS.create if config.task == "gan" else classify.create
+  create = classify.create
+  if config.task == "gan":
+    from gtzan_jax.gan import adversarial_step  # the room may be deleted
+
+    create = adversarial_step.create
   task = create(config, dataset, np.ones(10), 1)
   records = pipeline.Records(dataset, "train", [task.source])
   ids = np.resize(np.arange(len(records)), batch_size)

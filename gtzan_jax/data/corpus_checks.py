@@ -69,7 +69,7 @@ class Finding(NamedTuple):
 
 
 def facts_of(corpus) -> dict:
-  """Facts for `find`, of an opened corpus (a tfds_gtzan.Corpus)."""
+  """Facts for `find`, of an opened corpus (tfds_gtzan.corpora.types.Corpus)."""
   return _facts(corpus.genres, corpus.tracks) | {
     "tables": list(corpus.tables),
     "labels": corpus.labels,
@@ -91,7 +91,7 @@ def _rates(tracks: Iterable) -> dict[str, int]:
 
 
 def facts_of_rows(genres: Sequence[str], rows: Sequence) -> dict:
-  """Facts for `find` of a prepared corpus (tfds_gtzan.Rows): no partition."""
+  """Facts for `find` of prepared rows (tfds_gtzan.Row): no partition."""
   same = collections.defaultdict(list)
   for row in rows:
     same[row.content].append(row.id)

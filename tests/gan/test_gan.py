@@ -155,6 +155,27 @@ def stopped(tmp_path):
   return copy
 
 
+def test_without_a_judge_one_is_trained_first(
+  make_gan, tmp_path, monkeypatch, capsys
+):
+  """On the GAN's data, with its seed; what is finished is not trained again."""
+  small = make_gan("judge", **{"train.epochs": 1})
+  small.model.update(channels=(4, 8), dense=16)
+  monkeypatch.setattr(judge.recipe, "get_config", lambda: small)
+  config = make_gan(**{"gan.judge": "", "seed": 3, "train.max_steps": 2})
+  line = f"training the judge first: {tmp_path / judge.FOLDER}\n"
+  fit(config, tmp_path)
+  assert line in capsys.readouterr().out
+  judged = report.read(tmp_path / judge.FOLDER / "report.json")
+  assert (judged["seed"], judged["epochs_run"]) == (3, 1)
+  data = workdir.load(tmp_path)["data_fingerprint"]
+  assert judged["data_fingerprint"] == data
+  rows = metrics_log.read(tmp_path / "metrics.jsonl")
+  assert np.isfinite(rows[-1]["validation/frechet_distance"])
+  fit(config, tmp_path)
+  assert line not in capsys.readouterr().out
+
+
 def test_each_epoch_is_measured_and_the_least_distance_is_best(features_gan):
   rows = metrics_log.read(features_gan / "metrics.jsonl")
   rows = [row for row in rows if "epoch" in row]

@@ -54,7 +54,7 @@ def dataset(make_config):
 
 @pytest.fixture
 def trained(folder, dataset):
-  """A run on them, shared by the module (tests/test_predict.py has a net)."""
+  """A run on them, shared by the module (test_predict.py has a net)."""
   path, (data, config) = folder / "run", dataset
   if not path.exists():
     path.mkdir()

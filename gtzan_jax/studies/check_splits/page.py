@@ -11,7 +11,7 @@ TITLES = {
   "songs": "Songs",
   "artists": "Artists",
 }
-_LEGEND = "How many cross (and tracks that they touch of the part on the right)"
+_LEGEND = "How many cross (and how many tracks on the right they touch)"
 _NAMED = 10  # groups of a kind on the console, the first
 _IDS = 4  # tracks of a group there, and names in a sentence
 Table = list[list[str]]
@@ -125,7 +125,7 @@ def _notes(facts: Mapping) -> list[str]:
     ("unknown", "warning: names that mean no track, compared as they stand"),
     ("absent", "tracks not in the corpus, compared by lists alone"),
     ("skipped", "tracks that cannot be read, compared by lists alone"),
-    ("in_no_part", "tracks in no part"),
+    ("in_no_part", "tracks in no split"),
   ):
     if facts[key]:
       notes.append(f"{what}: {len(facts[key]):,} ({_some(list(facts[key]))})")
@@ -133,7 +133,7 @@ def _notes(facts: Mapping) -> list[str]:
     notes.append(f"tracks of unknown artists: {facts['artist_unknown']:,}")
   if facts["crossings"]["near_duplicates"] is None:
     notes.append(
-      "near-duplicates: not looked for; --config.data.path wants sound or a"
+      "near-duplicates: not searched; --config.data.path must be audio or a"
       " log-mel archive"
     )
   return notes
