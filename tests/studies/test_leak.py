@@ -723,5 +723,7 @@ def test_what_is_quoted_of_the_steps_is_stored(pytestconfig):
     order = (meters[x][step] for x in ("resnet", "cnn_gru", "cnn_bilstm"))
     assert " / ".join(f"{x:.1f}" for x in order) in evaluation
   for text in (evaluation, data):
-    assert re.search(rf"\b{segments - tracks:.1f} (points )?of `resnet`", text)
+    assert re.search(
+      rf"\b{segments - tracks:.1f} (points )?(of|to) `resnet`", text
+    )
     assert re.search(rf"\b{tracks - artists:.1f} (points )?more", text)
