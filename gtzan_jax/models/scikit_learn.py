@@ -62,7 +62,7 @@ class LogisticRegression:
   @staticmethod
   def probabilities(arrays: Mapping[str, np.ndarray], x) -> np.ndarray:
     z = (x - arrays["mean"]) / arrays["scale"]
-    return _softmax(z @ arrays["coef"].T + arrays["intercept"])
+    return calibration.softmax(z @ arrays["coef"].T + arrays["intercept"])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +100,8 @@ class SVM:
       scores[held] = self.scores(self._fit(x[rest], label[rest]), x[held])
 
     def loss(temperature: float) -> float:
-      chosen = _softmax(scores / temperature)[np.arange(len(x)), label]
+      shares = calibration.softmax(scores / temperature)
+      chosen = shares[np.arange(len(x)), label]
       return -np.log(np.maximum(chosen, calibration.SMALLEST)).mean()
 
     best = min(TEMPERATURES, key=loss)
@@ -145,7 +146,7 @@ class SVM:
 
   @staticmethod
   def probabilities(arrays: Mapping[str, np.ndarray], x) -> np.ndarray:
-    return _softmax(SVM.scores(arrays, x) / arrays["temperature"])
+    return calibration.softmax(SVM.scores(arrays, x) / arrays["temperature"])
 
 
 CLASSIFIERS: dict[str, type] = {
@@ -195,9 +196,3 @@ def _standardised(estimator, x, label) -> tuple[Arrays, Any]:
     preprocessing.StandardScaler(), estimator
   ).fit(x, label)
   return {"mean": fitted[0].mean_, "scale": fitted[0].scale_}, fitted[-1]
-
-
-def _softmax(scores: np.ndarray) -> np.ndarray:
-  """[n, genres] to rows that sum to 1; scipy's would load all of scipy."""
-  shares = np.exp(scores - scores.max(axis=1, keepdims=True))
-  return shares / shares.sum(axis=1, keepdims=True)

@@ -226,10 +226,10 @@ def pooled(reports: Iterable[Mapping]) -> list[Mapping]:
   """Replaces the reports of all folds, which differ in `config.data.fold`
   alone, by one with pooled headline scores, summed seconds and `commits`.
   Reports of an incomplete cross-validation stay."""
-  groups = collections.defaultdict(list)
+  groups, whole = collections.defaultdict(list), []
   for run in reports:
-    groups[fold_of(run) and _experiment(run)].append(run)
-  whole = groups.pop(None, [])
+    single = fold_of(run) is None
+    (whole if single else groups[_experiment(run)]).append(run)
   for group in groups.values():
     tested = sum(_headline(run)["track"]["n"] for run in group)
     complete = len(group) > 1 and tested == group[0]["tracks"]

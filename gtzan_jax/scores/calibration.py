@@ -93,7 +93,11 @@ def temperature(probabilities: np.ndarray, label: np.ndarray) -> float:
 
 def scaled(probabilities: np.ndarray, by: float | np.ndarray) -> np.ndarray:
   """Rows [N, C] with logits divided by a temperature, or one a row [N]."""
-  logits = np.log(lifted(probabilities)) / np.reshape(by, (-1, 1))
+  return softmax(np.log(lifted(probabilities)) / np.reshape(by, (-1, 1)))
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+  """[N, C] to rows that sum to 1; scipy's would load all of scipy."""
   powers = np.exp(logits - logits.max(axis=1, keepdims=True))
   return powers / powers.sum(axis=1, keepdims=True)
 

@@ -70,9 +70,11 @@ def save(
       values["segment"] += table.segment.tolist()
     levels, code = encode(table, tolerance, f"{run}, {split}")
     codes["codes8" if levels <= _NARROW else "codes16"].append(code.T.ravel())
-    of_table = run, split, number, genres("\n".join(table.genres)), levels
-    for name, value in zip(_COLUMNS, of_table, strict=False):
-      values[name].append(value)
+    values["run"].append(run)
+    values["split"].append(split)
+    values["rows"].append(number)
+    values["genres_of"].append(genres("\n".join(table.genres)))
+    values["levels"].append(levels)
   values["genres"] = list(genres)
   for i, name in enumerate(("track", "artist", "genre")):
     values[name] = [entry[i] for entry in entries]

@@ -252,8 +252,9 @@ def _check_shapes(p: Predictions) -> None:
   rows = p.track.shape[0] if p.track.ndim == 1 else None
   for name in _ROWS:
     wide = name == "probabilities"
+    accepted = (rows, count) if wide else (rows,)
     words = f"[N, {count}]" if wide else "[N]"
-    if (shape := getattr(p, name).shape) != (rows, count)[: 1 + wide]:
+    if (shape := getattr(p, name).shape) != accepted:
       raise InputError(
         f"{name}: shape {shape} received, {words} is accepted (N = {rows})"
       )

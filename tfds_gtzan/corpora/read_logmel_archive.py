@@ -139,8 +139,9 @@ def _check(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def _track(arrays: Mapping[str, np.ndarray], row: int) -> Track:
-  levels = [arrays[key][row].item() for key in KEYS[3:]]
-  read = functools.partial(_read, arrays["mel"][row], *levels)
+  scale = ("range_db", "top_db", "n_frames")
+  values = {key: arrays[key][row].item() for key in scale}
+  read = functools.partial(_read, arrays["mel"][row], **values)
   return listed(str(arrays["track"][row]), str(arrays["genre"][row]), read)
 
 
