@@ -63,6 +63,7 @@ def build(
   return Gallery(plot_style.png(figure), sounds)
 
 
+@plot_style.style()
 def grid(
   real: Sequence[np.ndarray],
   generated: Sequence[np.ndarray],
@@ -87,46 +88,45 @@ def grid(
   missing = plot_style.PALETTE["grid"]
   colours = matplotlib.colormaps[colours].with_extremes(bad=missing)
   left, right = (max(1, *map(len, some)) for some in (real, generated))
-  with plot_style.style():
-    figure = plot_style.new_figure(1.6 + left + right, 0.9 + 0.68 * len(genres))
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02)
-    axes = figure.subplots(
-      len(genres),
-      left + 1 + right,
-      squeeze=False,
-      gridspec_kw={"width_ratios": [1] * left + [0.12] + [1] * right},
+  figure = plot_style.new_figure(1.6 + left + right, 0.9 + 0.68 * len(genres))
+  figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02)
+  axes = figure.subplots(
+    len(genres),
+    left + 1 + right,
+    squeeze=False,
+    gridspec_kw={"width_ratios": [1] * left + [0.12] + [1] * right},
+  )
+  for cell in axes.flat:
+    cell.set_axis_off()
+  for column, title, examples in (
+    (0, "Real, of the train split", real),
+    (left + 1, "Generated", generated),
+  ):
+    axes[0, column].set_title(title, pad=8)
+    for row, pictures in zip(axes, examples, strict=True):
+      for cell, picture in zip(row[column:], pictures, strict=False):
+        drawn = cell.imshow(
+          ((picture - mean) / deviation).T,
+          cmap=colours,
+          vmin=low,
+          vmax=high,
+          origin="lower",
+          aspect="auto",
+          interpolation="none",
+        )
+  for cell, genre in zip(axes[:, 0], genres, strict=True):
+    cell.text(
+      -0.08,
+      0.5,
+      genre if len(genre) <= 16 else f"{genre[:15]}…",
+      transform=cell.transAxes,
+      ha="right",
+      va="center",
     )
-    for cell in axes.flat:
-      cell.set_axis_off()
-    for column, title, examples in (
-      (0, "Real, of the train split", real),
-      (left + 1, "Generated", generated),
-    ):
-      axes[0, column].set_title(title, pad=8)
-      for row, pictures in zip(axes, examples, strict=True):
-        for cell, picture in zip(row[column:], pictures, strict=False):
-          drawn = cell.imshow(
-            ((picture - mean) / deviation).T,
-            cmap=colours,
-            vmin=low,
-            vmax=high,
-            origin="lower",
-            aspect="auto",
-            interpolation="none",
-          )
-    for cell, genre in zip(axes[:, 0], genres, strict=True):
-      cell.text(
-        -0.08,
-        0.5,
-        genre if len(genre) <= 16 else f"{genre[:15]}…",
-        transform=cell.transAxes,
-        ha="right",
-        va="center",
-      )
-    bar = figure.colorbar(drawn, ax=axes, aspect=40, pad=0.01, fraction=0.02)
-    bar.solids.set_rasterized(True)
-    bar.outline.set_visible(False)
-    bar.set_label(unit)
+  bar = figure.colorbar(drawn, ax=axes, aspect=40, pad=0.01, fraction=0.02)
+  bar.solids.set_rasterized(True)
+  bar.outline.set_visible(False)
+  bar.set_label(unit)
   return figure
 
 

@@ -256,24 +256,24 @@ def _genres(report: Mapping) -> doc.Block:
   )
 
 
+@plot_style.style()
 def curves(history: list[dict], best_epoch: int | None) -> Figure:
   """The two networks' losses and the generator's measures, by epoch."""
-  with plot_style.style():
-    figure = plot_style.new_figure(10, 6.8)
-    figure.get_layout_engine().set(h_pad=0.12)
-    cells = figure.subplots(2, 3).flat
-    panels = dict(zip(PANELS, cells, strict=True))
-    for name, axes in panels.items():
-      axes.set_title(PANELS[name])
-    figures.by_epoch(panels, CURVES, history, best_epoch)
-    if panels["ratio"].lines:
-      panels["ratio"].axhline(1, color=plot_style.PALETTE["muted"], linewidth=1)
-      panels["ratio"].set_yscale("log")  # from thousands towards 1
-      panels["ratio"].set_ylim(bottom=0.5)
-      panels["ratio"].yaxis.set_major_formatter("{x:g}")
-      panels["ratio"].yaxis.set_minor_locator(matplotlib.ticker.NullLocator())
-    for name in ("found", "share"):
-      panels[name].set_ylim(0, 1)
-      plot_style.percent(panels[name].yaxis)
-    panels["spread"].set_ylim(bottom=0)
+  figure = plot_style.new_figure(10, 6.8)
+  figure.get_layout_engine().set(h_pad=0.12)
+  cells = figure.subplots(2, 3).flat
+  panels = dict(zip(PANELS, cells, strict=True))
+  for name, axes in panels.items():
+    axes.set_title(PANELS[name])
+  figures.by_epoch(panels, CURVES, history, best_epoch)
+  if panels["ratio"].lines:
+    panels["ratio"].axhline(1, color=plot_style.PALETTE["muted"], linewidth=1)
+    panels["ratio"].set_yscale("log")  # from thousands towards 1
+    panels["ratio"].set_ylim(bottom=0.5)
+    panels["ratio"].yaxis.set_major_formatter("{x:g}")
+    panels["ratio"].yaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+  for name in ("found", "share"):
+    panels[name].set_ylim(0, 1)
+    plot_style.percent(panels[name].yaxis)
+  panels["spread"].set_ylim(bottom=0)
   return figure

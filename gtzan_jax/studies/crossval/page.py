@@ -130,23 +130,23 @@ def _balance(balance: Mapping) -> str:
 # The picture: accuracies of the folds, and what each tests.
 
 
+@plot_style.style()
 def picture(facts: Mapping) -> Figure:
   """Track accuracies with their 95 % intervals, beside the genres tested."""
   genres, folds = len(facts["genres"]), len(facts["folds"])
   named = {f"fold {fold['fold']}": fold["track"] for fold in facts["folds"]}
   named["pooled"] = facts["accuracy"]["track"]
   colour = "warm" if facts["leak"] else "accent"
-  with plot_style.style():
-    figure = plot_style.new_figure(
-      5.0 + 0.52 * genres, 1.9 + 0.36 * max(4, folds)
-    )
-    ratios = [4, 0.52 * genres + 1]
-    left, right = figure.subplots(1, 2, width_ratios=ratios)
-    low, high = named["pooled"]["ci95"]
-    left.axvspan(low, high, color=PALETTE["grid"], alpha=0.6, linewidth=0)
-    figures.accuracies(left, [(n, colour, x) for n, x in named.items()])
-    left.set_title(f"{facts['recipe']}, {facts['protocol']}", pad=10)
-    _draw_genres(right, facts)
+  figure = plot_style.new_figure(
+    5.0 + 0.52 * genres, 1.9 + 0.36 * max(4, folds)
+  )
+  ratios = [4, 0.52 * genres + 1]
+  left, right = figure.subplots(1, 2, width_ratios=ratios)
+  low, high = named["pooled"]["ci95"]
+  left.axvspan(low, high, color=PALETTE["grid"], alpha=0.6, linewidth=0)
+  figures.accuracies(left, [(n, colour, x) for n, x in named.items()])
+  left.set_title(f"{facts['recipe']}, {facts['protocol']}", pad=10)
+  _draw_genres(right, facts)
   return figure
 
 

@@ -108,46 +108,46 @@ def document(meters: Sequence[Meter]) -> doc.Document:
   )
 
 
+@plot_style.style()
 def picture(meters: Sequence[Meter]) -> Figure:
   """A row for each recipe, a dot for each step."""
-  with plot_style.style():
-    figure = plot_style.new_figure(8, 1.5 + 0.55 * len(meters))
-    axes = figure.subplots()
-    for y, meter in enumerate(meters):
-      values = [step["segment"]["accuracy"] for step in meter.steps]
-      ends = [min(values), max(values)]
-      axes.plot(ends, [y, y], color=PALETTE["pale"], linewidth=5)
-      # Text stands below the middle one: neighbours may be close.
-      for x, (_, colour), above in zip(
-        values, STEPS.values(), (9, -18, 9), strict=True
-      ):
-        axes.plot([x], [y], "o", color=PALETTE[colour], markersize=9)
-        axes.annotate(
-          f"{100 * x:.1f}",
-          (x, y),
-          (0, above),
-          textcoords="offset points",
-          ha="center",
-          fontsize=9,
-          color=PALETTE[colour],
-        )
-    names = [f"{x.recipe}\n{x.steps[0]['n_train']:,} segments" for x in meters]
-    plot_style.name_rows(axes, names)
-    axes.set_xlim(0, 1)
-    plot_style.percent(axes.xaxis)
-    axes.set_xlabel("segment accuracy, mean of the seeds")
-    axes.set_title("What is held out, with as many train segments", pad=24)
-    for x, (what, (_, colour)), step in zip(
-      (0.0, 0.34, 0.66), STEPS.items(), meters[0].steps, strict=True
+  figure = plot_style.new_figure(8, 1.5 + 0.55 * len(meters))
+  axes = figure.subplots()
+  for y, meter in enumerate(meters):
+    values = [step["segment"]["accuracy"] for step in meter.steps]
+    ends = [min(values), max(values)]
+    axes.plot(ends, [y, y], color=PALETTE["pale"], linewidth=5)
+    # Text stands below the middle one: neighbours may be close.
+    for x, (_, colour), above in zip(
+      values, STEPS.values(), (9, -18, 9), strict=True
     ):
-      axes.text(
-        x,
-        1.04,
-        f"● {what} held out ({step['split']})",
-        transform=axes.transAxes,
-        color=PALETTE[colour],
+      axes.plot([x], [y], "o", color=PALETTE[colour], markersize=9)
+      axes.annotate(
+        f"{100 * x:.1f}",
+        (x, y),
+        (0, above),
+        textcoords="offset points",
+        ha="center",
         fontsize=9,
+        color=PALETTE[colour],
       )
+  names = [f"{x.recipe}\n{x.steps[0]['n_train']:,} segments" for x in meters]
+  plot_style.name_rows(axes, names)
+  axes.set_xlim(0, 1)
+  plot_style.percent(axes.xaxis)
+  axes.set_xlabel("segment accuracy, mean of the seeds")
+  axes.set_title("What is held out, with as many train segments", pad=24)
+  for x, (what, (_, colour)), step in zip(
+    (0.0, 0.34, 0.66), STEPS.items(), meters[0].steps, strict=True
+  ):
+    axes.text(
+      x,
+      1.04,
+      f"● {what} held out ({step['split']})",
+      transform=axes.transAxes,
+      color=PALETTE[colour],
+      fontsize=9,
+    )
   return figure
 
 

@@ -174,18 +174,18 @@ _LABELS = {
 }
 
 
+@plot_style.style()
 def picture(facts: Mapping) -> Figure:
   """Track accuracies and differences, each with its 95 % interval."""
   beside = facts["protocols"]
   drawn = [_draw_arms, _draw_differences] if facts["differences"] else []
   drawn += [_draw_protocols] if beside else []
-  with plot_style.style():
-    figure = plot_style.new_figure(
-      4.2 * len(drawn), 1.4 + 0.36 * max(4, len(beside))
-    )
-    panels = figure.subplots(1, len(drawn), squeeze=False)[0]
-    for axes, draw in zip(panels, drawn, strict=True):
-      axes.set_title(draw(axes, facts), pad=10)
+  figure = plot_style.new_figure(
+    4.2 * len(drawn), 1.4 + 0.36 * max(4, len(beside))
+  )
+  panels = figure.subplots(1, len(drawn), squeeze=False)[0]
+  for axes, draw in zip(panels, drawn, strict=True):
+    axes.set_title(draw(axes, facts), pad=10)
   return figure
 
 
