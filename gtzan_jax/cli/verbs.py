@@ -51,13 +51,13 @@ def _verb(flags: str, example: str = "", *keys: str, **takes) -> Callable:
 
 def _opened(given: Given, **other) -> tuple[pathlib.Path, dict, object]:
   """The run folder, its run.json and its config with the overrides."""
-  from gtzan_jax.training import compilation_cache, workdir
+  from gtzan_jax.training import jax_process, workdir
 
   path = given.workdir()
   run = workdir.load(path)
   overrides = {**other, **given.overrides}
   config = workdir.config_of(path, run, given.config, overrides)
-  compilation_cache.use_compilation_cache(config.log.compilation_cache)
+  jax_process.use_compilation_cache(config.log.compilation_cache)
   return path, run, config
 
 
@@ -66,7 +66,7 @@ def train(given: Given) -> int:
   """Train, evaluate and report; the same command again resumes."""
   from gtzan_jax.cli import print_scores, tasks
   from gtzan_jax.data import open_dataset as data
-  from gtzan_jax.training import compilation_cache, sharding, workdir
+  from gtzan_jax.training import jax_process, sharding, workdir
 
   config = given.config
   task = tasks.of(config)
@@ -84,7 +84,7 @@ def train(given: Given) -> int:
     workdir.relocate(path, config)
     print(f"already finished; report: {path / 'report.html'}")
     return 0
-  compilation_cache.use_compilation_cache(config.log.compilation_cache)
+  jax_process.use_compilation_cache(config.log.compilation_cache)
   mesh = sharding.make_mesh()
   tasks.check_config(config, mesh)
   dataset = data.open_dataset(config)

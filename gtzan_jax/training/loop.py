@@ -20,7 +20,12 @@ from clu import parameter_overview
 
 from gtzan_jax import errors
 from gtzan_jax.data import pipeline, standardize
-from gtzan_jax.training import checkpoint, early_stopping, sharding
+from gtzan_jax.training import (
+  checkpoint,
+  early_stopping,
+  jax_process,
+  sharding,
+)
 from gtzan_jax.training import metrics_log as logs
 from gtzan_jax.training.stop_signals import Interrupt, Interrupted
 
@@ -133,9 +138,7 @@ def train(
   scalars = logs.Scalars(
     workdir, step=step, rows=rows, tensorboard=config.log.tensorboard
   )
-  train_step = jax.jit(
-    task.train_step, donate_argnums=0, out_shardings=(replicated, replicated)
-  )
+  train_step = jax_process.jit_step(task.train_step, mesh)
   validate = steps.validator(config, dataset, task, records, mesh, workdir)
   batches = pipeline.train_batches(
     train_split,
