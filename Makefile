@@ -56,6 +56,10 @@ READY_DEV := $(VENV)/ready-dev
 # Apart from .venv, which has to do without TensorFlow.
 TFDS_VENV := .venv-extras
 READY_EXTRAS := $(TFDS_VENV)/ready
+# What benchmarks/compare.py compares with. Under TORCH_PYTHON=python3.11 torch
+# has that Python in place of .venv's.
+TORCH_PYTHON := $(RUN)
+READY_BENCH := .venv-torch/ready .venv-keras/ready
 
 # .venv is made anew where its Python is gone or another one is asked for.
 HAVE := $(shell $(RUN) --version 2>/dev/null)
@@ -65,15 +69,16 @@ ANEW := yes
 $(READY): anew
 endif
 
-.PHONY: help demo test test-extras verify lint format clean anew
+.PHONY: help demo test test-extras bench verify lint format clean anew
 
 help:
 	@echo "make demo     train on the embedded corpus -> runs/demo/report.html"
 	@echo "make test     the whole test suite"
 	@echo "make test-extras   what needs TensorFlow and Beam (1 GB to fetch)"
+	@echo "make bench    PyTorch and Keras for benchmarks/compare.py (2 GB or more)"
 	@echo "make verify   every committed number, computed anew"
 	@echo "make lint     style, layers, spelling and types; make format mends style"
-	@echo "make clean    remove .venv, .venv-extras and runs/demo"
+	@echo "make clean    remove every environment and runs/demo"
 	@echo "options       PYTHON=python3.12 ACCELERATOR=cpu|cuda12|cuda13|tpu"
 
 demo: $(READY)
@@ -86,6 +91,8 @@ test: $(READY_DEV)
 test-extras: $(READY_EXTRAS)
 	@$(TFDS_VENV)/bin/python -m pytest tests/tfds_gtzan/test_beam.py \
 	  tests/tfds_gtzan/test_builder.py tfds_gtzan
+
+bench: $(READY_BENCH)
 
 verify: $(READY)
 	@$(RUN) launch.py verify results
@@ -104,7 +111,7 @@ format: $(READY_DEV)
 anew: ;
 
 clean:
-	rm -rf $(VENV) $(TFDS_VENV) runs/demo
+	rm -rf $(VENV) $(TFDS_VENV) $(dir $(READY_BENCH)) runs/demo
 
 $(READY): pyproject.toml constraints.txt
 	@$(FIND_PYTHON); \
@@ -127,3 +134,8 @@ $(READY_EXTRAS): $(READY)
 	sed '/^# TensorFlow/,$$d' constraints.txt >$(TFDS_VENV)/constraints.txt && \
 	$(TFDS_VENV)/bin/python $(INSTALL) -c $(TFDS_VENV)/constraints.txt \
 	  -e '.[report,tfds,beam,dev,tfds-test]' && touch $@
+
+.venv-%/ready: benchmarks/twins/requirements-%.txt $(READY)
+	@echo "installing $* into .venv-$*: a minute or more"
+	@"$(if $(filter torch,$*),$(TORCH_PYTHON),$(RUN))" -m venv --clear .venv-$* && \
+	.venv-$*/bin/python $(INSTALL) -r $< && touch $@
