@@ -161,10 +161,7 @@ class Records:
     }
     place = positions(dataset.metadata["rows"])
     self._places = [place[track, int(segment)] for track, segment in self.ids]
-    genre_of = {row["id"]: row["genre"] for row in dataset.metadata["rows"]}
-    self._labels = np.array(
-      [dataset.genres.index(genre_of[track]) for track, _ in self.ids], np.int32
-    )
+    self._labels = labels(dataset, split)
     self._cache: dict[str, np.ndarray] | None = None
 
   def __len__(self) -> int:
@@ -234,6 +231,15 @@ def _reading(directory: pathlib.Path) -> Iterator[None]:
   except (RuntimeError, OSError, LookupError) as error:
     reason = errors.first_line(error).partition(";")[0]
     raise errors.damaged_data(directory, reason) from error
+
+
+def labels(dataset: Dataset, split: str) -> np.ndarray:
+  """`[n]` int32 of a split, from the track table alone."""
+  label_of = {genre: label for label, genre in enumerate(dataset.genres)}
+  genre_of = {row["id"]: row["genre"] for row in dataset.metadata["rows"]}
+  return np.array(
+    [label_of[genre_of[track]] for track, _ in dataset.parts[split]], np.int32
+  )
 
 
 def positions(rows: Sequence[Mapping]) -> dict[tuple[str, int], tuple]:

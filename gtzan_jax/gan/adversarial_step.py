@@ -20,7 +20,7 @@ from gtzan_jax.audio import mono_waveform
 from gtzan_jax.data import pipeline
 from gtzan_jax.gan import adversarial_losses
 from gtzan_jax.gan import networks as gans
-from gtzan_jax.training import classify
+from gtzan_jax.training import classify, jax_process
 from gtzan_jax.training.state import Scalars, TrainState, begin
 
 Batch = Mapping[str, jax.Array]
@@ -90,14 +90,8 @@ class Gan:
 
   def check(self, fields: Mapping[str, tuple], batch_size: int) -> None:
     """Traces one step without computing; raises InputError for a misfit."""
-    shape, dtype = fields[self.source]
-    batch = {
-      self.source: jax.ShapeDtypeStruct((batch_size, *shape), dtype),
-      "label": jax.ShapeDtypeStruct((batch_size,), jnp.int32),
-    }
-    state = jax.eval_shape(self.init, jax.random.key(0))
+    state = jax_process.trace_step(self, fields, batch_size)
     models.check_size("this GAN", state.params)
-    jax.eval_shape(self.train_step, state, batch)
 
   def real(self, state: TrainState, batch: Batch) -> jax.Array:
     """Real examples in the networks' scale."""

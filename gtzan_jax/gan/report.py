@@ -11,10 +11,8 @@ from gtzan_jax.data import pipeline
 from gtzan_jax.gan import (
   adversarial_step,
   fidelity,
-  gallery,
   generate,
   judge,
-  page,
   sampling,
   upstream,
   validation,
@@ -35,6 +33,8 @@ def evaluate(
   path: pathlib.Path, dataset: pipeline.Dataset, mesh: jax.sharding.Mesh
 ) -> pathlib.Path:
   """Measures generated examples on one device; returns report.html's path."""
+  from gtzan_jax.gan import gallery, page  # matplotlib, which no step needs
+
   run = workdir.load(path)
   about_data = evaluation.facts_of_data(path, run, dataset)
   config = ml_collections.ConfigDict(run["config"])

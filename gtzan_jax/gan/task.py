@@ -25,9 +25,7 @@ def check_data(
   del begun
   if config.gan.judge:
     judge.check(config.gan.judge, dataset, config.data.path)
-  gan_task = adversarial_step.create(
-    config, dataset, np.ones(len(dataset.genres)), 1
-  )
+  gan_task = loop.create_task(adversarial_step.create, config, dataset)
   gan_task.check(dataset.fields, config.train.batch_size)
 
 

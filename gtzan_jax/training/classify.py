@@ -15,7 +15,7 @@ from gtzan_jax import features, models
 from gtzan_jax.audio import mono_waveform
 from gtzan_jax.data import pipeline
 from gtzan_jax.models import layers
-from gtzan_jax.training import augment, losses, optim
+from gtzan_jax.training import augment, jax_process, losses, optim
 from gtzan_jax.training.state import Scalars, TrainState, begin
 
 # Augmentations that act before features are computed.
@@ -85,14 +85,12 @@ class Classify:
 
     `fields` has (shape, dtype) of each stored array of an example.
     """
-    shape, dtype = fields[self.source]
-    batch = {
-      self.source: jax.ShapeDtypeStruct((batch_size, *shape), dtype),
-      "label": jax.ShapeDtypeStruct((batch_size,), jnp.int32),
-    }
-    models.shapes(self.model, self.example_shape)
-    state = jax.eval_shape(self.init, jax.random.key(0))
-    jax.eval_shape(self.train_step, state, batch)
+    try:
+      state = jax_process.trace_step(self, fields, batch_size)
+    except Exception:
+      models.shapes(self.model, self.example_shape)  # whose error is clearer
+      raise
+    models.check_size(type(self.model).__name__, self.variables_of(state))
 
   def inputs(
     self, key: jax.Array, batch: Batch, fill: jax.Array | None

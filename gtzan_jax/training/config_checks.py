@@ -4,11 +4,10 @@ import pathlib
 
 import jax
 import ml_collections
-import numpy as np
 
 from gtzan_jax import config_ranges, errors, models
 from gtzan_jax.data import pipeline
-from gtzan_jax.training import classify, init_from
+from gtzan_jax.training import classify, init_from, loop
 
 
 def check_values(
@@ -80,7 +79,7 @@ def check_classify_data(
   Initial weights must fit and not stem from validation or test tracks; a
   resumed run (`begun`) needs none.
   """
-  task = classify.create(config, dataset, np.ones(len(dataset.genres)), 1)
+  task = loop.create_task(classify.create, config, dataset)
   task.check(dataset.fields, config.train.batch_size)
   if config.train.init_from and not begun:
     init_from.check(config.train.init_from, dataset, config.data.path)

@@ -7,7 +7,6 @@ from flax import traverse_util
 
 from gtzan_jax import errors
 from gtzan_jax.data import pipeline
-from gtzan_jax.models import weights
 from gtzan_jax.training import evaluate, shared_tracks, workdir
 
 KEY = "config.train.init_from"
@@ -21,6 +20,8 @@ def load(path: str, model: str, variables: Mapping) -> Mapping:
   """
   place = pathlib.Path(path).expanduser()
   if not workdir.is_workdir(path):
+    from gtzan_jax.models import weights  # h5py
+
     return weights.load(str(place), variables)
   run = workdir.load(place)
   name = run["config"]["model"]["name"]

@@ -1,9 +1,11 @@
 """Settings of the JAX process, and how a training step is compiled."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from gtzan_jax.training import sharding
 
@@ -18,6 +20,11 @@ def use_compilation_cache(folder: str) -> None:
   jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
+def jit_init(init: Callable, mesh: jax.sharding.Mesh) -> Callable:
+  """A task's `key` -> state before the first step, replicated over a mesh."""
+  return jax.jit(init, out_shardings=sharding.replicated(mesh))
+
+
 def jit_step(train_step: Callable, mesh: jax.sharding.Mesh) -> Callable:
   """A task's step, `(state, batch)` -> `(state, scalars)`, for a mesh.
 
@@ -28,3 +35,25 @@ def jit_step(train_step: Callable, mesh: jax.sharding.Mesh) -> Callable:
   return jax.jit(
     train_step, donate_argnums=0, out_shardings=(everywhere, everywhere)
   )
+
+
+def trace_step(task: Any, fields: Mapping[str, tuple], batch_size: int) -> Any:
+  """Traces a task's first step, as the loop runs it, without computing it.
+
+  `fields` has (shape, dtype) of each stored array of an example. Returns the
+  shapes of the state; raises what the step raises.
+  """
+  mesh = sharding.make_mesh()
+  shape, dtype = fields[task.source]
+  batch = {
+    name: jax.ShapeDtypeStruct(
+      (batch_size, *each), kind, sharding=sharding.batched(mesh)
+    )
+    for name, each, kind in (
+      (task.source, shape, dtype),
+      ("label", (), jnp.int32),
+    )
+  }
+  state = jit_init(task.init, mesh).eval_shape(jax.random.key(0))
+  jit_step(task.train_step, mesh).eval_shape(state, batch)
+  return state

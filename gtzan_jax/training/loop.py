@@ -69,6 +69,39 @@ def _print_epoch(epoch: int, row: Mapping[str, float], is_best: bool) -> None:
   tqdm.tqdm.write(f"epoch {epoch:3d}  {text}{'  *best' if is_best else ''}")
 
 
+def create_task(
+  create: Callable,
+  config: ml_collections.ConfigDict,
+  dataset: pipeline.Dataset,
+  labels: np.ndarray | None = None,
+) -> Any:
+  """`Steps.create` for train examples with these labels [n] (None: all).
+
+  The same arguments give the last task again: JAX finds what it has traced by
+  the identity of the function, so a step that a check has traced is not traced
+  once more to train.
+  """
+  if labels is None:
+    labels = pipeline.labels(dataset, "train")
+  counts = np.bincount(labels, minlength=len(dataset.genres))
+  key = (create, config.to_json_best_effort(), counts.tolist())
+  if _last.get("key") != key or _last["dataset"] is not dataset:
+    task = create(config, dataset, counts, _epoch_steps(config, len(labels)))
+    for name in ("init", "train_step"):  # else another object at each access
+      object.__setattr__(task, name, getattr(task, name))
+    _last.update(key=key, dataset=dataset, task=task)
+  return _last["task"]
+
+
+_last: dict[str, Any] = {}
+
+
+def _epoch_steps(config: ml_collections.ConfigDict, examples: int) -> int:
+  return config.train.epoch_steps or math.ceil(
+    examples / config.train.batch_size
+  )
+
+
 def train(
   steps: Steps,
   config: ml_collections.ConfigDict,
@@ -95,20 +128,10 @@ def train(
   if generated is not None:
     real = None if config.data.augment_only else records["train"]
     train_split = pipeline.Mixed(real, generated)
-  labels = train_split.labels()
-  epoch_steps = config.train.epoch_steps or math.ceil(
-    len(labels) / config.train.batch_size
-  )
-  task = steps.create(
-    config,
-    dataset,
-    np.bincount(labels, minlength=len(dataset.genres)),
-    epoch_steps,
-  )
+  epoch_steps = _epoch_steps(config, len(train_split))
+  task = create_task(steps.create, config, dataset, train_split.labels())
   replicated = sharding.replicated(mesh)
-  state = jax.jit(task.init, out_shardings=replicated)(
-    jax.random.key(config.seed)
-  )
+  state = jax_process.jit_init(task.init, mesh)(jax.random.key(config.seed))
   last = checkpoint.Store(workdir / "last", writable=True)
   if steps.load and config.train.init_from and last.latest() is None:
     initial = steps.load(

@@ -100,6 +100,23 @@ def finished(reference, make_config):
 
 
 @pytest.mark.slow
+def test_a_step_that_was_checked_is_not_traced_again(
+  make_config, tmp_path, monkeypatch
+):
+  traced = []
+  for name in ("init", "train_step"):
+    function = getattr(classify.Classify, name)
+
+    def counted(self, *given, name=name, function=function):
+      traced.append(name)
+      return function(self, *given)
+
+    monkeypatch.setattr(classify.Classify, name, counted)
+  fit(make_config(**{"train.max_steps": 2}), tmp_path / "run")
+  assert traced == ["init", "train_step"]
+
+
+@pytest.mark.slow
 def test_a_run_leaves_a_whole_report(finished):
   found = report(finished)
   assert (found["corpus"], found["source"]) == ("synthetic", "audio")
