@@ -90,7 +90,8 @@ class Gan:
 
   def check(self, fields: Mapping[str, tuple], batch_size: int) -> None:
     """Traces one step without computing; raises InputError for a misfit."""
-    state = jax_process.trace_step(self, fields, batch_size)
+    read = {self.source: fields[self.source]}
+    state = jax_process.trace(self.init, self.train_step, read, batch_size)
     models.check_size("this GAN", state.params)
 
   def real(self, state: TrainState, batch: Batch) -> jax.Array:

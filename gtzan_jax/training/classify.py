@@ -85,8 +85,9 @@ class Classify:
 
     `fields` has (shape, dtype) of each stored array of an example.
     """
+    read = {self.source: fields[self.source]}
     try:
-      state = jax_process.trace_step(self, fields, batch_size)
+      state = jax_process.trace(self.init, self.train_step, read, batch_size)
     except Exception:
       models.shapes(self.model, self.example_shape)  # whose error is clearer
       raise

@@ -37,23 +37,24 @@ def jit_step(train_step: Callable, mesh: jax.sharding.Mesh) -> Callable:
   )
 
 
-def trace_step(task: Any, fields: Mapping[str, tuple], batch_size: int) -> Any:
+def trace(
+  init: Callable,
+  step: Callable,
+  fields: Mapping[str, tuple],
+  batch_size: int,
+) -> Any:
   """Traces a task's first step, as the loop runs it, without computing it.
 
-  `fields` has (shape, dtype) of each stored array of an example. Returns the
-  shapes of the state; raises what the step raises.
+  `fields` has (shape, dtype) of each array of an example but the label. Returns
+  the shapes of the state; raises what `step` raises.
   """
   mesh = sharding.make_mesh()
-  shape, dtype = fields[task.source]
   batch = {
     name: jax.ShapeDtypeStruct(
-      (batch_size, *each), kind, sharding=sharding.batched(mesh)
+      (batch_size, *shape), dtype, sharding=sharding.batched(mesh)
     )
-    for name, each, kind in (
-      (task.source, shape, dtype),
-      ("label", (), jnp.int32),
-    )
+    for name, (shape, dtype) in {**fields, "label": ((), jnp.int32)}.items()
   }
-  state = jit_init(task.init, mesh).eval_shape(jax.random.key(0))
-  jit_step(task.train_step, mesh).eval_shape(state, batch)
+  state = jit_init(init, mesh).eval_shape(jax.random.key(0))
+  jit_step(step, mesh).eval_shape(state, batch)
   return state
