@@ -25,16 +25,14 @@ def jit_init(init: Callable, mesh: jax.sharding.Mesh) -> Callable:
   return jax.jit(init, out_shardings=sharding.replicated(mesh))
 
 
-def jit_step(train_step: Callable, mesh: jax.sharding.Mesh) -> Callable:
+def jit_step(step: Callable, mesh: jax.sharding.Mesh) -> Callable:
   """A task's step, `(state, batch)` -> `(state, scalars)`, for a mesh.
 
   Parameters are replicated over the mesh; the memory of the state given is
   reused for the state returned.
   """
   everywhere = sharding.replicated(mesh)
-  return jax.jit(
-    train_step, donate_argnums=0, out_shardings=(everywhere, everywhere)
-  )
+  return jax.jit(step, donate_argnums=0, out_shardings=(everywhere, everywhere))
 
 
 def trace(
