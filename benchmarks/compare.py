@@ -2,6 +2,7 @@
 
   python benchmarks/compare.py resnet cnn_gru [--sides=ours,torch,keras] \\
     [--rounds=7] [--repeats=3] [--threads=2] [--json=FILE]
+  python benchmarks/compare.py --check mlp
 
 Without recipes: all. `make bench` installs the other two libraries, each in an
 environment of its own; or give --torch=PYTHON and --keras=PYTHON. The sides run
@@ -13,11 +14,16 @@ ratio of ours to the fastest other side, with --repeats (the sides start anew)
 its median and range. `others`: the share of the cores that other processes
 took. --json adds a row for each recipe to a file, in place of an earlier one;
 there, `mib` is XLA's peak for our compiled step: state, batch and temporaries.
+
+--check: all sides start from our weights, without dropout, and take three steps
+of the recipe's optimizer; the losses have to agree. The others compute them in
+float64, so that the rounding is ours alone.
 """
 
 import argparse
 import contextlib
 import json
+import math
 import os
 import pathlib
 import platform
@@ -212,6 +218,29 @@ def summarize(repeats: Sequence[Mapping]) -> dict:
   return row
 
 
+def check(spec: Mapping, pythons: Mapping[str, str]) -> float:
+  """Prints the losses of each side; returns their largest difference from ours.
+
+  Of each of the first steps the loss, or both of a GAN's; the difference is
+  relative.
+  """
+  losses = {}
+  with tempfile.TemporaryDirectory() as folder:
+    spec = {**spec, "check": f"{folder}/ours.npz"}
+    for name in ("ours", *(name for name in pythons if name != "ours")):
+      python = pythons.get(name, sys.executable)
+      with started(spec, {name: python}) as sides:
+        losses[name] = np.array(sides[name].answer()["losses"])
+  ours, largest = losses["ours"], 0.0
+  for name, found in losses.items():
+    difference = float(np.max(abs(found - ours) / abs(ours)))
+    # NaN is no agreement
+    largest = max(largest, math.inf if math.isnan(difference) else difference)
+    text = " ".join(f"{loss:.6f}" for loss in found)
+    print(f"{spec['recipe']:20} {name:20} {text}  {difference:.0e}", flush=True)
+  return largest
+
+
 def machine(threads: int) -> dict:
   """What the numbers depend on beside the libraries."""
   model = platform.processor()
@@ -294,6 +323,7 @@ def main() -> int:
   parser.add_argument("--json", type=pathlib.Path)
   parser.add_argument("--torch", metavar="PYTHON")
   parser.add_argument("--keras", metavar="PYTHON")
+  parser.add_argument("--check", action="store_true")
   asked = parser.parse_args()
   if hasattr(os, "sched_setaffinity"):  # the sides inherit it
     cores = sorted(os.sched_getaffinity(0))
@@ -305,7 +335,7 @@ def main() -> int:
     given = {"torch": asked.torch, "keras": asked.keras}
     pythons = find_pythons(asked.sides.split(","), given)
     for recipe in asked.recipes or recipes.RECIPES:
-      spec = recipes.spec(recipe, asked.batch_size)
+      spec = recipes.spec(recipe, asked.batch_size, asked.check)
       spec["threads"] = asked.threads
       chosen = {
         name: python
@@ -313,6 +343,12 @@ def main() -> int:
         if (SIDES[name][1], recipe) not in WITHOUT
       }
       try:
+        if asked.check:
+          bound = recipes.LOOSER.get(recipe, recipes.TOLERANCE)
+          if check(spec, chosen) > bound:
+            print(f"{recipe}: losses differ by {bound:.0e}", file=sys.stderr)
+            failed = True
+          continue
         repeats = [
           measure(spec, chosen, asked.rounds) for _ in range(asked.repeats)
         ]

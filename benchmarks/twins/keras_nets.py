@@ -137,7 +137,7 @@ def transformer(x, spec, drop, width=128, heads=4, depth=4):
   rates = 10_000.0 ** -np.linspace(0, 1, width // 2)
   angles = np.arange(x.shape[1])[:, None] * rates[None]
   place = np.concatenate([np.sin(angles), np.cos(angles)], 1)
-  x = drop(0.1)(x + place[None].astype("float32"))
+  x = drop(0.1)(x + place[None].astype(x.dtype))
   for number in range(depth):
     name, share = f"block{number}", 0.1 * (number + 1) / depth
 

@@ -2,7 +2,9 @@
 
 A side is a process of its own environment. It gets a spec (recipes.spec) as
 JSON in its first argument, prints one JSON line of facts when it is warm, and
-answers each line that holds a number of steps with one JSON line of times.
+answers each line that holds a number of steps with one JSON line of times. If
+the spec names a file to `check`, which holds our weights, the only answer is
+the losses of the first steps.
 """
 
 import json
@@ -15,6 +17,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 WARM_STEPS, WARM_SECONDS = 3, 0.5  # both are exceeded
+CHECKED_STEPS = 3
 
 
 def begin() -> tuple[dict, Callable[[Mapping], None]]:
@@ -63,6 +66,27 @@ def serve(answer: Callable, step: Callable[[], None], facts: Mapping) -> None:
       seconds.append(time.perf_counter() - start)
     faults = (_faults() - before) / len(seconds)
     answer({"seconds": seconds, "faults": faults, "rss_mib": peak_rss()})
+
+
+def check(
+  answer: Callable, step: Callable[[int], list], hold: Callable[[], None]
+) -> None:
+  """Answers with the losses of the first steps; `step` gets their number."""
+  losses = []
+  for number in range(CHECKED_STEPS):
+    losses += map(float, step(number))
+    hold()
+  answer({"losses": losses})
+
+
+def stored(path: str, prefix: str) -> dict[str, np.ndarray]:
+  """The arrays below a prefix of our side's file (ours.py writes it)."""
+  with np.load(path) as file:
+    return {
+      name.removeprefix(prefix): file[name]
+      for name in file.files
+      if name.startswith(prefix)
+    }
 
 
 def _faults() -> int:

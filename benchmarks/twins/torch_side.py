@@ -10,7 +10,7 @@ import math
 import torch
 from torch.nn import functional as F
 
-from benchmarks.twins import torch_gans, torch_nets
+from benchmarks.twins import torch_gans, torch_nets, torch_weights
 
 SIDE, OPTIM, GAN = SPEC["side"], SPEC["optim"], SPEC["gan"]
 
@@ -82,6 +82,7 @@ class Classifier:
     shape = tuple(SPEC["shape"])
     network = torch_nets.NETWORKS[SPEC["model"]](shape, SPEC["classes"])
     self.network = placed(network.train())
+    self.networks = {"": self.network}
     self.forward = compiled(self.network)
     self.optimizer = Optimizer(self.network.parameters())
     self.weights = None
@@ -110,6 +111,10 @@ class Gan:
     shape, classes = tuple(SPEC["shape"]), SPEC["classes"]
     self.generator = placed(generator(shape, classes))
     self.discriminator = placed(discriminator(shape, classes))
+    self.networks = {
+      "generator/": self.generator,
+      "discriminator/": self.discriminator,
+    }
     self.generate = compiled(self.generator)
     self.score = self.discriminator
     if not GAN["r1"]:  # torch.compile has no gradient of a gradient
@@ -161,14 +166,48 @@ class Gan:
     return [loss, generator_loss]
 
 
+def check(side):
+  """Answers with the losses from our weights."""
+  for prefix, network in side.networks.items():
+    weights = protocol.stored(SPEC["check"], f"weights/{prefix}")
+    torch_weights.load(network, weights)
+    torch_weights.without_dropout(network)
+    if getattr(network, "turned_by_half", False):
+      side.x = side.x.flip(2, 3)
+  holders = [
+    torch_weights.holder(network) for network in side.networks.values()
+  ]
+
+  def step(number):
+    drawn = protocol.stored(SPEC["check"], f"draws/{number}/")
+    if drawn:
+      each = [
+        (
+          torch.tensor(drawn[f"{i}/noise"]).to(side.x),
+          torch.tensor(drawn[f"{i}/label"]).long(),
+        )
+        for i in range(2)
+      ]
+      side.draw = lambda: each.pop(0)
+    return side.step()
+
+  protocol.check(answer, step, lambda: [hold() for hold in holders])
+
+
 def main():
   # Before the threads start, which inherit it. XLA and TensorFlow do so; a
   # network that has learnt the one batch has gradients that small.
   torch.set_flush_denormal(True)
   torch.set_num_threads(SPEC["threads"])
   torch.manual_seed(0)
+  if SPEC.get("check"):
+    torch.set_default_dtype(torch.float64)
   x, label = map(torch.from_numpy, protocol.batch(SPEC))
-  side = (Gan if SPEC["task"] == "gan" else Classifier)(x, label.long())
+  x, label = x.to(torch.get_default_dtype()), label.long()
+  side = (Gan if SPEC["task"] == "gan" else Classifier)(x, label)
+  if SPEC.get("check"):
+    check(side)
+    return
   facts = {"versions": {"torch": torch.__version__}}
   protocol.serve(answer, side.step, facts)
 
