@@ -2,24 +2,26 @@
 
 array_record is random access, so a split is a list of positions, and another
 protocol uses the same prepared data. grain shuffles indices; examples are
-gathered batch by batch, from memory if they fit.
+gathered batch by batch, from memory if they fit, or read ahead.
 
 A batch is a dict of stored arrays ("features" and, for training with waveform
-or log-mel augmentation, "audio" or "logmel") with "label" [b], "index" [b]
-(place in the split) and "mask" [b]. Shapes are static: evaluation pads the last
-batch and masks the padding, so each example counts once.
+or log-mel augmentation, "audio" or "logmel") with "label" [b] and, to evaluate,
+"mask" [b]. Shapes are static: evaluation pads the last batch and masks the
+padding, so each example counts once.
 """
 
 import contextlib
 import dataclasses
+import itertools
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import grain
 import jax
 import numpy as np
 import tensorflow_datasets as tfds
+from grain.experimental import index_shuffle
 
 from gtzan_jax import errors, features
 from gtzan_jax.features import logmel_archive
@@ -176,6 +178,10 @@ class Records:
     )
     return len(self) * example
 
+  @property
+  def in_memory(self) -> bool:
+    return self._cache is not None
+
   def load(self) -> None:
     """Reads the whole split into memory, once."""
     self._cache = self._read(range(len(self)))
@@ -273,6 +279,10 @@ class Mixed:
   def __len__(self) -> int:
     return self._first + len(self._generated["label"])
 
+  @property
+  def in_memory(self) -> bool:
+    return self._real is None or self._real.in_memory
+
   def take(self, indices: Indices) -> dict[str, np.ndarray]:
     """The examples at `indices`, stacked."""
     places = np.asarray(indices)
@@ -320,19 +330,39 @@ def train_batches(
     raise errors.InputError("the train split is empty")
   share = batch_size // jax.process_count()
   first = jax.process_index() * share
+  order = shuffled(len(records), seed)
 
-  stream = (
-    grain.MapDataset.range(len(records))
-    .seed(seed)
-    .shuffle()
-    .repeat(None)
-    .batch(batch_size, drop_remainder=True)
-    .map(lambda indices: records.take(indices[first : first + share]))
+  def batch(k: int) -> dict[str, np.ndarray]:
+    start = k * batch_size + first
+    return records.take([order(i) for i in range(start, start + share)])
+
+  if records.in_memory:
+    return map(batch, itertools.count(start_step))
+  iterator = iter(
+    grain.MapDataset.range(2**62)
+    .map(batch)
     .to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=4))
   )
-  iterator = iter(stream)
   iterator.set_state({"next_index": start_step})
   return iterator
+
+
+def shuffled(size: int, seed: int) -> Callable[[int], int]:
+  """The i-th of `size` indices in an endless stream, shuffled in each epoch.
+
+  It is that of `grain.MapDataset.range(size).seed(seed).shuffle()`, without the
+  25 us that its layers take for each index.
+  """
+  # As MapDataset.seed derives it for a shuffle that comes next.
+  (own,) = np.random.SeedSequence([seed, 1]).generate_state(1).tolist()
+
+  def index(i: int) -> int:
+    epoch, place = divmod(i, size)
+    return index_shuffle(
+      place, max_index=size - 1, seed=(own + epoch) % 2**32, rounds=4
+    )
+
+  return index
 
 
 def eval_batches(
@@ -345,5 +375,4 @@ def eval_batches(
     indices = np.arange(start, start + batch_size)[first : first + share]
     mask = indices < len(records)
     indices = np.minimum(indices, len(records) - 1)
-    batch = records.take(indices)
-    yield batch | {"index": indices.astype(np.int32), "mask": mask}
+    yield records.take(indices) | {"mask": mask}

@@ -74,7 +74,8 @@ def predict_part(
   outputs = []
   for batch in pipeline.eval_batches(records, batch_size):
     check()
-    placed = sharding.put(batch, mesh)
+    read = {name: batch[name] for name in ("features", "mask")}
+    placed = sharding.put(read, mesh)
     outputs.append((model(placed["features"]), placed["mask"]))
   rows = [sharding.fetch(out)[sharding.fetch(mask)] for out, mask in outputs]
   none = np.zeros((0, len(genres)), np.float32)

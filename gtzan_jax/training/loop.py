@@ -169,6 +169,7 @@ def train(
     seed=config.seed,
     start_step=step,
   )
+  read = (task.source, "label")  # the other arrays stay on the host
   last_step = early_stopping.last_step(config.train, epoch_steps)
   rule: dict[str, Any] = {
     "monitor": config.train.monitor,
@@ -210,7 +211,10 @@ def train(
           batch = next(batches)
           waited += time.monotonic() - start
           previous = step_scalars
-          state, step_scalars = train_step(state, sharding.put(batch, mesh))
+          state, step_scalars = train_step(
+            state,
+            sharding.put({name: batch[name] for name in read}, mesh),
+          )
           step += 1
           # Steps are only queued here. Two in flight keep the devices busy;
           # with more, a signal would wait for all of them.

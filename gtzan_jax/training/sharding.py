@@ -32,6 +32,8 @@ def batched(mesh: Mesh) -> NamedSharding:
 def put(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
   """This process's share of a batch -> global arrays over the mesh."""
   sharding = batched(mesh)
+  if jax.process_count() == 1:
+    return jax.device_put(batch, sharding)
   return {
     key: jax.make_array_from_process_local_data(sharding, value)
     for key, value in batch.items()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import grain
 import jax
 import numpy as np
 import pytest
@@ -555,6 +556,32 @@ def test_training_standardises_by_the_train_part(finished, train_records):
   (stats,) = variables["input_stats"].values()
   np.testing.assert_allclose(stats["mean"], mean, rtol=1e-5)
   np.testing.assert_allclose(stats["std"], std, rtol=1e-5)
+
+
+@pytest.mark.parametrize("seed", [0, 42])
+@pytest.mark.parametrize("size", [1, 7, 888])
+def test_the_order_of_examples_is_grains(size, seed):
+  """Stored runs were trained in this order."""
+  whole = grain.MapDataset.range(size).seed(seed).shuffle().repeat(None)
+  order = pipeline.shuffled(size, seed)
+  places = [*range(2 * size), 10**6 + 3]
+  assert [order(i) for i in places] == [int(whole[i]) for i in places]
+
+
+def test_batches_from_disk_are_those_from_memory(train_records, make_config):
+  dataset = open_dataset(make_config())
+  on_disk = pipeline.Records(dataset, "train", ["features"])
+  assert train_records.in_memory
+  assert not on_disk.in_memory
+  given = {"batch_size": 8, "seed": 1, "start_step": 3}
+  for _, *both in zip(
+    range(4),
+    pipeline.train_batches(train_records, **given),
+    pipeline.train_batches(on_disk, **given),
+    strict=False,
+  ):
+    for name in ("features", "label"):
+      np.testing.assert_array_equal(*(batch[name] for batch in both))
 
 
 def test_train_batches_see_every_example_and_can_start_anywhere(train_records):
