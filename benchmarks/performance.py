@@ -1,0 +1,155 @@
+"""Draws the tables of docs/performance.md from results/performance.
+
+  python benchmarks/performance.py [--results=FOLDER] [--page=FILE]
+
+Between <!--table NAME.json--> and <!--end--> stands the table of that file; the
+rest of the page is kept. A file is compare.py's, with a row for each recipe, or
+{"rows": [...], "versions": {...}, "command": "..."}, whose rows have the same
+keys, the columns. A second file of compare.py adds its ratios, of an earlier
+commit. Where there is no such file there is no table.
+"""
+
+import argparse
+import json
+import pathlib
+import re
+from collections.abc import Mapping, Sequence
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+MARKS = re.compile(r"(<!--table (.+?)-->\n).*?(<!--end-->)", re.S)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+  lines = [columns, ["---"] * len(columns), *rows]
+  return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def number(value) -> str:
+  """Three digits, thousands apart; text as it is, true and false as words."""
+  if isinstance(value, bool):
+    return "yes" if value else "no"
+  if isinstance(value, str) or value is None:
+    return value or ""
+  if abs(value) >= 100 or value == int(value):
+    return f"{value:,.0f}"
+  return f"{value:.3g}"
+
+
+def plain(stored: Mapping) -> list[str]:
+  """The table of a file of rows, and a line on how it was measured."""
+  rows = stored["rows"]
+  columns = [name.replace("_ms", ", ms").replace("_", " ") for name in rows[0]]
+  cells = [[number(value) for value in row.values()] for row in rows]
+  return [table(columns, cells), measured(stored.get("versions", {}), [stored])]
+
+
+def measured(versions: Mapping, rows: Sequence[Mapping]) -> str:
+  """Versions and whatever else the rows share."""
+  parts = [f"{name} {version}" for name, version in versions.items()]
+  commands = {row["command"] for row in rows if "command" in row}
+  parts += [f"`{command}`" for command in sorted(commands)]
+  return ", ".join(parts) + "." if parts else ""
+
+
+def spread(side: Mapping) -> str:
+  return (
+    f"{number(side['ms'])} ({number(side['p10'])} to {number(side['p90'])})"
+  )
+
+
+def steps(
+  rows: Mapping[str, Mapping], before: Mapping[str, Mapping]
+) -> list[str]:
+  """The table of a file of compare.py, and a line on how it was measured."""
+  names = list(dict.fromkeys(n for row in rows.values() for n in row["sides"]))
+  columns = [
+    *("recipe", "batch", *(f"{name}, ms (p10 to p90)" for name in names)),
+    *("ours / fastest other (range)", *["before"] * bool(before)),
+    *("page faults a step", "peak memory, MiB"),
+  ]
+  cells = []
+  for recipe, row in rows.items():
+    sides = [row["sides"].get(name) for name in names]
+    ratio = ""
+    if "ratio" in row:
+      low, high = row["ratio_range"]
+      ratio = f"{row['ratio']:.2f} ({low:.2f} to {high:.2f})"
+    earlier = []
+    if before:
+      earlier = [f"{before[recipe]['ratio']:.2f}" if recipe in before else ""]
+    cells.append(
+      [
+        *(f"`{recipe}`", str(row["batch_size"])),
+        *(spread(side) if side else "" for side in sides),
+        *(ratio, *earlier),
+        *(
+          " / ".join(number(side[key]) if side else "-" for side in sides)
+          for key in ("faults", "rss_mib")
+        ),
+      ]
+    )
+  return [table(columns, cells), conditions(list(rows.values()))]
+
+
+def conditions(rows: Sequence[Mapping]) -> str:
+  """What the rows of compare.py were measured with."""
+  versions: dict[str, set] = {}
+  for row in rows:
+    for name, version in row["versions"].items():
+      versions.setdefault(name, set()).add(version)
+  said = {
+    f"{m['cpu']}, {m['threads']} threads on {m['cores']} cores, {m['system']},"
+    f" Python {m['python']}"
+    for m in (row["machine"] for row in rows)
+  }
+  libraries = (
+    f"{name} {' and '.join(sorted(each))}" for name, each in versions.items()
+  )
+  return (
+    f"{'; '.join(sorted(said))}; {', '.join(libraries)}."
+    f" {span(row['repeats'] for row in rows)} repeats of"
+    f" {span(row['rounds'] for row in rows)} rounds,"
+    f" {span(row['date'] for row in rows)}; other processes took at most"
+    f" {max(row['others'] or 0 for row in rows):.1%} of the cores."
+  )
+
+
+def span(values) -> str:
+  """One value, or the least and the greatest."""
+  values = {*values}
+  least, most = min(values), max(values)
+  return f"{least}" if least == most else f"{least} to {most}"
+
+
+def draw(text: str, results: pathlib.Path) -> str:
+  """A page with its tables drawn anew; one whose file is missing is empty."""
+
+  def replaced(marks: re.Match) -> str:
+    files = [results / name for name in marks[2].split()]
+    stored = [json.loads(f.read_text("utf-8")) for f in files if f.is_file()]
+    parts = []
+    if stored and "rows" in stored[0]:
+      parts = plain(stored[0])
+    elif stored:
+      parts = steps(stored[0], stored[1] if stored[1:] else {})
+    body = "".join(f"\n{part}\n" for part in parts if part)
+    return f"{marks[1]}{body}\n{marks[3]}"
+
+  return MARKS.sub(replaced, text)
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser.add_argument(
+    "--results", type=pathlib.Path, default=ROOT / "results/performance"
+  )
+  parser.add_argument(
+    "--page", type=pathlib.Path, default=ROOT / "docs/performance.md"
+  )
+  asked = parser.parse_args()
+  page = asked.page.read_text("utf-8")
+  asked.page.write_text(draw(page, asked.results), "utf-8")
+
+
+if __name__ == "__main__":
+  main()
