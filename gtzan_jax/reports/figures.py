@@ -223,7 +223,8 @@ def _cell(axes, i: int, j: int, count: int, share: float) -> None:
   # 0.12 at least: one lost track in a hundred must stay visible.
   colour, alpha = ("accent", 0.12 + 0.88 * share) if count else ("grid", 0.4)
   look = {"color": PALETTE[colour], "alpha": alpha, "linewidth": 0}
-  axes.add_patch(Rectangle((j - 0.48, i - 0.48), 0.96, 0.96, **look))
+  # The axes have their limits: add_patch would compute them each time.
+  axes.add_artist(Rectangle((j - 0.48, i - 0.48), 0.96, 0.96, **look))
   if count:
     axes.text(
       j,

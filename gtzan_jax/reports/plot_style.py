@@ -14,6 +14,7 @@ from typing import Any
 
 import matplotlib.style
 import matplotlib.ticker
+import numpy as np
 from matplotlib import font_manager
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
@@ -138,16 +139,37 @@ class _Canvas(FigureCanvasAgg):
 
 def png(figure: Figure) -> bytes:
   """A PNG on white, 160 dpi, at most 256 colours; the same bytes every time."""
+  return packed(pixels(figure))
+
+
+def pixels(figure: Figure) -> np.ndarray:
+  """The picture, uint8 [height, width, 4], on white at 160 dpi."""
+  with style():
+    figure.set(dpi=160, facecolor="white")
+    figure.canvas.draw()
+    return np.array(figure.canvas.buffer_rgba())
+
+
+def packed(rgba: np.ndarray) -> bytes:
+  """A PNG of opaque pixels: their 256 commonest colours, others as the nearest.
+
+  It can run in a thread: most of it holds no lock.
+  """
   from PIL import Image
 
-  file, small = io.BytesIO(), io.BytesIO()
-  with style():
-    look = {"dpi": 160, "facecolor": "white", "metadata": {"Software": None}}
-    figure.savefig(file, format="png", **look)
-  with Image.open(file) as image:
-    palette = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
-    palette.save(small, format="png", optimize=True)
-  return small.getvalue()
+  key = rgba.view("<u4")[..., 0] & 0xFFFFFF
+  found, count = np.unique(key, return_counts=True)
+  kept = found[np.argsort(-count, kind="stable")[:256]]
+  every, few = (
+    (of[:, None] >> np.array([0, 8, 16])) & 0xFF for of in (found, kept)
+  )
+  apart = (few**2).sum(1) - 2 * every.astype(np.float32) @ few.T
+  place = np.zeros(2**24, np.uint8)  # of a colour in the palette
+  place[found] = apart.argmin(1)
+  image, file = Image.fromarray(place[key]), io.BytesIO()
+  image.putpalette(few.astype(np.uint8).tobytes())
+  image.save(file, format="png", optimize=True)
+  return file.getvalue()
 
 
 def inline_svg(figure: Figure, name: str, description: str) -> str:

@@ -5,6 +5,7 @@ folder with predictions, pictures and page. The same input gives the same bytes;
 of all values only `seconds` may differ.
 """
 
+import concurrent.futures
 import os
 import pathlib
 import re
@@ -165,42 +166,45 @@ def write(
   from gtzan_jax.reports import page, plot_style
 
   workdir = pathlib.Path(workdir)
-  drawn = page.pictures(report, content)
-  held = {name: plot_style.png(figure) for name, figure in drawn}
-  held |= content.files if content else {}
-  files = {workdir / name: data for name, data in held.items()}
   tables = {
     workdir / "predictions" / f"{name}.npz": predictions[name]
     for name, split in report["splits"].items()
     if split["track"]["n"]
   }
+  (workdir / "predictions").mkdir(parents=True, exist_ok=True)
+  for path, table in tables.items():
+    table.save(path)
+  with concurrent.futures.ThreadPoolExecutor() as pool:
+    packed = {
+      name: pool.submit(plot_style.packed, plot_style.pixels(figure))
+      for name, figure in page.pictures(report, content)
+    }
+    text = page.render(report, content, _explained(workdir, report))
+    files = {
+      workdir / name: picture.result() for name, picture in packed.items()
+    }
+  for name, data in content.files.items() if content else ():
+    files[workdir / name] = data
   before = [workdir / "samples.png", *workdir.glob("samples/*_[0-9].wav")]
   for name in {*SPLITS, *report["splits"]}:
     before += [workdir / f"{kind}_{name}.png" for kind in page.OF_SPLIT]
     before.append(workdir / "predictions" / f"{name}.npz")
   for path in {*before} - files.keys() - tables.keys():
     path.unlink(missing_ok=True)
-  (workdir / "predictions").mkdir(parents=True, exist_ok=True)
-  for path, table in tables.items():
-    table.save(path)
   for path, data in files.items():
     path.parent.mkdir(exist_ok=True)
     atomic.write(path, data)
-  _draw(workdir, report, content)
+  atomic.write(workdir / "report.html", text)
   save(workdir / REPORT_FILE, report)
   return workdir / "report.html"
 
 
 def redraw(workdir: pathlib.Path) -> None:
   """Redraws a classifier's report.html, with explain.json."""
-  _draw(workdir, read(workdir / REPORT_FILE))
-
-
-def _draw(workdir: pathlib.Path, report: Mapping, content=None) -> None:
   from gtzan_jax.reports import page
 
-  explained = _explained(workdir, report["best_epoch"])
-  text = page.render(report, content, explained)
+  report = read(workdir / REPORT_FILE)
+  text = page.render(report, explained=_explained(workdir, report))
   atomic.write(workdir / "report.html", text)
 
 
@@ -261,7 +265,7 @@ def _plain(value):
 
 
 def _explained(
-  workdir: pathlib.Path, best_epoch: int | None
+  workdir: pathlib.Path, report: Mapping
 ) -> list[tuple[dict, bytes]]:
   """(entry of explain.json, its picture), if of the same parameters."""
   folder = workdir / EXPLAINED
@@ -269,7 +273,7 @@ def _explained(
   if not file.is_file():
     return []
   stored = schema.read_json(file, _EXPLAIN, "explain")
-  if stored["best_epoch"] != best_epoch:
+  if stored["best_epoch"] != report["best_epoch"]:
     return []
   shown = []
   for one in stored["items"]:

@@ -41,18 +41,19 @@ def reliability(probabilities: np.ndarray, correct: np.ndarray) -> list[dict]:
   """
   if not len(correct):
     return []
-  from sklearn.calibration import calibration_curve
-
   highest = probabilities.max(axis=1).clip(0, 1)
-  accuracy, confidence = calibration_curve(
-    correct, highest, n_bins=BINS, strategy="uniform", pos_label=True
-  )
-  # The same bins as calibration_curve, which returns no counts.
   place = np.searchsorted(np.linspace(0, 1, BINS + 1)[1:-1], highest)
-  counts = np.bincount(place, minlength=BINS)
+  n, confidence, accuracy = (
+    np.bincount(place, weights, minlength=BINS)
+    for weights in (None, highest, correct)
+  )
   return [
-    {"confidence": float(c), "accuracy": float(a), "n": int(n)}
-    for c, a, n in zip(confidence, accuracy, counts[counts > 0], strict=True)
+    {
+      "confidence": float(confidence[i] / n[i]),
+      "accuracy": float(accuracy[i] / n[i]),
+      "n": int(n[i]),
+    }
+    for i in np.flatnonzero(n)
   ]
 
 

@@ -87,6 +87,39 @@ def test_by_hand(true, predicted, confusion, per_genre, macro):
   assert metrics.quick(table)["track_macro_f1"] == pytest.approx(macro[2])
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("seed", "genres"), [(1, 10), (2, 3), (3, 70)])
+def test_the_scores_are_those_of_scikit_learn(seed, genres):
+  from sklearn import calibration as sklearn_calibration
+  from sklearn import metrics as sklearn_metrics
+
+  table = random_table(seed, genres=genres)  # of 70 genres ten are absent
+  true, predicted = table.label, table.predicted
+  present, every = np.unique(true), np.arange(genres)
+  wanted = sklearn_metrics.classification_report(
+    true, predicted, labels=present, output_dict=True, zero_division=0
+  )
+  got = metrics.scores(table, resamples=10)
+  assert got["accuracy"] == sklearn_metrics.accuracy_score(true, predicted)
+  lifted = calibration.lifted(table.probabilities)
+  assert got["loss"] == sklearn_metrics.log_loss(true, lifted, labels=every)
+  matrix = sklearn_metrics.confusion_matrix(true, predicted, labels=every)
+  assert got["confusion"] == matrix.tolist()
+  for key, name in (("precision",) * 2, ("recall",) * 2, ("f1-score", "f1")):
+    assert got[f"macro_{name}"] == wanted["macro avg"][key]
+    for label in present:
+      row = got["per_genre"][f"g{label}"]
+      assert row[name] == wanted[str(label)][key]
+      assert row["support"] == wanted[str(label)]["support"]
+  assert got["weighted_f1"] == wanted["weighted avg"]["f1-score"]
+  bins = calibration.reliability(table.probabilities, table.correct)
+  accuracy, confidence = sklearn_calibration.calibration_curve(
+    table.correct, table.probabilities.max(1), n_bins=calibration.BINS
+  )
+  assert [row["accuracy"] for row in bins] == accuracy.tolist()
+  assert [row["confidence"] for row in bins] == confidence.tolist()
+
+
 @pytest.mark.parametrize(("seed", "genres"), [(1, 10), (2, 3)])
 def test_quick_agrees_with_the_full_scores(seed, genres):
   table = random_table(seed, genres=genres)
