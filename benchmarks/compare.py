@@ -271,10 +271,8 @@ def show(row: Mapping) -> None:
     )
   if "ratio" in row:
     low, high = row["ratio_range"]
-    print(
-      f"  ours / {row['peer']:13}{row['ratio']:10.2f}"
-      f"    ({low:.2f} to {high:.2f})"
-    )
+    label = f"ours / {row['peer']}"
+    print(f"  {label:26}{row['ratio']:.2f}    ({low:.2f} to {high:.2f})")
   sys.stdout.flush()
 
 
@@ -310,16 +308,22 @@ def find_pythons(
   return pythons
 
 
+def positive(text: str) -> int:
+  if (value := int(text)) < 1:
+    raise ValueError
+  return value
+
+
 def main() -> int:
   parser = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
   )
   parser.add_argument("recipes", nargs="*", metavar="RECIPE")
   parser.add_argument("--sides", default="ours,torch,keras")
-  parser.add_argument("--rounds", type=int, default=7)
-  parser.add_argument("--repeats", type=int, default=1)
-  parser.add_argument("--threads", type=int, default=2)
-  parser.add_argument("--batch_size", type=int)
+  parser.add_argument("--rounds", type=positive, default=7)
+  parser.add_argument("--repeats", type=positive, default=1)
+  parser.add_argument("--threads", type=positive, default=2)
+  parser.add_argument("--batch_size", type=positive)
   parser.add_argument("--json", type=pathlib.Path)
   parser.add_argument("--torch", metavar="PYTHON")
   parser.add_argument("--keras", metavar="PYTHON")
@@ -334,6 +338,8 @@ def main() -> int:
   try:
     given = {"torch": asked.torch, "keras": asked.keras}
     pythons = find_pythons(asked.sides.split(","), given)
+    if asked.json and not asked.json.parent.is_dir():
+      raise InputError(f"--json={asked.json}: its folder does not exist")
     for recipe in asked.recipes or recipes.RECIPES:
       spec = recipes.spec(recipe, asked.batch_size, asked.check)
       spec["threads"] = asked.threads

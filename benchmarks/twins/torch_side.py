@@ -8,6 +8,7 @@ SPEC, answer = protocol.begin()
 import math
 
 import torch
+from torch import optim
 from torch.nn import functional as F
 
 from benchmarks.twins import torch_gans, torch_nets, torch_weights
@@ -28,18 +29,17 @@ class Optimizer:
       {"params": kernels, "weight_decay": OPTIM["weight_decay"]},
       {"params": others, "weight_decay": 0.0},
     ]
-    torch_optim = torch.optim
     self.inner = {
-      "adam": lambda: torch_optim.Adam(
+      "adam": lambda: optim.Adam(
         self.parameters, rate, betas, OPTIM["eps"], fused=True
       ),
-      "adamw": lambda: torch_optim.AdamW(
+      "adamw": lambda: optim.AdamW(
         groups, rate, betas, OPTIM["eps"], fused=True
       ),
-      "rmsprop": lambda: torch_optim.RMSprop(
+      "rmsprop": lambda: optim.RMSprop(
         self.parameters, rate, alpha=0.99, eps=OPTIM["eps"], foreach=True
       ),
-      "sgd": lambda: torch_optim.SGD(
+      "sgd": lambda: optim.SGD(
         self.parameters, rate, OPTIM["momentum"], fused=True
       ),
     }[OPTIM["name"]]()
