@@ -9,11 +9,11 @@ environment of its own; or give --torch=PYTHON and --keras=PYTHON. The sides run
 as processes on the same cores; when all are warm they step in turns of a
 quarter of a second, so that a busy machine slows all alike. Augmentation is
 off, learning rates are constant. Printed, for each side: median, 10th and 90th
-percentile of a step, minor page faults a step, peak resident memory; then the
-ratio of ours to the fastest other side, with --repeats (the sides start anew)
-its median and range. `others`: the share of the cores that other processes
-took. --json adds a row for each recipe to a file, in place of an earlier one;
-there, `mib` is XLA's peak for our compiled step: state, batch and temporaries.
+percentile of a step, minor page faults a step, peak resident memory; the ratio
+of ours to the fastest other side, with --repeats (the sides start anew) its
+median and range. `others`: the share of the cores that other processes took.
+--json adds a row for each recipe to a file, in place of an earlier one; there,
+`mib` is XLA's peak for our compiled step: state, batch and temporaries.
 
 --check: all sides start from our weights, without dropout, and take three steps
 of the recipe's optimizer; the losses have to agree. The others compute them in
@@ -334,7 +334,7 @@ def main() -> int:
     os.sched_setaffinity(0, cores[: asked.threads])
   environment = machine(asked.threads)
   print(", ".join(f"{key} {value}" for key, value in environment.items()))
-  failed = False
+  failed, versions = False, {}
   try:
     given = {"torch": asked.torch, "keras": asked.keras}
     pythons = find_pythons(asked.sides.split(","), given)
@@ -371,10 +371,12 @@ def main() -> int:
         "date": time.strftime("%Y-%m-%d"),
       }
       show(row)
+      versions |= row["versions"]
       if asked.json:
         keep(asked.json, row)
   except InputError as error:
     parser.error(str(error))
+  print(", ".join(f"{name} {version}" for name, version in versions.items()))
   return 1 if failed else 0
 
 

@@ -4,9 +4,9 @@
 
 Between <!--table NAME.json--> and <!--end--> stands the table of that file; the
 rest of the page is kept. A file is compare.py's, with a row for each recipe, or
-{"rows": [...], "versions": {...}, "command": "..."}, whose rows have the same
-keys, the columns. A second file of compare.py adds its ratios, of an earlier
-commit. Where there is no such file there is no table.
+{"rows": [...], "versions": {...}, "command": "..."}, whose rows have a key for
+each column, or a list of such rows. A second file of compare.py adds its
+ratios, of an earlier commit. Where there is no such file there is no table.
 """
 
 import argparse
@@ -38,8 +38,9 @@ def number(value) -> str:
 def plain(stored: Mapping) -> list[str]:
   """The table of a file of rows, and a line on how it was measured."""
   rows = stored["rows"]
-  columns = [name.replace("_ms", ", ms").replace("_", " ") for name in rows[0]]
-  cells = [[number(value) for value in row.values()] for row in rows]
+  keys = list(dict.fromkeys(key for row in rows for key in row))
+  columns = [key.replace("_ms", ", ms").replace("_", " ") for key in keys]
+  cells = [[number(row.get(key)) for key in keys] for row in rows]
   return [table(columns, cells), measured(stored.get("versions", {}), [stored])]
 
 
@@ -124,14 +125,17 @@ def span(values) -> str:
 def draw(text: str, results: pathlib.Path) -> str:
   """A page with its tables drawn anew; one whose file is missing is empty."""
 
+  def read(name: str):
+    file = results / name
+    return json.loads(file.read_text("utf-8")) if file.is_file() else {}
+
   def replaced(marks: re.Match) -> str:
-    files = [results / name for name in marks[2].split()]
-    stored = [json.loads(f.read_text("utf-8")) for f in files if f.is_file()]
+    stored, before = (*map(read, marks[2].split()), {})[:2]
+    if isinstance(stored, list):
+      stored = {"rows": stored}
     parts = []
-    if stored and "rows" in stored[0]:
-      parts = plain(stored[0])
-    elif stored:
-      parts = steps(stored[0], stored[1] if stored[1:] else {})
+    if stored:
+      parts = plain(stored) if "rows" in stored else steps(stored, before)
     body = "".join(f"\n{part}\n" for part in parts if part)
     return f"{marks[1]}{body}\n{marks[3]}"
 

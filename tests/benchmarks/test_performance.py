@@ -43,7 +43,10 @@ def test_rows_give_their_columns(tmp_path):
     "| mfcc | 1,234 | 0.123 | yes |",
     "jax 1, `run`.",
   ]
-  assert drawn(tmp_path, "missing.json") == []
+  assert len(drawn(tmp_path, "ideas.json", ideas=[row])) == 3
+  assert drawn(tmp_path, "missing.json ideas.json") == []
+  other = drawn(tmp_path, "ideas.json", ideas=[row, {"ratio": 2}])
+  assert other[-1] == "|  |  | 2 |  |"
 
 
 def step(recipe, date, **sides):
