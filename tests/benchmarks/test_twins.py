@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks import compare
 from benchmarks.twins import recipes
+from gtzan_jax import models
 from gtzan_jax.errors import InputError
 
 
@@ -40,6 +41,15 @@ def test_our_side_alone_gives_a_row(tmp_path, monkeypatch, capsys):
   said = capsys.readouterr().out
   assert "mlp  batch 8 x 57" in said
   assert said.splitlines()[-1].startswith("gtzan_jax ")
+
+
+def test_every_model_has_both_twins():
+  folder = compare.ROOT / "benchmarks" / "twins"
+  torch_nets = (folder / "torch_nets.py").read_text()
+  keras_nets = (folder / "keras_nets.py").read_text()
+  for name in models.MODELS:
+    assert f'"{name}": ' in torch_nets
+    assert f"def {name}(x, spec, drop" in keras_nets
 
 
 @pytest.mark.parametrize("recipe", recipes.RECIPES)
