@@ -10,7 +10,8 @@ from gtzan_jax.errors import InputError
 from gtzan_jax.models import published_sizes
 from gtzan_jax.training import find_recipe, losses
 
-RECIPES = (*published_sizes.REFERENCE, "gan_features", "gan_mel_conv")
+_GANS = ("gan_features", "gan_mel_conv")  # their room may be deleted
+RECIPES = (*published_sizes.REFERENCE, *filter(find_recipe.find, _GANS))
 # Train examples of each class, behind the weights of a balanced loss.
 EXAMPLES = np.arange(30, 50)
 AUGMENTATION = (
