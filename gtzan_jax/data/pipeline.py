@@ -50,6 +50,8 @@ class Dataset:
     sha256: {split: digest of its track ids}.
     artists: {track: artist}, "" where unknown.
     warnings: findings about the corpus: `check`, `title` and `text` each.
+    loaded: features that `load_parts` has in memory; the report of a run reads
+      those that training read.
   """
 
   directory: pathlib.Path
@@ -63,6 +65,9 @@ class Dataset:
   sha256: Mapping[str, str]
   artists: Mapping[str, str]
   warnings: Sequence[Mapping[str, str]] = ()
+  loaded: dict[tuple[str, ...], "Records"] = dataclasses.field(
+    default_factory=dict, repr=False, compare=False
+  )
 
   @property
   def kind(self) -> str:
@@ -308,13 +313,18 @@ def load_parts(
 ) -> dict[str, Records]:
   """Opens splits; loads them, smallest first, while `cache_mb` suffices."""
   records = {
-    split: Records(dataset, split, names) for split, names in fields.items()
+    split: dataset.loaded.get((split, *sorted(names)))
+    or Records(dataset, split, names)
+    for split, names in fields.items()
   }
   free_bytes = cache_mb * 2**20
-  for of_split in sorted(records.values(), key=lambda x: x.nbytes):
+  for split, of_split in sorted(records.items(), key=lambda x: x[1].nbytes):
     if of_split.nbytes <= free_bytes:
-      of_split.load()
+      if not of_split.in_memory:
+        of_split.load()
       free_bytes -= of_split.nbytes
+      if set(of_split.shapes) == {"features"}:
+        dataset.loaded[split, "features"] = of_split
   return records
 
 

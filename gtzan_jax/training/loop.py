@@ -8,6 +8,7 @@ point, the same command resumes from last/ and ends with the same bits.
 import contextlib
 import math
 import pathlib
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -183,6 +184,9 @@ def train(
       "min_lr_scale": least / rate,
     }
 
+  # Python works on this while the devices work on the first epoch.
+  ahead = threading.Thread(target=_import_report, daemon=True)
+
   def facts():  # stored with last/
     return {
       "progress": done.to_dict(),
@@ -220,6 +224,8 @@ def train(
           # with more, a signal would wait for all of them.
           jax.block_until_ready(previous)
           interrupt.arm()
+          if not ahead.ident:
+            ahead.start()
           if step % config.log.every_steps == 0 and step < epoch_end:
             scalars.write(step, jax.device_get(step_scalars))
         row = task.summarize(jax.device_get(state.totals))
@@ -255,6 +261,14 @@ def train(
       f"{config.train.monitor} was NaN in all {done.evaluations} epochs:"
       " training diverged; lower config.optim.learning_rate"
     )
+
+
+def _import_report() -> None:
+  """Loads what only the report needs, half a second's worth."""
+  with contextlib.suppress(Exception):  # it will be raised there
+    import scipy.optimize  # noqa: F401
+
+    from gtzan_jax.reports import page  # noqa: F401
 
 
 def is_reported(
