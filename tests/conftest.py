@@ -16,6 +16,9 @@ import types
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
   signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault(
+  "GTZAN_KEEP_MEMORY", "0"
+)  # not for the tests' own process
 if "xla_force_host_platform" not in os.environ.get("XLA_FLAGS", ""):
   flags = (
     os.environ.get("XLA_FLAGS", ""),

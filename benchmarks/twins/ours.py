@@ -4,7 +4,7 @@ from benchmarks.twins import protocol
 
 SPEC, answer = protocol.begin()
 
-# ruff: noqa: E402 (settings of the process come before JAX is imported)
+# ruff: noqa: E402 (the protocol owns standard output from here on)
 import types
 
 import jax
@@ -13,7 +13,7 @@ from flax import traverse_util
 
 from benchmarks.twins import recipes
 from gtzan_jax import __version__, features
-from gtzan_jax.training import classify, jax_process, sharding
+from gtzan_jax.training import allocator, classify, jax_process, sharding
 
 
 def create(spec):
@@ -38,6 +38,7 @@ def create(spec):
 
 
 def main() -> None:
+  allocator.keep_memory()
   config, task = create(SPEC)
   jax_process.use_compilation_cache(config.log.compilation_cache)
   mesh = sharding.make_mesh()

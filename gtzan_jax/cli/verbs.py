@@ -66,8 +66,9 @@ def train(given: Given) -> int:
   """Train, evaluate and report; the same command again resumes."""
   from gtzan_jax.cli import print_scores, tasks
   from gtzan_jax.data import open_dataset as data
-  from gtzan_jax.training import jax_process, sharding, workdir
+  from gtzan_jax.training import allocator, jax_process, sharding, workdir
 
+  allocator.keep_memory()
   config = given.config
   task = tasks.of(config)
   path = given.workdir(default=workdir.default_path(config))

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from gtzan_jax.models import layers
+from gtzan_jax.models import layers, pooling
 from gtzan_jax.models.base import Classifier
 from gtzan_jax.models.scan_rnn import Bidirectional, ScanLSTM
 
@@ -54,7 +54,7 @@ class CNNRNN(Classifier):
       conv = layers.keras_conv(
         channels, (side, side), padding="VALID", name=f"conv{number}"
       )
-      x = layers.max_pool(conv(x), padding="VALID")
+      x = pooling.max_pool(conv(x), padding="VALID")
     x = as_sequence(x, 6)
     x = ScanLSTM(128, name="lstm0")(x)
     x = ScanLSTM(32, name="lstm1")(x, last=True)
@@ -80,7 +80,7 @@ class CNNBiLSTM(Classifier):
     for number, (channels, side) in enumerate(((8, 4), (6, 3))):
       x = layers.keras_conv(channels, (side, side), name=f"conv{number}")(x)
       x = layers.keras_batch_norm(not train, name=f"norm{number}")(x)
-      x = layers.max_pool(nn.leaky_relu(x, 0.3))
+      x = nn.leaky_relu(pooling.max_pool(x), 0.3)  # the order is free
     x = as_sequence(x, 24)
     x = Bidirectional(ScanLSTM, 128, name="lstm0")(x)
     x = Bidirectional(ScanLSTM, 32, name="lstm1")(x, last=True)

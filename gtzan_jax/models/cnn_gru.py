@@ -13,7 +13,8 @@ from flax import linen as nn
 
 from gtzan_jax.errors import InputError
 from gtzan_jax.models.base import Classifier
-from gtzan_jax.models.layers import InputStats, conv_norm_relu, max_pool
+from gtzan_jax.models.dropout import Dropout
+from gtzan_jax.models.layers import InputStats, conv_norm_relu_pool
 from gtzan_jax.models.scan_rnn import ScanGRU, ScanLSTM, torch_init
 
 
@@ -56,10 +57,10 @@ class CNNGRU(Classifier):
     x = InputStats(name="standardise")(x)[..., None]
     blocks = enumerate(zip(*options, strict=True))
     for number, (channels, frames, bins) in blocks:
-      x = conv_norm_relu(x, channels, number, train)
-      x = max_pool(x, (frames, bins))
+      window = (frames, bins)
+      x = conv_norm_relu_pool(x, channels, number, train, window)
     x = x.reshape(*x.shape[:2], -1)
-    drop = nn.Dropout(self.dropout, deterministic=not train)
+    drop = Dropout(self.dropout, deterministic=not train)
     init = torch_init(self.hidden)
     recurrent = self.layer(self.hidden, **init, name="recurrent")
     x = recurrent(drop(x), last=True)

@@ -3,8 +3,9 @@
 import jax
 from flax import linen as nn
 
-from gtzan_jax.models import layers
+from gtzan_jax.models import layers, pooling
 from gtzan_jax.models.base import Classifier
+from gtzan_jax.models.dropout import Dropout
 
 
 class FusionCNN(Classifier):
@@ -37,11 +38,11 @@ class FusionCNN(Classifier):
     for number, channels in enumerate(self.channels):
       x = nn.relu(layers.keras_conv(channels, (3, 3), name=f"conv{number}")(x))
       if number < len(self.channels) - 1:
-        x = layers.max_pool(x, padding="VALID")
+        x = pooling.max_pool(x, padding="VALID")
       x = layers.keras_batch_norm(not train, name=f"norm{number}")(x)
-      x = nn.Dropout(self.block_dropout, deterministic=not train)(x)
+      x = Dropout(self.block_dropout, deterministic=not train)(x)
     x = x.mean((1, 2))
     x = nn.relu(layers.keras_dense(self.dense, name="dense")(x))
     x = layers.keras_batch_norm(not train, name="dense_norm")(x)
-    x = nn.Dropout(self.dropout, deterministic=not train)(x)
+    x = Dropout(self.dropout, deterministic=not train)(x)
     return layers.keras_dense(self.num_classes, name="head")(x)

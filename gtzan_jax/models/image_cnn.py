@@ -7,7 +7,7 @@ convolutions is flattened: the picture's size is fixed at init.
 import jax
 from flax import linen as nn
 
-from gtzan_jax.models import layers
+from gtzan_jax.models import layers, pooling
 from gtzan_jax.models.base import Classifier
 
 
@@ -37,9 +37,9 @@ class PairedCNN(Classifier):
       x = layers.torch_conv(
         channels, x.shape[-1], (3, 3), name=f"conv{number}"
       )(x)
+      if number % 2:  # before ReLU, which commutes with a maximum
+        x = pooling.max_pool(x)
       x = nn.relu(x)
-      if number % 2:
-        x = layers.max_pool(x)
       if self.batch_norm:
         x = layers.torch_batch_norm(not train, name=f"norm{number}")(x)
     x = x.reshape(x.shape[0], -1)
@@ -75,5 +75,5 @@ class ImageCNN(Classifier):
     x = layers.InputStats(name="standardise")(x)
     for number, channels in enumerate(self.channels):
       x = layers.keras_conv(channels, (3, 3), name=f"conv{number}")(x)
-      x = layers.max_pool(nn.relu(x))
+      x = nn.relu(pooling.max_pool(x))  # the order is free
     return layers.keras_head(self, x, self.dense, train)

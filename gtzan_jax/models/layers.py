@@ -1,4 +1,4 @@
-"""Layers that several models share: input statistics, pooling, initialisers.
+"""Layers that several models share: input statistics, initialisers.
 
 `keras_*` and `torch_*` layers have the defaults of the library that a source
 was written in; a source that names no value means these.
@@ -13,45 +13,49 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from gtzan_jax.errors import InputError
+from gtzan_jax.models.conv import Conv
+from gtzan_jax.models.dropout import Dropout
+from gtzan_jax.models.norm import BatchNorm
 
 INPUT_STATS = "input_stats"  # the collection
 
 # Keras: Glorot-uniform kernels, zero biases.
 keras_conv = functools.partial(
-  nn.Conv, kernel_init=nn.initializers.glorot_uniform()
+  Conv, kernel_init=nn.initializers.glorot_uniform()
 )
 keras_dense = functools.partial(
   nn.Dense, kernel_init=nn.initializers.glorot_uniform()
 )
-keras_batch_norm = functools.partial(nn.BatchNorm, momentum=0.99, epsilon=1e-3)
+keras_batch_norm = functools.partial(BatchNorm, momentum=0.99, epsilon=1e-3)
 # torch calls this momentum 0.1. The running variance averages the batch's,
 # where torch takes n / (n - 1) of it.
-torch_batch_norm = functools.partial(nn.BatchNorm, momentum=0.9, epsilon=1e-5)
+torch_batch_norm = functools.partial(BatchNorm, momentum=0.9, epsilon=1e-5)
 
 
 def keras_head(model: Any, x: jax.Array, width: int, train: bool) -> jax.Array:
   """Hidden layer `dense`, ReLU, the model's dropout, logits (layer `head`)."""
   x = x.reshape(x.shape[0], -1)
   x = nn.relu(keras_dense(width, name="dense")(x))
-  x = nn.Dropout(model.dropout, deterministic=not train)(x)
+  x = Dropout(model.dropout, deterministic=not train)(x)
   return keras_dense(model.num_classes, name="head")(x)
 
 
-def conv_norm_relu(
+def conv_norm_relu_pool(
   x: jax.Array,
   channels: int,
   number: int,
   train: bool,
+  window: tuple[int, int],
   strides: tuple[int, int] = (1, 1),
 ) -> jax.Array:
-  """3x3 convolution, BatchNorm, ReLU: layers `conv<number>`, `norm<number>`."""
+  """3x3 convolution, BatchNorm, ReLU, max pool of `window`.
+
+  The layers are called `conv<number>` and `norm<number>`.
+  """
   # BatchNorm has a bias of its own, so the convolution needs none.
-  conv = nn.Conv(
-    channels, (3, 3), strides, use_bias=False, name=f"conv{number}"
-  )
-  norm = nn.BatchNorm(not train, momentum=0.9, name=f"norm{number}")
-  return nn.relu(norm(conv(x)))
+  conv = Conv(channels, (3, 3), strides, use_bias=False, name=f"conv{number}")
+  norm = BatchNorm(not train, momentum=0.9, name=f"norm{number}")
+  return norm(conv(x), pool=window)
 
 
 def uniform(bound: float):
@@ -71,10 +75,10 @@ def torch_dense(features: int, inputs: int, *, name: str | None) -> nn.Dense:
 
 def torch_conv(
   features: int, inputs: int, kernel: tuple[int, int], *, name: str | None
-) -> nn.Conv:
+) -> nn.Module:
   """`torch.nn.Conv2d(inputs, features, kernel, padding="same")`."""
   init = uniform(1 / math.sqrt(inputs * math.prod(kernel)))
-  return nn.Conv(features, kernel, kernel_init=init, bias_init=init, name=name)
+  return Conv(features, kernel, kernel_init=init, bias_init=init, name=name)
 
 
 class InputStats(nn.Module):
@@ -116,71 +120,3 @@ def fill_input_stats(variables: Mapping[str, Any], mean, std) -> dict[str, Any]:
         f" the model's input {old[name].shape}"
       )
   return {**variables, INPUT_STATS: {layer: new}}
-
-
-# Pooling. `x.reshape(...).max((2, 4))` would lose gradients under `jit`: the
-# gradient of a reduced maximum goes to the values that equal the result, and
-# where XLA recomputes `x` in another fusion its last bit may differ, so that
-# none is equal (on a CPU up to half of the largest entry of a kernel's
-# gradient). Up to JAX 0.10 `jnp.maximum` of two arrays does the same. Here
-# values are compared with each other, or picked by index.
-
-
-@jax.custom_jvp
-def larger(x: jax.Array, y: jax.Array) -> jax.Array:
-  """`jnp.maximum(x, y)`; the gradient goes to `x` where the two are equal."""
-  return jnp.maximum(x, y)
-
-
-@larger.defjvp
-def _larger_jvp(primals, tangents):
-  x, y = primals
-  return larger(x, y), jnp.where(x >= y, *tangents)
-
-
-def max_pool(
-  x: jax.Array,
-  window: tuple[int, int] = (2, 2),
-  strides: tuple[int, int] | None = None,
-  padding: str = "SAME",
-) -> jax.Array:
-  """`nn.max_pool`, whose own gradient costs as much as a small CNN on a CPU.
-
-  Each axis is pooled alone: fewer comparisons where windows overlap.
-
-  Args:
-    x: `[batch, height, width, channels]`.
-    window: height and width of a window.
-    strides: along height and width; None for the window's size.
-    padding: "SAME" or "VALID", as in Linen.
-
-  Returns:
-    `[batch, rows, columns, channels]`: an axis of `n` values becomes
-    `ceil(n / stride)` ("SAME") or `1 + floor((n - window) / stride)` ("VALID").
-
-  Raises:
-    InputError: no window fits ("VALID").
-  """
-  strides = strides or window
-  padded = jax.lax.padtype_to_pads(x.shape[1:3], window, strides, padding)
-  for axis, size, stride in zip((1, 2), window, strides, strict=True):
-    pads = [(0, 0)] * x.ndim
-    pads[axis] = padded[axis - 1]
-    x = jnp.pad(x, pads, constant_values=-jnp.inf)
-    if x.shape[axis] < size:
-      raise InputError(
-        f"a pool of {size} does not fit what the layers before it leave of the"
-        f" input, {x.shape[axis]} (frames or bins); give the model more of them"
-      )
-    # Where the last window starts.
-    last = (x.shape[axis] - size) // stride * stride
-    cut = functools.partial(jax.lax.slice_in_dim, stride=stride, axis=axis)
-    places = (cut(x, start, start + last + 1) for start in range(size))
-    x = functools.reduce(larger, places)
-  return x
-
-
-def axis_max(x: jax.Array, axis: int) -> jax.Array:
-  """`x.max(axis)`; the gradient goes to the first of equal values."""
-  place = jax.lax.stop_gradient(x).argmax(axis, keepdims=True)
-  return jnp.take_along_axis(x, place, axis).squeeze(axis)

@@ -4,6 +4,7 @@ import jax
 from flax import linen as nn
 
 from gtzan_jax.models.base import Classifier
+from gtzan_jax.models.dropout import Dropout
 from gtzan_jax.models.layers import InputStats, torch_dense
 from gtzan_jax.models.scan_rnn import ScanLSTM, torch_init
 
@@ -37,5 +38,5 @@ class LSTM(Classifier):
         **torch_init(self.hidden),
       )
       x = layer(x, last=number == self.layers - 1)
-      x = nn.Dropout(self.dropout, deterministic=not train)(x)
+      x = Dropout(self.dropout, deterministic=not train)(x)
     return torch_dense(self.num_classes, self.hidden, name="head")(x)

@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from gtzan_jax.models import layers
+from gtzan_jax.models import layers, pooling
 from gtzan_jax.models.base import Classifier
+from gtzan_jax.models.dropout import Dropout
 
 
 class MelCNN(Classifier):
@@ -37,11 +38,10 @@ class MelCNN(Classifier):
     x = layers.InputStats(name="standardise")(x)[..., None]
     for number, channels in enumerate(self.channels):
       stride = self.stem_stride if number == 0 else (1, 1)
-      x = layers.conv_norm_relu(x, channels, number, train, stride)
-      x = layers.max_pool(x)
-    x = jnp.concatenate([x.mean(1), layers.axis_max(x, 1)], axis=-1)
+      x = layers.conv_norm_relu_pool(x, channels, number, train, (2, 2), stride)
+    x = jnp.concatenate([x.mean(1), pooling.axis_max(x, 1)], axis=-1)
     x = x.reshape(x.shape[0], -1)
-    x = nn.Dropout(self.dropout, deterministic=not train)(x)
+    x = Dropout(self.dropout, deterministic=not train)(x)
     x = nn.relu(nn.Dense(self.dense, name="dense")(x))
-    x = nn.Dropout(self.dropout, deterministic=not train)(x)
+    x = Dropout(self.dropout, deterministic=not train)(x)
     return nn.Dense(self.num_classes, name="head")(x)

@@ -4,6 +4,7 @@ import jax
 from flax import linen as nn
 
 from gtzan_jax.models.base import Classifier
+from gtzan_jax.models.dropout import Dropout
 from gtzan_jax.models.layers import InputStats, keras_dense, torch_dense
 
 
@@ -50,6 +51,6 @@ class MLP(Classifier):
     x = x.reshape(x.shape[0], -1)
     for number, width in enumerate(self.widths):
       if number > 0:
-        x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        x = Dropout(self.dropout, deterministic=not train)(x)
       x = nn.relu(keras_dense(width, name=f"dense{number}")(x))
     return keras_dense(self.num_classes, name="head")(x)

@@ -17,6 +17,7 @@ from flax import linen as nn
 
 from gtzan_jax.errors import InputError
 from gtzan_jax.models.base import Classifier
+from gtzan_jax.models.dropout import Dropout
 from gtzan_jax.models.layers import InputStats, keras_conv, keras_dense
 
 # The paper's table 2: expansion, output channels, repeats, stride of the first.
@@ -198,5 +199,5 @@ class MobileNetV2(Classifier):
     if frozen_until == len(BLOCKS):
       x = jax.lax.stop_gradient(x)
     x = x.mean((1, 2))
-    x = nn.Dropout(self.dropout, deterministic=not train)(x)
+    x = Dropout(self.dropout, deterministic=not train)(x)
     return keras_dense(self.num_classes, name="head")(x)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from gtzan_jax.models import layers
+from gtzan_jax.models import layers, pooling
 from gtzan_jax.models.base import Classifier
 
 
@@ -35,8 +35,9 @@ class ParallelCNN(Classifier):
       conv = layers.keras_conv(
         channels, (kernel, kernel), padding="VALID", name=f"conv{number}"
       )
-      y = nn.leaky_relu(conv(x), 0.3)
-      y = layers.max_pool(y, (pool, pool), padding="VALID")
+      # An increasing function and a maximum commute: fewer values first.
+      y = pooling.max_pool(conv(x), (pool, pool), padding="VALID")
+      y = nn.leaky_relu(y, 0.3)
       flat.append(y.reshape(y.shape[0], -1))
     return layers.keras_dense(self.num_classes, name="head")(
       jnp.concatenate(flat, axis=-1)

@@ -8,7 +8,7 @@ BatchNorm; ReLU again after the sum; "same" padding and pooling throughout.
 import jax
 from flax import linen as nn
 
-from gtzan_jax.models import layers
+from gtzan_jax.models import layers, pooling
 from gtzan_jax.models.base import Classifier
 
 
@@ -62,8 +62,8 @@ class ResNet(Classifier):
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
     x = layers.InputStats(name="standardise")(x)[..., None]
-    x = layers.max_pool(ConvReluNorm(32, name="stem")(x, train=train))
+    x = pooling.max_pool(ConvReluNorm(32, name="stem")(x, train=train))
     for number, features in enumerate((32, 64), start=1):
       block = ResidualBlock(features, self.shortcuts, name=f"block{number}")
-      x = layers.max_pool(block(x, train=train))
+      x = pooling.max_pool(block(x, train=train))
     return layers.keras_head(self, x, 64, train)

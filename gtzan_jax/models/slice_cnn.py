@@ -4,7 +4,7 @@ import jax
 from flax import linen as nn
 
 from gtzan_jax.errors import InputError
-from gtzan_jax.models import layers
+from gtzan_jax.models import layers, pooling
 from gtzan_jax.models.base import Classifier
 
 WINDOWS = ((3, 3), (3, 3), (2, 2))  # side of each convolution and of its pool
@@ -45,6 +45,6 @@ class SliceCNN(Classifier):
       x = layers.keras_conv(
         self.channels, (conv, conv), padding="VALID", name=f"conv{number}"
       )(x)
-      x = layers.max_pool(nn.relu(x), (pool, pool), (2, 2))
+      x = nn.relu(pooling.max_pool(x, (pool, pool), (2, 2)))
       x = layers.keras_batch_norm(not train, name=f"norm{number}")(x)
     return layers.keras_head(self, x, self.dense, train)

@@ -12,6 +12,7 @@ from flax import linen as nn
 
 from gtzan_jax.errors import InputError
 from gtzan_jax.models.base import Classifier
+from gtzan_jax.models.dropout import Dropout
 from gtzan_jax.models.layers import InputStats
 from gtzan_jax.models.layers import keras_conv as conv
 from gtzan_jax.models.layers import keras_dense as dense
@@ -64,9 +65,9 @@ class Block(nn.Module):
     """Returns `[batch, tokens, width]`, the shape of `x`."""
 
     def dropped(y):
-      y = nn.Dropout(self.dropout, deterministic=not train)(y)
+      y = Dropout(self.dropout, deterministic=not train)(y)
       # One draw for all tokens and channels of an example.
-      path = nn.Dropout(self.drop_path, broadcast_dims=(1, 2))
+      path = Dropout(self.drop_path, broadcast_dims=(1, 2))
       return path(y, deterministic=not train)
 
     width = x.shape[-1]
@@ -110,7 +111,7 @@ class Transformer(Classifier):
         f"transformer got width={self.width} and heads={self.heads}; the width"
         " is a multiple of twice the heads"
       )
-    drop = nn.Dropout(self.dropout, deterministic=not train)
+    drop = Dropout(self.dropout, deterministic=not train)
     x = InputStats(name="standardise")(x)
     x = nn.gelu(conv(self.width, (3,), name="stem0")(x))
     x = nn.gelu(conv(self.width, (3,), self.stride, name="stem1")(x))

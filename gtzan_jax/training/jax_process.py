@@ -1,13 +1,17 @@
 """Settings of the JAX process, and how a training step is compiled."""
 
+import functools
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from absl import logging
 
 from gtzan_jax.training import sharding
+
+_ONEDNN = {"xla_cpu_experimental_onednn_custom_call": True}
 
 
 def use_compilation_cache(folder: str) -> None:
@@ -32,7 +36,25 @@ def jit_step(step: Callable, mesh: jax.sharding.Mesh) -> Callable:
   reused for the state returned.
   """
   everywhere = sharding.replicated(mesh)
-  return jax.jit(step, donate_argnums=0, out_shardings=(everywhere, everywhere))
+  return jax.jit(
+    step,
+    donate_argnums=0,
+    out_shardings=(everywhere, everywhere),
+    compiler_options=dict(_compiler_options()),
+  )
+
+
+@functools.cache
+def _compiler_options() -> Mapping[str, bool]:
+  """What a step is compiled with: oneDNN's convolutions on a CPU, if known."""
+  if jax.default_backend() != "cpu":
+    return {}
+  try:  # XLA refuses an option that it does not know
+    jax.jit(lambda x: x, compiler_options=_ONEDNN).lower(0.0).compile()
+  except jax.errors.JaxRuntimeError as error:
+    logging.info("steps are compiled without oneDNN: %s", error)
+    return {}
+  return _ONEDNN
 
 
 def trace(

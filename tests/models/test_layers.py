@@ -9,7 +9,7 @@ import pytest
 from flax import linen as nn
 
 from gtzan_jax import models
-from gtzan_jax.models import layers
+from gtzan_jax.models import conv, dropout, layers, norm, pooling
 from gtzan_jax.training import sharding
 
 
@@ -51,7 +51,7 @@ def test_pools_agree_with_linen(shape, window, strides, padding):
     y, back = jax.vjp(lambda v: pool(v, window, strides, padding), x)
     return y, *back(jnp.cos(jnp.arange(y.size)).reshape(y.shape))
 
-  ours = pooled(layers.max_pool, strides)
+  ours = pooled(pooling.max_pool, strides)
   expected = pooled(nn.max_pool, strides or window)
   np.testing.assert_array_equal(ours[0], expected[0])
   np.testing.assert_allclose(ours[1], expected[1], atol=1e-6)
@@ -60,11 +60,11 @@ def test_pools_agree_with_linen(shape, window, strides, padding):
 @pytest.mark.slow
 def test_the_gradient_of_a_maximum_goes_to_the_first_of_equal_values():
   x = jnp.ones((1, 3, 3, 1))
-  pool = partial(layers.max_pool, window=(3, 3), strides=(2, 2))
+  pool = partial(pooling.max_pool, window=(3, 3), strides=(2, 2))
   gradient = jax.grad(lambda v: pool(v, padding="VALID").sum())(x)
   np.testing.assert_array_equal(gradient.ravel(), [1] + [0] * 8)
   x = jnp.array([[1.0, 5.0, 5.0], [2.0, 0.0, -1.0]])
-  largest, back = jax.vjp(lambda v: layers.axis_max(v, 1), x)
+  largest, back = jax.vjp(lambda v: pooling.axis_max(v, 1), x)
   np.testing.assert_array_equal(largest, [5.0, 2.0])
   np.testing.assert_array_equal(
     back(jnp.array([3.0, 4.0]))[0], [[0, 3, 0], [4, 0, 0]]
@@ -74,7 +74,7 @@ def test_the_gradient_of_a_maximum_goes_to_the_first_of_equal_values():
 def test_a_pool_keeps_nan():
   for place in range(4):
     x = jnp.arange(4.0).at[place].set(jnp.nan).reshape(1, 2, 2, 1)
-    assert np.isnan(layers.max_pool(x)).all()
+    assert np.isnan(pooling.max_pool(x)).all()
 
 
 @pytest.mark.slow
@@ -127,3 +127,120 @@ def test_initial_values_are_torchs_or_kerass():
     largest = layer["params"]
     assert largest["kernel"] == pytest.approx(bound, rel=0.01)
     assert largest["bias"] == pytest.approx(bound * bias, rel=0.1)
+
+
+def gradients(function, *arguments):
+  """The values of a function and the gradients of their weighted sum."""
+
+  def weighted(*arguments):
+    y = function(*arguments)
+    weights = np.random.default_rng(1).standard_normal(y.shape)
+    return jnp.sum(y * jnp.float32(weights)), y
+
+  every = tuple(range(len(arguments)))
+  grad = jax.jit(jax.grad(weighted, argnums=every, has_aux=True))
+  return grad(*arguments)
+
+
+def assert_close(ours, expected, tolerance=1e-6):
+  for a, b in zip(
+    jax.tree.leaves(ours), jax.tree.leaves(expected), strict=True
+  ):
+    np.testing.assert_allclose(a, b, atol=tolerance * np.abs(b).max())
+
+
+@pytest.mark.parametrize("padding", ["SAME", "VALID", ((2, 0), (0, 1))])
+@pytest.mark.parametrize(("channels", "features"), [(1, 4), (4, 4), (2, 9)])
+@pytest.mark.parametrize("size", [(3, 3), (4, 2), (1, 1)])
+def test_a_convolution_has_the_gradients_of_xla(
+  size, channels, features, padding, monkeypatch
+):
+  monkeypatch.setattr(conv, "_POSITIONS", 2 * 9 * 7)  # two examples at a time
+  draw = np.random.default_rng(0)
+  x = draw.standard_normal((6, 9, 7, channels), "float32")
+  kernel = draw.standard_normal((*size, channels, features), "float32")
+  options = {"dimension_numbers": ("NHWC", "HWIO", "NHWC")}
+  ours, expected = (
+    gradients(lambda x, k, f=f: f(x, k, (1, 1), padding, **options), x, kernel)
+    for f in (conv.conv_general_dilated, jax.lax.conv_general_dilated)
+  )
+  assert_close(ours, expected, 3e-6)
+
+
+@pytest.mark.parametrize("options", [
+  {"strides": 2},
+  {"kernel_dilation": 2},
+  {"input_dilation": 2, "padding": 1},
+  {"feature_group_count": 2},
+])  # fmt: skip
+def test_other_convolutions_are_xlas(options):
+  x = np.random.default_rng(0).standard_normal((2, 8, 8, 4), "float32")
+  layers_ = [make(4, (3, 3), **options) for make in (conv.Conv, nn.Conv)]
+  variables = layers_[1].init(jax.random.key(0), x)
+  ours, expected = (gradients(x_.apply, variables, x) for x_ in layers_)
+  assert_close(ours, expected)
+
+
+@pytest.mark.parametrize("window", [None, (2, 2), (1, 4), (3, 2)])
+@pytest.mark.parametrize("train", [True, False])
+def test_batch_norm_is_linens_then_relu_and_a_pool(window, train):
+  draw = np.random.default_rng(0)
+  x = draw.standard_normal((3, 9, 7, 5), "float32") + 2
+  variables = {
+    "params": {  # a negative scale turns maxima into minima
+      "scale": jnp.array([1.0, -2.0, 0.5, -0.1, 3.0]),
+      "bias": jnp.array([0.0, 1.0, -1.0, 0.2, 0.1]),
+    },
+    "batch_stats": {"mean": jnp.arange(5.0), "var": jnp.arange(5.0) + 1},
+  }
+  stats = {}
+
+  def ours(variables, x):
+    layer = norm.BatchNorm(not train, momentum=0.9)
+    y, stats["ours"] = layer.apply(
+      variables, x, pool=window, mutable=["batch_stats"]
+    )
+    return y
+
+  def expected(variables, x):
+    layer = nn.BatchNorm(not train, momentum=0.9)
+    y, stats["expected"] = layer.apply(variables, x, mutable=["batch_stats"])
+    if window:
+      y = nn.max_pool(nn.relu(y), window, window, "SAME")
+    return y
+
+  results = [gradients(f, variables, x) for f in (ours, expected)]
+  assert_close(*results, 3e-6)
+  for f in (ours, expected):
+    f(variables, x)
+  assert_close(stats["ours"], stats["expected"])
+
+
+def test_batch_norm_starts_as_linens():
+  x = jnp.ones((2, 3))
+  ours, expected = (
+    layer(False).init(jax.random.key(0), x)
+    for layer in (norm.BatchNorm, nn.BatchNorm)
+  )
+  jax.tree.map(np.testing.assert_array_equal, ours, expected)
+
+
+def test_dropout_keeps_the_mean_and_drops_its_rate():
+  x = jnp.ones((64, 1000))
+  layer = dropout.Dropout(0.3, deterministic=False)
+  y = layer.apply({}, x, rngs={"dropout": jax.random.key(0)})
+  kept = np.asarray(y) > 0
+  rate = 77 / 256
+  np.testing.assert_allclose(y[kept], 1 / (1 - rate), rtol=1e-6)
+  spread = np.sqrt(rate * (1 - rate) / y.size)
+  assert abs(1 - kept.mean() - rate) < 4 * spread
+  # Neighbours, which share a word of random bits, are independent.
+  for axis, step in ((0, 1), (1, 1), (1, 2), (1, 3)):
+    both = kept & np.roll(kept, step, axis)
+    expected = (1 - rate) ** 2
+    spread = np.sqrt(expected * (1 - expected) / y.size)
+    assert abs(both.mean() - expected) < 5 * spread
+  whole = dropout.Dropout(0.5, broadcast_dims=(1,), deterministic=False)
+  y = whole.apply({}, x, rngs={"dropout": jax.random.key(0)})
+  assert set(np.unique(y.sum(1))) == {0.0, 2000.0}
+  assert (dropout.Dropout(0.5, deterministic=True).apply({}, x) == x).all()

@@ -14,6 +14,7 @@ from flax import traverse_util
 from gtzan_jax import models
 from gtzan_jax.errors import InputError
 from gtzan_jax.models import layers
+from gtzan_jax.models.norm import BatchNorm
 from gtzan_jax.models.scan_rnn import Bidirectional, ScanLSTM
 
 # Every model small: the shape of an example, and the options that shrink it.
@@ -334,7 +335,7 @@ def test_dropout_and_batch_norm_are_the_sources(name):
     if isinstance(module, nn.Dropout):
       assert not module.deterministic
       calls.append(f"drop{module.rate}")
-    elif isinstance(module, nn.BatchNorm):
+    elif isinstance(module, BatchNorm):
       constants = (0.9, 1e-5) if name in TORCH else (0.99, 1e-3)
       assert (module.momentum, module.epsilon) == constants
       calls.append(path)

@@ -1,0 +1,143 @@
+"""2-D convolution whose kernel gradient is fast on a CPU.
+
+XLA computes that gradient as a convolution with a kernel as large as the
+picture: 2 to 6 times the time of the layer itself. Here it is products over
+patches, some examples at a time, which stay in the cache.
+"""
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from jax import lax
+
+_LAYOUT = ("NHWC", "HWIO", "NHWC")
+# Positions (examples x rows x columns) taken at a time: measured, see
+# docs/performance.md.
+_POSITIONS = 32_768
+
+
+def conv_general_dilated(
+  x: jax.Array,
+  kernel: jax.Array,
+  window_strides: Sequence[int],
+  padding: str | Sequence[tuple[int, int]],
+  **options: Any,
+) -> jax.Array:
+  """`jax.lax.conv_general_dilated`, for `nn.Conv`'s attribute of that name.
+
+  A 2-D convolution of stride 1 without dilation or groups gets the gradient of
+  this module (reverse mode alone); any other is XLA's.
+  """
+  groups = options.get("feature_group_count", 1)
+  plain = all(
+    set(options.get(name) or (1,)) == {1}
+    for name in ("lhs_dilation", "rhs_dilation")
+  )
+  size = kernel.shape[:-2]
+  if x.ndim != 4 or set(window_strides) != {1} or groups != 1 or not plain:
+    return lax.conv_general_dilated(
+      x, kernel, window_strides, padding, **options
+    )
+  if isinstance(padding, str):
+    padding = lax.padtype_to_pads(x.shape[1:3], size, (1, 1), padding)
+  pads = tuple((int(low), int(high)) for low, high in padding)
+  if size == (1, 1) and pads == ((0, 0), (0, 0)):
+    return (x.reshape(-1, x.shape[-1]) @ kernel[0, 0]).reshape(*x.shape[:3], -1)
+  return _conv(pads, x, kernel)
+
+
+Conv = functools.partial(nn.Conv, conv_general_dilated=conv_general_dilated)
+
+
+def _xla(pads, x, kernel):
+  return lax.conv_general_dilated(
+    x, kernel, (1, 1), pads, dimension_numbers=_LAYOUT
+  )
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _conv(pads, x, kernel):
+  return _xla(pads, x, kernel)
+
+
+def _forward(pads, x, kernel):
+  return _xla(pads, x, kernel), (x, kernel)
+
+
+def _backward(pads, residuals, dy):
+  x, kernel = residuals
+  _, pull = jax.vjp(lambda x: _xla(pads, x, kernel), x)
+  (dx,) = pull(dy)
+
+  def by_xla(x, dy):
+    return jax.vjp(lambda kernel: _xla(pads, x, kernel), kernel)[1](dy)[0]
+
+  by_products = functools.partial(kernel_gradient, pads, kernel.shape[:2])
+  dk = lax.platform_dependent(x, dy, cpu=by_products, default=by_xla)
+  return dx, dk
+
+
+_conv.defvjp(_forward, _backward)
+
+
+def kernel_gradient(
+  pads: Sequence[tuple[int, int]],
+  size: tuple[int, int],
+  x: jax.Array,
+  dy: jax.Array,
+) -> jax.Array:
+  """The gradient of a convolution of stride 1 with respect to its kernel.
+
+  Args:
+    pads: (low, high) of height and width.
+    size: height and width of the kernel.
+    x: the input, `[batch, height, width, in]`.
+    dy: the gradient of the output, `[batch, rows, columns, out]`.
+
+  Returns:
+    `[*size, in, out]`.
+  """
+  batch, rows, columns, out = dy.shape
+  channels = x.shape[-1]
+  count = max(1, min(batch, _POSITIONS // (rows * columns)))
+  while batch % count:
+    count -= 1
+  x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+  x = x.reshape(-1, count, *x.shape[1:])
+  dy = dy.reshape(-1, count, *dy.shape[1:])
+  # A gather writes a patch as a few long copies; a concatenation of shifted
+  # pictures is five times slower.
+  across = np.arange(columns)[:, None] + np.arange(size[1])
+  high, wide = size
+
+  def shifted(x, dy):
+    """Columns of x and rows of dy are shifted: [wide, in] by [high, out]."""
+    x = x[:, :, across].reshape(-1, wide * channels)
+    dy = jnp.pad(dy, ((0, 0), (high - 1, high - 1), (0, 0), (0, 0)))
+    starts = range(high - 1, -1, -1)
+    dy = jnp.stack([dy[:, i : i + rows + high - 1] for i in starts], 3)
+    return x.T @ dy.reshape(-1, high * out)
+
+  def patched(x, dy):
+    """Whole patches of x: [high, wide, in] by [out]."""
+    down = (np.arange(rows)[:, None] + np.arange(high)) * x.shape[2]
+    places = down[:, None, :, None] + across[None, :, None, :]
+    x = x.reshape(count, -1, channels)[:, places]
+    return x.reshape(-1, high * wide * channels).T @ dy.reshape(-1, out)
+
+  fewer_copies = wide * channels + high * out < high * wide * channels
+  product = shifted if fewer_copies else patched
+  shape = jax.eval_shape(product, x[0], dy[0]).shape
+  total, _ = lax.scan(
+    lambda total, pair: (total + product(*pair), None),
+    jnp.zeros(shape, x.dtype),
+    (x, dy),
+  )
+  if fewer_copies:
+    total = total.reshape(wide, channels, high, out).transpose(2, 0, 1, 3)
+  return total.reshape(high, wide, channels, out)
