@@ -17,11 +17,8 @@ import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import grain
 import jax
 import numpy as np
-import tensorflow_datasets as tfds
-from grain.experimental import index_shuffle
 
 from gtzan_jax import errors, features
 from gtzan_jax.features import logmel_archive
@@ -116,6 +113,8 @@ def from_folder(
   `partition` has `parts`, `leak`, `missing` and `sha256` (see `Dataset`, also
   for the others) and was made for `genres`, empty for all.
   """
+  import tensorflow_datasets as tfds  # not to predict, nor grain
+
   info = tfds.builder_from_directory(str(directory)).info
   return Dataset(
     directory=directory,
@@ -144,6 +143,8 @@ class Records:
   """The examples of one split, by index."""
 
   def __init__(self, dataset: Dataset, split: str, fields: Sequence[str]):
+    import tensorflow_datasets as tfds
+
     self.ids = tuple(dataset.parts[split])
     self.shapes = {name: dataset.fields[name] for name in fields}
     builder = tfds.builder_from_directory(str(dataset.directory))
@@ -348,6 +349,8 @@ def train_batches(
 
   if records.in_memory:
     return map(batch, itertools.count(start_step))
+  import grain
+
   iterator = iter(
     grain.MapDataset.range(2**62)
     .map(batch)
@@ -363,6 +366,8 @@ def shuffled(size: int, seed: int) -> Callable[[int], int]:
   It is that of `grain.MapDataset.range(size).seed(seed).shuffle()`, without the
   25 us that its layers take for each index.
   """
+  from grain.experimental import index_shuffle
+
   # As MapDataset.seed derives it for a shuffle that comes next.
   (own,) = np.random.SeedSequence([seed, 1]).generate_state(1).tolist()
 

@@ -16,7 +16,6 @@ import numpy as np
 
 from gtzan_jax import errors
 from gtzan_jax.audio import mono_waveform
-from gtzan_jax.data.open_dataset import open_tree
 from gtzan_jax.features import image
 from gtzan_jax.inference import input_warnings, inputs
 from gtzan_jax.training import evaluate, workdir
@@ -61,6 +60,11 @@ def find(
   passed_over: collections.Counter[str] = collections.Counter()
   what, takes = _takes(kind)
   for path in paths:
+    if path.lower().endswith(takes) and os.path.isfile(path):
+      sources.append(Source(path, pathlib.Path(path)))
+      continue
+    from gtzan_jax.data.open_dataset import open_tree  # and TFDS
+
     try:
       with errors.reading(path):
         tree = open_tree(path, data)
