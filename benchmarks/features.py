@@ -1,14 +1,12 @@
-"""All features of one 30 s clip on one core: this project and librosa.
+"""Each feature of one 30 s clip on one core: this project and librosa.
 
-  python benchmarks/features.py [--rounds=20]
+  python benchmarks/features.py [--rounds=15] [--json=FILE]
 
-Everything but harmonic/percussive separation and tempo: log-mel, 13 MFCC,
-chroma (tuning 0), contrast, centroid, bandwidth, roll-off, zero crossings, RMS.
-Prints one JSON line: the medians in ms of one `features.extract` that gives
-them all, and of librosa's functions called one after the other, each from the
-waveform, taken in turns so that a busy machine slows both; `ratio` is the
-second over the first, `librosa_parts_ms` the medians of each function. The JAX
-side starts from a NumPy array and ends in one.
+Prints one JSON line, and writes it to FILE: for each part alone, all of them
+together ("union": one call here, librosa's functions one after the other) and
+`table57`, the medians in ms and their ratio, ours / librosa. Both sides start
+from a NumPy array, end in one, and take turns so that a busy machine slows
+both. Chroma has tuning 0, except in `table57`.
 """
 
 import os
@@ -17,35 +15,37 @@ if hasattr(os, "sched_setaffinity"):  # before any thread pool is made
   os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 import argparse
+import dataclasses
 import json
+import pathlib
 import statistics
+import sys
 import time
+from collections.abc import Callable
 
 import jax
 import librosa
 import numpy as np
+import scipy
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from benchmarks import parity
 from gtzan_jax import features
 from gtzan_jax.audio.mono_waveform import SAMPLE_RATE
 
-SPEC = features.FeatureSpec(
-  "all",
-  parts=(
-    *("logmel", "mfcc", "chroma", "contrast", "centroid", "bandwidth"),
-    *("rolloff", "zero_crossing_rate", "rms"),
-  ),
-)
+SPEC = parity.EVERY_PART
 
 
 def clip() -> np.ndarray:
-  """30 s of gliding tones in noise, float32 `[661500]`."""
+  """30 s of gliding tones and a beat in noise, float32 `[661500]`."""
   t = np.arange(30 * SAMPLE_RATE) / SAMPLE_RATE
   sound = 0.4 * np.sin(2 * np.pi * (220 + 20 * t) * t)
-  sound += 0.1 * np.random.default_rng(0).standard_normal(t.shape)
+  noise = np.random.default_rng(0).standard_normal(t.shape)
+  sound += 0.1 * noise * (0.2 + np.exp(-8 * (2 * t % 1)))
   return sound.astype(np.float32)
 
 
-def one_by_one(y: np.ndarray) -> dict:
+def by_librosa(y: np.ndarray) -> dict[str, Callable]:
   """librosa's functions with their defaults (n_fft 2048, hop 512)."""
   feature, sr = librosa.feature, SAMPLE_RATE
   return {
@@ -63,46 +63,67 @@ def one_by_one(y: np.ndarray) -> dict:
   }
 
 
+def pairs(y: np.ndarray) -> dict[str, tuple[Callable, Callable]]:
+  """Ours and librosa's computation of each row."""
+  theirs = by_librosa(y)
+
+  def ours(spec: features.FeatureSpec) -> Callable:
+    return lambda: np.asarray(features.extract(y, spec))
+
+  rows = {
+    part: (ours(dataclasses.replace(SPEC, parts=(part,))), theirs[part])
+    for part in SPEC.parts
+  }
+  rows["union"] = (ours(SPEC), lambda: [f() for f in theirs.values()])
+  table = features.get("table57")
+  rows["table57"] = (ours(table), lambda: parity.table57(y, SAMPLE_RATE))
+  return rows
+
+
 def measure(rounds: int) -> dict:
-  y = clip()
-  parts = one_by_one(y)
-  # The first call compiles, and gives the results to compare.
-  ours = np.asarray(features.extract(y, SPEC))
-  theirs = np.concatenate([compute().T for compute in parts.values()], axis=1)
-  assert ours.shape == theirs.shape
-  together: list[float] = []
-  alone: dict[str, list[float]] = {part: [] for part in parts}
-  for _ in range(rounds):
-    start = time.perf_counter()
-    np.asarray(features.extract(y, SPEC))
-    together.append(1e3 * (time.perf_counter() - start))
-    for part, compute in parts.items():
-      start = time.perf_counter()
-      compute()
-      alone[part].append(1e3 * (time.perf_counter() - start))
-  jax_ms = statistics.median(together)
-  librosa_ms = statistics.median(
-    sum(times) for times in zip(*alone.values(), strict=True)
-  )
+  rows = []
+  for name, sides in pairs(clip()).items():
+    for run in sides:
+      run()  # compiles
+    times: list[list[float]] = [[], []]
+    for _ in range(max(3, rounds // 3) if name == "table57" else rounds):
+      for run, own in zip(sides, times, strict=True):
+        start = time.perf_counter()
+        run()
+        own.append(1e3 * (time.perf_counter() - start))
+    ours, theirs = map(statistics.median, times)
+    rows.append(
+      {
+        "name": name,
+        "ours_ms": round(ours, 2),
+        "librosa_ms": round(theirs, 2),
+        "ratio": round(ours / theirs, 3),
+      }
+    )
   return {
     "benchmark": "features",
-    "jax_ms": round(jax_ms, 2),
-    "librosa_ms": round(librosa_ms, 2),
-    "ratio": round(librosa_ms / jax_ms, 2),
-    "librosa_parts_ms": {
-      part: round(statistics.median(times), 2) for part, times in alone.items()
+    "rows": rows,
+    "versions": {
+      "jax": jax.__version__,
+      "librosa": librosa.__version__,
+      "numpy": np.__version__,
+      "scipy": scipy.__version__,
     },
     "rounds": rounds,
     "cores": len(os.sched_getaffinity(0))
     if hasattr(os, "sched_getaffinity")
     else os.cpu_count(),
     "device": jax.default_backend(),
-    "jax": jax.__version__,
-    "librosa": librosa.__version__,
+    "command": "python benchmarks/features.py",
   }
 
 
 if __name__ == "__main__":
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-  parser.add_argument("--rounds", type=int, default=20)
-  print(json.dumps(measure(parser.parse_args().rounds)))
+  parser.add_argument("--rounds", type=int, default=15)
+  parser.add_argument("--json", type=pathlib.Path)
+  given = parser.parse_args()
+  found = measure(given.rounds)
+  print(json.dumps(found))
+  if given.json:
+    given.json.write_text(json.dumps(found, indent=1) + "\n")

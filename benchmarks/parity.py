@@ -63,6 +63,36 @@ def reference(y: np.ndarray, spec: features.FeatureSpec) -> dict:
   return {part: compute[part]().T for part in spec.parts}
 
 
+def table57(y: np.ndarray, sr: int) -> np.ndarray:
+  """Kaggle's row of a clip by librosa, float32 `[57]`."""
+  y = np.pad(y, (0, max(0, 2048 - len(y))))
+  spectrum = librosa.stft(y, pad_mode="reflect")
+  magnitude = np.abs(spectrum)
+  power = magnitude**2
+  feature = librosa.feature
+  harmonic, percussive = (
+    librosa.util.fix_length(librosa.istft(part), size=len(y))
+    for part in librosa.decompose.hpss(spectrum)
+  )
+  onsets = librosa.onset.onset_strength(y=y, sr=sr, aggregate=np.median)
+  tempo = feature.tempo(onset_envelope=onsets, sr=sr)[0]
+  mel = feature.melspectrogram(S=power, sr=sr)
+  rows = (
+    feature.chroma_stft(S=power, sr=sr),
+    feature.rms(y=y, pad_mode="reflect"),
+    feature.spectral_centroid(S=magnitude, sr=sr),
+    feature.spectral_bandwidth(S=magnitude, sr=sr),
+    feature.spectral_rolloff(S=magnitude, sr=sr),
+    feature.zero_crossing_rate(y),
+    harmonic,
+    percussive,
+    *feature.mfcc(S=librosa.power_to_db(mel), n_mfcc=20),
+  )
+  values = [value for row in rows for value in (row.mean(), row.var())]
+  values.insert(16, tempo if onsets.any() else 0.0)
+  return np.asarray(values, np.float32)
+
+
 def compare(ours: np.ndarray, theirs: dict[str, np.ndarray]) -> dict:
   """Differences of one example, part by part."""
   found, start = {}, 0
@@ -132,7 +162,7 @@ if __name__ == "__main__":
   if given.clips:
     paths = paths[:: max(1, len(paths) // given.clips)]
   for spec in (*features.FEATURES.values(), EVERY_PART):
-    # Pictures and tables are no frames, and a table is librosa's already.
+    # Pictures and tables are no frames; benchmarks/table57.py has the latter.
     if set(spec.parts) <= set(EVERY_PART.parts):
       for part, found in differences(paths, spec).items():
         if found:

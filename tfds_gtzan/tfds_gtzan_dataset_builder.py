@@ -8,7 +8,6 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
-import importlib.metadata
 import itertools
 import json
 import math
@@ -263,8 +262,6 @@ def fingerprint(spec: features.FeatureSpec, corpus: Corpus) -> str:
     "features": features.FEATURES_VERSION,
     "spec": spec.to_dict(),
   }
-  if corpus.kind == "audio" and "table57" in spec.parts:
-    content["librosa"] = importlib.metadata.version("librosa")
   return hashlib.sha256(
     json.dumps(content, sort_keys=True).encode()
   ).hexdigest()

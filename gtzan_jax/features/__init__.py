@@ -56,7 +56,10 @@ def extract(
       for clip in clips.reshape(-1, clips.shape[-1])
     ]
     return jnp.asarray(np.stack(rows)).reshape(*clips.shape[:-1], -1)
-  return parts.extract(jnp.asarray(audio, jnp.float32), spec)
+  # A NumPy array stays one: jit does not copy it, jnp.asarray would.
+  convert = jnp.asarray if isinstance(audio, jax.Array) else np.asarray
+  audio = convert(audio, np.float32)
+  return parts.extract(audio, spec)
 
 
 def from_logmel(

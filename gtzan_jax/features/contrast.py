@@ -17,6 +17,7 @@ from gtzan_jax.features import mel
 EDGES = (0, 200, 400, 800, 1600, 3200, 6400, 12_800)  # Hz
 QUANTILE = 0.02  # share of a band's bins that are peaks, and valleys
 TOP_DB = 80.0
+_PIECE = 100  # bins
 
 
 @functools.lru_cache
@@ -47,45 +48,103 @@ def bands(sample_rate: int, n_fft: int) -> tuple[tuple[slice, int], ...]:
   return tuple(bands)
 
 
-def contrast(
-  magnitude: jax.Array, sample_rate: int, valid: jax.Array | None = None
-) -> jax.Array:
-  """Mean of a band's peaks over the mean of its valleys, in librosa's dB.
+def levels(magnitude: jax.Array, sample_rate: int) -> jax.Array:
+  """Means of the peaks and of the valleys of each frame.
 
   10 log10 of magnitudes `[*batch, frames, 1 + n_fft // 2]`: `[*batch, frames,
-  7]`. Peaks and valleys each have a floor, 80 dB below the example's maximum,
-  which is that of the `valid` frames (bool `[frames, 1]`; None: all).
+  14]`, the seven bands' peaks, then their valleys.
   """
   cut = bands(sample_rate, 2 * (magnitude.shape[-1] - 1))
+  # XLA would compute barred values anew for each of their uses.
+  frames = jax.lax.optimization_barrier(
+    magnitude.reshape(-1, magnitude.shape[-1])
+  )
+  # A CPU compares neighbours at once: those of the other axis for narrow bands.
+  narrow = max(
+    (bins.stop for bins, _ in cut if bins.stop - bins.start < _PIECE), default=0
+  )
 
-  def level(sign: int) -> jax.Array:
-    means = [
-      sign * mean_of_largest(sign * magnitude[..., bins], count)
+  def parts(sign: int) -> list[tuple[jax.Array, int, int]]:
+    low = jax.lax.optimization_barrier(sign * frames[:, :narrow].T)
+    return [
+      (low[bins], count, 0)
+      if bins.stop <= narrow
+      else (sign * frames[:, bins], count, 1)
       for bins, count in cut
     ]
-    db = mel.power_to_db(jnp.stack(means, -1))
-    return mel.floor_db(db, TOP_DB, valid)
 
-  return level(1) - level(-1)
+  means, exact = zip(
+    *(mean_of_largest(*part) for part in parts(1) + parts(-1)), strict=True
+  )
+
+  def by_sorting(frames: jax.Array) -> jax.Array:
+    return jnp.stack(
+      [
+        jax.lax.top_k(sign * frames[:, bins], count)[0].mean(-1)
+        for sign in (1, -1)
+        for bins, count in cut
+      ],
+      -1,
+    )
+
+  found = jax.lax.cond(
+    jnp.stack(exact).all(),
+    lambda _: jnp.stack(means, -1),
+    by_sorting,
+    frames,
+  )
+  signs = np.repeat(np.array([1, -1], np.float32), len(cut))
+  db = mel.power_to_db(found * signs[None])
+  return db.reshape(*magnitude.shape[:-1], -1)
 
 
-def mean_of_largest(x: jax.Array, count: int) -> jax.Array:
-  """Mean of the `count` largest values along the last axis: `[*batch]`.
+def contrast(db: jax.Array, valid: jax.Array | None = None) -> jax.Array:
+  """Mean of a band's peaks over the mean of its valleys, in librosa's dB.
 
-  Takes the maximum, then the next smaller value and so on, equal ones at once:
-  for 2 % of the values far faster than sorting.
+  `levels`, `[*batch, frames, 14]`, to `[*batch, frames, 7]`. Peaks and valleys
+  each have a floor, 80 dB below the example's maximum, which is that of the
+  `valid` frames (bool `[frames, 1]`; None: all).
   """
+  peaks, valleys = (
+    mel.floor_db(part, TOP_DB, valid) for part in jnp.split(db, 2, -1)
+  )
+  return peaks - valleys
 
-  def down(_, state):
-    value, left, total = state
-    equal = (x == value).astype(x.dtype).sum(-1, keepdims=True)
-    taken = jnp.minimum(left, equal)
-    total += jnp.where(taken > 0, taken * value, 0)
-    value = jnp.where(x < value, x, -jnp.inf).max(-1, keepdims=True)
-    return value, left - taken, total
 
-  top = x.max(-1, keepdims=True)
-  start = top, jnp.full_like(top, count), jnp.zeros_like(top)
-  value, left, total = jax.lax.fori_loop(0, count - 1, down, start)
-  total += jnp.where(left > 0, left * value, 0)
-  return total[..., 0] / count
+def mean_of_largest(
+  x: jax.Array, count: int, axis: int
+) -> tuple[jax.Array, jax.Array]:
+  """Mean of the `count` largest values along an axis, which is removed.
+
+  Takes the maximum, then the next smaller value and so on, for 2 % of the
+  values far faster than sorting. Float32 with two axes to the mean and to
+  whether it is right: it is not where some of the largest values are equal,
+  unless all are.
+  """
+  if count == 1:
+    mean = x.max(axis)
+    return mean, jnp.ones_like(mean, bool)
+  x = jax.lax.optimization_barrier(x)
+  top = _largest(x, axis)
+
+  def down(_, state: tuple) -> tuple:
+    value, total = state
+    less = _largest(jnp.where(x < value, x, -jnp.inf), axis)
+    value = jnp.where(jnp.isneginf(less), value, less)
+    return value, total + value
+
+  last, total = jax.lax.fori_loop(1, count, down, (top, top))
+  taken = (x >= last).sum(axis, keepdims=True, dtype=jnp.float32)
+  exact = (taken == count) | (last == top)
+  return total.squeeze(axis) / count, exact.squeeze(axis)
+
+
+def _largest(x: jax.Array, axis: int) -> jax.Array:
+  """Maximum along an axis, which stays."""
+  # Of up to four pieces first: a CPU would compare one vector after the other.
+  size = x.shape[axis]
+  pieces = min(4, max(1, size // _PIECE)) if axis else 1
+  piece = -(-size // pieces)
+  starts = np.minimum(np.arange(pieces) * piece, size - piece)
+  cut = [jax.lax.slice_in_dim(x, i, i + piece, axis=axis) for i in starts]
+  return functools.reduce(jnp.maximum, cut).max(axis, keepdims=True)

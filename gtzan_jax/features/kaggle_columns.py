@@ -1,13 +1,17 @@
-"""The 57 columns of Kaggle's features_30_sec.csv, computed by librosa.
+"""The 57 columns of Kaggle's features_30_sec.csv, with librosa's definitions.
 
 Mean and variance over a clip of 28 features, and its tempo (the ResNet project,
 phase 1).
 """
 
 import functools
-import threading
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+
+from gtzan_jax.features import chroma, mel, mfcc, separation, spectral, stft
+from gtzan_jax.features import tempo as rhythm
 
 _NAMES = (
   *("chroma_stft", "rms", "spectral_centroid", "spectral_bandwidth", "rolloff"),
@@ -17,8 +21,11 @@ _NAMES = (
 _BOTH = [f"{name}_{what}" for name in _NAMES for what in ("mean", "var")]
 _BEFORE_TEMPO = 16
 COLUMNS = (*_BOTH[:_BEFORE_TEMPO], "tempo", *_BOTH[_BEFORE_TEMPO:])
-N_FFT = 2048  # librosa's default, with hop 512
-_COMPILING = threading.Lock()
+# librosa's defaults.
+N_FFT, HOP = 2048, 512
+N_MELS, N_MFCC = 128, 20
+TOP_DB = 80.0
+BLOCK = 256  # frames; clips are padded to a multiple: few programs
 
 
 def from_audio(samples: np.ndarray, sample_rate: int) -> np.ndarray:
@@ -26,63 +33,88 @@ def from_audio(samples: np.ndarray, sample_rate: int) -> np.ndarray:
 
   May be called from any thread.
   """
-  with _COMPILING:
-    _compile(sample_rate)
-  return _row(samples, sample_rate)
-
-
-@functools.cache
-def _compile(sample_rate: int) -> None:
-  """Compiles librosa's numba functions, which two threads must not do."""
-  noise = np.random.default_rng(0).uniform(-0.5, 0.5, 3 * sample_rate)
-  _row(noise.astype(np.float32), sample_rate)
-
-
-def _row(samples: np.ndarray, sample_rate: int) -> np.ndarray:
-  import librosa  # takes seconds to import
-
   # Reflection needs a window's length.
   samples = np.pad(samples, (0, max(0, N_FFT - len(samples))))
+  count = stft.frames(len(samples), N_FFT, HOP, center=True)
+  frames = -(-count // BLOCK) * BLOCK
+  plain = np.zeros((frames - 1) * HOP + 2 * N_FFT, np.float32)
+  reflected = plain.copy()
+  plain[N_FFT // 2 :][: len(samples)] = samples
   # "reflect" was librosa's default when the table was made.
-  spectrum = librosa.stft(samples, pad_mode="reflect")
-  magnitude = np.abs(spectrum)
-  power = magnitude**2
-  feature = librosa.feature
-  # Zeros beyond the last frame's centre, as its istft leaves them.
-  harmonic, percussive = (
-    librosa.util.fix_length(librosa.istft(part), size=len(samples))
-    for part in librosa.decompose.hpss(spectrum)
+  both_edges = np.pad(samples, N_FFT // 2, mode="reflect")
+  reflected[: len(both_edges)] = both_edges
+  by_frame, waveforms, db, power, peaks = jax.tree.map(
+    np.asarray,
+    _analyse(reflected, plain, len(samples), count, sample_rate=sample_rate),
   )
-  tuning = _tuning(power, sample_rate)
+  tuning = chroma.tuning(*(x[:count] for x in peaks))
+  bank = chroma.filterbank(sample_rate, N_FFT, tuning)
+  classes = np.asarray(_chroma(power, bank))[:count]
   # As in librosa.beat.beat_track, which also places the beats.
-  onsets = librosa.onset.onset_strength(
-    y=samples, sr=sample_rate, aggregate=np.median
-  )
-  tempo = feature.tempo(onset_envelope=onsets, sr=sample_rate)[0]
-  mel = feature.melspectrogram(S=power, sr=sample_rate)
+  onsets = rhythm.onset_strength(db[:count], N_FFT // 2 // HOP)
+  tempo = rhythm.tempo(onsets, sample_rate / HOP)
   rows = (
-    feature.chroma_stft(S=power, sr=sample_rate, tuning=tuning),
-    feature.rms(y=samples, pad_mode="reflect"),
-    feature.spectral_centroid(S=magnitude, sr=sample_rate),
-    feature.spectral_bandwidth(S=magnitude, sr=sample_rate),
-    feature.spectral_rolloff(S=magnitude, sr=sample_rate),
-    feature.zero_crossing_rate(samples),
-    harmonic,
-    percussive,
-    *feature.mfcc(S=librosa.power_to_db(mel), n_mfcc=20),
+    classes.ravel(),
+    *by_frame[:count, :5].T,
+    *(x[: len(samples)] for x in waveforms),
+    *by_frame[:count, 5:].T,
   )
-  values = [value for row in rows for value in (row.mean(), row.var())]
-  values.insert(_BEFORE_TEMPO, tempo if onsets.any() else 0.0)
+  values = [
+    value
+    for row in rows
+    for value in (np.mean(row, dtype=float), np.var(row, dtype=float))
+  ]
+  values.insert(_BEFORE_TEMPO, tempo)
   return np.asarray(values, np.float32)
 
 
-def _tuning(power: np.ndarray, sample_rate: int) -> float:
-  """librosa.estimate_tuning without its warning where there is no pitch."""
-  import librosa
+@functools.partial(jax.jit, static_argnames="sample_rate")
+def _analyse(
+  reflected: jax.Array,
+  plain: jax.Array,
+  samples: jax.Array,
+  count: jax.Array,
+  sample_rate: int,
+) -> tuple:
+  """All that has the size of a spectrogram, but chroma.
 
-  pitch, strength = librosa.piptrack(S=power, sr=sample_rate)
-  voiced = pitch > 0
-  if not voiced.any():
-    return 0.0
-  strong = voiced & (strength >= np.median(strength[voiced]))
-  return librosa.pitch_tuning(pitch[strong], bins_per_octave=12)
+  `[size]` both, the clip between 1024 reflected samples or zeros, then zeros;
+  the lengths of the clip in samples and frames.
+
+  Returns:
+    by_frame: `[frames, 25]`.
+    waveforms: harmonic and percussive, `[(frames - 1) * 512]` both.
+    db: log-mel of `plain`, `[frames, 128]`.
+    power: `[frames, 1025]`.
+    peaks: `chroma.peaks` of it.
+  """
+  used = (jnp.arange((len(plain) - N_FFT) // HOP + 1) < count)[:, None]
+
+  def level(power: jax.Array) -> jax.Array:
+    db = mel.power_to_db(mel.mel(power, sample_rate, N_MELS))
+    return mel.floor_db(db, TOP_DB, used)
+
+  framing = (N_FFT, HOP, False)
+  spectrum = jnp.fft.rfft(stft.frame(reflected, *framing))
+  power = stft.squared(spectrum)
+  magnitude = jnp.sqrt(power)
+  by_frame = [
+    spectral.rms(reflected, *framing),
+    spectral.centroid(magnitude, sample_rate),
+    spectral.bandwidth(magnitude, sample_rate),
+    spectral.rolloff(magnitude, sample_rate),
+    spectral.zero_crossing_rate(
+      plain[N_FFT // 2 :], N_FFT, HOP, samples=samples
+    )[: len(used)],
+    mfcc.mfcc(level(power), N_MFCC),
+  ]
+  waveforms = [
+    separation.waveform(spectrum * mask, HOP, count)
+    for mask in separation.masks(magnitude, count)
+  ]
+  db = level(stft.power(stft.frame(plain, *framing)))
+  peaks = chroma.peaks(power, sample_rate)
+  return jnp.concatenate(by_frame, -1), waveforms, db, power, peaks
+
+
+_chroma = jax.jit(chroma.chroma)

@@ -21,49 +21,56 @@ from gtzan_jax.features.feature_sets import FeatureSpec
 
 
 class Views(NamedTuple):
-  """Representations of the same frames; each part reads one of them.
+  """What is known of the same frames; each part reads some of it.
 
   Attributes:
     spec: the feature set.
-    logmel: absolute dB without a floor, `[*batch, frames, n_mels]`.
-    audio: `[*batch, samples]`; this and the next two are None where only the
-      log-mel is known.
-    power: `[*batch, frames, 1 + n_fft // 2]`.
-    magnitude: its square root.
+    by_frame: `BY_FRAME`'s results by name, `[*batch, frames, bins]`.
+    audio: `[*batch, samples]`; None where only the log-mel is known.
     samples: int32 `[]`, where padding starts in `audio`; this and the next are
       None without padding.
     valid: bool `[frames, 1]`, the frames before the padding.
   """
 
   spec: FeatureSpec
-  logmel: jax.Array
+  by_frame: dict[str, jax.Array]
   audio: Any = None
-  power: Any = None
-  magnitude: Any = None
   samples: jax.Array | None = None
   valid: jax.Array | None = None
 
   @property
   def db(self) -> jax.Array:
     """Log-mel with its floor."""
-    return mel.floor_db(self.logmel, self.spec.top_db, self.valid)
+    return mel.floor_db(self.by_frame["logmel"], self.spec.top_db, self.valid)
 
   @property
   def framing(self) -> tuple[int, int, bool]:
     return self.spec.n_fft, self.spec.hop_length, self.spec.center
 
 
+# From power and magnitude, `[*batch, frames, 1 + n_fft // 2]`, frame by frame.
+BY_FRAME: dict[str, Callable[..., jax.Array]] = {
+  # Absolute dB without a floor.
+  "logmel": lambda power, _, spec: mel.power_to_db(
+    mel.mel(power, spec.sample_rate, spec.n_mels)
+  ),
+  "chroma": lambda power, _, spec: chroma.chroma(
+    power, chroma.filterbank(spec.sample_rate, spec.n_fft)
+  ),
+  "contrast": lambda _, x, spec: contrast.levels(x, spec.sample_rate),
+  "centroid": lambda _, x, spec: spectral.centroid(x, spec.sample_rate),
+  "bandwidth": lambda _, x, spec: spectral.bandwidth(x, spec.sample_rate),
+  "rolloff": lambda _, x, spec: spectral.rolloff(x, spec.sample_rate),
+}
 # Each is `[*batch, frames, bins]`.
 PARTS: dict[str, Callable[[Views], jax.Array]] = {
   "logmel": lambda v: v.db,
   "mfcc": lambda v: mfcc.mfcc(v.db, v.spec.n_mfcc),
-  "chroma": lambda v: chroma.chroma(v.power, v.spec.sample_rate),
-  "contrast": lambda v: contrast.contrast(
-    v.magnitude, v.spec.sample_rate, v.valid
-  ),
-  "centroid": lambda v: spectral.centroid(v.magnitude, v.spec.sample_rate),
-  "bandwidth": lambda v: spectral.bandwidth(v.magnitude, v.spec.sample_rate),
-  "rolloff": lambda v: spectral.rolloff(v.magnitude, v.spec.sample_rate),
+  "chroma": lambda v: v.by_frame["chroma"],
+  "contrast": lambda v: contrast.contrast(v.by_frame["contrast"], v.valid),
+  "centroid": lambda v: v.by_frame["centroid"],
+  "bandwidth": lambda v: v.by_frame["bandwidth"],
+  "rolloff": lambda v: v.by_frame["rolloff"],
   "zero_crossing_rate": lambda v: spectral.zero_crossing_rate(
     v.audio, *v.framing, v.samples
   ),
@@ -86,17 +93,25 @@ def extract(
     InputError: a part not in `PARTS`, or fewer samples than one window.
   """
   framing = (spec.n_fft, spec.hop_length, spec.center)
-  windows = stft.frame(audio, *framing)
+  wanted = {
+    "logmel" if part in ("mfcc", "picture") else part for part in spec.parts
+  }
+
+  def compute(windows: jax.Array) -> dict[str, jax.Array]:
+    power = stft.power(windows)
+    magnitude = jnp.sqrt(power)
+    return {
+      part: of(power, magnitude, spec)
+      for part, of in BY_FRAME.items()
+      if part in wanted
+    }
+
+  by_frame = stft.map_frames(compute, audio, *framing)
   valid = None
   if samples is not None:
-    count = stft.frames(samples, *framing)
-    valid = (jnp.arange(windows.shape[-2]) < count)[:, None]
-  power = stft.power(windows)
-  db = mel.power_to_db(mel.mel(power, spec.sample_rate, spec.n_mels))
-  # XLA drops what no part needs.
-  magnitude = jnp.sqrt(power)
-  views = Views(spec, db, audio, power, magnitude, samples, valid)
-  return _concatenated(views, PARTS)
+    frames = stft.frames(audio.shape[-1], *framing)
+    valid = (jnp.arange(frames) < stft.frames(samples, *framing))[:, None]
+  return _concatenated(Views(spec, by_frame, audio, samples, valid), PARTS)
 
 
 @functools.partial(jax.jit, static_argnums=1)
@@ -112,7 +127,7 @@ def from_logmel(db: jax.Array, spec: FeatureSpec) -> jax.Array:
   if spec.max_frames is not None:
     shape = (*db.shape[:-2], spec.max_frames, spec.n_mels)
     db = jax.image.resize(mel.floor_db(db, spec.top_db), shape, "linear")
-  return _concatenated(Views(spec, db), OF_LOGMEL)
+  return _concatenated(Views(spec, {"logmel": db}), OF_LOGMEL)
 
 
 def _concatenated(
@@ -122,7 +137,9 @@ def _concatenated(
   if spec.parts == ("picture",):
     assert spec.size is not None
     frames = None if views.valid is None else views.valid.sum()
-    return image.render(views.logmel, spec.size, spec.top_db, frames)
+    return image.render(
+      views.by_frame["logmel"], spec.size, spec.top_db, frames
+    )
   for part in spec.parts:
     if part not in known:
       raise InputError(

@@ -13,7 +13,7 @@ from benchmarks import parity
 from gtzan_jax import features
 from gtzan_jax.audio import mono_waveform as audio
 from gtzan_jax.errors import InputError
-from gtzan_jax.features import contrast, logmel_archive, parts
+from gtzan_jax.features import contrast, logmel_archive, parts, stft
 
 RATE = audio.SAMPLE_RATE
 LOGMEL = features.get("logmel_1024")
@@ -263,21 +263,29 @@ def test_contrast_of_the_same_magnitudes_is_librosas(n_fft):
   magnitude = RNG(0).standard_normal((50, 1 + n_fft // 2)) ** 2
   magnitude[0, 600:] = 0
   magnitude[0, n_fft // 3] = 1
+  check_contrast(magnitude)
+
+
+def check_contrast(magnitude):
   magnitude = magnitude.astype(np.float32)
   theirs = librosa.feature.spectral_contrast(S=magnitude.T, sr=RATE).T
-  ours = jax.jit(contrast.contrast, static_argnums=1)(magnitude, RATE)
-  np.testing.assert_allclose(ours, theirs, atol=1e-4)
-  assert ours[0, 6] > 40
+
+  @jax.jit
+  def ours(x):
+    return contrast.contrast(contrast.levels(x, RATE))
+
+  np.testing.assert_allclose(ours(magnitude), theirs, atol=1e-4)
+  pair = np.stack([magnitude, magnitude])
+  together = contrast.contrast(contrast.levels(pair, RATE))
+  np.testing.assert_allclose(together[1], theirs, atol=1e-4)
 
 
-@pytest.mark.parametrize("count", [1, 2, 5, 9])
-def test_mean_of_the_largest_with_equal_values(count):
-  """Few different values, so that ties straddle the count."""
-  x = RNG(0).randint(0, 4, (60, 12)).astype(np.float32)
-  x[0], x[1, :3] = 0, 7
-  expected = np.sort(x)[:, -count:].mean(1)
-  ours = contrast.mean_of_largest(x, count)
-  np.testing.assert_allclose(ours, expected, rtol=1e-6)
+def test_contrast_of_equal_magnitudes_is_librosas():
+  """Ties straddle the number of peaks and of valleys; some are silent."""
+  magnitude = RNG(0).randint(0, 40, (30, 1025)) ** 2
+  magnitude[3], magnitude[4] = 0, 7
+  check_contrast(magnitude)
+  check_contrast(np.zeros((2, 1025)))
 
 
 @pytest.mark.slow
@@ -314,6 +322,23 @@ def test_silence_is_finite_in_every_part():
   theirs = parity.reference(silence, parity.EVERY_PART)
   np.testing.assert_allclose(
     ours, np.concatenate([*theirs.values()], 1), rtol=1e-5, atol=1e-3
+  )
+
+
+def test_frames_do_not_depend_on_their_block(monkeypatch):
+  """The last block is not full; example by example, and the example before."""
+  spec = dataclasses.replace(parity.EVERY_PART, n_fft=1000, hop_length=300)
+  sounds = np.stack([signal(20_001, seed) for seed in range(3)])
+  together = features.extract(sounds, spec)
+  monkeypatch.setattr(stft, "_BLOCK", 7 * spec.n_fft)
+  with jax.disable_jit():
+    blocks = stft.map_frames(stft.power, sounds, 1000, 300)
+  parts.extract.clear_cache()
+  np.testing.assert_allclose(
+    features.extract(sounds, spec), together, atol=2e-3
+  )
+  np.testing.assert_allclose(
+    blocks, stft.power(stft.frame(sounds, 1000, 300)), atol=1e-4
   )
 
 

@@ -10,9 +10,7 @@ import pytest
 from corpora import opened, refused
 
 import tfds_gtzan
-from gtzan_jax import features
 from gtzan_jax.features import kaggle_columns
-from tfds_gtzan import tfds_gtzan_dataset_builder
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TRACKS = ("rock.00001.wav", "blues.00001.wav", "blues.00000.wav")
@@ -292,14 +290,3 @@ def test_the_real_table(gtzan_data):
   assert len(corpus.tracks) == 710
   assert corpus.genres == tfds_gtzan.GENRES
   assert corpus.tracks[0].read().rows[0, 16] == pytest.approx(123.046875)
-
-
-@pytest.mark.parametrize(
-  ("name", "depends"), [("table57", True), ("mfcc_slices", False)]
-)
-def test_rows_of_librosa_depend_on_its_version(monkeypatch, name, depends):
-  corpus, spec = tfds_gtzan.open_corpus(None, 1), features.get(name)
-  before = tfds_gtzan_dataset_builder.fingerprint(spec, corpus)
-  monkeypatch.setattr("importlib.metadata.version", lambda _: "another")
-  after = tfds_gtzan_dataset_builder.fingerprint(spec, corpus)
-  assert (before != after) == depends
