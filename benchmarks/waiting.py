@@ -55,7 +55,7 @@ ROWS = {
 IMPORTS = """
 from gtzan_jax.cli import main, print_scores, tasks
 from gtzan_jax.data import open_dataset
-from gtzan_jax.training import jax_process, sharding, workdir
+from gtzan_jax.training import loop, sharding, workdir
 """
 
 
@@ -170,19 +170,21 @@ def steps(recipe: str, folder: pathlib.Path) -> dict:
   from gtzan_jax.cli import tasks
   from gtzan_jax.data import pipeline
   from gtzan_jax.data.open_dataset import open_dataset
-  from gtzan_jax.training import (
-    classify,
-    find_recipe,
-    jax_process,
-    sharding,
-    workdir,
-  )
+  from gtzan_jax.training import classify, find_recipe, sharding, workdir
+
+  try:
+    from gtzan_jax.training.jax_process import jit_step
+  except ImportError:  # an older clone
+
+    def jit_step(step, mesh):
+      out = (sharding.replicated(mesh),) * 2
+      return jax.jit(step, donate_argnums=0, out_shardings=out)
 
   config = find_recipe.load(find_recipe.find(recipe))
   config.data.dir = str(folder / "data")
   config.log.compilation_cache = str(folder / "compiled")
   config.train.patience = 0
-  jax_process.use_compilation_cache(config.log.compilation_cache)
+  jax.config.update("jax_compilation_cache_dir", str(folder / "compiled"))
   mesh, path = sharding.make_mesh(), folder / "epochs"
   with contextlib.redirect_stdout(io.StringIO()):
     dataset = open_dataset(config)
@@ -194,12 +196,7 @@ def steps(recipe: str, folder: pathlib.Path) -> dict:
   size = config.train.batch_size
   count = -(-len(records) // size)
   task = classify.create(config, dataset, np.ones(10), count)
-  jit = getattr(jax_process, "jit_step", None) or (
-    lambda step, mesh: jax.jit(
-      step, donate_argnums=0, out_shardings=(sharding.replicated(mesh),) * 2
-    )
-  )
-  step = jit(task.train_step, mesh)
+  step = jit_step(task.train_step, mesh)
   state = jax.device_put(
     jax.jit(task.init)(jax.random.key(0)), sharding.replicated(mesh)
   )
