@@ -122,10 +122,10 @@ class Gan:
 
   def _discriminator_loss(self, params, real, label, fake, fake_label):
     real, fake = self.networks.view(real), self.networks.view(fake)
-    scores = (
-      self._score(params, real, label),
-      self._score(params, fake, fake_label),
-    )
+    # In one batch, so that the parameters are read once: the networks treat
+    # each example alone.
+    views, labels = jnp.concatenate([real, fake]), [label, fake_label]
+    scores = jnp.split(self._score(params, views, jnp.concatenate(labels)), 2)
     loss = adversarial_losses.ADVERSARIAL[self.loss].discriminator(*scores)
     penalty = 0.0
     if self.r1:

@@ -13,6 +13,7 @@ from flax import linen as nn
 
 from gtzan_jax.errors import InputError
 from gtzan_jax.models.base import Classifier
+from gtzan_jax.models.dense import Dense
 from gtzan_jax.models.dropout import Dropout
 from gtzan_jax.models.layers import InputStats, conv_norm_relu_pool
 from gtzan_jax.models.scan_rnn import ScanGRU, ScanLSTM, torch_init
@@ -64,8 +65,8 @@ class CNNGRU(Classifier):
     init = torch_init(self.hidden)
     recurrent = self.layer(self.hidden, **init, name="recurrent")
     x = recurrent(drop(x), last=True)
-    x = nn.relu(nn.Dense(self.dense, name="dense")(drop(x)))
-    return nn.Dense(self.num_classes, name="head")(drop(x))
+    x = nn.relu(Dense(self.dense, name="dense")(drop(x)))
+    return Dense(self.num_classes, name="head")(drop(x))
 
 
 class CNNLSTM(CNNGRU):

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from gtzan_jax.models.conv import Conv
+from gtzan_jax.models.dense import Dense
 from gtzan_jax.models.dropout import Dropout
 from gtzan_jax.models.norm import BatchNorm
 
@@ -24,7 +25,7 @@ keras_conv = functools.partial(
   Conv, kernel_init=nn.initializers.glorot_uniform()
 )
 keras_dense = functools.partial(
-  nn.Dense, kernel_init=nn.initializers.glorot_uniform()
+  Dense, kernel_init=nn.initializers.glorot_uniform()
 )
 keras_batch_norm = functools.partial(BatchNorm, momentum=0.99, epsilon=1e-3)
 # torch calls this momentum 0.1. The running variance averages the batch's,
@@ -70,7 +71,7 @@ def uniform(bound: float):
 def torch_dense(features: int, inputs: int, *, name: str | None) -> nn.Dense:
   """`torch.nn.Linear(inputs, features)`: uniform in ±1 / sqrt(inputs)."""
   init = uniform(1 / math.sqrt(inputs))
-  return nn.Dense(features, kernel_init=init, bias_init=init, name=name)
+  return Dense(features, kernel_init=init, bias_init=init, name=name)
 
 
 def torch_conv(

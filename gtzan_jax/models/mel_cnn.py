@@ -11,6 +11,7 @@ from flax import linen as nn
 
 from gtzan_jax.models import layers, pooling
 from gtzan_jax.models.base import Classifier
+from gtzan_jax.models.dense import Dense
 from gtzan_jax.models.dropout import Dropout
 
 
@@ -42,6 +43,6 @@ class MelCNN(Classifier):
     x = jnp.concatenate([x.mean(1), pooling.axis_max(x, 1)], axis=-1)
     x = x.reshape(x.shape[0], -1)
     x = Dropout(self.dropout, deterministic=not train)(x)
-    x = nn.relu(nn.Dense(self.dense, name="dense")(x))
+    x = nn.relu(Dense(self.dense, name="dense")(x))
     x = Dropout(self.dropout, deterministic=not train)(x)
-    return nn.Dense(self.num_classes, name="head")(x)
+    return Dense(self.num_classes, name="head")(x)

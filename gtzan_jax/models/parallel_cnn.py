@@ -35,8 +35,14 @@ class ParallelCNN(Classifier):
       conv = layers.keras_conv(
         channels, (kernel, kernel), padding="VALID", name=f"conv{number}"
       )
+      # What no whole pool covers is not computed.
+      rows, columns = (
+        n - (n - kernel + 1) % pool if n >= kernel + pool else n
+        for n in x.shape[1:3]
+      )
+      y = conv(x[:, :rows, :columns])
       # An increasing function and a maximum commute: fewer values first.
-      y = pooling.max_pool(conv(x), (pool, pool), padding="VALID")
+      y = pooling.max_pool(y, (pool, pool), padding="VALID")
       y = nn.leaky_relu(y, 0.3)
       flat.append(y.reshape(y.shape[0], -1))
     return layers.keras_dense(self.num_classes, name="head")(

@@ -108,15 +108,16 @@ def largest(
   x = jnp.pad(x, ((0, 0), *pads, (0, 0)), constant_values=-jnp.inf)
   high, wide = window
   rows, columns = x.shape[1] // high, x.shape[2] // wide
-  value = place = None
-  for number in range(high * wide):
-    row, column = divmod(number, wide)
-    cell = x[:, row : rows * high : high, column : columns * wide : wide]
-    if value is None:
-      value, place = cell, jnp.zeros(cell.shape, jnp.uint8)
-    else:  # NaN is larger than any number, as for jnp.maximum
-      place = jnp.where(value >= cell, place, jnp.uint8(number))
-      value = jnp.maximum(value, cell)
+  cells = [
+    x[:, row : rows * high : high, column : columns * wide : wide]
+    for row in range(high)
+    for column in range(wide)
+  ]
+  value, place = cells[0], jnp.zeros(cells[0].shape, jnp.uint8)
+  for number, cell in enumerate(cells[1:], 1):
+    # NaN is larger than any number, as for jnp.maximum.
+    place = jnp.where(value >= cell, place, jnp.uint8(number))
+    value = jnp.maximum(value, cell)
   return value, place
 
 

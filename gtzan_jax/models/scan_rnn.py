@@ -16,6 +16,7 @@ from flax import linen as nn
 from flax.linen.dtypes import promote_dtype
 from jax import lax
 
+from gtzan_jax.models.dense import Dense, sum_of_products
 from gtzan_jax.models.layers import uniform
 
 Arrays = tuple[jax.Array, ...]
@@ -137,7 +138,8 @@ def _backward(cell, reverse, residuals, dy):
   start = (jnp.zeros_like(dy[0]),) * cell.states
   _, dx = lax.scan(step, start, (dy, before, saved), reverse=not reverse)
   dr = cell.through(saved, dx)
-  return dx, jnp.einsum("tbh,tbg->hg", before, dr), dr.sum((0, 1))
+  before, flat = (a.reshape(-1, a.shape[-1]) for a in (before, dr))
+  return dx, sum_of_products(before, flat), flat.sum(0)
 
 
 recur.defvjp(_forward, _backward)
@@ -185,7 +187,7 @@ class _Layer(nn.Module):
     cell, width = self.cell, self.cell.gates * self.hidden
     kernel = self.param("kernel", self.recurrent_init, (self.hidden, width))
     bias = self.param("bias", self.bias_init, (cell.biased * self.hidden,))
-    dense = nn.Dense(
+    dense = Dense(
       width,
       use_bias=self.two_biases,
       kernel_init=self.kernel_init,

@@ -9,7 +9,7 @@ import pytest
 from flax import linen as nn
 
 from gtzan_jax import models
-from gtzan_jax.models import conv, dropout, layers, norm, pooling
+from gtzan_jax.models import conv, dense, dropout, layers, norm, pooling
 from gtzan_jax.training import sharding
 
 
@@ -244,3 +244,21 @@ def test_dropout_keeps_the_mean_and_drops_its_rate():
   y = whole.apply({}, x, rngs={"dropout": jax.random.key(0)})
   assert set(np.unique(y.sum(1))) == {0.0, 2000.0}
   assert (dropout.Dropout(0.5, deterministic=True).apply({}, x) == x).all()
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (4, 6, 3), (2, 4, 6, 3)])
+def test_a_dense_layer_is_linens_and_can_be_differentiated_twice(shape):
+  x = np.random.default_rng(0).standard_normal(shape, "float32")
+  ours, linens = (layer(7) for layer in (dense.Dense, nn.Dense))
+  variables = linens.init(jax.random.key(0), x)
+
+  def penalty(layer, variables):
+    """Of the gradient with respect to the input, as R1 is."""
+    slope = jax.grad(lambda x: jnp.sum(jnp.tanh(layer.apply(variables, x))))
+    return jnp.sum(slope(x) ** 2)[None]
+
+  assert_close(
+    *(gradients(layer.apply, variables, x) for layer in (ours, linens)), 3e-6
+  )
+  twice = (gradients(partial(penalty, y), variables) for y in (ours, linens))
+  assert_close(*twice, 3e-6)

@@ -14,6 +14,9 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from gtzan_jax.models.conv import Conv
+from gtzan_jax.models.dense import Dense
+
 
 def shrinking(
   sides: tuple[int, ...], smallest: int, first: int
@@ -96,19 +99,19 @@ class Rising(nn.Module):
       for i in range(len(self.grids) - 1)
     ]
     small = self.grids[-1]
-    x = nn.Dense(math.prod(small) * widths[-1], name="first")(z)
+    x = Dense(math.prod(small) * widths[-1], name="first")(z)
     x = x.reshape(-1, *small, widths[-1])
     for level in reversed(range(1, len(self.grids))):
       if level == 1:
         texture = texture.reshape(*x.shape[:-1], -1)
-        x = x + nn.Dense(widths[1], use_bias=False, name="texture")(texture)
+        x = x + Dense(widths[1], use_bias=False, name="texture")(texture)
       y = _Conditioned(name=f"norm{level}")(x, z)
       kernel = (self.kernel,) * len(small)
-      x = x + nn.Conv(widths[level], kernel, name=f"conv{level}")(nn.relu(y))
+      x = x + Conv(widths[level], kernel, name=f"conv{level}")(nn.relu(y))
       large = self.grids[level - 1]
       size = widths[level - 1] * cells(large, self.grids[level])
       y = nn.relu(_Conditioned(name=f"out_norm{level}")(x, z))
-      x = unfold(nn.Dense(size, name=f"up{level}")(y), large)
+      x = unfold(Dense(size, name=f"up{level}")(y), large)
     return x
 
 
@@ -118,7 +121,7 @@ class _Conditioned(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, z: jax.Array) -> jax.Array:
     x = nn.LayerNorm(use_scale=False, use_bias=False, name="norm")(x)
-    change = nn.Dense(2 * x.shape[-1], name="change")(z)
+    change = Dense(2 * x.shape[-1], name="change")(z)
     change = change.reshape(len(z), *(1,) * (x.ndim - 2), 2, x.shape[-1])
     return x * (1 + change[..., 0, :]) + change[..., 1, :]
 
@@ -139,9 +142,9 @@ class Falling(nn.Module):
     for level in range(1, len(self.grids)):
       width = self.channels[min(level, len(self.channels)) - 1]
       x = fold(x, self.grids[level])
-      x = nn.Dense(width, name=f"down{level}")(x)
+      x = Dense(width, name=f"down{level}")(x)
       kernel = (self.kernel,) * len(self.grids[level])
-      y = nn.Conv(width, kernel, name=f"conv{level}")(nn.leaky_relu(x, 0.2))
+      y = Conv(width, kernel, name=f"conv{level}")(nn.leaky_relu(x, 0.2))
       x = x + y
     return nn.leaky_relu(x, 0.2).mean(1).reshape(len(x), -1)
 
@@ -159,5 +162,5 @@ class Projection(nn.Module):
     genre = nn.Embed(self.num_classes, size, embedding_init=init, name="genre")(
       label
     )
-    score = nn.Dense(1, name="score")(features)[:, 0]
+    score = Dense(1, name="score")(features)[:, 0]
     return score + (genre * features).sum(-1)

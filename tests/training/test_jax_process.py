@@ -1,0 +1,55 @@
+"""How a step is compiled."""
+
+import warnings
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from gtzan_jax.training import jax_process, sharding
+
+
+def step(state, batch):
+  layout = ("NHWC", "HWIO", "NHWC")
+  kernel = jnp.ones((3, 3, 1, 4))
+
+  def inner(x):
+    return jax.lax.conv_general_dilated(
+      x, kernel, (1, 1), "SAME", dimension_numbers=layout
+    )
+
+  return state + 1, jax.lax.cond(
+    batch[0, 0, 0, 0] > 0, inner, inner, batch
+  ).sum()
+
+
+@pytest.mark.parametrize(("side", "is_large"), [(4, False), (300, True)])
+def test_large_pictures_are_onednns(side, is_large, monkeypatch):
+  jax_process._onednn()  # asked once a process
+  options = []
+
+  def jit(*arguments, real=jax.jit, **keywords):
+    options.append(keywords.get("compiler_options"))
+    return real(*arguments, **keywords)
+
+  monkeypatch.setattr(jax, "jit", jit)
+  run = jax_process.jit_step(step, sharding.make_mesh(jax.devices()[:1]))
+  batch = jnp.ones((1, side, side, 1))
+  with warnings.catch_warnings():
+    warnings.simplefilter("error")
+    state, total = run(jnp.zeros(1), batch)
+    state, total = run(state, batch)
+  assert state == 2
+  assert total == pytest.approx(4 * (3 * side - 2) ** 2)
+  assert run.eval_shape(state, batch)[1].shape == ()
+  used = any(options)
+  assert used == (is_large and bool(jax_process._onednn()))
+
+
+def test_an_option_that_xla_does_not_know_is_left_out(monkeypatch):
+  monkeypatch.setattr(jax_process, "_ONEDNN", {"xla_cpu_no_such_option": True})
+  jax_process._onednn.cache_clear()
+  try:
+    assert jax_process._onednn() == {}
+  finally:
+    jax_process._onednn.cache_clear()
