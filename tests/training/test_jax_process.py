@@ -4,6 +4,7 @@ import warnings
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from gtzan_jax.training import jax_process, sharding
@@ -33,11 +34,13 @@ def test_large_pictures_are_onednns(side, is_large, monkeypatch):
     return real(*arguments, **keywords)
 
   monkeypatch.setattr(jax, "jit", jit)
-  run = jax_process.jit_step(step, sharding.make_mesh(jax.devices()[:1]))
-  batch = jnp.ones((1, side, side, 1))
+  mesh = sharding.make_mesh(jax.devices()[:1])
+  run = jax_process.jit_step(step, mesh)
+  state = jax.device_put(jnp.zeros(1), sharding.replicated(mesh))
+  batch = sharding.put({"x": np.ones((1, side, side, 1), "float32")}, mesh)["x"]
   with warnings.catch_warnings():
     warnings.simplefilter("error")
-    state, total = run(jnp.zeros(1), batch)
+    state, total = run(state, batch)
     state, total = run(state, batch)
   assert state == 2
   assert total == pytest.approx(4 * (3 * side - 2) ** 2)
