@@ -80,6 +80,7 @@ def test_recipe_takes_two_steps(recipe_config, name, tmp_path, monkeypatch):
     tasks.train(config, dataset, tmp_path, sharding.make_mesh())
     return
   mesh = sharding.make_mesh(jax.devices()[:1])  # test_loop.py has four
+  config.log.every_steps = 2
   if name == "mobilenet_v2":  # a frozen backbone has to come from somewhere
     config.train.init_from = "not read here"
   if config.data.augment_with == "":  # nor is a GAN
