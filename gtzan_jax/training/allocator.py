@@ -24,6 +24,9 @@ _SETTINGS = (
 )
 _MADV_HUGEPAGE = 14
 _HUGE_PAGE = 2**21
+_ALL = ctypes.c_size_t(2**62)  # what may stay at the end of the heap: all of it
+
+_kept: ctypes.CDLL | None = None  # the library, once it is set
 
 
 def keep_memory() -> bool:
@@ -47,7 +50,20 @@ def keep_memory() -> bool:
     return False
   with contextlib.suppress(OSError, ValueError):
     _use_huge_pages(library)
+  global _kept
+  _kept = library
   return True
+
+
+def release_unused() -> None:
+  """Returns the pages of free blocks; what is used again faults once more.
+
+  The next step's memory rarely fits where the last one's was: glibc asks for
+  some bytes more than it needs, to align them. So the first steps leave several
+  blocks of that size behind.
+  """
+  if _kept is not None:
+    _kept.malloc_trim(_ALL)
 
 
 def _is_cpu_only() -> bool:
