@@ -45,7 +45,7 @@ class JitStep:
   Parameters are replicated over the mesh; the memory of the state given is
   reused for the state returned. On a CPU the convolutions of large pictures are
   oneDNN's, a fifth of a step, where this jaxlib has them. Such a program cannot
-  be kept on disk: it is compiled in every run. Before steps 1, 2, 4, 8 and so on
+  be kept on disk: it is compiled in every run. Before steps 1, 2, 4, 8...
   the process returns memory that earlier ones left behind.
   """
 
