@@ -79,8 +79,8 @@ class CNNBiLSTM(Classifier):
     x = as_picture(layers.InputStats(name="standardise")(x))
     for number, (channels, side) in enumerate(((8, 4), (6, 3))):
       x = layers.keras_conv(channels, (side, side), name=f"conv{number}")(x)
-      x = layers.keras_batch_norm(not train, name=f"norm{number}")(x)
-      x = nn.leaky_relu(pooling.max_pool(x), 0.3)  # the order is free
+      norm = layers.keras_batch_norm(not train, name=f"norm{number}")
+      x = norm(x, pool=(2, 2), slope=0.3)
     x = as_sequence(x, 24)
     x = Bidirectional(ScanLSTM, 128, name="lstm0")(x)
     x = Bidirectional(ScanLSTM, 32, name="lstm1")(x, last=True)

@@ -14,9 +14,10 @@ class BatchNorm(nn.Module):
   """`nn.BatchNorm` over the last axis, with a gradient in two passes.
 
   Parameters, statistics and values are those of `nn.BatchNorm`; what the
-  gradient keeps is the input alone. With `pool`, `relu` and `max_pool` of that
-  window ("same" padding) follow: the gradient then reduces over the maxima,
-  which the others do not reach, and nothing of the input's size lies between.
+  gradient keeps is the input alone. With `pool`, ReLU (leaky with `slope`) and
+  `max_pool` of that window ("same" padding) follow: the gradient then reduces
+  over the maxima, which the others do not reach, and nothing of the input's
+  size lies between.
 
   Attributes:
     use_running_average: whether to normalise by the running statistics.
@@ -30,9 +31,16 @@ class BatchNorm(nn.Module):
 
   @nn.compact
   def __call__(
-    self, x: jax.Array, *, pool: tuple[int, int] | None = None
+    self,
+    x: jax.Array,
+    *,
+    pool: tuple[int, int] | None = None,
+    slope: float = 0.0,
   ) -> jax.Array:
-    """`[..., channels]` to the same shape; `[b, h, w, c]` if pooled."""
+    """`[..., channels]` to the same shape; `[b, h, w, c]` if pooled.
+
+    `slope` is that of a leaky ReLU, from 0 to 1.
+    """
     shape = x.shape[-1:]
     zeros, ones = nn.initializers.zeros, nn.initializers.ones
     mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
@@ -42,11 +50,13 @@ class BatchNorm(nn.Module):
     if self.use_running_average:
       factor = scale * lax.rsqrt(variance.value + self.epsilon)
       y = _affine(x, factor, bias - mean.value * factor)
-      return y if pool is None else pooling.max_pool(nn.relu(y), pool)
+      if pool is None:
+        return y
+      return nn.leaky_relu(pooling.max_pool(y, pool), slope)
     if pool is None:
       y, *moments = _norm(self.epsilon, x, scale, bias)
     else:
-      y, *moments = _norm_relu_pool(self.epsilon, pool, x, scale, bias)
+      y, *moments = _norm_relu_pool(self.epsilon, pool, slope, x, scale, bias)
     if not self.is_initializing():
       for running, new in zip((mean, variance), moments, strict=True):
         keep = self.momentum
@@ -106,12 +116,12 @@ def _norm_backward(epsilon, residuals, gradients):
 _norm.defvjp(_norm_forward, _norm_backward)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _norm_relu_pool(epsilon, window, x, scale, bias):
-  return _pool_forward(epsilon, window, x, scale, bias)[0]
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
+def _norm_relu_pool(epsilon, window, slope, x, scale, bias):
+  return _pool_forward(epsilon, window, slope, x, scale, bias)[0]
 
 
-def _pool_forward(epsilon, window, x, scale, bias):
+def _pool_forward(epsilon, window, slope, x, scale, bias):
   mean, variance = _moments(x)
   root = lax.rsqrt(variance + epsilon)
   factor = scale * root
@@ -120,15 +130,15 @@ def _pool_forward(epsilon, window, x, scale, bias):
   pads = tuple(lax.padtype_to_pads(x.shape[1:3], window, window, "SAME"))
   top, place = pooling.largest(window, pads, x * _wide(sign, x))
   top = top * _wide(sign, x)
-  y = nn.relu(_affine(top, factor, bias - mean * factor))
+  y = nn.leaky_relu(_affine(top, factor, bias - mean * factor), slope)
   return (y, mean, variance), (x, mean, root, scale, bias, top, place)
 
 
-def _pool_backward(epsilon, window, residuals, gradients):
+def _pool_backward(epsilon, window, slope, residuals, gradients):
   x, mean, root, scale, bias, top, place = residuals
   factor = scale * root
   y = _affine(top, factor, bias - mean * factor)
-  dy = jnp.where(y > 0, gradients[0], 0)
+  dy = jnp.where(y > 0, gradients[0], slope * gradients[0])
   dbias = _sum(dy)
   dscale = (_sum(dy * top) - mean * dbias) * root
   pads = tuple(lax.padtype_to_pads(x.shape[1:3], window, window, "SAME"))

@@ -181,9 +181,11 @@ def test_other_convolutions_are_xlas(options):
   assert_close(ours, expected)
 
 
-@pytest.mark.parametrize("window", [None, (2, 2), (1, 4), (3, 2)])
+@pytest.mark.parametrize(
+  ("window", "slope"), [(None, 0), ((2, 2), 0.3), ((1, 4), 0), ((3, 2), 0)]
+)
 @pytest.mark.parametrize("train", [True, False])
-def test_batch_norm_is_linens_then_relu_and_a_pool(window, train):
+def test_batch_norm_is_linens_then_relu_and_a_pool(window, slope, train):
   draw = np.random.default_rng(0)
   x = draw.standard_normal((3, 9, 7, 5), "float32") + 2
   variables = {
@@ -198,7 +200,7 @@ def test_batch_norm_is_linens_then_relu_and_a_pool(window, train):
   def ours(variables, x):
     layer = norm.BatchNorm(not train, momentum=0.9)
     y, stats["ours"] = layer.apply(
-      variables, x, pool=window, mutable=["batch_stats"]
+      variables, x, pool=window, slope=slope, mutable=["batch_stats"]
     )
     return y
 
@@ -206,7 +208,7 @@ def test_batch_norm_is_linens_then_relu_and_a_pool(window, train):
     layer = nn.BatchNorm(not train, momentum=0.9)
     y, stats["expected"] = layer.apply(variables, x, mutable=["batch_stats"])
     if window:
-      y = nn.max_pool(nn.relu(y), window, window, "SAME")
+      y = nn.max_pool(nn.leaky_relu(y, slope), window, window, "SAME")
     return y
 
   results = [gradients(f, variables, x) for f in (ours, expected)]
