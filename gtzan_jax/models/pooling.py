@@ -65,8 +65,10 @@ def max_pool(
 
 def _overlapping(window, strides, pads, x):
   """Each axis is pooled alone: fewer comparisons."""
-  x = jnp.pad(x, ((0, 0), *pads, (0, 0)), constant_values=-jnp.inf)
   for axis, size, stride in zip((1, 2), window, strides, strict=True):
+    padded = [(0, 0)] * x.ndim
+    padded[axis] = pads[axis - 1]
+    x = jnp.pad(x, padded, constant_values=-jnp.inf)
     # Where the last window starts.
     last = (x.shape[axis] - size) // stride * stride
     cut = functools.partial(lax.slice_in_dim, stride=stride, axis=axis)

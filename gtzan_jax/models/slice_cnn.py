@@ -45,6 +45,6 @@ class SliceCNN(Classifier):
       x = layers.keras_conv(
         self.channels, (conv, conv), padding="VALID", name=f"conv{number}"
       )(x)
-      x = nn.relu(pooling.max_pool(x, (pool, pool), (2, 2)))
+      x = pooling.max_pool(nn.relu(x), (pool, pool), (2, 2))
       x = layers.keras_batch_norm(not train, name=f"norm{number}")(x)
     return layers.keras_head(self, x, self.dense, train)
