@@ -116,6 +116,10 @@ def _norm_backward(epsilon, residuals, gradients):
 _norm.defvjp(_norm_forward, _norm_backward)
 
 
+def _pads(window, x) -> tuple:
+  return tuple(lax.padtype_to_pads(x.shape[1:3], window, window, "SAME"))
+
+
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
 def _norm_relu_pool(epsilon, window, slope, x, scale, bias):
   return _pool_forward(epsilon, window, slope, x, scale, bias)[0]
@@ -127,8 +131,7 @@ def _pool_forward(epsilon, window, slope, x, scale, bias):
   factor = scale * root
   # Pooled before it is normalised: where the factor is negative, by minima.
   sign = jnp.where(factor < 0, -1.0, 1.0)
-  pads = tuple(lax.padtype_to_pads(x.shape[1:3], window, window, "SAME"))
-  top, place = pooling.largest(window, pads, x * _wide(sign, x))
+  top, place = pooling.largest(window, _pads(window, x), x * _wide(sign, x))
   top = top * _wide(sign, x)
   y = nn.leaky_relu(_affine(top, factor, bias - mean * factor), slope)
   return (y, mean, variance), (x, mean, root, scale, bias, top, place)
@@ -141,8 +144,7 @@ def _pool_backward(epsilon, window, slope, residuals, gradients):
   dy = jnp.where(y > 0, gradients[0], slope * gradients[0])
   dbias = _sum(dy)
   dscale = (_sum(dy * top) - mean * dbias) * root
-  pads = tuple(lax.padtype_to_pads(x.shape[1:3], window, window, "SAME"))
-  dy = pooling.spread(window, pads, x.shape, place, dy)
+  dy = pooling.spread(window, _pads(window, x), x.shape, place, dy)
   dx = _input_gradient(x, mean, root, scale, dscale, dbias, dy)
   return dx, dscale, dbias
 
