@@ -35,6 +35,12 @@ from gtzan_jax.cli.main import main
 assert main(["launch.py", "--help"]) == 0
 assert main(["launch.py", "train"]) == 2
 """
+FIRST_STEP = """
+from gtzan_jax.cli import print_scores, tasks
+from gtzan_jax.data import open_dataset, pipeline
+from gtzan_jax.training import allocator, jax_process, sharding, workdir
+assert sorted(map(pipeline.shuffled(9, 0), range(9))) == list(range(9))
+"""
 BEGIN_AT_PREDICTIONS = (
   "gtzan_jax.scores.metrics",
   "gtzan_jax.reports.report",
@@ -50,7 +56,8 @@ PROGRAMS = {
   "from gtzan_jax.inference import predict": (
     "matplotlib tensorflow_datasets grain tfds_gtzan"
   ),
-  LOOP: "matplotlib grain h5py",
+  LOOP: "matplotlib grain orbax h5py",
+  FIRST_STEP: "matplotlib grain orbax h5py scipy sklearn",
   HELP: f"jax numpy {HEAVY}",
 }
 

@@ -6,7 +6,6 @@ computes them.
 """
 
 import numpy as np
-import scipy.fft
 
 WINDOW_S = 8.0  # of the autocorrelation
 CENTRE_BPM = 120.0  # most likely tempo; one octave is the standard deviation
@@ -37,6 +36,8 @@ def tempo(onsets: np.ndarray, frame_rate: float) -> float:
   """
   if not onsets.any():
     return 0.0
+  import scipy.fft  # 0.3 s to load
+
   width = int(WINDOW_S * frame_rate)
   edge = width // 2
   padded = np.pad(onsets, edge, mode="linear_ramp")

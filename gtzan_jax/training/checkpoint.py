@@ -7,38 +7,54 @@ writes the same best again. A save has checksums, checked before it is read.
 
 import collections
 import contextlib
+import functools
 import logging
 import os
 import pathlib
 import re
 import tempfile
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
-import orbax.checkpoint as ocp
 
 from gtzan_jax import atomic, errors
+
+if TYPE_CHECKING:
+  import orbax.checkpoint as ocp
 
 PyTree = Any
 _PLAIN = re.compile(r"[\w./+=,@ -]+", re.ASCII)
 
 
-class _Summed(ocp.path.atomicity.AtomicRenameTemporaryPath):
-  """A save whose checksums are written last, before its final name."""
+@functools.cache
+def _orbax() -> Any:
+  """Loaded with the first save read or written: 0.3 s, for no first step."""
+  import orbax.checkpoint
 
-  _final_path: Any
+  return orbax.checkpoint
 
-  async def finalize(self) -> None:
-    final = self._final_path
-    if not final.name.isdigit():  # an item of a save, not the save
-      return await super().finalize()
-    self._final_path = self.get().with_name(f"{self.get().name}.sums")
-    await super().finalize()
-    folder = pathlib.Path(self._final_path)
-    atomic.write_checksums(folder)
-    os.rename(folder, final)
-    return None
+
+@functools.cache
+def _summed() -> type:
+  """How a save gets its final name: its checksums are written before."""
+  import orbax.checkpoint as ocp
+
+  class Summed(ocp.path.atomicity.AtomicRenameTemporaryPath):
+    _final_path: Any
+
+    async def finalize(self) -> None:
+      final = self._final_path
+      if not final.name.isdigit():  # an item of a save, not the save
+        return await super().finalize()
+      self._final_path = self.get().with_name(f"{self.get().name}.sums")
+      await super().finalize()
+      folder = pathlib.Path(self._final_path)
+      atomic.write_checksums(folder)
+      os.rename(folder, final)
+      return None
+
+  return Summed
 
 
 class Store:
@@ -59,15 +75,16 @@ class Store:
     self._manager = None
     self._link: tempfile.TemporaryDirectory | None = None
 
-  def _open(self) -> ocp.CheckpointManager:
+  def _open(self) -> "ocp.CheckpointManager":
     if self._manager is None:
+      ocp = _orbax()
       self._manager = ocp.CheckpointManager(
         self._plain(),
         # `read_only=True` prints three lines of warnings each time.
         options=ocp.CheckpointManagerOptions(
           max_to_keep=1,
           cleanup_tmp_directories=True,
-          temporary_path_class=_Summed,
+          temporary_path_class=_summed(),
         )
         if self._writable
         else ocp.CheckpointManagerOptions(create=False),
@@ -105,7 +122,7 @@ class Store:
   def save(self, state: PyTree, facts: dict) -> None:
     """Writes in the background; InputError (a full disk) here or in `wait`."""
     with self._writing():
-      manager = self._open()
+      ocp, manager = _orbax(), self._open()
       # Where no folder can be made, Orbax's threads continue and print
       # tracebacks. The name is not Orbax's, which removes its unfinished ones.
       probe = self._folder / ".probe"
@@ -136,6 +153,7 @@ class Store:
 
     InputError: no checkpoint, a damaged one, or another model's.
     """
+    ocp = _orbax()
     like = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
     folder = self._whole("state", "facts")
     # Before reading: Orbax continues after a mismatch, and prints tracebacks.
@@ -155,7 +173,7 @@ class Store:
 
   def facts(self) -> dict:
     self._whole("facts")
-    return self._restore(facts=ocp.args.JsonRestore())["facts"]
+    return self._restore(facts=_orbax().args.JsonRestore())["facts"]
 
   def damage(self) -> str | None:
     """What is damaged, None if nothing is."""
@@ -190,10 +208,10 @@ class Store:
       raise errors.InputError(self._damaged(reason))
     return self._open().directory / str(step)
 
-  def _restore(self, **items) -> ocp.args.Composite:
+  def _restore(self, **items) -> "ocp.args.Composite":
     try:
       return self._open().restore(
-        self._step(), args=ocp.args.Composite(**items)
+        self._step(), args=_orbax().args.Composite(**items)
       )
     except Exception as error:
       reason = errors.first_line(error)

@@ -59,16 +59,21 @@ class JitStep:
     self._calls = 0
 
   def __call__(self, state: Any, batch: Any) -> tuple[Any, Any]:
-    if self._chosen is not None:
-      self._calls += 1
-      if self._calls & (self._calls - 1) == 0:  # a power of two
-        jax.block_until_ready(state)
-        allocator.release_unused()
-      return self._chosen(state, batch)
-    self._chosen = self._choose(state, batch)
+    if self._calls and self._calls & (self._calls - 1) == 0:  # a power of two
+      jax.block_until_ready(state)
+      allocator.release_unused()
+    self._calls += 1
+    step = self._chosen or self.compile(state, batch)
+    return step(state, batch)
+
+  def compile(self, state: Any, batch: Any) -> Callable:
+    """Compiles the step for arrays of these shapes, as the first call would."""
+    chosen = self._choose(state, batch)
     with warnings.catch_warnings():
       warnings.filterwarnings("ignore", "Error writing persistent compilation")
-      return self._chosen(state, batch)
+      chosen.lower(state, batch).compile()
+    self._chosen = chosen
+    return chosen
 
   def eval_shape(self, state: Any, batch: Any) -> tuple[Any, Any]:
     """The shapes of what the step returns, by tracing."""
@@ -127,12 +132,18 @@ def trace(
   the shapes of the state; raises what `step` raises.
   """
   mesh = sharding.make_mesh()
-  batch = {
+  state = jit_init(init, mesh).eval_shape(jax.random.key(0))
+  jit_step(step, mesh).eval_shape(state, batch_shapes(fields, batch_size, mesh))
+  return state
+
+
+def batch_shapes(
+  fields: Mapping[str, tuple], batch_size: int, mesh: jax.sharding.Mesh
+) -> dict[str, jax.ShapeDtypeStruct]:
+  """The shapes of a batch for a step; `fields` as in `trace`."""
+  return {
     name: jax.ShapeDtypeStruct(
       (batch_size, *shape), dtype, sharding=sharding.batched(mesh)
     )
     for name, (shape, dtype) in {**fields, "label": ((), jnp.int32)}.items()
   }
-  state = jit_init(init, mesh).eval_shape(jax.random.key(0))
-  jit_step(step, mesh).eval_shape(state, batch)
-  return state

@@ -5,6 +5,7 @@ plateau? stop?) -> best/ -> a line of metrics.jsonl -> last/. Killed at any
 point, the same command resumes from last/ and ends with the same bits.
 """
 
+import concurrent.futures
 import contextlib
 import math
 import pathlib
@@ -119,20 +120,42 @@ def train(
   Raises InputError if the monitored scalar was NaN in all epochs, and
   Interrupted after a signal; last/ then holds the state of that moment.
   """
-  fields = steps.fields(config, dataset.raw)
-  records = pipeline.load_parts(
-    dataset,
-    {split: fields[split] for split in fields if dataset.parts[split]},
-    config.data.cache_mb,
-  )
+  labels = pipeline.labels(dataset, "train")
+  if generated is not None:
+    real = labels[:0] if config.data.augment_only else labels
+    labels = np.concatenate([real, generated["label"]])
+  epoch_steps = _epoch_steps(config, len(labels))
+  task = create_task(steps.create, config, dataset, labels)
+  replicated = sharding.replicated(mesh)
+  train_step = jax_process.jit_step(task.train_step, mesh)
+  read = (task.source, "label")  # the other arrays stay on the host
+  # XLA works on the programs while Python reads the data.
+  with concurrent.futures.ThreadPoolExecutor() as compiling:
+    init = jax_process.jit_init(task.init, mesh)
+    key = jax.random.key(config.seed)
+    compiled = compiling.submit(
+      train_step.compile,
+      init.eval_shape(key),
+      jax_process.batch_shapes(
+        {task.source: dataset.fields[task.source]},
+        config.train.batch_size,
+        mesh,
+      ),
+    )
+    initial_state = compiling.submit(init, key)
+    fields = steps.fields(config, dataset.raw)
+    records = pipeline.load_parts(
+      dataset,
+      {split: fields[split] for split in fields if dataset.parts[split]},
+      config.data.cache_mb,
+    )
+    state = initial_state.result()
+    compiled.result()
   train_split: pipeline.Records | pipeline.Mixed = records["train"]
   if generated is not None:
-    real = None if config.data.augment_only else records["train"]
-    train_split = pipeline.Mixed(real, generated)
-  epoch_steps = _epoch_steps(config, len(train_split))
-  task = create_task(steps.create, config, dataset, train_split.labels())
-  replicated = sharding.replicated(mesh)
-  state = jax_process.jit_init(task.init, mesh)(jax.random.key(config.seed))
+    train_split = pipeline.Mixed(
+      None if config.data.augment_only else records["train"], generated
+    )
   last = checkpoint.Store(workdir / "last", writable=True)
   if steps.load and config.train.init_from and last.latest() is None:
     initial = steps.load(
@@ -162,7 +185,6 @@ def train(
   scalars = logs.Scalars(
     workdir, step=step, rows=rows, tensorboard=config.log.tensorboard
   )
-  train_step = jax_process.jit_step(task.train_step, mesh)
   validate = steps.validator(config, dataset, task, records, mesh, workdir)
   batches = pipeline.train_batches(
     train_split,
@@ -170,7 +192,6 @@ def train(
     seed=config.seed,
     start_step=step,
   )
-  read = (task.source, "label")  # the other arrays stay on the host
   last_step = early_stopping.last_step(config.train, epoch_steps)
   rule: dict[str, Any] = {
     "monitor": config.train.monitor,
@@ -185,7 +206,7 @@ def train(
     }
 
   # Python works on this while the devices work on the first epoch.
-  ahead = threading.Thread(target=_import_report, daemon=True)
+  ahead = threading.Thread(target=_import_ahead, daemon=True)
 
   def facts():  # stored with last/
     return {
@@ -224,10 +245,10 @@ def train(
           # with more, a signal would wait for all of them.
           jax.block_until_ready(previous)
           interrupt.arm()
-          if not ahead.ident:
-            ahead.start()
           if step % config.log.every_steps == 0 and step < epoch_end:
             scalars.write(step, jax.device_get(step_scalars))
+          if not ahead.ident:
+            ahead.start()
         row = task.summarize(jax.device_get(state.totals))
         row["time/train"] = time.monotonic() - began
         row["time/input"] = waited
@@ -263,9 +284,10 @@ def train(
     )
 
 
-def _import_report() -> None:
-  """Loads what only the report needs, half a second's worth."""
+def _import_ahead() -> None:
+  """Loads what saves and the report need, a second's worth."""
   with contextlib.suppress(Exception):  # it will be raised there
+    import orbax.checkpoint  # noqa: F401
     import scipy.optimize  # noqa: F401
 
     from gtzan_jax.reports import page  # noqa: F401

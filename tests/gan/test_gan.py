@@ -323,8 +323,7 @@ def test_a_mixed_part_is_the_real_one_and_then_the_generated(make_gan):
     "label": np.array([4, 5, 6], np.int32),
   }
   mixed = pipeline.Mixed(real, made)
-  assert mixed.labels().tolist() == [*real.labels(), 4, 5, 6]
-  assert len(mixed) == len(mixed.labels())
+  assert len(mixed) == len(real) + 3
   got, first = mixed.take([len(real) + 2, 0, len(real)]), real.take([0])
   assert got["label"].tolist() == [6, first["label"][0], 4]
   np.testing.assert_array_equal(got["features"][1], first["features"][0])

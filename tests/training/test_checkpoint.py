@@ -10,6 +10,7 @@ import subprocess
 
 import jax
 import jax.numpy as jnp
+import orbax.checkpoint as ocp
 import pytest
 
 from gtzan_jax import atomic
@@ -181,7 +182,7 @@ def test_a_folder_that_takes_no_save_is_one_line(stored, monkeypatch):
 
   monkeypatch.setattr(os, "mkdir", refuse)
   monkeypatch.setattr(
-    checkpoint.ocp.CheckpointManager, "save", lambda *_, **__: begun.append(1)
+    ocp.CheckpointManager, "save", lambda *_, **__: begun.append(1)
   )
   with (
     opened(stored, writable=True) as store,

@@ -49,6 +49,31 @@ def test_large_pictures_are_onednns(side, is_large, monkeypatch):
   assert used == (is_large and bool(jax_process._onednn()))
 
 
+@pytest.mark.parametrize("side", [4, 300])
+def test_a_step_that_was_compiled_is_not_compiled_again(side):
+  jax_process._onednn()
+  compiled = []
+
+  def count(event: str, seconds: float, **_):
+    if event.endswith("backend_compile_duration"):
+      compiled.append(seconds)
+
+  mesh = sharding.make_mesh(jax.devices()[:1])
+  run = jax_process.jit_step(step, mesh)
+  state = jax.device_put(jnp.zeros(1), sharding.replicated(mesh))
+  x = np.ones((1, side, side, 1), "float32")
+  placed = sharding.put({"x": x}, mesh)["x"]
+  batch = jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=placed.sharding)
+  jax.monitoring.register_event_duration_secs_listener(count)
+  try:
+    run.compile(jax.eval_shape(lambda: state), batch)
+    assert len(compiled) == 1
+    run(state, placed)
+    assert len(compiled) == 1
+  finally:
+    jax.monitoring.unregister_event_duration_listener(count)
+
+
 def test_an_option_that_xla_does_not_know_is_left_out(monkeypatch):
   monkeypatch.setattr(jax_process, "_ONEDNN", {"xla_cpu_no_such_option": True})
   jax_process._onednn.cache_clear()

@@ -12,6 +12,7 @@ import time
 import grain
 import jax
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 from gtzan_jax import atomic, config_ranges, errors
@@ -69,7 +70,7 @@ def scalars(path) -> list[dict]:
 def leaves(path, name) -> list[np.ndarray]:
   """Every array of a checkpoint, in the order of the tree."""
   (save,) = (path / name).absolute().iterdir()
-  tree = checkpoint.ocp.StandardCheckpointer().restore(save / "state")
+  tree = ocp.StandardCheckpointer().restore(save / "state")
   return [
     np.asarray(
       jax.random.key_data(leaf)
