@@ -20,7 +20,7 @@ from gtzan_jax.audio import mono_waveform
 from gtzan_jax.data import pipeline
 from gtzan_jax.gan import adversarial_losses
 from gtzan_jax.gan import networks as gans
-from gtzan_jax.training import classify, jax_process
+from gtzan_jax.training import classify, jax_process, optim
 from gtzan_jax.training.state import Scalars, TrainState, begin
 
 Batch = Mapping[str, jax.Array]
@@ -143,11 +143,9 @@ class Gan:
   def _updated(self, state: TrainState, name: str, gradients) -> TrainState:
     """The state after a step of one of the two networks."""
     params, opt_state = state.params[name], state.opt_state[name]
-    updates, opt_state = self.optimizers[name].update(
-      gradients, opt_state, params
+    params, opt_state = optim.step(
+      self.optimizers[name], gradients, opt_state, params, state.lr_scale
     )
-    updates = jax.tree.map(lambda u: u * state.lr_scale, updates)
-    params = optax.apply_updates(params, updates)
     return state.replace(
       params={**state.params, name: params},
       opt_state={**state.opt_state, name: opt_state},

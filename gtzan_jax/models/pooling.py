@@ -120,7 +120,8 @@ def largest(
     # NaN is larger than any number, as for jnp.maximum.
     place = jnp.where(value >= cell, place, jnp.uint8(number))
     value = jnp.maximum(value, cell)
-  return value, place
+  # Else XLA finds the place anew for each value of the gradient.
+  return lax.optimization_barrier((value, place))
 
 
 def spread(
@@ -140,7 +141,8 @@ def spread(
   (top, _), (left, _) = pads
   x = x[:, top : top + shape[1], left : left + shape[2]]
   missing = [(0, n - m) for n, m in zip(shape, x.shape, strict=True)]
-  return jnp.pad(x, missing)  # what no window covers ("VALID")
+  x = jnp.pad(x, missing)  # what no window covers ("VALID")
+  return lax.optimization_barrier(x)  # else once for each use: dx, dk, db
 
 
 def axis_max(x: jax.Array, axis: int) -> jax.Array:

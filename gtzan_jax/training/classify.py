@@ -147,10 +147,13 @@ class Classify:
     (loss, (cross_entropy, logits, changed)), gradients = jax.value_and_grad(
       loss_fn, has_aux=True
     )(state.params)
-    updates, opt_state = self.optimizer.update(
-      gradients, state.opt_state, state.params
+    params, opt_state = optim.step(
+      self.optimizer,
+      gradients,
+      state.opt_state,
+      state.params,
+      state.lr_scale,
     )
-    updates = jax.tree.map(lambda u: u * state.lr_scale, updates)
     size = jnp.float32(labels.shape[0])
     correct = (logits.argmax(-1) == batch["label"]).sum().astype(jnp.float32)
     totals = {
@@ -160,7 +163,7 @@ class Classify:
     }
     state = state.replace(
       step=state.step + 1,
-      params=optax.apply_updates(state.params, updates),
+      params=params,
       model_state={**state.model_state, **changed},
       opt_state=opt_state,
       totals=totals,

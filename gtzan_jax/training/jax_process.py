@@ -14,9 +14,18 @@ from jax import lax
 
 from gtzan_jax.training import allocator, sharding
 
-_ONEDNN = {"xla_cpu_experimental_onednn_custom_call": True}
-# Fewer gain nothing (resnet 54,080, slice_cnn 45,000); gan_mel_conv has 66,560.
-_ONEDNN_POSITIONS = 60_000
+_ONEDNN = {
+  "xla_cpu_experimental_onednn_custom_call": True,  # convolutions
+  "xla_cpu_use_onednn": True,
+  "xla_cpu_experimental_onednn_fusion_type": "LIBRARY_FUSION_TYPE_DOT",
+}
+# Convolutions of fewer positions gain nothing (resnet 54,080, slice_cnn 45,000;
+# gan_mel_conv has 66,560); nor do products of matrices alone (fcn, lstm): those
+# of attention do (transformer: 64 examples, 4 heads, 129 frames).
+_ONEDNN_POSITIONS = {
+  lax.conv_general_dilated_p: 60_000,
+  lax.dot_general_p: 30_000,
+}
 
 
 def use_compilation_cache(folder: str) -> None:
@@ -43,10 +52,11 @@ class JitStep:
   """A step under `jax.jit`; see `jit_step`.
 
   Parameters are replicated over the mesh; the memory of the state given is
-  reused for the state returned. On a CPU the convolutions of large pictures are
-  oneDNN's, a fifth of a step, where this jaxlib has them. Such a program cannot
-  be kept on disk: it is compiled in every run. Before steps 1, 2, 4, 8...
-  the process returns memory that earlier ones left behind.
+  reused for the state returned. On a CPU the convolutions and products of a
+  step with large pictures or attention are oneDNN's, where this jaxlib has
+  them: up to a third of the step. Such a program cannot be kept on disk: it is
+  compiled in every run. Before steps 1, 2, 4, 8... the process returns memory
+  that earlier ones left behind.
   """
 
   def __init__(self, step: Callable, mesh: jax.sharding.Mesh):
@@ -87,31 +97,37 @@ class JitStep:
     if jax.default_backend() != "cpu":
       return self._plain
     traced = self._plain.trace(state, batch)
-    if _largest_picture(traced.jaxpr.jaxpr) < _ONEDNN_POSITIONS:
+    if not _onednn_pays(traced.jaxpr.jaxpr):
       return self._plain
     return self._jit(compiler_options=dict(_onednn()))
 
 
-def _largest_picture(jaxpr: Any) -> int:
-  """Positions of the largest output of a convolution: batch, rows, columns."""
-  largest = 0
+def _onednn_pays(jaxpr: Any) -> bool:
+  """Whether a convolution, or a product of batches of matrices, is large."""
   for equation in jaxpr.eqns:
-    if equation.primitive is lax.conv_general_dilated_p:
-      features = equation.params["dimension_numbers"].out_spec[1]
-      shape = equation.outvars[0].aval.shape
-      largest = max(largest, math.prod(shape) // max(shape[features], 1))
+    kind, shape = equation.primitive, equation.outvars[0].aval.shape
+    if kind is lax.conv_general_dilated_p:
+      channels = shape[equation.params["dimension_numbers"].out_spec[1]]
+    elif (
+      kind is lax.dot_general_p and equation.params["dimension_numbers"][1][0]
+    ):
+      channels = shape[-1]
+    else:
+      channels = None
+    if channels and math.prod(shape) // channels >= _ONEDNN_POSITIONS[kind]:
+      return True
     for inner in jax.tree.leaves(
       list(equation.params.values()), is_leaf=lambda x: hasattr(x, "jaxpr")
     ):
       inner = getattr(inner, "jaxpr", inner)
-      if hasattr(inner, "eqns"):
-        largest = max(largest, _largest_picture(inner))
-  return largest
+      if hasattr(inner, "eqns") and _onednn_pays(inner):
+        return True
+  return False
 
 
 @functools.cache
 def _onednn() -> Mapping[str, bool]:
-  """The compiler option for oneDNN's convolutions, if XLA knows it."""
+  """The compiler options for oneDNN, if XLA knows them."""
   try:
     jax.jit(lambda x: x, compiler_options=_ONEDNN).lower(0.0).compile()
   except jax.errors.JaxRuntimeError as error:

@@ -122,18 +122,20 @@ EPS_RULES = ("torch", "keras")
 def _scale_by_adam(n: Numbers) -> optax.GradientTransformation:
   """Adam's direction: both moments corrected, epsilon by its rule."""
   adam = optax.scale_by_adam(n.b1, n.b2, n.eps)
-  if n.eps_rule == "torch":
-    return adam
 
   def update(gradients, state, params=None):
-    # Only optax's moments are used, not its direction.
+    # Only optax's moments are used, not its direction. The barrier keeps XLA
+    # from computing a moment twice, which would need a copy of the old one.
     _, state = adam.update(gradients, state, params)
+    mu, nu = jax.lax.optimization_barrier((state.mu, state.nu))
     count = state.count.astype(jnp.float32)
-    factor = jnp.sqrt(1 - n.b2**count) / (1 - n.b1**count)
+    first, second = 1 - n.b1**count, 1 - n.b2**count
+    if n.eps_rule == "keras":
+      first, second = first / jnp.sqrt(second), 1.0
     direction = jax.tree.map(
-      lambda m, v: factor * m / (jnp.sqrt(v) + n.eps), state.mu, state.nu
+      lambda m, v: m / first / (jnp.sqrt(v / second) + n.eps), mu, nu
     )
-    return direction, state
+    return direction, state._replace(mu=mu, nu=nu)
 
   return optax.GradientTransformation(adam.init, update)
 
@@ -195,3 +197,19 @@ def create(
     )
   clip = optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity()
   return optax.chain(clip, OPTIMIZERS[name](schedule, n))
+
+
+def step(
+  optimizer: optax.GradientTransformation,
+  gradients: optax.Updates,
+  opt_state: optax.OptState,
+  params: optax.Params,
+  scale: jax.Array,
+) -> tuple[optax.Params, optax.OptState]:
+  """Parameters and state after a step; updates are multiplied by `scale`."""
+  # A parameter's memory is reused for its new value. Without this order XLA
+  # copies each kernel that the backward pass may still read by then.
+  gradients, params = jax.lax.optimization_barrier((gradients, params))
+  updates, opt_state = optimizer.update(gradients, opt_state, params)
+  updates = jax.tree.map(lambda update: update * scale, updates)
+  return optax.apply_updates(params, updates), opt_state
