@@ -14,18 +14,19 @@ from jax import lax
 
 from gtzan_jax.training import allocator, sharding
 
-_ONEDNN = {
-  "xla_cpu_experimental_onednn_custom_call": True,  # convolutions
+_PRODUCTS = {
   "xla_cpu_use_onednn": True,
   "xla_cpu_experimental_onednn_fusion_type": "LIBRARY_FUSION_TYPE_DOT",
 }
-# Convolutions of fewer positions gain nothing (resnet 54,080, slice_cnn 45,000;
-# gan_mel_conv has 66,560); nor do products of matrices alone (fcn, lstm): those
-# of attention do (transformer: 64 examples, 4 heads, 129 frames).
-_ONEDNN_POSITIONS = {
-  lax.conv_general_dilated_p: 60_000,
-  lax.dot_general_p: 30_000,
-}
+_CONVOLUTIONS = {"xla_cpu_experimental_onednn_custom_call": True, **_PRODUCTS}
+# XLA's options for oneDNN by what a step has to have, and on how many positions
+# (values over channels). On fewer nothing is gained: resnet has 54,080,
+# slice_cnn 45,000, gan_mel_conv 66,560. Nor with products of matrices alone
+# (lstm, fcn); those of attention are of batches (transformer: 33,024).
+_ONEDNN = (
+  (lax.conv_general_dilated_p, 60_000, _CONVOLUTIONS),
+  (lax.dot_general_p, 30_000, _PRODUCTS),
+)
 
 
 def use_compilation_cache(folder: str) -> None:
@@ -97,43 +98,49 @@ class JitStep:
     if jax.default_backend() != "cpu":
       return self._plain
     traced = self._plain.trace(state, batch)
-    if not _onednn_pays(traced.jaxpr.jaxpr):
-      return self._plain
-    return self._jit(compiler_options=dict(_onednn()))
+    largest = _largest(traced.jaxpr.jaxpr)
+    for kind, positions, options in _ONEDNN:
+      if largest[kind] >= positions:
+        return self._jit(compiler_options=_known(**options))
+    return self._plain
 
 
-def _onednn_pays(jaxpr: Any) -> bool:
-  """Whether a convolution, or a product of batches of matrices, is large."""
+def _largest(jaxpr: Any) -> dict:
+  """Positions of the largest convolution and product of batches in a program.
+
+  They are those of the output: all axes but the channels.
+  """
+  largest = {kind: 0 for kind, *_ in _ONEDNN}
   for equation in jaxpr.eqns:
     kind, shape = equation.primitive, equation.outvars[0].aval.shape
-    if kind is lax.conv_general_dilated_p:
-      channels = shape[equation.params["dimension_numbers"].out_spec[1]]
-    elif (
-      kind is lax.dot_general_p and equation.params["dimension_numbers"][1][0]
-    ):
-      channels = shape[-1]
-    else:
-      channels = None
-    if channels and math.prod(shape) // channels >= _ONEDNN_POSITIONS[kind]:
-      return True
+    if kind in largest:
+      numbers = equation.params["dimension_numbers"]
+      if kind is lax.conv_general_dilated_p:
+        channels = shape[numbers.out_spec[1]]
+      else:
+        batches = numbers[1][0]
+        channels = shape[-1] if batches else math.inf
+      positions = math.prod(shape) // max(channels, 1)
+      largest[kind] = max(largest[kind], positions)
     for inner in jax.tree.leaves(
       list(equation.params.values()), is_leaf=lambda x: hasattr(x, "jaxpr")
     ):
       inner = getattr(inner, "jaxpr", inner)
-      if hasattr(inner, "eqns") and _onednn_pays(inner):
-        return True
-  return False
+      if hasattr(inner, "eqns"):
+        for kind, positions in _largest(inner).items():
+          largest[kind] = max(largest[kind], positions)
+  return largest
 
 
 @functools.cache
-def _onednn() -> Mapping[str, bool]:
-  """The compiler options for oneDNN, if XLA knows them."""
+def _known(**options: bool | str) -> dict:
+  """The compiler options given if XLA knows them, else none."""
   try:
-    jax.jit(lambda x: x, compiler_options=_ONEDNN).lower(0.0).compile()
+    jax.jit(lambda x: x, compiler_options=options).lower(0.0).compile()
   except jax.errors.JaxRuntimeError as error:
     logging.info("steps are compiled without oneDNN: %s", error)
     return {}
-  return _ONEDNN
+  return options
 
 
 def trace(

@@ -24,34 +24,50 @@ def step(state, batch):
   ).sum()
 
 
-@pytest.mark.parametrize(("side", "is_large"), [(4, False), (300, True)])
-def test_large_pictures_are_onednns(side, is_large, monkeypatch):
-  jax_process._onednn()  # asked once a process
-  options = []
+def attention(state, batch):
+  x = batch[..., 0]  # [examples, frames, frames]
+  return state + 1, jnp.einsum("bij,bkj->bik", x, x).sum()
+
+
+@pytest.mark.parametrize(
+  ("step", "shape", "options"),
+  [
+    (step, (1, 4, 4, 1), None),
+    (step, (1, 300, 300, 1), jax_process._CONVOLUTIONS),
+    (attention, (20, 40, 40, 1), None),
+    (attention, (20, 1600, 2, 1), jax_process._PRODUCTS),
+  ],
+)
+def test_large_pictures_and_attention_are_onednns(
+  step, shape, options, monkeypatch
+):
+  known = jax_process._known(**options) if options else {}
+  given = []
 
   def jit(*arguments, real=jax.jit, **keywords):
-    options.append(keywords.get("compiler_options"))
+    given.append(keywords.get("compiler_options"))
     return real(*arguments, **keywords)
 
   monkeypatch.setattr(jax, "jit", jit)
   mesh = sharding.make_mesh(jax.devices()[:1])
   run = jax_process.jit_step(step, mesh)
   state = jax.device_put(jnp.zeros(1), sharding.replicated(mesh))
-  batch = sharding.put({"x": np.ones((1, side, side, 1), "float32")}, mesh)["x"]
+  x = np.ones(shape, "float32")
+  batch = sharding.put({"x": x}, mesh)["x"]
   with warnings.catch_warnings():
     warnings.simplefilter("error")
     state, total = run(state, batch)
     state, total = run(state, batch)
   assert state == 2
-  assert total == pytest.approx(4 * (3 * side - 2) ** 2)
+  expected = float(step(0.0, jnp.asarray(x))[1])
+  assert float(total) == pytest.approx(expected, rel=1e-5)
   assert run.eval_shape(state, batch)[1].shape == ()
-  used = any(options)
-  assert used == (is_large and bool(jax_process._onednn()))
+  assert given[-1] == (known or None)
 
 
 @pytest.mark.parametrize("side", [4, 300])
 def test_a_step_that_was_compiled_is_not_compiled_again(side):
-  jax_process._onednn()
+  jax_process._known(**jax_process._CONVOLUTIONS)  # asked once a process
   compiled = []
 
   def count(event: str, seconds: float, **_):
@@ -74,10 +90,5 @@ def test_a_step_that_was_compiled_is_not_compiled_again(side):
     jax.monitoring.unregister_event_duration_listener(count)
 
 
-def test_an_option_that_xla_does_not_know_is_left_out(monkeypatch):
-  monkeypatch.setattr(jax_process, "_ONEDNN", {"xla_cpu_no_such_option": True})
-  jax_process._onednn.cache_clear()
-  try:
-    assert jax_process._onednn() == {}
-  finally:
-    jax_process._onednn.cache_clear()
+def test_an_option_that_xla_does_not_know_is_left_out():
+  assert jax_process._known(xla_cpu_no_such_option=True) == {}
