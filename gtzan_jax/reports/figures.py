@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from gtzan_jax.reports.plot_style import (
   PALETTE,
@@ -13,6 +15,7 @@ from gtzan_jax.reports.plot_style import (
   new_figure,
   percent,
   style,
+  text_width,
 )
 
 # key in a history row -> (panel, legend, colour, line width)
@@ -45,10 +48,10 @@ LEVELS = {
 def learning_curves(history: list[dict], best_epoch: int | None) -> Figure:
   """Loss and accuracy by epoch, from rows with "epoch" and keys of CURVES
   (None: a gap); the best epoch marked, what followed shaded."""
-  figure = new_figure(10, 3.7)
-  loss, accuracy = figure.subplots(1, 2)
-  loss.set_title("Loss (nats)")
-  accuracy.set_title("Accuracy")
+  figure = new_figure(10, 3.7, (0.65, 0.45, 0.1, 0.55))
+  loss, accuracy = figure.subplots(1, 2, gridspec_kw={"wspace": 0.15})
+  loss.set_title("Loss (nats)", y=1)
+  accuracy.set_title("Accuracy", y=1)
   panels = {"loss": loss, "accuracy": accuracy}
   by_epoch(panels, CURVES, history, best_epoch)
   loss.set_ylim(bottom=0)
@@ -96,27 +99,37 @@ def confusion(
   columns: str = "predicted",
 ) -> Figure:
   """Counts, each cell as dark as its share of its row."""
-  size, places = 2.2 + 0.46 * len(genres), range(len(genres))
-  figure = new_figure(size + 0.4, size)
+  count, side = len(genres), 0.55 * len(genres)
+  longest = max((text_width(name, 9) for name in genres), default=0)
+  # Of the names: beside the rows, and at 40 degrees below the columns.
+  left, below = longest + 0.35, 0.64 * longest + 0.45
+  margins = left, below, 0.1, 0.35
+  figure = new_figure(left + side + 0.1, below + side + 0.35, margins)
   axes = figure.subplots()
-  for i, row in enumerate(matrix):
-    for j, count in enumerate(row):
-      _cell(axes, i, j, count, count / max(sum(row), 1))
-  ends = (-0.5, len(genres) - 0.5)
-  axes.set(xlim=ends, ylim=ends[::-1], aspect="equal")
-  axes.set(xlabel=columns, ylabel=rows)
+  ends = (-0.5, count - 0.5)
+  axes.set(xlim=ends, ylim=ends[::-1], xticks=[], yticks=[])
+  axes.set_xlabel(columns)
+  axes.set_ylabel(rows)
+  axes.xaxis.set_label_coords(0.5, 0.15 / side - below / side)
+  axes.yaxis.set_label_coords(0.15 / side - left / side, 0.5)
   axes.spines["bottom"].set_visible(False)
-  axes.set_xticks(places, genres, rotation=40, ha="right")
-  axes.set_yticks(places, genres)
-  axes.set_title(title, pad=12)
+  _cells(axes, matrix)
+  # Ticks would take three times as long as texts.
+  look, edge = {"fontsize": 9, "color": PALETTE["muted"]}, 0.5 + 0.05 / 0.55
+  for i, name in enumerate(genres):
+    axes.text(-edge, i, name, ha="right", va="center", **look)
+    axes.text(
+      i, count - 1 + edge, name, ha="right", va="top", rotation=40, **look
+    )
+  axes.set_title(title, pad=12, y=1)
   return figure
 
 
 @style()
 def per_genre(table: dict[str, dict], title: str) -> Figure:
   """Precision, recall and F1 of each genre; absent genres are marked."""
-  figure, places = new_figure(10, 3.7), range(len(table))
-  axes = figure.subplots()
+  figure = new_figure(10, 3.7, (0.5, 0.45, 0.1, 0.55))
+  axes, places = figure.subplots(), range(len(table))
   bars = {"precision": "pale", "recall": "middle", "f1": "accent"}
   for k, (name, colour) in enumerate(bars.items()):
     axes.bar(
@@ -126,12 +139,20 @@ def per_genre(table: dict[str, dict], title: str) -> Figure:
       color=PALETTE[colour],
       label="F1" if name == "f1" else name,
     )
-  for i, row in enumerate(table.values()):
+  for i, (genre, row) in enumerate(table.items()):
     if not row["support"]:
       axes.text(i, 0.02, "absent", ha="center", color=PALETTE["muted"])
-  names = [f"{genre}\n{row['support']}" for genre, row in table.items()]
-  axes.set_xticks(places, names)
-  axes.set(xlim=(-0.6, len(table) - 0.4), ylim=(0, 1), title=title)
+    axes.text(
+      i,
+      -0.02,
+      f"{genre}\n{row['support']}",
+      ha="center",
+      va="top",
+      fontsize=9,
+      color=PALETTE["muted"],
+    )
+  axes.set(xlim=(-0.6, len(table) - 0.4), ylim=(0, 1), xticks=[])
+  axes.set_title(title, y=1)
   percent(axes.yaxis)
   axes.grid(axis="y")
   _legend(axes)
@@ -146,14 +167,14 @@ def levels(split: Mapping, chance: float) -> Figure:
     for key, name in LEVELS.items()
     if split[key]["n"]
   ]
-  figure = new_figure(6.4, 2.9)
+  figure = new_figure(6.4, 2.9, (1.7, 0.45, 0.25, 0.35))
   axes = figure.subplots()
   accuracies(axes, rows)
   axes.axvline(chance, **_DASHES)
   look = {"ha": "left", "va": "top", **_BY_HEIGHT}
   label(axes, "chance", (chance, 1), (4, -2), "muted", **look)
   axes.set_xlabel("accuracy, 95 % interval")
-  axes.set_title("Accuracy", pad=12)
+  axes.set_title("Accuracy", pad=12, y=1)
   return figure
 
 
@@ -173,7 +194,7 @@ def reliability(
 ) -> Figure:
   """Accuracy against confidence, from bins {confidence, accuracy, n}; `scaled`
   is the same after temperature scaling."""
-  figure = new_figure(3.6, 2.9)
+  figure = new_figure(3.6, 2.9, (0.65, 0.45, 0.1, 0.35))
   axes = figure.subplots()
   axes.plot([0, 1], [0, 1], **_DASHES)
   drawn = {"as it is": (bins, "middle", "accent")}
@@ -193,7 +214,7 @@ def reliability(
   axes.grid()
   if scaled:
     axes.legend(loc="upper left", borderaxespad=0)
-  axes.set_title(title, pad=12)
+  axes.set_title(title, pad=12, y=1)
   return figure
 
 
@@ -219,20 +240,43 @@ def _mark_best(axes, best: int, last: int) -> None:
   label(axes, f"best: {best}", place, (by, 0), "muted", ha=side, **_BY_HEIGHT)
 
 
-def _cell(axes, i: int, j: int, count: int, share: float) -> None:
-  # 0.12 at least: one lost track in a hundred must stay visible.
-  colour, alpha = ("accent", 0.12 + 0.88 * share) if count else ("grid", 0.4)
-  look = {"color": PALETTE[colour], "alpha": alpha, "linewidth": 0}
-  # The axes have their limits: add_patch would compute them each time.
-  axes.add_artist(Rectangle((j - 0.48, i - 0.48), 0.96, 0.96, **look))
-  if count:
-    axes.text(
-      j,
-      i,
-      str(count),
-      ha="center",
-      va="center",
-      fontsize=9,
-      fontweight="bold" if i == j else "normal",
-      color=PALETTE["on-accent" if share > 0.45 else "ink"],
-    )
+def _cells(axes, matrix: list[list[int]]) -> None:
+  """A square for each count and, but for zeros, the count."""
+  size, edge = len(matrix), 0.48
+  shares = [[count / max(sum(row), 1) for count in row] for row in matrix]
+  colours = [
+    # 0.12 at least: one lost track in a hundred must stay visible.
+    to_rgba(PALETTE["accent"], 0.12 + 0.88 * share)
+    if count
+    else to_rgba(PALETTE["grid"], 0.4)
+    for row, of in zip(matrix, shares, strict=True)
+    for count, share in zip(row, of, strict=True)
+  ]
+  squares = PolyCollection(
+    [
+      [
+        (x, y),
+        (x + 2 * edge, y),
+        (x + 2 * edge, y + 2 * edge),
+        (x, y + 2 * edge),
+      ]
+      for y in np.arange(size) - edge
+      for x in np.arange(size) - edge
+    ],
+    facecolors=colours,
+    linewidths=0,
+  )
+  axes.add_collection(squares, autolim=False)
+  for i, row in enumerate(matrix):
+    for j, count in enumerate(row):
+      if count:
+        axes.text(
+          j,
+          i,
+          str(count),
+          ha="center",
+          va="center",
+          fontsize=9,
+          fontweight="bold" if i == j else "normal",
+          color=PALETTE["on-accent" if shares[i][j] > 0.45 else "ink"],
+        ).set_in_layout(False)

@@ -17,6 +17,7 @@ import matplotlib.ticker
 import numpy as np
 from matplotlib import font_manager
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 # name -> colour on white. No colour twice: `inline_svg` finds them by value.
@@ -69,6 +70,8 @@ STYLE = {
   "ytick.labelsize": 9,
   "xtick.major.size": 0,
   "ytick.major.size": 0,
+  "xtick.bottom": False,
+  "ytick.left": False,
   "legend.frameon": False,
   "legend.fontsize": 9,
   "lines.linewidth": 1.8,
@@ -168,7 +171,7 @@ def packed(rgba: np.ndarray) -> bytes:
   place[found] = apart.argmin(1)
   image, file = Image.fromarray(place[key]), io.BytesIO()
   image.putpalette(few.astype(np.uint8).tobytes())
-  image.save(file, format="png", optimize=True)
+  image.save(file, format="png")
   return file.getvalue()
 
 
@@ -180,7 +183,12 @@ def inline_svg(figure: Figure, name: str, description: str) -> str:
   with style(), warnings.catch_warnings():
     # Text stays text: it is the browser that finds a font for it.
     warnings.filterwarnings("ignore", r"Glyph \d+ .*missing", UserWarning)
-    figure.savefig(buffer, format="svg", facecolor="none", metadata=nothing)
+    if figure.axes and (engine := figure.get_layout_engine()):
+      engine.execute(figure)
+      figure.set_layout_engine("none")
+    figure.set_facecolor("none")
+    # Not `savefig`, which draws twice, to measure what is laid out already.
+    FigureCanvasSVG(figure).print_svg(buffer, metadata=nothing)
   svg = buffer.getvalue()
   svg = svg[svg.index("<svg") :]
   svg = re.sub(r' xmlns(:xlink)?="[^"]*"', "", svg)
@@ -197,10 +205,34 @@ def style():
   return matplotlib.style.context(["default", STYLE])
 
 
-def new_figure(width: float, height: float) -> Figure:
-  figure = Figure(figsize=(width, height), layout="constrained")
+def new_figure(
+  width: float, height: float, margins: Sequence[float] = ()
+) -> Figure:
+  """A figure in inches; `margins` of its axes (left, bottom, right, top), in
+  place of those found by measuring all that is drawn, which takes as long as
+  drawing it."""
+  figure = Figure(
+    figsize=(width, height), layout="none" if margins else "constrained"
+  )
   _Canvas(figure)
+  if margins:
+    left, bottom, right, top = margins
+    figure.subplots_adjust(
+      left=left / width,
+      bottom=bottom / height,
+      right=1 - right / width,
+      top=1 - top / height,
+    )
   return figure
+
+
+def text_width(text: str, points: float) -> float:
+  """The width in inches of a line of text."""
+  prop = font_manager.FontProperties(family=FONT, size=points)
+  width, _, _ = _Renderer(1, 1, 72).get_text_width_height_descent(
+    text, prop, ismath=False
+  )
+  return width / 72
 
 
 def percent(axis) -> None:
