@@ -95,7 +95,7 @@ def undrawn(monkeypatch):
   from gtzan_jax.reports import page, plot_style
 
   monkeypatch.setattr(page, "pictures", lambda *_: ())
-  monkeypatch.setattr(page, "render", lambda *_: "page")
+  monkeypatch.setattr(page, "render", lambda *_, **__: "page")
   monkeypatch.setattr(plot_style, "png", lambda _: b"")
 
 

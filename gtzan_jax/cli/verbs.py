@@ -66,7 +66,13 @@ def train(given: Given) -> int:
   """Train, evaluate and report; the same command again resumes."""
   from gtzan_jax.cli import print_scores, tasks
   from gtzan_jax.data import open_dataset as data
-  from gtzan_jax.training import allocator, jax_process, sharding, workdir
+  from gtzan_jax.training import (
+    allocator,
+    checkpoint,
+    jax_process,
+    sharding,
+    workdir,
+  )
 
   allocator.keep_memory()
   config = given.config
@@ -90,7 +96,7 @@ def train(given: Given) -> int:
   tasks.check_config(config, mesh)
   dataset = data.open_dataset(config)
   tasks.check_data(config, dataset, begun)
-  with workdir.locked(path):
+  with workdir.locked(path), checkpoint.closed_late():
     workdir.begin(path, config, dataset, tasks.upstream_runs(config))
     print(f"run folder: {path}")
     tasks.train(config, dataset, path, mesh)

@@ -125,6 +125,12 @@ def confusion(
   return figure
 
 
+def entitled(figure: Figure, title: str) -> Figure:
+  """A figure of one panel, with another title of one line."""
+  figure.axes[0].title.set_text(title)
+  return figure
+
+
 @style()
 def per_genre(table: dict[str, dict], title: str) -> Figure:
   """Precision, recall and F1 of each genre; absent genres are marked."""

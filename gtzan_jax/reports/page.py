@@ -1,5 +1,6 @@
 """report.html and the pictures beside it, drawn from a report.json alone."""
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from gtzan_jax.reports import document as doc
 from gtzan_jax.reports.document import code, interval, number, part, percent
 from gtzan_jax.scores import metrics
 
+CURVES = "learning_curves.png"
 OF_SPLIT = ("confusion", "per_genre")  # pictures of each split
 
 
@@ -34,9 +36,11 @@ def render(
   run: Mapping,
   content: Content | None = None,
   explained: Sequence[tuple[Mapping, bytes]] = (),
+  drawn: Mapping[str, Figure] = {},
 ) -> str:
-  """The page as text; `explained` has (entry of explain.json, its PNG)."""
-  content = content or of_classifier(run)
+  """The page as text; `explained` has (entry of explain.json, its PNG). Of the
+  figures `drawn` before those that it shows too are not built again."""
+  content = content or of_classifier(run, drawn)
   trained = "members" not in run["config"]
   corpus = run["corpus"]
   if run["source"] != corpus:
@@ -57,10 +61,10 @@ def render(
       *_warnings(run),
       *content.top,
       "external" in run and _external(run),
-      _training(run, content) if trained else _members(run),
+      _training(run, content, drawn) if trained else _members(run),
       *content.parts,
       explained and _explained(explained),
-      _splits(run, content),
+      _splits(run, content, drawn),
       run["skipped"] and _skipped(run),
       _repeat(run),
     ],
@@ -71,20 +75,26 @@ def render(
 
 def pictures(
   run: Mapping, content: Content | None = None
-) -> Iterator[tuple[str, Figure]]:
-  """(PNG name, figure) of all pictures beside the page."""
-  content = content or of_classifier(run)
-  curves = content.draw(run["history"], run["best_epoch"])
-  yield "learning_curves.png", curves
+) -> Iterator[tuple[str, Callable[[], Figure]]]:
+  """(PNG name, what draws it) of all pictures beside the page; `run` may have
+  some of the splits, with no more than "track" each."""
+  draw = content.draw if content else figures.learning_curves
+  yield CURVES, functools.partial(draw, run["history"], run["best_epoch"])
   for name, split in run["splits"].items():
-    track, axes = split["track"], content.axes.get(name, {})
+    track, genres = split["track"], run["genres"]
     if track["n"]:
-      title = f"{name}, {track['n']} {content.unit}"
-      matrix, genres = track["confusion"], run["genres"]
-      figure = figures.confusion(matrix, genres, title, **axes)
-      yield f"confusion_{name}.png", figure
-      figure = figures.per_genre(track["per_genre"], title)
-      yield f"per_genre_{name}.png", figure
+      title = f"{name}, {track['n']} {content.unit if content else 'tracks'}"
+      axes = content.axes.get(name, {}) if content else {}
+      yield (
+        f"confusion_{name}.png",
+        functools.partial(
+          figures.confusion, track["confusion"], genres, title, **axes
+        ),
+      )
+      yield (
+        f"per_genre_{name}.png",
+        functools.partial(figures.per_genre, track["per_genre"], title),
+      )
 
 
 def _warnings(run: Mapping) -> Iterator[doc.Block]:
@@ -104,7 +114,7 @@ def _warnings(run: Mapping) -> Iterator[doc.Block]:
 # A classifier.
 
 
-def of_classifier(run: Mapping) -> Content:
+def of_classifier(run: Mapping, drawn: Mapping[str, Figure] = {}) -> Content:
   """The scores of the headline's split."""
   name = run["headline"]
   split = run["splits"].get(name)
@@ -114,7 +124,7 @@ def of_classifier(run: Mapping) -> Content:
     run["source"] == "archive" and _ARCHIVE,
     split and _cards(run),
   ]
-  parts = [] if split is None else _scores(run, name, split)
+  parts = [] if split is None else _scores(run, name, split, drawn)
   return Content("Music genre classification", top, parts)
 
 
@@ -125,7 +135,9 @@ _ARCHIVE = (
 )
 
 
-def _scores(run: Mapping, name: str, split: Mapping) -> list[doc.Block]:
+def _scores(
+  run: Mapping, name: str, split: Mapping, drawn: Mapping
+) -> list[doc.Block]:
   doubt = " Some labels of GTZAN are themselves in doubt."
   return [
     _levels(run),
@@ -133,7 +145,7 @@ def _scores(run: Mapping, name: str, split: Mapping) -> list[doc.Block]:
       "Predicted / true",
       "Rows are true genres, columns predicted ones; shade is the share of the"
       " row.",
-      _confusion(run, name),
+      _confusion(run, name, drawn),
     ),
     part(
       "By genre",
@@ -275,7 +287,7 @@ def _calibration(calibrated: Mapping, name: str) -> doc.Block:
   )
 
 
-def _confusion(run: Mapping, name: str) -> doc.Block:
+def _confusion(run: Mapping, name: str, drawn: Mapping) -> doc.Block:
   track, genres = run["splits"][name]["track"], run["genres"]
   rows = metrics.confused(track["confusion"], genres)
   columns = {
@@ -285,10 +297,13 @@ def _confusion(run: Mapping, name: str) -> doc.Block:
     "% of the genre's": ("share", lambda x: doc.Bar(x, "warm")),
   }
   pairs = doc.records(rows, columns)
-  drawn = track["confusion"], genres, "Confusion matrix, tracks"
+  title = "Confusion matrix, tracks"
+  draw: tuple = (figures.confusion, track["confusion"], genres, title)
+  if beside := drawn.get(f"confusion_{name}.png"):
+    draw = figures.entitled, beside, title
   none = f"No track of the {track['n']} was predicted as another genre."
   return doc.side(
-    _figure("confusion", name, figures.confusion, *drawn),
+    _figure("confusion", name, *draw),
     part("Most confused pairs", pairs if rows else none),
     css="matrix",
   )
@@ -401,7 +416,7 @@ def _members(run: Mapping) -> doc.Block:
   )
 
 
-def _training(run: Mapping, content: Content) -> doc.Block:
+def _training(run: Mapping, content: Content, drawn: Mapping) -> doc.Block:
   best, monitor = run["best_epoch"], run["monitor"]
   kept = "No evaluation was good enough to keep, or none took place."
   if best is not None:
@@ -413,9 +428,10 @@ def _training(run: Mapping, content: Content) -> doc.Block:
     ("Best epoch", "–" if best is None else best),
     ("Epochs run", run["epochs_run"]),
   ]
-  history = run["history"]
   curves = doc.figure(
-    "curves", content.curves, content.draw, history, best, css="broad"
+    *("curves", content.curves),
+    lambda: drawn.get(CURVES) or content.draw(run["history"], best),
+    css="broad",
   )
   return part("Training", kept, curves, doc.facts(_size(run) + epochs))
 
@@ -458,7 +474,7 @@ def _accuracies(split: Mapping) -> tuple:
   return (percent(track["accuracy"]), interval(track["ci95"]), *shares)
 
 
-def _splits(run: Mapping, content: Content) -> doc.Block:
+def _splits(run: Mapping, content: Content, drawn: Mapping) -> doc.Block:
   data = {k: v for k, v in run["splits"].items() if k not in content.axes}
   scored = () if content.axes else _ACCURACIES
   rows = [
@@ -477,7 +493,7 @@ def _splits(run: Mapping, content: Content) -> doc.Block:
     doc.details(
       f"More about {name}",
       _level_table(split),
-      _confusion(run, name),
+      _confusion(run, name, drawn),
       _genres(split["track"]["per_genre"]),
     )
     for name, split in data.items()

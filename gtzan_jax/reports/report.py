@@ -10,6 +10,7 @@ import os
 import pathlib
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -153,17 +154,44 @@ def _unscored(value: Mapping) -> str | None:
   return f"headline: {name!r} was not scored"
 
 
+class Pictures:
+  """The PNGs beside a page, which can be drawn before the report is whole."""
+
+  def __init__(self) -> None:
+    self.drawn: dict[str, Any] = {}  # Figures
+    self._packing = concurrent.futures.ThreadPoolExecutor()
+    self._packed: dict[str, concurrent.futures.Future[bytes]] = {}
+
+  def draw(self, report: Mapping, content=None) -> None:
+    """Draws those of a report, or of a part of one, that are not drawn yet;
+    the arguments are those of page.pictures."""
+    from gtzan_jax.reports import page, plot_style
+
+    for name, draw in page.pictures(report, content):
+      if name not in self.drawn:
+        self.drawn[name] = draw()
+        self._packed[name] = self._packing.submit(
+          plot_style.packed, plot_style.pixels(self.drawn[name])
+        )
+
+  def files(self) -> dict[str, bytes]:
+    """{name: PNG} of those drawn."""
+    self._packing.shutdown()
+    return {name: packed.result() for name, packed in self._packed.items()}
+
+
 def write(
   workdir: str | os.PathLike,
   report: Mapping,
   predictions: Mapping[str, Predictions],
   content=None,
+  pictures: Pictures | None = None,
 ) -> pathlib.Path:
   """Writes predictions, pictures, report.html and, last, report.json; removes
   old files of splits and sounds that are absent now. Returns the path of
-  report.html. `content` is a page.Content, for a task that is no classifier."""
-  # matplotlib, which `read` spares
-  from gtzan_jax.reports import page, plot_style
+  report.html. `content` is a page.Content, for a task that is no classifier;
+  `pictures` has those of this report that were drawn before."""
+  from gtzan_jax.reports import page  # matplotlib, which `read` spares
 
   workdir = pathlib.Path(workdir)
   tables = {
@@ -174,15 +202,12 @@ def write(
   (workdir / "predictions").mkdir(parents=True, exist_ok=True)
   for path, table in tables.items():
     table.save(path)
-  with concurrent.futures.ThreadPoolExecutor() as pool:
-    packed = {
-      name: pool.submit(plot_style.packed, plot_style.pixels(figure))
-      for name, figure in page.pictures(report, content)
-    }
-    text = page.render(report, content, _explained(workdir, report))
-    files = {
-      workdir / name: picture.result() for name, picture in packed.items()
-    }
+  pictures = pictures or Pictures()
+  pictures.draw(report, content)
+  text = page.render(
+    report, content, _explained(workdir, report), pictures.drawn
+  )
+  files = {workdir / name: data for name, data in pictures.files().items()}
   for name, data in content.files.items() if content else ():
     files[workdir / name] = data
   before = [workdir / "samples.png", *workdir.glob("samples/*_[0-9].wav")]

@@ -78,6 +78,8 @@ class Store:
   def _open(self) -> "ocp.CheckpointManager":
     if self._manager is None:
       ocp = _orbax()
+      if _late is not None and self._folder in _late:
+        _late.pop(self._folder)._end()
       self._manager = ocp.CheckpointManager(
         self._plain(),
         # `read_only=True` prints three lines of warnings each time.
@@ -225,6 +227,13 @@ class Store:
         self._manager.wait_until_finished()
 
   def close(self) -> None:
+    """Waits for what is being written; within `closed_late`, not yet."""
+    if _late is not None and self._writable and self._manager is not None:
+      _late[self._folder] = self
+    else:
+      self._end()
+
+  def _end(self) -> None:
     manager, self._manager = self._manager, None
     link, self._link = self._link, None
     with self._writing(), contextlib.ExitStack() as ends:
@@ -238,6 +247,24 @@ def read_facts(folder: pathlib.Path) -> dict:
   """The facts of a checkpoint; InputError where it has none or is damaged."""
   with contextlib.closing(Store(folder)) as store:
     return store.facts()
+
+
+_late: dict[pathlib.Path, Store] | None = None
+
+
+@contextlib.contextmanager
+def closed_late() -> Iterator[None]:
+  """Stores closed within go on writing while other work is done: until their
+  folder is opened again, or to the end of the block."""
+  global _late
+  _late = {}
+  try:
+    with without_pages():
+      yield
+      for store in [*_late.values()]:
+        store._end()
+  finally:
+    _late = None
 
 
 @contextlib.contextmanager

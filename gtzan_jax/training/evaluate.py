@@ -72,15 +72,31 @@ def predict_part(
   are in label order; `batch_size` is over all devices. What `check`, called
   before each batch, raises ends the evaluation.
   """
+  return _begin_part(model, records, genres, batch_size, mesh, check)()
+
+
+def _begin_part(
+  model: Callable[[jax.Array], jax.Array],
+  records: pipeline.Records,
+  genres: tuple[str, ...],
+  batch_size: int,
+  mesh: jax.sharding.Mesh,
+  check: Callable[[], None] = lambda: None,
+) -> Callable[[], Predictions]:
+  """`predict_part` in two: the devices work until what it returns is called."""
   outputs = []
   for batch in pipeline.eval_batches(records, batch_size):
     check()
     read = {name: batch[name] for name in ("features", "mask")}
     placed = sharding.put(read, mesh)
     outputs.append((model(placed["features"]), placed["mask"]))
-  rows = [sharding.fetch(out)[sharding.fetch(mask)] for out, mask in outputs]
-  none = np.zeros((0, len(genres)), np.float32)
-  return records.predictions(np.concatenate([none, *rows]), genres)
+
+  def end() -> Predictions:
+    rows = [sharding.fetch(out)[sharding.fetch(mask)] for out, mask in outputs]
+    none = np.zeros((0, len(genres)), np.float32)
+    return records.predictions(np.concatenate([none, *rows]), genres)
+
+  return end
 
 
 def restore_best(
@@ -143,17 +159,32 @@ def predict_parts(
   mesh: jax.sharding.Mesh,
 ) -> tuple[dict[str, Predictions], int]:
   """A run's predictions of every split, and its number of parameters."""
+  begun, num_params = _begin_parts(path, run, dataset, mesh)
+  return {part: end() for part, end in begun.items()}, num_params
+
+
+def _begin_parts(
+  path: pathlib.Path,
+  run: Mapping,
+  dataset: pipeline.Dataset,
+  mesh: jax.sharding.Mesh,
+) -> tuple[dict[str, Callable[[], Predictions]], int]:
+  """`predict_parts` in two, as `_begin_part`; the smallest split is first."""
   config = ml_collections.ConfigDict(run["config"])
   model, num_params = load_model(path, run, mesh)
-  predict = _of_task(path, run).predict
+  begin = _of_task(path, run).begin
   fields = {part: ["features"] for part, ids in dataset.parts.items() if ids}
   records = pipeline.load_parts(dataset, fields, config.data.cache_mb)
-  return {
-    part: predict(
-      model, records[part], dataset.genres, config.eval.batch_size, mesh
-    ).with_artists(dataset.artists)
-    for part in fields
-  }, num_params
+  size = config.eval.batch_size
+  begun: dict[str, Callable[[], Predictions]] = {}
+
+  def with_artists(end: Callable[[], Predictions]) -> Predictions:
+    return end().with_artists(dataset.artists)
+
+  for part in sorted(fields, key=lambda part: len(records[part])):
+    end = begin(model, records[part], dataset.genres, size, mesh)
+    begun[part] = functools.partial(with_artists, end)
+  return begun, num_params
 
 
 def trained(path: pathlib.Path, config: ml_collections.ConfigDict) -> dict:
@@ -169,18 +200,18 @@ def trained(path: pathlib.Path, config: ml_collections.ConfigDict) -> dict:
 
 
 class _Classifier(NamedTuple):
-  """Loads and applies a trained classifier, and has its training facts."""
+  """Loads a trained classifier, begins a split, has its training facts."""
 
   load: Callable
-  predict: Callable
+  begin: Callable
   trained: Callable = trained
 
 
 _CLASSIFIERS = {
-  "classify": _Classifier(_load_network, predict_part),
+  "classify": _Classifier(_load_network, _begin_part),
   "classical": _Classifier(
     fit_scikit_learn.load,
-    fit_scikit_learn.predict_part,
+    functools.partial(functools.partial, fit_scikit_learn.predict_part),
     fit_scikit_learn.trained,
   ),
 }
@@ -245,9 +276,21 @@ def evaluate(
   """
   run = workdir.load(path)
   about_data = facts_of_data(path, run, dataset)
-  predictions, num_params = predict_parts(path, run, dataset, mesh)
+  begun, num_params = _begin_parts(path, run, dataset, mesh)
   facts, history = facts_of(path, run, mesh)
   facts |= about_data | {"num_params": num_params}
+  # Pictures are drawn while the devices work on the largest split.
+  pictures, predictions = report.Pictures(), {}
+  known = {
+    "history": history,
+    "best_epoch": facts["best_epoch"],
+    "genres": dataset.genres,
+    "splits": {},
+  }
+  for part, end in begun.items():
+    pictures.draw(known)
+    predictions[part] = end()
+    known["splits"] = {part: report.scored(predictions[part], resamples=1)}
   built = report.build(
     facts,
     predictions,
@@ -256,4 +299,4 @@ def evaluate(
     sha256=dataset.sha256,
     resamples=run["config"]["eval"]["bootstrap"],
   )
-  return report.write(path, built, predictions)
+  return report.write(path, built, predictions, pictures=pictures)

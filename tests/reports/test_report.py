@@ -142,6 +142,26 @@ def test_written_twice_the_bytes_are_the_same(tmp_path):
   assert (tmp_path / "a" / "confusion_validation.png").exists()
 
 
+@pytest.mark.slow
+def test_pictures_drawn_before_the_report_is_whole_are_the_same(tmp_path):
+  got, tables = built(splits=("validation", "test"))
+  report.write(tmp_path / "a", got, tables)
+  pictures = report.Pictures()
+  part = {name: got[name] for name in ("history", "best_epoch", "genres")}
+  for splits in (
+    {},
+    {"validation": {"track": got["splits"]["validation"]["track"]}},
+  ):
+    pictures.draw(part | {"splits": splits})
+  before = dict(pictures.drawn)
+  report.write(tmp_path / "b", got, tables, pictures=pictures)
+  assert len(before) == 3
+  assert before.items() <= pictures.drawn.items()
+  for path in (tmp_path / "a").iterdir():
+    if path.is_file():
+      assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+
+
 def test_report_json_is_written_last(tmp_path, monkeypatch):
   monkeypatch.setattr(page, "pictures", lambda *_: ())
   monkeypatch.setattr(page, "render", None)

@@ -172,6 +172,15 @@ def test_a_save_that_does_not_fit_leaves_the_one_before(stored, capfd):
   assert "Traceback" not in capfd.readouterr().err
 
 
+def test_a_store_closed_late_is_waited_for_where_its_folder_is_read(tmp_path):
+  with checkpoint.closed_late():
+    for name in ("last", "best"):
+      with opened(tmp_path / name, writable=True) as store:
+        store.save(STATE, {"of": name})
+    assert_whole(tmp_path / "last", {"of": "last"})
+  assert [file.name for file in (tmp_path / "best").iterdir()] == ["1"]
+
+
 def test_a_folder_that_takes_no_save_is_one_line(stored, monkeypatch):
   make, begun = os.mkdir, []
 
