@@ -9,7 +9,7 @@ import numpy as np
 
 from gtzan_jax.errors import InputError
 
-_BLOCK = 1 << 17  # samples of the windows that a CPU's core treats at a time
+_BLOCK = 3 << 15  # samples of the windows that a CPU's core treats at a time
 
 
 def hann(n_fft: int) -> np.ndarray:
@@ -105,7 +105,8 @@ def map_frames(
   blocks = max(1, round(count * n_fft / _BLOCK))
   if jax.default_backend() != "cpu" or blocks == 1:
     return compute(frame(audio, n_fft, hop_length, center))
-  size = -(-count // blocks)
+  size = 8 * -(-count // (8 * blocks))  # vectors of eight frames
+  blocks = -(-count // size)
   batch = audio.shape[:-1]
   audio = audio.reshape(-1, audio.shape[-1])
   # Of one size, the last block ends with a few frames too many.
@@ -132,7 +133,25 @@ def power(windows: jax.Array) -> jax.Array:
 
   Float32 `[..., n_fft]` to `[..., 1 + n_fft // 2]`.
   """
-  return squared(jnp.fft.rfft(windows))
+  n_fft = windows.shape[-1]
+  if jax.default_backend() != "cpu" or n_fft % 2:
+    return squared(jnp.fft.rfft(windows))
+  # Pairs of samples as complex numbers: on the CPU the complex transform of
+  # half the length takes two thirds of the real one's time.
+  packed = jnp.fft.fft(jax.lax.complex(windows[..., ::2], windows[..., 1::2]))
+  half = n_fft // 2
+  one, other = packed[..., 1:], packed[..., :0:-1]
+  # Twice the transforms of the even samples, and of the odd ones times i.
+  even = one.real + other.real, one.imag - other.imag
+  odd = one.real - other.real, one.imag + other.imag
+  turn = np.exp(-2j * np.pi * np.arange(1, half) / n_fft).astype(np.complex64)
+  cos = jnp.broadcast_to(turn.real, even[0].shape)
+  sin = jnp.broadcast_to(turn.imag, even[0].shape)
+  real = even[0] + cos * odd[1] + sin * odd[0]
+  imag = even[1] - cos * odd[0] + sin * odd[1]
+  first = packed[..., :1]
+  ends = (first.real + first.imag) ** 2, (first.real - first.imag) ** 2
+  return jnp.concatenate([ends[0], (real**2 + imag**2) / 4, ends[1]], -1)
 
 
 def squared(spectrum: jax.Array) -> jax.Array:

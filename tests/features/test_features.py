@@ -288,6 +288,13 @@ def test_contrast_of_equal_magnitudes_is_librosas():
   check_contrast(np.zeros((2, 1025)))
 
 
+def test_contrast_has_the_gradient_of_its_peaks_and_valleys():
+  """They are 1 to 9 bins of each band, 23 in all, and as many valleys."""
+  magnitude = np.abs(RNG(0).standard_normal((3, 1025))).astype(np.float32)
+  slope = jax.grad(lambda x: contrast.levels(x, RATE).sum())(magnitude)
+  assert (np.asarray(slope) > 0).sum(1).tolist() == [46] * 3
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("framing", [(2048, 512), (4084, 1024), (1000, 300)])
 @pytest.mark.parametrize("center", [True, False])
