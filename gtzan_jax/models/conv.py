@@ -6,6 +6,7 @@ patches, some examples at a time, which stay in the cache.
 """
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,9 +19,9 @@ from jax import lax
 from gtzan_jax.models import dense
 
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
-# Positions (examples x rows x columns) taken at a time: measured, see
-# docs/performance.md.
-_POSITIONS = 32_768
+
+# Values of the copies that are made at a time: 8 MiB.
+_VALUES = 2**21
 
 
 def conv_general_dilated(
@@ -106,33 +107,31 @@ def kernel_gradient(
   """
   batch, rows, columns, out = dy.shape
   channels = x.shape[-1]
-  count = max(1, min(batch, _POSITIONS // (rows * columns)))
+  high, wide = size
+  copied = (wide * channels + high * out, high * wide * channels)
+  count = max(1, min(batch, _VALUES // (min(copied) * rows * columns)))
   while batch % count:
     count -= 1
   x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+  image = x.shape[1:3]
   x = x.reshape(-1, count, *x.shape[1:])
   dy = dy.reshape(-1, count, *dy.shape[1:])
-  # A gather writes a patch as a few long copies; a concatenation of shifted
-  # pictures is five times slower.
-  across = np.arange(columns)[:, None] + np.arange(size[1])
-  high, wide = size
 
   def shifted(x, dy):
     """Columns of x and rows of dy are shifted: [wide, in] by [high, out]."""
-    x = x[:, :, across].reshape(-1, wide * channels)
+    x = _windows(x, _places(count, image, (image[0], columns)), wide * channels)
     dy = jnp.pad(dy, ((0, 0), (high - 1, high - 1), (0, 0), (0, 0)))
     starts = range(high - 1, -1, -1)
     dy = jnp.stack([dy[:, i : i + rows + high - 1] for i in starts], 3)
-    return x.T @ dy.reshape(-1, high * out)
+    return x.reshape(-1, wide * channels).T @ dy.reshape(-1, high * out)
 
   def patched(x, dy):
     """Whole patches of x: [high, wide, in] by [out]."""
-    down = (np.arange(rows)[:, None] + np.arange(high)) * x.shape[2]
-    places = down[:, None, :, None] + across[None, :, None, :]
-    x = x.reshape(count, -1, channels)[:, places]
+    places = _places(count, image, (rows, columns))[..., None]
+    x = _windows(x, places + np.arange(high) * image[1], wide * channels)
     return x.reshape(-1, high * wide * channels).T @ dy.reshape(-1, out)
 
-  fewer_copies = wide * channels + high * out < high * wide * channels
+  fewer_copies = copied[0] < copied[1]
   product = shifted if fewer_copies else patched
   shape = jax.eval_shape(product, x[0], dy[0]).shape
   total, _ = lax.scan(
@@ -143,3 +142,32 @@ def kernel_gradient(
   if fewer_copies:
     total = total.reshape(wide, channels, high, out).transpose(2, 0, 1, 3)
   return total.reshape(high, wide, channels, out)
+
+
+def _places(
+  count: int, image: tuple[int, int], corner: tuple[int, int]
+) -> np.ndarray:
+  """Which position each of `corner` of each image is: `[count, *corner]`."""
+  return np.arange(count * math.prod(image)).reshape(count, *image)[
+    :, : corner[0], : corner[1]
+  ]
+
+
+def _windows(x: jax.Array, places: np.ndarray, size: int) -> jax.Array:
+  """`size` values in a row from each position: `[*places.shape, size]`.
+
+  Of `[..., channels]`. A window of several columns is one copy; XLA's
+  concatenation of shifted images, or a window of one column, takes three times
+  as long. Where the padding or the product is fused with it, so does this.
+  """
+  starts = jnp.asarray(places * x.shape[-1])[..., None]
+  windows = lax.gather(
+    lax.optimization_barrier(x.ravel()),
+    starts,
+    lax.GatherDimensionNumbers(
+      offset_dims=(places.ndim,), collapsed_slice_dims=(), start_index_map=(0,)
+    ),
+    (size,),
+    mode="promise_in_bounds",
+  )
+  return lax.optimization_barrier(windows)

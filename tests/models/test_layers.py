@@ -155,7 +155,8 @@ def assert_close(ours, expected, tolerance=1e-6):
 def test_a_convolution_has_the_gradients_of_xla(
   size, channels, features, padding, monkeypatch
 ):
-  monkeypatch.setattr(conv, "_POSITIONS", 2 * 9 * 7)  # two examples at a time
+  # One, two or three examples at a time, by the kernel.
+  monkeypatch.setattr(conv, "_VALUES", 2 * 9 * 7 * 12)
   draw = np.random.default_rng(0)
   x = draw.standard_normal((6, 9, 7, channels), "float32")
   kernel = draw.standard_normal((*size, channels, features), "float32")
