@@ -211,6 +211,7 @@ def warn_unfinished(
   "workdir json",
   "--workdir=runs/demo song.mp3",
   "data.dir",
+  "log.compilation_cache",
   config="default",
   files="FILE",
 )
@@ -219,10 +220,11 @@ def predict(given: Given) -> int:
   from gtzan_jax.data import notices
   from gtzan_jax.inference import input_warnings
   from gtzan_jax.inference import predict as prediction
-  from gtzan_jax.training import workdir
+  from gtzan_jax.training import jax_process, workdir
 
   path, as_json = given.workdir(), given.flags.json
   run = workdir.load(path)
+  jax_process.use_compilation_cache(given.config.log.compilation_cache)
   sources, passed_over = prediction.find(
     given.files, run["kind"], given.config.data
   )

@@ -159,7 +159,8 @@ class Pictures:
 
   def __init__(self) -> None:
     self.drawn: dict[str, Any] = {}  # Figures
-    self._packing = concurrent.futures.ThreadPoolExecutor()
+    # One: a picture takes longer to draw than to pack, and 50 MB to pack.
+    self._packing = concurrent.futures.ThreadPoolExecutor(1)
     self._packed: dict[str, concurrent.futures.Future[bytes]] = {}
 
   def draw(self, report: Mapping, content=None) -> None:

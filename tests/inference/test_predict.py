@@ -22,7 +22,7 @@ from gtzan_jax.features import whole_clip
 from gtzan_jax.inference import input_warnings, inputs, predict
 from gtzan_jax.recipes import default
 from gtzan_jax.scores import predictions
-from gtzan_jax.training import evaluate, sharding, workdir
+from gtzan_jax.training import evaluate, jax_process, sharding, workdir
 from tfds_gtzan import synthetic, track_examples
 from tfds_gtzan.corpora.types import Audio
 
@@ -78,12 +78,20 @@ def call(trained, capsys):
   """Runs `predict` on files: (status, stdout, stderr)."""
 
   def run(*words, path=trained):
-    words = map(str, words)
-    status = main(["launch.py", "predict", f"--workdir={path}", *words])
+    keys = (f"--workdir={path}", "--config.log.compilation_cache=")
+    status = main(["launch.py", "predict", *keys, *map(str, words)])
     captured = capsys.readouterr()
     return status, captured.out, captured.err
 
   return run
+
+
+def test_programs_are_kept_on_disk(call, track, tmp_path, monkeypatch):
+  folders = []
+  monkeypatch.setattr(jax_process, "use_compilation_cache", folders.append)
+  file = write(tmp_path / "a.wav", track[0])
+  assert call(f"--config.log.compilation_cache={tmp_path}", file)[0] == 0
+  assert folders == [str(tmp_path)]
 
 
 def write(path, samples):
