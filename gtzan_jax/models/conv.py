@@ -74,8 +74,16 @@ def _forward(pads, x, kernel):
 
 def _backward(pads, residuals, dy):
   x, kernel = residuals
-  _, pull = jax.vjp(lambda x: _xla(pads, x, kernel), x)
-  (dx,) = pull(dy)
+  # By this module's convolution, so that the derivative of dx (a penalty on
+  # gradients) has its kernel gradient too.
+  turned = kernel[::-1, ::-1].swapaxes(2, 3)
+  around = tuple(
+    (size - 1 - low, n + low - dn)
+    for size, n, dn, (low, _) in zip(
+      kernel.shape[:2], x.shape[1:3], dy.shape[1:3], pads, strict=True
+    )
+  )
+  dx = _conv(around, dy, turned)
 
   def by_xla(x, dy):
     return jax.vjp(lambda kernel: _xla(pads, x, kernel), kernel)[1](dy)[0]
@@ -112,7 +120,8 @@ def kernel_gradient(
   count = max(1, min(batch, _VALUES // (min(copied) * rows * columns)))
   while batch % count:
     count -= 1
-  x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+  around = ((0, 0), *pads, (0, 0))  # of the derivative of dx: maybe negative
+  x = lax.pad(x, jnp.zeros((), x.dtype), [(*ends, 0) for ends in around])
   image = x.shape[1:3]
   x = x.reshape(-1, count, *x.shape[1:])
   dy = dy.reshape(-1, count, *dy.shape[1:])

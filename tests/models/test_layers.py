@@ -168,6 +168,26 @@ def test_a_convolution_has_the_gradients_of_xla(
   assert_close(ours, expected, 3e-6)
 
 
+@pytest.mark.parametrize("padding", ["SAME", "VALID", ((4, 0), (0, 1))])
+def test_the_slope_of_a_convolution_has_the_gradients_of_xla(padding):
+  draw = np.random.default_rng(0)
+  x = draw.standard_normal((4, 9, 7, 3), "float32")
+  kernel = draw.standard_normal((3, 2, 3, 5), "float32")
+  options = {"dimension_numbers": ("NHWC", "HWIO", "NHWC")}
+
+  def slope(f):
+    def score(x, kernel):
+      return jnp.tanh(f(x, kernel, (1, 1), padding, **options)).sum()
+
+    return jax.grad(score)
+
+  ours, expected = (
+    gradients(slope(f), x, kernel)
+    for f in (conv.conv_general_dilated, jax.lax.conv_general_dilated)
+  )
+  assert_close(ours, expected, 3e-6)
+
+
 @pytest.mark.parametrize("options", [
   {"strides": 2},
   {"kernel_dilation": 2},
