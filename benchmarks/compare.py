@@ -12,8 +12,7 @@ off, learning rates are constant. Printed, for each side: median, 10th and 90th
 percentile of a step, minor page faults a step, peak resident memory; the ratio
 of ours to the fastest other side, with --repeats (the sides start anew) its
 median and range. `others`: the share of the cores that other processes took.
---json adds a row for each recipe to a file, in place of an earlier one; there,
-`mib` is XLA's peak for our compiled step: state, batch and temporaries.
+--json adds a row for each recipe to a file, in place of an earlier one.
 
 --check: all sides start from our weights, without dropout, and take three steps
 of the recipe's optimizer; the losses have to agree. The others compute them in
@@ -201,7 +200,7 @@ def summarize(repeats: Sequence[Mapping]) -> dict:
       "steps": len(seconds),
       "faults": round(statistics.median(faults)),
       "rss_mib": max(run["rss_mib"] for run in runs),
-      **{key: runs[0][key] for key in ("mib", "device") if key in runs[0]},
+      **{k: v for k, v in runs[0].items() if k == "device"},
     }
     versions |= runs[0]["versions"]
   row = {"sides": sides, "versions": versions}

@@ -173,7 +173,7 @@ def steps(recipe: str, folder: pathlib.Path) -> dict:
   from gtzan_jax.training import classify, find_recipe, sharding, workdir
 
   try:
-    from gtzan_jax.training.jax_process import jit_step
+    from gtzan_jax.training.jax_process import JitStep as jit_step
   except ImportError:  # an older clone
 
     def jit_step(step, mesh):

@@ -43,18 +43,14 @@ def main() -> None:
   jax_process.use_compilation_cache(config.log.compilation_cache)
   mesh = sharding.make_mesh()
   state = jax_process.jit_init(task.init, mesh)(jax.random.key(0))
-  step = jax_process.jit_step(task.train_step, mesh)
+  step = jax_process.JitStep(task.train_step, mesh)
   x, label = protocol.batch(SPEC)
   batch = sharding.put({"features": x, "label": label}, mesh)
   if SPEC.get("check"):
     check(task, step, state, batch)
     return
   versions = {"gtzan_jax": __version__, "jax": jax.__version__}
-  facts = {
-    "versions": versions,
-    "device": sharding.describe(mesh),
-    "mib": needed_mib(step.lower(state, batch).compile()),
-  }
+  facts = {"versions": versions, "device": sharding.describe(mesh)}
   box = [state]
 
   def run() -> None:
@@ -114,18 +110,6 @@ def draws(task, key, number: int) -> dict[str, np.ndarray]:
     prefix = f"draws/{number}/{which}"
     found |= {f"{prefix}/noise": noise, f"{prefix}/label": label}
   return found
-
-
-def needed_mib(compiled) -> int:
-  """XLA's peak of a compiled step: state, batch and temporaries."""
-  memory = compiled.memory_analysis()
-  needed = (
-    memory.argument_size_in_bytes
-    + memory.output_size_in_bytes
-    + memory.temp_size_in_bytes
-    - memory.alias_size_in_bytes
-  )
-  return round(needed / 2**20)
 
 
 if __name__ == "__main__":

@@ -55,6 +55,11 @@ def keep_memory() -> bool:
   return True
 
 
+def keeps() -> bool:
+  """Whether `keep_memory` has set the allocator of this process."""
+  return _kept is not None
+
+
 def release_unused() -> None:
   """Returns the pages of free blocks; what is used again faults once more.
 

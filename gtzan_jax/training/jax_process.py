@@ -44,13 +44,8 @@ def jit_init(init: Callable, mesh: jax.sharding.Mesh) -> Any:
   return jax.jit(init, out_shardings=sharding.replicated(mesh))
 
 
-def jit_step(step: Callable, mesh: jax.sharding.Mesh) -> "JitStep":
-  """A task's step, `(state, batch)` -> `(state, scalars)`, for a mesh."""
-  return JitStep(step, mesh)
-
-
 class JitStep:
-  """A step under `jax.jit`; see `jit_step`.
+  """A task's step, `(state, batch)` -> `(state, scalars)`, for a mesh.
 
   Parameters are replicated over the mesh; the memory of the state given is
   reused for the state returned. On a CPU the convolutions and products of a
@@ -70,7 +65,8 @@ class JitStep:
     self._calls = 0
 
   def __call__(self, state: Any, batch: Any) -> tuple[Any, Any]:
-    if self._calls and self._calls & (self._calls - 1) == 0:  # a power of two
+    calls = self._calls
+    if calls and calls & (calls - 1) == 0 and allocator.keeps():
       jax.block_until_ready(state)
       allocator.release_unused()
     self._calls += 1
@@ -89,10 +85,6 @@ class JitStep:
   def eval_shape(self, state: Any, batch: Any) -> tuple[Any, Any]:
     """The shapes of what the step returns, by tracing."""
     return self._plain.eval_shape(state, batch)
-
-  def lower(self, state: Any, batch: Any) -> jax.stages.Lowered:
-    """The program of the step, not compiled yet."""
-    return self._choose(state, batch).lower(state, batch)
 
   def _choose(self, state: Any, batch: Any) -> Any:
     if jax.default_backend() != "cpu":
@@ -156,7 +148,7 @@ def trace(
   """
   mesh = sharding.make_mesh()
   state = jit_init(init, mesh).eval_shape(jax.random.key(0))
-  jit_step(step, mesh).eval_shape(state, batch_shapes(fields, batch_size, mesh))
+  JitStep(step, mesh).eval_shape(state, batch_shapes(fields, batch_size, mesh))
   return state
 
 

@@ -127,7 +127,7 @@ def train(
   epoch_steps = _epoch_steps(config, len(labels))
   task = create_task(steps.create, config, dataset, labels)
   replicated = sharding.replicated(mesh)
-  train_step = jax_process.jit_step(task.train_step, mesh)
+  train_step = jax_process.JitStep(task.train_step, mesh)
   read = (task.source, "label")  # the other arrays stay on the host
   # XLA works on the programs while Python reads the data.
   with concurrent.futures.ThreadPoolExecutor() as compiling:

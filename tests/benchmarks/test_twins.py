@@ -37,7 +37,6 @@ def test_our_side_alone_gives_a_row(tmp_path, monkeypatch, capsys):
   assert {"jax", "gtzan_jax"} <= rows["mlp"]["versions"].keys()
   ours = rows["mlp"]["sides"]["ours"]
   assert 0 < ours["p10"] <= ours["ms"] <= ours["p90"]
-  assert ours["mib"] >= 1
   said = capsys.readouterr().out
   assert "mlp  batch 8 x 57" in said
   assert said.splitlines()[-1].startswith("gtzan_jax ")

@@ -50,7 +50,7 @@ def test_large_pictures_and_attention_are_onednns(
 
   monkeypatch.setattr(jax, "jit", jit)
   mesh = sharding.make_mesh(jax.devices()[:1])
-  run = jax_process.jit_step(step, mesh)
+  run = jax_process.JitStep(step, mesh)
   state = jax.device_put(jnp.zeros(1), sharding.replicated(mesh))
   x = np.ones(shape, "float32")
   batch = sharding.put({"x": x}, mesh)["x"]
@@ -75,7 +75,7 @@ def test_a_step_that_was_compiled_is_not_compiled_again(side):
       compiled.append(seconds)
 
   mesh = sharding.make_mesh(jax.devices()[:1])
-  run = jax_process.jit_step(step, mesh)
+  run = jax_process.JitStep(step, mesh)
   state = jax.device_put(jnp.zeros(1), sharding.replicated(mesh))
   x = np.ones((1, side, side, 1), "float32")
   placed = sharding.put({"x": x}, mesh)["x"]
