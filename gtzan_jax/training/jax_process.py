@@ -104,8 +104,9 @@ def _largest(jaxpr: Any) -> dict:
   """
   largest = {kind: 0 for kind, *_ in _ONEDNN}
   for equation in jaxpr.eqns:
-    kind, shape = equation.primitive, equation.outvars[0].aval.shape
+    kind = equation.primitive
     if kind in largest:
+      shape = equation.outvars[0].aval.shape
       numbers = equation.params["dimension_numbers"]
       if kind is lax.conv_general_dilated_p:
         channels = shape[numbers.out_spec[1]]

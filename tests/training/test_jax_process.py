@@ -26,6 +26,7 @@ def step(state, batch):
 
 def attention(state, batch):
   x = batch[..., 0]  # [examples, frames, frames]
+  jax.debug.callback(lambda: None)  # an equation without a result
   return state + 1, jnp.einsum("bij,bkj->bik", x, x).sum()
 
 
