@@ -130,27 +130,26 @@ def train(
   train_step = jax_process.JitStep(task.train_step, mesh)
   read = (task.source, "label")  # the other arrays stay on the host
   # XLA works on the programs while Python reads the data.
-  with concurrent.futures.ThreadPoolExecutor() as compiling:
-    init = jax_process.jit_init(task.init, mesh)
-    key = jax.random.key(config.seed)
-    compiled = compiling.submit(
-      train_step.compile,
-      init.eval_shape(key),
-      jax_process.batch_shapes(
-        {task.source: dataset.fields[task.source]},
-        config.train.batch_size,
-        mesh,
-      ),
-    )
-    initial_state = compiling.submit(init, key)
-    fields = steps.fields(config, dataset.raw)
-    records = pipeline.load_parts(
-      dataset,
-      {split: fields[split] for split in fields if dataset.parts[split]},
-      config.data.cache_mb,
-    )
-    state = initial_state.result()
-    compiled.result()
+  init = jax_process.jit_init(task.init, mesh)
+  key = jax.random.key(config.seed)
+  compiled = _begun(
+    train_step.compile,
+    init.eval_shape(key),
+    jax_process.batch_shapes(
+      {task.source: dataset.fields[task.source]},
+      config.train.batch_size,
+      mesh,
+    ),
+  )
+  initial_state = _begun(init, key)
+  fields = steps.fields(config, dataset.raw)
+  records = pipeline.load_parts(
+    dataset,
+    {split: fields[split] for split in fields if dataset.parts[split]},
+    config.data.cache_mb,
+  )
+  state = initial_state.result()
+  compiled.result()
   train_split: pipeline.Records | pipeline.Mixed = records["train"]
   if generated is not None:
     train_split = pipeline.Mixed(
@@ -282,6 +281,21 @@ def train(
       f"{config.train.monitor} was NaN in all {done.evaluations} epochs:"
       " training diverged; lower config.optim.learning_rate"
     )
+
+
+def _begun(function: Callable, *arguments: Any) -> concurrent.futures.Future:
+  """Calls a function in a thread that neither an error nor the exit waits for:
+  compiling takes up to half a minute, and cannot be stopped."""
+  future: concurrent.futures.Future = concurrent.futures.Future()
+
+  def run() -> None:
+    try:
+      future.set_result(function(*arguments))
+    except BaseException as error:
+      future.set_exception(error)
+
+  threading.Thread(target=run, daemon=True).start()
+  return future
 
 
 def _import_ahead() -> None:
