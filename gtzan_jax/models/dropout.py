@@ -28,7 +28,7 @@ class Dropout(nn.Dropout):
       return jnp.zeros_like(inputs)
     key = rng if rng is not None else self.make_rng(self.rng_collection)
     shape = tuple(
-      1 if axis in self.broadcast_dims else size
+      1 if {axis, axis - inputs.ndim} & {*self.broadcast_dims} else size
       for axis, size in enumerate(inputs.shape)
     )
     bytes_ = random_bytes(key, shape)

@@ -9,6 +9,8 @@ each other, or picked by index.
 """
 
 import functools
+import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -93,6 +95,10 @@ def _backward(window, pads, shape, place, dy):
 _apart.defvjp(_forward, _backward)
 
 
+def _place_type(window: tuple[int, int]) -> Any:
+  return jnp.uint8 if math.prod(window) <= 256 else jnp.int32
+
+
 def largest(
   window: tuple[int, int], pads: tuple, x: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
@@ -105,7 +111,8 @@ def largest(
 
   Returns:
     the maxima, `[batch, rows, columns, channels]`, and the row of each times
-    the window's width plus its column, uint8; the first of equal values.
+    the window's width plus its column, uint8 of at most 256 cells; the first of
+    equal values.
   """
   x = jnp.pad(x, ((0, 0), *pads, (0, 0)), constant_values=-jnp.inf)
   high, wide = window
@@ -115,10 +122,11 @@ def largest(
     for row in range(high)
     for column in range(wide)
   ]
-  value, place = cells[0], jnp.zeros(cells[0].shape, jnp.uint8)
+  kind = _place_type(window)
+  value, place = cells[0], jnp.zeros(cells[0].shape, kind)
   for number, cell in enumerate(cells[1:], 1):
     # NaN is larger than any number, as for jnp.maximum.
-    place = jnp.where(value >= cell, place, jnp.uint8(number))
+    place = jnp.where(value >= cell, place, kind(number))
     value = jnp.maximum(value, cell)
   # Else XLA finds the place anew for each value of the gradient.
   return lax.optimization_barrier((value, place))
@@ -134,7 +142,7 @@ def spread(
   """The transpose of `largest`: `dy` at the places, 0 elsewhere, `[*shape]`."""
   high, wide = window
   batch, rows, columns, channels = dy.shape
-  inside = jnp.arange(high * wide, dtype=jnp.uint8)
+  inside = jnp.arange(high * wide, dtype=_place_type(window))
   at = place[:, :, None, :, None] == inside.reshape(1, 1, high, 1, wide, 1)
   x = jnp.where(at, dy[:, :, None, :, None], 0)
   x = x.reshape(batch, rows * high, columns * wide, channels)

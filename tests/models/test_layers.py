@@ -77,6 +77,13 @@ def test_a_pool_keeps_nan():
     assert np.isnan(pooling.max_pool(x)).all()
 
 
+def test_a_window_may_have_more_cells_than_a_byte():
+  x = jnp.arange(17.0 * 17).reshape(1, 17, 17, 1)
+  y, back = jax.vjp(lambda v: pooling.max_pool(v, (17, 17)), x)
+  assert y.ravel() == 288
+  np.testing.assert_array_equal(back(y)[0].ravel(), [0.0] * 288 + [288.0])
+
+
 @pytest.mark.slow
 def test_gradients_through_pooling_survive_fusion():
   """The gradient under jit is that of the model run operation by operation."""
@@ -285,3 +292,10 @@ def test_a_dense_layer_is_linens_and_can_be_differentiated_twice(shape):
   )
   twice = (gradients(partial(penalty, y), variables) for y in (ours, linens))
   assert_close(*twice, 3e-6)
+
+
+def test_dropout_counts_axes_from_the_end_too():
+  layer = dropout.Dropout(0.5, broadcast_dims=(-1,), deterministic=False)
+  y = layer.apply({}, jnp.ones((64, 8)), rngs={"dropout": jax.random.key(0)})
+  assert 0 < (y[:, 0] > 0).mean() < 1
+  np.testing.assert_array_equal(y, y[:, :1].repeat(8, 1))
