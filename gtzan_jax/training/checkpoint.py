@@ -255,14 +255,16 @@ _late: dict[pathlib.Path, Store] | None = None
 @contextlib.contextmanager
 def closed_late() -> Iterator[None]:
   """Stores closed within go on writing while other work is done: until their
-  folder is opened again, or to the end of the block."""
+  folder is opened again, or to the end of the block, an error's too."""
   global _late
   _late = {}
   try:
     with without_pages():
-      yield
-      for store in [*_late.values()]:
-        store._end()
+      try:
+        yield
+      finally:
+        for store in [*_late.values()]:
+          store._end()
   finally:
     _late = None
 

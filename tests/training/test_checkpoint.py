@@ -181,6 +181,21 @@ def test_a_store_closed_late_is_waited_for_where_its_folder_is_read(tmp_path):
   assert [file.name for file in (tmp_path / "best").iterdir()] == ["1"]
 
 
+def test_a_store_closed_late_is_waited_for_after_an_error(tmp_path):
+  store = checkpoint.Store(tmp_path, writable=True)
+
+  def fail():
+    with checkpoint.closed_late():
+      store.save(STATE, {"of": "last"})
+      store.close()
+      raise KeyError
+
+  with pytest.raises(KeyError):
+    fail()
+  assert store._manager is None
+  assert_whole(tmp_path, {"of": "last"})
+
+
 def test_a_folder_that_takes_no_save_is_one_line(stored, monkeypatch):
   make, begun = os.mkdir, []
 
