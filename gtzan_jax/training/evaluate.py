@@ -53,29 +53,12 @@ def validator(
   def validate(state, check):
     model = functools.partial(apply, task.variables_of(state))
     given = (records["validation"], dataset.genres, size, mesh, check)
-    return metrics.quick(predict_part(model, *given))
+    return metrics.quick(begin_part(model, *given)())
 
   return validate
 
 
-def predict_part(
-  model: Callable[[jax.Array], jax.Array],
-  records: pipeline.Records,
-  genres: tuple[str, ...],
-  batch_size: int,
-  mesh: jax.sharding.Mesh,
-  check: Callable[[], None] = lambda: None,
-) -> Predictions:
-  """Every example of a split exactly once, without the padding.
-
-  `model` maps features on the devices to probabilities [b, genres]; `genres`
-  are in label order; `batch_size` is over all devices. What `check`, called
-  before each batch, raises ends the evaluation.
-  """
-  return _begin_part(model, records, genres, batch_size, mesh, check)()
-
-
-def _begin_part(
+def begin_part(
   model: Callable[[jax.Array], jax.Array],
   records: pipeline.Records,
   genres: tuple[str, ...],
@@ -83,7 +66,13 @@ def _begin_part(
   mesh: jax.sharding.Mesh,
   check: Callable[[], None] = lambda: None,
 ) -> Callable[[], Predictions]:
-  """`predict_part` in two: the devices work until what it returns is called."""
+  """Begins to predict every example of a split exactly once, without padding.
+
+  `model` maps features on the devices to probabilities [b, genres]; `genres`
+  are in label order; `batch_size` is over all devices. What `check`, called
+  before each batch, raises ends the evaluation. The devices work until what
+  this returns, which waits for them, is called.
+  """
   outputs = []
   for batch in pipeline.eval_batches(records, batch_size):
     check()
@@ -169,7 +158,7 @@ def _begin_parts(
   dataset: pipeline.Dataset,
   mesh: jax.sharding.Mesh,
 ) -> tuple[dict[str, Callable[[], Predictions]], int]:
-  """`predict_parts` in two, as `_begin_part`; the smallest split is first."""
+  """`predict_parts` in two, as `begin_part`; the smallest split is first."""
   config = ml_collections.ConfigDict(run["config"])
   model, num_params = load_model(path, run, mesh)
   begin = _of_task(path, run).begin
@@ -208,7 +197,7 @@ class _Classifier(NamedTuple):
 
 
 _CLASSIFIERS = {
-  "classify": _Classifier(_load_network, _begin_part),
+  "classify": _Classifier(_load_network, begin_part),
   "classical": _Classifier(
     fit_scikit_learn.load,
     functools.partial(functools.partial, fit_scikit_learn.predict_part),

@@ -525,7 +525,7 @@ def test_evaluation_counts_each_example_once(finished, make_config):
   records = pipeline.load_parts(dataset, {"test": ["features"]}, 100)["test"]
   assert len(records) % 28  # it does not divide
   small, large = (
-    evaluate.predict_part(model, records, dataset.genres, size, mesh)
+    evaluate.begin_part(model, records, dataset.genres, size, mesh)()
     for size in (28, 512)
   )
   for table in (small, large):
