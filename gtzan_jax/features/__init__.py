@@ -55,7 +55,8 @@ def extract(
       kaggle_columns.from_audio(clip, spec.sample_rate)
       for clip in clips.reshape(-1, clips.shape[-1])
     ]
-    return jnp.asarray(np.stack(rows)).reshape(*clips.shape[:-1], -1)
+    shape = (*clips.shape[:-1], len(kaggle_columns.COLUMNS))
+    return jnp.asarray(rows, jnp.float32).reshape(shape)
   # A NumPy array stays one: jit does not copy it, jnp.asarray would.
   convert = jnp.asarray if isinstance(audio, jax.Array) else np.asarray
   audio = convert(audio, np.float32)

@@ -6,6 +6,7 @@ feature", ICME 2002, as librosa computes it.
 
 import functools
 import itertools
+import math
 from collections.abc import Callable
 
 import jax
@@ -59,7 +60,8 @@ def levels(magnitude: jax.Array, sample_rate: int) -> jax.Array:
   """
   cut = bands(sample_rate, 2 * (magnitude.shape[-1] - 1))
   # A CPU compares neighbours at once: frames, not bins.
-  rows = magnitude.reshape(-1, magnitude.shape[-1]).T
+  *batch, size = magnitude.shape
+  rows = magnitude.astype(np.float32).reshape(math.prod(batch), size).T
   # Bits of floats of one sign are ordered as the floats. Numbers in place of
   # the last bits make a band's keys differ; complements reverse the order.
   bits = jax.lax.bitcast_convert_type(rows, np.uint32)
@@ -76,7 +78,7 @@ def levels(magnitude: jax.Array, sample_rate: int) -> jax.Array:
     mean_of_largest(rows[:, bins], keys[:, bins], count) for bins, count in cut
   ]
   found = jnp.stack(means, 1).reshape(2 * len(cut), -1).T
-  return mel.power_to_db(found).reshape(*magnitude.shape[:-1], -1)
+  return mel.power_to_db(found).reshape(*batch, 2 * len(cut))
 
 
 def contrast(db: jax.Array, valid: jax.Array | None = None) -> jax.Array:

@@ -118,7 +118,8 @@ def _in_frames(
     values = stft.pad_last(values, n_fft // 2, n_fft // 2)
   piece = math.gcd(n_fft, hop_length)
   used = values[..., : (count - 1) * hop_length + n_fft]
-  sums = used.reshape(*used.shape[:-1], -1, piece).sum(-1, dtype=jnp.float32)
+  pieces = used.reshape(*used.shape[:-1], used.shape[-1] // piece, piece)
+  sums = pieces.sum(-1, dtype=jnp.float32)
   start = np.arange(count) * hop_length
   inside = np.arange(n_fft // piece)
   total = sums[..., start[:, None] // piece + inside[None, :]].sum(-1)

@@ -79,7 +79,8 @@ def _windows(hops: jax.Array, n_fft: int) -> jax.Array:
   weights[:n_fft] = hann(n_fft)
   # Rank promotion is off in the tests.
   windows *= jnp.broadcast_to(weights.reshape(steps, -1), windows.shape)
-  return windows.reshape(*windows.shape[:-2], -1)[..., :n_fft]
+  flat = windows.reshape(*windows.shape[:-2], steps * hop_length)
+  return flat[..., :n_fft]
 
 
 def map_frames(
@@ -103,7 +104,7 @@ def map_frames(
   """
   count = _count(audio, n_fft, hop_length, center)
   blocks = max(1, round(count * n_fft / _BLOCK))
-  if jax.default_backend() != "cpu" or blocks == 1:
+  if jax.default_backend() != "cpu" or blocks == 1 or not audio.size:
     return compute(frame(audio, n_fft, hop_length, center))
   size = 8 * -(-count // (8 * blocks))  # vectors of eight frames
   blocks = -(-count // size)

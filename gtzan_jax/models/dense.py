@@ -5,6 +5,7 @@ which takes as long as the product: twice the time of x^T dy of two matrices.
 """
 
 import functools
+import math
 from typing import Any
 
 import jax
@@ -27,8 +28,10 @@ def dot_general(
     `[..., out]`; gradients in reverse mode alone.
   """
   assert dimension_numbers == (((x.ndim - 1,), (0,)), ((), ()))
-  y = _product(options.get("precision"), x.reshape(-1, x.shape[-1]), kernel)
-  return y.reshape(*x.shape[:-1], -1)
+  *batch, channels = x.shape
+  rows = x.reshape(math.prod(batch), channels)
+  y = _product(options.get("precision"), rows, kernel)
+  return y.reshape(*batch, kernel.shape[-1])
 
 
 Dense = functools.partial(nn.Dense, dot_general=dot_general)

@@ -17,7 +17,8 @@ class BatchNorm(nn.Module):
   gradient keeps is the input alone. With `pool`, ReLU (leaky with `slope`) and
   `max_pool` of that window ("same" padding) follow: the gradient then reduces
   over the maxima, which the others do not reach, and nothing of the input's
-  size lies between.
+  size lies between. (At a scale of exactly 0 all values are equal: its gradient
+  is that of the largest inputs, where Linen's is that of the first.)
 
   Attributes:
     use_running_average: whether to normalise by the running statistics.
@@ -47,6 +48,7 @@ class BatchNorm(nn.Module):
     variance = self.variable("batch_stats", "var", jnp.ones, shape)
     scale = self.param("scale", ones, shape)
     bias = self.param("bias", zeros, shape)
+    x = x.astype(jnp.result_type(x, scale))  # moments of bfloat16 in float32
     if self.use_running_average:
       factor = scale * lax.rsqrt(variance.value + self.epsilon)
       y = _affine(x, factor, bias - mean.value * factor)

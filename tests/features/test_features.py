@@ -1,6 +1,7 @@
 """Feature sets against librosa, hand calculation and their own contract."""
 
 import dataclasses
+import functools
 import json
 
 import jax
@@ -332,6 +333,20 @@ def test_silence_is_finite_in_every_part():
   )
 
 
+@pytest.mark.parametrize("name", ["every_part", "fusion", "image_180"])
+@pytest.mark.parametrize("samples", [6000, 66_000])
+def test_an_empty_batch_has_no_examples(name, samples):
+  """In one block of frames and in several; only traced, which is enough."""
+  extract = functools.partial(features.extract, name=EVERY_PART.get(name, name))
+
+  def shape(*batch):
+    sound = jax.ShapeDtypeStruct((*batch, samples), np.float32)
+    return jax.eval_shape(extract, sound).shape
+
+  for batch in ((0,), (0, 2), (2, 0)):
+    assert shape(*batch) == (*batch, *shape())
+
+
 def test_frames_do_not_depend_on_their_block(monkeypatch):
   """The last block is not full; example by example, and the example before."""
   spec = dataclasses.replace(parity.EVERY_PART, n_fft=1000, hop_length=300)
@@ -415,3 +430,4 @@ def test_tables_are_computed_clip_by_clip(monkeypatch):
   clips = np.repeat(np.arange(6.0).reshape(2, 3, 1), 100, axis=2)
   table = features.extract(clips, "table57")
   np.testing.assert_allclose(table, np.repeat(RATE * clips[..., :1], 57, 2))
+  assert features.extract(clips[:0], "table57").shape == (0, 3, 57)

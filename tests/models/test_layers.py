@@ -294,6 +294,75 @@ def test_a_dense_layer_is_linens_and_can_be_differentiated_twice(shape):
   assert_close(*twice, 3e-6)
 
 
+@pytest.mark.parametrize("rate", [0.0, 0.001, 0.04, 0.96, 0.999, 1.0])
+def test_rates_that_a_byte_cannot_tell_are_linens(rate):
+  x, key = jnp.ones((64, 1000)), jax.random.key(0)
+  ours, expected = (
+    layer(rate, deterministic=False).apply({}, x, rngs={"dropout": key})
+    for layer in (dropout.Dropout, nn.Dropout)
+  )
+  np.testing.assert_array_equal(ours, expected)
+
+
+@pytest.mark.parametrize(
+  ("ours", "linens"),
+  [
+    (dense.Dense(4), nn.Dense(4)),
+    (norm.BatchNorm(), nn.BatchNorm(False)),
+    (norm.BatchNorm(True), nn.BatchNorm(True)),
+    [
+      layer(0.5, deterministic=False) for layer in (dropout.Dropout, nn.Dropout)
+    ],
+  ],
+)
+@pytest.mark.parametrize("shape", [(0, 3), (2, 0, 5, 3)])
+def test_an_empty_batch_has_the_values_and_gradients_of_linen(
+  ours, linens, shape
+):
+  x = jnp.zeros(shape)
+  rngs = dict.fromkeys(("params", "dropout"), jax.random.key(0))
+  variables = linens.init(rngs, x)
+
+  def applied(layer):
+    def apply(variables, x):
+      return layer.apply(variables, x, rngs=rngs, mutable=["batch_stats"])[0]
+
+    return gradients(apply, variables, x)
+
+  jax.tree.map(np.testing.assert_array_equal, applied(ours), applied(linens))
+
+
+@pytest.mark.parametrize("strides", [(2, 2), (1, 2)])
+def test_an_empty_batch_is_pooled(strides):
+  x = jnp.zeros((0, 6, 5, 3))
+  pool = partial(pooling.max_pool, strides=strides)
+  (slope,), y = gradients(pool, x)
+  assert slope.shape == x.shape
+  assert y.shape == nn.max_pool(x, (2, 2), strides, "SAME").shape
+  layer = norm.BatchNorm()
+  variables = layer.init(jax.random.key(0), x)
+  y, _ = layer.apply(variables, x, pool=(2, 2), mutable=["batch_stats"])
+  assert y.shape == (0, 3, 3, 3)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16, jnp.int32])
+@pytest.mark.parametrize("window", [None, (2, 2)])
+def test_batch_norm_counts_in_float32(dtype, window):
+  x = 300 * np.random.default_rng(0).standard_normal((8, 6, 4, 3), "float32")
+  x = jnp.asarray(x, dtype)  # whose squares exceed float16
+  layer = norm.BatchNorm()
+  variables = layer.init(jax.random.key(0), x)
+
+  def apply(x):
+    return layer.apply(variables, x, pool=window, mutable=["batch_stats"])[0]
+
+  y = apply(x)
+  assert y.dtype == jnp.float32
+  np.testing.assert_allclose(y, apply(x.astype(jnp.float32)), atol=1e-5)
+  if dtype != jnp.int32:
+    assert gradients(apply, x)[0][0].dtype == dtype
+
+
 def test_dropout_counts_axes_from_the_end_too():
   layer = dropout.Dropout(0.5, broadcast_dims=(-1,), deterministic=False)
   y = layer.apply({}, jnp.ones((64, 8)), rngs={"dropout": jax.random.key(0)})
