@@ -12,7 +12,8 @@ off, learning rates are constant. Printed, for each side: median, 10th and 90th
 percentile of a step, minor page faults a step, peak resident memory; the ratio
 of ours to the fastest other side, with --repeats (the sides start anew) its
 median and range. `others`: the share of the cores that other processes took.
---json adds a row for each recipe to a file, in place of an earlier one.
+--json adds a row for each recipe to a file, in place of an earlier one, with
+the commit of this checkout ("+" behind it where files differ).
 
 --check: all sides start from our weights, without dropout, and take three steps
 of the recipe's optimizer; the losses have to agree. The others compute them in
@@ -41,6 +42,7 @@ sys.path[:0] = [str(ROOT)]
 from benchmarks.twins import recipes  # noqa: E402
 from gtzan_jax import atomic  # noqa: E402
 from gtzan_jax.errors import InputError  # noqa: E402
+from gtzan_jax.reports import provenance  # noqa: E402
 
 # Side: its module in benchmarks/twins and its environment.
 SIDES = {
@@ -333,6 +335,7 @@ def main() -> int:
     os.sched_setaffinity(0, cores[: asked.threads])
   environment = machine(asked.threads)
   print(", ".join(f"{key} {value}" for key, value in environment.items()))
+  commit = provenance.short(provenance.commit())  # before it writes
   failed, versions = False, {}
   try:
     given = {"torch": asked.torch, "keras": asked.keras}
@@ -366,6 +369,7 @@ def main() -> int:
         **summarize(repeats),
         "rounds": asked.rounds,
         "repeats": asked.repeats,
+        "commit": commit,
         "machine": environment,
         "date": time.strftime("%Y-%m-%d"),
       }

@@ -32,6 +32,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from benchmarks import parity
 from gtzan_jax import features
 from gtzan_jax.audio.mono_waveform import SAMPLE_RATE
+from gtzan_jax.reports import provenance
 
 SPEC = parity.EVERY_PART
 
@@ -101,7 +102,6 @@ def measure(rounds: int) -> dict:
       }
     )
   return {
-    "benchmark": "features",
     "rows": rows,
     "versions": {
       "jax": jax.__version__,
@@ -109,12 +109,9 @@ def measure(rounds: int) -> dict:
       "numpy": np.__version__,
       "scipy": scipy.__version__,
     },
-    "rounds": rounds,
-    "cores": len(os.sched_getaffinity(0))
-    if hasattr(os, "sched_getaffinity")
-    else os.cpu_count(),
     "device": jax.default_backend(),
-    "command": "python benchmarks/features.py",
+    "commit": provenance.short(provenance.commit()),
+    "command": f"python benchmarks/features.py --rounds={rounds}",
   }
 
 

@@ -4,9 +4,8 @@
 
 Between <!--table NAME.json--> and <!--end--> stands the table of that file; the
 rest of the page is kept. A file is compare.py's, with a row for each recipe, or
-{"rows": [...], "versions": {...}, "command": "..."}, whose rows have a key for
-each column, or a list of such rows. A second file of compare.py adds its
-ratios, of an earlier commit. Where there is no such file there is no table.
+{"rows": [...], "versions": {...}, "commit": "...", "command": "..."}, whose
+rows have a key for each column. Where there is no such file there is no table.
 """
 
 import argparse
@@ -41,15 +40,12 @@ def plain(stored: Mapping) -> list[str]:
   keys = list(dict.fromkeys(key for row in rows for key in row))
   columns = [key.replace("_ms", ", ms").replace("_", " ") for key in keys]
   cells = [[number(row.get(key)) for key in keys] for row in rows]
-  return [table(columns, cells), measured(stored.get("versions", {}), [stored])]
-
-
-def measured(versions: Mapping, rows: Sequence[Mapping]) -> str:
-  """Versions and whatever else the rows share."""
-  parts = [f"{name} {version}" for name, version in versions.items()]
-  commands = {row["command"] for row in rows if "command" in row}
-  parts += [f"`{command}`" for command in sorted(commands)]
-  return ", ".join(parts) + "." if parts else ""
+  said = [f"{k} {version}" for k, version in stored.get("versions", {}).items()]
+  if "commit" in stored:
+    said.append(f"commit {stored['commit']}")
+  if "command" in stored:
+    said.append(f"`{stored['command']}`")
+  return [table(columns, cells), ", ".join(said) + "." if said else ""]
 
 
 def spread(side: Mapping) -> str:
@@ -58,15 +54,13 @@ def spread(side: Mapping) -> str:
   )
 
 
-def steps(
-  rows: Mapping[str, Mapping], before: Mapping[str, Mapping]
-) -> list[str]:
+def steps(rows: Mapping[str, Mapping]) -> list[str]:
   """The table of a file of compare.py, and a line on how it was measured."""
   names = list(dict.fromkeys(n for row in rows.values() for n in row["sides"]))
   columns = [
     *("recipe", "batch", *(f"{name}, ms (p10 to p90)" for name in names)),
-    *("ours / fastest other (range)", *["before"] * bool(before)),
-    *("page faults a step", "peak memory, MiB"),
+    *("ours / fastest other (range)", "page faults a step"),
+    "peak memory, MiB",
   ]
   cells = []
   for recipe, row in rows.items():
@@ -75,14 +69,11 @@ def steps(
     if "ratio" in row:
       low, high = row["ratio_range"]
       ratio = f"{row['ratio']:.2f} ({low:.2f} to {high:.2f})"
-    earlier = []
-    if before:
-      earlier = [f"{before[recipe]['ratio']:.2f}" if recipe in before else ""]
     cells.append(
       [
         *(f"`{recipe}`", str(row["batch_size"])),
         *(spread(side) if side else "" for side in sides),
-        *(ratio, *earlier),
+        ratio,
         *(
           " / ".join(number(side[key]) if side else "-" for side in sides)
           for key in ("faults", "rss_mib")
@@ -110,8 +101,9 @@ def conditions(rows: Sequence[Mapping]) -> str:
     f"{'; '.join(sorted(said))}; {', '.join(libraries)}."
     f" {span(row['repeats'] for row in rows)} repeats of"
     f" {span(row['rounds'] for row in rows)} rounds,"
-    f" {span(row['date'] for row in rows)}; other processes took at most"
-    f" {max(row['others'] or 0 for row in rows):.1%} of the cores."
+    f" {span(row['date'] for row in rows)}, commit"
+    f" {' and '.join(sorted({row['commit'] for row in rows}))}; other processes"
+    f" took at most {max(row['others'] or 0 for row in rows):.1%} of the cores."
   )
 
 
@@ -130,12 +122,9 @@ def draw(text: str, results: pathlib.Path) -> str:
     return json.loads(file.read_text("utf-8")) if file.is_file() else {}
 
   def replaced(marks: re.Match) -> str:
-    stored, before = (*map(read, marks[2].split()), {})[:2]
-    if isinstance(stored, list):
-      stored = {"rows": stored}
     parts = []
-    if stored:
-      parts = plain(stored) if "rows" in stored else steps(stored, before)
+    if stored := read(marks[2]):
+      parts = plain(stored) if "rows" in stored else steps(stored)
     body = "".join(f"\n{part}\n" for part in parts if part)
     return f"{marks[1]}{body}\n{marks[3]}"
 

@@ -1,25 +1,11 @@
 """Time that a run spends around its steps, and the memory that it takes.
 
-  python benchmarks/waiting.py [--recipe=resnet] [--runs=3] [--root=CLONE] \\
-    [--before=CLONE] [--json=FILE]
+  python benchmarks/waiting.py [--recipe=resnet] [--runs=3] [--before=CLONE] \\
+    [--json=FILE]
 
-Each run is a whole `launch.py` process on the synthetic corpus. Printed, one
-JSON line of medians:
-
-  import_s              imports of `launch.py train`
-  first_step_cold_s     command to first step, compilation cache empty (one run)
-  first_step_warm_s     the same, cache filled
-  epoch_ratio           training time of an epoch over steps x step, where a
-                        step on one batch is timed in turns with the epochs
-  epoch_s               from one epoch's line in metrics.jsonl to the next
-  put_ms                one batch to the device, which is idle
-  input_wait            share of the training time that it waited for input
-  report_s              last epoch's line to the end of the process
-  predict_first_file_s  `launch.py predict` to the first line, cache filled
-  train_rss_mb, predict_rss_mb   peak memory; the file predicted takes an hour
-
---root times another clone; --before times two in turns, and --json then writes
-{"rows": [{name, before, now, bar, unit}], "versions", "command"}.
+Each run is a whole `launch.py` process, on the synthetic corpus but for
+`prepare`. Printed, one JSON line: the medians of ROWS; --json writes the table
+of docs/performance.md. --before times another clone too, in turns.
 """
 
 import argparse
@@ -38,20 +24,30 @@ from collections.abc import Mapping
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
 HOUR = 3600
-# name -> unit, the bar
+CLIPS = 100
+# key -> what it is, unit, the bar
 ROWS = {
-  "import_s": ("s", None),
-  "first_step_cold_s": ("s", None),
-  "first_step_warm_s": ("s", 2.0),
-  "epoch_ratio": ("ratio", 1.05),
-  "epoch_s": ("s", None),
-  "put_ms": ("ms", None),
-  "input_wait": ("share", None),
-  "report_s": ("s", 1.2),
-  "predict_first_file_s": ("s", 1.5),
-  "train_rss_mb": ("MB", None),
-  "predict_rss_mb": ("MB", None),
+  "import_s": ("imports of `train`", "s", None),
+  "first_step_cold_s": ("command to first step, caches empty", "s", None),
+  "first_step_warm_s": ("command to first step", "s", 2.0),
+  # A step on one batch, timed in turns with the epochs.
+  "epoch_ratio": ("epoch's training / (steps x step)", "ratio", 1.05),
+  "epoch_s": ("epoch, from line to line of metrics.jsonl", "s", None),
+  "put_ms": ("one batch to the idle device", "ms", None),
+  "input_wait": ("of the training, waiting for input", "share", None),
+  "report_s": ("last epoch to the end: the report", "s", 1.2),
+  "predict_first_file_s": ("`predict` to its first line", "s", 1.5),
+  "prepare_s": (f"`prepare` of {CLIPS} WAV clips of 30 s", "s", None),
+  "train_rss_mb": ("peak memory of `train`", "MB", None),
+  "predict_rss_mb": ("peak memory of `predict`, an hour of audio", "MB", None),
+  "predict_rss_ratio": ("the same / that of a plain script", "ratio", 0.5),
 }
+# Reads the file whole and predicts nothing: the least that such a script takes.
+PLAIN = """
+import sys, librosa
+y, sr = librosa.load(sys.argv[1], sr=None)
+librosa.feature.mfcc(y=y, sr=sr, n_mfcc=13)
+"""
 IMPORTS = """
 from gtzan_jax.cli import main, print_scores, tasks
 from gtzan_jax.data import open_dataset
@@ -84,11 +80,38 @@ def imports(root: pathlib.Path) -> dict:
   return {"import_s": time.monotonic() - began}
 
 
-def options(recipe: str, folder: pathlib.Path) -> list[str]:
-  return [
-    f"--config={ROOT}/configs/{recipe}.py",
-    f"--config.data.dir={folder / 'data'}",
-  ]
+def commit(root: pathlib.Path) -> str:
+  code = "from gtzan_jax.reports.provenance import commit, short\n"
+  return subprocess.run(
+    [sys.executable, "-c", f"{code}print(short(commit()))"],
+    env=environment(root),
+    check=True,
+    stdout=subprocess.PIPE,
+    text=True,
+  ).stdout.strip()
+
+
+def options(recipe: str, data: pathlib.Path) -> list[str]:
+  return [f"--config={ROOT}/configs/{recipe}.py", f"--config.data.dir={data}"]
+
+
+def prepare(
+  root: pathlib.Path, recipe: str, data: pathlib.Path, *more: str
+) -> float:
+  """Seconds that it takes, into a new folder."""
+  subprocess.run(["rm", "-rf", str(data)], check=True)
+  began = time.monotonic()
+  subprocess.run(
+    [
+      *(sys.executable, str(root / "launch.py"), "prepare"),
+      *(*options(recipe, data), *more),
+    ],
+    check=True,
+    cwd=root,
+    env=environment(root),
+    stdout=subprocess.DEVNULL,
+  )
+  return time.monotonic() - began
 
 
 def train(root: pathlib.Path, recipe: str, folder: pathlib.Path) -> dict:
@@ -96,7 +119,11 @@ def train(root: pathlib.Path, recipe: str, folder: pathlib.Path) -> dict:
   path = folder / "run"
   subprocess.run(["rm", "-rf", str(path)], check=True)
   command = [
-    *(sys.executable, str(root / "launch.py"), *options(recipe, folder)),
+    *(
+      sys.executable,
+      str(root / "launch.py"),
+      *options(recipe, folder / "data"),
+    ),
     *(f"--workdir={path}", "--config.train.epochs=3"),
     f"--config.log.compilation_cache={folder / 'compiled'}",
     "--config.log.every_steps=1",
@@ -126,10 +153,13 @@ def train(root: pathlib.Path, recipe: str, folder: pathlib.Path) -> dict:
   }
 
 
-def predict(root: pathlib.Path, folder: pathlib.Path, file: str) -> dict:
+def predict(
+  root: pathlib.Path, folder: pathlib.Path, file: pathlib.Path
+) -> tuple[float, float]:
+  """Seconds to the first line, and the peak memory in MB."""
   command = [
     *(sys.executable, str(root / "launch.py"), "predict"),
-    *(f"--workdir={folder / 'run'}", str(folder / file)),
+    *(f"--workdir={folder / 'run'}", str(file)),
   ]
   began = time.monotonic()
   process = subprocess.Popen(
@@ -138,24 +168,25 @@ def predict(root: pathlib.Path, folder: pathlib.Path, file: str) -> dict:
   assert process.stdout is not None
   process.stdout.readline()
   first = time.monotonic() - began
-  memory = wait(process)
-  if file == "hour.wav":
-    return {"predict_rss_mb": memory}
-  return {"predict_first_file_s": first}
+  return first, wait(process)
 
 
 def sounds(folder: pathlib.Path) -> None:
-  """Noise with a beat: a track of 30 s, and one of an hour."""
+  """Noise with a beat: a track of 30 s, one of an hour, clips of two genres."""
   import numpy as np
   import soundfile
 
   rng = np.random.default_rng(0)
-  for name, seconds in (("track.wav", 30), ("hour.wav", HOUR)):
+  lengths = {"track.wav": 30, "hour.wav": HOUR}
+  for genre in ("blues", "rock"):
+    (folder / "clips" / genre).mkdir(parents=True)
+    for number in range(CLIPS // 2):
+      lengths[f"clips/{genre}/{genre}.{number:05}.wav"] = 30
+  for name, seconds in lengths.items():
     with soundfile.SoundFile(folder / name, "w", 22050, 1) as file:
-      for start in range(0, seconds, 10):
+      for _ in range(seconds // 10):
         beat = np.sin(np.arange(220_500) / 40) ** 2
-        sound = 0.1 * rng.standard_normal(220_500) * beat
-        file.write(sound[: 22050 * min(10, seconds - start)])
+        file.write(0.1 * rng.standard_normal(220_500) * beat)
 
 
 def steps(recipe: str, folder: pathlib.Path) -> dict:
@@ -230,19 +261,23 @@ def steps(recipe: str, folder: pathlib.Path) -> dict:
   }
 
 
-def one_round(root: pathlib.Path, recipe: str, folder: pathlib.Path) -> dict:
+def one_round(
+  root: pathlib.Path, recipe: str, folder: pathlib.Path, files: pathlib.Path
+) -> dict:
   side = [sys.executable, __file__, f"--recipe={recipe}", f"--steps={folder}"]
   subprocess.run(["rm", "-rf", str(folder / "epochs")], check=True)
   done = subprocess.run(
     side, env=environment(root), check=True, stdout=subprocess.PIPE, text=True
   )
   trained = train(root, recipe, folder)
+  other, clips = folder / "other", f"--config.data.path={files / 'clips'}"
   return {
     **imports(root),
     "first_step_warm_s": trained.pop("first_step_s"),
     **trained,
-    **predict(root, folder, "track.wav"),
-    **predict(root, folder, "hour.wav"),
+    "predict_first_file_s": predict(root, folder, files / "track.wav")[0],
+    "predict_rss_mb": predict(root, folder, files / "hour.wav")[1],
+    "prepare_s": prepare(root, recipe, other, clips),
     **json.loads(done.stdout.splitlines()[-1]),
   }
 
@@ -252,39 +287,29 @@ def measure(
 ) -> dict[str, dict]:
   """{side: medians}; the sides in turns."""
   found: dict[str, list[dict]] = {side: [] for side in roots}
-  cold = {}
+  medians = {}
   with tempfile.TemporaryDirectory() as name:
     whole = pathlib.Path(name)
+    sounds(whole)
     for side, root in roots.items():
       folder = whole / side
       folder.mkdir()
-      sounds(folder)
-      subprocess.run(
-        [
-          *(sys.executable, str(root / "launch.py"), "prepare"),
-          *options(recipe, folder),
-        ],
-        check=True,
-        cwd=root,
-        env=environment(root),
-        stdout=subprocess.DEVNULL,
-      )
-      cold[side] = train(root, recipe, folder)["first_step_s"]
-      predict(root, folder, "track.wav")  # fills the caches
+      prepare(root, recipe, folder / "data")
+      cold = train(root, recipe, folder)["first_step_s"]
+      medians[side] = {"first_step_cold_s": cold}
+      predict(root, folder, whole / "track.wav")  # fills the caches
     for _ in range(runs):
       for side, root in roots.items():
-        found[side].append(one_round(root, recipe, whole / side))
+        found[side].append(one_round(root, recipe, whole / side, whole))
+    script = [sys.executable, "-c", PLAIN, str(whole / "hour.wav")]
+    plain = wait(subprocess.Popen(script))
+  for side, each in medians.items():
+    for key in found[side][0]:
+      each[key] = statistics.median(run[key] for run in found[side])
+    each["predict_rss_ratio"] = each["predict_rss_mb"] / plain
   return {
-    side: {
-      key: round(value, 4)
-      for key in ROWS
-      for value in [
-        cold[side]
-        if key == "first_step_cold_s"
-        else statistics.median(run[key] for run in found[side])
-      ]
-    }
-    for side in roots
+    side: {key: round(each[key], 4) for key in ROWS}
+    for side, each in medians.items()
   }
 
 
@@ -292,7 +317,6 @@ def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument("--recipe", default="resnet")
   parser.add_argument("--runs", type=int, default=3)
-  parser.add_argument("--root", type=pathlib.Path, default=ROOT)
   parser.add_argument("--before", type=pathlib.Path)
   parser.add_argument("--json", type=pathlib.Path)
   parser.add_argument("--steps", type=pathlib.Path, help=argparse.SUPPRESS)
@@ -300,9 +324,9 @@ def main() -> None:
   if given.steps:
     print(json.dumps(steps(given.recipe, given.steps)))
     return
-  roots = {"before": given.before} if given.before else {}
-  roots["now"] = given.root
-  roots = {side: path.resolve() for side, path in roots.items()}
+  roots = {"before": given.before.resolve()} if given.before else {}
+  roots["now"] = ROOT
+  commits = [f"{commit(root)} {side}" for side, root in roots.items()]
   found = measure(roots, given.recipe, given.runs)
   print(json.dumps({"benchmark": "waiting", "recipe": given.recipe, **found}))
   if given.json:
@@ -310,17 +334,16 @@ def main() -> None:
     table = {
       "rows": [
         {
-          **{"name": name, "before": found.get("before", {}).get(name)},
-          **{"now": found["now"][name], "bar": bar, "unit": unit},
+          **{"name": name, "before": found.get("before", {}).get(key)},
+          **{"now": found["now"][key], "bar": bar, "unit": unit},
         }
-        for name, (unit, bar) in ROWS.items()
+        for key, (name, unit, bar) in ROWS.items()
       ],
       "versions": {
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in packages},
       },
-      "recipe": given.recipe,
-      "cores": os.cpu_count(),
+      "commit": ", ".join(commits),
       "command": f"python benchmarks/waiting.py --recipe={given.recipe}"
       f" --runs={given.runs} --before=CLONE --json=FILE",
     }

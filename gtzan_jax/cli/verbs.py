@@ -415,7 +415,6 @@ def verify(given: Given) -> int:
 def prepare(given: Given) -> int:
   """Only prepare the data set."""
   from gtzan_jax.data import notices, open_dataset
-  from tfds_gtzan import download
   from tfds_gtzan.corpora import write_logmel_archive
 
   data, flags = given.config.data, given.flags
@@ -444,6 +443,8 @@ def prepare(given: Given) -> int:
         f"--download and --config.data.path={data.path}: give one of the two;"
         " --download fetches GTZAN's original archive"
       )
+    from tfds_gtzan import download
+
     data.path = str(download.fetch(data.dir))
   if flags.archive is not None:
     corpus = open_dataset.open_checked(data)
