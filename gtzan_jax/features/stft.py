@@ -92,7 +92,8 @@ def map_frames(
 ) -> Any:
   """Applies a function of frames to the frames of a waveform.
 
-  A CPU gets blocks of frames, one after the other, that stay in its cache.
+  A CPU gets blocks of frames, one after the other, that stay in its cache; not
+  where a batch is split over several: the compiler would gather it.
 
   Args:
     compute: function of windows, float32 `[*batch, frames, n_fft]`, that treats
@@ -104,7 +105,8 @@ def map_frames(
   """
   count = _count(audio, n_fft, hop_length, center)
   blocks = max(1, round(count * n_fft / _BLOCK))
-  if jax.default_backend() != "cpu" or blocks == 1 or not audio.size:
+  in_turns = jax.default_backend() == "cpu" and blocks > 1 and audio.size
+  if not in_turns or not jax.sharding.get_abstract_mesh().empty:
     return compute(frame(audio, n_fft, hop_length, center))
   size = 8 * -(-count // (8 * blocks))  # vectors of eight frames
   blocks = -(-count // size)

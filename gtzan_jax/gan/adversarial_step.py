@@ -123,9 +123,12 @@ class Gan:
   def _discriminator_loss(self, params, real, label, fake, fake_label):
     real, fake = self.networks.view(real), self.networks.view(fake)
     # In one batch, so that the parameters are read once: the networks treat
-    # each example alone.
-    views, labels = jnp.concatenate([real, fake]), [label, fake_label]
-    scores = jnp.split(self._score(params, views, jnp.concatenate(labels)), 2)
+    # each example alone. In turns, so that each device has its own pairs.
+    views, labels = (
+      jnp.stack(pair, 1).reshape(-1, *pair[0].shape[1:])
+      for pair in ((real, fake), (label, fake_label))
+    )
+    scores = self._score(params, views, labels).reshape(-1, 2).T
     loss = adversarial_losses.ADVERSARIAL[self.loss].discriminator(*scores)
     penalty = 0.0
     if self.r1:

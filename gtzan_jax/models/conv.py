@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 from jax import lax
+from jax.sharding import PartitionSpec
 
 from gtzan_jax.models import dense
 
@@ -88,12 +89,29 @@ def _backward(pads, residuals, dy):
   def by_xla(x, dy):
     return jax.vjp(lambda kernel: _xla(pads, x, kernel), kernel)[1](dy)[0]
 
+  if not (x.size and dy.size):
+    return dx, by_xla(x, dy)
   by_products = functools.partial(kernel_gradient, pads, kernel.shape[:2])
+  mesh = jax.sharding.get_abstract_mesh()
+  if not mesh.empty and len(x) % mesh.size == 0:
+    # Each device in turn through its own examples: the compiler would gather
+    # those of all.
+    by_products = _of_each_device(by_products, mesh)
   dk = lax.platform_dependent(x, dy, cpu=by_products, default=by_xla)
   return dx, dk
 
 
 _conv.defvjp(_forward, _backward)
+
+
+def _of_each_device(gradient, mesh):
+  axes = mesh.axis_names
+  return jax.shard_map(
+    lambda x, dy: lax.psum(gradient(x, dy), axes),
+    in_specs=PartitionSpec(axes),
+    out_specs=PartitionSpec(),
+    check_vma=False,  # the scan's first total is the same everywhere
+  )
 
 
 def kernel_gradient(
@@ -107,24 +125,33 @@ def kernel_gradient(
   Args:
     pads: (low, high) of height and width.
     size: height and width of the kernel.
-    x: the input, `[batch, height, width, in]`.
+    x: the input, `[batch, height, width, in]`, not empty.
     dy: the gradient of the output, `[batch, rows, columns, out]`.
 
   Returns:
-    `[*size, in, out]`.
+    `[*size, in, out]`, summed in float32 at least.
   """
   batch, rows, columns, out = dy.shape
   channels = x.shape[-1]
   high, wide = size
   copied = (wide * channels + high * out, high * wide * channels)
-  count = max(1, min(batch, _VALUES // (min(copied) * rows * columns)))
-  while batch % count:
-    count -= 1
-  around = ((0, 0), *pads, (0, 0))  # of the derivative of dx: maybe negative
+  most = max(1, min(batch, _VALUES // (min(copied) * rows * columns)))
+  count = max(n for n in range(1, most + 1) if batch % n == 0)
+  if 2 * count < most:  # a prime batch: examples of zeros complete it
+    count = most
+  missing = -batch % count
+  # The padding is maybe negative, in the derivative of dx.
+  around = ((0, missing), *pads, (0, 0))
   x = lax.pad(x, jnp.zeros((), x.dtype), [(*ends, 0) for ends in around])
+  dy = jnp.pad(dy, [(0, missing), (0, 0), (0, 0), (0, 0)])
   image = x.shape[1:3]
   x = x.reshape(-1, count, *x.shape[1:])
   dy = dy.reshape(-1, count, *dy.shape[1:])
+
+  products = functools.partial(
+    dense.sum_of_products,
+    preferred_element_type=jnp.promote_types(x.dtype, jnp.float32),
+  )
 
   def shifted(x, dy):
     """Columns of x and rows of dy are shifted: [wide, in] by [high, out]."""
@@ -132,25 +159,25 @@ def kernel_gradient(
     dy = jnp.pad(dy, ((0, 0), (high - 1, high - 1), (0, 0), (0, 0)))
     starts = range(high - 1, -1, -1)
     dy = jnp.stack([dy[:, i : i + rows + high - 1] for i in starts], 3)
-    return x.reshape(-1, wide * channels).T @ dy.reshape(-1, high * out)
+    return products(x, dy.reshape(*dy.shape[:3], high * out))
 
   def patched(x, dy):
     """Whole patches of x: [high, wide, in] by [out]."""
     places = _places(count, image, (rows, columns))[..., None]
     x = _windows(x, places + np.arange(high) * image[1], wide * channels)
-    return x.reshape(-1, high * wide * channels).T @ dy.reshape(-1, out)
+    return products(x.reshape(*dy.shape[:3], high * wide * channels), dy)
 
   fewer_copies = copied[0] < copied[1]
   product = shifted if fewer_copies else patched
-  shape = jax.eval_shape(product, x[0], dy[0]).shape
+  first = jax.eval_shape(product, x[0], dy[0])
   total, _ = lax.scan(
     lambda total, pair: (total + product(*pair), None),
-    jnp.zeros(shape, x.dtype),
+    jnp.zeros(first.shape, first.dtype),
     (x, dy),
   )
   if fewer_copies:
     total = total.reshape(wide, channels, high, out).transpose(2, 0, 1, 3)
-  return total.reshape(high, wide, channels, out)
+  return total.reshape(high, wide, channels, out).astype(x.dtype)
 
 
 def _places(

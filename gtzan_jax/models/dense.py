@@ -28,23 +28,38 @@ def dot_general(
     `[..., out]`; gradients in reverse mode alone.
   """
   assert dimension_numbers == (((x.ndim - 1,), (0,)), ((), ()))
-  *batch, channels = x.shape
-  rows = x.reshape(math.prod(batch), channels)
-  y = _product(options.get("precision"), rows, kernel)
-  return y.reshape(*batch, kernel.shape[-1])
+  y = _product(options.get("precision"), _matrix(x), kernel)
+  return y.reshape(*x.shape[:-1], kernel.shape[-1])
+
+
+def _matrix(x: jax.Array) -> jax.Array:
+  """`[..., n]` to `[m, n]`, whose products are the faster ones on a CPU.
+
+  As it is where a batch is split over several devices: the compiler would
+  gather it, of frames before examples.
+  """
+  alone = jax.sharding.get_abstract_mesh().empty
+  return x.reshape(math.prod(x.shape[:-1]), x.shape[-1]) if alone else x
 
 
 Dense = functools.partial(nn.Dense, dot_general=dot_general)
 
 
-def sum_of_products(x: jax.Array, y: jax.Array, precision=None) -> jax.Array:
-  """`x^T y` over the first axis: `[n, a]` and `[n, b]` to `[a, b]`."""
-  return lax.dot_general(x, y, (((0,), (0,)), ((), ())), precision=precision)
+def sum_of_products(x: jax.Array, y: jax.Array, **options: Any) -> jax.Array:
+  """`x^T y` over all axes but the last: `[..., a]`, `[..., b]` to `[a, b]`.
+
+  `options` are those of `jax.lax.dot_general`.
+  """
+  x, y = _matrix(x), _matrix(y)
+  axes = tuple(range(x.ndim - 1))
+  return lax.dot_general(x, y, ((axes, axes), ((), ())), **options)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _product(precision, x, kernel):
-  return lax.dot(x, kernel, precision=precision)
+  return lax.dot_general(
+    x, kernel, (((x.ndim - 1,), (0,)), ((), ())), precision=precision
+  )
 
 
 def _forward(precision, x, kernel):
@@ -54,9 +69,9 @@ def _forward(precision, x, kernel):
 def _backward(precision, residuals, dy):
   x, kernel = residuals
   dx = lax.dot_general(
-    dy, kernel, (((1,), (1,)), ((), ())), precision=precision
+    dy, kernel, (((dy.ndim - 1,), (1,)), ((), ())), precision=precision
   )
-  return dx, sum_of_products(x, dy, precision)
+  return dx, sum_of_products(x, dy, precision=precision)
 
 
 _product.defvjp(_forward, _backward)

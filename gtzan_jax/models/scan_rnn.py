@@ -138,8 +138,7 @@ def _backward(cell, reverse, residuals, dy):
   start = (jnp.zeros_like(dy[0]),) * cell.states
   _, dx = lax.scan(step, start, (dy, before, saved), reverse=not reverse)
   dr = cell.through(saved, dx)
-  before, flat = (a.reshape(-1, a.shape[-1]) for a in (before, dr))
-  return dx, sum_of_products(before, flat), flat.sum(0)
+  return dx, sum_of_products(before, dr), dr.sum((0, 1))
 
 
 recur.defvjp(_forward, _backward)

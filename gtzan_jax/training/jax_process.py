@@ -58,7 +58,10 @@ class JitStep:
   def __init__(self, step: Callable, mesh: jax.sharding.Mesh):
     everywhere = sharding.replicated(mesh)
     self._jit = functools.partial(
-      jax.jit, step, donate_argnums=0, out_shardings=(everywhere, everywhere)
+      jax.jit,
+      sharding.within(mesh, step),
+      donate_argnums=0,
+      out_shardings=(everywhere, everywhere),
     )
     self._plain = self._jit()
     self._chosen: Callable | None = None

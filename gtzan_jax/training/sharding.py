@@ -5,7 +5,8 @@ along its first axis. Under `jit` the compiler inserts the
 collectives, so BatchNorm sees the global batch.
 """
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
@@ -27,6 +28,23 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 def batched(mesh: Mesh) -> NamedSharding:
   return NamedSharding(mesh, PartitionSpec("data"))
+
+
+def within(mesh: Mesh, function: Callable) -> Callable:
+  """`function`, whose layers see a mesh of several devices as JAX's own.
+
+  What treats the examples of a batch in turns needs to know it: the compiler
+  would gather the batch.
+  """
+  if mesh.size == 1:
+    return function
+
+  @functools.wraps(function)
+  def wrapped(*args):
+    with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
+      return function(*args)
+
+  return wrapped
 
 
 def put(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:

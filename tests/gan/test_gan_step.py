@@ -1,6 +1,7 @@
 """A GAN's losses and its step, against numbers worked out by hand."""
 
 import importlib
+import re
 import types
 
 import jax
@@ -12,6 +13,7 @@ from flax import linen as nn
 
 from gtzan_jax.gan import adversarial_losses, networks
 from gtzan_jax.gan import adversarial_step as gan
+from gtzan_jax.training import jax_process, sharding
 
 REAL, FAKE = jnp.array([2.0, -1.0]), jnp.array([0.5, -3.0])
 
@@ -167,3 +169,14 @@ def test_the_sources_gans_are_trained_as_the_source_says(name):
     "name": "cgan_dense",
     "output": "tanh" if name == "gan_waveform" else "linear",
   }
+
+
+def test_no_device_needs_the_examples_of_another(toy):
+  task, state, batch = toy
+  mesh = sharding.make_mesh(jax.devices()[:4])
+  step = jax_process.JitStep(task.train_step, mesh)
+  state = jax.device_put(state, sharding.replicated(mesh))
+  batch = sharding.put(batch, mesh)
+  program = step.compile(state, batch).lower(state, batch).compile().as_text()
+  assert "all-reduce" in program
+  assert not re.findall("all-gather|all-to-all|collective-permute", program)

@@ -153,7 +153,8 @@ def assert_close(ours, expected, tolerance=1e-6):
   for a, b in zip(
     jax.tree.leaves(ours), jax.tree.leaves(expected), strict=True
   ):
-    np.testing.assert_allclose(a, b, atol=tolerance * np.abs(b).max())
+    largest = np.abs(b).max(initial=0)
+    np.testing.assert_allclose(a, b, atol=tolerance * largest)
 
 
 @pytest.mark.parametrize("padding", ["SAME", "VALID", ((2, 0), (0, 1))])
@@ -173,6 +174,40 @@ def test_a_convolution_has_the_gradients_of_xla(
     for f in (conv.conv_general_dilated, jax.lax.conv_general_dilated)
   )
   assert_close(ours, expected, 3e-6)
+
+
+@pytest.mark.parametrize(
+  "shape",
+  [(7, 9, 7, 2), (0, 9, 7, 2), (3, 2, 7, 2)],
+  ids=["prime batch", "no example", "no row of output"],
+)
+def test_a_batch_of_any_size_has_its_kernel_gradient(shape, monkeypatch):
+  monkeypatch.setattr(conv, "_VALUES", 9 * 7 * 18 * 3)  # three at a time
+  draw = np.random.default_rng(0)
+  x = draw.standard_normal(shape, "float32")
+  kernel = draw.standard_normal((3, 3, 2, 4), "float32")
+  options = {"dimension_numbers": ("NHWC", "HWIO", "NHWC")}
+  ours, expected = (
+    gradients(lambda x, k, f=f: f(x, k, (1, 1), "VALID", **options), x, kernel)
+    for f in (conv.conv_general_dilated, jax.lax.conv_general_dilated)
+  )
+  assert_close(ours, expected, 3e-6)
+
+
+def test_a_kernel_gradient_in_bfloat16_is_rounded_once(monkeypatch):
+  monkeypatch.setattr(conv, "_VALUES", 1)  # one example at a time
+  x, dy = (
+    jax.random.normal(key, (200, 4, 4, 3), jnp.bfloat16)
+    for key in jax.random.split(jax.random.key(0))
+  )
+  pads = ((1, 1), (1, 1))
+  found = conv.kernel_gradient(pads, (3, 3), x, dy)
+  exact = conv.kernel_gradient(
+    pads, (3, 3), x.astype(jnp.float32), dy.astype(jnp.float32)
+  )
+  assert found.dtype == jnp.bfloat16
+  error = np.abs(found.astype(jnp.float32) - exact)
+  assert (error <= 2**-8 * np.abs(exact) + 1e-4).all()
 
 
 @pytest.mark.parametrize("padding", ["SAME", "VALID", ((4, 0), (0, 1))])

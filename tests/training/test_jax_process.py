@@ -1,12 +1,17 @@
 """How a step is compiled."""
 
+import re
 import warnings
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 
+from gtzan_jax.features import stft
+from gtzan_jax.models import conv, norm, scan_rnn
 from gtzan_jax.training import jax_process, sharding
 
 
@@ -93,3 +98,41 @@ def test_a_step_that_was_compiled_is_not_compiled_again(side):
 
 def test_an_option_that_xla_does_not_know_is_left_out():
   assert jax_process._known(xla_cpu_no_such_option=True) == {}
+
+
+class Network(nn.Module):
+  """The layers that treat a batch or its frames in turns."""
+
+  @nn.compact
+  def __call__(self, x):
+    x = stft.map_frames(jnp.abs, x, 2000, 1000)
+    x = x.reshape(*x.shape[:2], 50, 40)[..., :3]  # [batch, frames, bins, 3]
+    x = norm.BatchNorm()(conv.Conv(4, (3, 3))(x), pool=(2, 2))
+    x = conv.Conv(4, (3, 3))(x)
+    return scan_rnn.ScanGRU(5)(x.reshape(*x.shape[:2], -1), last=True).sum()
+
+
+def test_no_device_needs_the_examples_of_another():
+  network = Network()
+  x = np.random.default_rng(0).normal(size=(8, 110_000)).astype("float32")
+  variables = jax.device_get(network.init(jax.random.key(0), x))
+
+  def step(variables, x):
+    def loss(params):
+      return network.apply({**variables, "params": params}, x, mutable=True)[0]
+
+    return jax.value_and_grad(loss)(variables["params"])
+
+  found = []
+  for devices in (1, 4):
+    mesh = sharding.make_mesh(jax.devices()[:devices])
+    run = jax_process.JitStep(step, mesh)
+    state = jax.device_put(variables, sharding.replicated(mesh))
+    batch = jax.device_put(x, sharding.batched(mesh))
+    program = run.compile(state, batch).lower(state, batch).compile().as_text()
+    assert not re.findall("all-gather|all-to-all|collective-permute", program)
+    assert ("all-reduce" in program) == (devices > 1)
+    found.append(run(state, batch))
+  jax.tree.map(
+    partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5), *found
+  )
