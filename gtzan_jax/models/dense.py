@@ -12,6 +12,8 @@ import jax
 from flax import linen as nn
 from jax import lax
 
+from gtzan_jax.models.derivatives import custom_vjp
+
 
 def dot_general(
   x: jax.Array, kernel: jax.Array, dimension_numbers: Any, **options: Any
@@ -25,7 +27,7 @@ def dot_general(
     **options: precision.
 
   Returns:
-    `[..., out]`; gradients in reverse mode alone.
+    `[..., out]`; forward-mode derivatives within `derivatives.plain`.
   """
   assert dimension_numbers == (((x.ndim - 1,), (0,)), ((), ()))
   y = _product(options.get("precision"), _matrix(x), kernel)
@@ -55,7 +57,7 @@ def sum_of_products(x: jax.Array, y: jax.Array, **options: Any) -> jax.Array:
   return lax.dot_general(x, y, ((axes, axes), ((), ())), **options)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+@functools.partial(custom_vjp, nondiff_argnums=(0,))
 def _product(precision, x, kernel):
   return lax.dot_general(
     x, kernel, (((x.ndim - 1,), (0,)), ((), ())), precision=precision

@@ -8,6 +8,7 @@ from flax import linen as nn
 from jax import lax
 
 from gtzan_jax.models import pooling
+from gtzan_jax.models.derivatives import custom_vjp
 
 
 class BatchNorm(nn.Module):
@@ -94,7 +95,7 @@ def _input_gradient(x, mean, root, scale, dscale, dbias, dy):
   return dy * _wide(factor, x) + _affine(x, slope, shift)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+@functools.partial(custom_vjp, nondiff_argnums=(0,))
 def _norm(epsilon, x, scale, bias):
   return _norm_forward(epsilon, x, scale, bias)[0]
 
@@ -122,7 +123,7 @@ def _pads(window, x) -> tuple:
   return tuple(lax.padtype_to_pads(x.shape[1:3], window, window, "SAME"))
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
+@functools.partial(custom_vjp, nondiff_argnums=(0, 1, 2))
 def _norm_relu_pool(epsilon, window, slope, x, scale, bias):
   return _pool_forward(epsilon, window, slope, x, scale, bias)[0]
 

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from gtzan_jax.errors import InputError
+from gtzan_jax.models.derivatives import custom_vjp
 
 
 @jax.custom_jvp
@@ -79,7 +80,7 @@ def _overlapping(window, strides, pads, x):
   return x
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
+@functools.partial(custom_vjp, nondiff_argnums=(0, 1, 2))
 def _apart(window, pads, shape, x):
   return largest(window, pads, x)[0]
 
@@ -127,7 +128,7 @@ def largest(
   for number, cell in enumerate(cells[1:], 1):
     # NaN is larger than any number, as for jnp.maximum.
     place = jnp.where(value >= cell, place, kind(number))
-    value = jnp.maximum(value, cell)
+    value = larger(value, cell)
   # Else XLA finds the place anew for each value of the gradient.
   return lax.optimization_barrier((value, place))
 

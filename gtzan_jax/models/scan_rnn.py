@@ -3,7 +3,7 @@
 Computed outside the loop: the product with the input (one GEMM for all frames)
 and, through a custom VJP, the gradient of the recurrent kernel, which autodiff
 would sum frame by frame. One small product a frame and elementwise work remain
-inside; unrolling was slower on a CPU. `jax.jvp` is not defined.
+inside; unrolling was slower on a CPU. `jax.jvp` needs `derivatives.plain`.
 """
 
 from collections.abc import Callable
@@ -17,6 +17,7 @@ from flax.linen.dtypes import promote_dtype
 from jax import lax
 
 from gtzan_jax.models.dense import Dense, sum_of_products
+from gtzan_jax.models.derivatives import custom_vjp
 from gtzan_jax.models.layers import uniform
 
 Arrays = tuple[jax.Array, ...]
@@ -90,7 +91,7 @@ LSTM_CELL = Cell(4, 4, 2, _lstm_step, _lstm_back, lambda saved, dx: dx)
 GRU_CELL = Cell(3, 1, 1, _gru_step, _gru_back, _gru_through)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+@partial(custom_vjp, nondiff_argnums=(0, 1))
 def recur(
   cell: Cell,
   reverse: bool,

@@ -9,7 +9,16 @@ import pytest
 from flax import linen as nn
 
 from gtzan_jax import models
-from gtzan_jax.models import conv, dense, dropout, layers, norm, pooling
+from gtzan_jax.models import (
+  conv,
+  dense,
+  derivatives,
+  dropout,
+  layers,
+  norm,
+  pooling,
+  scan_rnn,
+)
 from gtzan_jax.training import sharding
 
 
@@ -403,3 +412,51 @@ def test_dropout_counts_axes_from_the_end_too():
   y = layer.apply({}, jnp.ones((64, 8)), rngs={"dropout": jax.random.key(0)})
   assert 0 < (y[:, 0] > 0).mean() < 1
   np.testing.assert_array_equal(y, y[:, :1].repeat(8, 1))
+
+
+def normed(x, **options):
+  layer = norm.BatchNorm()
+  variables = layer.init(jax.random.key(0), x)
+  return layer.apply(variables, x, mutable=["batch_stats"], **options)[0]
+
+
+def applied(layer):
+  return lambda x: layer.apply(layer.init(jax.random.key(0), x), x)
+
+
+@pytest.mark.parametrize(
+  ("layer", "shape"),
+  [
+    (applied(dense.Dense(4)), (6, 3)),
+    (applied(scan_rnn.ScanLSTM(4)), (6, 5, 3)),
+    (applied(scan_rnn.ScanGRU(4)), (6, 5, 3)),
+    (normed, (6, 3)),
+    (partial(normed, pool=(2, 2), slope=0.3), (2, 5, 4, 3)),
+    (pooling.max_pool, (2, 5, 4, 3)),
+  ],
+)
+def test_plain_layers_have_derivatives_in_forward_mode(layer, shape):
+  draw = np.random.default_rng(0)
+  x, tangent = draw.standard_normal((2, *shape), "float32")
+  y, back = jax.vjp(layer, x)
+  weights = jnp.cos(jnp.arange(y.size, dtype=jnp.float32)).reshape(y.shape)
+  with pytest.raises(TypeError, match="forward-mode"):
+    jax.jvp(layer, (x,), (tangent,))
+
+  def slope(x):
+    return jax.grad(lambda x: (jnp.tanh(layer(x)) * weights).sum())(x)
+
+  with derivatives.plain():
+    plain, ahead = jax.jit(partial(jax.jvp, layer))((x,), (tangent,))
+    np.testing.assert_allclose(plain, y, atol=1e-5)
+    behind = back(weights)[0]
+    np.testing.assert_allclose(
+      (ahead * weights).sum(), (behind * tangent).sum(), rtol=1e-3
+    )
+    # The Hessian's product with the tangent, from differences of gradients.
+    product = jax.jit(partial(jax.jvp, slope))((x,), (tangent,))[1]
+  step = 1e-3
+  sides = [slope(x + sign * step * tangent) for sign in (1, -1)]
+  difference = (sides[0] - sides[1]) / (2 * step)
+  scale = np.abs(difference).max()
+  np.testing.assert_allclose(product, difference, atol=2e-2 * scale)
