@@ -5,7 +5,8 @@
 
 Each run is a whole `launch.py` process, on the synthetic corpus but for
 `prepare`. Printed, one JSON line: the medians of ROWS; --json writes the table
-of docs/performance.md. --before times another clone too, in turns.
+of docs/performance.md. --before times another clone too, in turns. A run of
+each takes a minute; its numbers go to standard error.
 """
 
 import argparse
@@ -301,6 +302,7 @@ def measure(
     for _ in range(runs):
       for side, root in roots.items():
         found[side].append(one_round(root, recipe, whole / side, whole))
+        print(side, found[side][-1], file=sys.stderr, flush=True)
     script = [sys.executable, "-c", PLAIN, str(whole / "hour.wav")]
     plain = wait(subprocess.Popen(script))
   for side, each in medians.items():
