@@ -10,6 +10,7 @@ from benchmarks import compare
 from benchmarks.twins import recipes
 from gtzan_jax import models
 from gtzan_jax.errors import InputError
+from gtzan_jax.reports import provenance
 
 
 @pytest.mark.slow
@@ -35,6 +36,7 @@ def test_our_side_alone_gives_a_row(tmp_path, monkeypatch, capsys):
   assert rows["resnet"] == {"kept": 2}
   assert rows["mlp"]["batch_size"] == 8
   assert {"jax", "gtzan_jax"} <= rows["mlp"]["versions"].keys()
+  assert rows["mlp"]["commit"] == provenance.short(provenance.commit())
   ours = rows["mlp"]["sides"]["ours"]
   assert 0 < ours["p10"] <= ours["ms"] <= ours["p90"]
   said = capsys.readouterr().out
