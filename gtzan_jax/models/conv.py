@@ -18,6 +18,7 @@ from jax import lax
 from jax.sharding import PartitionSpec
 
 from gtzan_jax.models import dense
+from gtzan_jax.models.derivatives import custom_vjp
 
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
@@ -35,7 +36,7 @@ def conv_general_dilated(
   """`jax.lax.conv_general_dilated`, for `nn.Conv`'s attribute of that name.
 
   A 2-D convolution of stride 1 without dilation or groups gets the gradient of
-  this module (reverse mode alone); any other is XLA's.
+  this module (forward mode within `derivatives.plain`); any other is XLA's.
   """
   groups = options.get("feature_group_count", 1)
   plain = all(
@@ -64,7 +65,7 @@ def _xla(pads, x, kernel):
   )
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+@functools.partial(custom_vjp, nondiff_argnums=(0,))
 def _conv(pads, x, kernel):
   return _xla(pads, x, kernel)
 

@@ -15,7 +15,7 @@ _PLAIN = contextvars.ContextVar("plain", default=False)
 
 @contextlib.contextmanager
 def plain() -> Iterator[None]:
-  """Gives layers (not `conv`) JAX's own derivatives, in forward mode too.
+  """Gives layers JAX's own derivatives, in forward mode too.
 
   For what is traced inside; a function that was traced before stays as it was.
   Values are the same, gradients take longer on a CPU.

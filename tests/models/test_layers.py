@@ -428,6 +428,8 @@ def applied(layer):
   ("layer", "shape"),
   [
     (applied(dense.Dense(4)), (6, 3)),
+    (applied(conv.Conv(4, (3, 3))), (2, 5, 4, 3)),
+    (applied(conv.Conv(4, (1, 1))), (2, 5, 4, 3)),
     (applied(scan_rnn.ScanLSTM(4)), (6, 5, 3)),
     (applied(scan_rnn.ScanGRU(4)), (6, 5, 3)),
     (normed, (6, 3)),
