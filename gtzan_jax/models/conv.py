@@ -35,16 +35,17 @@ def conv_general_dilated(
 ) -> jax.Array:
   """`jax.lax.conv_general_dilated`, for `nn.Conv`'s attribute of that name.
 
-  A 2-D convolution of stride 1 without dilation or groups gets the gradient of
-  this module (forward mode within `derivatives.plain`); any other is XLA's.
+  A 2-D convolution of stride 1 without dilation, groups or a precision gets the
+  gradient of this module (forward mode within `derivatives.plain`); any other
+  is XLA's.
   """
-  groups = options.get("feature_group_count", 1)
-  plain = all(
+  plain = options.get("feature_group_count", 1) == 1 and all(
     set(options.get(name) or (1,)) == {1}
     for name in ("lhs_dilation", "rhs_dilation")
   )
+  typed = options.get("precision") or options.get("preferred_element_type")
   size = kernel.shape[:-2]
-  if x.ndim != 4 or set(window_strides) != {1} or groups != 1 or not plain:
+  if x.ndim != 4 or set(window_strides) != {1} or typed or not plain:
     return lax.conv_general_dilated(
       x, kernel, window_strides, padding, **options
     )
