@@ -30,6 +30,7 @@ def batched(mesh: Mesh) -> NamedSharding:
   return NamedSharding(mesh, PartitionSpec("data"))
 
 
+@functools.lru_cache(maxsize=1)  # a step that was traced is known again
 def within(mesh: Mesh, function: Callable) -> Callable:
   """`function`, whose layers see a mesh of several devices as JAX's own.
 
