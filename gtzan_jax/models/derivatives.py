@@ -9,6 +9,7 @@ import contextvars
 from collections.abc import Iterator
 
 import jax
+from jax.sharding import AxisType
 
 _PLAIN = contextvars.ContextVar("plain", default=False)
 
@@ -28,9 +29,14 @@ def plain() -> Iterator[None]:
 
 
 class custom_vjp(jax.custom_vjp):
-  """`jax.custom_vjp`; the undecorated function within `plain`."""
+  """`jax.custom_vjp`; the undecorated function within `plain`.
+
+  And within `jax.shard_map`, `jax.pmap` or a mesh of explicit axes, whose
+  gradients say on which devices they differ.
+  """
 
   def __call__(self, *args, **kwargs):
-    if _PLAIN.get():
+    kinds = jax.sharding.get_abstract_mesh().axis_types
+    if _PLAIN.get() or {*kinds} - {AxisType.Auto}:
       return self.fun(*args, **kwargs)
     return super().__call__(*args, **kwargs)

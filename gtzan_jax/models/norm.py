@@ -49,13 +49,15 @@ class BatchNorm(nn.Module):
     variance = self.variable("batch_stats", "var", jnp.ones, shape)
     scale = self.param("scale", ones, shape)
     bias = self.param("bias", zeros, shape)
-    x = x.astype(jnp.result_type(x, scale))  # moments of bfloat16 in float32
+    dtype = jnp.result_type(x, scale, bias)
+    wide = jnp.result_type(x, mean.value)  # moments of bfloat16 in float32
+    x, scale, bias = (array.astype(wide) for array in (x, scale, bias))
     if self.use_running_average:
       factor = scale * lax.rsqrt(variance.value + self.epsilon)
       y = _affine(x, factor, bias - mean.value * factor)
-      if pool is None:
-        return y
-      return nn.leaky_relu(pooling.max_pool(y, pool), slope)
+      if pool is not None:
+        y = nn.leaky_relu(pooling.max_pool(y, pool), slope)
+      return y.astype(dtype)
     if pool is None:
       y, *moments = _norm(self.epsilon, x, scale, bias)
     else:
@@ -64,7 +66,7 @@ class BatchNorm(nn.Module):
       for running, new in zip((mean, variance), moments, strict=True):
         keep = self.momentum
         running.value = keep * running.value + (1 - keep) * new
-    return y
+    return y.astype(dtype)
 
 
 def _wide(channel: jax.Array, x: jax.Array) -> jax.Array:

@@ -410,6 +410,56 @@ def test_batch_norm_counts_in_float32(dtype, window):
     assert gradients(apply, x)[0][0].dtype == dtype
 
 
+def test_batch_norm_of_bfloat16_parameters_has_their_gradients():
+  x = jnp.ones((4, 3))
+  variables = norm.BatchNorm().init(jax.random.key(0), x)
+  params = jax.tree.map(
+    lambda array: array.astype(jnp.bfloat16), variables["params"]
+  )
+
+  def apply(params, x):
+    given = {**variables, "params": params}
+    return norm.BatchNorm().apply(given, x, mutable=["batch_stats"])[0]
+
+  (found, slope), _ = gradients(apply, params, x)
+  assert {leaf.dtype for leaf in found.values()} == {jnp.dtype(jnp.bfloat16)}
+  assert slope.dtype == x.dtype
+
+
+@pytest.mark.parametrize("checked", [True, False])
+def test_layers_have_gradients_within_shard_map(checked):
+  def loss(params, x):
+    layout = ("NHWC", "HWIO", "NHWC")
+    y = conv.conv_general_dilated(
+      x, params["conv"], (1, 1), "SAME", dimension_numbers=layout
+    )
+    y = pooling.max_pool(nn.relu(y)).reshape(len(x), -1)
+    y = dense.dot_general(y, params["dense"], (((1,), (0,)), ((), ())))
+    return (y**2).sum()
+
+  draw = np.random.default_rng(0)
+  x = draw.standard_normal((16, 4, 4, 3), "float32")
+  params = {
+    "conv": draw.standard_normal((3, 3, 3, 2), "float32"),
+    "dense": draw.standard_normal((8, 5), "float32"),
+  }
+
+  def summed(params, x):
+    gradient = jax.grad(loss)(params, x)  # of all devices, if `checked`
+    return gradient if checked else jax.lax.psum(gradient, "data")
+
+  batch = jax.sharding.PartitionSpec("data")
+  everywhere = jax.sharding.PartitionSpec()
+  found = jax.shard_map(
+    summed,
+    mesh=sharding.make_mesh(jax.devices()[:4]),
+    in_specs=(everywhere, batch),
+    out_specs=everywhere,
+    check_vma=checked,
+  )(params, x)
+  assert_close(found, jax.grad(loss)(params, x), 3e-6)
+
+
 def test_dropout_counts_axes_from_the_end_too():
   layer = dropout.Dropout(0.5, broadcast_dims=(-1,), deterministic=False)
   y = layer.apply({}, jnp.ones((64, 8)), rngs={"dropout": jax.random.key(0)})

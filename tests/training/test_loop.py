@@ -8,9 +8,12 @@ import signal
 import subprocess
 import sys
 import time
+import types
+from functools import partial
 
 import grain
 import jax
+import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
@@ -116,6 +119,14 @@ def test_a_step_that_was_checked_is_not_traced_again(
     monkeypatch.setattr(classify.Classify, name, counted)
   fit(make_config(**{"train.max_steps": 2}), tmp_path / "run")
   assert traced == ["init", "train_step"]
+
+
+def test_a_norm_that_is_not_logged_is_a_number():
+  task = types.SimpleNamespace(log_every=2)
+  with jax.debug_nans(True):
+    norm = jax.jit(partial(classify.Classify._gradient_norm, task))
+    assert norm(2, {"kernel": jnp.array([3.0, 4.0])}) == 5
+    assert norm(1, {"kernel": jnp.array([3.0, 4.0])}) == -1
 
 
 @pytest.mark.slow
