@@ -30,12 +30,17 @@ ADVERSARIAL: dict[str, Adversarial] = {
 
 def squared_gradient(
   score: Callable[[jax.Array], jax.Array], x: jax.Array
-) -> jax.Array:
-  """Mean over examples of the squared norm of d score / d x.
+) -> tuple[jax.Array, jax.Array]:
+  """Mean over examples of the squared norm of d score / d x; the scores.
 
   Half of it times gamma is R1 (Mescheder et al. 2018, arXiv:1801.04406), which
   keeps a discriminator flat around real examples. `score` maps `[batch, ...]`
   to `[batch]`, each from its own example.
   """
-  slope = jax.grad(lambda x: score(x).sum())(x)
-  return jnp.square(slope).sum() / x.shape[0]
+
+  def summed(x):
+    scores = score(x)
+    return scores.sum(), scores
+
+  slope, scores = jax.grad(summed, has_aux=True)(x)
+  return jnp.square(slope).sum() / x.shape[0], scores

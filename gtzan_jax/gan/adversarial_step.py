@@ -122,20 +122,22 @@ class Gan:
 
   def _discriminator_loss(self, params, real, label, fake, fake_label):
     real, fake = self.networks.view(real), self.networks.view(fake)
-    # In one batch, so that the parameters are read once: the networks treat
-    # each example alone. In turns, so that each device has its own pairs.
-    views, labels = (
-      jnp.stack(pair, 1).reshape(-1, *pair[0].shape[1:])
-      for pair in ((real, fake), (label, fake_label))
-    )
-    scores = self._score(params, views, labels).reshape(-1, 2).T
-    loss = adversarial_losses.ADVERSARIAL[self.loss].discriminator(*scores)
     penalty = 0.0
     if self.r1:
-      slope = adversarial_losses.squared_gradient(
+      slope, real_score = adversarial_losses.squared_gradient(
         lambda x: self._score(params, x, label), real
       )
       penalty = self.r1 / 2 * slope
+      scores = [real_score, self._score(params, fake, fake_label)]
+    else:
+      # In one batch, so that the parameters are read once: the networks treat
+      # each example alone. In turns, so that each device has its own pairs.
+      views, labels = (
+        jnp.stack(pair, 1).reshape(-1, *pair[0].shape[1:])
+        for pair in ((real, fake), (label, fake_label))
+      )
+      scores = self._score(params, views, labels).reshape(-1, 2).T
+    loss = adversarial_losses.ADVERSARIAL[self.loss].discriminator(*scores)
     return loss + penalty, (loss, *scores)
 
   def _generator_loss(self, params, discriminator, key, size: int):

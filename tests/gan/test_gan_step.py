@@ -1,5 +1,6 @@
 """A GAN's losses and its step, against numbers worked out by hand."""
 
+import dataclasses
 import importlib
 import re
 import types
@@ -86,8 +87,10 @@ def summed(label, rows):
 
 
 @pytest.mark.slow
-def test_a_step_is_the_one_worked_out_by_hand(toy):
+@pytest.mark.parametrize("r1", [0.0, 0.6])
+def test_a_step_is_the_one_worked_out_by_hand(toy, r1):
   task, state, batch = toy
+  task = dataclasses.replace(task, r1=r1)
   after, scalars = task.train_step(state, batch)
   old = jax.device_get(state.params)
   keys = jax.random.split(jax.random.fold_in(state.key, 1))
@@ -105,8 +108,8 @@ def test_a_step_is_the_one_worked_out_by_hand(toy):
   of_real, of_fake = real @ slope + bias[label], fake @ slope + bias[at]
   up, down = -sigmoid(-of_real) / 4, sigmoid(of_fake) / 4
   loss = (np.log1p(np.exp(-of_real)) + np.log1p(np.exp(of_fake))).mean()
-  # R1: 0.6 / 2 times the squared length of the slope, so 0.6 times the slope.
-  change = up @ real + down @ fake + 0.6 * slope
+  # R1: r1 / 2 times the squared length of the slope, so r1 times the slope.
+  change = up @ real + down @ fake + r1 * slope
   new = after.params["discriminator"]
   slope = slope - 0.5 * 0.4 * change
   bias = bias - 0.5 * 0.4 * (summed(label, up) + summed(at, down))
@@ -171,8 +174,10 @@ def test_the_sources_gans_are_trained_as_the_source_says(name):
   }
 
 
-def test_no_device_needs_the_examples_of_another(toy):
+@pytest.mark.parametrize("r1", [0.0, 0.6])
+def test_no_device_needs_the_examples_of_another(toy, r1):
   task, state, batch = toy
+  task = dataclasses.replace(task, r1=r1)
   mesh = sharding.make_mesh(jax.devices()[:4])
   step = jax_process.JitStep(task.train_step, mesh)
   state = jax.device_put(state, sharding.replicated(mesh))
